@@ -1,0 +1,253 @@
+"""One frozen configuration per job, closed and typed: a misspelt key is an error, never a default.
+
+A configuration names the *configuration* upstream of it (`scripts: configs/demo/scripts.yaml`), so one file
+holds the whole recipe of a result. `fingerprint` hashes that recipe: model, prompt, parameters and the recipe
+before it, but not the inputs, pools, deadlines or budgets (`operational`). The output folder's name ends in it.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+
+class UserError(Exception):
+    """Something the user can mend; shown as one line, without a traceback."""
+
+
+def find(path: str) -> Path:
+    """A prompt or configuration: below the working directory, else as shipped with tikval."""
+    package = Path(__file__).parent
+    for folder in (Path(), package / "share", package.parent):
+        if (folder / path).is_file():
+            return folder / path
+    raise UserError(f"{path}: no such file (looked in {Path.cwd()} and in tikval itself)")
+
+
+class Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Pool(Config):
+    """Actors of one stage, and how many rows each call gets. Never changes a result."""
+
+    actors: int | None = Field(default=None, ge=1)  # None: one per core here, autoscaling on a cluster
+    cpus: float = Field(default=1, ge=0)  # logical, per actor
+    gpus: float = Field(default=0, ge=0)  # per actor; fractions share a GPU
+    batch_rows: int = Field(default=4, ge=1)
+
+
+class Limits(Config):
+    """What a child process that reads a hostile file may use; past it the file fails and the job goes on."""
+
+    seconds: float = Field(default=180, gt=0)  # wall clock per video
+    memory_mb: int = Field(default=3072, ge=64)  # resident, of the child and its own children
+    video_seconds: float = Field(default=900, gt=0)  # longer videos fail as too_long
+    frame_pixels: int = Field(default=4096 * 4096, ge=1)  # larger pictures fail as too_large
+    file_mb: int = Field(default=2048, ge=1)
+
+
+class JobConfig(Config):
+    """What every job's configuration has. `stage` and `version` are part of the fingerprint."""
+
+    stage: ClassVar[str]
+    version: ClassVar[int] = 1  # raised by hand when the code of a stage changes its results
+    operational: ClassVar[frozenset[str]] = frozenset({"out", "pool", "limits", "max_failed_share"})
+
+    out: str  # folder or object-store URI that holds one sub-folder per stage
+    max_failed_share: float = Field(default=0.5, ge=0, le=1)  # more failures than this: exit code 1
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits of the recipe."""
+        recipe = {"stage": self.stage, "version": self.version, **_recipe(self)}
+        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> str:
+        return f"{self.out.rstrip('/')}/{self.stage}-{self.fingerprint}"
+
+
+def _recipe(config: BaseModel) -> dict[str, Any]:
+    skip = config.operational if isinstance(config, JobConfig) else frozenset()
+    return {
+        name: _recipe_of(getattr(config, name), field.metadata)
+        for name, field in type(config).model_fields.items()
+        if name not in skip
+    }
+
+
+def _recipe_of(value: Any, metadata: list[Any]) -> Any:
+    if isinstance(value, JobConfig):
+        return value.fingerprint
+    if isinstance(value, BaseModel):
+        return _recipe(value)
+    if isinstance(value, tuple):
+        return [_recipe_of(item, metadata) for item in value]
+    if CONTENT in metadata and value is not None:
+        return hashlib.sha256(find(value).read_bytes()).hexdigest()
+    return value
+
+
+CONTENT = "content"  # marks a path whose file's content, not its name, belongs to the recipe
+TextFile = Annotated[str, CONTENT]
+
+
+def read_yaml(path: str) -> dict[str, Any]:
+    text = find(path).read_text(encoding="utf-8")
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        raise UserError(f"{path}: not YAML: {str(err).replace(chr(10), ' ')}") from err
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: a configuration is a mapping of keys to values")
+    return data
+
+
+def _inline(value: Any) -> Any:
+    return read_yaml(value) if isinstance(value, str) else value
+
+
+_J = TypeVar("_J", bound=JobConfig)
+Upstream = Annotated[_J, BeforeValidator(_inline)]  # a path to the upstream configuration, or its keys
+
+
+class CatalogConfig(JobConfig):
+    """jobs/catalog.py: a folder, glob or manifest -> VideoRow; annotations -> LabelRow; accounts -> AccountRow."""
+
+    stage: ClassVar[str] = "catalog"
+    # inputs are not a recipe: one more video must not recompute the rest
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | {"videos", "annotations", "accounts"}
+
+    videos: str  # folder, glob, CSV or Parquet manifest; local or an object-store URI
+    annotations: str | None = None  # the published TikTok CSV, or a plain CSV or Parquet
+    accounts: str | None = None  # CSV or Parquet of AccountRow
+    codebook: TextFile = "prompts/codebook.yaml"  # whose values the annotations use
+
+
+class Ocr(Config):
+    frames: int = Field(default=5, ge=0)  # evenly spaced, first and last among them; 0: no OCR
+    languages: str = Field(default="eng", pattern=r"^[a-zA-Z_]+(\+[a-zA-Z_]+)*$")  # Tesseract's names
+
+
+class Speech(Config):
+    engine: Literal["moonshine", "whisper", "none"] = "moonshine"  # moonshine: bundled, English only
+    model: str = "openai/whisper-small"  # of whisper: hub name or local directory
+    revision: str | None = None
+
+
+class LocalWriter(Config):
+    """No network, no GPU: Tesseract and a small speech recogniser."""
+
+    kind: Literal["local"] = "local"
+    ocr: Ocr = Ocr()
+    speech: Speech = Speech()
+    max_lost_share: float = Field(default=0.5, ge=0, le=1)  # of packets; more: the video fails as damaged
+
+
+class ScriptConfig(JobConfig):
+    """jobs/write_scripts.py: VideoRow -> ScriptRow."""
+
+    stage: ClassVar[str] = "scripts"
+
+    videos: Upstream[CatalogConfig]
+    writer: LocalWriter = LocalWriter()
+    limits: Limits = Limits()
+    pool: Pool = Pool()
+
+
+class LocalExtractor(Config):
+    """Sentence embeddings against the codebook; thresholds are set by benchmarks/local_threshold.py."""
+
+    kind: Literal["local"] = "local"
+    encoder: str = "sentence-transformers/all-MiniLM-L6-v2"  # hub name or local directory
+    revision: str | None = None
+    example_weight: float = Field(default=0.7, ge=0, le=1)  # of a label's examples against its description
+    temperature: float = Field(default=0.05, gt=0)  # of the softmax over labels, per sentence
+    threshold: float = Field(default=0.1, ge=0, le=1)  # of a label's mean share over the sentences
+    min_similarity: float = Field(default=0.3, ge=-1, le=1)  # sentences nearer to no label than this are left out
+
+
+class ExtractConfig(JobConfig):
+    """jobs/extract_values.py: ScriptRow -> PredictionRow."""
+
+    stage: ClassVar[str] = "predictions"
+
+    scripts: Upstream[ScriptConfig]
+    system: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")  # the name it has in every table
+    codebook: TextFile = "prompts/codebook.yaml"
+    extractor: LocalExtractor = LocalExtractor()
+    pool: Pool = Pool(actors=1, batch_rows=32)
+
+
+class EvaluateConfig(JobConfig):
+    """jobs/evaluate.py: PredictionRow and LabelRow -> ScoreRow."""
+
+    stage: ClassVar[str] = "scores"
+
+    predictions: tuple[Upstream[ExtractConfig], ...] = Field(min_length=1)
+    min_share: float = Field(default=0.05, ge=0, le=1)  # labels in fewer videos are left out of aggregates
+
+    @property
+    def catalog(self) -> CatalogConfig:
+        return self.predictions[0].scripts.videos
+
+
+class ReportConfig(JobConfig):
+    """jobs/report.py: everything before it -> one HTML page."""
+
+    stage: ClassVar[str] = "report"
+
+    scores: Upstream[EvaluateConfig]
+    title: str = "Values in short videos"
+    show_accounts: bool = False  # account names and handles stay out of the page unless asked for
+
+
+C = TypeVar("C", bound=Config)
+
+
+def load_config(kind: type[C], path: str, overrides: list[str]) -> C:
+    """Read a YAML file, then apply `key.sub=value` overrides in order.
+
+    An override may reach through an upstream configuration named by its path (`scripts.videos.videos=clips/`).
+    Raises UserError that names the file and the key.
+    """
+    data = read_yaml(path)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise UserError(f"{override!r}: an override is key=value or key.sub=value")
+        *parents, leaf = key.split(".")
+        node = data
+        for parent in parents:
+            node = _descend(node, parent, key)
+        node[leaf] = yaml.safe_load(text)
+    return validate(kind, data, path)
+
+
+def _descend(node: dict[str, Any], name: str, key: str) -> dict[str, Any]:
+    """The mapping at `name`; a path to a configuration is read, and a list is entered by number."""
+    child = node.setdefault(name, {})
+    if isinstance(child, list):
+        child = node[name] = {str(i): item for i, item in enumerate(child)}
+    if isinstance(child, str):
+        child = node[name] = read_yaml(child)
+    if not isinstance(child, dict):
+        raise UserError(f"{key}: {name} has no keys below it")
+    return child
+
+
+def validate(kind: type[C], data: dict[str, Any], where: str) -> C:
+    """Check a mapping against a configuration; every wrong key in one UserError."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as err:
+        wrongs = []
+        for wrong in err.errors():
+            key = ".".join(str(part) for part in wrong["loc"])
+            said = "unknown key" if wrong["type"] == "extra_forbidden" else wrong["msg"].lower()
+            wrongs.append(f"{key}: {said}")
+        raise UserError(f"{where}: {'; '.join(wrongs)}") from err

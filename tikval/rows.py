@@ -1,0 +1,196 @@
+"""Row types: one per arrow of the data flow, the Parquet schema of each, and the reasons a row can fail.
+
+    VideoRow -> ScriptRow | EmbeddingRow -> PredictionRow -> ScoreRow        LabelRow, AccountRow beside them
+
+Rows are TypedDicts because Ray Data hands out plain dicts: no conversion, and mypy still checks every key.
+A row that failed keeps its `video_id`, says why in `error` (a Reason) and, for people, in `detail`; its result
+columns are None. No stage may turn a failure into a stance.
+"""
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, TypedDict, get_type_hints
+
+import pyarrow as pa
+
+
+class Reason(StrEnum):
+    """Why a row has no result. Terminal: trying again cannot help while the file is the same."""
+
+    DUPLICATE_ID = "duplicate_id"  # an earlier row has this id
+    INVALID_ID = "invalid_id"  # empty, too long or with control characters
+    MISSING_FILE = "missing_file"
+    NOT_A_FILE = "not_a_file"  # a directory or device named like a video
+    PERMISSION_DENIED = "permission_denied"
+    EMPTY_FILE = "empty_file"
+    UNREADABLE = "unreadable"  # no demuxer or decoder can read it
+    DAMAGED = "damaged"  # readable, but more of it is lost than the configuration allows
+    NO_VIDEO = "no_video"  # sound only
+    TOO_LONG = "too_long"  # in seconds, by configuration
+    TOO_LARGE = "too_large"  # in pixels or bytes, by configuration
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    CRASHED = "crashed"  # the decoding child died
+    NO_TEXT = "no_text"  # nothing was said or shown that a text system could judge
+    BLOCKED = "blocked"  # a model refused the content
+    BAD_REPLY = "bad_reply"  # a model's reply does not parse
+    INTERNAL_ERROR = "internal_error"  # an exception in a stage: a bug in tikval
+
+    @property
+    def terminal(self) -> bool:
+        return self not in _RETRYABLE
+
+
+_RETRYABLE: Final = frozenset(
+    {
+        Reason.MISSING_FILE,
+        Reason.PERMISSION_DENIED,
+        Reason.TOO_LONG,  # the limits are configuration and not part of a recipe: raised, they let it pass
+        Reason.TOO_LARGE,
+        Reason.TIMEOUT,
+        Reason.OUT_OF_MEMORY,
+        Reason.CRASHED,
+        Reason.BAD_REPLY,
+        Reason.INTERNAL_ERROR,
+    }
+)
+
+
+class VideoRow(TypedDict):
+    video_id: str
+    row_key: str  # 32 hex digits, see row_key()
+    path: str  # file or object-store URI
+    size_bytes: int
+    etag: str  # the store's etag, else the modification time in nanoseconds
+    account: str | None
+    genre: str | None
+    caption: str | None  # the post's own text
+    posted_at: datetime | None  # UTC
+    error: str | None
+    detail: str | None
+
+
+class AccountRow(TypedDict):
+    account: str
+    genre: str | None
+    source: str | None  # how the account came into the sample: a survey, a model's list, ...
+    is_minor: bool | None  # the account features a minor
+    is_parent_run: bool | None  # ... and is run by a parent
+
+
+class LabelRow(TypedDict):
+    video_id: str
+    account: str | None
+    annotator: str
+    label_set: str
+    stances: list[int]  # [V] Stance codes in the label set's order of values
+
+
+class ScriptRow(TypedDict):
+    video_id: str
+    row_key: str
+    attempt: int  # 1 at first; a retryable failure is tried again as attempt + 1
+    script: str | None  # None exactly when error is set
+    seconds: float | None  # length of the video
+    has_sound: bool | None
+    language: str | None  # of the speech, where the recogniser tells it (ISO 639-1)
+    lost_packets: int | None  # that could not be read or decoded
+    content_sha: str | None  # SHA-256 of the file's bytes, taken when they were read
+    model: str  # asked for
+    model_served: str | None  # that answered
+    prompt_sha: str | None
+    error: str | None
+    detail: str | None
+
+
+class EmbeddingRow(TypedDict):
+    video_id: str
+    row_key: str
+    attempt: int
+    vector: list[float] | None  # [D] modalities one after another
+    has_video: bool | None  # a modality that is missing is zeros in `vector` and False here
+    has_sound: bool | None
+    has_text: bool | None
+    content_sha: str | None
+    model: str
+    model_served: str | None
+    error: str | None
+    detail: str | None
+
+
+class PredictionRow(TypedDict):
+    """Unique by video_id, system, split, fold, seed and sample."""
+
+    video_id: str
+    row_key: str
+    attempt: int
+    system: str
+    label_set: str
+    split: str | None  # of a trained system
+    fold: int | None
+    seed: int | None
+    sample: int | None  # of a sampled reply
+    decisions: list[bool | None] | None  # [L]; a null inside: this system does not model that label
+    scores: list[float | None] | None  # [L]
+    abstained: bool | None  # the system found nothing to judge: all decisions are False
+    has_sound: bool | None  # as an LLM saw it (Figure 6)
+    notes: str | None
+    tokens_in: int | None
+    tokens_out: int | None
+    cost_usd: float | None
+    model: str
+    model_served: str | None
+    prompt_sha: str | None
+    error: str | None
+    detail: str | None
+
+
+class ScoreRow(TypedDict):
+    """One line of a table of scores.
+
+    `label` is a label (`face+`) or an aggregate (`macro`, `weighted`, `movie`), `stance` is endorsed, confronted
+    or all, `failures` says how failed videos were counted: left_out, wrong or right.
+    """
+
+    system: str
+    label_set: str
+    failures: str
+    stance: str
+    label: str
+    frequent: bool | None  # the label reaches the configured share of videos; None for an aggregate
+    support: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    n_videos: int  # annotated
+    n_scored: int  # annotated and with a result
+
+
+def row_key(video_id: str, size_bytes: int, etag: str) -> str:
+    """128-bit identity of one state of one video: a replaced file gets another key and is computed anew."""
+    text = "\0".join((video_id, str(size_bytes), etag))
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+_ARROW: Final = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    datetime: pa.timestamp("us", tz="UTC"),
+    list[int]: pa.list_(pa.int8()),
+    list[float]: pa.list_(pa.float32()),
+    list[bool | None]: pa.list_(pa.bool_()),
+    list[float | None]: pa.list_(pa.float32()),
+}
+_ARROW_OPTIONAL: Final = {hint | None: arrow for hint, arrow in _ARROW.items()}
+
+
+def arrow_schema(row_type: type) -> pa.Schema:
+    """Parquet schema of a row type; columns that must have a value are not nullable."""
+    fields = []
+    for name, hint in get_type_hints(row_type).items():
+        optional = hint in _ARROW_OPTIONAL
+        fields.append(pa.field(name, (_ARROW_OPTIONAL if optional else _ARROW)[hint], nullable=optional))
+    return pa.schema(fields)

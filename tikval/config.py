@@ -7,6 +7,7 @@ before it, but not the inputs, pools, deadlines or budgets (`operational`). The 
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -119,13 +120,18 @@ class CatalogConfig(JobConfig):
     """jobs/catalog.py: a folder, glob or manifest -> VideoRow; annotations -> LabelRow; accounts -> AccountRow."""
 
     stage: ClassVar[str] = "catalog"
-    # inputs are not a recipe: one more video must not recompute the rest
-    operational: ClassVar[frozenset[str]] = JobConfig.operational | {"videos", "annotations", "accounts"}
+    # inputs are not a recipe: one more video, or a reworded codebook, must not recompute the scripts
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | {
+        "videos",
+        "annotations",
+        "accounts",
+        "codebook",
+    }
 
     videos: str  # folder, glob, CSV or Parquet manifest; local or an object-store URI
     annotations: str | None = None  # the published TikTok CSV, or a plain CSV or Parquet
     accounts: str | None = None  # CSV or Parquet of AccountRow
-    codebook: TextFile = "prompts/codebook.yaml"  # whose values the annotations use
+    codebook: str = "prompts/codebook.yaml"  # whose values the annotations use
 
 
 class Ocr(Config):
@@ -166,9 +172,11 @@ class LocalExtractor(Config):
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2"  # hub name or local directory
     revision: str | None = None
     example_weight: float = Field(default=0.7, ge=0, le=1)  # of a label's examples against its description
-    temperature: float = Field(default=0.05, gt=0)  # of the softmax over labels, per sentence
-    threshold: float = Field(default=0.1, ge=0, le=1)  # of a label's mean share over the sentences
-    min_similarity: float = Field(default=0.3, ge=-1, le=1)  # sentences nearer to no label than this are left out
+    span: int = Field(default=2, ge=1, le=8)  # sentences that are read together, beside each one alone
+    temperature: float = Field(default=0.06, gt=0)  # of the softmax over labels, per window of sentences
+    prior_windows: float = Field(default=2, ge=0)  # without a value, counted beside those of the script
+    min_similarity: float = Field(default=-1, ge=-1, le=1)  # windows nearer to no label than this say nothing
+    threshold: float = Field(default=0.06, ge=0, le=1)  # of a label's mean share over the windows
 
 
 class ExtractConfig(JobConfig):
@@ -190,6 +198,7 @@ class EvaluateConfig(JobConfig):
 
     predictions: tuple[Upstream[ExtractConfig], ...] = Field(min_length=1)
     min_share: float = Field(default=0.05, ge=0, le=1)  # labels in fewer videos are left out of aggregates
+    annotator: str | None = None  # whose labels are the truth; needed where there are several
 
     @property
     def catalog(self) -> CatalogConfig:
@@ -209,35 +218,55 @@ class ReportConfig(JobConfig):
 C = TypeVar("C", bound=Config)
 
 
-def load_config(kind: type[C], path: str, overrides: list[str]) -> C:
-    """Read a YAML file, then apply `key.sub=value` overrides in order.
+def load_config(kind: type[C], path: str, overrides: Sequence[str | tuple[str, Any]]) -> C:
+    """Read a YAML file, then apply overrides in order: `key.sub=value` texts, or pairs of a key and a value.
 
     An override may reach through an upstream configuration named by its path (`scripts.videos.videos=clips/`).
     Raises UserError that names the file and the key.
     """
     data = read_yaml(path)
     for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise UserError(f"{override!r}: an override is key=value or key.sub=value")
+        key, value = _parse(override) if isinstance(override, str) else override
         *parents, leaf = key.split(".")
-        node = data
+        node: Any = data
         for parent in parents:
-            node = _descend(node, parent, key)
-        node[leaf] = yaml.safe_load(text)
+            node = _enter(node, parent, key)
+        _put(node, leaf, value, key)
     return validate(kind, data, path)
 
 
-def _descend(node: dict[str, Any], name: str, key: str) -> dict[str, Any]:
-    """The mapping at `name`; a path to a configuration is read, and a list is entered by number."""
-    child = node.setdefault(name, {})
-    if isinstance(child, list):
-        child = node[name] = {str(i): item for i, item in enumerate(child)}
+def _parse(override: str) -> tuple[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"{override!r}: an override is key=value or key.sub=value")
+    try:
+        return key, yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        raise UserError(f"{override!r}: its value is not YAML; quote it") from err
+
+
+def _enter(node: Any, name: str, key: str) -> Any:
+    """The mapping or list at `name`, made if absent; a path to a configuration is read and put in its place."""
+    child = node.setdefault(name, {}) if isinstance(node, dict) else node[_index(node, name, key)]
     if isinstance(child, str):
-        child = node[name] = read_yaml(child)
-    if not isinstance(child, dict):
+        child = read_yaml(child)
+        _put(node, name, child, key)
+    if not isinstance(child, dict | list):
         raise UserError(f"{key}: {name} has no keys below it")
     return child
+
+
+def _put(node: Any, name: str, value: Any, key: str) -> None:
+    if isinstance(node, dict):
+        node[name] = value
+    else:
+        node[_index(node, name, key)] = value
+
+
+def _index(node: list[Any], name: str, key: str) -> int:
+    if not name.isdecimal() or int(name) >= len(node):
+        raise UserError(f"{key}: {name} is not a place in a list of {len(node)} (the first is 0)")
+    return int(name)
 
 
 def validate(kind: type[C], data: dict[str, Any], where: str) -> C:

@@ -3,8 +3,8 @@
     VideoRow -> ScriptRow | EmbeddingRow -> PredictionRow -> ScoreRow        LabelRow, AccountRow beside them
 
 Rows are TypedDicts because Ray Data hands out plain dicts: no conversion, and mypy still checks every key.
-A row that failed keeps its `video_id`, says why in `error` (a Reason) and, for people, in `detail`; its result
-columns are None. No stage may turn a failure into a stance.
+A row that failed keeps its `video_id`, says why in `error` (a Reason) and, for people, in `detail`; its
+result columns are None. No stage may turn a failure into a stance.
 """
 
 import hashlib
@@ -92,6 +92,7 @@ class ScriptRow(TypedDict):
     row_key: str
     attempt: int  # 1 at first; a retryable failure is tried again as attempt + 1
     script: str | None  # None exactly when error is set
+    caption: str | None  # the post's own text, without handles: part of what is judged
     seconds: float | None  # length of the video
     has_sound: bool | None
     language: str | None  # of the speech, where the recogniser tells it (ISO 639-1)
@@ -149,8 +150,8 @@ class PredictionRow(TypedDict):
 class ScoreRow(TypedDict):
     """One line of a table of scores.
 
-    `label` is a label (`face+`) or an aggregate (`macro`, `weighted`, `movie`), `stance` is endorsed, confronted
-    or all, `failures` says how failed videos were counted: left_out, wrong or right.
+    `label` is a label (`face+`) or an aggregate (`macro`, `weighted`, `movie`), `stance` is endorsed,
+    confronted or all, `failures` says how failed videos were counted: left_out, wrong or right.
     """
 
     system: str

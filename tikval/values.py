@@ -23,7 +23,7 @@ class Stance(IntEnum):
 class Value:
     slug: str  # our name, in rows, prompts, reports and label names
     title: str  # for people
-    column: str  # the annotators' CSV header and the answer field of the paper's Figure 6, spelled as they spell it
+    column: str  # the annotators' CSV header and the answer field of the paper's Figure 6, as spelled there
 
 
 VALUES: Final = (
@@ -82,7 +82,7 @@ def binary(stances: Sequence[int]) -> list[bool]:
 
 
 def stances(decisions: Sequence[bool | None], scores: Sequence[float | None]) -> list[int | None]:
-    """2V decisions -> V stances: None where neither label is modelled, the higher score where both are said."""
+    """2V decisions -> V stances: None where no label is modelled, the higher score where both are said."""
     half = len(decisions) // 2
     out: list[int | None] = []
     for v in range(half):

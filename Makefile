@@ -1,0 +1,36 @@
+# Everything a fresh Debian or Ubuntu machine needs is set up by the targets themselves; each can be run again.
+#
+#   make demo       the sample clips, from nothing to a page to look at
+#   make test       the tests
+#   make check      lint, format, types
+#   make test-full  the tests with long ones (more kills, more files)
+SHELL := /bin/bash
+BIN := .venv/bin
+READY := .venv/.ready-$(shell cat pyproject.toml .ci/setup 2>/dev/null | cksum | cut -d' ' -f1)
+export TIKVAL_CACHE ?= $(CURDIR)/.cache
+export PYTHON
+
+.PHONY: setup demo test test-full check clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml .ci/setup
+	.ci/setup
+	@rm -f .venv/.ready-* && touch $@
+
+demo: $(READY)
+	@$(BIN)/tikval analyze examples/videos.csv --annotations examples/labels.csv --profile demo --out out/demo
+
+test: $(READY)
+	$(BIN)/pytest -m "not full"
+
+test-full: $(READY)
+	$(BIN)/pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .cache out dist .mypy_cache .ruff_cache .pytest_cache

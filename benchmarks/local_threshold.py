@@ -1,0 +1,345 @@
+"""Sets and checks the numbers of the local extractor, on texts that serve no other purpose.
+
+    python benchmarks/local_threshold.py            # the whole grid; writes results/local_threshold.json
+    python benchmarks/local_threshold.py --quick    # around the defaults, fewer seeds; writes nothing
+
+Every figure runs the shipped LocalValues over data/tuning_texts.yaml, in three forms, because real scripts have
+any length: as written; `diluted`, a labelled text followed by a neutral one; and the `opening` of a neutral text,
+its first two sentences. Parameters are chosen for the mean macro F1 of the first two forms among those that leave
+at least 9 of 10 neutral texts and openings empty. Nested cross-validation: chosen on four folds, scored on the
+fifth, the five held-out folds pooled before macro F1 is taken (a label has only 3 to 6 texts), repeated over seeds.
+
+The texts and labels are the authors' own, so the figures compare ways of deciding; they are no measure of quality
+on real videos. Where the Touché23 arguments are at hand, text and labels of others are scored as well.
+
+Tried and dropped, none better on these texts than the rule in tikval/extract/local.py: the nearest examples
+instead of their centre, linear discriminants over the examples, the best or the two best windows instead of their
+mean, three sentences together, the whole script as one more window, the value first and its sign by a contrast of
+the two stances (with one direction per value, one for all, or ridge regression), several neutral examples instead
+of the nearest, a weight on the background, corrections for labels that are near to everything, examples without
+their "Caption:". The value is found much more often than its sign: that is where errors are left.
+"""
+
+import argparse
+import csv
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from tikval.codebook import Codebook, load_codebook
+from tikval.config import LocalExtractor
+from tikval.evaluate.metrics import Bools, macro, prf
+from tikval.extract.encoder import Encoder, load_encoder
+from tikval.extract.local import LocalValues, decide, sentences_of, windows
+from tikval.values import VALUES
+
+HERE: Final = Path(__file__).parent
+TEXTS: Final = HERE / "data" / "tuning_texts.yaml"
+RESULT: Final = HERE / "results" / "local_threshold.json"
+TOUCHE: Final = HERE.parents[1] / "shared" / "data" / "touche23"
+
+FOLDS: Final = 5
+EMPTY: Final = 0.9  # of neutral texts, asked for while choosing; the target below leaves room for chance
+GRID: Final[dict[str, tuple[float, ...]]] = {
+    "span": (1, 2, 3),
+    "example_weight": (0.6, 0.7, 0.8, 0.9),
+    "temperature": (0.04, 0.05, 0.06, 0.07),
+    "prior_windows": (0, 1, 2, 4),
+    "min_similarity": (-1, 0.2, 0.3),
+}
+QUICK_GRID: Final[dict[str, tuple[float, ...]]] = {
+    "span": (1, 2),
+    "example_weight": (0.7, 0.8),
+    "temperature": (0.05, 0.06),
+    "prior_windows": (0, 2),
+    "min_similarity": (-1,),
+}
+THRESHOLDS: Final = np.round(np.geomspace(0.03, 0.2, 32), 3)
+BEFORE: Final = {
+    "span": 1,
+    "example_weight": 0.7,
+    "temperature": 0.05,
+    "prior_windows": 0,
+    "min_similarity": 0.3,
+    "threshold": 0.1,
+}  # the first version of the extractor
+
+Params = dict[str, float]
+Floats = NDArray[np.float64]
+
+
+class Texts(NamedTuple):
+    """N texts, L labels; a form that a text has not is its text as written and is not counted."""
+
+    written: list[str]
+    diluted: list[str]
+    opening: list[str]
+    truth_NL: Bools
+
+    @property
+    def neutral_N(self) -> Bools:
+        return np.asarray(~self.truth_NL.any(1))
+
+
+class Scores(NamedTuple):
+    """What one set of parameters makes of the texts: scores that won against their rival stance, else 0."""
+
+    params: Params  # without the threshold
+    written_NL: Floats
+    diluted_NL: Floats
+    opening_NL: Floats
+
+
+def read_texts(codebook: Codebook) -> Texts:
+    items = yaml.safe_load(TEXTS.read_text(encoding="utf-8"))
+    scripts = [item["script"] for item in items]
+    truth_NL = np.array([[label in item["labels"] for label in codebook.labels] for item in items])
+    if unknown := {label for item in items for label in item["labels"]} - set(codebook.labels):
+        raise ValueError(f"{TEXTS}: not labels of the codebook: {sorted(unknown)}")
+    neutral = [script for script, said in zip(scripts, truth_NL.any(1), strict=True) if not said]
+    diluted = [
+        script + neutral[i % len(neutral)].split("\n\n", 1)[1] if truth_NL[i].any() else script
+        for i, script in enumerate(scripts)
+    ]
+    opening = [
+        script if said else "\n".join(sentences_of(script)[:2])
+        for script, said in zip(scripts, truth_NL.any(1), strict=True)
+    ]
+    return Texts(scripts, diluted, opening, truth_NL)
+
+
+class Memo:
+    """An encoder that encodes a sentence once."""
+
+    def __init__(self, encode: Encoder) -> None:
+        self.encode = encode
+        self.known: dict[str, NDArray[np.float32]] = {}
+
+    def learn(self, sentences: Iterable[str]) -> None:
+        new = sorted(set(sentences) - set(self.known))
+        if new:
+            self.known.update(zip(new, self.encode(new), strict=True))
+
+    def __call__(self, sentences: Sequence[str]) -> NDArray[np.float32]:
+        self.learn(sentences)
+        return np.stack([self.known[sentence] for sentence in sentences])
+
+
+def score(codebook: Codebook, memo: Memo, params: Params, scripts: Sequence[str]) -> Floats:
+    """Scores of the shipped extractor [N, L]; the loser of a value's two stances is 0."""
+    values = LocalValues("local", codebook, LocalExtractor(**params), lambda name, revision: (memo, name))  # type: ignore[arg-type]
+    rows = [
+        {"video_id": "", "row_key": "", "attempt": 1, "has_sound": True, "caption": None, "error": None}
+        | {"script": script, "detail": None}
+        for script in scripts
+    ]
+    scores_NL = np.array([row["scores"] for row in values(rows)], np.float64)
+    wins_NL = np.array([decide(scores_L, threshold=0) for scores_L in scores_NL])
+    return np.asarray(scores_NL * wins_NL)
+
+
+def objective(texts: Texts, scores: Scores, threshold: float, use_FN: NDArray[np.float32]) -> Floats:
+    """What is maximised, on F subsets of the texts at once [F]: negative where too few neutral texts stay empty."""
+    neutral_FN = use_FN * texts.neutral_N
+    stays_N = [~(scores_NL >= threshold).any(1) for scores_NL in (scores.written_NL, scores.opening_NL)]
+    empty_F = neutral_FN @ np.mean(stays_N, axis=0) / neutral_FN.sum(1)
+    f1_F = np.zeros(len(use_FN))
+    for scores_NL in (scores.written_NL, scores.diluted_NL):
+        said_NL = scores_NL >= threshold
+        hits_FL = use_FN @ (said_NL & texts.truth_NL)
+        true_FL = use_FN @ texts.truth_NL
+        f1_FL = 2 * hits_FL / np.maximum(use_FN @ said_NL + true_FL, 1)
+        asked_FL = true_FL > 0
+        f1_F += (f1_FL * asked_FL).sum(1) / asked_FL.sum(1) / 2
+    return np.where(empty_F >= EMPTY, f1_F, empty_F - 1)
+
+
+def folds(texts: Texts, seed: int) -> NDArray[np.int64]:
+    """Fold of each text [N]; neutral and labelled texts are dealt out apart, so that each fold has its share."""
+    rng = np.random.default_rng(seed)
+    fold_N = np.empty(len(texts.written), np.int64)
+    for part in (texts.neutral_N, ~texts.neutral_N):
+        fold_N[part] = rng.permutation(np.arange(part.sum()) % FOLDS)
+    return fold_N
+
+
+class Figures(NamedTuple):
+    macro_f1: float
+    endorsed: float
+    confronted: float
+    diluted_macro_f1: float
+    neutral_empty: float
+    openings_empty: float
+
+
+def figures(texts: Texts, said_NL: Bools, diluted_NL: Bools, opening_NL: Bools) -> Figures:
+    half = texts.truth_NL.shape[1] // 2
+    parts = (slice(None), slice(half), slice(half, None))
+    whole, endorsed, confronted = (macro(prf(texts.truth_NL[:, s], said_NL[:, s])).f1 for s in parts)
+    return Figures(
+        whole,
+        endorsed,
+        confronted,
+        macro(prf(texts.truth_NL, diluted_NL)).f1,
+        float(1 - said_NL[texts.neutral_N].any(1).mean()),
+        float(1 - opening_NL[texts.neutral_N].any(1).mean()),
+    )
+
+
+class Choices:
+    """The grid's objective on every training set of every seed, from which choices on parts of it are read off."""
+
+    def __init__(self, texts: Texts, grid: Sequence[Scores], seeds: int) -> None:
+        self.texts, self.grid = texts, grid
+        self.fold_SN = np.stack([folds(texts, seed) for seed in range(seeds)])
+        train_SFN = self.fold_SN[:, None, :] != np.arange(FOLDS)[None, :, None]
+        use_FN = train_SFN.reshape(seeds * FOLDS, -1).astype(np.float32)
+        self.goal_PKF = np.array(
+            [[objective(texts, scores, threshold, use_FN) for threshold in THRESHOLDS] for scores in grid]
+        )  # P parameter sets, K thresholds, F = seeds x folds
+
+    def _part(self, **only: float) -> NDArray[np.int64]:
+        fits = [all(scores.params[name] == value for name, value in only.items()) for scores in self.grid]
+        return np.flatnonzero(fits)
+
+    def held_out(self, **only: float) -> list[Figures]:
+        """Figures of each seed, each text judged by parameters that were chosen without its fold."""
+        part_P = self._part(**only)
+        best_F = self.goal_PKF[part_P].reshape(-1, self.goal_PKF.shape[2]).argmax(0)
+        out = []
+        for seed, fold_N in enumerate(self.fold_SN):
+            forms = [np.zeros_like(self.texts.truth_NL) for _ in range(3)]
+            for fold in range(FOLDS):
+                p, k = divmod(int(best_F[seed * FOLDS + fold]), len(THRESHOLDS))
+                scores, held_N = self.grid[part_P[p]], fold_N == fold
+                for said_NL, scores_NL in zip(forms, scores[1:], strict=True):
+                    said_NL[held_N] = scores_NL[held_N] >= THRESHOLDS[k]
+            out.append(figures(self.texts, *forms))
+        return out
+
+    def choose(self) -> Params:
+        """The parameters that are best on average over all training sets: steadier than the best on all texts."""
+        p, k = divmod(int(self.goal_PKF.mean(2).argmax()), len(THRESHOLDS))
+        return self.grid[p].params | {"threshold": float(THRESHOLDS[k])}
+
+
+def random_at_prior(truth_NL: Bools, draws: int = 200) -> float:
+    """Macro F1 of saying each label at random as often as it is true."""
+    rng = np.random.default_rng(0)
+    prior_L = truth_NL.mean(0)
+    return float(
+        np.mean([macro(prf(truth_NL, rng.random(truth_NL.shape) < prior_L)).f1 for _ in range(draws)])
+    )
+
+
+def everything(truth_NL: Bools) -> float:
+    return macro(prf(truth_NL, np.ones_like(truth_NL))).f1
+
+
+def touche(codebook: Codebook, memo: Memo, params: Params, limit: int) -> dict[str, float] | None:
+    """The extractor on arguments that others wrote and labelled (Touché23, validation split), None where absent.
+
+    They know no confronted label, so only the 19 endorsed ones that both lists share are scored.
+    """
+    if not (TOUCHE / "arguments-validation.tsv").is_file():
+        return None
+    with (TOUCHE / "arguments-validation.tsv").open(encoding="utf-8", newline="") as file:
+        arguments = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    with (TOUCHE / "labels-validation.tsv").open(encoding="utf-8", newline="") as file:
+        labels = {row["Argument ID"]: row for row in csv.DictReader(file, delimiter="\t")}
+    arguments = [
+        arguments[i] for i in np.random.default_rng(0).permutation(len(arguments))[:limit]
+    ]  # the split is sorted by source
+    truth_NV = np.array(
+        [[labels[row["Argument ID"]][value.title] == "1" for value in VALUES] for row in arguments]
+    )
+    scripts = [f'SPEAKER: "{row["Premise"]}"' for row in arguments]
+    memo.learn(w for s in scripts for w in windows(sentences_of(s), int(params["span"])))
+    scores_NV = score(codebook, memo, params, scripts)[:, : len(VALUES)]
+    said_NV = scores_NV >= params["threshold"]
+    raw = {name: value for name, value in params.items() if name != "threshold"}
+    return {
+        "arguments": len(arguments),
+        "macro_f1": macro(prf(truth_NV, said_NV)).f1,
+        "predict_everything": everything(truth_NV),
+        "random_at_prior": random_at_prior(truth_NV, 50),
+        "said_something": float(said_NV.any(1).mean()),
+        "mean_auc": float(
+            np.mean([auc(truth_NV[:, v], score_N) for v, score_N in enumerate(scores_NV.T)])
+        ),
+    } | ({} if raw else {})
+
+
+def auc(truth_N: Bools, score_N: Floats) -> float:
+    """Chance that a true one is scored above a false one, ties half."""
+    above = score_N[truth_N][:, None] - score_N[~truth_N][None, :]
+    return float(((above > 0) + 0.5 * (above == 0)).mean())
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="around the defaults only; writes nothing")
+    quick = parser.parse_args(arguments).quick
+
+    codebook = load_codebook(HERE.parent / "prompts" / "codebook.yaml")
+    texts = read_texts(codebook)
+    defaults = LocalExtractor()
+    encode, served = load_encoder(defaults.encoder, defaults.revision)
+    memo = Memo(encode)
+    grid = QUICK_GRID if quick else GRID
+    longest = int(max(grid["span"]))
+    memo.learn(w for s in sum(texts[:3], []) for w in windows(sentences_of(s), longest))
+    points = [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
+    scored = [Scores(params, *(score(codebook, memo, params, form) for form in texts[:3])) for params in points]
+    choices = Choices(texts, scored, seeds=3 if quick else 10)
+
+    before = dict(BEFORE)
+    threshold = before.pop("threshold")
+    forms = [score(codebook, memo, before, form) >= threshold for form in texts[:3]]
+    print(f"{len(texts.written)} texts, {int(texts.neutral_N.sum())} of them neutral; encoder {served}")
+    print(f"\n{'':34}" + "".join(f"{name:>18}" for name in Figures._fields))
+    show("first version, its own numbers", [figures(texts, *forms)])
+    tuned = choices.held_out()
+    show("chosen without the fold", tuned)
+    parts: dict[str, Any] = {"one sentence at a time": {"span": 1}, "no prior windows": {"prior_windows": 0}}
+    if not quick:
+        parts |= {
+            "no minimal similarity": {"min_similarity": -1},
+            "neither of the two": {"prior_windows": 0, "min_similarity": -1},
+            "one, two and three sentences": {"span": 3},
+            "one and two, no minimum": {"span": 2, "min_similarity": -1},
+        }
+    paired = {}
+    for name, only in parts.items():
+        other = choices.held_out(**only)
+        show(f"  {name}", other)
+        gain = [a.macro_f1 + a.diluted_macro_f1 - b.macro_f1 - b.diluted_macro_f1 for a, b in zip(tuned, other, strict=True)]
+        paired[name] = {"mean": float(np.mean(gain)) / 2, "sd": float(np.std(gain)) / 2}
+    print("\nmacro F1 gained by the whole grid over each part (both forms, mean and spread over the seeds):")
+    for name, gain in paired.items():
+        print(f"  {name:32}{gain['mean']:+.3f} +- {gain['sd']:.3f}")
+
+    chosen = choices.choose()
+    shipped = {name: getattr(defaults, name) for name in chosen}
+    print("\nchosen ", json.dumps(chosen), "\nshipped", json.dumps(shipped))
+    raw = {name: value for name, value in shipped.items() if name != "threshold"}
+    forms = [score(codebook, memo, raw, form) >= shipped["threshold"] for form in texts[:3]]
+    show("shipped, on the texts that set it", [figures(texts, *forms)])
+    return 0
+
+
+def show(name: str, runs: Sequence[Figures]) -> None:
+    mean, sd = np.mean(runs, axis=0), np.std(runs, axis=0)
+    cells = (f"{m:.3f} +-{s:.3f}" if len(runs) > 1 else f"{m:.3f}" for m, s in zip(mean, sd, strict=True))
+    print(f"{name:34}" + "".join(f"{cell:>18}" for cell in cells))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# A whole study in order: videos -> scripts -> values -> scores -> a page.
+#
+#   jobs/pipeline.sh configs/demo     # the sample clips, about a minute on two cores
+#   jobs/pipeline.sh configs/local    # the folder videos/, about two core-seconds per short clip
+#
+# Every step takes up where it stopped; a finished one answers at once. On a cluster:
+#   ray job submit --working-dir . -- jobs/pipeline.sh configs/local
+set -euo pipefail
+configs=${1:-configs/demo}
+python=${PYTHON:-python}
+
+"$python" -m jobs.catalog        "$configs/catalog.yaml"        # folder or manifest -> VideoRow, LabelRow
+"$python" -m jobs.write_scripts  "$configs/scripts.yaml"        # VideoRow  -> ScriptRow
+"$python" -m jobs.extract_values "$configs/predictions.yaml"   # ScriptRow -> PredictionRow
+"$python" -m jobs.evaluate       "$configs/scores.yaml"         # PredictionRow, LabelRow -> ScoreRow
+"$python" -m jobs.report         "$configs/report.yaml"         # all of it -> index.html

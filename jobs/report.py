@@ -1,0 +1,79 @@
+"""Everything before it -> one HTML page.
+
+python -m jobs.report configs/demo/report.yaml
+ray job submit --working-dir . -- python -m jobs.report configs/demo/report.yaml
+"""
+
+import shlex
+import time
+
+import tikval
+from tikval.codebook import Codebook, load_codebook
+from tikval.config import ReportConfig, UserError, find
+from tikval.files import write_bytes
+from tikval.flow.folder import Folder, Run
+from tikval.flow.main import main
+from tikval.report.assemble import LOCAL_NOTICE, Tables, assemble
+from tikval.report.page import render_page
+
+
+def run(config: ReportConfig) -> Run:
+    """Write `index.html` into the report's folder."""
+    folder, begin = Folder(config.folder), time.monotonic()
+    catalog, scores = Folder(config.scores.catalog.folder), Folder(config.scores.folder)
+    systems = config.scores.predictions
+    scripts = Folder(systems[0].scripts.folder)
+    upstream = [catalog, scripts, *(Folder(system.folder) for system in systems), scores]
+    with folder.lock():
+        inputs = {source.uri: source.finished().state for source in upstream}
+        before = folder.run()
+        if before and before.inputs == inputs:
+            return before
+        try:
+            codebook = load_codebook(find(systems[0].codebook))
+        except ValueError as err:
+            raise UserError(str(err)) from err
+        tables = Tables(
+            videos=catalog.rows(catalog),
+            labels=catalog.read_beside("labels"),
+            scripts=scripts.rows(catalog),
+            predictions={system.system: Folder(system.folder).rows(catalog) for system in systems},
+            scores=scores.read().to_pylist(),
+        )
+        report = assemble(
+            tables,
+            codebook,
+            title=config.title,
+            facts=_facts(config, codebook, catalog),
+            command=f"tikval analyze {shlex.quote(config.scores.catalog.videos)} --out {shlex.quote(config.out)}",
+            systems=tuple((system.system, _about(tables, system.system)) for system in systems),
+            exports=(
+                ("One line per video and system", f"tikval export {shlex.quote(config.out)} values.csv"),
+            ),
+            notice=LOCAL_NOTICE if any(system.extractor.kind == "local" for system in systems) else None,
+            show_accounts=config.show_accounts,
+        )
+        write_bytes(f"{folder.uri}/index.html", render_page(report).encode())
+        return folder.write_run(config, [], inputs, len(tables.videos), {}, time.monotonic() - begin)
+
+
+def _facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> tuple[tuple[str, str], ...]:
+    finished = catalog.finished()
+    return (
+        ("Videos listed", finished.finished_at),
+        ("tikval", tikval.__version__),
+        ("Codebook", f"{codebook.name}, version {codebook.version}"),
+        ("Scripts", config.scores.predictions[0].scripts.fingerprint),
+        *((f"Values, {system.system}", system.fingerprint) for system in config.scores.predictions),
+    )
+
+
+def _about(tables: Tables, system: str) -> str:
+    """The models that answered, as the rows say."""
+    served = {row["model_served"] for row in tables.predictions[system] if row["model_served"]}
+    heard = {row["model_served"] for row in tables.scripts if row["model_served"]}
+    return f"scripts by {', '.join(sorted(heard)) or 'nobody'}; values by {', '.join(sorted(served)) or 'nobody'}"
+
+
+if __name__ == "__main__":
+    main(ReportConfig, run)

@@ -1,0 +1,240 @@
+"""A folder, a glob or a manifest -> VideoRow: one row for each video, its identity, and what is known of the post.
+
+Nothing is opened here: a file that cannot be used is found out when its bytes are read. What shows in a listing
+(two rows with one id, a directory named like a video, an empty or missing file) becomes a failure row at once.
+"""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import pyarrow.fs as pafs
+
+from tikval.config import UserError
+from tikval.files import filesystem, is_local, read_records
+from tikval.rows import AccountRow, Reason, VideoRow, row_key
+
+SUFFIXES: Final = frozenset(
+    ".3gp .asf .avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
+)
+_MAX_ID: Final = 512  # characters
+_POST: Final = ("account", "genre", "caption", "posted_at")  # optional columns of a manifest
+
+
+def list_videos(source: str) -> Iterator[VideoRow]:
+    """Every video of `source`, in a stable order, each with a unique id or as a failure.
+
+    A folder is walked to the bottom; `*`, `?` and `[` make a glob; a .csv or .parquet file is a manifest with
+    `path` (relative to the manifest), optionally `video_id`, `account`, `genre`, `caption`, `posted_at`.
+    Raises UserError where the source is not there or holds no video.
+    """
+    if source.endswith((".csv", ".parquet")):
+        found = _manifest(source)
+    elif is_local(source):
+        found = _local(source)
+    else:
+        found = _store(source)
+    seen: dict[str, int] = {}
+    for row in found:
+        before = seen.get(row["video_id"], 0)
+        seen[row["video_id"]] = before + 1
+        if before:  # another key than the first one's, so that both stay in every later table
+            row["row_key"] = row_key(row["video_id"], row["size_bytes"], f"{row['etag']} {before}")
+            if row["error"] != Reason.INVALID_ID:
+                row |= _failed(Reason.DUPLICATE_ID, "an earlier video has the same id")
+        yield row
+    if not seen:
+        raise UserError(
+            f"{source}: no videos found (looked for files that end in {' '.join(sorted(SUFFIXES))})"
+        )
+
+
+def read_accounts(uri: str) -> list[AccountRow]:
+    """CSV or Parquet with `account` and optionally `genre`, `source`, `is_minor`, `is_parent_run`.
+
+    Raises UserError (file, line, column).
+    """
+    rows: list[AccountRow] = []
+    for line, cells in read_records(uri):
+        where = f"{uri}: line {line}"
+        unknown = set(cells) - set(AccountRow.__annotations__)
+        if unknown or not cells.get("account"):
+            raise UserError(
+                f"{where}: {f'unknown column {min(unknown)}' if unknown else 'column account: empty'}"
+            )
+        rows.append(
+            {
+                "account": str(cells["account"]),
+                "genre": cells.get("genre") or None,
+                "source": cells.get("source") or None,
+                "is_minor": _flag(cells.get("is_minor"), f"{where}, column is_minor"),
+                "is_parent_run": _flag(cells.get("is_parent_run"), f"{where}, column is_parent_run"),
+            }
+        )
+    return rows
+
+
+def _flag(cell: Any, where: str) -> bool | None:
+    words = {
+        "": None,
+        "none": None,
+        "true": True,
+        "1": True,
+        "yes": True,
+        "false": False,
+        "0": False,
+        "no": False,
+    }
+    word = str(cell if cell is not None else "").strip().lower()
+    if word not in words:
+        raise UserError(f"{where}: {cell!r} is neither true nor false")
+    return words[word]
+
+
+def _local(source: str) -> Iterator[VideoRow]:
+    if any(mark in source for mark in "*?[") and not Path(source).exists():
+        names = sorted(glob.glob(source, recursive=True))
+        root = Path(source.partition("*")[0].partition("?")[0].partition("[")[0] or ".")
+        base = root if root.is_dir() else root.parent
+        for name in names:
+            if PurePosixPath(name).suffix.lower() in SUFFIXES:
+                yield _stat(name, os.path.relpath(name, base))
+        return
+    if not Path(source).exists():
+        raise UserError(f"{source}: no such file or folder")
+    if Path(source).is_file():
+        yield _stat(source, Path(source).name)
+        return
+    for name in _walk(source):
+        yield _stat(name, os.path.relpath(name, source))
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """Paths of everything below a folder that is named like a video, directories too; links are followed once."""
+    visited: set[str] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_unlistable):
+        real = os.path.realpath(parent)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted([*files, *folders]):
+            if not name.startswith(".") and PurePosixPath(name).suffix.lower() in SUFFIXES:
+                yield os.path.join(parent, name)  # noqa: PTH118 - names may not be UTF-8
+
+
+def _unlistable(err: OSError) -> None:
+    raise UserError(f"{err.filename}: cannot be listed ({err.strerror})")
+
+
+def _stat(path: str, relative: str) -> VideoRow:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return _row(path, relative, 0, "", _failed(Reason.MISSING_FILE, "no such file"))
+    except PermissionError:
+        return _row(path, relative, 0, "", _failed(Reason.PERMISSION_DENIED, "the file may not be read"))
+    etag = str(status.st_mtime_ns)
+    if not os.path.isfile(path):  # noqa: PTH113
+        return _row(path, relative, 0, etag, _failed(Reason.NOT_A_FILE, "a folder or device, not a file"))
+    return _row(path, relative, status.st_size, etag)
+
+
+def _store(source: str) -> Iterator[VideoRow]:
+    fs, root = filesystem(source)
+    prefix = (
+        source[: len(source) - len(root.rstrip("/"))] if source.rstrip("/").endswith(root.rstrip("/")) else ""
+    )
+    infos = fs.get_file_info(pafs.FileSelector(root, recursive=True, allow_not_found=True))
+    for info in sorted(infos, key=lambda info: info.path):
+        if info.type == pafs.FileType.File and PurePosixPath(info.path).suffix.lower() in SUFFIXES:
+            relative = info.path.removeprefix(root.rstrip("/")).lstrip("/")
+            yield _row(prefix + info.path, relative, info.size or 0, str(info.mtime_ns or ""))
+
+
+def _manifest(source: str) -> Iterator[VideoRow]:
+    folder = source.rpartition("/")[0]
+    for line, cells in read_records(source):
+        if "path" not in cells:
+            raise UserError(f"{source}: line 1: a manifest needs a column `path`; it has {', '.join(cells)}")
+        path = str(cells["path"] or "")
+        if not path:
+            raise UserError(f"{source}: line {line}, column path: empty")
+        if is_local(path) and not path.startswith("/"):
+            path = f"{folder}/{path}" if folder else path
+        relative = str(cells["path"])
+        row = _stat(path, relative) if is_local(path) else _head(path, relative)
+        if cells.get("video_id"):
+            row = _row(path, "", row["size_bytes"], row["etag"], row, video_id=str(cells["video_id"]))
+        for column in _POST:
+            row |= {column: _post(cells.get(column), column, f"{source}: line {line}")}  # type: ignore[misc]
+        yield row
+
+
+def _head(path: str, relative: str) -> VideoRow:
+    fs, place = filesystem(path)
+    info = fs.get_file_info(place)
+    if info.type != pafs.FileType.File:
+        return _row(path, relative, 0, "", _failed(Reason.MISSING_FILE, "no such object"))
+    return _row(path, relative, info.size or 0, str(info.mtime_ns or ""))
+
+
+def _post(cell: Any, column: str, where: str) -> Any:
+    if cell is None or cell == "":
+        return None
+    if column != "posted_at":
+        return str(cell)
+    try:
+        when = cell if isinstance(cell, datetime) else datetime.fromisoformat(str(cell))
+    except ValueError as err:
+        raise UserError(
+            f"{where}, column posted_at: {cell!r} is not a date like 2026-03-01T12:00:00Z"
+        ) from err
+    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def _failed(reason: Reason, detail: str) -> Any:
+    return {"error": reason.value, "detail": detail}
+
+
+def _row(
+    path: str, relative: str, size_bytes: int, etag: str, failure: Any = None, video_id: str | None = None
+) -> VideoRow:
+    if video_id is None:
+        video_id = str(PurePosixPath(relative).with_suffix("")) if relative else ""
+    error, detail = (failure["error"], failure["detail"]) if failure else (None, None)
+    if size_bytes == 0 and error is None:
+        error, detail = Reason.EMPTY_FILE.value, "the file has no bytes"
+    clean = video_id.encode("utf-8", "backslashreplace").decode()
+    if clean != video_id or not clean.isprintable() or not 0 < len(clean) <= _MAX_ID:
+        error, detail = Reason.INVALID_ID.value, "an id is 1 to 512 printable characters"
+        clean = clean.encode("unicode_escape").decode()[:_MAX_ID]
+    return {
+        "video_id": clean,
+        "row_key": row_key(video_id, size_bytes, etag),
+        "path": path.encode("utf-8", "backslashreplace").decode(),
+        "size_bytes": size_bytes,
+        "etag": etag,
+        "account": None,
+        "genre": None,
+        "caption": None,
+        "posted_at": None,
+        "error": error,
+        "detail": detail,
+    }
+
+
+def accounts_of(videos: Iterable[VideoRow]) -> list[AccountRow]:
+    """Accounts that the videos name, with the genre of their first video."""
+    genres: dict[str, str | None] = {}
+    for video in videos:
+        if video["account"]:
+            genres[video["account"]] = genres.get(video["account"]) or video["genre"]
+    return [
+        {"account": account, "genre": genre, "source": None, "is_minor": None, "is_parent_run": None}
+        for account, genre in genres.items()
+    ]

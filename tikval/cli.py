@@ -1,0 +1,215 @@
+"""`tikval ...`: the jobs for people. Every command ends by saying where its result lies."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tikval.config import JobConfig, ReportConfig, UserError, load_config
+from tikval.flow.folder import Folder, Run
+from tikval.flow.main import FAILED, guard, summary, too_many_failed
+from tikval.flow.study import Study
+from tikval.rows import Reason
+
+app = typer.Typer(
+    help="Which of Schwartz's 19 human values a short video endorses or confronts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+# Where a report's configuration keeps those upstream of it.
+_SCORES = "scores."
+_SYSTEM = "scores.predictions.0."
+_SCRIPTS = f"{_SYSTEM}scripts."
+_CATALOG = f"{_SCRIPTS}videos."
+
+HINTS = {
+    Reason.DUPLICATE_ID: "rename one of the files, or give video_id in a manifest",
+    Reason.INVALID_ID: "rename the file, or give video_id in a manifest",
+    Reason.MISSING_FILE: "put the file back, then run the same command",
+    Reason.NOT_A_FILE: "a folder is named like a video",
+    Reason.PERMISSION_DENIED: "make the file readable, then run the same command",
+    Reason.EMPTY_FILE: "download it again",
+    Reason.UNREADABLE: "not a video that FFmpeg can read; download it again",
+    Reason.DAMAGED: "download it again, or raise writer.max_lost_share",
+    Reason.NO_VIDEO: "the file holds sound only",
+    Reason.TOO_LONG: "raise limits.video_seconds, then run the same command",
+    Reason.TOO_LARGE: "raise limits.frame_pixels or limits.file_mb, then run the same command",
+    Reason.TIMEOUT: "raise limits.seconds, or run the same command again",
+    Reason.OUT_OF_MEMORY: "raise limits.memory_mb, or run the same command again",
+    Reason.CRASHED: "run the same command again",
+    Reason.NO_TEXT: "nothing was said or shown as text; a system that sees the picture is needed",
+    Reason.BLOCKED: "the model refused it",
+    Reason.BAD_REPLY: "run the same command again",
+    Reason.INTERNAL_ERROR: "a bug in tikval: please report it with its detail",
+}
+
+
+@app.command()
+def analyze(
+    videos: Annotated[
+        str, typer.Argument(help="Folder, glob, or .csv or .parquet manifest; local or a URI.")
+    ],
+    out: Annotated[str, typer.Option(help="Folder for everything that comes out.")],
+    profile: Annotated[
+        str, typer.Option(help="A folder of configurations, or the name of one in configs/.")
+    ] = "local",
+    annotations: Annotated[str | None, typer.Option(help="Human labels to score against.")] = None,
+    accounts: Annotated[
+        str | None, typer.Option(help="CSV or Parquet of what is known of the accounts.")
+    ] = None,
+    codebook: Annotated[str | None, typer.Option(help="Another codebook than Schwartz's values.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value of the profile's report.yaml, e.g. title=Spring."),
+    ] = None,
+) -> None:
+    """Catalog to report in one go; the same command goes on where it stopped."""
+    sets: list[tuple[str, Any]] = [
+        (f"{place}out", out) for place in ("", _SCORES, _SYSTEM, _SCRIPTS, _CATALOG)
+    ]
+    sets += [(f"{_CATALOG}videos", videos)]
+    sets += [(f"{_CATALOG}annotations", annotations)] if annotations else []
+    sets += [(f"{_CATALOG}accounts", accounts)] if accounts else []
+    sets += [(f"{_CATALOG}codebook", codebook), (f"{_SYSTEM}codebook", codebook)] if codebook else []
+    config = load_config(ReportConfig, _profile(profile), [*sets, *(overrides or [])])
+    raise typer.Exit(guard(lambda: _run_all(config)))  # the guard here too: typer takes Ctrl-C for itself
+
+
+def _profile(name: str) -> str:
+    for folder in (Path(name), Path("configs") / name):
+        if (folder / "report.yaml").is_file():
+            return str(folder / "report.yaml")
+    known = sorted(path.parent.name for path in _shipped().glob("*/report.yaml"))
+    if name not in known:
+        raise UserError(
+            f"{name}: no such profile; there are {', '.join(known)}, or name a folder with report.yaml"
+        )
+    return f"configs/{name}/report.yaml"
+
+
+def _shipped() -> Path:
+    package = Path(__file__).parent
+    return next((f for f in (package / "share/configs", package.parent / "configs") if f.is_dir()), package)
+
+
+def _run_all(config: ReportConfig) -> int:
+    """Every job of a study in order. Returns the exit code."""
+    from jobs import (
+        catalog,
+        evaluate,
+        extract_values,
+        report,
+        write_scripts,
+    )  # deferred: pulls models' libraries
+
+    scores = config.scores
+    runs: list[tuple[JobConfig, Run]] = []
+
+    def did(job: JobConfig, run: Run) -> None:
+        runs.append((job, run))
+        print(summary(job, run), file=sys.stderr)
+
+    did(scores.catalog, catalog.run(scores.catalog))
+    for system in scores.predictions:
+        did(system.scripts, write_scripts.run(system.scripts))
+        did(system, extract_values.run(system))
+    did(scores, evaluate.run(scores))
+    report.run(config)
+    _show(config)
+    print(f"report: {config.folder}/index.html")
+    wrong = [job.stage for job, run in runs if too_many_failed(job, run)]
+    if wrong:
+        print(f"tikval: more failed than max_failed_share allows: {', '.join(wrong)}", file=sys.stderr)
+    return FAILED if wrong else 0
+
+
+def _show(config: ReportConfig) -> None:
+    """The most frequent values, and the scores if there are any, before the page is opened."""
+    console = Console(stderr=True)
+    for row in Folder(config.scores.folder).read().to_pylist():
+        if (row["stance"], row["label"], row["failures"]) == ("all", "macro", "left_out"):
+            console.print(
+                f"macro F1 over {row['n_scored']} annotated videos: {row['system']} {row['f1']:.2f}"
+            )
+
+
+@app.command()
+def failures(out: Annotated[str, typer.Argument(help="The folder of an analysis.")]) -> None:
+    """Which videos have no result, why, and what to do."""
+    study = Study(out)
+    catalog, shown = study.catalog(), set[str]()
+    table = Table("video", "stage", "reason", "again?", "detail", "what to do")
+    reasons: Counter[str] = Counter()
+    for stage in ("catalog", "scripts", "predictions"):
+        latest = study.latest(stage)
+        for row in latest[0].rows(catalog) if latest else []:
+            if row["error"] is None or row["row_key"] in shown:
+                continue
+            shown.add(row["row_key"])  # a failure passes through all later stages
+            reason = Reason(row["error"])
+            reasons[reason] += 1
+            again = "no" if reason.terminal else "yes"
+            table.add_row(row["video_id"], stage, reason, again, row["detail"] or "", HINTS[reason])
+    if not shown:
+        print(f"{out}: every video has a result")
+        return
+    Console(markup=False, width=None if sys.stdout.isatty() else 200).print(table)
+    print(f"{len(shown)} failed: {', '.join(f'{reason} {n}' for reason, n in reasons.most_common())}")
+
+
+@app.command()
+def export(
+    out: Annotated[str, typer.Argument(help="The folder of an analysis.")],
+    file: Annotated[Path, typer.Argument(help="What to write: .csv, .parquet or .jsonl.")],
+) -> None:
+    """One line per video and system: video_id, system, error, and each value as -1, 0, 1 or empty."""
+    from tikval.flow.export import export_table, write_export
+
+    table = export_table(Study(out))
+    write_export(table, file)
+    print(f"{table.num_rows} lines: {file}")
+
+
+@app.command()
+def erase(
+    out: Annotated[str, typer.Argument(help="The folder of an analysis.")],
+    video_ids: Annotated[list[str] | None, typer.Argument(help="Videos to forget.")] = None,
+    account: Annotated[list[str] | None, typer.Option(help="Forget all videos of this account.")] = None,
+) -> None:
+    """Remove every derived row of some videos, and keep them from coming back."""
+    from tikval.flow.erase import erase as forget
+
+    if not video_ids and not account:
+        raise UserError("name the videos to erase, or --account NAME")
+    found, rows = forget(out.rstrip("/"), set(video_ids or []), set(account or []))
+    missing = sorted(set(video_ids or []) - found)
+    print(f"erased {rows} rows of {len(found)} videos from {out}; run the analysis again for a new report")
+    if missing:
+        print(f"tikval: not found, and kept out from now on: {', '.join(missing)}", file=sys.stderr)
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine has, and what it lacks for the local profile."""
+    from tikval.flow.doctor import findings
+
+    table = Table("what", "found", "needed for")
+    lacks = 0
+    for finding in findings():
+        lacks += finding.lacks
+        table.add_row(finding.what, finding.found, finding.needed_for)
+    Console(markup=False, width=None if sys.stdout.isatty() else 160).print(table)
+    print(f"{lacks} lacking for the local profile" if lacks else "ready for tikval analyze")
+    raise typer.Exit(FAILED if lacks else 0)
+
+
+def main() -> None:
+    """The console script: a mistake of the user is one line and exit code 2, never a traceback."""
+    sys.exit(guard(lambda: app() or 0))

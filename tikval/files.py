@@ -1,0 +1,128 @@
+"""Files on local disk and object stores alike, through pyarrow's filesystems. Nothing is ever half a file."""
+
+import contextlib
+import csv
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from tikval.config import UserError
+
+
+def is_local(uri: str) -> bool:
+    return "://" not in uri
+
+
+def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
+    """The filesystem of a local path or URI (`s3://`, `gs://`, ...), and the path on it."""
+    if is_local(uri):
+        return pafs.LocalFileSystem(), str(Path(uri).absolute())
+    try:
+        fs, path = pafs.FileSystem.from_uri(uri)
+    except (pa.ArrowInvalid, OSError) as err:
+        raise UserError(f"{uri}: not a path or an object-store URI that can be opened ({err})") from err
+    return fs, path
+
+
+def write_bytes(uri: str, data: bytes | pa.Buffer) -> None:
+    """Write a whole file or none of it: on a local disk through a temporary name, on a store in one put."""
+    fs, path = filesystem(uri)
+    if not is_local(uri):
+        with fs.open_output_stream(path) as stream:
+            stream.write(data)
+        return
+    temporary = Path(path).with_name(f".tmp-{secrets.token_hex(8)}")
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            file.write(memoryview(data))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_table(uri: str, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_bytes(uri, sink.getvalue())
+
+
+def read_bytes(uri: str) -> bytes | None:
+    """A file's bytes, None where there is no such file."""
+    fs, path = filesystem(uri)
+    try:
+        with fs.open_input_stream(path) as stream:
+            data: bytes = stream.read()
+            return data
+    except FileNotFoundError:
+        return None
+
+
+def list_files(uri: str, suffix: str, *, beside: bool = False) -> list[str]:
+    """Names of the files of one folder (not below it) with a suffix, sorted, without temporary ones.
+
+    Names that begin with `_` are tables beside the main one, left out unless asked for.
+    """
+    fs, path = filesystem(uri)
+    infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+    return sorted(
+        info.base_name
+        for info in infos
+        if info.type == pafs.FileType.File
+        and info.base_name.endswith(suffix)
+        and not info.base_name.startswith("." if beside else (".", "_"))
+    )
+
+
+def delete(uri: str) -> None:
+    fs, path = filesystem(uri)
+    with contextlib.suppress(FileNotFoundError):
+        fs.delete_file(path)
+
+
+def read_records(uri: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and cells of each row of a CSV or Parquet file. CSV cells are strings, line 1 is the header.
+
+    Raises UserError where the file is missing, is of another kind or has lines of the wrong length.
+    """
+    data = read_bytes(uri)
+    if data is None:
+        raise UserError(f"{uri}: no such file")
+    if uri.endswith(".parquet"):
+        try:
+            table = pq.read_table(pa.BufferReader(data))
+        except pa.ArrowInvalid as err:
+            raise UserError(f"{uri}: not a Parquet file ({err})") from err
+        yield from enumerate(table.to_pylist(), start=1)
+        return
+    if not uri.endswith(".csv"):
+        raise UserError(f"{uri}: expected a .csv or .parquet file")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        raise UserError(f"{uri}: not UTF-8 text (byte {err.start}); save it as UTF-8 CSV") from err
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    try:
+        header = next(reader, [])
+        if len(set(header)) != len(header):
+            raise UserError(f"{uri}: line 1: a column name appears twice")
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise UserError(
+                    f"{uri}: line {reader.line_num}: {len(cells)} cells under {len(header)} column names"
+                )
+            yield reader.line_num, dict(zip(header, cells, strict=True))
+    except csv.Error as err:
+        raise UserError(f"{uri}: line {reader.line_num}: {err}") from err

@@ -1,0 +1,82 @@
+"""What this machine has: for `tikval doctor`, and for a bug report."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+from typing import NamedTuple
+
+import psutil
+
+import tikval
+from tikval.config import LocalWriter
+from tikval.extract.bundled import cached_folder
+from tikval.flow.session import cores
+from tikval.media.child import check_tools
+from tikval.media.reading import MissingTool, Want
+from tikval.script.local import want_of
+
+
+class Finding(NamedTuple):
+    what: str
+    found: str
+    needed_for: str
+    lacks: bool = False  # the local profile cannot run without it
+
+
+def findings() -> list[Finding]:
+    """One line per thing; nothing is started, and of secrets only whether they are set."""
+    memory = psutil.virtual_memory()
+    return [
+        Finding("tikval", f"{tikval.__version__}, Python {platform.python_version()}", "everything"),
+        Finding("machine", f"{cores()} cores, {memory.total >> 30} GiB memory", "everything"),
+        Finding("Ray", os.environ.get("RAY_ADDRESS") or f"{_version('ray')}, this machine only", "every job"),
+        Finding("GPU", _gpu(), "embeddings and vLLM at speed"),
+        _tool("Tesseract", Want(ocr_frames=LocalWriter().ocr.frames), _tesseract()),
+        _tool("speech recogniser", Want(speech=want_of(LocalWriter()).speech), _version("moonshine-voice")),
+        _encoder(),
+        Finding("Gemini", _set("GEMINI_API_KEY", "GOOGLE_API_KEY"), "profile gemini"),
+        Finding("vLLM", _version("vllm"), "profile mistral"),
+    ]
+
+
+def _tool(what: str, want: Want, version: str) -> Finding:
+    try:
+        check_tools(want)
+    except MissingTool as err:
+        return Finding(what, f"MISSING: {err.remedy}", "profile local", lacks=True)
+    return Finding(what, version, "profile local")
+
+
+def _encoder() -> Finding:
+    folder = cached_folder()
+    found = str(folder) if folder else "not fetched yet (83 MB, at the first run)"
+    return Finding("all-MiniLM-L6-v2", found, "profile local")
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _tesseract() -> str:
+    if not shutil.which("tesseract"):
+        return "not installed"
+    done = subprocess.run(["tesseract", "--version"], capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).splitlines()[0]
+
+
+def _gpu() -> str:
+    if not shutil.which("nvidia-smi"):
+        return "none"
+    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    return "; ".join(done.stdout.strip().splitlines()) or "none"
+
+
+def _set(*names: str) -> str:
+    return "key set" if any(os.environ.get(name) for name in names) else "no key set"

@@ -1,0 +1,67 @@
+"""Joining Ray: the cluster that RAY_ADDRESS names (`ray job submit` sets it), else one of this machine alone."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+LOCAL_CPUS_PER_CORE: Final = 2  # logical: Ray's resource budget starves a pipeline of several stages on two
+_QUIET: Final = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its errors of the driver's core are about its own restarts
+    # each worker process started ahead costs two seconds of a core, and most stay idle
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+}
+
+
+def start_ray() -> None:
+    """Start or join Ray once per process; Ray's own chatter stays in its log files."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
+    import ray  # deferred: two seconds of import that a finished run does not need
+    from ray.data import DataContext
+
+    if not ray.is_initialized():
+        quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+        with _no_stderr():
+            if on_cluster():
+                ray.init(address=os.environ["RAY_ADDRESS"], **quiet)
+            else:
+                # never join a cluster that happens to run here
+                ray.init(
+                    address="local",
+                    num_cpus=max(4, LOCAL_CPUS_PER_CORE * cores()),
+                    include_dashboard=False,
+                    **quiet,
+                )
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Keep the line out that Ray's core prints of its log level; errors come as exceptions."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def cores() -> int:
+    """Cores this process may use, which in a container is less than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def on_cluster() -> bool:
+    return bool(os.environ.get("RAY_ADDRESS"))

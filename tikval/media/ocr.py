@@ -1,0 +1,257 @@
+"""Key frames -> captions, with Tesseract.
+
+Captions of short videos are flat, bright or dark or strongly coloured text over moving pictures. Tesseract's own
+thresholding is made for paper and finds few of them; so each frame goes to it as several layers, each black
+on white with one kind of colour in it, and the words that the layers yield are merged by confidence.
+
+H x W pixels.
+"""
+
+import difflib
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from tikval.media.reading import Caption, ClipError, MissingTool
+from tikval.rows import Reason
+
+WORK_SIDE_PX: Final = 576  # short side at which text is read: more is slower and not better
+_SECONDS: Final = 30  # for one frame; usual is less than half a second
+_MIN_CONFIDENCE: Final = 50  # of 100, for a word
+_MIN_CONFIDENCE_GREY: Final = 70  # the plain layer sees textures too
+_MIN_CONFIDENCE_SHORT: Final = 80  # up to three letters: textures look like these
+_MIN_INK, _MAX_INK = 0.001, 0.5  # share of black pixels in a layer worth reading
+_MAX_EDGES: Final = 0.08  # share of pixels at an edge: more is texture, on which Tesseract takes minutes
+_SAME_CAPTION: Final = 0.75  # similarity of two texts
+
+Picture = NDArray[np.uint8]  # [H, W, 3] RGB
+Layer = NDArray[np.uint8]  # [H, W] text dark on light
+
+_COLOURS: Final[
+    list[Callable[[NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]], NDArray[np.bool_]]]
+] = [
+    lambda r, g, b: np.minimum(np.minimum(r, g), b) > 185,  # white
+    lambda r, g, b: np.maximum(np.maximum(r, g), b) < 70,  # black, and black outlines
+    lambda r, g, b: (np.minimum(r, g) - b > 90) & (r > 180),  # yellow
+    lambda r, g, b: (np.minimum(g, b) - r > 90) & (g > 150),  # cyan
+    lambda r, g, b: (r - g > 90) & (r > 190),  # red, pink, orange
+]
+
+
+@dataclass(frozen=True)
+class _Word:
+    text: str
+    confidence: float  # of 100
+    layer: int
+    left: int  # pixels of the layer
+    top: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> int:
+        return self.top + self.height
+
+
+def check_ocr(languages: str) -> None:
+    """Raises MissingTool where Tesseract or the data of one of the languages (`eng+deu`) is not installed."""
+    tesseract = shutil.which("tesseract")
+    if tesseract is None:
+        raise MissingTool("tesseract", "apt-get install tesseract-ocr, or brew install tesseract")
+    listed = subprocess.run(
+        [tesseract, "--list-langs"], capture_output=True, text=True, timeout=60, check=True
+    )
+    missing = sorted(set(languages.split("+")) - set(listed.stdout.split()))
+    if missing:
+        packages = " ".join(f"tesseract-ocr-{name.replace('_', '-').lower()}" for name in missing)
+        raise MissingTool(f"Tesseract's data for {', '.join(missing)}", f"apt-get install {packages}")
+
+
+_check_once = functools.lru_cache(check_ocr)
+
+
+def read_captions(key_frames: list[Picture], times: list[float], languages: str = "eng") -> list[Caption]:
+    """Blocks of text in frames shown at `times` (seconds), in order of first appearance.
+
+    A caption that several frames show comes once, as the frame read it that Tesseract was surest of. Raises
+    MissingTool, and ClipError(TIMEOUT) for a picture on which Tesseract does not come to an end.
+    """
+    _check_once(languages)
+    found: list[tuple[Caption, float]] = []  # with confidence
+    for picture, seconds in zip(key_frames, times, strict=True):
+        for text, confidence in read_blocks(picture, languages):
+            for index, (caption, best) in enumerate(found):
+                if _is_same(caption.text, text):
+                    kept = text if confidence > best else caption.text
+                    found[index] = (replace(caption, text=kept, last_seconds=seconds), max(best, confidence))
+                    break
+            else:
+                found.append((Caption(text, seconds, seconds), confidence))
+    return [caption for caption, _ in found]
+
+
+def read_blocks(picture: Picture, languages: str = "eng") -> list[tuple[str, float]]:
+    """Blocks of text in one [H, W, 3] picture from top to bottom, with their mean confidence (of 100)."""
+    blocks = _blocks(_lines(_merged(_words(_layers(_resized(picture)), languages))))
+    texts = []
+    for lines in blocks:
+        text = "\n".join(" ".join(word.text for word in line) for line in lines)
+        words = [word for line in lines for word in line]
+        if sum(char.isalnum() for char in text) >= 3:
+            texts.append((text, float(np.mean([word.confidence for word in words]))))
+    return texts
+
+
+def _resized(picture: Picture) -> Picture:
+    height, width = picture.shape[:2]
+    scale = min(WORK_SIDE_PX / min(height, width), 3)
+    if scale == 1:
+        return picture
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(picture).resize(size, method))
+
+
+def _layers(picture: Picture) -> list[tuple[Layer, int]]:
+    """Layers worth reading, with the confidence that a word in each must have."""
+    red, green, blue = np.moveaxis(picture.astype(np.int16), 2, 0)
+    layers = []
+    for is_text in _COLOURS:
+        layer = np.where(is_text(red, green, blue), 0, 255).astype(np.uint8)
+        layer = np.asarray(Image.fromarray(layer).filter(ImageFilter.MedianFilter(3)))
+        ink = layer < 128
+        if _MIN_INK < ink.mean() < _MAX_INK and (ink[:, 1:] != ink[:, :-1]).mean() < _MAX_EDGES:
+            layers.append((layer, _MIN_CONFIDENCE))
+    grey = np.asarray(Image.fromarray(picture).convert("L"))
+    steps = np.abs(np.diff(grey.astype(np.int16), axis=1)) > 40
+    if steps.mean() < _MAX_EDGES:
+        layers.append((grey, _MIN_CONFIDENCE_GREY))
+    return layers
+
+
+def _words(layers: list[tuple[Layer, int]], languages: str) -> list[_Word]:
+    """What Tesseract reads in each layer: one process for all, which is several times cheaper than one each."""
+    import pytesseract  # takes a second, as it imports pandas: only where text is read
+
+    os.environ["OMP_THREAD_LIMIT"] = "1"  # its threads cost more than they bring on pictures of this size
+    with tempfile.TemporaryDirectory(prefix="tikval-ocr-") as folder:
+        paths = [Path(folder) / f"{index}.pgm" for index in range(len(layers))]
+        for path, (layer, _) in zip(paths, layers, strict=True):
+            Image.fromarray(layer).save(path)
+        listing = Path(folder) / "layers.txt"
+        listing.write_text("".join(f"{path}\n" for path in paths), encoding="utf-8")
+        try:
+            data = pytesseract.image_to_data(
+                str(listing),
+                lang=languages,
+                config="--psm 11 --dpi 150",  # 11: sparse text in no order
+                output_type=pytesseract.Output.DICT,
+                timeout=_SECONDS,
+            )
+        except pytesseract.TesseractError:
+            raise
+        except RuntimeError as err:  # pytesseract's way to say so
+            raise ClipError(Reason.TIMEOUT, f"Tesseract took over {_SECONDS} s for one picture") from err
+    words = []
+    for index, text in enumerate(data["text"]):
+        layer = data["page_num"][index] - 1
+        word = _Word(
+            text=text.strip(),
+            confidence=float(data["conf"][index]),
+            layer=layer,
+            left=data["left"][index],
+            top=data["top"][index],
+            width=data["width"][index],
+            height=data["height"][index],
+        )
+        required = layers[layer][1] if len(text) > 3 else _MIN_CONFIDENCE_SHORT
+        if word.confidence >= required and _is_word(word):
+            words.append(word)
+    return words
+
+
+def _is_word(word: _Word) -> bool:
+    """False for specks and textures that Tesseract took for letters."""
+    letters = sum(char.isalnum() for char in word.text)
+    if letters < 0.6 * len(word.text) or not letters or word.height < 9:
+        return False
+    if (
+        letters == 1
+        and not (word.text.isdigit() or word.text in ("a", "A", "I", "i"))
+        and word.text.isascii()
+    ):
+        return False
+    return 0.08 < word.width / (len(word.text) * word.height) < 2  # a letter's width by its height
+
+
+def _merged(words: list[_Word]) -> list[_Word]:
+    """One word for each place: the surest, where two layers saw text."""
+    kept: list[_Word] = []
+    # three points a letter, up to six: of a word and a fragment of it the word, but not of two words their blend
+    for word in sorted(words, key=lambda word: word.confidence + 3 * min(len(word.text), 6), reverse=True):
+        # within one layer its boxes overlap where they are drawn badly
+        if not any(_overlap(word, other) > 0.4 for other in kept if other.layer != word.layer):
+            kept.append(word)
+    return kept
+
+
+def _overlap(one: _Word, other: _Word) -> float:
+    """Shared area as a share of the smaller box."""
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / min(one.width * one.height, other.width * other.height)
+
+
+def _lines(words: list[_Word]) -> list[list[_Word]]:
+    """Words of one height and baseline, left to right; a gap of three letters' height parts two lines."""
+    lines: list[list[_Word]] = []
+    for word in sorted(words, key=lambda word: word.left):
+        middle = word.top + word.height / 2
+        for line in lines:
+            last = line[-1]
+            near = abs(last.top + last.height / 2 - middle) < 0.5 * max(word.height, last.height)
+            alike = max(word.height, last.height) < 2.5 * min(word.height, last.height)
+            if near and alike and word.left - last.right < 3 * max(word.height, last.height):
+                line.append(word)
+                break
+        else:
+            lines.append([word])
+    return sorted(lines, key=lambda line: (min(word.top for word in line), line[0].left))
+
+
+def _blocks(lines: list[list[_Word]]) -> list[list[list[_Word]]]:
+    """Lines that stand below each other and close together."""
+    blocks: list[list[list[_Word]]] = []
+    for line in lines:
+        height = max(word.height for word in line)
+        for block in blocks:
+            above = block[-1]
+            gap = min(word.top for word in line) - max(word.bottom for word in above)
+            beside = line[0].left > above[-1].right or line[-1].right < above[0].left
+            if gap < 1.2 * height and not beside:
+                block.append(line)
+                break
+        else:
+            blocks.append([line])
+    return blocks
+
+
+def _is_same(one: str, other: str) -> bool:
+    one, other = (" ".join(text.lower().split()) for text in (one, other))
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio() >= _SAME_CAPTION

@@ -1,0 +1,92 @@
+"""What a caller asks of a video file, what comes back, and how reading can fail: shared by both processes.
+
+Light on purpose (no FFmpeg, no models): the parent's side imports it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tikval.rows import Reason
+
+SAMPLE_RATE: Final = 16_000  # Hz, of all sound
+SIDE_PX: Final = 224  # short side of the small frames: what VideoMAE takes
+MAX_ASPECT: Final = 32  # long side over short side; a picture of 1 x 16 million pixels is an attack
+
+
+class ClipError(Exception):
+    """This video has no result; `detail` is one short line for people, without paths."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class MissingTool(Exception):  # noqa: N818  (it names what to install, for the user to mend)
+    """This machine lacks something that every video needs; `remedy` says how to install it."""
+
+    def __init__(self, tool: str, remedy: str) -> None:
+        super().__init__(f"{tool} is missing: {remedy}")
+        self.tool = tool
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Want:
+    """What one reading shall yield. What is not asked for is neither computed nor sent."""
+
+    frames: int = 0  # small frames to send
+    sound: bool = False  # send the sound
+    speech: bool = False  # recognise speech with the bundled English model
+    ocr_frames: int = 0  # full-size frames to read text in, first and last among them
+    ocr_languages: str = "eng"  # Tesseract's names, joined by +
+    scene: bool = False
+    max_lost_share: float = 0.5  # of packets
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A block of text on the screen, lines joined by a newline."""
+
+    text: str
+    first_seconds: float  # of the first and last key frame that shows it
+    last_seconds: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One utterance."""
+
+    text: str
+    start_seconds: float
+    end_seconds: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the small frames alone tell, in words that a script can carry."""
+
+    orientation: str  # vertical, horizontal or square
+    brightness: str  # dark, dim, bright or glaring
+    motion: str  # still, slow, lively or hectic
+    cuts: int  # hard cuts between sampled frames: a lower bound
+
+
+@dataclass(frozen=True)
+class Reading:
+    seconds: float
+    width: int  # as shown, after rotation
+    height: int
+    n_frames: int
+    has_sound: bool  # the file has a sound track with something in it
+    lost_packets: int
+    total_packets: int
+    content_sha: str  # SHA-256 of the file, hex
+    frames: NDArray[np.uint8] | None  # [T, H, W, 3] RGB, short side SIDE_PX; T may be 0 < T <= Want.frames
+    sound: NDArray[np.int16] | None  # [S] mono at SAMPLE_RATE
+    captions: list[Caption]
+    speech: list[Segment]
+    scene: Scene | None

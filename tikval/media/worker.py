@@ -1,0 +1,154 @@
+"""The child process that reads hostile files: `python -m tikval.media.worker LIFELINE PARENT`, see child.py.
+
+It answers one request after another and keeps its models. Before the first file it gives up what it does not
+need, and arranges to be killed with its whole process group when its parent is gone.
+"""
+
+import contextlib
+import fcntl
+import os
+import resource
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import av.logging
+
+from tikval.config import Limits
+from tikval.media import wire
+from tikval.media.clip import read_clip
+from tikval.media.ocr import read_captions
+from tikval.media.reading import ClipError, MissingTool, Reading, Segment, Want
+from tikval.media.scene import FRAMES, describe
+from tikval.media.speech import Recogniser
+from tikval.rows import Reason
+
+FILE_BYTES = 256 * 2**20  # the largest temporary file that it or Tesseract may write
+OPEN_FILES = 256
+
+
+def main() -> None:
+    lifeline, parent = int(sys.argv[1]), int(sys.argv[2])
+    replies = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what a library prints must not come between the replies
+    restrict()
+    die_with_parent(lifeline, parent)
+    av.logging.set_level(None)
+    send(replies, wire.message({"ready": True}))
+    recogniser: list[Recogniser] = []  # loaded when first needed
+    while request := receive(sys.stdin.buffer):
+        send(replies, answer(request, recogniser))
+
+
+def restrict() -> None:
+    """Bound what a taken-over process could do to the disk; and let the kernel kill it first."""
+    for limit, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, FILE_BYTES),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
+    ):
+        _, hard = resource.getrlimit(limit)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (value, value))
+    with contextlib.suppress(OSError):  # Linux only, and only where /proc may be written
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+
+
+def die_with_parent(lifeline: int, parent: int) -> None:
+    """Kill this process group when the parent is gone, whatever this process is doing then.
+
+    The parent holds the other end of the pipe `lifeline` and never writes to it. When the parent dies, the Linux
+    kernel itself sends SIGKILL to the group, even while a C call here does not return. PR_SET_PDEATHSIG is no
+    way: it follows the parent's thread, and threads of a Ray actor come and go. The polling thread serves other
+    systems, and the case that a fork of the parent still holds the pipe.
+    """
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+    poll = select.poll()
+    poll.register(lifeline, select.POLLIN)
+    if poll.poll(0) or os.getppid() != parent:  # it went before the pipe was armed
+        os.killpg(0, signal.SIGKILL)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.killpg(0, signal.SIGKILL)
+
+
+def receive(source: BinaryIO) -> dict[str, Any] | None:
+    """The next request; None when the caller has closed the pipe."""
+    length = source.read(wire.LENGTH.size)
+    if len(length) < wire.LENGTH.size:
+        return None
+    return wire.header_of(source.read(*wire.LENGTH.unpack(length)))
+
+
+def send(target: BinaryIO, pieces: list[memoryview]) -> None:
+    for piece in pieces:
+        while piece:
+            piece = piece[target.write(piece) :]
+
+
+def answer(request: dict[str, Any], recogniser: list[Recogniser]) -> list[memoryview]:
+    path = request["path"]
+    try:
+        return wire.reply(read(path, Want(**request["want"]), Limits(**request["limits"]), recogniser))
+    except ClipError as err:
+        return wire.message({"error": err.reason, "detail": err.detail})
+    except MissingTool as err:
+        return wire.message({"missing": err.tool, "remedy": err.remedy})
+    except MemoryError:
+        return wire.message({"error": Reason.OUT_OF_MEMORY, "detail": "an allocation failed"})
+    except Exception as err:
+        traceback.print_exc()
+        first_line = f"{type(err).__name__}: {err}".replace(path, "the file").split("\n", 1)[0]
+        return wire.message({"error": Reason.INTERNAL_ERROR, "detail": first_line[:300]})
+
+
+def read(path: str, want: Want, limits: Limits, recogniser: list[Recogniser]) -> Reading:
+    clip = read_clip(
+        path,
+        frames=want.frames or (FRAMES if want.scene else 0),
+        key_frames=want.ocr_frames,
+        sound=want.sound or want.speech,
+        max_lost_share=want.max_lost_share,
+        limits=limits,
+    )
+    speech: list[Segment] = []
+    if want.speech and clip.sound is not None:
+        if not recogniser:
+            recogniser.append(Recogniser())
+        speech = [
+            Segment(s.text, s.start_seconds + clip.sound_start, s.end_seconds + clip.sound_start)
+            for s in recogniser[0].transcribe(clip.sound)
+        ]
+    captions = read_captions(clip.key_frames, clip.key_seconds, want.ocr_languages) if want.ocr_frames else []
+    return Reading(
+        seconds=clip.seconds,
+        width=clip.width,
+        height=clip.height,
+        n_frames=clip.n_frames,
+        has_sound=clip.has_sound,
+        lost_packets=clip.lost_packets,
+        total_packets=clip.total_packets,
+        content_sha=clip.content_sha,
+        frames=clip.frames if want.frames else None,
+        sound=clip.sound if want.sound else None,
+        captions=captions,
+        speech=speech,
+        scene=describe(clip.frames, clip.width, clip.height) if want.scene else None,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The tables of the page as plain dictionaries: coverage, chart and scores. No HTML here."""
+
+import math
+from typing import Any, Final
+
+from tikval.evaluate.scores import BASELINE, LEFT_OUT, MISSING, RIGHT, STANCES, WRONG, Coverage
+from tikval.report.record import Report
+from tikval.rows import Reason, ScoreRow
+
+Numbers = dict[tuple[str, str, str, str], ScoreRow]  # by system, failures, stance, label
+
+LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def kind_of(reason: str) -> str:
+    """Whether trying again can help; "missing" is no Reason, as no row says it."""
+    if reason == MISSING:
+        return "not run yet"
+    if reason not in set(Reason):
+        return "unknown"
+    return "terminal" if Reason(reason).terminal else "retryable"
+
+
+def title_of(report: Report, v: int) -> str:
+    slug = report.labels[v][:-1]
+    return report.titles.get(slug, slug)
+
+
+def coverage_line(stage: str, counts: Coverage) -> dict[str, Any]:
+    """One stage, with the widths of its bar in percent of the rows that came in."""
+    failed = sum(counts.failures.values())
+    whole = max(counts.rows, 1)
+    parts = (("said", counts.results - counts.abstained), ("abstained", counts.abstained), ("failed", failed))
+    bar, x = [], 0.0
+    for name, number in parts:
+        bar.append({"name": name, "x": round(x, 3), "width": round(100 * number / whole, 3)})
+        x += 100 * number / whole
+    share = 100 * counts.results / whole
+    return {
+        "stage": stage,
+        "rows": counts.rows,
+        "results": counts.results,
+        # never round up to a coverage that was not reached
+        "share": f"{math.floor(share * 10) / 10:g} %",
+        "abstained": counts.abstained,
+        "failed": failed,
+        "reasons": [(reason, number, kind_of(reason)) for reason, number in counts.failures.items()],
+        "bar": bar,
+    }
+
+
+def chart(report: Report) -> dict[str, Any]:
+    """The diverging bars: per value one line per series, widths in percent of `scale`."""
+    series = [
+        {"key": LETTERS[i % len(LETTERS)], "name": f.name, "videos": f.videos, "annotated": f.annotated}
+        for i, f in enumerate(report.frequencies)
+    ]
+    shares = [
+        (count or 0) / max(f.videos, 1) for f in report.frequencies for count in (*f.endorsed, *f.confronted)
+    ]
+    scale = min(1.0, math.ceil(max([*shares, 0.01]) * 10) / 10)  # the next full 10 %
+
+    def bar(count: int | None, videos: int) -> dict[str, Any]:
+        if count is None:
+            return {"count": None, "percent": None, "width": 0}
+        share = count / max(videos, 1)
+        return {"count": count, "percent": f"{100 * share:.0f} %", "width": round(100 * share / scale, 2)}
+
+    values = [
+        {
+            "title": title_of(report, v),
+            "lines": [
+                {
+                    "series": line,
+                    "confronted": bar(f.confronted[v], f.videos),
+                    "endorsed": bar(f.endorsed[v], f.videos),
+                }
+                for line, f in zip(series, report.frequencies, strict=True)
+            ],
+        }
+        for v in range(len(report.labels) // 2)
+    ]
+    return {"series": series, "values": values, "scale": f"{100 * scale:.0f} %"}
+
+
+def score_tables(report: Report) -> dict[str, Any]:
+    """F1 and movie lines per system, the baseline last, and per-label lines with the baseline beside them."""
+    rows: Numbers = {(r["system"], r["failures"], r["stance"], r["label"]): r for r in report.scores}
+    scored = list(dict.fromkeys(r["system"] for r in report.scores if r["system"] != BASELINE))
+    first = report.scores[0]
+    return {
+        "n_videos": first["n_videos"],
+        "label_set": first["label_set"],
+        "lines": [_line(rows, system) for system in (*scored, BASELINE)],
+        "details": [
+            {"system": system, "labels": labels}
+            for system in scored
+            if (labels := _labels(report, rows, system))
+        ],
+        "bounded": any(r["n_scored"] < r["n_videos"] for r in report.scores),
+    }
+
+
+def _line(rows: Numbers, system: str) -> dict[str, Any]:
+    own = [r for (name, failures, _, _), r in rows.items() if name == system and failures == LEFT_OUT]
+    return {
+        "system": system,
+        "baseline": system == BASELINE,
+        "n_labels": sum(r["frequent"] is True for r in own),
+        "n_scored": own[0]["n_scored"],
+        "failed": own[0]["n_videos"] - own[0]["n_scored"],
+        "f1": [_cell(rows, system, stance, how, "f1") for stance in STANCES for how in ("macro", "weighted")],
+        "movie": [
+            _cell(rows, system, stance, "movie", what)
+            for stance in STANCES
+            for what in ("recall", "precision")
+        ],
+    }
+
+
+def _cell(rows: Numbers, system: str, stance: str, label: str, what: str) -> dict[str, Any]:
+    def number(name: str, failures: str) -> float | None:
+        row = rows.get((name, failures, stance, label))
+        value = None if row is None else row[what]  # type: ignore[literal-required]
+        return value if isinstance(value, float) else None
+
+    value, low, high = (number(system, failures) for failures in (LEFT_OUT, WRONG, RIGHT))
+    baseline = number(BASELINE, LEFT_OUT)
+    bounds = None if low is None or high is None or low == high else f"{low:.2f} to {high:.2f}"
+    # recall cannot be compared: predicting everything recovers everything
+    below = what != "recall" and value is not None and baseline is not None and value < baseline
+    return {"value": two(value), "bounds": bounds, "below": below and system != BASELINE}
+
+
+def _labels(report: Report, rows: Numbers, system: str) -> list[dict[str, Any]]:
+    half = len(report.labels) // 2
+    out = []
+    for i, label in enumerate(report.labels):
+        stance = STANCES[i >= half]
+        row = rows.get((system, LEFT_OUT, stance, label))
+        if row is None:
+            continue
+        base = rows.get((BASELINE, LEFT_OUT, stance, label))
+        out.append(
+            {
+                "title": title_of(report, i % half),
+                "stance": stance,
+                "frequent": row["frequent"],
+                "support": row["support"],
+                "numbers": [two(row["precision"]), two(row["recall"]), two(row["f1"])],
+                "baseline": two(base["f1"] if base else None),
+            }
+        )
+    return out
+
+
+def two(value: float | None) -> str:
+    """Two decimals, a dash where there is no number."""
+    return "\u2013" if value is None else f"{value:.2f}"

@@ -2,7 +2,8 @@
 
 Everything in them is drawn by the scenes below, spoken by espeak-ng or synthesised, so nobody's pictures,
 voice or music are in the repository. The labels are true by construction: each text was written to convey
-them, before any model saw it. The same versions of espeak-ng, Pillow and FFmpeg give the same bytes.
+them, before any model saw it. The same versions of espeak-ng, Pillow and FFmpeg give the same pictures and
+sound; x264 may pack the same pictures a little differently from one run to the next.
 
     CLIPS --speak, beat--> sound --frames--> clips/<video_id>.mp4, and videos.csv and labels.csv beside them
 

@@ -228,7 +228,8 @@ def test_nothing_outlives_a_killed_parent(tmp_path: Path, hold_interpreter: bool
         """)
     )
     root = str(Path(__file__).parent.parent)
-    process = subprocess.Popen([sys.executable, str(parent)], env=os.environ | {"PYTHONPATH": root})
+    environment = os.environ | {"PYTHONPATH": root, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, str(parent)], env=environment)
     try:
         pids: list[int] = []
         end = time.monotonic() + 30

@@ -359,6 +359,24 @@ def test_bit_rot_is_survived_and_counted(tmp_path: Path) -> None:
     assert clip.lost_packets > 0
 
 
+@pytest.mark.parametrize("write", [plain, transport_stream, vp9, avi_mpeg4], ids=lambda write: write.__name__)
+def test_random_damage_is_read_or_refused(write: Write, tmp_path: Path) -> None:
+    path = write(tmp_path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(1)
+    n_read = 0
+    for turn in range(25):
+        content = bytearray(whole)
+        for at in rng.integers(0, len(content), [1, 5, 50][turn % 3]):
+            content[at] = rng.integers(0, 256)
+        path.write_bytes(content[: rng.integers(1, len(content))] if turn % 5 == 0 else content)
+        try:
+            n_read += read_clip(str(path), frames=4, side=32).frames.shape[0] == 4
+        except ClipError:
+            continue
+    assert n_read >= 5
+
+
 @pytest.mark.parametrize(
     "name", ['a b\'s "c" ü 视频 😀.mp4', "concat:a|b.mp4", "-i.mp4", "a%03d.mp4", "a\nb.mp4"]
 )

@@ -6,6 +6,7 @@ Nothing is opened here: a file that cannot be used is found out when its bytes a
 
 import glob
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -97,8 +98,8 @@ def _flag(cell: Any, where: str) -> bool | None:
 def _local(source: str) -> Iterator[VideoRow]:
     if any(mark in source for mark in "*?[") and not Path(source).exists():
         names = sorted(glob.glob(source, recursive=True))
-        root = Path(source.partition("*")[0].partition("?")[0].partition("[")[0] or ".")
-        base = root if root.is_dir() else root.parent
+        base = source.partition("*")[0].partition("?")[0].partition("[")[0].rpartition("/")[0]
+        base = base or ("/" if source.startswith("/") else ".")
         for name in names:
             if PurePosixPath(name).suffix.lower() in SUFFIXES:
                 yield _stat(name, os.path.relpath(name, base))
@@ -131,17 +132,19 @@ def _unlistable(err: OSError) -> None:
     raise UserError(f"{err.filename}: cannot be listed ({err.strerror})")
 
 
-def _stat(path: str, relative: str) -> VideoRow:
+def _stat(path: str, relative: str, video_id: str | None = None) -> VideoRow:
     try:
         status = os.stat(path)  # noqa: PTH116
-    except FileNotFoundError:
-        return _row(path, relative, 0, "", _failed(Reason.MISSING_FILE, "no such file"))
     except PermissionError:
-        return _row(path, relative, 0, "", _failed(Reason.PERMISSION_DENIED, "the file may not be read"))
+        failure = _failed(Reason.PERMISSION_DENIED, "the file may not be read")
+        return _row(path, relative, 0, "", failure, video_id)
+    except (OSError, ValueError):  # nor can there be: a link to itself, a name too long or with a NUL
+        return _row(path, relative, 0, "", _failed(Reason.MISSING_FILE, "no such file"), video_id)
     etag = str(status.st_mtime_ns)
-    if not os.path.isfile(path):  # noqa: PTH113
-        return _row(path, relative, 0, etag, _failed(Reason.NOT_A_FILE, "a folder or device, not a file"))
-    return _row(path, relative, status.st_size, etag)
+    if not stat.S_ISREG(status.st_mode):
+        failure = _failed(Reason.NOT_A_FILE, "a folder or device, not a file")
+        return _row(path, relative, 0, etag, failure, video_id)
+    return _row(path, relative, status.st_size, etag, video_id=video_id)
 
 
 def _store(source: str) -> Iterator[VideoRow]:
@@ -167,20 +170,20 @@ def _manifest(source: str) -> Iterator[VideoRow]:
         if is_local(path) and not path.startswith("/"):
             path = f"{folder}/{path}" if folder else path
         relative = str(cells["path"])
-        row = _stat(path, relative) if is_local(path) else _head(path, relative)
-        if cells.get("video_id"):
-            row = _row(path, "", row["size_bytes"], row["etag"], row, video_id=str(cells["video_id"]))
+        given = cells.get("video_id")
+        video_id = None if given in (None, "") else str(given)
+        row = (_stat if is_local(path) else _head)(path, relative, video_id)
         for column in _POST:
             row |= {column: _post(cells.get(column), column, f"{source}: line {line}")}  # type: ignore[misc]
         yield row
 
 
-def _head(path: str, relative: str) -> VideoRow:
+def _head(path: str, relative: str, video_id: str | None = None) -> VideoRow:
     fs, place = filesystem(path)
     info = fs.get_file_info(place)
     if info.type != pafs.FileType.File:
-        return _row(path, relative, 0, "", _failed(Reason.MISSING_FILE, "no such object"))
-    return _row(path, relative, info.size or 0, str(info.mtime_ns or ""))
+        return _row(path, relative, 0, "", _failed(Reason.MISSING_FILE, "no such object"), video_id)
+    return _row(path, relative, info.size or 0, str(info.mtime_ns or ""), video_id=video_id)
 
 
 def _post(cell: Any, column: str, where: str) -> Any:
@@ -190,11 +193,11 @@ def _post(cell: Any, column: str, where: str) -> Any:
         return str(cell)
     try:
         when = cell if isinstance(cell, datetime) else datetime.fromisoformat(str(cell))
-    except ValueError as err:
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as err:
         raise UserError(
             f"{where}, column posted_at: {cell!r} is not a date like 2026-03-01T12:00:00Z"
         ) from err
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _failed(reason: Reason, detail: str) -> Any:

@@ -213,3 +213,7 @@ def doctor() -> None:
 def main() -> None:
     """The console script: a mistake of the user is one line and exit code 2, never a traceback."""
     sys.exit(guard(lambda: app() or 0))
+
+
+if __name__ == "__main__":
+    main()

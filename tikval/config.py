@@ -98,9 +98,11 @@ TextFile = Annotated[str, CONTENT]
 
 
 def read_yaml(path: str) -> dict[str, Any]:
-    text = find(path).read_text(encoding="utf-8")
+    file = find(path)
     try:
-        data = yaml.safe_load(text)
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as err:
+        raise UserError(f"{path}: not UTF-8 text (byte {err.start})") from err
     except yaml.YAMLError as err:
         raise UserError(f"{path}: not YAML: {str(err).replace(chr(10), ' ')}") from err
     if not isinstance(data, dict):
@@ -166,17 +168,16 @@ class ScriptConfig(JobConfig):
 
 
 class LocalExtractor(Config):
-    """Sentence embeddings against the codebook; thresholds are set by benchmarks/local_threshold.py."""
+    """Sentence embeddings against the codebook; the numbers are those that benchmarks/local_threshold.py chose."""
 
     kind: Literal["local"] = "local"
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2"  # hub name or local directory
     revision: str | None = None
-    example_weight: float = Field(default=0.7, ge=0, le=1)  # of a label's examples against its description
     span: int = Field(default=2, ge=1, le=8)  # sentences that are read together, beside each one alone
-    temperature: float = Field(default=0.06, gt=0)  # of the softmax over labels, per window of sentences
-    prior_windows: float = Field(default=2, ge=0)  # without a value, counted beside those of the script
-    min_similarity: float = Field(default=-1, ge=-1, le=1)  # windows nearer to no label than this say nothing
-    threshold: float = Field(default=0.06, ge=0, le=1)  # of a label's mean share over the windows
+    example_weight: float = Field(default=0.7, ge=0, le=1)  # of a label's examples against its description
+    temperature: float = Field(default=0.07, gt=0)  # of the softmax over labels, per window of sentences
+    prior_windows: float = Field(default=4, ge=0)  # without a value, counted beside those of the script
+    threshold: float = Field(default=0.049, ge=0, le=1)  # of a label's mean share over the windows
 
 
 class ExtractConfig(JobConfig):

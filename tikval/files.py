@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import os
 import secrets
 from collections.abc import Iterator
@@ -101,7 +102,7 @@ def read_records(uri: str) -> Iterator[tuple[int, dict[str, Any]]]:
     if uri.endswith(".parquet"):
         try:
             table = pq.read_table(pa.BufferReader(data))
-        except pa.ArrowInvalid as err:
+        except (pa.ArrowInvalid, OSError) as err:
             raise UserError(f"{uri}: not a Parquet file ({err})") from err
         yield from enumerate(table.to_pylist(), start=1)
         return
@@ -111,7 +112,8 @@ def read_records(uri: str) -> Iterator[tuple[int, dict[str, Any]]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as err:
         raise UserError(f"{uri}: not UTF-8 text (byte {err.start}); save it as UTF-8 CSV") from err
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    lines = io.StringIO(text, newline="")  # ends lines at \r and \n only, unlike splitlines()
+    reader = csv.reader(lines, strict=True)
     try:
         header = next(reader, [])
         if len(set(header)) != len(header):

@@ -36,7 +36,7 @@ def read_labels(uri: str, slugs: Sequence[str], label_set: str) -> list[LabelRow
     seen: dict[tuple[str, str], int] = {}
     for line, cells in read_records(uri):
         where = f"{uri}: line {line}"
-        if line <= 2:
+        if not rows:
             _check_columns(uri, list(cells), slugs)
         about = _read_post(cells, where) if _LINK in cells else _read_about(cells, where)
         stances = dict.fromkeys(slugs, int(Stance.ABSENT))
@@ -71,14 +71,14 @@ def _check_columns(uri: str, columns: list[str], slugs: Sequence[str]) -> None:
 
 
 def _read_post(cells: dict[str, Any], where: str) -> tuple[str, str | None, str]:
-    post = _POST.fullmatch(cells[_LINK].strip())
+    post = _POST.fullmatch(str(cells[_LINK]).strip())
     if not post:
         raise UserError(f"{where}, column {_LINK}: {cells[_LINK]!r} is not the address of a TikTok post")
     return post["id"], post["account"], "consolidated"
 
 
 def _read_about(cells: dict[str, Any], where: str) -> tuple[str, str | None, str]:
-    if not cells["video_id"]:
+    if cells["video_id"] in (None, ""):
         raise UserError(f"{where}, column video_id: empty")
     return str(cells["video_id"]), cells.get("account") or None, cells.get("annotator") or "human"
 

@@ -13,7 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from itertools import dropwhile
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -74,14 +74,12 @@ class LabelVectors:
 def label_shares(windows_ND: np.ndarray, vectors: LabelVectors, config: LocalExtractor) -> np.ndarray:
     """Mean share of each label over the windows, float64 [L], in [0, 1].
 
-    `prior_windows` that say nothing count beside them, so that a short text needs clearer words than a long one;
-    so does a window that is nearer to no label than `min_similarity`.
+    `prior_windows` that say nothing count beside them, so that a short text needs clearer words than a long one.
     """
     labels_NL = windows_ND @ vectors.labels_LD.T
     # the nearest neutral example stands for all: their number must not weigh
     background_N1 = (windows_ND @ vectors.neutral_BD.T).max(axis=1, initial=-1, keepdims=True)
     share_NL = _softmax(np.hstack([labels_NL, background_N1]) / config.temperature)[:, :-1]
-    share_NL[labels_NL.max(axis=1, initial=-1) < config.min_similarity] = 0
     total_L = share_NL.sum(axis=0, dtype=np.float64)
     return np.asarray(total_L / (len(share_NL) + config.prior_windows))
 
@@ -95,7 +93,7 @@ def decide(scores_L: np.ndarray, threshold: float) -> list[bool]:
 
 
 class LocalValues:
-    """ScriptRow -> PredictionRow: holds the encoder and the codebook's vectors, and is called once per batch of rows."""
+    """ScriptRow -> PredictionRow, in batches of rows: holds the encoder and the codebook's vectors."""
 
     def __init__(
         self, system: str, codebook: Codebook, config: LocalExtractor, load: Load = load_encoder
@@ -116,30 +114,38 @@ class LocalValues:
             return self.failure(
                 row, Reason.NO_TEXT, "nothing was recognised as said, shown as text or written"
             )
-        scores_L = label_shares(self.encode(windows(sentences, self.config.span)), self.vectors, self.config)
+        windows_ND = self.encode(windows(sentences, self.config.span))
+        scores_L = label_shares(windows_ND, self.vectors, self.config)
         decisions = decide(scores_L, self.config.threshold)
-        return self._row(row) | {  # type: ignore[return-value]
-            "decisions": decisions,
-            "scores": [float(score) for score in scores_L],
-            "abstained": not any(decisions),
-            "has_sound": row["has_sound"],
-            "model_served": self.served,
-        }
+        return self._row(
+            row,
+            decisions=decisions,
+            scores=[float(score) for score in scores_L],
+            abstained=not any(decisions),
+            has_sound=row["has_sound"],
+            model_served=self.served,
+        )
 
-    def failure(self, row: Any, reason: Reason, detail: str) -> PredictionRow:
-        return self._row(row) | {"error": reason.value, "detail": detail}  # type: ignore[return-value]
+    def failure(self, row: Any, reason: Reason, detail: str | None) -> PredictionRow:
+        """A row with the identity of `row`, the reason and nothing that could be read as a stance."""
+        return self._row(row, error=reason.value, detail=detail)
 
-    def _row(self, row: Any) -> Any:
+    def _row(self, row: Any, **result: Any) -> PredictionRow:
         empty: dict[str, Any] = dict.fromkeys(PredictionRow.__annotations__)
-        return empty | {
-            "video_id": row["video_id"],
-            "row_key": row["row_key"],
-            "attempt": row["attempt"],
-            "system": self.system,
-            "label_set": self.codebook.label_set,
-            "model": self.config.encoder,
-            "prompt_sha": self.codebook_sha,
-        }
+        return cast(
+            PredictionRow,
+            empty
+            | {
+                "video_id": row["video_id"],
+                "row_key": row["row_key"],
+                "attempt": row["attempt"],
+                "system": self.system,
+                "label_set": self.codebook.label_set,
+                "model": self.config.encoder,
+                "prompt_sha": self.codebook_sha,
+            }
+            | result,
+        )
 
 
 def _unit(x: np.ndarray) -> np.ndarray:

@@ -19,9 +19,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
-from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -36,15 +34,13 @@ from tikval.media.packets import (
     read_packets,
     video_stream,
 )
+from tikval.media.pictures import Picture, Taker
 from tikval.media.reading import SIDE_PX, ClipError
 from tikval.rows import Reason
 
 # One packet is one picture in these, so packets alone tell the pictures' number and times. VP8 has packets
 # that show nothing, MPEG-4 may have two pictures in one.
 _COUNTABLE: Final = frozenset({"h264", "hevc", "vp9", "av1"})
-_SCALER: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-
-Picture = NDArray[np.uint8]  # [H, W, 3] RGB
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ def read_clip(
             raise ClipError(Reason.DAMAGED, "no picture could be decoded")
         small = _spread(stamps, frames)
         full = _spread(stamps, key_frames)
-        taker = _Taker({stamps[0], *small}, set(full), side)  # the first always: it tells size and rotation
+        taker = Taker({stamps[0], *small}, set(full), side)  # the first always: it tells size and rotation
         lost = packets.lost
         if not (by_time and lost == 0 and _take_by_seeking(container, video, packets, taker)):
             lost += _take_in_order(path, limits, taker, stamps, by_time)
@@ -142,59 +138,7 @@ def _spread(stamps: list[int], count: int) -> list[int]:
     return [stamps[index] for index in np.linspace(0, len(stamps) - 1, count).round().astype(int)]
 
 
-class _Taker:
-    """Keeps the pictures asked for, turned as they are to be shown."""
-
-    def __init__(self, small: set[int], full: set[int], side: int) -> None:
-        self.stamps = small | full
-        self.small: dict[int, Picture] = {}
-        self.full: dict[int, Picture] = {}
-        self.width = self.height = 0  # as shown
-        self._small, self._full, self._side = small, full, side
-        self._scaled: tuple[int, int] | None = None  # width, height before turning
-
-    def take(self, stamp: int, frame: VideoFrame) -> None:
-        if self._scaled is None:
-            self._scaled = _scaled(frame.width, frame.height, self._side)
-            self.height, self.width = _turned(
-                np.empty((frame.height, frame.width, 0), np.uint8), frame
-            ).shape[:2]
-        if stamp in self._small:
-            self.small[stamp] = _turned(_rgb(frame, *self._scaled), frame)
-        if stamp in self._full:
-            self.full[stamp] = _turned(_rgb(frame, frame.width, frame.height), frame)
-
-
-def _scaled(width: int, height: int, side: int) -> tuple[int, int]:
-    short = min(width, height)
-    return round(width * side / short), round(height * side / short)
-
-
-def _rgb(frame: VideoFrame, width: int, height: int) -> Picture:
-    scaled = frame.reformat(width, height, "rgb24", interpolation=_SCALER, threads=1)
-    return scaled.to_ndarray().astype(np.uint8, copy=False)
-
-
-def _turned(picture: Picture, frame: VideoFrame) -> Picture:
-    """Apply the display matrix: rotation by quarter turns and mirroring, as players do.
-
-    The matrix is 3 x 3 row-major, native int32; a point (x, y) is shown at (a x + c y, b x + d y).
-    """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if not isinstance(matrix, SideData):
-        return picture
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        picture = picture.swapaxes(0, 1)
-        flip_rows, flip_columns = b < 0, c < 0
-    else:
-        flip_rows, flip_columns = d < 0, a < 0
-    picture = picture[::-1] if flip_rows else picture
-    picture = picture[:, ::-1] if flip_columns else picture
-    return np.ascontiguousarray(picture)
-
-
-def _take_by_seeking(container: InputContainer, video: VideoStream, packets: Packets, taker: _Taker) -> bool:
+def _take_by_seeking(container: InputContainer, video: VideoStream, packets: Packets, taker: Taker) -> bool:
     """Decode only from the keyframes before the wanted pictures; True if that yielded exactly those."""
     codec = video.codec_context
     # H.264 marks pictures that no other refers to: they can be skipped. HEVC's mark is per sub-layer only.
@@ -212,7 +156,7 @@ def _take_by_seeking(container: InputContainer, video: VideoStream, packets: Pac
     return taker.small.keys() | taker.full.keys() == taker.stamps
 
 
-def _take_all(frames: list[VideoFrame], taker: _Taker) -> None:
+def _take_all(frames: list[VideoFrame], taker: Taker) -> None:
     for frame in frames:
         if frame.pts in taker.stamps:
             taker.take(frame.pts, frame)
@@ -264,7 +208,7 @@ def _packets_of_run(
         position += 1
 
 
-def _take_in_order(path: str, limits: Limits, taker: _Taker, stamps: list[int], by_time: bool) -> int:
+def _take_in_order(path: str, limits: Limits, taker: Taker, stamps: list[int], by_time: bool) -> int:
     """Decode from the start; a picture that does not come out is replaced by the one before it (at the start:
     after it). Returns how many packets or pictures were lost on the way."""
     pending = sorted(taker.stamps, reverse=True)

@@ -170,7 +170,7 @@ def _words(layers: list[tuple[Layer, int]], languages: str) -> list[_Word]:
     for index, text in enumerate(data["text"]):
         layer = data["page_num"][index] - 1
         word = _Word(
-            text=text.strip(),
+            text="I" if text.strip() == "|" else text.strip(),
             confidence=float(data["conf"][index]),
             layer=layer,
             left=data["left"][index],

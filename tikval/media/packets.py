@@ -172,6 +172,9 @@ def read_packets(container: InputContainer, streams: list[VideoStream | AudioStr
     while True:
         try:
             packet = next(source)
+        except IndexError:  # PyAV's answer to a packet of a track that the header did not name: pass over it
+            source = container.demux(*streams)
+            continue
         except (StopIteration, av.FFmpegError, OSError):
             return
         yield packet
@@ -225,7 +228,11 @@ class _SoundTrack:
                 self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
                 self._kind = kind
             assert self._resampler is not None
-            self._keep(self._resampler.resample(frame))
+            try:
+                self._keep(self._resampler.resample(frame))
+            except (av.FFmpegError, ValueError):  # a damaged header can promise a sound that cannot be
+                self._kind = self._resampler = None
+                return 1
         return 0
 
     def finish(self) -> NDArray[np.int16] | None:

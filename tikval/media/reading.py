@@ -85,7 +85,7 @@ class Reading:
     lost_packets: int
     total_packets: int
     content_sha: str  # SHA-256 of the file, hex
-    frames: NDArray[np.uint8] | None  # [T, H, W, 3] RGB, short side SIDE_PX; T may be 0 < T <= Want.frames
+    frames: NDArray[np.uint8] | None  # [T, H, W, 3] RGB, short side SIDE_PX, T = Want.frames
     sound: NDArray[np.int16] | None  # [S] mono at SAMPLE_RATE
     captions: list[Caption]
     speech: list[Segment]

@@ -1,0 +1,23 @@
+"""Shared by all tests."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+os.environ.setdefault("TIKVAL_CACHE", str(ROOT / ".cache"))
+os.environ.pop("RAY_ADDRESS", None)
+
+
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """One Ray of this machine's own for all tests that ask for it."""
+    from tikval.flow.session import start_ray
+
+    start_ray()
+    yield
+    import ray
+
+    ray.shutdown()

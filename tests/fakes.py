@@ -1,0 +1,33 @@
+"""Stand-ins with known answers. A real module, because Ray workers import what they unpickle."""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tikval.extract.encoder import Encoder
+
+
+def load_words(name: str, revision: str | None) -> tuple[Encoder, str]:
+    """An encoder whose similarity is that of the words: hashed bags of words, of length 1."""
+
+    def encode(sentences: Sequence[str]) -> np.ndarray:
+        bags_ND = np.zeros((len(sentences), 512), np.float32)
+        for n, sentence in enumerate(sentences):
+            for word in sentence.lower().split():
+                bags_ND[n, zlib.crc32(word.encode()) % 512] += 1
+        return bags_ND / np.maximum(np.linalg.norm(bags_ND, axis=1, keepdims=True), 1e-9)
+
+    return encode, f"words of {name}"
+
+
+def load_touchy(name: str, revision: str | None) -> tuple[Encoder, str]:
+    """The same with a bug: it breaks on one caption."""
+    encode, served = load_words(name, revision)
+
+    def touchy(sentences: Sequence[str]) -> np.ndarray:
+        if any("they laughed at him and left him alone" in sentence.lower() for sentence in sentences):
+            raise ValueError("not this one")
+        return encode(sentences)
+
+    return touchy, served

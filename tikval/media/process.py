@@ -1,0 +1,180 @@
+"""A running worker process as its caller sees it: pipes, deadline, memory, and the end of its process group."""
+
+import contextlib
+import fcntl
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+import tikval
+from tikval.media import wire
+from tikval.media.reading import ClipError
+from tikval.rows import Reason
+
+_LOOK_SECONDS: Final = 0.05  # between looks at the worker's memory
+_LOOK_WIDER: Final = 10  # every so many looks also at its own children: that scans all processes
+_PASSED_ON: Final = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TESSDATA_PREFIX",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+)
+
+
+class Died(Exception):  # noqa: N818
+    """The worker is gone; the message goes on from "it ..."."""
+
+
+class WorkerProcess:
+    """A running worker: its pipes, its folder for temporary files, its process group."""
+
+    def __init__(self, command: tuple[str, ...], memory_mb: int) -> None:
+        self._folder = tempfile.mkdtemp(prefix="tikval-")
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)  # also when this process ends
+        lifeline, held = os.pipe()
+        # never written to; closing it, be it by dying or by the garbage collector, kills the worker's group
+        self._lifeline = os.fdopen(held, "wb", buffering=0)
+        try:
+            self._process = subprocess.Popen(
+                [*command, str(lifeline), str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                cwd=self._folder,
+                env=_environment(self._folder),
+                pass_fds=(lifeline,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(lifeline)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._stdin, self._stdout, self._stderr = (
+            self._process.stdin,
+            self._process.stdout.fileno(),
+            self._process.stderr.fileno(),
+        )
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):  # many pipes of one user reach a limit: then it is slower
+                fcntl.fcntl(self._stdout, fcntl.F_SETPIPE_SZ, 2**20)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._stdout, selectors.EVENT_READ)
+        self._selector.register(self._stderr, selectors.EVENT_READ)
+        self._memory_bytes = memory_mb * 2**20
+        self._words = b""  # the end of its stderr
+        self._looks = 0
+        self._next_look = 0.0
+        self._seen = [psutil.Process(self._process.pid)]  # it and, as of the last wide look, those below it
+
+    def send(self, pieces: list[memoryview]) -> None:
+        """Raises Died."""
+        try:
+            for piece in pieces:
+                self._stdin.write(piece)  # a request is smaller than a pipe: this does not block
+        except BrokenPipeError as err:
+            raise Died(self._obituary()) from err
+
+    def receive_header(self, deadline: float) -> dict[str, object]:
+        """Raises Died, Garbage, and ClipError for TIMEOUT and OUT_OF_MEMORY."""
+        (length,) = wire.LENGTH.unpack(self.receive(wire.LENGTH.size, deadline))
+        if length > wire.MAX_HEADER:
+            raise wire.Garbage("sent a header of absurd length")
+        return wire.header_of(bytes(self.receive(length, deadline)))
+
+    def receive(self, size: int, deadline: float) -> bytearray:
+        data = bytearray()
+        while len(data) < size:
+            for key, _ in self._selector.select(_LOOK_SECONDS):
+                if key.fd == self._stderr:
+                    self._listen()
+                    continue
+                chunk = os.read(self._stdout, min(size - len(data), 2**20))
+                if not chunk:
+                    raise Died(self._obituary())
+                data += chunk
+            now = time.monotonic()
+            if now > deadline:
+                raise ClipError(Reason.TIMEOUT, "the reading process did not finish in time")
+            if now > self._next_look:
+                self._next_look = now + _LOOK_SECONDS
+                self._look_at_memory()
+        return data
+
+    def _look_at_memory(self) -> None:
+        if self._looks % _LOOK_WIDER == 0:
+            with contextlib.suppress(psutil.Error):
+                self._seen = [self._seen[0], *self._seen[0].children(recursive=True)]
+        self._looks += 1
+        used = 0
+        for process in self._seen:
+            with contextlib.suppress(psutil.Error):
+                used += process.memory_info().rss
+        if used > self._memory_bytes:
+            allowed = f"{self._memory_bytes / 2**20:.0f} MB"
+            raise ClipError(Reason.OUT_OF_MEMORY, f"the reading process took more than {allowed}")
+
+    def _listen(self) -> None:
+        words = os.read(self._stderr, 2**16)
+        if not words:
+            self._selector.unregister(self._stderr)
+        self._words = (self._words + words)[-4096:]
+
+    def last_words(self) -> str:
+        """The last lines of its stderr."""
+        while self._stderr in {key.fd for key, _ in self._selector.select(0)}:
+            self._listen()
+        lines = self._words.decode("utf-8", "replace").strip().splitlines()
+        return " | ".join(lines[-3:]) or "nothing"
+
+    def _obituary(self) -> str:
+        try:
+            code = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            return "closed its pipe"
+        return f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+    def kill(self) -> None:
+        """Kill the whole process group and clean up after it."""
+        with contextlib.suppress(psutil.Error):  # those that left the group
+            for process in self._seen[0].children(recursive=True):
+                process.kill()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+        self._selector.close()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr, self._lifeline):
+            assert pipe is not None
+            pipe.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _environment(folder: str) -> dict[str, str]:
+    """No keys, no tokens: only what Python, FFmpeg and Tesseract need to run."""
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    own = str(Path(tikval.__file__).parent.parent)
+    # a cluster may put packages on the path of a running interpreter that a fresh one does not know
+    added = [entry for entry in sys.path if entry and not entry.startswith((sys.prefix, sys.base_prefix))]
+    return passed | {
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys([own, *map(os.path.abspath, added)])),
+        "PYTHONUTF8": "1",
+        "TMPDIR": folder,
+        "OMP_THREAD_LIMIT": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }

@@ -28,6 +28,7 @@ def run(config: CatalogConfig) -> Run:
         videos = not_erased(config.out, list_videos(config.videos))
         labels = _labels(config)
         accounts = read_accounts(config.accounts) if config.accounts else accounts_of(videos)
+        accounts = not_erased(config.out, accounts)
         files = [_write(folder, "data", VideoRow, videos)]
         beside = {"accounts": _write(folder, "_accounts", AccountRow, accounts)}
         if labels is not None:

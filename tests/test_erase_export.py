@@ -19,7 +19,7 @@ from tikval.flow.erase import erase
 from tikval.flow.export import export_table, write_export
 from tikval.flow.folder import Folder, Run, read_parquet
 from tikval.flow.study import Study
-from tikval.rows import PredictionRow, Reason, ScoreRow, ScriptRow, arrow_schema
+from tikval.rows import PredictionRow, Reason, ScriptRow, arrow_schema
 from tikval.values import SLUGS
 
 IDS = ("first-video", "second-video", "third-video", "broken-video")
@@ -294,8 +294,8 @@ def test_what_is_kept_of_the_erased_names_nobody(made: Made) -> None:
     erase(made.out, {"first-video", "not-there-yet"}, {BOB})
     kept = (Path(made.out) / "erased.json").read_text()
     assert not [name for name in (*IDS, "not-there-yet", BOB) if name in kept]
-    other = Made(made.root / "other") if not (made.root / "other").mkdir() else None  # type: ignore[func-returns-value]
-    assert other is not None
+    (made.root / "other").mkdir()
+    other = Made(made.root / "other")
     erase(other.out, {"first-video"}, set())
     hashes = set(json.loads((Path(other.out) / "erased.json").read_text())["videos"])
     assert not hashes & set(json.loads(kept)["videos"]), "two studies can be matched"
@@ -303,7 +303,6 @@ def test_what_is_kept_of_the_erased_names_nobody(made: Made) -> None:
 
 def test_scores_and_pages_go_whole(made: Made) -> None:
     scores, report = Scores(out=made.out), Report(out=made.out)
-    sealed(scores, ScoreRow, []) if False else None
     for job in (scores, report):
         write_bytes(f"{job.folder}/index.html", b"<p>first-video</p>")
         made.folder(job).write_run(job, [], {}, 0, {}, 0)
@@ -317,7 +316,9 @@ def test_parts_that_no_run_names_are_erased_too(made: Made) -> None:
     """A part that came late, and the folder of a run that was killed."""
     part = pa.Table.from_pylist(made.script_rows, schema=arrow_schema(ScriptRow))
     made.folder(made.scripts).write_part(part)
-    unfinished = made.scripts.model_copy(update={"writer": made.scripts.writer.model_copy(update={"max_lost_share": 0.1})})
+    unfinished = made.scripts.model_copy(
+        update={"writer": made.scripts.writer.model_copy(update={"max_lost_share": 0.1})}
+    )
     assert unfinished.folder != made.scripts.folder
     made.folder(unfinished).write_part(part)
     page = Report(out=made.out)

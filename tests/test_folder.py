@@ -92,7 +92,7 @@ def test_the_result_counts_else_the_last_attempt(
 ) -> None:
     for part in [history] if parts == 1 else [[row] for row in history]:
         folder.write_part(table(*part))
-    last = max(row["attempt"] for row in history if row["error"])  if not done else 0  # fmt: skip
+    last = max(row["attempt"] for row in history)
     for _ in range(2):  # on the parts, then on the sealed file
         assert done_of(folder) == ({key("a")} if done else set())
         assert retry_of(folder) == ({} if done else {key("a"): last})
@@ -341,7 +341,7 @@ def test_a_second_driver_is_refused_until_the_first_is_dead(
         pytest.raises(UserError, match=rf"in use by another run \(process {holder.pid} on ") as err,
         folder.lock(),
     ):
-        pytest.fail("two drivers")  # fmt: skip
+        pytest.fail("two drivers")
     assert folder.uri in str(err.value)
     assert holder.poll() is None
     os.kill(holder.pid, signal.SIGKILL)
@@ -371,7 +371,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         pytest.raises(UserError, match=r"cannot be written .*choose another --out"),
         Folder(f"{tmp_path}/file/x").lock(),
     ):
-        pytest.fail("locked")  # fmt: skip
+        pytest.fail("locked")
 
 
 # keys

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-_HANDLE: Final = re.compile(r"(?<![\w@.])@[\w](?:[\w.]*\w)?")
+_HANDLE: Final = re.compile(r"(?<!\w)@\w(?:[\w.]*\w)?")
 _PLACEHOLDER: Final = "@someone"
 
 
@@ -14,6 +14,7 @@ def strip_handles(text: str, account: str | None = None) -> str:
     to captions. An e-mail address keeps its domain: only a handle at the start of a word is one.
     """
     text = _HANDLE.sub(_PLACEHOLDER, text)
-    if account and len(account) > 2:
+    account = account.lstrip("@") if account else ""
+    if len(account) > 2:
         text = re.sub(rf"(?<!\w)@?{re.escape(account)}(?!\w)", _PLACEHOLDER, text, flags=re.IGNORECASE)
     return text

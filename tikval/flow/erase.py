@@ -6,29 +6,39 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from tikval.files import delete, list_files, read_bytes, write_bytes, write_table
-from tikval.flow.folder import Folder, Run, read_parquet
-from tikval.flow.study import Study
-from tikval.rows import LabelRow, VideoRow
+import pyarrow as pa
+import pyarrow.compute as pc
 
-R = TypeVar("R", VideoRow, LabelRow)
+from tikval.files import delete, list_files, read_bytes, write_bytes, write_table
+from tikval.flow.folder import Folder, read_parquet
+from tikval.flow.study import Study
+from tikval.rows import AccountRow, LabelRow, VideoRow
+
+R = TypeVar("R", VideoRow, LabelRow, AccountRow)
 
 
 def not_erased(out: str, rows: Iterable[R]) -> list[R]:
-    """Rows of videos that were not erased from this study."""
+    """Rows that name no video and no account that was erased from this study."""
     data = read_bytes(f"{out}/erased.json")
     if data is None:
         return list(rows)
     erased = json.loads(data)
-    gone, salt = set(erased["videos"]), erased["salt"]
-    return [row for row in rows if _hash(row["video_id"], salt) not in gone]
+    gone = {"video_id": set(erased["videos"]), "account": set(erased["accounts"])}
+
+    def named(row: Mapping[str, object]) -> bool:
+        names = {column: row.get(column) for column in gone}
+        return any(
+            name and _hash(str(name), erased["salt"]) in gone[column] for column, name in names.items()
+        )
+
+    return [row for row in rows if not named(row)]
 
 
 def erase(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], int]:
-    """Remove videos, and all videos of accounts, from every table and page below `out`.
+    """Remove videos, and all videos of accounts, from every table and page below `out`, finished or not.
 
     Returns the ids that were found, and the number of rows that went. Scores and pages were made with these
     videos, so they are deleted whole: the analysis, run again, makes them anew.
@@ -38,50 +48,56 @@ def erase(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], 
     ids = video_ids | {
         row["video_id"]
         for folder in study.folders("catalog")
-        for row in folder.read(["video_id", "account"]).to_pylist()
+        for row in [*folder.read(["video_id", "account"]).to_pylist(), *folder.read_beside("labels")]
         if row["account"] in accounts
     }
-    _remember(out, ids)
+    _remember(out, ids, accounts)
     found: set[str] = set()
     rows = 0
-    for folder in study.folders():
+    for folder in [*study.folders(), *study.unfinished]:
         with folder.lock():
-            run = folder.finished()
-            if run.stage in ("scores", "report"):
+            folder.sweep()
+            if folder.stage in ("scores", "report"):
                 folder.remove()
                 continue
-            removed = _filter(folder, run, ids, accounts)
-            found |= {video_id for video_id, _ in removed}
-            rows += sum(n for _, n in removed)
+            removed, n = _filter(folder, ids, accounts)
+            found |= removed
+            rows += n
     return found, rows
 
 
-def _filter(folder: Folder, run: Run, ids: set[str], accounts: set[str]) -> list[tuple[str, int]]:
+def _filter(folder: Folder, ids: set[str], accounts: set[str]) -> tuple[set[str], int]:
     """Write every table of a folder anew without the erased rows; then forget the old ones."""
-    removed: dict[str, int] = {}
+    found: set[str] = set()
+    rows = 0
     renamed: dict[str, str] = {}
     for name in list_files(folder.uri, ".parquet", beside=True):
         table = read_parquet(f"{folder.uri}/{name}")
-        column, gone = ("video_id", ids) if "video_id" in table.column_names else ("account", accounts)
-        names = table[column].to_pylist()
-        keep = [name not in gone for name in names]
-        for erased in (name for name, kept in zip(names, keep, strict=True) if not kept):
-            removed[erased] = removed.get(erased, 0) + 1
-        if not all(keep):
+        gone = pa.array([False] * table.num_rows, pa.bool_())
+        for column, names in (("video_id", ids), ("account", accounts)):
+            if column in table.column_names:
+                gone = pc.or_(gone, pc.is_in(table[column], pa.array(sorted(names), pa.string())))
+        erased = table.filter(gone)
+        if erased.num_rows:
+            rows += erased.num_rows
+            found |= set(erased["video_id"].to_pylist() if "video_id" in erased.column_names else ())
             renamed[name] = f"{name.partition('-')[0]}-{secrets.token_hex(8)}.parquet"
-            write_table(f"{folder.uri}/{renamed[name]}", table.filter(keep))
+            write_table(f"{folder.uri}/{renamed[name]}", table.filter(pc.invert(gone)))
     if renamed:
-        folder.rewrite_run(run, renamed)
+        if run := folder.run():
+            folder.rewrite_run(run, renamed)
         for name in renamed:
             delete(f"{folder.uri}/{name}")
-    return list(removed.items())
+    return found, rows
 
 
-def _remember(out: str, ids: set[str]) -> None:
+def _remember(out: str, ids: set[str], accounts: set[str]) -> None:
     data = read_bytes(f"{out}/erased.json")
-    erased = json.loads(data) if data is not None else {"salt": secrets.token_hex(16), "videos": []}
-    hashes = {_hash(video_id, erased["salt"]) for video_id in ids}
-    erased["videos"] = sorted({*erased["videos"], *hashes})
+    before = json.loads(data) if data is not None else {"salt": secrets.token_hex(16)}
+    erased = {"salt": before["salt"]}
+    for kind, names in (("videos", ids), ("accounts", accounts)):
+        hashes = {_hash(name, before["salt"]) for name in names}
+        erased[kind] = sorted({*before.get(kind, ()), *hashes})
     write_bytes(f"{out}/erased.json", json.dumps(erased).encode())
 
 

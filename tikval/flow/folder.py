@@ -79,6 +79,10 @@ class Folder:
     def __init__(self, uri: str) -> None:
         self.uri = uri
 
+    @property
+    def stage(self) -> str:
+        return self.uri.rpartition("/")[2].partition("-")[0]
+
     def run(self) -> Run | None:
         data = read_bytes(f"{self.uri}/run.json")
         return Run(**json.loads(data)) if data is not None else None
@@ -216,6 +220,12 @@ class Folder:
         for suffix in (".parquet", ".html", ".json"):
             for name in list_files(self.uri, suffix, beside=True):
                 delete(f"{self.uri}/{name}")
+
+    def sweep(self) -> None:
+        """Delete what writers that were killed left half written. Only under the lock."""
+        if is_local(self.uri):
+            for path in Path(self.uri).glob(".tmp-*"):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

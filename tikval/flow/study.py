@@ -1,10 +1,15 @@
 """A study is what one output folder holds: the finished runs of all stages, found by their run.json."""
 
+import re
+from typing import Final
+
 import pyarrow.fs as pafs
 
 from tikval.config import UserError
 from tikval.files import filesystem
 from tikval.flow.folder import Folder, Run
+
+_STAGE_FOLDER: Final = re.compile(r"[a-z]+-[0-9a-f]{12}")
 
 
 class Study:
@@ -14,8 +19,14 @@ class Study:
         fs, path = filesystem(self.out)
         infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
         names = sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)
-        found = [(folder, folder.run()) for folder in (Folder(f"{self.out}/{name}") for name in names)]
+        folders = [Folder(f"{self.out}/{name}") for name in names]
+        found = [(folder, folder.run()) for folder in folders]
         self.runs: list[tuple[Folder, Run]] = [(folder, run) for folder, run in found if run is not None]
+        self.unfinished = [
+            folder
+            for name, (folder, run) in zip(names, found, strict=True)
+            if run is None and _STAGE_FOLDER.fullmatch(name)
+        ]
         if not self.runs:
             raise UserError(f"{out}: no finished run of tikval lies here")
 

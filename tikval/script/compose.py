@@ -23,14 +23,21 @@ def compose(reading: Reading, genre: str | None, account: str | None) -> str:
     nobody gave is not guessed, and who speaks is not told apart."""
     spoken = " ".join(segment.text for segment in reading.speech)
     captions = [caption for caption in reading.captions if not _is_subtitle(caption.text, spoken)]
-    timed = [(caption.first_seconds, 0, _shown(caption)) for caption in captions]
-    timed += [(segment.start_seconds, 1, _said(segment)) for segment in reading.speech]
-    body = [strip_handles(line, account) for _, _, line in sorted(timed)]
+    timed = [(caption.first_seconds, 0, _shown(caption, account)) for caption in captions]
+    timed += [(segment.start_seconds, 1, _said(segment, account)) for segment in reading.speech]
+    body = [line for _, _, line in sorted(timed)]
     return "\n".join([*_header(reading, genre), "", *body]).rstrip() + "\n"
 
 
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _header(reading: Reading, genre: str | None) -> list[str]:
-    lines = [f"Genre: {genre or 'not stated'}", f"Sound: {'Yes' if reading.has_sound else 'No'}"]
+    lines = [
+        f"Genre: {_one_line(genre or '') or 'not stated'}",
+        f"Sound: {'Yes' if reading.has_sound else 'No'}",
+    ]
     if scene := reading.scene:
         cuts = f"at least {scene.cuts} cut{'s' * (scene.cuts != 1)}" if scene.cuts else "no cut seen"
         words = [scene.orientation, scene.brightness, scene.motion, cuts, f"{reading.seconds:.0f} seconds"]
@@ -38,12 +45,14 @@ def _header(reading: Reading, genre: str | None) -> list[str]:
     return lines
 
 
-def _shown(caption: Caption) -> str:
-    return f"[{' '.join(caption.text.split()).replace('[', '(').replace(']', ')')}]"
+def _shown(caption: Caption, account: str | None) -> str:
+    text = strip_handles(_one_line(caption.text), account)
+    return f"[{text.replace('[', '(').replace(']', ')')}]"
 
 
-def _said(segment: Segment) -> str:
-    return f'SPEAKER: "{" ".join(segment.text.split()).replace(chr(34), chr(39))}"'
+def _said(segment: Segment, account: str | None) -> str:
+    text = strip_handles(_one_line(segment.text), account)
+    return f'SPEAKER: "{text.replace(chr(34), chr(39))}"'
 
 
 def _is_subtitle(caption: str, spoken: str) -> bool:

@@ -6,6 +6,7 @@ ray job submit --working-dir . -- python -m jobs.report configs/demo/report.yaml
 
 import shlex
 import time
+from datetime import datetime
 
 import tikval
 from tikval.codebook import Codebook, load_codebook
@@ -45,7 +46,7 @@ def run(config: ReportConfig) -> Run:
             codebook,
             title=config.title,
             facts=_facts(config, codebook, catalog),
-            command=f"tikval analyze {shlex.quote(config.scores.catalog.videos)} --out {shlex.quote(config.out)}",
+            command=_command(config),
             systems=tuple((system.system, _about(tables, system.system)) for system in systems),
             exports=(
                 ("One line per video and system", f"tikval export {shlex.quote(config.out)} values.csv"),
@@ -57,14 +58,24 @@ def run(config: ReportConfig) -> Run:
         return folder.write_run(config, [], inputs, len(tables.videos), {}, time.monotonic() - begin)
 
 
+def _command(config: ReportConfig) -> str:
+    catalog = config.scores.catalog
+    words = ["tikval", "analyze", catalog.videos, "--out", config.out]
+    for option in ("annotations", "accounts"):
+        if path := getattr(catalog, option):
+            words += [f"--{option}", path]
+    return shlex.join(words)
+
+
 def _facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> tuple[tuple[str, str], ...]:
-    finished = catalog.finished()
+    listed = datetime.fromisoformat(catalog.finished().finished_at)
     return (
-        ("Videos listed", finished.finished_at),
+        ("Videos listed", f"{listed:%Y-%m-%d %H:%M} UTC"),
         ("tikval", tikval.__version__),
         ("Codebook", f"{codebook.name}, version {codebook.version}"),
-        ("Scripts", config.scores.predictions[0].scripts.fingerprint),
-        *((f"Values, {system.system}", system.fingerprint) for system in config.scores.predictions),
+        ("Recipe of the scripts", config.scores.predictions[0].scripts.fingerprint),
+        *((f"Recipe of {system.system}", system.fingerprint) for system in config.scores.predictions),
+        ("Recipe in full", "run.json beside this page"),
     )
 
 

@@ -103,21 +103,24 @@ def test_a_folder_whose_name_looks_like_a_glob(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["two words", "it's", 'say "hi"', "größe 猫 🙂", "a,b;c", "-rf", "$(id)", "100%", "<script>", "=1+1"],
+    [
+        *("two words", "it's", 'say "hi"', "a,b;c", "-rf", "$(id)", "100%", "<script>", "=1+1"),
+        *("größe 猫 🙂", "👩\u200d👧 day", "画面\u3000録画", "עברית\u200f", "of unicode 17 \U0001fac8"),
+    ],
 )
-def test_names_may_have_any_printable_character(tmp_path: Path, name: str) -> None:
+def test_names_may_be_any_text(tmp_path: Path, name: str) -> None:
     touch(tmp_path / f"{name}.mp4")
     assert errors(tmp_path) == {name: None}
 
 
 def test_names_that_no_table_can_hold(tmp_path: Path) -> None:
-    for raw in (b"caf\xe9.mp4", b"caf\xe8.mp4", b"new\nline.mp4"):
+    for raw in (b"caf\xe9.mp4", b"caf\xe8.mp4", b"new\nline.mp4", "line\u2028.mp4".encode(), b"\x1b[2J.mp4"):
         with open(os.fsencode(tmp_path) + b"/" + raw, "wb") as file:  # noqa: PTH123 - not UTF-8
             file.write(b"x")
     touch(tmp_path / "good.mp4")
     rows = {row["video_id"]: row for row in listed(tmp_path)}
     assert rows.pop("good")["error"] is None
-    assert len(rows) == 3
+    assert len(rows) == 5
     for video_id, row in rows.items():
         assert video_id.isprintable()
         assert row["error"] == Reason.INVALID_ID

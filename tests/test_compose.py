@@ -187,3 +187,13 @@ def test_handles(given: str, stripped: str) -> None:
 )
 def test_the_accounts_own_name(given: str, account: str, stripped: str) -> None:
     assert strip_handles(given, account) == stripped
+
+
+def test_a_caption_that_a_longer_one_repeats_comes_once() -> None:
+    read = reading([(0, "bow when I log in"), (3, "bow when I log in\nI command"), (6, "I command")])
+    assert body(read) == ["[bow when I log in I command]"]
+
+
+@pytest.mark.parametrize("text", ["@pixel_pato", "pato", "pixel pat0", "PIXEL_PATO."])
+def test_a_watermark_is_left_out_even_in_pieces(text: str) -> None:
+    assert body(reading([(0, text), (1, "stay for the duck")]), "pixel_pato") == ["[stay for the duck]"]

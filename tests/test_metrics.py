@@ -1,6 +1,5 @@
 """Scores against hand-computed cases, scikit-learn and the published annotations."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,9 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from tikval.evaluate.metrics import macro, movie, prf, weighted
 from tikval.evaluate.scores import BASELINE, FAILURES, coverage, predict_everything, score_system
+from tikval.labels import read_labels
 from tikval.rows import LabelRow, PredictionRow, ScoreRow
-from tikval.values import LABELS, STANCE_OF_WORD, VALUES
+from tikval.values import LABELS, SLUGS
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "tiktok_annotations.csv"
 TWO = ("a+", "b+", "a-", "b-")  # the labels of a codebook of two values
@@ -192,14 +192,11 @@ def test_coverage_counts_reasons() -> None:
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published annotations are not here")
 def test_baseline_on_the_published_annotations() -> None:
-    with PUBLISHED.open() as file:
-        truth = [
-            true(row["1_Link1"], *(STANCE_OF_WORD[row[value.column].strip()] for value in VALUES))
-            for row in csv.DictReader(file)
-        ]
+    truth = read_labels(str(PUBLISHED), SLUGS, "schwartz-19")
     rows = predict_everything(truth, LABELS, min_share=0.05)
     single = [r for r in rows if r["failures"] == "left_out" and r["frequent"] is not None]
     assert len(truth) == 888
+    assert len({row["account"] for row in truth}) == 91
     assert sum(r["support"] for r in single if r["stance"] == "endorsed") == 2132
     assert sum(r["support"] for r in single if r["stance"] == "confronted") == 820
     assert sum(r["frequent"] is True for r in single) == 19

@@ -7,6 +7,7 @@ Nothing is opened here: a file that cannot be used is found out when its bytes a
 import glob
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -213,8 +214,9 @@ def _row(
     if size_bytes == 0 and error is None:
         error, detail = Reason.EMPTY_FILE.value, "the file has no bytes"
     clean = video_id.encode("utf-8", "backslashreplace").decode()
-    if clean != video_id or not clean.isprintable() or not 0 < len(clean) <= _MAX_ID:
-        error, detail = Reason.INVALID_ID.value, "an id is 1 to 512 printable characters"
+    control = any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in clean)
+    if clean != video_id or control or not 0 < len(clean) <= _MAX_ID:
+        error, detail = Reason.INVALID_ID.value, "an id is 1 to 512 characters of text, without line breaks"
         clean = clean.encode("unicode_escape").decode()[:_MAX_ID]
     return {
         "video_id": clean,

@@ -1,10 +1,12 @@
 """People are in these videos: what must not reach a model or a page by default."""
 
 import re
+from difflib import SequenceMatcher
 from typing import Final
 
 _HANDLE: Final = re.compile(r"(?<!\w)@\w(?:[\w.]*\w)?")
 _PLACEHOLDER: Final = "@someone"
+_SAME_NAME: Final = 0.75  # of the letters of a name and what was read
 
 
 def strip_handles(text: str, account: str | None = None) -> str:
@@ -18,3 +20,18 @@ def strip_handles(text: str, account: str | None = None) -> str:
     if len(account) > 2:
         text = re.sub(rf"(?<!\w)@?{re.escape(account)}(?!\w)", _PLACEHOLDER, text, flags=re.IGNORECASE)
     return text
+
+
+def is_watermark(text: str, account: str | None) -> bool:
+    """Whether a recognised text is the account's name or a piece of it, misread letters allowed.
+
+    Recognition breaks watermarks up ("pixel" and "pato" of @pixel_pato), and a piece still names a person.
+    """
+    read, name = _letters(text), _letters(account or "")
+    if len(read) < 3 or len(name) < 3:
+        return False
+    return read in name or SequenceMatcher(None, name, read, autojunk=False).ratio() >= _SAME_NAME
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.lower())

@@ -58,7 +58,7 @@ class StageProgress:
         self.failed.update(failed)
         self.bar.update(self.task, completed=self.done, note=self._note().lstrip(", "))
         now = time.monotonic()
-        if not self.console.is_terminal and now - self.said > QUIET_SECONDS:
+        if not self.console.is_terminal and self.done and now - self.said > QUIET_SECONDS:
             self.said = now
             rate = self.done / (now - self.start)
             left = (self.total - self.done) / rate

@@ -13,16 +13,20 @@ from difflib import SequenceMatcher
 from typing import Final
 
 from tikval.media.reading import Caption, Reading, Segment
-from tikval.privacy import strip_handles
+from tikval.privacy import is_watermark, strip_handles
 
-_SUBTITLE: Final = 0.8  # a caption of which this share is spoken as well is a subtitle
+_REPEATED: Final = 0.8  # a caption with this share of its words in the speech is a subtitle
 
 
 def compose(reading: Reading, genre: str | None, account: str | None) -> str:
     """The script: header lines, then dialogue and [CAPTIONS] in order of time. Nothing is made up: a genre that
     nobody gave is not guessed, and who speaks is not told apart."""
     spoken = " ".join(segment.text for segment in reading.speech)
-    captions = [caption for caption in reading.captions if not _is_subtitle(caption.text, spoken)]
+    captions = [
+        caption
+        for caption in _unique(reading.captions)
+        if not _stands_in(caption.text, spoken) and not is_watermark(caption.text, account)
+    ]
     timed = [(caption.first_seconds, 0, _shown(caption, account)) for caption in captions]
     timed += [(segment.start_seconds, 1, _said(segment, account)) for segment in reading.speech]
     body = [line for _, _, line in sorted(timed)]
@@ -55,13 +59,22 @@ def _said(segment: Segment, account: str | None) -> str:
     return f'SPEAKER: "{text.replace(chr(34), chr(39))}"'
 
 
-def _is_subtitle(caption: str, spoken: str) -> bool:
-    """Whether the words of a caption stand in the speech in the same order, but for small errors of either."""
-    shown, said = _words(caption), _words(spoken)
+def _unique(captions: list[Caption]) -> list[Caption]:
+    """Captions without those that a longer one repeats: text that stays while other text comes beside it."""
+    kept: list[Caption] = []
+    for caption in sorted(captions, key=lambda caption: -len(_words(caption.text))):
+        if not any(_stands_in(caption.text, other.text) for other in kept):
+            kept.append(caption)
+    return kept
+
+
+def _stands_in(caption: str, text: str) -> bool:
+    """Whether the words of a caption stand in a text in the same order, but for small errors of recognition."""
+    shown, said = _words(caption), _words(text)
     if not shown or not said:
         return False
     blocks = SequenceMatcher(None, said, shown, autojunk=False).get_matching_blocks()
-    return sum(block.size for block in blocks) / len(shown) >= _SUBTITLE
+    return sum(block.size for block in blocks) / len(shown) >= _REPEATED
 
 
 def _words(text: str) -> list[str]:

@@ -16,7 +16,7 @@ def load_words(name: str, revision: str | None) -> tuple[Encoder, str]:
         for n, sentence in enumerate(sentences):
             for word in sentence.lower().split():
                 bags_ND[n, zlib.crc32(word.encode()) % 512] += 1
-        return bags_ND / np.maximum(np.linalg.norm(bags_ND, axis=1, keepdims=True), 1e-9)
+        return np.asarray(bags_ND / np.maximum(np.linalg.norm(bags_ND, axis=1, keepdims=True), 1e-9))
 
     return encode, f"words of {name}"
 

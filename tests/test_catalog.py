@@ -156,10 +156,11 @@ def test_what_shows_in_a_listing_fails_at_once(tmp_path: Path) -> None:
 def test_links_are_followed_once(tmp_path: Path) -> None:
     touch(tmp_path / "clips/a.mp4")
     touch(tmp_path / "elsewhere/b.mp4")
-    (tmp_path / "clips/loop").symlink_to(tmp_path / "clips")
+    touch(tmp_path / "clips/sub/c.mp4")
+    (tmp_path / "clips/a_loop").symlink_to(tmp_path / "clips")
     (tmp_path / "clips/linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "clips/file.mp4").symlink_to(tmp_path / "elsewhere/b.mp4")
-    assert errors(tmp_path / "clips") == {"a": None, "file": None, "linked/b": None}
+    assert errors(tmp_path / "clips") == {"a": None, "file": None, "linked/b": None, "sub/c": None}
 
 
 def test_hidden_files_are_left_out(tmp_path: Path) -> None:
@@ -272,13 +273,14 @@ def test_ids_of_a_manifest(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         touch(tmp_path / f"{name}.mp4")
     touch(tmp_path / "bad\tname.mp4")
-    table = "path,video_id\na.mp4,1\nb.mp4,1\na.mp4,\nc.mp4,1\nc.mp4,\x07\na.mp4,1\nbad\tname.mp4,mended\n"
+    table = "path,video_id\na.mp4,1\nb.mp4,1\na.mp4,\nc.mp4,1\nc.mp4,\x07\na.mp4,1\na.mp4,1\nbad\tname.mp4,mended\n"
     assert [(row["video_id"], row["error"]) for row in listed(manifest(tmp_path, table))] == [
         ("1", None),
         ("1", Reason.DUPLICATE_ID),
         ("a", None),
         ("1", Reason.DUPLICATE_ID),
         ("\\x07", Reason.INVALID_ID),
+        ("1", Reason.DUPLICATE_ID),
         ("1", Reason.DUPLICATE_ID),
         ("mended", None),
     ]

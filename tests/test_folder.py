@@ -401,7 +401,8 @@ def test_keys_of_a_filtered_column_and_of_large_strings() -> None:
     column = pa.chunked_array([names[:3], names[3:]])
     picked = column.filter(pa.array([False, True, False, False, True]))
     assert [k.hex() for k in keys_of(picked)] == [names[1], names[4]]
-    assert keys_of(column.cast(pa.large_string())).tolist() == keys_of(column).tolist()
+    large = pa.chunked_array([column.combine_chunks().cast(pa.large_string())])
+    assert [k.hex() for k in keys_of(large.slice(2, 2))] == names[2:4]
 
 
 @given(st.sets(keys | near, max_size=8), st.lists(keys | near, max_size=8))

@@ -98,7 +98,7 @@ def _flag(cell: Any, where: str) -> bool | None:
 
 def _local(source: str) -> Iterator[VideoRow]:
     if any(mark in source for mark in "*?[") and not Path(source).exists():
-        names = sorted(glob.glob(source, recursive=True))
+        names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - names may not be UTF-8
         base = source.partition("*")[0].partition("?")[0].partition("[")[0].rpartition("/")[0]
         base = base or ("/" if source.startswith("/") else ".")
         for name in names:

@@ -264,3 +264,11 @@ def test_a_stages_version_counts_downstream(study: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(ScriptConfig, "version", ScriptConfig.version + 1)
     after = {name: fingerprint(name) for name in JOBS}
     assert {name for name in JOBS if before[name] == after[name]} == {"catalog"}
+
+
+def test_a_recipe_read_back_is_the_same_recipe() -> None:
+    """run.json holds the configuration: written, read and validated it must have its fingerprint."""
+    for path in sorted((ROOT / "configs").rglob("predictions.yaml")):
+        config = load_config(ExtractConfig, str(path), [])
+        again = ExtractConfig.model_validate_json(config.model_dump_json())
+        assert again.fingerprint == config.fingerprint

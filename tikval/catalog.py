@@ -101,8 +101,11 @@ def _local(source: str) -> Iterator[VideoRow]:
         names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - names may not be UTF-8
         base = source.partition("*")[0].partition("?")[0].partition("[")[0].rpartition("/")[0]
         base = base or ("/" if source.startswith("/") else ".")
+        ways: dict[str, str] = {}  # a folder by its real path, and the first way to it: a link may loop
         for name in names:
-            if PurePosixPath(name).suffix.lower() in SUFFIXES:
+            parent = os.path.dirname(name)  # noqa: PTH120
+            first = ways.setdefault(os.path.realpath(parent), parent) == parent
+            if first and PurePosixPath(name).suffix.lower() in SUFFIXES:
                 yield _stat(name, os.path.relpath(name, base))
         return
     if not Path(source).exists():

@@ -29,7 +29,8 @@ def find(path: str) -> Path:
 
 
 class Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # defaults are validated, so that a number said by a file and by default is one number in the fingerprint
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class Pool(Config):

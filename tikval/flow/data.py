@@ -65,8 +65,10 @@ def run_stage(
         todo = wanted[~contains(seen.done, wanted)]
         if len(todo):
             _compute(folder, upstream, make_stage, todo, seen, name=config.stage, out=out, pool=pool)
-        elif before:
+        elif before and set(before.files) == set(folder.parts()):  # else a driver died before it could seal
             return folder.write_run(config, before.files, inputs, before.rows, before.failed, before.seconds)
+        if not folder.parts():
+            folder.write_part(arrow_schema(out).empty_table())
         return folder.seal(config, inputs, time.monotonic() - begin)
 
 

@@ -8,7 +8,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from tikval.codebook import load_codebook
-from tikval.config import UserError, find
+from tikval.config import ExtractConfig, UserError, find
 from tikval.files import write_bytes
 from tikval.flow.study import Study
 from tikval.values import stances
@@ -23,7 +23,11 @@ def export_table(study: Study) -> pa.Table:
     slugs: tuple[str, ...] = ()
     lines: list[dict[str, object]] = []
     for system, folder in systems.items():
-        codebook = load_codebook(find(folder.finished().config["codebook"]))
+        run = folder.finished()
+        config = ExtractConfig.model_validate(run.config)
+        if config.fingerprint != run.fingerprint:
+            raise UserError(f"{config.codebook}: has changed since {system} ran; run the analysis again")
+        codebook = load_codebook(find(config.codebook))
         slugs = tuple(dict.fromkeys([*slugs, *codebook.slugs]))
         for row in folder.rows(catalog):
             line = {"video_id": row["video_id"], "system": system, "error": row["error"]}

@@ -113,6 +113,10 @@ class Folder:
         file = self.finished().beside.get(name)
         return read_parquet(f"{self.uri}/{file}").to_pylist() if file else []
 
+    def parts(self) -> list[str]:
+        """Names of the files of rows on disk, whether or not run.json names them."""
+        return list_files(self.uri, ".parquet")
+
     def write_part(self, table: pa.Table) -> str:
         name = f"part-{secrets.token_hex(8)}.parquet"
         write_table(f"{self.uri}/{name}", table)
@@ -121,7 +125,7 @@ class Folder:
     def seen(self) -> Seen:
         """Every key on disk, whether or not the run finished. Reads three columns, part by part."""
         done, retry, attempts = [np.empty(0, KEY)], [np.empty(0, KEY)], [np.empty(0, np.int64)]
-        for name in list_files(self.uri, ".parquet"):
+        for name in self.parts():
             table = read_parquet(f"{self.uri}/{name}", ["row_key", "attempt", "error"])
             keys, failed = keys_of(table["row_key"]), _retryable(table["error"])
             done.append(keys[~failed])
@@ -141,7 +145,7 @@ class Folder:
 
         Killed at any point, the next seal finds either the old files or both, and the same rows.
         """
-        names = list_files(self.uri, ".parquet")
+        names = self.parts()
         keep = self._keep(names)
         files, counts, total = [], dict[str, int](), 0
         full = [name for name, mask in keep.items() if len(mask) == SEALED_ROWS and mask.all()]
@@ -153,6 +157,9 @@ class Folder:
             _count(table, counts)
             files.append(f"data-{secrets.token_hex(8)}.parquet")
             write_table(f"{self.uri}/{files[-1]}", table.sort_by("video_id"))
+        if names and not full and not files:  # a table without rows is still a table
+            files.append(f"data-{secrets.token_hex(8)}.parquet")
+            write_table(f"{self.uri}/{files[-1]}", read_parquet(f"{self.uri}/{names[0]}").slice(0, 0))
         run = self.write_run(config, sorted([*full, *files]), inputs, total, counts, seconds)
         for name in names:
             if name not in full:
@@ -196,7 +203,7 @@ class Folder:
             failed=dict(sorted(failed.items())),
             config=config.model_dump(mode="json"),
             seconds=round(seconds, 1),
-            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             tikval=tikval.__version__,
         )
         write_bytes(f"{self.uri}/run.json", json.dumps(asdict(run), indent=2).encode())

@@ -55,9 +55,8 @@ class Whisper:
         said = self.processor.tokenizer.decode(tokens, output_offsets=True, skip_special_tokens=True)
         segments = []
         for offset in said["offsets"]:
-            begin, end = offset["timestamp"]
-            text = offset["text"].strip()
-            if text:
+            begin, end = (min(at or 0.0, seconds) for at in offset["timestamp"])
+            if text := offset["text"].strip():  # a last utterance that was cut off has no end
                 segments.append(Segment(text, start_seconds + begin, start_seconds + (end or seconds)))
         if not segments and said["text"].strip():
             segments.append(Segment(said["text"].strip(), start_seconds, start_seconds + seconds))

@@ -165,7 +165,7 @@ class ScriptConfig(JobConfig):
     videos: Upstream[CatalogConfig]
     writer: LocalWriter = LocalWriter()
     limits: Limits = Limits()
-    pool: Pool = Pool()
+    pool: Pool = Pool(batch_rows=1)  # a video takes a second or more: progress after each
 
 
 class LocalExtractor(Config):

@@ -14,10 +14,10 @@ import pytest
 from jobs.catalog import run as run_catalog
 from tests.rows import prediction, script
 from tikval.config import CatalogConfig, ExtractConfig, JobConfig, ScriptConfig, UserError
-from tikval.files import write_bytes
+from tikval.files import read_parquet, write_bytes
 from tikval.flow.erase import erase
 from tikval.flow.export import export_table, write_export
-from tikval.flow.folder import Folder, Run, read_parquet
+from tikval.flow.folder import Folder, Run
 from tikval.flow.study import Study
 from tikval.rows import PredictionRow, Reason, ScriptRow, arrow_schema
 from tikval.values import SLUGS

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 import tikval.flow.folder as module
 from tests.rows import script, video
 from tikval.config import CatalogConfig, ScriptConfig, UserError
-from tikval.files import write_bytes, write_table
-from tikval.flow.folder import KEY, Folder, Run, contains, keys_of, read_parquet
+from tikval.files import read_parquet, write_bytes, write_table
+from tikval.flow.folder import Folder, Run
+from tikval.flow.keys import KEY, contains, keys_of
 from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema, row_key
 
 TIMEOUT, CRASHED, UNREADABLE = Reason.TIMEOUT.value, Reason.CRASHED.value, Reason.UNREADABLE.value
@@ -422,12 +423,13 @@ class Said(NamedTuple):
 
 
 def rule(rows: list[Said]) -> dict[int, set[Said]]:
-    """For each video the rows that may count: results, else those of the last attempt."""
+    """For each video the rows that may count: results, else final failures, else those of the last attempt."""
     out: dict[int, set[Said]] = {}
     for video_id in {row.video for row in rows}:
         mine = [row for row in rows if row.video == video_id]
         results = [row for row in mine if row.error is None]
-        pool = results or mine
+        final = [row for row in mine if row.error == UNREADABLE]
+        pool = results or final or mine
         out[video_id] = {row for row in pool if row.attempt == max(other.attempt for other in pool)}
     return out
 

@@ -1,6 +1,7 @@
 """Whisper's real loading code on a tiny checkpoint that the test makes: random weights, the right architecture."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,23 +36,24 @@ def save_tiny_whisper(folder: Path) -> None:
     )
     tokenizer.add_tokens(special, special_tokens=True)
     ids = {name: tokenizer.convert_tokens_to_ids(name) for name in special}
-    features = WhisperFeatureExtractor(feature_size=80)
-    WhisperProcessor(feature_extractor=features, tokenizer=tokenizer).save_pretrained(folder)
+    features = WhisperFeatureExtractor(feature_size=80)  # type: ignore[no-untyped-call]
+    processor = WhisperProcessor(feature_extractor=features, tokenizer=tokenizer)  # type: ignore[no-untyped-call]
+    processor.save_pretrained(folder)
 
     torch.manual_seed(0)
-    sizes = {
+    sizes: dict[str, Any] = {
         "d_model": 32,
         "encoder_layers": 1,
         "decoder_layers": 1,
         "encoder_ffn_dim": 32,
         "decoder_ffn_dim": 32,
     }
-    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
-    ends = {"eos_token_id": ids["<|endoftext|>"], "bos_token_id": ids["<|endoftext|>"]}
+    heads: dict[str, Any] = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    ends: dict[str, Any] = {"eos_token_id": ids["<|endoftext|>"], "bos_token_id": ids["<|endoftext|>"]}
     ends |= {"pad_token_id": ids["<|endoftext|>"], "decoder_start_token_id": ids["<|startoftranscript|>"]}
     config = WhisperConfig(vocab_size=len(tokenizer), **sizes, **heads, **ends)
     model = WhisperForConditionalGeneration(config)
-    model.generation_config = GenerationConfig(
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         **ends,
         max_length=448,
         is_multilingual=True,

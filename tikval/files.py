@@ -69,6 +69,13 @@ def read_bytes(uri: str) -> bytes | None:
         return None
 
 
+def read_parquet(uri: str, columns: list[str] | None = None) -> pa.Table:
+    """One Parquet file of a local disk or an object store."""
+    fs, path = filesystem(uri)
+    with fs.open_input_file(path) as file:
+        return pq.read_table(file, columns=columns)
+
+
 def list_files(uri: str, suffix: str, *, beside: bool = False) -> list[str]:
     """Names of the files of one folder (not below it) with a suffix, sorted, without temporary ones.
 

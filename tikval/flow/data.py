@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from tikval.config import JobConfig, Pool, UserError
-from tikval.flow.folder import Folder, Run, Seen, contains, keys_of, read_parquet
+from tikval.files import read_parquet
+from tikval.flow.folder import Folder, Run
+from tikval.flow.keys import Seen, contains, keys_of
 from tikval.flow.progress import StageProgress
 from tikval.flow.session import cores, on_cluster, start_ray
 from tikval.rows import Reason, arrow_schema

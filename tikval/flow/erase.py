@@ -12,8 +12,8 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.files import delete, list_files, read_bytes, write_bytes, write_table
-from tikval.flow.folder import Folder, read_parquet
+from tikval.files import delete, list_files, read_bytes, read_parquet, write_bytes, write_table
+from tikval.flow.folder import Folder
 from tikval.flow.study import Study
 from tikval.rows import AccountRow, LabelRow, VideoRow
 

@@ -10,7 +10,6 @@ is not seen. Who resumes looks at every part on disk. A key may then stand in se
 part written twice): the result counts, else the last attempt; `seal` leaves one.
 """
 
-import binascii
 import fcntl
 import hashlib
 import json
@@ -28,15 +27,14 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 import tikval
 from tikval.config import JobConfig, UserError
-from tikval.files import delete, filesystem, is_local, list_files, read_bytes, write_bytes, write_table
+from tikval.files import delete, is_local, list_files, read_bytes, read_parquet, write_bytes, write_table
+from tikval.flow.keys import Found, Seen, contains, keys_of
 from tikval.rows import Reason
 
 SEALED_ROWS: Final = 100_000  # per file of a finished table
-KEY: Final = "S16"  # a row_key as 16 bytes
 
 
 @dataclass(frozen=True)
@@ -64,15 +62,6 @@ class Run:
     @property
     def retryable(self) -> int:
         return sum(n for reason, n in self.failed.items() if not Reason(reason).terminal)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Keys already in a folder: `done` need no work; `retry` failed in a way that may pass, at `attempts`."""
-
-    done: np.ndarray  # S16 [K], sorted, unique
-    retry: np.ndarray  # S16 [R], sorted, unique
-    attempts: np.ndarray  # int64 [R], the last attempt of each
 
 
 class Folder:
@@ -124,21 +113,10 @@ class Folder:
 
     def seen(self) -> Seen:
         """Every key on disk, whether or not the run finished. Reads three columns, part by part."""
-        done, retry, attempts = [np.empty(0, KEY)], [np.empty(0, KEY)], [np.empty(0, np.int64)]
-        for name in self.parts():
-            table = read_parquet(f"{self.uri}/{name}", ["row_key", "attempt", "error"])
-            keys, failed = keys_of(table["row_key"]), _retryable(table["error"])
-            done.append(keys[~failed])
-            retry.append(keys[failed])
-            attempts.append(table["attempt"].to_numpy()[failed])
-        finished, again, tries = (
-            np.unique(np.concatenate(done)),
-            np.concatenate(retry),
-            np.concatenate(attempts),
-        )
-        again, tries = _last_attempt(again, tries)
-        open_ = ~contains(finished, again)
-        return Seen(finished, again[open_], tries[open_])
+        return Found(self._keys(self.parts())).seen()
+
+    def _keys(self, names: list[str]) -> list[pa.Table]:
+        return [read_parquet(f"{self.uri}/{name}", ["row_key", "attempt", "error"]) for name in names]
 
     def seal(self, config: JobConfig, inputs: dict[str, str], seconds: float) -> Run:
         """Make the finished table of all parts, one row per key; say so in run.json, then drop what it replaces.
@@ -146,7 +124,7 @@ class Folder:
         Killed at any point, the next seal finds either the old files or both, and the same rows.
         """
         names = self.parts()
-        keep = self._keep(names)
+        keep = dict(zip(names, Found(self._keys(names)).the_one_that_counts(), strict=True))
         files, counts, total = [], dict[str, int](), 0
         full = [name for name, mask in keep.items() if len(mask) == SEALED_ROWS and mask.all()]
         for name in full:
@@ -165,23 +143,6 @@ class Folder:
             if name not in full:
                 delete(f"{self.uri}/{name}")
         return run
-
-    def _keep(self, names: list[str]) -> dict[str, np.ndarray]:
-        """bool [rows] of each file: the one row of each key that counts."""
-        keys, failed, attempts = [np.empty(0, KEY)], [np.empty(0, bool)], [np.empty(0, np.int64)]
-        for name in names:
-            table = read_parquet(f"{self.uri}/{name}", ["row_key", "attempt", "error"])
-            keys.append(keys_of(table["row_key"]))
-            failed.append(table["error"].is_valid().to_numpy())
-            attempts.append(table["attempt"].to_numpy())
-        every = np.concatenate(keys)
-        order = np.lexsort((-np.concatenate(attempts), np.concatenate(failed), every))
-        first = np.ones(len(order), bool)
-        first[1:] = every[order][1:] != every[order][:-1]
-        keep = np.zeros(len(order), bool)
-        keep[order[first]] = True
-        ends = np.cumsum([len(part) for part in keys[1:]])
-        return dict(zip(names, np.split(keep, ends[:-1]), strict=True)) if names else {}
 
     def write_run(
         self,
@@ -261,44 +222,6 @@ class Folder:
             file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}")
             file.flush()
             yield
-
-
-def keys_of(column: pa.ChunkedArray) -> np.ndarray:
-    """Hexadecimal row keys -> S16 [N], without a Python object per row."""
-    array = pc.cast(column.combine_chunks(), pa.large_string())
-    if len(array) == 0:
-        return np.empty(0, KEY)
-    _, offsets, data = array.buffers()
-    where = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    return np.frombuffer(binascii.unhexlify(memoryview(data)[where[0] : where[-1]]), KEY)
-
-
-def contains(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """bool [N]: which of `keys` [N] stand in `sorted_keys` [K]."""
-    if len(sorted_keys) == 0:
-        return np.zeros(len(keys), bool)
-    place = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
-    return np.asarray(sorted_keys[place] == keys)
-
-
-def _retryable(errors: pa.ChunkedArray) -> np.ndarray:
-    passing = pa.array([reason.value for reason in Reason if not reason.terminal])
-    return np.asarray(pc.fill_null(pc.is_in(errors, passing), False).to_numpy(), bool)
-
-
-def _last_attempt(keys: np.ndarray, attempts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    order = np.lexsort((attempts, keys))
-    keys, attempts = keys[order], attempts[order]
-    last = np.ones(len(keys), bool)
-    last[:-1] = keys[:-1] != keys[1:]
-    return keys[last], attempts[last]
-
-
-def read_parquet(uri: str, columns: list[str] | None = None) -> pa.Table:
-    """One Parquet file of a local disk or an object store."""
-    fs, path = filesystem(uri)
-    with fs.open_input_file(path) as file:
-        return pq.read_table(file, columns=columns)
 
 
 def _count(table: pa.Table, counts: dict[str, int]) -> None:

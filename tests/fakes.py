@@ -1,11 +1,15 @@
 """Stand-ins with known answers. A real module, because Ray workers import what they unpickle."""
 
+import time
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from tests.rows import script
 from tikval.extract.encoder import Encoder
+from tikval.rows import Reason
 
 
 def load_words(name: str, revision: str | None) -> tuple[Encoder, str]:
@@ -31,3 +35,20 @@ def load_touchy(name: str, revision: str | None) -> tuple[Encoder, str]:
         return encode(sentences)
 
     return touchy, served
+
+
+class SlowScripts:
+    """A stage without models: a script for each video, three seconds a batch, and every second video fails."""
+
+    def __call__(self, rows: list[Any]) -> list[Any]:
+        time.sleep(3)
+        return [self._answer(row) for row in rows]
+
+    def _answer(self, row: Any) -> Any:
+        if int(row["video_id"][1:]) % 2:
+            return self.failure(row, Reason.TIMEOUT, "too slow")
+        return script(row["video_id"], row_key=row["row_key"], attempt=row["attempt"])
+
+    def failure(self, row: Any, reason: Reason, detail: str) -> Any:
+        said = {"error": reason.value, "detail": detail}
+        return script(row["video_id"], row_key=row["row_key"], attempt=row["attempt"], **said)

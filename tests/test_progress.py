@@ -1,6 +1,7 @@
 """What a person sees of a run: lines where there is no terminal, the summary, and the exit code."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,16 +10,17 @@ from tikval.config import CatalogConfig, UserError
 from tikval.flow.folder import Run
 from tikval.flow.main import guard, main, summary, too_many_failed
 from tikval.flow.progress import StageProgress
+from tikval.flow.status import FINISHED, RUNNING, STOPPED, read_status
 
 CONFIG = CatalogConfig(videos="clips", out="out", max_failed_share=0.25)
 RUN = Run("catalog", "0" * 12, [], {}, {}, 8, {"empty_file": 1, "timeout": 1}, {}, 1.0, "", "0.1.0")
 
 
 def test_progress_without_a_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(module, "QUIET_SECONDS", -1)
-    with StageProgress("scripts", total=4, before=3) as progress:
+    with StageProgress("scripts", 4, 3, str(tmp_path)) as progress:
         progress.advance(0, {})
         progress.advance(1, {})
         progress.advance(3, {"timeout": 2})
@@ -30,11 +32,31 @@ def test_progress_without_a_terminal(
     assert lines[3:] == ["scripts: 4 of 4, 2 failed"]
 
 
-def test_progress_is_quiet_in_between(capsys: pytest.CaptureFixture[str]) -> None:
-    with StageProgress("scripts", total=100, before=0) as progress:
+def test_progress_is_quiet_in_between(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with StageProgress("scripts", 100, 0, str(tmp_path)) as progress:
         for _ in range(100):
             progress.advance(1, {})
     assert capsys.readouterr().err == "scripts: 100 to do\nscripts: 100 of 100\n"
+
+
+def test_status_json_follows_and_ends(tmp_path: Path) -> None:
+    with StageProgress("scripts", 4, 3, str(tmp_path)) as progress:
+        progress.advance(2, {"timeout": 1})
+        said = progress.status(RUNNING)
+        assert (said.done, said.total, said.before, said.failed) == (2, 4, 3, {"timeout": 1})
+        assert said.seconds_left is not None
+    last = read_status(str(tmp_path))
+    assert last is not None
+    assert (last.state, last.done, last.silent) == (FINISHED, 2, False)
+
+
+def test_a_run_that_broke_says_stopped_and_a_dead_one_is_silent(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), StageProgress("scripts", 4, 0, str(tmp_path)):
+        raise KeyboardInterrupt
+    last = read_status(str(tmp_path))
+    assert last is not None
+    assert last.state == STOPPED
+    assert replace(last, state=RUNNING, updated_at="2020-01-01T00:00:00+00:00").silent
 
 
 def test_a_summary_names_results_failures_and_place() -> None:

@@ -1,6 +1,7 @@
 """`tikval ...`: the jobs for people. Every command ends by saying where its result lies."""
 
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,8 @@ from rich.table import Table
 from tikval.config import JobConfig, ReportConfig, UserError, load_config
 from tikval.flow.folder import Folder, Run
 from tikval.flow.main import FAILED, guard, summary, too_many_failed
-from tikval.flow.study import Study
+from tikval.flow.status import RUNNING, Status, read_status
+from tikval.flow.study import Study, stage_folders
 from tikval.rows import Reason
 
 app = typer.Typer(
@@ -161,6 +163,38 @@ def failures(out: Annotated[str, typer.Argument(help="The folder of an analysis.
         return
     Console(markup=False, width=None if sys.stdout.isatty() else 200).print(table)
     print(f"{len(shown)} failed: {', '.join(f'{reason} {n}' for reason, n in reasons.most_common())}")
+
+
+@app.command()
+def status(
+    out: Annotated[str, typer.Argument(help="The folder of an analysis, running or not.")],
+    once: Annotated[bool, typer.Option("--once", help="Say it once and end.")] = False,
+) -> None:
+    """How far each stage is, live until nothing runs any more."""
+    from rich.live import Live
+
+    console = Console(markup=False, width=None if sys.stdout.isatty() else 160)
+    live = sys.stdout.isatty() and not once
+    with Live(console=console, auto_refresh=False, transient=False) as screen:
+        while True:
+            found = [said for folder in stage_folders(out) if (said := read_status(folder)) is not None]
+            if not found:
+                raise UserError(f"{out}: no stage has started here")
+            screen.update(_status_table(found), refresh=True)
+            if not live or not any(said.state == RUNNING and not said.silent for said in found):
+                return
+            time.sleep(1)
+
+
+def _status_table(found: list[Status]) -> Table:
+    table = Table("stage", "state", "done", "failed", "rows/s", "left", "driver")
+    for said in sorted(found, key=lambda said: said.started_at):
+        state = "dead: run the same command again" if said.silent else said.state
+        failed = ", ".join(f"{reason} {n}" for reason, n in said.failed.items()) or "0"
+        left = f"{said.seconds_left:.0f} s" if said.state == RUNNING and said.seconds_left is not None else ""
+        done = f"{said.done} of {said.total}" + (f" (+ {said.before} before)" if said.before else "")
+        table.add_row(said.stage, state, done, failed, f"{said.rows_per_second:.2g}", left, said.driver)
+    return table
 
 
 @app.command()

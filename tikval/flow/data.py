@@ -7,7 +7,6 @@ adds or repeats a row, or returns other keys than its row type's, is an error; a
 that row's failure and the job goes on.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -19,6 +18,7 @@ from tikval.config import JobConfig, Pool, UserError
 from tikval.files import read_parquet
 from tikval.flow.folder import Folder, Run
 from tikval.flow.keys import Seen, contains, keys_of
+from tikval.flow.observe import Observer, log
 from tikval.flow.progress import StageProgress
 from tikval.flow.session import cores, on_cluster, start_ray
 from tikval.rows import Reason, arrow_schema
@@ -36,8 +36,6 @@ class Stage(Protocol):
 SMALL = 20_000  # rows to do that the driver may hold; more are read on the cluster
 MAX_PARTS = 200  # of one run: what a kill can cost is one part of each writer
 MAX_PART_ROWS = 2_000
-
-log = logging.getLogger(__name__)
 
 
 def run_stage(
@@ -96,7 +94,11 @@ def _compute(
         _rows_to_do(upstream.paths(), work, pool.batch_rows)
         .map_batches(
             _Actor,
-            fn_constructor_kwargs={"make_stage": make_stage, "out": out},
+            fn_constructor_kwargs={
+                "make_stage": make_stage,
+                "out": out,
+                "run": folder.uri.rpartition("/")[2],
+            },
             batch_format="pyarrow",
             batch_size=pool.batch_rows,
             num_cpus=pool.cpus,
@@ -111,7 +113,7 @@ def _compute(
             compute=TaskPoolStrategy(size=None if on_cluster() else 1),  # here one writer keeps up
         )
     )
-    with StageProgress(name, len(todo), len(seen.done)) as progress:
+    with StageProgress(name, len(todo), len(seen.done), folder.uri) as progress:
         try:
             for row in written.iter_rows():
                 progress.advance(row["rows"], dict(zip(row["reasons"], row["counts"], strict=True)))
@@ -171,27 +173,30 @@ def _rows_to_do(paths: list[str], work: Todo, batch_rows: int) -> Any:
 
 
 class _Actor:
-    def __init__(self, make_stage: Callable[[], Stage], out: type) -> None:
+    def __init__(self, make_stage: Callable[[], Stage], out: type, run: str) -> None:
         self.stage = make_stage()
         self.schema = arrow_schema(out)
+        self.observer = Observer(run)
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        rows = table.to_pylist()
+        rows, begin = table.to_pylist(), time.monotonic()
         try:
             done = self.stage(rows)
         except UserError:
             raise
         except Exception:
-            log.exception("a batch of %d rows failed; its rows are now tried one by one", len(rows))
+            if len(rows) > 1:
+                log.exception("a batch of %d rows failed; its rows are now tried one by one", len(rows))
             done = [result for row in rows for result in self._one(row)]
         self._check(rows, done)
+        self.observer.came_out(done, time.monotonic() - begin)
         return pa.Table.from_pylist(done, schema=self.schema)
 
     def _one(self, row: Any) -> list[Any]:
         try:
             return self.stage([row])
         except Exception as err:
-            log.exception("%s", row["video_id"])
+            self.observer.bug(row)
             return [self.stage.failure(row, Reason.INTERNAL_ERROR, f"{type(err).__name__}: {err}"[:500])]
 
     def _check(self, rows: list[Any], done: list[Any]) -> None:

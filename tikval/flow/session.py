@@ -28,6 +28,9 @@ def start_ray() -> None:
 
     if not ray.is_initialized():
         quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+        quiet["logging_config"] = ray.LoggingConfig(
+            encoding="JSON", log_level="WARNING"
+        )  # in workers' log files
         with _no_stderr():
             if on_cluster():
                 ray.init(address=os.environ["RAY_ADDRESS"], **quiet)

@@ -12,21 +12,21 @@ from tikval.flow.folder import Folder, Run
 _STAGE_FOLDER: Final = re.compile(r"[a-z]+-[0-9a-f]{12}")
 
 
+def stage_folders(out: str) -> list[str]:
+    """URIs of the stages' folders below `out`, finished or not, by name."""
+    fs, path = filesystem(out.rstrip("/"))
+    infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+    names = sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)
+    return [f"{out.rstrip('/')}/{name}" for name in names if _STAGE_FOLDER.fullmatch(name)]
+
+
 class Study:
     def __init__(self, out: str) -> None:
         """Raises UserError where nothing below `out` has finished."""
         self.out = out.rstrip("/")
-        fs, path = filesystem(self.out)
-        infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
-        names = sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)
-        folders = [Folder(f"{self.out}/{name}") for name in names]
-        found = [(folder, folder.run()) for folder in folders]
+        found = [(folder, folder.run()) for folder in map(Folder, stage_folders(out))]
         self.runs: list[tuple[Folder, Run]] = [(folder, run) for folder, run in found if run is not None]
-        self.unfinished = [
-            folder
-            for name, (folder, run) in zip(names, found, strict=True)
-            if run is None and _STAGE_FOLDER.fullmatch(name)
-        ]
+        self.unfinished = [folder for folder, run in found if run is None]
         if not self.runs:
             raise UserError(f"{out}: no finished run of tikval lies here")
 

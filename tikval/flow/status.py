@@ -1,0 +1,76 @@
+"""`status.json`: how far a stage is, for `tikval status` and for anything else that watches a run's folder."""
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from tikval.files import is_local, read_bytes, write_bytes
+
+RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+_SECONDS: Final = {True: 1.0, False: 10.0}  # between two writes, on a local disk and on a store
+SILENT_SECONDS: Final = 60.0  # a running driver that says nothing for so long is dead
+
+
+@dataclass(frozen=True)
+class Status:
+    stage: str
+    state: str  # running, finished or stopped (by an error or by the user)
+    total: int  # rows to do in this run
+    done: int
+    before: int  # rows that were done before it
+    failed: dict[str, int]  # by reason, of `done`
+    rows_per_second: float
+    seconds_left: float | None
+    started_at: str
+    updated_at: str
+    driver: str  # process and host
+
+    @property
+    def silent(self) -> bool:
+        """Whether the driver must have died: it says it runs, but has not said so lately."""
+        age = datetime.now(UTC) - datetime.fromisoformat(self.updated_at)
+        return self.state == RUNNING and age.total_seconds() > SILENT_SECONDS
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def driver_name() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def read_status(folder_uri: str) -> Status | None:
+    data = read_bytes(f"{folder_uri}/status.json")
+    return Status(**json.loads(data)) if data is not None else None
+
+
+class StatusWriter:
+    """Writes what `current(RUNNING)` says every second (ten on a store) from a thread, so that silence means death."""
+
+    def __init__(self, folder_uri: str, current: Callable[[str], Status]) -> None:
+        self.uri = f"{folder_uri}/status.json"
+        self.current = current
+        self.every = _SECONDS[is_local(folder_uri)]
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._write(RUNNING)
+            if self.stop.wait(self.every):
+                return
+
+    def finish(self, state: str) -> None:
+        self.stop.set()
+        self.thread.join()
+        self._write(state)
+
+    def _write(self, state: str) -> None:
+        write_bytes(self.uri, json.dumps(asdict(self.current(state)), indent=2).encode())

@@ -26,6 +26,7 @@ FAILURES_SHOWN: Final = 200
 HIT, FALSE_ALARM, MISS, NOT_MODELLED = "hit", "false alarm", "missed", "not modelled"
 
 _NO_TEXT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_CAPTION: Final = re.compile(r"\s*\[.+\]\s*")
 _TAGGED: Final = re.compile(r"\s*\[([^\[\]]{1,40})\]:?\s*(.*)")
 
 
@@ -115,7 +116,9 @@ def _card(card: Card, failures: list[Failure], report: Report) -> dict[str, Any]
 
 
 def _line(line: str) -> dict[str, str | None]:
-    """A line of a script; `[CAPTIONS] text`, `[SOUND] text` and the like have a tag."""
+    """A line of a script: `[TEXT ON SCREEN]` as a whole, or with a tag as in `[CAPTIONS] text`, `[SOUND] text`."""
+    if _CAPTION.fullmatch(line):
+        return {"tag": None, "text": line.strip(), "kind": "captions"}
     match = _TAGGED.fullmatch(line)
     tag, text = match.groups() if match else (None, line.strip())
     return {"tag": tag, "text": text, "kind": "captions" if (tag or "").upper().startswith("CAPTION") else ""}

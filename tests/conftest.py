@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 os.environ.setdefault("TIKVAL_CACHE", str(ROOT / ".cache"))
 os.environ.pop("RAY_ADDRESS", None)
-os.environ["RAY_metrics_report_interval_ms"] = "500"  # a test does not wait for the usual ten seconds
+os.environ["RAY_metrics_report_interval_ms"] = "500"  # noqa: SIM112 - Ray spells it so; a test does not wait ten seconds
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,15 @@
 #   make demo       the sample clips, from nothing to a page to look at
 #   make test       the tests
 #   make check      lint, format, types
-#   make test-full  the tests with long ones (more kills, more files)
+#   make test-cluster  submission to a Ray head, three nodes, an object store; all on this machine
+#   make test-full  all of them, with the long ones (more files)
 SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready-$(shell cat pyproject.toml .ci/setup 2>/dev/null | cksum | cut -d' ' -f1)
 export TIKVAL_CACHE ?= $(CURDIR)/.cache
 export PYTHON
 
-.PHONY: setup demo test test-full check clean
+.PHONY: setup demo test test-cluster test-full check clean
 
 setup: $(READY)
 
@@ -22,7 +23,10 @@ demo: $(READY)
 	@$(BIN)/tikval analyze examples/videos.csv --annotations examples/labels.csv --profile demo --out out/demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not full"
+	$(BIN)/pytest -m "not full and not cluster" --durations=12
+
+test-cluster: $(READY)
+	$(BIN)/pytest -m "cluster and not full" --durations=12
 
 test-full: $(READY)
 	$(BIN)/pytest

@@ -152,15 +152,15 @@ def _stat(path: str, relative: str, video_id: str | None = None) -> VideoRow:
 
 
 def _store(source: str) -> Iterator[VideoRow]:
-    fs, root = filesystem(source)
-    prefix = (
-        source[: len(source) - len(root.rstrip("/"))] if source.rstrip("/").endswith(root.rstrip("/")) else ""
-    )
-    infos = fs.get_file_info(pafs.FileSelector(root, recursive=True, allow_not_found=True))
+    try:
+        fs, root = filesystem(source.rstrip("/"))
+        infos = fs.get_file_info(pafs.FileSelector(root, recursive=True, allow_not_found=True))
+    except OSError as err:
+        raise UserError(f"{source}: cannot be listed ({err})") from err
     for info in sorted(infos, key=lambda info: info.path):
         if info.type == pafs.FileType.File and PurePosixPath(info.path).suffix.lower() in SUFFIXES:
-            relative = info.path.removeprefix(root.rstrip("/")).lstrip("/")
-            yield _row(prefix + info.path, relative, info.size or 0, str(info.mtime_ns or ""))
+            relative = info.path.removeprefix(root).lstrip("/")
+            yield _row(f"{source.rstrip('/')}/{relative}", relative, info.size or 0, str(info.mtime_ns or ""))
 
 
 def _manifest(source: str) -> Iterator[VideoRow]:
@@ -183,8 +183,11 @@ def _manifest(source: str) -> Iterator[VideoRow]:
 
 
 def _head(path: str, relative: str, video_id: str | None = None) -> VideoRow:
-    fs, place = filesystem(path)
-    info = fs.get_file_info(place)
+    try:
+        fs, place = filesystem(path)
+        info = fs.get_file_info(place)
+    except OSError as err:  # of the store; an object that is not there has an info that says so
+        raise UserError(f"{path}: the store does not answer ({err})") from err
     if info.type != pafs.FileType.File:
         return _row(path, relative, 0, "", _failed(Reason.MISSING_FILE, "no such object"), video_id)
     return _row(path, relative, info.size or 0, str(info.mtime_ns or ""), video_id=video_id)

@@ -43,9 +43,14 @@ class Pool(Config):
 
 
 class Limits(Config):
-    """What a child process that reads a hostile file may use; past it the file fails and the job goes on."""
+    """What a child process that reads a hostile file may use; past it the file fails and the job goes on.
 
-    seconds: float = Field(default=180, gt=0)  # wall clock per video
+    The first two defaults follow from benchmarks/limits.py (speech, text in 5 pictures, scene): ten minutes of
+    720x1280 took 136 s on a busy machine and 884 MB, 4K of ten seconds 549 MB. Both grow with the length, so the
+    longest video allowed needs about 205 s and 1.2 GB; the rest is room for slower machines and larger pictures.
+    """
+
+    seconds: float = Field(default=300, gt=0)  # wall clock per video
     memory_mb: int = Field(default=3072, ge=64)  # resident, of the child and its own children
     video_seconds: float = Field(default=900, gt=0)  # longer videos fail as too_long
     frame_pixels: int = Field(default=4096 * 4096, ge=1)  # larger pictures fail as too_large
@@ -155,6 +160,7 @@ class LocalWriter(Config):
     ocr: Ocr = Ocr()
     speech: Speech = Speech()
     max_lost_share: float = Field(default=0.5, ge=0, le=1)  # of packets; more: the video fails as damaged
+    decoder: Literal["pyav", "decord", "nvdec"] = "pyav"  # the others differ in pictures: docs/media.md
 
 
 class ScriptConfig(JobConfig):

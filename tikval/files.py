@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import io
 import os
 import secrets
@@ -22,14 +23,35 @@ def is_local(uri: str) -> bool:
 
 
 def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The filesystem of a local path or URI (`s3://`, `gs://`, ...), and the path on it."""
+    """The filesystem of a local path or URI (`s3://`, `gs://`, ...), and the path on it.
+
+    What follows the bucket is a name and not an encoded URI: `#`, `?`, `%` and spaces in it stand for themselves.
+    Raises UserError for a scheme that pyarrow does not know, OSError where the store does not answer.
+    """
     if is_local(uri):
         return pafs.LocalFileSystem(), str(Path(uri).absolute())
+    scheme, _, rest = uri.partition("://")
+    if scheme == "file":
+        return pafs.LocalFileSystem(), rest
+    bucket, slash, key = rest.partition("/")
+    fs, root = _store(f"{scheme}://{bucket}", _endpoint() if scheme == "s3" else None)
+    return fs, f"{root}{slash}{key}"
+
+
+def _endpoint() -> str | None:
+    """Where an S3-compatible store answers, as AWS's own tools are told; pyarrow reads neither variable."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+
+
+@functools.lru_cache(maxsize=64)  # a client opens connections and asks where its bucket lies
+def _store(bucket: str, endpoint: str | None) -> tuple[pafs.FileSystem, str]:
+    if endpoint:
+        return pafs.S3FileSystem(endpoint_override=endpoint), bucket.removeprefix("s3://")
     try:
-        fs, path = pafs.FileSystem.from_uri(uri)
-    except (pa.ArrowInvalid, OSError) as err:
-        raise UserError(f"{uri}: not a path or an object-store URI that can be opened ({err})") from err
-    return fs, path
+        fs, root = pafs.FileSystem.from_uri(bucket)
+    except pa.ArrowInvalid as err:
+        raise UserError(f"{bucket}: not a path or an object-store URI that can be opened ({err})") from err
+    return fs, root.rstrip("/")
 
 
 def write_bytes(uri: str, data: bytes | pa.Buffer) -> None:
@@ -103,7 +125,10 @@ def read_records(uri: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises UserError where the file is missing, is of another kind or has lines of the wrong length.
     """
-    data = read_bytes(uri)
+    try:
+        data = read_bytes(uri)
+    except OSError as err:
+        raise UserError(f"{uri}: cannot be read ({err.strerror or err})") from err
     if data is None:
         raise UserError(f"{uri}: no such file")
     if uri.endswith(".parquet"):

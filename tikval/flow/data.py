@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from tikval.config import JobConfig, Pool, UserError
-from tikval.files import read_parquet
+from tikval.files import filesystem, read_parquet
 from tikval.flow.folder import Folder, Run
 from tikval.flow.keys import Seen, contains, keys_of
 from tikval.flow.observe import Observer, log
@@ -166,7 +166,8 @@ def _rows_to_do(paths: list[str], work: Todo, batch_rows: int) -> Any:
         return ray.get(work_ref).of(table)  # arrays in shared memory, not copied
 
     return (
-        ray.data.read_parquet(paths)
+        # with our filesystem: the one that Ray makes of a URI knows no endpoint of an S3-compatible store
+        ray.data.read_parquet([filesystem(path)[1] for path in paths], filesystem=filesystem(paths[0])[0])
         .map_batches(keep, batch_format="pyarrow", batch_size=None)
         .repartition(target_num_rows_per_block=batch_rows)
     )

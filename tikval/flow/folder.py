@@ -3,22 +3,18 @@
     <stage>-<fingerprint>/
       part-*.parquet   rows as they come; a part is written whole or not at all
       run.json         written last: the files that hold the finished table, one row per key, and the counts
-      .lock            held by the driver that writes
+      .lock            held by the driver that writes; on an object store lock.json
 
 Who reads a finished folder reads the files that run.json names, so a part that comes late from a dying worker
 is not seen. Who resumes looks at every part on disk. A key may then stand in several rows (a retried failure, a
 part written twice): the result counts, else the last attempt; `seal` leaves one.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 import secrets
-import socket
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +28,7 @@ import tikval
 from tikval.config import JobConfig, UserError
 from tikval.files import delete, is_local, list_files, read_bytes, read_parquet, write_bytes, write_table
 from tikval.flow.keys import Found, Seen, contains, keys_of
+from tikval.flow.lock import lock
 from tikval.rows import Reason
 
 SEALED_ROWS: Final = 100_000  # per file of a finished table
@@ -195,33 +192,9 @@ class Folder:
             for path in Path(self.uri).glob(".tmp-*"):
                 path.unlink(missing_ok=True)
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other drivers out; a driver that dies lets go. Raises UserError where another one is at work.
-
-        On an object store there is nothing to lock with: there, do not start two drivers for one folder.
-        """
-        if not is_local(self.uri):
-            yield
-            return
-        path = Path(self.uri) / ".lock"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+")
-        except OSError as err:
-            raise UserError(f"{self.uri}: cannot be written ({err.strerror}); choose another --out") from err
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as err:
-                file.seek(0)
-                raise UserError(
-                    f"{self.uri}: in use by another run ({file.read().strip() or 'starting'})"
-                ) from err
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}")
-            file.flush()
-            yield
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other drivers out; a driver that dies lets go. Raises UserError where another one is at work."""
+        return lock(self.uri)
 
 
 def _count(table: pa.Table, counts: dict[str, int]) -> None:

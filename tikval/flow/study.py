@@ -13,9 +13,12 @@ _STAGE_FOLDER: Final = re.compile(r"[a-z]+-[0-9a-f]{12}")
 
 
 def stage_folders(out: str) -> list[str]:
-    """URIs of the stages' folders below `out`, finished or not, by name."""
-    fs, path = filesystem(out.rstrip("/"))
-    infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+    """URIs of the stages' folders below `out`, finished or not, by name. Raises UserError where it cannot be listed."""
+    try:
+        fs, path = filesystem(out.rstrip("/"))
+        infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+    except OSError as err:
+        raise UserError(f"{out}: cannot be listed ({err.strerror or err})") from err
     names = sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)
     return [f"{out.rstrip('/')}/{name}" for name in names if _STAGE_FOLDER.fullmatch(name)]
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from tikval.config import Limits
 from tikval.media import wire
+from tikval.media.decoders import check_decoder
 from tikval.media.ocr import check_ocr
 from tikval.media.process import Died, WorkerProcess
 from tikval.media.reading import ClipError, Reading, Want
@@ -31,6 +32,7 @@ _COMMAND: Final = (sys.executable, "-P", "-m", "tikval.media.worker")
 
 def check_tools(want: Want) -> None:
     """Raises MissingTool early, without starting a worker, where this machine cannot do what is wanted."""
+    check_decoder(want.decoder)
     if want.ocr_frames:
         check_ocr(want.ocr_languages)
     if want.speech:

@@ -17,6 +17,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
@@ -24,7 +25,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from tikval.config import Limits
-from tikval.media.reading import MAX_ASPECT, SAMPLE_RATE, ClipError
+from tikval.media.decoders import check_gpu
+from tikval.media.reading import MAX_ASPECT, SAMPLE_RATE, ClipError, Decoder
 from tikval.rows import Reason
 
 MOV: Final = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -40,6 +42,14 @@ _STATES_DURATION: Final = frozenset({MATROSKA, "avi", "flv"})  # in the header, 
 
 
 AnyPacket: TypeAlias = "Packet[Stream]"  # quoted: the class takes no argument at run time
+
+
+class Source(NamedTuple):
+    """A file and how to open it."""
+
+    path: str
+    limits: Limits
+    decoder: Decoder = "pyav"
 
 
 class Shown(NamedTuple):
@@ -83,11 +93,15 @@ def hash_file(path: str, limits: Limits) -> str:
         raise ClipError(Reason.UNREADABLE, err.strerror or "read error") from err
 
 
-def opened(path: str) -> InputContainer:
-    """The file as an FFmpeg container that opens nothing else. Raises ClipError."""
+def opened(source: Source) -> InputContainer:
+    """The file as an FFmpeg container that opens nothing else. Raises ClipError, MissingTool."""
+    gpu = None
+    if source.decoder == "nvdec":
+        check_gpu()
+        gpu = HWAccel(device_type="cuda")  # decodes on a core what the GPU cannot decode
     try:
         # "file:" keeps a name like "concat:a|b" a name
-        return av.open(f"file:{path}", metadata_errors="replace", container_options=_OPEN)
+        return av.open(f"file:{source.path}", metadata_errors="replace", container_options=_OPEN, hwaccel=gpu)
     except (av.FFmpegError, OSError, ValueError) as err:
         raise ClipError(Reason.UNREADABLE, "not a video file that FFmpeg can read") from err
 

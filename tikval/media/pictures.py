@@ -3,6 +3,7 @@
 H x W pixels.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,20 @@ from numpy.typing import NDArray
 _SCALER: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB
+Matrix = tuple[int, int, int, int]  # a, b, c, d of the display matrix
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What pass 2 yields."""
+
+    frames: NDArray[np.uint8]  # [T, H, W, 3] RGB, small
+    key_frames: list[Picture]  # at full size
+    key_seconds: list[float]
+    n_frames: int  # of the whole video
+    width: int  # as shown
+    height: int
+    lost: int  # packets or pictures that could not be decoded
 
 
 class Taker:
@@ -27,38 +42,50 @@ class Taker:
         self.width = self.height = 0  # as shown
         self._small, self._full, self._side = small, full, side
         self._scaled: tuple[int, int] | None = None  # width, height before turning
+        self._matrix: Matrix | None = None
 
     def take(self, stamp: int, frame: VideoFrame) -> None:
+        """Keep a picture; the first one tells the size and the turn of all."""
         if self._scaled is None:
-            self._scaled = _scaled(frame.width, frame.height, self._side)
-            self.height, self.width = _turned(
-                np.empty((frame.height, frame.width, 0), np.uint8), frame
-            ).shape[:2]
+            self._scaled = scaled(frame.width, frame.height, self._side)
+            self._matrix = _matrix(frame)
+            empty = np.empty((frame.height, frame.width, 0), np.uint8)
+            self.height, self.width = _turned(empty, self._matrix).shape[:2]
         if stamp in self._small:
-            self.small[stamp] = _turned(_rgb(frame, *self._scaled), frame)
+            self.small[stamp] = _turned(rgb(frame, *self._scaled), self._matrix)
         if stamp in self._full:
-            self.full[stamp] = _turned(_rgb(frame, frame.width, frame.height), frame)
+            self.full[stamp] = _turned(rgb(frame, frame.width, frame.height), self._matrix)
 
 
-def _scaled(width: int, height: int, side: int) -> tuple[int, int]:
+def scaled(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height with a short side of `side`."""
     short = min(width, height)
     return round(width * side / short), round(height * side / short)
 
 
-def _rgb(frame: VideoFrame, width: int, height: int) -> Picture:
-    scaled = frame.reformat(width, height, "rgb24", interpolation=_SCALER, threads=1)
-    return scaled.to_ndarray().astype(np.uint8, copy=False)
+def rgb(frame: VideoFrame, width: int, height: int) -> Picture:
+    picture = frame.reformat(width, height, "rgb24", interpolation=_SCALER, threads=1)
+    return picture.to_ndarray().astype(np.uint8, copy=False)
 
 
-def _turned(picture: Picture, frame: VideoFrame) -> Picture:
-    """Apply the display matrix: rotation by quarter turns and mirroring, as players do.
+def _matrix(frame: VideoFrame) -> Matrix | None:
+    """The display matrix, 3 x 3 row-major; a point (x, y) is shown at (a x + c y, b x + d y).
 
-    The matrix is 3 x 3 row-major, native int32; a point (x, y) is shown at (a x + c y, b x + d y).
+    Asked of a tiny copy: in PyAV a frame and its side data hold each other, so the frame itself would stay in
+    memory until the garbage collector happens to run (by then it was 400 MB).
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix = frame.reformat(16, 16, "gray8").side_data.get("DISPLAYMATRIX")
     if not isinstance(matrix, SideData):
-        return picture
+        return None
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+def _turned(picture: Picture, matrix: Matrix | None) -> Picture:
+    """Apply the display matrix: rotation by quarter turns and mirroring, as players do."""
+    if matrix is None:
+        return picture
+    a, b, c, d = matrix
     if abs(b) + abs(c) > abs(a) + abs(d):
         picture = picture.swapaxes(0, 1)
         flip_rows, flip_columns = b < 0, c < 0

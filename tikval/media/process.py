@@ -31,6 +31,7 @@ _PASSED_ON: Final = (
     "TESSDATA_PREFIX",
     "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",  # the GPU that Ray gave to the caller
 )
 
 

@@ -4,12 +4,14 @@ Light on purpose (no FFmpeg, no models): the parent's side imports it.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tikval.rows import Reason
+
+Decoder = Literal["pyav", "decord", "nvdec"]  # see decoders.py
 
 SAMPLE_RATE: Final = 16_000  # Hz, of all sound
 SIDE_PX: Final = 224  # short side of the small frames: what VideoMAE takes
@@ -45,6 +47,7 @@ class Want:
     ocr_languages: str = "eng"  # Tesseract's names, joined by +
     scene: bool = False
     max_lost_share: float = 0.5  # of packets
+    decoder: Decoder = "pyav"
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,7 @@ def read(path: str, want: Want, limits: Limits, recogniser: list[Recogniser]) ->
         key_frames=want.ocr_frames,
         sound=want.sound or want.speech,
         max_lost_share=want.max_lost_share,
+        decoder=want.decoder,
         limits=limits,
     )
     speech: list[Segment] = []

@@ -29,6 +29,7 @@ def want_of(config: LocalWriter) -> Want:
         ocr_languages=config.ocr.languages,
         scene=True,
         max_lost_share=config.max_lost_share,
+        decoder=config.decoder,
     )
 
 

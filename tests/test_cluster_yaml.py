@@ -1,0 +1,245 @@
+"""cluster.yaml and docs/rayjob.yaml against the rules of those who will read them, without an account or a cluster."""
+
+import copy
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import botocore.session  # type: ignore[import-untyped]
+import botocore.validate  # type: ignore[import-untyped]
+import jsonschema
+import pytest
+import ray.autoscaler
+import yaml
+
+from tests.conftest import ROOT
+
+SCHEMA = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
+QUANTITY = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(m|[KMGT]i?)?$"}
+NAME = {"type": "string", "pattern": "^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"}
+
+
+def closed(required: dict[str, Any], **optional: Any) -> dict[str, Any]:
+    """A mapping with these keys and no others."""
+    properties = {**required, **optional}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def array(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": 1}
+
+
+def mapping(values: Any) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": values}
+
+
+COUNT = {"type": "integer", "minimum": 0}
+TEXT = {"type": "string", "minLength": 1}
+TEMPLATE = closed(
+    {
+        "spec": closed(
+            {
+                "serviceAccountName": NAME,
+                "containers": array(
+                    closed(
+                        {
+                            "name": NAME,
+                            "image": TEXT,
+                            "resources": closed({"requests": mapping(QUANTITY), "limits": mapping(QUANTITY)}),
+                        },
+                        ports=array(closed({"containerPort": COUNT, "name": NAME})),
+                    )
+                ),
+            },
+            nodeSelector=mapping(TEXT),
+            tolerations=array(
+                closed(
+                    {"key": TEXT},
+                    operator={"enum": ["Exists", "Equal"]},
+                    effect={"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]},
+                )
+            ),
+        )
+    }
+)
+# the fields that docs/rayjob.yaml uses, as the types of KubeRay's RayJob and RayClusterSpec have them
+RAYJOB = closed(
+    {
+        "apiVersion": {"const": "ray.io/v1"},
+        "kind": {"const": "RayJob"},
+        "metadata": closed(
+            {"name": {**NAME, "maxLength": 47}}
+        ),  # longer ones leave no room for what it makes
+        "spec": closed(
+            {
+                "entrypoint": TEXT,
+                "rayClusterSpec": closed(
+                    {
+                        "rayVersion": TEXT,
+                        "headGroupSpec": closed({"rayStartParams": mapping(TEXT), "template": TEMPLATE}),
+                        "workerGroupSpecs": array(
+                            closed(
+                                {
+                                    "groupName": NAME,
+                                    "replicas": COUNT,
+                                    "minReplicas": COUNT,
+                                    "maxReplicas": COUNT,
+                                    "rayStartParams": mapping(TEXT),
+                                    "template": TEMPLATE,
+                                }
+                            )
+                        ),
+                    },
+                    enableInTreeAutoscaling={"type": "boolean"},
+                    autoscalerOptions=closed(
+                        {},
+                        idleTimeoutSeconds=COUNT,
+                        upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
+                    ),
+                    authOptions=closed({"mode": {"enum": ["disabled", "token"]}}),
+                ),
+            },
+            submissionMode={"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"]},
+            backoffLimit=COUNT,
+            shutdownAfterJobFinishes={"type": "boolean"},
+            ttlSecondsAfterFinished=COUNT,
+            runtimeEnvYAML={"type": "string"},
+        ),
+    }
+)
+
+
+def load(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def put(data: Any, key: str, value: Any) -> Any:
+    """A copy with one key changed, or added."""
+    data = copy.deepcopy(data)
+    *parents, leaf = key.split("/")
+    node = data
+    for parent in parents:
+        node = node[int(parent) if parent.isdecimal() else parent]
+    node[leaf] = value
+    return data
+
+
+# cluster.yaml
+
+
+def test_the_launcher_takes_cluster_yaml() -> None:
+    jsonschema.validate(load("cluster.yaml"), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("max_worker", 3),
+        ("available_node_types/cpu/max_worker", 3),
+        ("available_node_types/cpu/max_workers", "ten"),
+        ("available_node_types/gpu/docker/image", "x"),
+        ("setup_commands", "apt-get update"),
+        ("auth/user", "ubuntu"),
+    ],
+)
+def test_a_typo_in_cluster_yaml_is_seen(key: str, value: Any) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(put(load("cluster.yaml"), key, value), SCHEMA)
+
+
+def wrong_nodes(cluster: Any) -> list[str]:
+    """What AWS's own model of RunInstances says against the machines asked for."""
+    shape = (
+        botocore.session.get_session().get_service_model("ec2").operation_model("RunInstances").input_shape
+    )
+    said = []
+    for name, kind in cluster["available_node_types"].items():
+        asked = {"ImageId": "ami-0", "MinCount": 1, "MaxCount": 1, **kind["node_config"]}
+        report = botocore.validate.ParamValidator().validate(asked, shape)
+        said += [f"{name}: {report.generate_report()}"] if report.has_errors() else []
+    return said
+
+
+def test_aws_knows_the_machines_settings() -> None:
+    cluster = load("cluster.yaml")
+    assert not wrong_nodes(cluster)
+    config = "available_node_types/gpu/node_config"
+    assert "InstanceTyp" in wrong_nodes(put(cluster, f"{config}/InstanceTyp", "g6.xlarge"))[0]
+    assert "MarketTyp" in wrong_nodes(put(cluster, f"{config}/InstanceMarketOptions/MarketTyp", "spot"))[0]
+
+
+def test_cluster_yaml_fits_together() -> None:
+    cluster = load("cluster.yaml")
+    kinds = dict(cluster["available_node_types"])
+    head = kinds.pop(cluster["head_node_type"])
+    assert head["resources"] == {"CPU": 0}
+    assert cluster["max_workers"] == sum(kind["max_workers"] for kind in kinds.values())
+    assert [name for name, kind in kinds.items() if "InstanceMarketOptions" in kind["node_config"]] == ["gpu"]
+    assert "InstanceMarketOptions" not in head["node_config"]  # without its head a cluster is gone
+    for commands in (cluster["head_start_ray_commands"], cluster["worker_start_ray_commands"]):
+        assert "RAY_AUTH_MODE=token ray start" in commands[-1]
+    assert any("auth_token" in place for place in cluster["file_mounts"])
+    [project] = [there for there, here in cluster["file_mounts"].items() if here == "."]
+    assert any(f"-e '{project}[local]'" in command for command in cluster["setup_commands"])
+
+
+def test_the_images_hold_the_ray_that_the_project_pins() -> None:
+    [pinned] = [
+        name
+        for name in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+        if name.startswith("ray[")
+    ]
+    cluster, job = load("cluster.yaml"), load("docs/rayjob.yaml")
+    image = cluster["docker"]["image"]
+    version = job["spec"]["rayClusterSpec"]["rayVersion"]
+    assert image == f"rayproject/ray:{version}-py311"
+    assert cluster["available_node_types"]["gpu"]["docker"]["worker_image"] == f"{image}-gpu"
+    assert f">={version.rpartition('.')[0]}," in pinned
+    assert f"FROM rayproject/ray:{version}-py311" in (ROOT / "docs/cluster.md").read_text()
+
+
+# docs/rayjob.yaml
+
+
+def test_kuberay_takes_the_manifest() -> None:
+    jsonschema.validate(load("docs/rayjob.yaml"), RAYJOB)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("spec/entryPoint", "python"),
+        ("spec/backoffLimit", "2"),
+        ("spec/submissionMode", "K8sMode"),
+        ("spec/rayClusterSpec/headGroupSpec/rayStartParams/num-cpus", 0),  # parameters are texts
+        ("spec/rayClusterSpec/workerGroupSpecs/0/maxReplica", 3),
+        ("spec/rayClusterSpec/workerGroupSpecs/0/groupName", "CPU workers"),
+        ("spec/rayClusterSpec/autoscalerOptions/upscalingMode", "Slow"),
+        ("metadata/name", "Study"),
+    ],
+)
+def test_a_typo_in_the_manifest_is_seen(key: str, value: Any) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(put(load("docs/rayjob.yaml"), key, value), RAYJOB)
+
+
+def test_the_manifest_is_of_the_same_shape() -> None:
+    cluster, spec = load("cluster.yaml"), load("docs/rayjob.yaml")["spec"]["rayClusterSpec"]
+    kinds = {name: kind for name, kind in cluster["available_node_types"].items() if name != "head"}
+    groups = {group["groupName"]: group for group in spec["workerGroupSpecs"]}
+    assert {name: kind["max_workers"] for name, kind in kinds.items()} == {
+        name: group["maxReplicas"] for name, group in groups.items()
+    }
+    assert spec["autoscalerOptions"]["idleTimeoutSeconds"] == 60 * cluster["idle_timeout_minutes"]
+    for group in (spec["headGroupSpec"], *groups.values()):
+        [container] = group["template"]["spec"]["containers"]
+        assert container["resources"]["requests"] == container["resources"]["limits"]
+        assert group.get("minReplicas", 0) <= group.get("replicas", 0) <= group.get("maxReplicas", 0)
+    [gpu] = groups["gpu"]["template"]["spec"]["containers"]
+    assert gpu["resources"]["limits"]["nvidia.com/gpu"] == "1"

@@ -1,0 +1,140 @@
+"""One driver at a time per folder: a file lock on a local disk, a lease on an object store."""
+
+import fcntl
+import json
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from tikval.config import UserError
+from tikval.files import delete, is_local, read_bytes, write_bytes
+
+LEASE_SECONDS: Final = (
+    60.0  # after its last renewal a lease is nobody's: what a dead driver costs the next one
+)
+RENEW_SECONDS: Final = 20.0  # two renewals may fail on the way
+SETTLE_SECONDS: Final = 1.0  # between writing a lease and looking whether it is still ours
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def lock(uri: str) -> Iterator[None]:
+    """Keep other drivers out of a folder; a driver that dies lets go.
+
+    Raises UserError where another one is at work, or the folder cannot be written.
+    """
+    with _flock(uri) if is_local(uri) else _lease(uri):
+        yield
+
+
+@contextmanager
+def _flock(uri: str) -> Iterator[None]:
+    """The kernel holds it for as long as the process lives."""
+    path = Path(uri) / ".lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    except OSError as err:
+        raise UserError(f"{uri}: cannot be written ({err.strerror}); choose another --out") from err
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            file.seek(0)
+            raise _in_use(uri, file.read().strip() or "starting") from err
+        file.truncate(0)
+        file.write(_who())
+        file.flush()
+        yield
+
+
+@contextmanager
+def _lease(uri: str) -> Iterator[None]:
+    """`lock.json` names the driver at work and when its lease ends; a thread renews it.
+
+    Best effort, for pyarrow's filesystems cannot write an object on the condition that it is not there: of two
+    drivers that start within the same second both may believe they hold it for a while (the one that wrote first
+    finds out at its next renewal), and a driver that was asleep for longer than the lease comes back to find
+    another one at work. Then the end of this block raises UserError. The clocks of the machines must agree to
+    within some seconds.
+    """
+    lease = _Lease(uri)
+    lease.take()
+    stop = threading.Event()
+    renewer = threading.Thread(target=lease.renew_until, args=[stop], name="tikval-lease", daemon=True)
+    renewer.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        renewer.join()
+        lease.let_go()
+    if lease.lost:
+        raise UserError(f"{uri}: another run took over meanwhile ({lease.lost}); run the same command again")
+
+
+class _Lease:
+    def __init__(self, uri: str) -> None:
+        self.uri, self.place = uri, f"{uri}/lock.json"
+        self.owner, self.who = secrets.token_hex(8), _who()
+        self.lost = ""  # to whom
+
+    def take(self) -> None:
+        try:
+            if other := self._other():
+                raise _in_use(self.uri, other)
+            self._write()
+            time.sleep(SETTLE_SECONDS)
+            if other := self._other():  # of two that wrote, the last one has it
+                raise _in_use(self.uri, other)
+        except OSError as err:
+            raise UserError(f"{self.uri}: cannot be written ({err}); choose another --out") from err
+
+    def renew_until(self, stop: threading.Event) -> None:
+        while not stop.wait(RENEW_SECONDS):
+            try:
+                if other := self._other():
+                    self.lost = other
+                    log.warning("%s: another run took over (%s)", self.uri, other)
+                    return
+                self._write()
+            except OSError as err:  # a passing fault of the store: the lease outlives it
+                log.warning("%s: the lease could not be renewed, and is tried again (%s)", self.uri, err)
+
+    def let_go(self) -> None:
+        try:
+            if not self.lost and not self._other():
+                delete(self.place)
+        except OSError as err:  # the work is done; the lease ends by itself
+            log.warning("%s: the lease could not be given back (%s)", self.uri, err)
+
+    def _other(self) -> str | None:
+        """Who else holds a lease that has not ended."""
+        data = read_bytes(self.place)
+        try:
+            held: dict[str, Any] = json.loads(data or b"{}")
+        except ValueError:  # not written by us
+            return None
+        if held.get("owner") in (None, self.owner) or held["expires"] < time.time():
+            return None
+        return str(held["who"])
+
+    def _write(self) -> None:
+        lease = {"owner": self.owner, "who": self.who, "expires": time.time() + LEASE_SECONDS}
+        write_bytes(self.place, json.dumps(lease).encode())
+
+
+def _who() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}"
+
+
+def _in_use(uri: str, who: str) -> UserError:
+    return UserError(f"{uri}: in use by another run ({who})")

@@ -4,7 +4,7 @@ Slower than the default reader, and not exact. Seen with decord2 3.4.0 (tests/te
   - a file with an edit list: the pictures that it cuts are counted, so others come than asked for (2 s off in one
     real file)
   - open groups of pictures (common in HEVC), MPEG-TS, and AVI with B-frames: other pictures than asked for
-  - turned by quarters as FFmpeg does, but never mirrored; turned pictures of under about 160 pixels are refused
+  - turned by quarters as FFmpeg does, never mirrored; some turned pictures narrower than 160 pixels are refused
   - one packet that does not decode fails the whole file, and so no lost packet but those of pass 1 is counted
   - its own FFmpeg opens the file without the limits on formats and protocols of the default reader; it sees only
     files that have passed those

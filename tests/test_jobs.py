@@ -122,6 +122,19 @@ def test_a_job_says_when_the_one_before_it_has_not_run(tmp_path: Path) -> None:
         write_scripts.run(config.scores.predictions[0].scripts)
 
 
+def test_a_job_says_when_the_one_before_it_is_older_than_the_catalog(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    (videos / "page.mp4").write_text("<html>")
+    config = study(tmp_path)
+    catalog.run(config.scores.catalog)
+    write_scripts.run(config.scores.predictions[0].scripts)
+    (videos / "another.mp4").write_text("<html>")
+    catalog.run(config.scores.catalog)
+    with pytest.raises(UserError, match=r"scripts-\w+: older than the catalog"):
+        extract_values.run(config.scores.predictions[0], load_words)
+
+
 def test_an_exception_over_one_row_is_that_rows_failure(tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     videos.mkdir()

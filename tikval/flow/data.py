@@ -61,10 +61,13 @@ def run_stage(
         if before and before.inputs == inputs and not before.retryable:
             return before
         seen = folder.seen()
-        wanted = np.unique(keys_of(Folder(catalog.folder).read(["row_key"])["row_key"]))
+        wanted = np.unique(Folder(catalog.folder).keys())
+        if source is not catalog and not contains(np.sort(upstream.keys()), wanted).all():
+            raise UserError(f"{upstream.uri}: older than the catalog; run the job that writes it first")
         todo = wanted[~contains(seen.done, wanted)]
         if len(todo):
             _compute(folder, upstream, make_stage, todo, seen, name=config.stage, out=out, pool=pool)
+            _check_written(folder, todo)
         elif before and set(before.files) == set(folder.parts()):  # else a driver died before it could seal
             return folder.write_run(config, before.files, inputs, before.rows, before.failed, before.seconds)
         if not folder.parts():
@@ -122,7 +125,6 @@ def _compute(
 
 
 def _actors(pool: Pool, rows: int) -> Any:
-    import ray
     from ray.data import ActorPoolStrategy
 
     calls = -(-rows // pool.batch_rows)
@@ -130,8 +132,14 @@ def _actors(pool: Pool, rows: int) -> Any:
         return ActorPoolStrategy(size=min(pool.actors, calls))
     if not on_cluster():
         return ActorPoolStrategy(size=min(cores(), calls))
-    most = int(ray.cluster_resources().get("CPU", 1) // max(pool.cpus, 0.01))  # type: ignore[no-untyped-call]
-    return ActorPoolStrategy(min_size=1, max_size=max(1, min(most, calls)))
+    return ActorPoolStrategy(min_size=1, max_size=calls)  # as many as there is room for, also when nodes come
+
+
+def _check_written(folder: Folder, todo: np.ndarray) -> None:
+    """Rows that another node wrote to a disk of its own must not be missed in silence."""
+    seen = folder.seen()
+    if not contains(np.sort(np.concatenate([seen.done, seen.retry])), todo).all():
+        raise UserError(f"{folder.uri}: rows are missing; on a cluster `out` must lie where all nodes write")
 
 
 class Todo(NamedTuple):

@@ -88,9 +88,13 @@ class Folder:
         """The finished table, in memory."""
         return pa.concat_tables([read_parquet(path, columns) for path in self.paths()])
 
+    def keys(self) -> np.ndarray:
+        """Row keys of the finished table, S16 [N]."""
+        return keys_of(self.read(["row_key"])["row_key"])
+
     def rows(self, catalog: "Folder") -> list[Any]:
         """The finished table's rows of videos that the catalog still lists."""
-        table, wanted = self.read(), np.sort(keys_of(catalog.read(["row_key"])["row_key"]))
+        table, wanted = self.read(), np.sort(catalog.keys())
         rows: list[Any] = table.filter(pa.array(contains(wanted, keys_of(table["row_key"])))).to_pylist()
         return rows
 

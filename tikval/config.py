@@ -46,8 +46,8 @@ class Limits(Config):
     """What a child process that reads a hostile file may use; past it the file fails and the job goes on.
 
     The first two defaults follow from benchmarks/limits.py (speech, text in 5 pictures, scene): ten minutes of
-    720x1280 took 136 s on a busy machine and 884 MB, 4K of ten seconds 549 MB. Both grow with the length, so the
-    longest video allowed needs about 205 s and 1.2 GB; the rest is room for slower machines and larger pictures.
+    720x1280 took 149 s on a busy machine (81 s of CPU) and 885 MB, 4K of ten seconds 546 MB. If both grow in step
+    with the length, the longest video allowed needs 225 s and 1.2 GB; the rest is room for larger pictures.
     """
 
     seconds: float = Field(default=300, gt=0)  # wall clock per video

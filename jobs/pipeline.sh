@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A whole study in order: videos -> scripts -> values -> scores -> a page.
 #
-#   jobs/pipeline.sh configs/demo     # the sample clips, about a minute on two cores
-#   jobs/pipeline.sh configs/local    # the folder videos/, about two core-seconds per short clip
+#   jobs/pipeline.sh configs/demo     # the sample clips
+#   jobs/pipeline.sh configs/local    # the folder videos/
 #
 # Every step takes up where it stopped; a finished one answers at once. On a cluster:
-#   ray job submit --working-dir . -- jobs/pipeline.sh configs/local
+#   ray job submit --working-dir . -- jobs/pipeline.sh DIR    # a folder of configurations whose `out` all nodes see
 set -euo pipefail
 configs=${1:-configs/demo}
 python=${PYTHON:-python}

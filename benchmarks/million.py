@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from tikval.config import CatalogConfig, Pool, ScriptConfig
 from tikval.files import write_table
-from tikval.flow.data import run_stage
+from tikval.flow.data import Step, run_stage
 from tikval.flow.folder import SEALED_ROWS, Folder
 from tikval.flow.keys import contains
 from tikval.flow.session import cores
@@ -101,9 +101,8 @@ def compute(out: Path, n: int) -> dict[str, Any]:
 
     def run() -> float:
         begin = time.monotonic()
-        done = run_stage(
-            config, Nothing, source=config.videos, catalog=config.videos, out=ScriptRow, pool=config.pool
-        )
+        step = Step(Nothing, arrow_schema(ScriptRow), config.pool)
+        done = run_stage(config, [step], source=config.videos, catalog=config.videos)
         assert (done.rows, done.failed) == (n, {})
         return time.monotonic() - begin
 

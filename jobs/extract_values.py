@@ -8,12 +8,12 @@ from functools import partial
 
 from tikval.codebook import load_codebook
 from tikval.config import ExtractConfig, UserError, find
-from tikval.extract.encoder import load_encoder
 from tikval.extract.local import Load, LocalValues
-from tikval.flow.data import run_stage
+from tikval.flow.data import Step, run_stage
 from tikval.flow.folder import Run
 from tikval.flow.main import main
-from tikval.rows import PredictionRow
+from tikval.hub.sentences import load_encoder
+from tikval.rows import PredictionRow, arrow_schema
 
 
 def run(config: ExtractConfig, load: Load = load_encoder) -> Run:
@@ -22,10 +22,8 @@ def run(config: ExtractConfig, load: Load = load_encoder) -> Run:
     except ValueError as err:
         raise UserError(str(err)) from err
     stage = partial(LocalValues, config.system, codebook, config.extractor, load)
-    scripts = config.scripts
-    return run_stage(
-        config, stage, source=scripts, catalog=scripts.videos, out=PredictionRow, pool=config.pool
-    )
+    extract = Step(stage, arrow_schema(PredictionRow), config.pool)
+    return run_stage(config, [extract], source=config.scripts, catalog=config.scripts.videos)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tests.rows import script
-from tikval.extract.encoder import Encoder
+from tikval.hub.sentences import Encoder
 from tikval.rows import Reason
 
 

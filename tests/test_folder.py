@@ -195,6 +195,31 @@ def sizes(folder: Folder) -> list[int]:
     return sorted((read_parquet(path).num_rows for path in folder.paths()), reverse=True)
 
 
+def test_no_file_is_larger_than_its_bytes(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [
+        table(*(script(f"{i:02}", caption="word " * 100) for i in range(n, n + 4))) for n in range(0, 40, 4)
+    ]
+    monkeypatch.setattr(module, "SEALED_BYTES", 2 * parts[0].nbytes)
+    for part in parts:
+        folder.write_part(part)
+    seal(folder)
+    assert sizes(folder) == [8, 8, 8, 8, 8]
+
+
+def test_a_relative_folder_of_a_submitted_job_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_1"
+    place.mkdir(parents=True)
+    monkeypatch.chdir(place)
+    for uri in ("out/scripts-1", "out/scripts-1", str(tmp_path / "scripts-2")):
+        with Folder(uri).lock():
+            pass
+    said = capsys.readouterr().err
+    assert said.count("warning") == 1
+    assert "out/scripts-1 lies in Ray's temporary copy" in said
+
+
 @pytest.mark.usefixtures("ten_rows_a_file")
 def test_full_files_are_left_as_they_are(folder: Folder) -> None:
     for n in range(0, 25, 5):

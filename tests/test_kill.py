@@ -19,9 +19,9 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.corpus import write_corpus
-from tikval.extract.bundled import cached_folder
 from tikval.flow.export import export_table
 from tikval.flow.study import Study
+from tikval.hub.bundled import cached_folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.local_models, pytest.mark.timeout(600)]
 
@@ -118,7 +118,7 @@ def tables(out: Path) -> tuple[list[object], list[object]]:
 
 
 @pytest.mark.skipif(
-    cached_folder() is None, reason="the text encoder is not here: python -m tikval.extract.bundled"
+    cached_folder() is None, reason="the text encoder is not here: python -m tikval.hub.bundled"
 )
 def test_kills_lose_and_repeat_nothing(tmp_path: Path, start: Callable[[Path, Path], Driver]) -> None:
     ids = write_corpus(tmp_path / "videos", N)

@@ -16,7 +16,7 @@ rows
 config
 files codebook privacy
 labels catalog
-media llm
+media llm hub
 script embed extract finetune
 evaluate
 report

@@ -11,9 +11,9 @@ import pytest
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import LocalExtractor, UserError
-from tikval.extract import bundled
-from tikval.extract.encoder import Encoder, load_encoder
 from tikval.extract.local import LocalValues, decide, sentences_of, windows
+from tikval.hub import bundled
+from tikval.hub.sentences import Encoder, load_encoder
 from tikval.rows import PredictionRow, Reason, ScriptRow
 
 WORDS = ("cake", "diet", "party", "tree", "axe", "forest", "table", "corner")
@@ -192,7 +192,7 @@ def test_a_failure_is_never_a_stance() -> None:
 @pytest.mark.local_models
 def test_the_bundled_model_reads_plain_sentences() -> None:
     if bundled.cached_folder() is None:
-        pytest.skip("fetch it first: python -m tikval.extract.bundled")
+        pytest.skip("fetch it first: python -m tikval.hub.bundled")
     book = load_codebook(Path(__file__).parents[1] / "prompts" / "codebook.yaml")
     values = LocalValues("local", book, LocalExtractor(), load_encoder)
     texts = (

@@ -14,7 +14,7 @@ from tests.fakes import SlowScripts
 from tests.rows import video
 from tikval.config import CatalogConfig, Pool, ScriptConfig
 from tikval.files import write_table
-from tikval.flow.data import run_stage
+from tikval.flow.data import Step, run_stage
 from tikval.flow.folder import Folder
 from tikval.flow.status import FINISHED, RUNNING, Status, read_status
 from tikval.rows import ScriptRow, VideoRow, arrow_schema
@@ -67,11 +67,9 @@ def test_a_run_is_seen_while_it_works(tmp_path: Path) -> None:
     try:
         run_stage(
             config,
-            SlowScripts,
+            [Step(SlowScripts, arrow_schema(ScriptRow), config.pool)],
             source=config.videos,
             catalog=config.videos,
-            out=ScriptRow,
-            pool=config.pool,
         )
         time.sleep(1)
     finally:

@@ -9,7 +9,7 @@ import pytest
 from tests.rows import script, video
 from tikval.config import CatalogConfig, Pool, ScriptConfig
 from tikval.files import write_table
-from tikval.flow.data import run_stage
+from tikval.flow.data import Step, run_stage
 from tikval.flow.folder import Folder, Run
 from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema
 
@@ -35,9 +35,8 @@ def no_stage() -> NoReturn:
 
 
 def resume(config: ScriptConfig) -> Run:
-    return run_stage(
-        config, no_stage, source=config.videos, catalog=config.videos, out=ScriptRow, pool=Pool()
-    )
+    step = Step(no_stage, arrow_schema(ScriptRow), Pool())
+    return run_stage(config, [step], source=config.videos, catalog=config.videos)
 
 
 def scripts(config: ScriptConfig) -> dict[str, str | None]:

@@ -9,9 +9,9 @@ import pytest
 
 from tests.corpus import TEXTS, write_captioned
 from tests.namespace import DASHBOARD, Namespace, available
-from tikval.extract.bundled import cached_folder
 from tikval.flow.export import export_table
 from tikval.flow.study import Study
+from tikval.hub.bundled import cached_folder
 
 pytestmark = [
     pytest.mark.ray,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
 
 
 class UserError(Exception):
@@ -36,10 +36,11 @@ class Config(BaseModel):
 class Pool(Config):
     """Actors of one stage, and how many rows each call gets. Never changes a result."""
 
-    actors: int | None = Field(default=None, ge=1)  # None: one per core here, autoscaling on a cluster
+    # how many, or [at least, at most]; None: one per core here, as many as there is room for on a cluster
+    actors: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     cpus: float = Field(default=1, ge=0)  # logical, per actor
     gpus: float = Field(default=0, ge=0)  # per actor; fractions share a GPU
-    batch_rows: int = Field(default=4, ge=1)
+    batch_rows: PositiveInt | None = None  # rows per call; None: 1 to 4, so that every actor gets its share
 
 
 class Limits(Config):
@@ -171,7 +172,7 @@ class ScriptConfig(JobConfig):
     videos: Upstream[CatalogConfig]
     writer: LocalWriter = LocalWriter()
     limits: Limits = Limits()
-    pool: Pool = Pool(batch_rows=1)  # a video takes a second or more: progress after each
+    pool: Pool = Pool()
 
 
 class LocalExtractor(Config):

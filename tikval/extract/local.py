@@ -19,7 +19,7 @@ import numpy as np
 
 from tikval.codebook import Codebook, sentences
 from tikval.config import LocalExtractor
-from tikval.extract.encoder import Encoder, load_encoder
+from tikval.hub.sentences import Encoder, load_encoder
 from tikval.rows import PredictionRow, Reason
 
 Load = Callable[[str, str | None], tuple[Encoder, str]]

@@ -1,6 +1,9 @@
 """The edge to Ray Data: run one stage over the rows that still need it.
 
-    upstream Parquet -> rows to do -> actors that hold the stage -> parts on disk -> counts for the driver
+    upstream Parquet -> rows to do -> actors of each step -> parts on disk -> counts for the driver
+
+Steps stream: while one row is decoded, another is encoded, and Ray Data holds a step back when what waits for the
+next one fills its share of the object store. Rows between two steps are never on disk.
 
 Stages map list[Row] -> list[Row] and never see Ray. Every row that goes in comes out once: a stage that loses,
 adds or repeats a row, or returns other keys than its row type's, is an error; an exception over one row becomes
@@ -8,7 +11,7 @@ that row's failure and the job goes on.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,12 +19,12 @@ import pyarrow as pa
 
 from tikval.config import JobConfig, Pool, UserError
 from tikval.files import filesystem, read_parquet
-from tikval.flow.folder import Folder, Run
+from tikval.flow.folder import Finish, Folder, Run
 from tikval.flow.keys import Seen, contains, keys_of
 from tikval.flow.observe import Observer, log
 from tikval.flow.progress import StageProgress
-from tikval.flow.session import cores, on_cluster, start_ray
-from tikval.rows import Reason, arrow_schema
+from tikval.flow.session import cores, cpus, on_cluster, start_ray
+from tikval.rows import Reason
 
 
 class Stage(Protocol):
@@ -33,30 +36,40 @@ class Stage(Protocol):
         """The failure row of an input row."""
 
 
+class Step(NamedTuple):
+    """One pool of actors."""
+
+    make_stage: Callable[[], Stage]  # called once in each actor
+    out: pa.Schema  # of the rows that leave it
+    pool: Pool
+
+
 SMALL = 20_000  # rows to do that the driver may hold; more are read on the cluster
-MAX_PARTS = 200  # of one run: what a kill can cost is one part of each writer
+MAX_PARTS = 100  # of one run: what a kill can cost is one part of each writer
 MAX_PART_ROWS = 2_000
+CALLS_PER_ACTOR = 25  # at least, where the size of a call is left to us: few rows share better, many cost less
+MAX_CALL_ROWS = 4
 
 
 def run_stage(
     config: JobConfig,
-    make_stage: Callable[[], Stage],
+    steps: Sequence[Step],
     *,
     source: JobConfig,
     catalog: JobConfig,
-    out: type,
-    pool: Pool,
+    settings: dict[str, str] | None = None,
+    finish: Finish | None = None,
 ) -> Run:
     """Bring one folder up to date with the folder before it, and return what run.json says.
 
-    `make_stage` is called once in each actor. Only videos of the current catalog are worked on; rows of others
-    stay where they are.
+    Only videos of the current catalog are worked on; rows of others stay where they are. `finish` looks at the
+    whole table before it is called finished; `settings` are those of its own, which recompute no row.
     Raises UserError where the upstream run is not finished or another driver works on this folder.
     """
     folder, upstream = Folder(config.folder), Folder(source.folder)
     begin = time.monotonic()
     with folder.lock():
-        inputs = {upstream.uri: upstream.finished().state}
+        inputs = {upstream.uri: upstream.finished().state, **(settings or {})}
         before = folder.run()
         if before and before.inputs == inputs and not before.retryable:
             return before
@@ -66,25 +79,19 @@ def run_stage(
             raise UserError(f"{upstream.uri}: older than the catalog; run the job that writes it first")
         todo = wanted[~contains(seen.done, wanted)]
         if len(todo):
-            _compute(folder, upstream, make_stage, todo, seen, name=config.stage, out=out, pool=pool)
+            _compute(folder, upstream, steps, todo, seen, name=config.stage)
             _check_written(folder, todo)
-        elif before and set(before.files) == set(folder.parts()):  # else a driver died before it could seal
+        elif (
+            before and not finish and set(before.files) == set(folder.parts())
+        ):  # else a driver died before its seal
             return folder.write_run(config, before.files, inputs, before.rows, before.failed, before.seconds)
         if not folder.parts():
-            folder.write_part(arrow_schema(out).empty_table())
-        return folder.seal(config, inputs, time.monotonic() - begin)
+            folder.write_part(steps[-1].out.empty_table())
+        return folder.seal(config, inputs, time.monotonic() - begin, finish)
 
 
 def _compute(
-    folder: Folder,
-    upstream: Folder,
-    make_stage: Callable[[], Stage],
-    todo: np.ndarray,
-    seen: Seen,
-    *,
-    name: str,
-    out: type,
-    pool: Pool,
+    folder: Folder, upstream: Folder, steps: Sequence[Step], todo: np.ndarray, seen: Seen, *, name: str
 ) -> None:
     start_ray()
     from ray.data import TaskPoolStrategy
@@ -93,28 +100,27 @@ def _compute(
     again = contains(seen.retry, todo)
     work = Todo(todo, todo[again], seen.attempts[np.searchsorted(seen.retry, todo[again])])
     per_part = int(np.clip(len(todo) // MAX_PARTS, 1, MAX_PART_ROWS))
-    written = (
-        _rows_to_do(upstream.paths(), work, pool.batch_rows)
-        .map_batches(
+    rows = _rows_to_do(upstream.paths(), work, _batch_rows(steps[0].pool, len(todo)))
+    for at, step in enumerate(steps):
+        batch_rows = _batch_rows(step.pool, len(todo))
+        rows = rows.map_batches(
             _Actor,
             fn_constructor_kwargs={
-                "make_stage": make_stage,
-                "out": out,
-                "run": folder.uri.rpartition("/")[2],
+                "step": step,
+                "run": folder.uri.rpartition("/")[2] if at == len(steps) - 1 else None,
             },
             batch_format="pyarrow",
-            batch_size=pool.batch_rows,
-            num_cpus=pool.cpus,
-            num_gpus=pool.gpus,
-            compute=_actors(pool, len(todo)),
+            batch_size=batch_rows,
+            num_cpus=step.pool.cpus,
+            num_gpus=step.pool.gpus,
+            compute=_actors(step.pool, -(-len(todo) // batch_rows)),
         )
-        .map_batches(
-            _write,
-            fn_kwargs={"folder": folder},
-            batch_format="pyarrow",
-            batch_size=per_part,
-            compute=TaskPoolStrategy(size=None if on_cluster() else 1),  # here one writer keeps up
-        )
+    written = rows.map_batches(
+        _write,
+        fn_kwargs={"folder": folder},
+        batch_format="pyarrow",
+        batch_size=per_part,
+        compute=TaskPoolStrategy(size=None if on_cluster() else 1),  # here one writer keeps up
     )
     with StageProgress(name, len(todo), len(seen.done), folder.uri) as progress:
         try:
@@ -124,12 +130,24 @@ def _compute(
             raise _cause(err) from err
 
 
-def _actors(pool: Pool, rows: int) -> Any:
+def _batch_rows(pool: Pool, rows: int) -> int:
+    if pool.batch_rows is not None:
+        return pool.batch_rows
+    if pool.actors is not None:
+        actors = pool.actors if isinstance(pool.actors, int) else pool.actors[1]
+    else:
+        actors = cpus() if on_cluster() else cores()
+    return min(MAX_CALL_ROWS, max(1, rows // (CALLS_PER_ACTOR * actors)))
+
+
+def _actors(pool: Pool, calls: int) -> Any:
     from ray.data import ActorPoolStrategy
 
-    calls = -(-rows // pool.batch_rows)
-    if pool.actors is not None:
+    if isinstance(pool.actors, int):
         return ActorPoolStrategy(size=min(pool.actors, calls))
+    if pool.actors is not None:
+        least, most = sorted(min(size, calls) for size in pool.actors)
+        return ActorPoolStrategy(min_size=least, max_size=most)
     if not on_cluster():
         return ActorPoolStrategy(size=min(cores(), calls))
     return ActorPoolStrategy(min_size=1, max_size=calls)  # as many as there is room for, also when nodes come
@@ -182,10 +200,11 @@ def _rows_to_do(paths: list[str], work: Todo, batch_rows: int) -> Any:
 
 
 class _Actor:
-    def __init__(self, make_stage: Callable[[], Stage], out: type, run: str) -> None:
-        self.stage = make_stage()
-        self.schema = arrow_schema(out)
-        self.observer = Observer(run)
+    def __init__(self, step: Step, run: str | None) -> None:
+        """`run`: the folder's name for the last step, whose rows are those that count."""
+        self.stage = step.make_stage()
+        self.schema = step.out
+        self.observer = Observer(run) if run else None
 
     def __call__(self, table: pa.Table) -> pa.Table:
         rows, begin = table.to_pylist(), time.monotonic()
@@ -198,14 +217,17 @@ class _Actor:
                 log.exception("a batch of %d rows failed; its rows are now tried one by one", len(rows))
             done = [result for row in rows for result in self._one(row)]
         self._check(rows, done)
-        self.observer.came_out(done, time.monotonic() - begin)
+        if self.observer:
+            self.observer.came_out(done, time.monotonic() - begin)
         return pa.Table.from_pylist(done, schema=self.schema)
 
     def _one(self, row: Any) -> list[Any]:
         try:
             return self.stage([row])
         except Exception as err:
-            self.observer.bug(row)
+            log.exception(
+                "exception in a stage", extra={"video_id": row["video_id"], "attempt": row["attempt"]}
+            )
             return [self.stage.failure(row, Reason.INTERNAL_ERROR, f"{type(err).__name__}: {err}"[:500])]
 
     def _check(self, rows: list[Any], done: list[Any]) -> None:

@@ -10,10 +10,12 @@ is not seen. Who resumes looks at every part on disk. A key may then stand in se
 part written twice): the result counts, else the last attempt; `seal` leaves one.
 """
 
+import functools
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -31,7 +33,8 @@ from tikval.flow.keys import Found, Seen, contains, keys_of
 from tikval.flow.lock import lock
 from tikval.rows import Reason
 
-SEALED_ROWS: Final = 100_000  # per file of a finished table
+SEALED_ROWS: Final = 100_000  # per file of a finished table, or
+SEALED_BYTES: Final = 128 * 2**20  # in memory: as much as `seal` holds at once, and one part
 
 
 @dataclass(frozen=True)
@@ -119,30 +122,37 @@ class Folder:
     def _keys(self, names: list[str]) -> list[pa.Table]:
         return [read_parquet(f"{self.uri}/{name}", ["row_key", "attempt", "error"]) for name in names]
 
-    def seal(self, config: JobConfig, inputs: dict[str, str], seconds: float) -> Run:
+    def seal(
+        self, config: JobConfig, inputs: dict[str, str], seconds: float, finish: "Finish | None" = None
+    ) -> Run:
         """Make the finished table of all parts, one row per key; say so in run.json, then drop what it replaces.
+
+        `finish` may put other files in the place of those, and tables beside them.
 
         Killed at any point, the next seal finds either the old files or both, and the same rows.
         """
         names = self.parts()
         keep = dict(zip(names, Found(self._keys(names)).the_one_that_counts(), strict=True))
         files, counts, total = [], dict[str, int](), 0
-        full = [name for name, mask in keep.items() if len(mask) == SEALED_ROWS and mask.all()]
+        full = [name for name, mask in keep.items() if name.startswith("full-") and mask.all()]
         for name in full:
-            total += SEALED_ROWS
+            total += len(keep[name])
             _count(read_parquet(f"{self.uri}/{name}", ["error"]), counts)
         for table in _chunks(self.uri, {name: mask for name, mask in keep.items() if name not in full}):
             total += table.num_rows
             _count(table, counts)
-            files.append(f"data-{secrets.token_hex(8)}.parquet")
+            kind = "full" if _is_full(table) else "data"
+            files.append(f"{kind}-{secrets.token_hex(8)}.parquet")
             write_table(f"{self.uri}/{files[-1]}", table.sort_by("video_id"))
         if names and not full and not files:  # a table without rows is still a table
             files.append(f"data-{secrets.token_hex(8)}.parquet")
             write_table(f"{self.uri}/{files[-1]}", read_parquet(f"{self.uri}/{names[0]}").slice(0, 0))
-        run = self.write_run(config, sorted([*full, *files]), inputs, total, counts, seconds)
-        for name in names:
-            if name not in full:
-                delete(f"{self.uri}/{name}")
+        made = sorted([*full, *files])
+        tables = {name for name in list_files(self.uri, ".parquet", beside=True) if name.startswith("_")}
+        final, beside = finish(self, made) if finish else (made, {})
+        run = self.write_run(config, final, inputs, total, counts, seconds, beside)
+        for name in {*names, *made, *tables} - {*final, *beside.values()}:
+            delete(f"{self.uri}/{name}")
         return run
 
     def write_run(
@@ -198,7 +208,23 @@ class Folder:
 
     def lock(self) -> AbstractContextManager[None]:
         """Keep other drivers out; a driver that dies lets go. Raises UserError where another one is at work."""
+        _warn_of_a_passing_place(self.uri)
         return lock(self.uri)
+
+
+@functools.cache  # once per folder
+def _warn_of_a_passing_place(uri: str) -> None:
+    if is_local(uri) and not Path(uri).is_absolute() and "working_dir_files" in Path.cwd().parts:
+        print(
+            f"tikval: warning: {uri} lies in Ray's temporary copy of the folder that was submitted ({Path.cwd()}); "
+            "give an absolute path or a URI as `out` to keep it",
+            file=sys.stderr,
+        )
+
+
+# Sees the whole table before it is called finished, as the names of its files: the names of those that take their
+# place, and tables beside them by name.
+Finish = Callable[[Folder, list[str]], tuple[list[str], dict[str, str]]]
 
 
 def _count(table: pa.Table, counts: dict[str, int]) -> None:
@@ -207,18 +233,17 @@ def _count(table: pa.Table, counts: dict[str, int]) -> None:
 
 
 def _chunks(uri: str, keep: dict[str, np.ndarray]) -> Iterator[pa.Table]:
-    """The kept rows of all files, in tables of at most SEALED_ROWS."""
-    held: list[pa.Table] = []
-    rows = 0
+    """The kept rows of all files, in tables that are full, but for the last."""
+    held: pa.Table | None = None
     for name, mask in keep.items():
-        table = read_parquet(f"{uri}/{name}").filter(pa.array(mask))
-        while table.num_rows:
-            head = table.slice(0, SEALED_ROWS - rows)
-            held.append(head)
-            rows += head.num_rows
-            table = table.slice(head.num_rows)
-            if rows == SEALED_ROWS:
-                yield pa.concat_tables(held)
-                held, rows = [], 0
-    if held:
-        yield pa.concat_tables(held)
+        part = read_parquet(f"{uri}/{name}").filter(pa.array(mask))
+        held = part if held is None else pa.concat_tables([held, part])
+        while held.num_rows and _is_full(held):
+            yield held.slice(0, SEALED_ROWS)
+            held = held.slice(SEALED_ROWS)
+    if held is not None and held.num_rows:
+        yield held
+
+
+def _is_full(table: pa.Table) -> bool:
+    return bool(table.num_rows >= SEALED_ROWS or table.nbytes >= SEALED_BYTES)

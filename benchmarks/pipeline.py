@@ -11,6 +11,7 @@ Ray at >= 0.90 of the plain loops' throughput at 200 clips.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import platform
@@ -20,12 +21,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jobs import catalog, write_scripts
 from tests.corpus import TEXTS, write_captioned
@@ -57,7 +58,7 @@ def config_of(work: Path, out: str) -> ScriptConfig:
     return load_config(ScriptConfig, "configs/local/scripts.yaml", [*sets, *SETS])
 
 
-@contextmanager
+@contextlib.contextmanager
 def peak_memory() -> Iterator[dict[str, float]]:
     """Highest resident memory of this process and all below it, in MB, sampled ten times a second."""
     found, stop = {"mb": 0.0}, threading.Event()
@@ -85,8 +86,8 @@ def peak_memory() -> Iterator[dict[str, float]]:
 def figures(begin: float, finished: list[float], memory_mb: float) -> dict[str, float]:
     """Throughput between the end of the start-up (every worker has finished a clip) and the last clip."""
     finished = sorted(finished)
-    warm = finished[2 * cores()]  # each worker's first clip holds its start-up
-    rate = (len(finished) - 1 - 2 * cores()) / (finished[-1] - warm)
+    warm = finished[8 * cores()]  # each worker's first call holds its start-up
+    rate = sum(at > warm for at in finished) / (finished[-1] - warm)
     return {
         "clips_per_second": round(rate, 3),
         "first_clip_seconds": round(finished[0] - begin, 1),
@@ -99,13 +100,15 @@ def on_ray(work: Path) -> dict[str, float]:
     config = config_of(work, "ray")
     folder = Path(config.folder)
     catalog.run(config.videos)
-    finished: dict[str, float] = {}
+    finished: dict[str, list[float]] = {}
     stop = threading.Event()
 
-    def watch() -> None:  # a part holds one row here
+    def watch() -> None:
         while not stop.wait(0.02):
             for path in folder.glob("part-*.parquet"):
-                finished.setdefault(path.name, time.time())
+                if path.name not in finished:
+                    with contextlib.suppress(FileNotFoundError):  # the table is being sealed
+                        finished[path.name] = [time.time()] * pq.read_metadata(path).num_rows
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -117,7 +120,7 @@ def on_ray(work: Path) -> dict[str, float]:
     import ray
 
     ray.shutdown()
-    return figures(begin, list(finished.values()), memory["mb"])
+    return figures(begin, [at for times in finished.values() for at in times], memory["mb"])
 
 
 _stage: LocalScripts

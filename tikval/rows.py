@@ -105,19 +105,45 @@ class ScriptRow(TypedDict):
     detail: str | None
 
 
+class ClipRow(TypedDict):
+    """What of a video an encoder sees: on its way from the actors that read to those that encode, never on disk."""
+
+    video_id: str
+    row_key: str
+    attempt: int
+    frames: bytes | None  # uint8 [T, H, W, 3] RGB; None: the pictures are not asked for, or the row failed
+    sound: bytes | None  # int16 [S], 16 kHz mono; None: no sound, or not asked for
+    text: str | None  # read in the pictures, without handles; None: nothing was read, or not asked for
+    content_sha: str | None
+    error: str | None
+    detail: str | None
+
+
 class EmbeddingRow(TypedDict):
     video_id: str
     row_key: str
     attempt: int
-    vector: list[float] | None  # [D] modalities one after another
-    has_video: bool | None  # a modality that is missing is zeros in `vector` and False here
+    vector: list[float] | None  # [D] pictures, sound, text one after another; those switched off have no place
+    has_video: bool | None  # a modality that is missing is zeros in `vector` and False here; None: switched off
     has_sound: bool | None
     has_text: bool | None
+    near_duplicates: int | None  # number of the group of videos that show the same; None: no other one does
     content_sha: str | None
     model: str
     model_served: str | None
     error: str | None
     detail: str | None
+
+
+class DuplicateRow(TypedDict):
+    """Two videos that show the same, or nearly: beside the embeddings."""
+
+    video_id: str
+    other_id: str
+    near_duplicates: int  # number of their group
+    same_file: bool  # byte for byte
+    cosine: float  # of what was compared, centred and scaled over the corpus; 1 for the same file
+    sound_cosine: float | None  # of the sound in the same way; None: one of them has none
 
 
 class PredictionRow(TypedDict):
@@ -184,14 +210,20 @@ _ARROW: Final = {
     list[float]: pa.list_(pa.float32()),
     list[bool | None]: pa.list_(pa.bool_()),
     list[float | None]: pa.list_(pa.float32()),
+    bytes: pa.binary(),
 }
 _ARROW_OPTIONAL: Final = {hint | None: arrow for hint, arrow in _ARROW.items()}
 
 
-def arrow_schema(row_type: type) -> pa.Schema:
-    """Parquet schema of a row type; columns that must have a value are not nullable."""
+def arrow_schema(row_type: type, **widths: int) -> pa.Schema:
+    """Parquet schema of a row type; columns that must have a value are not nullable.
+
+    `widths` names list columns whose lists all have this many items.
+    """
     fields = []
     for name, hint in get_type_hints(row_type).items():
         optional = hint in _ARROW_OPTIONAL
-        fields.append(pa.field(name, (_ARROW_OPTIONAL if optional else _ARROW)[hint], nullable=optional))
+        arrow = (_ARROW_OPTIONAL if optional else _ARROW)[hint]
+        arrow = pa.list_(arrow.value_type, widths[name]) if name in widths else arrow
+        fields.append(pa.field(name, arrow, nullable=optional))
     return pa.schema(fields)

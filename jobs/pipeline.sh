@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A whole study in order: videos -> scripts -> values -> scores -> a page.
+# A whole study in order: videos -> scripts -> values -> scores -> a page; with EMBEDDINGS=1 vectors as well.
 #
 #   jobs/pipeline.sh configs/demo     # the sample clips
 #   jobs/pipeline.sh configs/local    # the folder videos/
@@ -13,5 +13,8 @@ python=${PYTHON:-python}
 "$python" -m jobs.catalog        "$configs/catalog.yaml"        # folder or manifest -> VideoRow, LabelRow
 "$python" -m jobs.write_scripts  "$configs/scripts.yaml"        # VideoRow  -> ScriptRow
 "$python" -m jobs.extract_values "$configs/predictions.yaml"   # ScriptRow -> PredictionRow
+if [ "${EMBEDDINGS:-0}" = 1 ]; then  # needs VideoMAE and Wav2Vec2, by hub or folder
+    "$python" -m jobs.embed      "$configs/embed.yaml"          # VideoRow  -> EmbeddingRow
+fi
 "$python" -m jobs.evaluate       "$configs/scores.yaml"         # PredictionRow, LabelRow -> ScoreRow
 "$python" -m jobs.report         "$configs/report.yaml"         # all of it -> index.html

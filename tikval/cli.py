@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tikval.config import JobConfig, ReportConfig, UserError, load_config
+from tikval.config import EmbedConfig, JobConfig, ReportConfig, UserError, load_config
 from tikval.flow.folder import Folder, Run
 from tikval.flow.main import FAILED, guard, summary, too_many_failed
 from tikval.flow.status import RUNNING, Status, read_status
@@ -66,21 +66,42 @@ def analyze(
         str | None, typer.Option(help="CSV or Parquet of what is known of the accounts.")
     ] = None,
     codebook: Annotated[str | None, typer.Option(help="Another codebook than Schwartz's values.")] = None,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="Also vectors of pictures, sound and on-screen text.")
+    ] = False,
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", help="key=value of the profile's report.yaml, e.g. title=Spring."),
+        typer.Option(
+            "--set", help="key=value of the profile's report.yaml, or embeddings.key=value of its embed.yaml."
+        ),
     ] = None,
 ) -> None:
     """Catalog to report in one go; the same command goes on where it stopped."""
-    sets: list[tuple[str, Any]] = [
+    sets: list[str | tuple[str, Any]] = [
         (f"{place}out", out) for place in ("", _SCORES, _SYSTEM, _SCRIPTS, _CATALOG)
     ]
     sets += [(f"{_CATALOG}videos", videos)]
     sets += [(f"{_CATALOG}annotations", annotations)] if annotations else []
     sets += [(f"{_CATALOG}accounts", accounts)] if accounts else []
     sets += [(f"{_CATALOG}codebook", codebook), (f"{_SYSTEM}codebook", codebook)] if codebook else []
-    config = load_config(ReportConfig, _profile(profile), [*sets, *(overrides or [])])
-    raise typer.Exit(guard(lambda: _run_all(config)))  # the guard here too: typer takes Ctrl-C for itself
+    mark = "embeddings."
+    theirs = [setting.removeprefix(mark) for setting in overrides or [] if setting.startswith(mark)]
+    sets += [setting for setting in overrides or [] if not setting.startswith(mark)]
+    file = _profile(profile)
+    config = load_config(ReportConfig, file, sets)
+    embed = _embedding(file, config, theirs) if embeddings else None
+    raise typer.Exit(
+        guard(lambda: _run_all(config, embed))
+    )  # the guard here too: typer takes Ctrl-C for itself
+
+
+def _embedding(report_file: str, config: ReportConfig, overrides: list[str]) -> EmbedConfig:
+    """What the profile says of embeddings, over the same videos and into the same folder."""
+    beside = Path(report_file).with_name("embed.yaml")
+    same = [("out", config.out), ("videos", config.scores.catalog.model_dump(mode="json"))]
+    return load_config(
+        EmbedConfig, str(beside if beside.is_file() else "configs/embed.yaml"), [*same, *overrides]
+    )
 
 
 def _profile(name: str) -> str:
@@ -100,7 +121,7 @@ def _shipped() -> Path:
     return next((f for f in (package / "share/configs", package.parent / "configs") if f.is_dir()), package)
 
 
-def _run_all(config: ReportConfig) -> int:
+def _run_all(config: ReportConfig, embed: EmbedConfig | None) -> int:
     """Every job of a study in order. Returns the exit code."""
     from jobs import (
         catalog,
@@ -121,6 +142,10 @@ def _run_all(config: ReportConfig) -> int:
     for system in scores.predictions:
         did(system.scripts, write_scripts.run(system.scripts))
         did(system, extract_values.run(system))
+    if embed:
+        from jobs import embed as embedding
+
+        did(embed, embedding.run(embed))
     did(scores, evaluate.run(scores))
     report.run(config)
     _show(config)
@@ -148,7 +173,7 @@ def failures(out: Annotated[str, typer.Argument(help="The folder of an analysis.
     catalog, shown = study.catalog(), set[str]()
     table = Table("video", "stage", "reason", "again?", "detail", "what to do")
     reasons: Counter[str] = Counter()
-    for stage in ("catalog", "scripts", "predictions"):
+    for stage in ("catalog", "scripts", "embeddings", "predictions"):
         latest = study.latest(stage)
         for row in latest[0].rows(catalog) if latest else []:
             if row["error"] is None or row["row_key"] in shown:

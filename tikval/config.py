@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 
 class UserError(Exception):
@@ -179,7 +187,9 @@ class Pictures(Config):
     """Frames -> one vector, by VideoMAE or another video model of transformers that takes `pixel_values`."""
 
     model: str = "MCG-NJU/videomae-base"  # hub name or local directory
-    revision: str | None = None  # None: what `main` is when the run starts; it stays that until the run is done
+    revision: str | None = (
+        None  # None: what `main` is when the run starts; it stays that until the run is done
+    )
     frames: int = Field(default=16, ge=1, le=256)  # evenly spaced over the whole video (Appendix C.2)
     pooling: Literal["mean", "max", "first"] = "mean"  # over the patches
     decoder: Literal["pyav", "decord", "nvdec"] = "pyav"
@@ -229,7 +239,9 @@ class EmbedConfig(JobConfig):
     encode_pool: Pool = Pool(batch_rows=8)  # hosts the models; batch_rows is the fixed shape of their batches
     threads: PositiveInt = 1  # of torch, per encoding actor without a GPU
     compile: bool = False  # torch.compile: minutes at the start of each actor, for long runs on a GPU
-    in_flight_mb: PositiveInt | None = None  # decoded clips that wait for an encoder; None: as Ray Data sees fit
+    in_flight_mb: PositiveInt | None = (
+        None  # decoded clips that wait for an encoder; None: as Ray Data sees fit
+    )
 
     @model_validator(mode="after")
     def _has_a_modality(self) -> Self:

@@ -123,8 +123,12 @@ class EmbeddingRow(TypedDict):
     video_id: str
     row_key: str
     attempt: int
-    vector: list[float] | None  # [D] pictures, sound, text one after another; those switched off have no place
-    has_video: bool | None  # a modality that is missing is zeros in `vector` and False here; None: switched off
+    vector: (
+        list[float] | None
+    )  # [D] pictures, sound, text one after another; those switched off have no place
+    has_video: (
+        bool | None
+    )  # a modality that is missing is zeros in `vector` and False here; None: switched off
     has_sound: bool | None
     has_text: bool | None
     near_duplicates: int | None  # number of the group of videos that show the same; None: no other one does

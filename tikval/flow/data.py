@@ -23,7 +23,7 @@ from tikval.flow.folder import Finish, Folder, Run
 from tikval.flow.keys import Seen, contains, keys_of
 from tikval.flow.observe import Observer, log
 from tikval.flow.progress import StageProgress
-from tikval.flow.session import cores, cpus, on_cluster, start_ray
+from tikval.flow.session import check_gpus, cores, cpus, on_cluster, start_ray
 from tikval.rows import Reason
 
 
@@ -47,7 +47,9 @@ class Step(NamedTuple):
 SMALL = 20_000  # rows to do that the driver may hold; more are read on the cluster
 MAX_PARTS = 100  # of one run: what a kill can cost is one part of each writer
 MAX_PART_ROWS = 2_000
-CALLS_PER_ACTOR = 25  # at least, where the size of a call is left to us: few rows share better, many cost less
+CALLS_PER_ACTOR = (
+    25  # at least, where the size of a call is left to us: few rows share better, many cost less
+)
 MAX_CALL_ROWS = 4
 
 
@@ -57,13 +59,15 @@ def run_stage(
     *,
     source: JobConfig,
     catalog: JobConfig,
+    in_flight_mb: int | None = None,
     settings: dict[str, str] | None = None,
     finish: Finish | None = None,
 ) -> Run:
     """Bring one folder up to date with the folder before it, and return what run.json says.
 
-    Only videos of the current catalog are worked on; rows of others stay where they are. `finish` looks at the
-    whole table before it is called finished; `settings` are those of its own, which recompute no row.
+    Only videos of the current catalog are worked on; rows of others stay where they are. At most `in_flight_mb`
+    of rows wait in the object store between steps (None: Ray Data's own share of it). `finish` looks at the whole
+    table before it is called finished; `settings` are those of its own, which recompute no row.
     Raises UserError where the upstream run is not finished or another driver works on this folder.
     """
     folder, upstream = Folder(config.folder), Folder(source.folder)
@@ -79,7 +83,7 @@ def run_stage(
             raise UserError(f"{upstream.uri}: older than the catalog; run the job that writes it first")
         todo = wanted[~contains(seen.done, wanted)]
         if len(todo):
-            _compute(folder, upstream, steps, todo, seen, name=config.stage)
+            _compute(folder, upstream, steps, todo, seen, name=config.stage, in_flight_mb=in_flight_mb)
             _check_written(folder, todo)
         elif (
             before and not finish and set(before.files) == set(folder.parts())
@@ -91,14 +95,24 @@ def run_stage(
 
 
 def _compute(
-    folder: Folder, upstream: Folder, steps: Sequence[Step], todo: np.ndarray, seen: Seen, *, name: str
+    folder: Folder,
+    upstream: Folder,
+    steps: Sequence[Step],
+    todo: np.ndarray,
+    seen: Seen,
+    *,
+    name: str,
+    in_flight_mb: int | None,
 ) -> None:
     start_ray()
-    from ray.data import TaskPoolStrategy
+    from ray.data import DataContext, ExecutionResources, TaskPoolStrategy
     from ray.exceptions import RayError
 
+    check_gpus(max(step.pool.gpus for step in steps))
     again = contains(seen.retry, todo)
     work = Todo(todo, todo[again], seen.attempts[np.searchsorted(seen.retry, todo[again])])
+    limits = ExecutionResources.for_limits(object_store_memory=in_flight_mb * 2**20 if in_flight_mb else None)
+    DataContext.get_current().execution_options.resource_limits = limits
     per_part = int(np.clip(len(todo) // MAX_PARTS, 1, MAX_PART_ROWS))
     rows = _rows_to_do(upstream.paths(), work, _batch_rows(steps[0].pool, len(todo)))
     for at, step in enumerate(steps):

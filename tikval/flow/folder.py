@@ -193,6 +193,16 @@ class Folder:
         again = replace(run, files=files, beside=beside, rows=rows, failed=counts)
         write_bytes(f"{self.uri}/run.json", json.dumps(asdict(again), indent=2).encode())
 
+    def commits(self) -> dict[str, str | None]:
+        """Of the models that this folder's rows come from, by name, as its first start pinned them."""
+        data = read_bytes(f"{self.uri}/commits.json")
+        commits: dict[str, str | None] = json.loads(data) if data is not None else {}
+        return commits
+
+    def keep_commits(self, commits: dict[str, str | None]) -> None:
+        if commits != self.commits():
+            write_bytes(f"{self.uri}/commits.json", json.dumps(commits, indent=2).encode())
+
     def remove(self) -> None:
         """Delete the folder's files, run.json first, so that it is never half there and called finished."""
         delete(f"{self.uri}/run.json")

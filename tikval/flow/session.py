@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from tikval.config import UserError
+
 LOCAL_CPUS_PER_CORE: Final = 2  # logical: Ray's resource budget starves a pipeline of several stages on two
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -72,6 +74,18 @@ def cpus() -> int:
 
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return int(resources.get("CPU", 1))
+
+
+def check_gpus(per_actor: float) -> None:
+    """Raises UserError where actors would wait for a GPU for ever; a cluster may still start a node that has one."""
+    import ray
+
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    if per_actor > resources.get("GPU", 0) and not on_cluster():
+        raise UserError(
+            f"a pool asks for {per_actor:g} GPUs an actor, and there are {resources.get('GPU', 0):g} here; "
+            "set its `gpus` to 0 to use cores"
+        )
 
 
 def on_cluster() -> bool:

@@ -35,8 +35,8 @@ from tikval.media.packets import (
     read_packets,
     video_stream,
 )
-from tikval.media.pictures import Picture, Taken, Taker
-from tikval.media.reading import SIDE_PX, ClipError, Decoder
+from tikval.media.pictures import Picture, Small, Taken, Taker
+from tikval.media.reading import SIDE_PX, ClipError, Decoder, Scaler
 from tikval.media.seeking import take_by_seeking
 from tikval.rows import Reason
 
@@ -68,6 +68,7 @@ def read_clip(
     frames: int = 16,
     key_frames: int = 3,
     side: int = SIDE_PX,
+    scaler: Scaler = "fast",
     sound: bool = True,
     max_lost_share: float = 0.5,
     decoder: Decoder = "pyav",
@@ -89,10 +90,10 @@ def read_clip(
         if decoder == "decord":
             from tikval.media.decord_reader import take_by_decord  # an extra: only where it is asked for
 
-            taken = take_by_decord(path, frames, key_frames, side)
+            taken = take_by_decord(path, frames, key_frames, Small(side, scaler))
             lost = packets.lost
         else:
-            taken = _take(container, video, packets, source, frames, key_frames, side)
+            taken = _take(container, video, packets, source, frames, key_frames, Small(side, scaler))
             lost = packets.lost + taken.lost
         rate = video.average_rate or Fraction(30)
     if lost > max_lost_share * packets.total:
@@ -121,7 +122,7 @@ def _take(
     source: Source,
     frames: int,
     key_frames: int,
-    side: int,
+    size: Small,
 ) -> Taken:
     """Pass 2. Raises ClipError."""
     time_base = video.time_base or Fraction(1, 1000)
@@ -133,7 +134,7 @@ def _take(
         raise ClipError(Reason.DAMAGED, "no picture could be decoded")
     small = _spread(stamps, frames)
     full = _spread(stamps, key_frames)
-    taker = Taker({stamps[0], *small}, set(full), side)  # the first always: it tells size and rotation
+    taker = Taker({stamps[0], *small}, set(full), size)  # the first always: it tells size and rotation
     lost = 0
     if not (by_time and packets.lost == 0 and take_by_seeking(container, video, packets, taker)):
         lost = _take_in_order(source, taker, stamps, by_time)

@@ -18,12 +18,12 @@ import os
 import numpy as np
 from av.video.frame import VideoFrame
 
-from tikval.media.pictures import Picture, Taken, rgb, scaled
+from tikval.media.pictures import Picture, Small, Taken
 from tikval.media.reading import ClipError
 from tikval.rows import Reason
 
 
-def take_by_decord(path: str, frames: int, key_frames: int, side: int) -> Taken:
+def take_by_decord(path: str, frames: int, key_frames: int, size: Small) -> Taken:
     """The pictures at round(linspace(0, N - 1, frames)) of the N that decord counts. Raises ClipError."""
     import decord  # type: ignore[import-not-found,unused-ignore]
 
@@ -42,7 +42,8 @@ def take_by_decord(path: str, frames: int, key_frames: int, side: int) -> Taken:
             if picture.ndim != 3 or picture.shape[2] != 3:
                 raise ClipError(Reason.UNREADABLE, "decord cannot turn pictures as small as these")
             height, width = picture.shape[:2]
-            kept[index] = _small(picture, side)
+            frame = VideoFrame.from_ndarray(picture, format="rgb24")
+            kept[index] = size.of(frame, *size.lengths(frame))
             if index in full:
                 key[index] = picture
         seconds = [max(0.0, float(reader.get_frame_timestamp(index)[0])) for index in full]
@@ -65,8 +66,3 @@ def take_by_decord(path: str, frames: int, key_frames: int, side: int) -> Taken:
         height=height,
         lost=0,
     )
-
-
-def _small(picture: Picture, side: int) -> Picture:
-    height, width = picture.shape[:2]
-    return rgb(VideoFrame.from_ndarray(picture, format="rgb24"), *scaled(width, height, side))

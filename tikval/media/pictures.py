@@ -11,12 +11,38 @@ from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
+from PIL import Image
+
+from tikval.media.reading import Scaler
 
 # Pinned, as scalers differ; the nearest to what VideoMAE's own image processor does.
 _SCALER: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB
 Matrix = tuple[int, int, int, int]  # a, b, c, d of the display matrix
+
+
+@dataclass(frozen=True)
+class Small:
+    """The small pictures: their short side in pixels, and how they are scaled."""
+
+    side: int
+    scaler: Scaler
+
+    def lengths(self, frame: VideoFrame) -> tuple[int, int]:
+        """Width and height of a video's small pictures, by its first picture, before turning."""
+        short = min(frame.width, frame.height)
+        exact = frame.width * self.side / short, frame.height * self.side / short
+        # transformers rounds down
+        return (
+            (int(exact[0]), int(exact[1])) if self.scaler == "pillow" else (round(exact[0]), round(exact[1]))
+        )
+
+    def of(self, frame: VideoFrame, width: int, height: int) -> Picture:
+        if self.scaler == "fast":
+            return rgb(frame, width, height)
+        large = Image.fromarray(rgb(frame, frame.width, frame.height))
+        return np.asarray(large.resize((width, height), Image.Resampling.BILINEAR))
 
 
 @dataclass(frozen=True)
@@ -35,32 +61,26 @@ class Taken:
 class Taker:
     """Keeps the pictures asked for, turned as they are to be shown."""
 
-    def __init__(self, small: set[int], full: set[int], side: int) -> None:
+    def __init__(self, small: set[int], full: set[int], size: Small) -> None:
         self.stamps = small | full
         self.small: dict[int, Picture] = {}
         self.full: dict[int, Picture] = {}
         self.width = self.height = 0  # as shown
-        self._small, self._full, self._side = small, full, side
+        self._small, self._full, self._size = small, full, size
         self._scaled: tuple[int, int] | None = None  # width, height before turning
         self._matrix: Matrix | None = None
 
     def take(self, stamp: int, frame: VideoFrame) -> None:
         """Keep a picture; the first one tells the size and the turn of all."""
         if self._scaled is None:
-            self._scaled = scaled(frame.width, frame.height, self._side)
+            self._scaled = self._size.lengths(frame)
             self._matrix = _matrix(frame)
             empty = np.empty((frame.height, frame.width, 0), np.uint8)
             self.height, self.width = _turned(empty, self._matrix).shape[:2]
         if stamp in self._small:
-            self.small[stamp] = _turned(rgb(frame, *self._scaled), self._matrix)
+            self.small[stamp] = _turned(self._size.of(frame, *self._scaled), self._matrix)
         if stamp in self._full:
             self.full[stamp] = _turned(rgb(frame, frame.width, frame.height), self._matrix)
-
-
-def scaled(width: int, height: int, side: int) -> tuple[int, int]:
-    """Width and height with a short side of `side`."""
-    short = min(width, height)
-    return round(width * side / short), round(height * side / short)
 
 
 def rgb(frame: VideoFrame, width: int, height: int) -> Picture:

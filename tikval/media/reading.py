@@ -13,6 +13,9 @@ from tikval.rows import Reason
 
 Decoder = Literal["pyav", "decord", "nvdec"]  # see decoders.py
 
+# fast: FFmpeg's, out of the decoder's own colours; pillow: as transformers' image processors, three times the work
+Scaler = Literal["fast", "pillow"]
+
 SAMPLE_RATE: Final = 16_000  # Hz, of all sound
 SIDE_PX: Final = 224  # short side of the small frames: what VideoMAE takes
 MAX_ASPECT: Final = 32  # long side over short side; a picture of 1 x 16 million pixels is an attack
@@ -42,6 +45,7 @@ class Want:
 
     frames: int = 0  # small frames to send
     side: int = SIDE_PX  # their short side, in pixels
+    scaler: Scaler = "fast"
     sound: bool = False  # send the sound
     speech: bool = False  # recognise speech with the bundled English model
     ocr_frames: int = 0  # full-size frames to read text in, first and last among them

@@ -123,6 +123,7 @@ def read(path: str, want: Want, limits: Limits, recogniser: list[Recogniser]) ->
         frames=want.frames or (FRAMES if want.scene else 0),
         key_frames=want.ocr_frames,
         side=want.side,
+        scaler=want.scaler,
         sound=want.sound or want.speech,
         max_lost_share=want.max_lost_share,
         decoder=want.decoder,

@@ -1,0 +1,51 @@
+"""Videos -> vectors: what F-VideoMAE takes (Appendix C.2).
+
+python -m jobs.embed configs/embed.yaml
+ray job submit --working-dir . -- python -m jobs.embed configs/embed.yaml
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from tikval.flow.duplicates import mark_near_duplicates
+
+from tikval.config import EmbedConfig
+from tikval.embed.plan import Plan, make_plan
+from tikval.embed.reading import ClipReader, check
+from tikval.flow.data import Stage, Step, run_stage
+from tikval.flow.folder import Folder, Run
+from tikval.flow.main import main
+from tikval.rows import ClipRow, EmbeddingRow, arrow_schema
+
+
+def encoder(config: EmbedConfig, plan: Plan) -> Stage:
+    from tikval.embed.fuse import ClipEncoder  # deferred: torch, which the driver can do without
+
+    return ClipEncoder(config, plan)
+
+
+def run(config: EmbedConfig, make_encoder: Callable[[EmbedConfig, Plan], Stage] = encoder) -> Run:
+    folder = Folder(config.folder)
+    commits = folder.commits()
+    plan = make_plan(config, commits)
+    check(config, plan)
+    folder.keep_commits(commits)
+    places = plan.slices()
+    vectors = arrow_schema(EmbeddingRow, vector=plan.width)
+    read = Step(partial(ClipReader, config, plan), arrow_schema(ClipRow), config.read_pool)
+    encode = Step(partial(make_encoder, config, plan), vectors, config.encode_pool)
+    return run_stage(
+        config,
+        [read, encode],
+        source=config.videos,
+        catalog=config.videos,
+        in_flight_mb=config.in_flight_mb,
+        settings={"near_duplicate_cosine": str(config.near_duplicate_cosine)},
+        finish=mark_near_duplicates(
+            places.get("pictures"), places.get("sound"), config.near_duplicate_cosine
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main(EmbedConfig, run)

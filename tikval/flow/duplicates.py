@@ -1,0 +1,151 @@
+"""Near-duplicates of a finished table of embeddings: a column in it, and a table of pairs beside it.
+
+Its files are read one by one, several times; what is held of a video is its id and a few numbers.
+"""
+
+import secrets
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tikval.embed.duplicates import Floats, Groups, Ints, Pairs, Stream, cosines, find
+from tikval.files import read_parquet, write_table
+from tikval.flow.folder import Finish, Folder
+from tikval.flow.session import cores
+from tikval.rows import DuplicateRow, arrow_schema
+
+COLUMN: Final = "near_duplicates"  # and the name of the table beside
+BATCH_ROWS: Final = 4096  # whose vectors are worked on at once
+
+
+def mark_near_duplicates(picture_slice: slice | None, sound_slice: slice | None, min_cosine: float) -> Finish:
+    """Numbers the groups of videos that show the same, and writes down pairs that hold each group together.
+
+    The slices say where in the vector a modality lies; None: it is switched off. Pictures are compared where they
+    are on, else whole vectors, at `min_cosine`. Videos of the same file show the same in any case, and that alone
+    counts where fewer than 8 can be compared. Sound decides nothing and is only reported.
+    Groups are numbered from 0 in the order of their least video_id, and one of n videos has n - 1 pairs. A failure
+    is in no group, and a video that stands in two rows, because its file was replaced, is not its own duplicate.
+    """
+
+    def finish(folder: Folder, names: list[str]) -> tuple[list[str], dict[str, str]]:
+        videos = _videos(folder, names)
+        groups, n = Groups(len(videos.ids)), len(videos.ids)
+        same = _same_file(videos.files)
+        groups.join(same.a, same.b)
+        shown = ["has_video"] if picture_slice else ["has_video", "has_sound", "has_text"]
+        alike = find(_vectors(folder, videos, shown, picture_slice), groups, min_cosine, cores())
+        pairs = Pairs.of([same, alike])
+        heard_E = np.full(len(pairs.a), np.nan)
+        if sound_slice:
+            heard_E = cosines(_vectors(folder, videos, ["has_sound"], sound_slice), n, pairs)
+        number_N = _numbers(groups.of(np.arange(n)), videos.ids)
+        table = _table(videos.ids, pairs, np.arange(len(pairs.a)) < len(same.a), heard_E, number_N)
+        return [_mark(folder, name, at, number_N) for name, at in videos.at.items()], {
+            COLUMN: _beside(folder, table)
+        }
+
+    return finish
+
+
+class _Videos(NamedTuple):
+    """N rows with a result, in the order of their ids."""
+
+    ids: pa.ChunkedArray  # [N] video_id
+    files: pa.ChunkedArray  # [N] content_sha
+    at: dict[str, Ints]  # place in that order of each row of each file, -1: a failure
+
+
+def _videos(folder: Folder, names: list[str]) -> _Videos:
+    columns = ["video_id", "row_key", "content_sha", "error"]
+    tables = [read_parquet(f"{folder.uri}/{name}", columns) for name in names]
+    results = [table["error"].is_null().to_numpy() for table in tables]
+    rows = pa.concat_tables(
+        table.filter(pa.array(result)) for table, result in zip(tables, results, strict=True)
+    )
+    order = pc.sort_indices(rows, sort_keys=[("video_id", "ascending"), ("row_key", "ascending")])
+    place_N = np.empty(len(order), np.int64)
+    place_N[order.to_numpy()] = np.arange(len(order))
+    at, begin = {}, 0
+    for name, result in zip(names, results, strict=True):
+        at[name] = np.full(len(result), -1)
+        at[name][result] = place_N[begin : (begin := begin + int(result.sum()))]
+    rows = rows.select(["video_id", "content_sha"]).take(order)
+    return _Videos(rows["video_id"], rows["content_sha"], at)
+
+
+def _vectors(folder: Folder, videos: _Videos, columns: list[str], part: slice | None) -> Stream:
+    """Part of the vectors of rows where one of the columns is true, file by file."""
+
+    def stream() -> Iterator[tuple[Ints, Floats]]:
+        for name, at_R in videos.at.items():
+            table = read_parquet(f"{folder.uri}/{name}", ["vector", *columns])
+            has_R = np.any([table[column].fill_null(False).to_numpy() for column in columns], axis=0)
+            has_R &= at_R >= 0
+            vectors = table["vector"].filter(pa.array(has_R)).combine_chunks()
+            x_RD = vectors.flatten().to_numpy().reshape(-1, vectors.type.list_size)[:, part or slice(None)]
+            at_R = at_R[has_R]
+            for row in range(0, len(at_R), BATCH_ROWS):
+                yield at_R[row : row + BATCH_ROWS], x_RD[row : row + BATCH_ROWS]
+
+    return stream
+
+
+def _same_file(files: pa.ChunkedArray) -> Pairs:
+    """Each video whose file an earlier one has, with the first of those."""
+    codes_N = files.combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
+    _, first, code_N = np.unique(codes_N, return_index=True, return_inverse=True)
+    b = np.flatnonzero((codes_N >= 0) & (first[code_N] < np.arange(len(codes_N))))
+    return Pairs(first[code_N[b]], b, np.ones(len(b)))
+
+
+def _numbers(group_N: Ints, ids: pa.ChunkedArray) -> Ints:
+    """Number of the group of each video, [N], -1 for a video that is in none with another."""
+    first, last = np.flatnonzero(group_N == np.arange(len(group_N))), np.zeros(len(group_N), np.int64)
+    np.maximum.at(last, group_N, np.arange(len(group_N)))
+    several = pc.not_equal(ids.take(pa.array(first)), ids.take(pa.array(last[first]))).to_numpy()
+    number_N = np.full(len(group_N), -1)
+    number_N[first[several]] = np.arange(several.sum())
+    return np.asarray(number_N[group_N])
+
+
+def _table(ids: pa.ChunkedArray, pairs: Pairs, same_E: Any, heard_E: Any, number_N: Ints) -> pa.Table:
+    columns = {
+        "video_id": ids.take(pa.array(pairs.a)),
+        "other_id": ids.take(pa.array(pairs.b)),
+        "near_duplicates": number_N[pairs.a],
+        "same_file": same_E,
+        "cosine": pairs.cosine.round(6),  # what float32 can tell
+        "sound_cosine": pa.array(heard_E.round(6), from_pandas=True),  # nan is null
+    }
+    table = pa.table(columns, schema=arrow_schema(DuplicateRow))
+    table = table.filter(pc.not_equal(table["video_id"], table["other_id"]))
+    return table.sort_by([(name, "ascending") for name in ("near_duplicates", "video_id", "other_id")])
+
+
+def _mark(folder: Folder, name: str, at_R: Ints, number_N: Ints) -> str:
+    """Set the column in one file; its name, a new one if something changed."""
+    number_R = np.append(number_N, -1)[at_R]  # the last for failures
+    column = pa.chunked_array([pa.array(number_R, mask=number_R < 0)])
+    uri = f"{folder.uri}/{name}"
+    if read_parquet(uri, [COLUMN])[COLUMN].equals(column):
+        return name
+    table = read_parquet(uri)
+    place = table.schema.get_field_index(COLUMN)
+    marked = f"{name.partition('-')[0]}-{secrets.token_hex(8)}.parquet"
+    write_table(f"{folder.uri}/{marked}", table.set_column(place, table.schema.field(place), column))
+    return marked
+
+
+def _beside(folder: Folder, table: pa.Table) -> str:
+    """Write the table of pairs, unless the finished run has this very one; its name."""
+    run = folder.run()
+    before = run.beside.get(COLUMN) if run else None
+    if before and read_parquet(f"{folder.uri}/{before}").equals(table):
+        return before
+    name = f"_{COLUMN}-{secrets.token_hex(8)}.parquet"
+    write_table(f"{folder.uri}/{name}", table)
+    return name

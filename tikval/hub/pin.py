@@ -1,0 +1,74 @@
+"""Models of transformers by hub name or from a folder: pinned to one commit, and their small JSON files.
+
+Nothing here loads a model, so that a driver can ask before any actor starts.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from tikval.config import UserError
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+
+
+def pinned(model: str, revision: str | None) -> str | None:
+    """The commit that `revision` (None: main) of a hub model is now; None for a local folder.
+
+    Where the hub is out of reach, what is cached on this machine counts. Raises UserError where neither knows it.
+    """
+    if Path(model).is_dir() or (revision and _COMMIT.fullmatch(revision)):
+        return revision
+    import httpx2
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        return HfApi().model_info(model, revision=revision, timeout=20).sha
+    except HFValidationError as err:
+        raise UserError(f"{model}: neither a folder nor the name of a model on the hub") from err
+    except HfHubHTTPError as err:
+        status = err.response.status_code
+        raise UserError(f"{model}: the hub answers {status} for revision {revision or 'main'}") from err
+    except (httpx2.HTTPError, OfflineModeIsEnabled) as err:
+        try:
+            folder = snapshot_download(model, revision=revision, local_files_only=True)
+        except OSError:
+            raise UserError(
+                f"{model}: the model hub is out of reach and the model is not on this machine; "
+                "name a local folder with it instead"
+            ) from err
+        return Path(str(folder)).name
+
+
+def read_json(model: str, commit: str | None, name: str) -> Any:
+    """A JSON file of a model; None where the model has no such file. Raises UserError for one that is broken."""
+    if Path(model).is_dir():
+        file = Path(model) / name
+        if not file.is_file():
+            return None
+    else:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError
+
+        try:
+            file = Path(str(hf_hub_download(model, name, revision=commit)))
+        except EntryNotFoundError:
+            return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as err:
+        raise UserError(f"{model}: {name} is not JSON") from err
+
+
+def served(model: str, commit: str | None) -> str:
+    """What answers by a name: a hub model and its commit, or a folder and the hash of its weights."""
+    if not Path(model).is_dir():
+        return f"{model}@{commit or 'main'}"
+    digest = hashlib.sha256()
+    for file in sorted([*Path(model).glob("*.safetensors"), *Path(model).glob("*.bin")]):
+        with file.open("rb") as weights:
+            digest.update(hashlib.file_digest(weights, "sha256").digest())
+    return f"{model} sha256:{digest.hexdigest()[:12]}"

@@ -34,8 +34,8 @@ import av
 import numpy as np
 import psutil
 from av.video.reformatter import Interpolation
-from media_clips import Spec, cached, megabits
 
+from benchmarks.media_clips import Spec, cached, megabits
 from tikval.media.clip import read_clip
 
 RESULT: Final = Path(__file__).parent / "results" / "decode.json"

@@ -20,8 +20,8 @@ from typing import Any, Final
 
 import psutil
 from decode import machine, rounded
-from media_clips import Spec, cached, megabits
 
+from benchmarks.media_clips import Spec, cached, megabits
 from tikval.config import Limits, LocalWriter
 from tikval.media.child import Child
 from tikval.script.local import want_of

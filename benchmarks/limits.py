@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-from decode import machine, rounded
 
+from benchmarks.decode import machine, rounded
 from benchmarks.media_clips import Spec, cached, megabits
 from tikval.config import Limits, LocalWriter
 from tikval.media.child import Child

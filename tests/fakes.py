@@ -1,13 +1,17 @@
 """Stand-ins with known answers. A real module, because Ray workers import what they unpickle."""
 
+import os
 import time
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tests.rows import script
+from tikval.config import EmbedConfig
+from tikval.embed.plan import Plan
 from tikval.hub.sentences import Encoder
 from tikval.rows import Reason
 
@@ -52,3 +56,20 @@ class SlowScripts:
     def failure(self, row: Any, reason: Reason, detail: str) -> Any:
         said = {"error": reason.value, "detail": detail}
         return script(row["video_id"], row_key=row["row_key"], attempt=row["attempt"], **said)
+
+
+class SlowEncoder:
+    """The real encoding stage, a tenth of a second a row, that leaves its process's number beside the results."""
+
+    def __init__(self, config: EmbedConfig, plan: Plan) -> None:
+        from tikval.embed.fuse import ClipEncoder
+
+        self.stage = ClipEncoder(config, plan)
+        (Path(config.out) / f"encoder-{os.getpid()}").touch()
+
+    def __call__(self, rows: list[Any]) -> list[Any]:
+        time.sleep(0.1 * len(rows))
+        return list(self.stage(rows))
+
+    def failure(self, row: Any, reason: Reason, detail: str) -> Any:
+        return self.stage.failure(row, reason, detail)

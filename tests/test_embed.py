@@ -258,7 +258,7 @@ def embedded(config: EmbedConfig, paths: list[Path]) -> list[EmbeddingRow]:
 
 
 def test_equals_the_papers_way(checkpoints: Checkpoints, tmp_path: Path) -> None:
-    """Cosine with a plain script's vectors: what is left is how colours and sampling rates are converted."""
+    """Vectors of a plain script over the same weights: decodes all in order, librosa, one clip at a time."""
     short, mute = tmp_path / "short.mp4", tmp_path / "mute.mp4"
     write_clip(short, n=9, width=426, height=240, sound=tone(0.4))  # under 16 frames, under 10 s
     write_clip(mute, n=40, width=320, height=568)
@@ -269,10 +269,9 @@ def test_equals_the_papers_way(checkpoints: Checkpoints, tmp_path: Path) -> None
         theirs = embed_the_papers_way(path, models, read_text=None)
         ours = np.asarray(row["vector"])
         assert row["has_sound"] is theirs.has_sound
-        for mine, other in ((ours[:32], theirs.pictures), (ours[32:], theirs.sound)):
-            scale = np.linalg.norm(mine) * np.linalg.norm(other)
-            assert mine @ other >= 0.9995 * scale
-            assert np.linalg.norm(mine - other) <= 0.03 * np.linalg.norm(other)
+        # the same pixels; librosa's resampler and FFmpeg's differ by up to 1 % of a signal of high pitch
+        assert np.linalg.norm(ours[:32] - theirs.pictures) <= 1e-5 * np.linalg.norm(theirs.pictures)
+        assert np.linalg.norm(ours[32:] - theirs.sound) <= 0.01 * np.linalg.norm(theirs.sound)
 
 
 def test_text_equals_the_papers_way_on_the_same_words(checkpoints: Checkpoints) -> None:

@@ -1,19 +1,11 @@
 """The plain script that tikval's embeddings are held against, on tiny checkpoints that are loaded as real ones are."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.checkpoints import Checkpoints, write_checkpoints, write_wav2vec2
-from tests.clips import Picture, number_of, tone, write_clip
-from tests.corpus import TEXTS, write_captioned
-
-sys.path.append(
-    str(Path(__file__).parents[1] / "benchmarks")
-)  # where it lies beside other scripts, not a package
-from paper_embedding import (
+from benchmarks.paper_embedding import (
     PapersModels,
     decode_frames,
     embed_pictures,
@@ -23,6 +15,9 @@ from paper_embedding import (
     load_sound,
     pick,
 )
+from tests.checkpoints import Checkpoints, write_checkpoints, write_wav2vec2
+from tests.clips import Picture, number_of, tone, write_clip
+from tests.corpus import TEXTS, write_captioned
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:audioread")  # that librosa imports
 

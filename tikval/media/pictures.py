@@ -17,6 +17,8 @@ from tikval.media.reading import Scaler
 
 # Pinned, as scalers differ; the nearest to what VideoMAE's own image processor does.
 _SCALER: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+# without exact rounding FFmpeg repeats colours instead of interpolating them, as whoever asks it for RGB gets them
+_PLAIN: Final = Interpolation.BILINEAR | Interpolation.BITEXACT
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB
 Matrix = tuple[int, int, int, int]  # a, b, c, d of the display matrix
@@ -41,7 +43,7 @@ class Small:
     def of(self, frame: VideoFrame, width: int, height: int) -> Picture:
         if self.scaler == "fast":
             return rgb(frame, width, height)
-        large = Image.fromarray(rgb(frame, frame.width, frame.height))
+        large = Image.fromarray(rgb(frame, frame.width, frame.height, _PLAIN))
         return np.asarray(large.resize((width, height), Image.Resampling.BILINEAR))
 
 
@@ -83,8 +85,8 @@ class Taker:
             self.full[stamp] = _turned(rgb(frame, frame.width, frame.height), self._matrix)
 
 
-def rgb(frame: VideoFrame, width: int, height: int) -> Picture:
-    picture = frame.reformat(width, height, "rgb24", interpolation=_SCALER, threads=1)
+def rgb(frame: VideoFrame, width: int, height: int, scaler: Interpolation = _SCALER) -> Picture:
+    picture = frame.reformat(width, height, "rgb24", interpolation=scaler, threads=1)
     return picture.to_ndarray().astype(np.uint8, copy=False)
 
 

@@ -42,7 +42,7 @@ def near(x_ND: Floats, cosine: float, rng: np.random.Generator) -> Floats:
 def as_a_model_says(x_ND: Floats, rng: np.random.Generator) -> Floats:
     """Far from the origin, each dimension in a unit of its own: any two have a raw cosine above 0.9."""
     spread_D = np.exp(rng.standard_normal(x_ND.shape[1]))
-    moved_ND = (x_ND * spread_D + 5 * spread_D.max()).astype(np.float32)
+    moved_ND: Floats = (x_ND * spread_D + 5 * spread_D.max()).astype(np.float32)
     assert (unit(moved_ND) @ unit(moved_ND[:1]).T).min() > 0.9
     return moved_ND
 
@@ -126,16 +126,15 @@ def test_scale_is_that_of_the_whole(batch: int, offset: float) -> None:
 @pytest.mark.parametrize("width", [D, 400])
 def test_planted_near_duplicates_are_found_and_none_other(width: int) -> None:
     rng = np.random.default_rng(1)
-    x_ND = random_units(3000, rng, width)
-    x_ND[1000:1300] = near(x_ND[:300], 0.965, rng)
-    x_ND[1300:1600] = near(x_ND[300:600], 0.999, rng)
-    x_ND[1600:1900] = near(x_ND[600:900], 0.93, rng)
-    x_ND = as_a_model_says(x_ND[rng.permutation(3000)], rng)
-    groups, pairs = found(x_ND)
-    assert groups == by_hand(x_ND, 0.95)
-    assert len(groups) == len(pairs.a) == 600
-    assert found(x_ND, 0.9)[0] == by_hand(x_ND, 0.9)
-    assert len(found(x_ND, 0.9)[0]) == 900
+    x_ND = random_units(2000, rng, width)
+    x_ND[600:800] = near(x_ND[:200], 0.965, rng)
+    x_ND[800:1000] = near(x_ND[200:400], 0.999, rng)
+    x_ND[1000:1200] = near(x_ND[400:600], 0.93, rng)
+    x_ND = as_a_model_says(x_ND[rng.permutation(2000)], rng)
+    for min_cosine, pairs in ((0.95, 400), (0.9, 600)):
+        groups, _ = found(x_ND, min_cosine)
+        assert groups == by_hand(x_ND, min_cosine)
+        assert len(groups) == pairs
 
 
 @pytest.mark.usefixtures("either_way")
@@ -185,3 +184,292 @@ def test_a_chain_is_one_group() -> None:
     groups, pairs = found(as_a_model_says(x_ND[order], rng))
     assert groups == [set(np.flatnonzero(order >= 1000).tolist())]
     assert len(pairs.a) == 199
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(8, 60),
+    width=st.integers(2, 6),
+    min_cosine=st.floats(0.3, 0.999),
+    block=st.integers(3, 70),
+)
+def test_blocks_and_seeds_change_nothing(
+    seed: int, n: int, width: int, min_cosine: float, block: int
+) -> None:
+    """Few dimensions, so that many are near: groups of every size, chains and copies."""
+    rng = np.random.default_rng(seed)
+    x_ND = random_units(n, rng, width)[rng.integers(0, n, n)] + 3
+    if by_hand(x_ND, min_cosine - 1e-5) != by_hand(x_ND, min_cosine + 1e-5):
+        return  # a pair lies on the threshold
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK", block)
+        patch.setattr(module, "SEEDS", 2)
+        assert found(x_ND, min_cosine)[0] == by_hand(x_ND, min_cosine)
+
+
+@pytest.mark.usefixtures("either_way")
+def test_equal_vectors_reach_a_threshold_of_one() -> None:
+    rng = np.random.default_rng(5)
+    x_ND = as_a_model_says(random_units(60, rng), rng)
+    x_ND[50:] = x_ND[:10]
+    assert found(x_ND, 1.0)[0] == [{at, at + 50} for at in range(10)]
+
+
+@pytest.mark.parametrize(("n", "some"), [(0, False), (1, False), (7, False), (8, True)])
+def test_too_few_vectors_teach_no_scale(n: int, some: bool) -> None:
+    rng = np.random.default_rng(6)
+    x_ND = random_units(n, rng)
+    x_ND[1::2] = x_ND[: n // 2 * 2 : 2]
+    assert bool(found(x_ND)[0]) == some
+
+
+@pytest.mark.usefixtures("either_way")
+def test_videos_without_a_vector_are_near_to_none() -> None:
+    rng = np.random.default_rng(7)
+    x_ND = random_units(40, rng)
+    x_ND[20:] = x_ND[:20]
+    at = rng.permutation(100)[:40]
+    groups = Groups(100)
+    find(stream(x_ND, at), groups, 0.95, threads=1)
+    pairs = {frozenset(pair) for pair in at.reshape(2, 20).T.tolist()}
+    assert {frozenset(members) for members in split(groups)} == pairs
+    some = Pairs(np.sort(at[[0, 1]]), np.sort(at[[20, 21]]), np.ones(2))
+    some = Pairs(np.append(some.a, 0), np.append(some.b, min({*range(1, 100)} - {*at.tolist()})), np.ones(3))
+    assert np.isnan(cosines(stream(x_ND, at), 100, some)).tolist() == [False, False, True]
+    assert np.isnan(cosines(stream(x_ND[:7], at[:7]), 100, some)).all()
+
+
+def test_what_is_one_group_already_needs_no_pair() -> None:
+    rng = np.random.default_rng(8)
+    x_ND = random_units(30, rng)
+    x_ND[10:20] = x_ND[:10]
+    groups = Groups(30)
+    groups.join(np.arange(10), np.arange(10, 20))
+    assert len(find(stream(x_ND), groups, 0.95, threads=1).a) == 0
+
+
+# the column and the table
+
+PICTURES, SOUND = slice(0, D), slice(D, D + 16)
+WIDTH = D + 16
+
+
+def embedding(video_id: str, vector: Floats | None, **changes: Any) -> EmbeddingRow:
+    """A result with pictures and sound; without a vector a failure."""
+    failed = vector is None
+    row: EmbeddingRow = {
+        "video_id": video_id,
+        "row_key": row_key(video_id, 1, "1"),
+        "attempt": 1,
+        "vector": None if vector is None else vector.tolist(),
+        "has_video": None if failed else True,
+        "has_sound": None if failed else True,
+        "has_text": None,
+        "near_duplicates": None,
+        "content_sha": secrets.token_hex(32),
+        "model": "fake",
+        "model_served": None,
+        "error": Reason.UNREADABLE.value if failed else None,
+        "detail": None,
+    }
+    assert changes.keys() <= row.keys()
+    return {**row, **changes}  # type: ignore[typeddict-item]
+
+
+class Study:
+    """A folder of embeddings whose every part is a file of its own in the finished table."""
+
+    def __init__(self, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.config = EmbedConfig(videos=CatalogConfig(videos="clips", out=str(out)), out=str(out))
+        self.folder = Folder(self.config.folder)
+        self.finish = mark_near_duplicates(PICTURES, SOUND, 0.95)
+        monkeypatch.setattr("tikval.flow.folder.SEALED_ROWS", 10)
+
+    def write(self, rows: list[EmbeddingRow]) -> None:
+        schema = arrow_schema(EmbeddingRow, vector=WIDTH)
+        for at in range(0, len(rows), 10):
+            self.folder.write_part(pa.Table.from_pylist(list(rows[at : at + 10]), schema=schema))
+
+    def seal(self) -> Run:
+        return self.folder.seal(self.config, {}, 1.0, self.finish)
+
+    def column(self) -> dict[str, int | None]:
+        rows = self.folder.read(["video_id", "near_duplicates"]).to_pylist()
+        return {row["video_id"]: row["near_duplicates"] for row in rows}
+
+    def groups(self) -> dict[int, set[str]]:
+        groups: dict[int, set[str]] = {}
+        for video_id, number in self.column().items():
+            if number is not None:
+                groups.setdefault(number, set()).add(video_id)
+        return groups
+
+    def pairs(self) -> dict[tuple[str, str], DuplicateRow]:
+        rows = self.folder.read_beside("near_duplicates")
+        assert all(row["near_duplicates"] == self.column()[row["video_id"]] for row in rows)
+        return {(row["video_id"], row["other_id"]): row for row in rows}
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    return Study(tmp_path, monkeypatch)
+
+
+def videos(n: int, seed: int = 0) -> dict[str, Floats]:
+    """Vectors of n videos, none like another."""
+    rng = np.random.default_rng(seed)
+    parts = [as_a_model_says(random_units(n, rng, width), rng) for width in (D, 16)]
+    return {f"v{at:02}": vector for at, vector in enumerate(np.hstack(parts))}
+
+
+def test_column_and_table(study: Study) -> None:
+    vectors = videos(40)
+    vectors["v31"][PICTURES] = vectors["v35"][PICTURES] = vectors["v02"][PICTURES]
+    vectors["v20"] = vectors["v01"].copy()
+    vectors["v25"] = vectors["v11"].copy()
+    rows = [embedding(name, vector) for name, vector in vectors.items()]
+    rows[35] = embedding("v35", vectors["v35"], has_sound=False)
+    rows[25] = embedding("v25", vectors["v25"], content_sha=rows[11]["content_sha"])
+    rows[39] = embedding("v39", None, content_sha=rows[38]["content_sha"])
+    study.write(rows)
+    run = study.seal()
+    assert study.groups() == {0: {"v01", "v20"}, 1: {"v02", "v31", "v35"}, 2: {"v11", "v25"}}
+    pairs = study.pairs()
+    assert len(pairs) == 4
+    assert [row["near_duplicates"] for row in pairs.values()] == [0, 1, 1, 2]
+    assert [pair for pair, row in pairs.items() if row["same_file"]] == [("v11", "v25")]
+    assert all(row["cosine"] == pytest.approx(1, abs=2e-6) for row in pairs.values())
+    heard = {pair: row["sound_cosine"] for pair, row in pairs.items()}
+    assert heard["v01", "v20"] == pytest.approx(1)
+    assert heard["v11", "v25"] == pytest.approx(1)
+    assert {None} == {value for pair, value in heard.items() if "v35" in pair}
+    alike = [value for pair, value in heard.items() if pair == ("v02", "v31")]
+    assert all(value is not None and abs(value) < 0.9 for value in alike)
+    beside = read_parquet(f"{study.folder.uri}/{run.beside['near_duplicates']}")
+    assert beside.schema == arrow_schema(DuplicateRow)
+    assert study.folder.read().schema == arrow_schema(EmbeddingRow, vector=WIDTH)
+    kept = {row["video_id"]: {**row, "near_duplicates": None} for row in study.folder.read().to_pylist()}
+    assert kept == {row["video_id"]: row for row in rows}
+    on_disk = {path.name for path in Path(study.folder.uri).iterdir()}
+    assert on_disk == {*run.files, *run.beside.values(), "run.json"}
+
+
+def test_a_file_without_change_keeps_its_name(study: Study) -> None:
+    vectors = videos(40)
+    vectors["v33"] = vectors["v01"].copy()
+    rows = [embedding(name, vector) for name, vector in vectors.items()]
+    study.write(rows)
+    study.finish = lambda folder, names: (names, {})
+    before = study.seal().files
+    assert len(before) == 4
+    study.finish = mark_near_duplicates(PICTURES, SOUND, 0.95)
+    after = study.seal()
+    assert len({*before} & {*after.files}) == 2
+    assert all(name.startswith("full-") for name in after.files)
+    assert study.groups() == {0: {"v01", "v33"}}
+    again = study.seal()
+    assert (again.files, again.beside) == (after.files, after.beside)
+    study.write([embedding("v00-again", vectors["v00"])])
+    later = study.seal()
+    assert study.groups() == {0: {"v00", "v00-again"}, 1: {"v01", "v33"}}
+    assert later.beside != after.beside
+
+
+def test_a_lower_threshold_finds_more(study: Study) -> None:
+    study.write([embedding(name, vector) for name, vector in videos(40).items()])
+    study.seal()
+    assert (study.groups(), study.pairs()) == ({}, {})
+    study.finish = mark_near_duplicates(PICTURES, SOUND, 0.01)
+    study.seal()
+    assert len(study.groups()[0]) > 30
+
+
+def test_the_same_file_counts_whatever_its_vector_and_however_few_there_are(study: Study) -> None:
+    vectors = videos(5)
+    rows = [embedding(name, vector) for name, vector in vectors.items()]
+    for row in rows[1:4]:
+        row["content_sha"] = "ab" * 32
+    rows[4]["vector"] = rows[0]["vector"]  # no scale, so nobody knows
+    study.write([*rows, embedding("v05", None, content_sha="ab" * 32)])
+    study.seal()
+    assert study.groups() == {0: {"v01", "v02", "v03"}}
+    pairs = study.pairs()
+    assert {*pairs} == {("v01", "v02"), ("v01", "v03")}
+    assert all(row["same_file"] and row["cosine"] == 1 for row in pairs.values())
+    assert {row["sound_cosine"] for row in pairs.values()} == {None}
+
+
+def test_a_file_joins_what_shows_the_same(study: Study) -> None:
+    """One file read twice with other results: what is like the one belongs with what is like the other."""
+    vectors = videos(20)
+    vectors["v10"], vectors["v11"] = vectors["v00"].copy(), vectors["v01"].copy()
+    rows = [embedding(name, vector) for name, vector in vectors.items()]
+    rows[1]["content_sha"] = rows[0]["content_sha"]
+    study.write(rows)
+    study.seal()
+    assert study.groups() == {0: {"v00", "v01", "v10", "v11"}}
+    assert {*study.pairs()} == {("v00", "v01"), ("v00", "v10"), ("v01", "v11")}
+
+
+def test_a_video_is_not_its_own_duplicate(study: Study) -> None:
+    """Its file was replaced: the row of the old one stays in the table."""
+    vectors = videos(20)
+    rows = [embedding(name, vector) for name, vector in vectors.items()]
+    twice = [embedding(name, vectors[name], row_key=row_key(name, 2, "2")) for name in ("v03", "v04")]
+    study.write([*rows, *twice, embedding("v99", vectors["v04"])])
+    study.seal()
+    assert study.groups() == {0: {"v04", "v99"}}
+    assert {*study.pairs()} == {("v04", "v99")}
+
+
+def test_videos_without_pictures_are_not_alike(study: Study) -> None:
+    vectors = videos(20)
+    for name in ("v05", "v06"):
+        vectors[name][PICTURES] = 0
+    rows = [embedding(name, vector, has_video=name not in ("v05", "v06")) for name, vector in vectors.items()]
+    study.write(rows)
+    study.seal()
+    assert study.groups() == {}
+
+
+def test_without_pictures_the_whole_vector_is_compared(study: Study) -> None:
+    vectors = videos(20)
+    vectors["v01"] = vectors["v00"].copy()
+    vectors["v03"][PICTURES] = vectors["v02"][PICTURES]  # here: another modality, the same in both
+    vectors["v04"] = vectors["v05"] = np.zeros(WIDTH, np.float32)  # nothing to hear or read in either
+    rows = [
+        embedding(name, vector, has_video=None, has_sound=name not in ("v04", "v05"), has_text=False)
+        for name, vector in vectors.items()
+    ]
+    study.write(rows)
+    study.finish = mark_near_duplicates(None, SOUND, 0.99)
+    study.seal()
+    assert study.groups() == {0: {"v00", "v01"}}
+    study.finish = mark_near_duplicates(None, None, 0.99)
+    study.seal()
+    assert [row["sound_cosine"] for row in study.pairs().values()] == [None]
+
+
+def test_a_table_without_rows(study: Study) -> None:
+    study.folder.write_part(arrow_schema(EmbeddingRow, vector=WIDTH).empty_table())
+    run = study.seal()
+    assert (run.rows, study.pairs()) == (0, {})
+    study.write([embedding("v00", None)])
+    assert study.seal().rows == 1
+    assert study.column() == {"v00": None}
+
+
+def test_erasing_a_video_takes_its_pairs_along(study: Study, tmp_path: Path) -> None:
+    vectors = videos(30)
+    vectors["v11"] = vectors["v01"].copy()
+    vectors["v22"], vectors["v23"] = vectors["v02"].copy(), vectors["v02"].copy()
+    study.write([embedding(name, vector) for name, vector in vectors.items()])
+    study.seal()
+    assert len(study.pairs()) == 3
+    assert erase(str(tmp_path), {"v11"}, set()) == ({"v11"}, 2)
+    assert all("v11" not in pair for pair in study.pairs())
+    assert len(study.pairs()) == 2
+    for path in Path(study.folder.uri).glob("*.parquet"):
+        assert "'v11'" not in repr(read_parquet(str(path)).to_pylist())
+    study.seal()
+    assert study.groups() == {0: {"v02", "v22", "v23"}}

@@ -85,7 +85,7 @@ def test_finds_the_words_that_the_defaults_miss() -> None:
         for kind in ("noise", "photo"):
             text = TEXTS[(index + len(kind)) % len(TEXTS)]
             picture = caption(text, style, kind, rng)
-            read = " ".join(block for block, _ in read_blocks(picture))
+            read = " ".join(block for block, _ in read_blocks([picture])[0])
             total += len(words(text))
             ours += n_found(text, read)
             invented += len(words(read)) - n_found(text, read)
@@ -104,7 +104,7 @@ def test_small_wide_and_large_pictures(size: tuple[int, int]) -> None:
     found = 0
     for style in ("white, outlined", "yellow, outlined"):
         picture = caption(text, style, "photo", rng, *size)
-        found += n_found(text, " ".join(block for block, _ in read_blocks(picture)))
+        found += n_found(text, " ".join(block for block, _ in read_blocks([picture])[0]))
     assert found >= 9  # of 12 words
 
 
@@ -128,7 +128,7 @@ def test_captions_at_two_places_are_two_blocks() -> None:
     font = ImageFont.load_default(size=40)
     ImageDraw.Draw(image).text((40, 100), "buy nothing today", font=font, fill=WHITE)
     ImageDraw.Draw(image).text((40, 800), "the planet thanks you", font=font, fill=WHITE)
-    assert [text for text, _ in read_blocks(np.asarray(image))] == [
+    assert [text for text, _ in read_blocks([np.asarray(image)])[0]] == [
         "buy nothing today",
         "the planet thanks you",
     ]

@@ -29,9 +29,7 @@ EXACT_VECTORS: Final = 20_000  # up to here all are compared with all; beyond, t
 BLOCK: Final = 2048  # rows compared at once: 16 MB of cosines
 SEEDS: Final = 256
 SKETCH_WIDTH: Final = 256
-LISTS_PER_VIDEO: Final = (
-    6  # of 4 sqrt(N): 99.98% of pairs at 0.95 share one, if the vectors have no structure at all
-)
+LISTS_PER_VIDEO: Final = 8  # of 4 sqrt(N)
 VECTORS_PER_CENTRE: Final = 40  # that k-means learns from
 _ROUNDING: Final = 1e-6  # of float32 cosines, so that equal vectors reach a threshold of 1
 
@@ -196,11 +194,11 @@ def _near(vectors: Stream, scale: Scale, groups: Groups, min_cosine: float, thre
     import faiss  # 0.2 seconds that only a large corpus needs
 
     faiss.omp_set_num_threads(threads)
-    rng, width = np.random.default_rng(0), len(scale.mean_D)
+    rng = np.random.default_rng(0)
+    n, width = len(groups.parent_N), len(scale.mean_D)
     k = min(SKETCH_WIDTH, width)
     project_DK = np.linalg.qr(rng.standard_normal((width, k)))[0].astype(np.float32)
-    sketch_NK = _scratch(len(groups.parent_N), k, np.float16)
-    has_N = np.zeros(len(groups.parent_N), bool)
+    sketch_NK, has_N = _scratch(n, k, np.float16), np.zeros(n, bool)
     for at_B, x_BD in vectors():
         sketch_NK[at_B] = _unit(scale.unit(x_BD) @ project_DK)
         has_N[at_B] = True
@@ -210,16 +208,16 @@ def _near(vectors: Stream, scale: Scale, groups: Groups, min_cosine: float, thre
     limit = min_cosine - 5 * (1 - min_cosine**2) * (1 / k - 1 / width) ** 0.5 - 1e-3
     centres = faiss.IndexFlatIP(k)
     centres.add(_centres(sketch_NK, rows_R, limit, rng))
-    n_lists = min(LISTS_PER_VIDEO, centres.ntotal)
-    lists_RL = np.concatenate(
-        [centres.search(_floats(sketch_NK[rows]), n_lists)[1].astype(np.int32) for rows in _blocks(rows_R)]
-    )
-    by_list = np.argsort(lists_RL, axis=None, kind="stable") // n_lists
-    near = Groups(len(groups.parent_N))
+    lists_RL = np.empty((len(rows_R), min(LISTS_PER_VIDEO, centres.ntotal)), np.int32)
+    for block in _blocks(np.arange(len(rows_R))):
+        lists_RL[block] = centres.search(_floats(sketch_NK[rows_R[block]]), lists_RL.shape[1])[1]
+    members = np.argsort(lists_RL, axis=None, kind="stable")  # list by list
+    members //= lists_RL.shape[1]
+    near = Groups(n)
     near.parent_N[:] = groups.parent_N
-    for members in np.split(by_list, np.cumsum(np.bincount(lists_RL.ravel()))[:-1]):
-        link(sketch_NK[rows_R[members]], rows_R[members], near, limit)
-    return near.of(np.arange(len(near.parent_N)))
+    for list_M in np.split(rows_R[members], np.cumsum(np.bincount(lists_RL.ravel()))[:-1]):
+        link(sketch_NK[list_M], list_M, near, limit)
+    return near.of(np.arange(n))
 
 
 def _centres(sketch_NK: NDArray[Any], rows_R: Ints, limit: float, rng: np.random.Generator) -> Floats:
@@ -231,13 +229,7 @@ def _centres(sketch_NK: NDArray[Any], rows_R: Ints, limit: float, rng: np.random
 
     n = int(4 * len(rows_R) ** 0.5)
     sample = rng.choice(rows_R, min(len(rows_R), n * VECTORS_PER_CENTRE), replace=False)
-    means = faiss.Kmeans(
-        *(sketch_NK.shape[1], n),
-        niter=8,
-        spherical=True,
-        min_points_per_centroid=1,
-        max_points_per_centroid=2**30,
-    )
+    means = faiss.Kmeans(sketch_NK.shape[1], n, niter=8, spherical=True, min_points_per_centroid=1)
     means.train(_floats(sketch_NK[sample]))
     kept_CK, c = np.empty((n, sketch_NK.shape[1]), np.float32), 0
     for centre_K in np.asarray(means.centroids):

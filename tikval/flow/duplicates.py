@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from tikval.embed.duplicates import Floats, Groups, Ints, Pairs, Stream, cosines, find
 from tikval.files import read_parquet, write_table
 from tikval.flow.folder import Finish, Folder
+from tikval.flow.keys import keys_of
 from tikval.flow.session import cores
 from tikval.rows import DuplicateRow, arrow_schema
 
@@ -34,7 +35,7 @@ def mark_near_duplicates(picture_slice: slice | None, sound_slice: slice | None,
     def finish(folder: Folder, names: list[str]) -> tuple[list[str], dict[str, str]]:
         videos = _videos(folder, names)
         groups, n = Groups(len(videos.ids)), len(videos.ids)
-        same = _same_file(videos.files)
+        same = _same_file(videos.file_keys)
         groups.join(same.a, same.b)
         shown = ["has_video"] if picture_slice else ["has_video", "has_sound", "has_text"]
         alike = find(_vectors(folder, videos, shown, picture_slice), groups, min_cosine, cores())
@@ -44,9 +45,8 @@ def mark_near_duplicates(picture_slice: slice | None, sound_slice: slice | None,
             heard_E = cosines(_vectors(folder, videos, ["has_sound"], sound_slice), n, pairs)
         number_N = _numbers(groups.of(np.arange(n)), videos.ids)
         table = _table(videos.ids, pairs, np.arange(len(pairs.a)) < len(same.a), heard_E, number_N)
-        return [_mark(folder, name, at, number_N) for name, at in videos.at.items()], {
-            COLUMN: _beside(folder, table)
-        }
+        files = sorted(_mark(folder, name, at_R, number_N) for name, at_R in videos.at.items())
+        return files, {COLUMN: _beside(folder, table)}
 
     return finish
 
@@ -55,26 +55,27 @@ class _Videos(NamedTuple):
     """N rows with a result, in the order of their ids."""
 
     ids: pa.ChunkedArray  # [N] video_id
-    files: pa.ChunkedArray  # [N] content_sha
+    file_keys: np.ndarray  # S16 [N] half of the content_sha, empty where there is none
     at: dict[str, Ints]  # place in that order of each row of each file, -1: a failure
 
 
 def _videos(folder: Folder, names: list[str]) -> _Videos:
     columns = ["video_id", "row_key", "content_sha", "error"]
     tables = [read_parquet(f"{folder.uri}/{name}", columns) for name in names]
-    results = [table["error"].is_null().to_numpy() for table in tables]
+    good = [table["error"].is_null().to_numpy() for table in tables]
     rows = pa.concat_tables(
-        table.filter(pa.array(result)) for table, result in zip(tables, results, strict=True)
+        table.filter(pa.array(good_R)) for table, good_R in zip(tables, good, strict=True)
     )
-    order = pc.sort_indices(rows, sort_keys=[("video_id", "ascending"), ("row_key", "ascending")])
+    order = pc.sort_indices(rows, sort_keys=[("video_id", "ascending"), ("row_key", "ascending")]).to_numpy()
     place_N = np.empty(len(order), np.int64)
-    place_N[order.to_numpy()] = np.arange(len(order))
-    at, begin = {}, 0
-    for name, result in zip(names, results, strict=True):
-        at[name] = np.full(len(result), -1)
-        at[name][result] = place_N[begin : (begin := begin + int(result.sum()))]
-    rows = rows.select(["video_id", "content_sha"]).take(order)
-    return _Videos(rows["video_id"], rows["content_sha"], at)
+    place_N[order] = np.arange(len(order))
+    at, end = {}, 0
+    for name, good_R in zip(names, good, strict=True):
+        begin, end = end, end + int(good_R.sum())
+        at[name] = np.full(len(good_R), -1)
+        at[name][good_R] = place_N[begin:end]
+    file_keys = keys_of(pc.utf8_slice_codeunits(rows["content_sha"].fill_null("0" * 32), 0, 32))
+    return _Videos(rows["video_id"].take(pa.array(order)), file_keys[order], at)
 
 
 def _vectors(folder: Folder, videos: _Videos, columns: list[str], part: slice | None) -> Stream:
@@ -94,19 +95,19 @@ def _vectors(folder: Folder, videos: _Videos, columns: list[str], part: slice | 
     return stream
 
 
-def _same_file(files: pa.ChunkedArray) -> Pairs:
+def _same_file(file_keys: np.ndarray) -> Pairs:
     """Each video whose file an earlier one has, with the first of those."""
-    codes_N = files.combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
-    _, first, code_N = np.unique(codes_N, return_index=True, return_inverse=True)
-    b = np.flatnonzero((codes_N >= 0) & (first[code_N] < np.arange(len(codes_N))))
-    return Pairs(first[code_N[b]], b, np.ones(len(b)))
+    _, first, key_N = np.unique(file_keys, return_index=True, return_inverse=True)
+    b = np.flatnonzero((file_keys != b"") & (first[key_N] < np.arange(len(file_keys))))
+    return Pairs(first[key_N[b]], b, np.ones(len(b)))
 
 
 def _numbers(group_N: Ints, ids: pa.ChunkedArray) -> Ints:
     """Number of the group of each video, [N], -1 for a video that is in none with another."""
-    first, last = np.flatnonzero(group_N == np.arange(len(group_N))), np.zeros(len(group_N), np.int64)
-    np.maximum.at(last, group_N, np.arange(len(group_N)))
-    several = pc.not_equal(ids.take(pa.array(first)), ids.take(pa.array(last[first]))).to_numpy()
+    first = np.unique(group_N)  # a group's name is its least place
+    last_N = np.zeros(len(group_N), np.int64)
+    last_N[group_N] = np.arange(len(group_N))  # of several the last one stays
+    several = pc.not_equal(ids.take(pa.array(first)), ids.take(pa.array(last_N[first]))).to_numpy()
     number_N = np.full(len(group_N), -1)
     number_N[first[several]] = np.arange(several.sum())
     return np.asarray(number_N[group_N])

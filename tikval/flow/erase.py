@@ -74,13 +74,14 @@ def _filter(folder: Folder, ids: set[str], accounts: set[str]) -> tuple[set[str]
     for name in list_files(folder.uri, ".parquet", beside=True):
         table = read_parquet(f"{folder.uri}/{name}")
         gone = pa.array([False] * table.num_rows, pa.bool_())
-        for column, names in (("video_id", ids), ("account", accounts)):
+        for column, names in (("video_id", ids), ("other_id", ids), ("account", accounts)):
             if column in table.column_names:
                 gone = pc.or_(gone, pc.is_in(table[column], pa.array(sorted(names), pa.string())))
         erased = table.filter(gone)
         if erased.num_rows:
             rows += erased.num_rows
-            found |= set(erased["video_id"].to_pylist() if "video_id" in erased.column_names else ())
+            if "video_id" in erased.column_names and "other_id" not in erased.column_names:
+                found |= set(erased["video_id"].to_pylist())  # of a pair the other one may stay
             renamed[name] = f"{name.partition('-')[0]}-{secrets.token_hex(8)}.parquet"
             write_table(f"{folder.uri}/{renamed[name]}", table.filter(pc.invert(gone)))
     if renamed:

@@ -171,6 +171,16 @@ def test_what_was_uploaded_thousands_of_times_stays_linear() -> None:
 
 
 @pytest.mark.usefixtures("either_way")
+def test_two_popular_copies_of_one_video_meet() -> None:
+    """Each is so dense that it could fill lists of its own."""
+    rng = np.random.default_rng(0)
+    one_1D = random_units(1, rng)
+    copies = [near(copy_1D.repeat(400, axis=0), 0.999, rng) for copy_1D in (one_1D, near(one_1D, 0.985, rng))]
+    groups, _ = found(as_a_model_says(np.concatenate([random_units(3000, rng), *copies]), rng))
+    assert groups == [set(range(3000, 3800))]
+
+
+@pytest.mark.usefixtures("either_way")
 def test_a_chain_is_one_group() -> None:
     """Each link a little further on the same arc: neighbours are near, the ends are not."""
     rng = np.random.default_rng(4)

@@ -2,7 +2,8 @@
 
 A model's vectors crowd around their mean, so that the cosine of any two is near 1. Each dimension is therefore
 centred by its mean and scaled by its standard deviation over the corpus; a threshold then means the same for
-every model. Vectors come as a stream of batches, anew for each pass, so that no corpus need fit in memory.
+every model. A video that is a good part of the corpus is part of the mean too: its new encodings, though not its
+very copies, then look less alike. Vectors come as a stream of batches, anew for each pass; none need fit in memory.
 
 Of a group of n videos n - 1 pairs are kept, a spanning forest: enough to see why they are one group, and no
 square of what was uploaded a thousand times.

@@ -16,6 +16,7 @@ from tests.checkpoints import Checkpoints, write_checkpoints, write_wav2vec2
 from tests.clips import moving, tone, write_clip
 from tests.conftest import ROOT
 from tikval.config import CatalogConfig, EmbedConfig, OnScreenText, Pictures, Pool, Sound, UserError
+from tikval.embed.attention import tiled_attention
 from tikval.embed.encoders import Encoders, load_encoders
 from tikval.embed.fuse import ClipEncoder
 from tikval.embed.plan import Plan, make_plan
@@ -118,6 +119,35 @@ def test_half_precision_is_near(checkpoints: Checkpoints) -> None:
     assert half(clips).dtype == np.float32
     assert not np.array_equal(a, b)
     assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.999
+
+
+@pytest.mark.parametrize("patches", [49, 392, 1000])
+def test_attention_in_tiles_is_attention(patches: int) -> None:
+    query, key, value = (torch.randn(2, 3, patches, 16) for _ in range(3))
+    ours, _ = tiled_attention(torch.nn.Module(), query, key, value, None, scaling=0.25)
+    theirs = torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=0.25)
+    assert torch.allclose(ours, theirs.transpose(1, 2), atol=1e-5)
+    with pytest.raises(ValueError, match="mask"):
+        tiled_attention(torch.nn.Module(), query, key, value, torch.ones(1))
+
+
+def test_a_model_that_keeps_its_own_attention_is_taken(tmp_path: Path, checkpoints: Checkpoints) -> None:
+    from transformers import TimesformerConfig, TimesformerModel
+
+    sizes: Any = {
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    TimesformerModel(TimesformerConfig(num_frames=8, **sizes)).save_pretrained(tmp_path)  # type: ignore[no-untyped-call]
+    shutil.copy(checkpoints.pictures / "preprocessor_config.json", tmp_path)
+    video = Pictures(model=str(tmp_path), frames=8, pooling="first")
+    encode = encoders_of(
+        config_of(checkpoints, video=video, sound=None, text=None, precision="bfloat16")
+    ).pictures
+    assert encode is not None
+    assert encode([CHANCE.integers(0, 256, (8, 224, 224, 3)).astype(np.uint8)]).shape == (1, 32)
 
 
 # sound
@@ -312,9 +342,22 @@ def changed(folder: Path, copy: Path, name: str, **facts: Any) -> str:
             "video",
             "preprocessor_config.json",
             {"size": {"height": 3, "width": 4}},
-            "a short side and a centre crop",
+            "short side and a centre crop",
+        ),
+        ("video", "preprocessor_config.json", {"resample": 3}, "a bilinear short side"),
+        (
+            "video",
+            "preprocessor_config.json",
+            {"image_processor_type": "Vivit"},
+            "prepared by Vivit; known are",
         ),
         ("sound", "preprocessor_config.json", {"sampling_rate": 8000}, "sound of 8000 Hz"),
+        (
+            "sound",
+            "preprocessor_config.json",
+            {"feature_extractor_type": "AST"},
+            "prepared by AST; known are",
+        ),
     ],
 )
 def test_a_model_that_cannot_be_fed_is_refused(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkpoints import write_checkpoints
 from tests.corpus import TEXTS, write_captioned
 from tests.namespace import DASHBOARD, Namespace, available
 from tikval.flow.export import export_table
@@ -21,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(cached_folder() is None, reason="the text encoder is not here"),
 ]
 
+SUBMIT = ["ray", "job", "submit", "--address", DASHBOARD, "--working-dir", ".", "--"]
 UPSTREAM = ("scores.", "predictions.0.", "scripts.", "videos.")
 JOBS = {  # in order; each names its own configuration, and has as many upstream of it as stand before it here
     "catalog": "catalog",
@@ -29,6 +31,8 @@ JOBS = {  # in order; each names its own configuration, and has as many upstream
     "evaluate": "scores",
     "report": "report",
 }
+
+STAGES = {"catalog", "scripts", "embeddings", "predictions", "scores", "report"}
 
 
 def submission(job: str, folder: Path, *more: str) -> list[str]:
@@ -40,7 +44,7 @@ def submission(job: str, folder: Path, *more: str) -> list[str]:
     if above:
         sets += [f"{ways[-2]}writer.ocr.frames=1", f"{ways[-2]}writer.speech.engine=none"]
     command = ["python", "-m", f"jobs.{job}", f"configs/local/{JOBS[job]}.yaml", *sets, *more]
-    return ["ray", "job", "submit", "--address", DASHBOARD, "--working-dir", ".", "--", *command]
+    return [*SUBMIT, *command]
 
 
 @pytest.fixture
@@ -62,8 +66,19 @@ def test_every_job_can_be_submitted(tmp_path: Path, inside: Namespace) -> None:
         assert code == 0, said
         assert "succeeded" in said
 
+    models = write_checkpoints(tmp_path / "models")
+    ways = ("out", "videos.out")
+    sets = [f"{way}={tmp_path / 'out'}" for way in ways] + [f"videos.videos={tmp_path / 'videos'}"]
+    sets += [f"video.model={models.pictures}", f"sound.model={models.sound}", f"text.model={models.text}"]
+    command = ["python", "-m", "jobs.embed", "configs/demo/embed.yaml", *sets, "text.ocr.frames=1"]
+    code, said = inside.run([*SUBMIT, *command])
+    assert code == 0, said
+
     study = Study(str(tmp_path / "out"))
-    assert {run.stage for _, run in study.runs} == {"catalog", "scripts", "predictions", "scores", "report"}
+    vectors = study.latest("embeddings")
+    assert vectors is not None
+    assert (vectors[1].rows, vectors[1].failed) == (3, {})
+    assert {run.stage for _, run in study.runs} == STAGES
     assert export_table(study)["video_id"].to_pylist() == ["v0", "v1", "v2"]
     report = study.latest("report")
     assert report is not None

@@ -15,11 +15,13 @@ NAME: Final = "tikval_tiled"
 _ROWS: Final = 392  # a quarter of VideoMAE's patches; of 128 to 1,568 rows 392 and 784 were the fastest
 
 
-def register() -> None:
-    """Make it known to transformers as an `attn_implementation`."""
+def use_tiles(model: Any) -> None:
+    """Give a model of transformers this attention; one that cannot take another one keeps its own."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, tiled_attention)
+    if model._supports_attention_backend:
+        model.set_attn_implementation(NAME)
 
 
 def tiled_attention(

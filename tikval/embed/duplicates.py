@@ -27,10 +27,10 @@ Stream = Callable[[], Iterator[tuple[Ints, Floats]]]
 
 LEAST_VECTORS: Final = 8  # fewer teach no scale
 EXACT_VECTORS: Final = 20_000  # up to here all are compared with all; beyond, those that share a list
-BLOCK: Final = 2048  # rows compared at once: 16 MB of cosines
-SEEDS: Final = 256
-SKETCH_WIDTH: Final = 256
-LISTS_PER_VIDEO: Final = 8  # of 4 sqrt(N)
+BLOCK: Final = 1024  # rows compared at once: 4 MB of cosines
+SEEDS: Final = 64
+SKETCH_WIDTH: Final = 128
+LISTS_PER_VIDEO: Final = 16  # of 4 sqrt(N)
 VECTORS_PER_CENTRE: Final = 40  # that k-means learns from
 _ROUNDING: Final = 1e-6  # of float32 cosines, so that equal vectors reach a threshold of 1
 
@@ -169,20 +169,20 @@ def link(x_MD: NDArray[Any], at_M: Ints, groups: Groups, min_cosine: float) -> P
 
 def _meet(cosine_IJ: Floats, at_I: Ints, at_J: Ints, groups: Groups, min_cosine: float) -> Iterator[Pairs]:
     """Rounds, in each of which every row that is near to another group joins the nearest."""
-    while True:
-        near_IJ = (groups.of(at_I)[:, None] != groups.of(at_J)) & (cosine_IJ >= min_cosine)
+    near_IJ = cosine_IJ >= min_cosine
+    while near_IJ.any():
         some_I, some_J = near_IJ.any(axis=1), near_IJ.any(axis=0)
-        if not some_I.any():
-            return
         at_I, at_J = at_I[some_I], at_J[some_J]
-        cosine_IJ = np.where(near_IJ, cosine_IJ, -1)[np.ix_(some_I, some_J)]
-        i_E = np.concatenate([np.arange(len(at_I)), cosine_IJ.argmax(axis=0)])
-        j_E = np.concatenate([cosine_IJ.argmax(axis=1), np.arange(len(at_J))])
-        nearest_first = np.argsort(-cosine_IJ[i_E, j_E], kind="stable")
+        cosine_IJ, near_IJ = (all_IJ[np.ix_(some_I, some_J)] for all_IJ in (cosine_IJ, near_IJ))
+        near_IJ &= groups.of(at_I)[:, None] != groups.of(at_J)
+        best_IJ = np.where(near_IJ, cosine_IJ, -1)
+        i_E = np.concatenate([np.arange(len(at_I)), best_IJ.argmax(axis=0)])
+        j_E = np.concatenate([best_IJ.argmax(axis=1), np.arange(len(at_J))])
+        nearest_first = np.argsort(-best_IJ[i_E, j_E], kind="stable")[:]
         i_E, j_E = i_E[nearest_first], j_E[nearest_first]
-        new_E = groups.join(at_I[i_E], at_J[j_E])
-        i_E, j_E = i_E[new_E], j_E[new_E]
-        a_E, b_E = np.sort([at_I[i_E], at_J[j_E]], axis=0)
+        cosine_E = best_IJ[i_E, j_E]
+        a_E, b_E = np.sort([at_I[i_E], at_J[j_E]], axis=0)[:, cosine_E > -1]
+        new_E = groups.join(a_E, b_E)
         yield Pairs(a_E, b_E, np.minimum(cosine_IJ[i_E, j_E].astype(np.float64), 1))
 
 

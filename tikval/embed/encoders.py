@@ -56,10 +56,9 @@ class PictureEncoder:
     def __init__(self, config: EmbedConfig, video: Pictures, plan: PicturePlan) -> None:
         self.pooling = video.pooling
         self.device, self.dtype = device(), getattr(torch, config.precision)
-        halved = self.device == "cpu" and self.dtype != torch.float32 and not config.compile
-        self.model = _load(
-            video.model, plan.commit, self.device, self.dtype, attention.NAME if halved else "sdpa"
-        )
+        self.model = _load(video.model, plan.commit, self.device, self.dtype)
+        if self.device == "cpu" and self.dtype != torch.float32 and not config.compile:
+            attention.use_tiles(self.model)
         self.forward = torch.compile(self.model) if config.compile else self.model
         # a graph that is compiled, and a GPU's kernels that are tuned, are of one shape
         self.batch = (config.encode_pool.batch_rows or 1) if self.device != "cpu" or config.compile else None
@@ -138,14 +137,12 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _load(model: str, commit: str | None, place: str, dtype: torch.dtype, kernel: str = "sdpa") -> Any:
+def _load(model: str, commit: str | None, place: str, dtype: torch.dtype) -> Any:
     from transformers import AutoModel, logging
 
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # a checkpoint's pre-training heads are left out, and it lists them
-    attention.register()
-    network: Any = AutoModel.from_pretrained(
-        model, revision=commit or "main", dtype=dtype, attn_implementation=kernel
-    )
+    # a checkpoint's pre-training heads are left out on purpose, and transformers would list them
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    network: Any = AutoModel.from_pretrained(model, revision=commit or "main", dtype=dtype)
     return network.eval().to(place)
 
 

@@ -4,12 +4,18 @@ The models' own configuration files say it; no model is loaded and torch is not 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tikval.config import EmbedConfig, OnScreenText, Pictures, Sound, UserError
 from tikval.hub.bundled import MODEL, fetch
 from tikval.hub.pin import pinned, read_json
 from tikval.media.reading import SAMPLE_RATE
+
+PREPARED: Final = "preprocessor_config.json"
+_PICTURES: Final = frozenset(
+    {"VideoMAEImageProcessor", "VideoMAEImageProcessorPil", "VideoMAEFeatureExtractor"}
+)
+_SOUND: Final = frozenset({"Wav2Vec2FeatureExtractor"})
 
 
 @dataclass(frozen=True)
@@ -86,15 +92,19 @@ def _pictures(config: Pictures, commit: str | None) -> PicturePlan:
     taken = facts.get("num_frames", config.frames)
     if taken != config.frames:
         raise UserError(f"video.frames: {config.model} takes {taken} frames, not {config.frames}")
-    name = "preprocessor_config.json"
-    said = read_json(config.model, commit, name)
-    if said is None:
-        raise UserError(f"{config.model}: has no {name}, which tells how its pictures are prepared")
+    said = _processor(config.model, commit, "image_processor_type", _PICTURES)
     size, crop = said.get("size"), said.get("crop_size")
     side = size if isinstance(size, int) else (size or {}).get("shortest_edge")
     crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
-    if not isinstance(side, int) or not crop or not said.get("do_center_crop", True):
-        raise UserError(f"{config.model}: {name} asks for other than a short side and a centre crop")
+    if (
+        not isinstance(side, int)
+        or not crop
+        or not said.get("do_center_crop", True)
+        or said.get("resample", 2) != 2
+    ):
+        raise UserError(
+            f"{config.model}: asks for other than a bilinear short side and a centre crop ({PREPARED})"
+        )
     normalise = said.get("do_normalize", True)
     return PicturePlan(
         commit=commit,
@@ -108,7 +118,7 @@ def _pictures(config: Pictures, commit: str | None) -> PicturePlan:
 
 
 def _sound(config: Sound, commit: str | None) -> SoundPlan:
-    said = read_json(config.model, commit, "preprocessor_config.json") or {}
+    said = _processor(config.model, commit, "feature_extractor_type", _SOUND)
     if said.get("sampling_rate", SAMPLE_RATE) != SAMPLE_RATE:
         raise UserError(
             f"{config.model}: takes sound of {said['sampling_rate']} Hz, tikval has {SAMPLE_RATE} Hz"
@@ -126,6 +136,19 @@ def _text(config: OnScreenText, commit_of: Any) -> TextPlan:
         return TextPlan(commit=None, width=_sentence_width(str(fetch()), None))
     commit = commit_of(config.model, config.revision)
     return TextPlan(commit=commit, width=_sentence_width(config.model, commit))
+
+
+def _processor(model: str, commit: str | None, key: str, known: frozenset[str]) -> Any:
+    """What the model's own processor is told. Raises UserError for one whose work is not done here."""
+    said = read_json(model, commit, PREPARED)
+    if said is None:
+        raise UserError(f"{model}: has no {PREPARED}, which tells how its input is prepared")
+    kind = said.get(key) or said.get("feature_extractor_type")
+    if kind not in known:
+        raise UserError(
+            f"{model}: its input is prepared by {kind}; known are {', '.join(sorted(known))} ({PREPARED})"
+        )
+    return said
 
 
 def _sentence_width(model: str, commit: str | None) -> int:

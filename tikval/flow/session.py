@@ -20,8 +20,11 @@ _QUIET: Final = {
 }
 
 
-def start_ray() -> None:
-    """Start or join Ray once per process; Ray's own chatter stays in its log files."""
+def start_ray(object_store_mb: int | None = None) -> None:
+    """Start or join Ray once per process; Ray's own chatter stays in its log files.
+
+    `object_store_mb`: of a Ray that is started here; None: a third of the memory, as Ray sees fit.
+    """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module="ray")
@@ -42,6 +45,7 @@ def start_ray() -> None:
                     address="local",
                     num_cpus=max(4, LOCAL_CPUS_PER_CORE * cores()),
                     include_dashboard=False,
+                    object_store_memory=object_store_mb * 10**6 if object_store_mb else None,
                     **quiet,
                 )
     context = DataContext.get_current()

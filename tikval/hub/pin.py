@@ -22,7 +22,7 @@ def pinned(model: str, revision: str | None) -> str | None:
     if Path(model).is_dir() or (revision and _COMMIT.fullmatch(revision)):
         return revision
     import httpx2
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     try:
@@ -33,14 +33,26 @@ def pinned(model: str, revision: str | None) -> str | None:
         status = err.response.status_code
         raise UserError(f"{model}: the hub answers {status} for revision {revision or 'main'}") from err
     except (httpx2.HTTPError, OfflineModeIsEnabled) as err:
-        try:
-            folder = snapshot_download(model, revision=revision, local_files_only=True)
-        except OSError:
+        commit = _cached(model, revision)
+        if commit is None:
             raise UserError(
                 f"{model}: the model hub is out of reach and the model is not on this machine; "
                 "name a local folder with it instead"
             ) from err
-        return Path(str(folder)).name
+        return commit
+
+
+def _cached(model: str, revision: str | None) -> str | None:
+    """The commit on this machine that a revision stands for; without one, that which was fetched last."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = [repo for repo in scan_cache_dir().repos if repo.repo_id == model]
+    except CacheNotFound:
+        return None
+    found = [each for repo in repos for each in repo.revisions if revision is None or revision in each.refs]
+    return max(found, key=lambda each: each.snapshot_path.stat().st_mtime).commit_hash if found else None
 
 
 def read_json(model: str, commit: str | None, name: str) -> Any:

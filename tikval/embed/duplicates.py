@@ -30,7 +30,7 @@ EXACT_VECTORS: Final = 20_000  # up to here all are compared with all; beyond, t
 BLOCK: Final = 1024  # rows compared at once: 4 MB of cosines
 SEEDS: Final = 64
 SKETCH_WIDTH: Final = 128
-LISTS_PER_VIDEO: Final = 16  # of 4 sqrt(N)
+LISTS_PER_VIDEO: Final = 12  # of 4 sqrt(N)
 VECTORS_PER_CENTRE: Final = 40  # that k-means learns from
 _ROUNDING: Final = 1e-6  # of float32 cosines, so that equal vectors reach a threshold of 1
 
@@ -142,7 +142,7 @@ def cosines(vectors: Stream, n: int, pairs: Pairs) -> NDArray[np.float64]:
     return np.asarray(np.clip(cosine_E, -1, 1))
 
 
-def link(x_MD: NDArray[Any], at_M: Ints, groups: Groups, min_cosine: float) -> Pairs:
+def link(x_MD: Floats, at_M: Ints, groups: Groups, min_cosine: float) -> Pairs:
     """Join those of M unit vectors, of the videos `at_M`, that are as near; return the pairs that joined two groups.
 
     Rows of one group are not compared, and all meet a few seeds first: so a video that was uploaded a hundred
@@ -153,7 +153,9 @@ def link(x_MD: NDArray[Any], at_M: Ints, groups: Groups, min_cosine: float) -> P
 
     def meet(rows_I: Ints, rows_J: Ints) -> None:
         if len(np.unique(groups.of(at_M[np.concatenate([rows_I, rows_J])]))) > 1:
-            cosine_IJ = _floats(x_MD[rows_I]) @ _floats(x_MD[rows_J]).T
+            cosine_IJ = x_MD[rows_I] @ x_MD[rows_J].T
+            if rows_I is rows_J:
+                np.fill_diagonal(cosine_IJ, -1)
             found.extend(_meet(cosine_IJ, at_M[rows_I], at_M[rows_J], groups, min_cosine))
 
     if len(x_MD) > BLOCK:
@@ -173,17 +175,17 @@ def _meet(cosine_IJ: Floats, at_I: Ints, at_J: Ints, groups: Groups, min_cosine:
     while near_IJ.any():
         some_I, some_J = near_IJ.any(axis=1), near_IJ.any(axis=0)
         at_I, at_J = at_I[some_I], at_J[some_J]
-        cosine_IJ, near_IJ = (all_IJ[np.ix_(some_I, some_J)] for all_IJ in (cosine_IJ, near_IJ))
-        near_IJ &= groups.of(at_I)[:, None] != groups.of(at_J)
+        some = np.ix_(some_I, some_J)
+        cosine_IJ = cosine_IJ[some]
+        near_IJ = near_IJ[some] & (groups.of(at_I)[:, None] != groups.of(at_J))
         best_IJ = np.where(near_IJ, cosine_IJ, -1)
         i_E = np.concatenate([np.arange(len(at_I)), best_IJ.argmax(axis=0)])
         j_E = np.concatenate([best_IJ.argmax(axis=1), np.arange(len(at_J))])
-        nearest_first = np.argsort(-best_IJ[i_E, j_E], kind="stable")[:]
-        i_E, j_E = i_E[nearest_first], j_E[nearest_first]
-        cosine_E = best_IJ[i_E, j_E]
-        a_E, b_E = np.sort([at_I[i_E], at_J[j_E]], axis=0)[:, cosine_E > -1]
+        cosine_E = best_IJ[i_E, j_E].astype(np.float64)
+        nearest_first = np.argsort(-cosine_E, kind="stable")[: (cosine_E > -1).sum()]
+        a_E, b_E = np.sort([at_I[i_E], at_J[j_E]], axis=0)[:, nearest_first]
         new_E = groups.join(a_E, b_E)
-        yield Pairs(a_E, b_E, np.minimum(cosine_IJ[i_E, j_E].astype(np.float64), 1))
+        yield Pairs(a_E[new_E], b_E[new_E], np.minimum(cosine_E[nearest_first][new_E], 1))
 
 
 def _near(vectors: Stream, scale: Scale, groups: Groups, min_cosine: float, threads: int) -> Ints:
@@ -217,7 +219,7 @@ def _near(vectors: Stream, scale: Scale, groups: Groups, min_cosine: float, thre
     near = Groups(n)
     near.parent_N[:] = groups.parent_N
     for list_M in np.split(rows_R[members], np.cumsum(np.bincount(lists_RL.ravel()))[:-1]):
-        link(sketch_NK[list_M], list_M, near, limit)
+        link(_floats(sketch_NK[list_M]), list_M, near, limit)
     return near.of(np.arange(n))
 
 
@@ -230,7 +232,7 @@ def _centres(sketch_NK: NDArray[Any], rows_R: Ints, limit: float, rng: np.random
 
     n = int(4 * len(rows_R) ** 0.5)
     sample = rng.choice(rows_R, min(len(rows_R), n * VECTORS_PER_CENTRE), replace=False)
-    means = faiss.Kmeans(sketch_NK.shape[1], n, niter=8, spherical=True, min_points_per_centroid=1)
+    means = faiss.Kmeans(sketch_NK.shape[1], n, niter=4, spherical=True, min_points_per_centroid=1)
     means.train(_floats(sketch_NK[sample]))
     kept_CK, c = np.empty((n, sketch_NK.shape[1]), np.float32), 0
     for centre_K in np.asarray(means.centroids):

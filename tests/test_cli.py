@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.corpus import TEXTS, write_captioned
-from tikval.config import CatalogConfig
+from tikval.config import CatalogConfig, ReportConfig, load_config
 
 
 def tikval(*words: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
@@ -119,3 +119,18 @@ def test_it_answers_from_an_empty_folder(tmp_path: Path) -> None:
     """Prompts and configurations are found wherever the user stands."""
     done = tikval("analyze", "videos", "--out", "out", "--set", "titel=x", cwd=tmp_path)
     check_mistake(done, "titel: unknown key")
+
+
+def test_embeddings_are_of_the_same_videos(tmp_path: Path) -> None:
+    """The profile's embed.yaml where it has one, else the one for GPUs, over the catalog that the report names."""
+    from tikval.cli import _embedding
+
+    places = ("", "scores.", "scores.predictions.0.", "scores.predictions.0.scripts.")
+    catalog = "scores.predictions.0.scripts.videos."
+    sets: list[str | tuple[str, object]] = [(f"{place}out", str(tmp_path)) for place in (*places, catalog)]
+    sets += [(f"{catalog}videos", "my clips")]
+    for profile, cpus in (("demo", 0.5), ("local", 1)):
+        report = load_config(ReportConfig, f"configs/{profile}/report.yaml", sets)
+        embed = _embedding(f"configs/{profile}/report.yaml", report, ["text=null"])
+        assert embed.videos == report.scores.catalog
+        assert (embed.out, embed.text, embed.read_pool.cpus) == (str(tmp_path), None, cpus)

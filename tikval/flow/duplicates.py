@@ -45,7 +45,8 @@ def mark_near_duplicates(picture_slice: slice | None, sound_slice: slice | None,
             heard_E = cosines(_vectors(folder, videos, ["has_sound"], sound_slice), n, pairs)
         number_N = _numbers(groups.of(np.arange(n)), videos.ids)
         table = _table(videos.ids, pairs, np.arange(len(pairs.a)) < len(same.a), heard_E, number_N)
-        files = sorted(_mark(folder, name, at_R, number_N) for name, at_R in videos.at.items())
+        marks = np.append(number_N, -1)  # the last for failures
+        files = sorted(_mark(folder, name, marks[at_R]) for name, at_R in videos.at.items())
         return files, {COLUMN: _beside(folder, table)}
 
     return finish
@@ -60,22 +61,23 @@ class _Videos(NamedTuple):
 
 
 def _videos(folder: Folder, names: list[str]) -> _Videos:
-    columns = ["video_id", "row_key", "content_sha", "error"]
-    tables = [read_parquet(f"{folder.uri}/{name}", columns) for name in names]
-    good = [table["error"].is_null().to_numpy() for table in tables]
-    rows = pa.concat_tables(
-        table.filter(pa.array(good_R)) for table, good_R in zip(tables, good, strict=True)
-    )
-    order = pc.sort_indices(rows, sort_keys=[("video_id", "ascending"), ("row_key", "ascending")]).to_numpy()
+    rows, file_keys, good = [], [], []
+    for name in names:
+        table = read_parquet(f"{folder.uri}/{name}", ["video_id", "row_key", "content_sha", "error"])
+        good.append(table["error"].is_null().to_numpy())
+        table = table.filter(pa.array(good[-1]))
+        rows.append(table.select(["video_id", "row_key"]))
+        file_keys.append(keys_of(pc.utf8_slice_codeunits(table["content_sha"].fill_null("0" * 32), 0, 32)))
+    table = pa.concat_tables(rows)
+    order = pc.sort_indices(table, sort_keys=[("video_id", "ascending"), ("row_key", "ascending")])
     place_N = np.empty(len(order), np.int64)
-    place_N[order] = np.arange(len(order))
+    place_N[order.to_numpy()] = np.arange(len(order))
     at, end = {}, 0
     for name, good_R in zip(names, good, strict=True):
         begin, end = end, end + int(good_R.sum())
         at[name] = np.full(len(good_R), -1)
         at[name][good_R] = place_N[begin:end]
-    file_keys = keys_of(pc.utf8_slice_codeunits(rows["content_sha"].fill_null("0" * 32), 0, 32))
-    return _Videos(rows["video_id"].take(pa.array(order)), file_keys[order], at)
+    return _Videos(table["video_id"].take(order), np.concatenate(file_keys)[order.to_numpy()], at)
 
 
 def _vectors(folder: Folder, videos: _Videos, columns: list[str], part: slice | None) -> Stream:
@@ -85,7 +87,6 @@ def _vectors(folder: Folder, videos: _Videos, columns: list[str], part: slice | 
         for name, at_R in videos.at.items():
             table = read_parquet(f"{folder.uri}/{name}", ["vector", *columns])
             has_R = np.any([table[column].fill_null(False).to_numpy() for column in columns], axis=0)
-            has_R &= at_R >= 0
             vectors = table["vector"].filter(pa.array(has_R)).combine_chunks()
             x_RD = vectors.flatten().to_numpy().reshape(-1, vectors.type.list_size)[:, part or slice(None)]
             at_R = at_R[has_R]
@@ -127,9 +128,8 @@ def _table(ids: pa.ChunkedArray, pairs: Pairs, same_E: Any, heard_E: Any, number
     return table.sort_by([(name, "ascending") for name in ("near_duplicates", "video_id", "other_id")])
 
 
-def _mark(folder: Folder, name: str, at_R: Ints, number_N: Ints) -> str:
-    """Set the column in one file; its name, a new one if something changed."""
-    number_R = np.append(number_N, -1)[at_R]  # the last for failures
+def _mark(folder: Folder, name: str, number_R: Ints) -> str:
+    """Set the column in one file, -1 is null; its name, a new one if something changed."""
     column = pa.chunked_array([pa.array(number_R, mask=number_R < 0)])
     uri = f"{folder.uri}/{name}"
     if read_parquet(uri, [COLUMN])[COLUMN].equals(column):

@@ -3,14 +3,16 @@
     python benchmarks/embed.py            64 clips, writes benchmarks/results/embed.json
     python benchmarks/embed.py --quick    24 clips
 
-The paper's way (paper_embedding.py) takes one clip after another on one core. The pipeline is the job itself, on Ray,
-over all cores, in bfloat16 where the processor computes in it. Both read the same clip of 10 s, 576 x 1024, with a
-voice and letters. Rates leave the start-up out. Target: per core at least twice the paper's way.
+The paper's way (paper_embedding.py) takes one clip after another, in one process on each core. The pipeline is the job
+itself, on Ray, over all cores, in bfloat16. Both read the same clip of 10 s, 576 x 1024, with a voice and letters. Rates
+are those of a long run: the first quarter of the clips, with the start-up, and the last tenth are left out.
+Target: per core at least twice the paper's way.
 With a GPU: VideoMAE alone from tensors that lie there, as a share of the GPU's measured rate of matrix products
 (target 0.40), then the pipeline, with the GPU's idle share and the cores that one GPU needs.
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
@@ -38,14 +40,20 @@ CLIP = Spec(576, 1024, 10, talk=True)
 
 
 def the_papers_way(models: Checkpoints, clips: int) -> dict[str, Any]:
-    """Clips per second on one core, and where the time goes."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_papers, (models, clips))
+    """Clips per second and core, and where the time goes: one process on each core, all at once."""
+    context = multiprocessing.get_context("spawn")
+    together = context.Manager().Barrier(cores())
+    with context.Pool(cores()) as pool:
+        figures = pool.starmap(
+            _papers, [(models, clips, core, together) for core in range(cores())], chunksize=1
+        )
+    rate = sum(each["clips_per_second"] for each in figures) / cores()
+    return figures[0] | {"clips_per_second": round(rate, 4)}
 
 
-def _papers(models: Checkpoints, clips: int) -> dict[str, Any]:
+def _papers(models: Checkpoints, clips: int, core: int, together: Any) -> dict[str, Any]:
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # Tesseract inherits it
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[core]})  # Tesseract inherits it
     import torch
 
     from benchmarks.paper_embedding import embed_the_papers_way, load_papers_models
@@ -54,6 +62,7 @@ def _papers(models: Checkpoints, clips: int) -> dict[str, Any]:
     loaded = load_papers_models(models.pictures, models.sound, models.text)
     path = cached(CLIP)
     embed_the_papers_way(path, loaded)  # imports and caches
+    together.wait()
     begin = time.perf_counter()
     stages = [embed_the_papers_way(path, loaded).seconds for _ in range(clips)]
     seconds = (time.perf_counter() - begin) / clips
@@ -72,7 +81,6 @@ def config_of(work: Path, models: Checkpoints, precision: str, clips: int, gpus:
         ("text.model", str(models.text)),
         ("precision", precision),
         ("in_flight_mb", 32),  # what is read while the models load would count as fast work
-        ("encode_pool.batch_rows", 2),
     ]
     if gpus:
         sets += [("read_pool", {"actors": cores(), "cpus": 1}), ("encode_pool.gpus", gpus)]
@@ -98,11 +106,11 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         gpu = _gpu_reader()
-        while not self.stop.wait(0.05):
+        while not self.stop.wait(0.2):
             for path in self.folder.glob("part-*.parquet"):
                 if path.name not in self.parts:
                     self.parts[path.name] = time.time(), pq.read_metadata(path).num_rows
-            due = not self.cpu or time.time() - self.cpu[-1][0] > 1
+            due = not self.cpu or time.time() - self.cpu[-1][0] > 5
             if due and self.warm_at <= self.rows() < self.clips:
                 self.processes |= _processes()
                 self.cpu.append((time.time(), _by_kind(self.processes)))
@@ -111,15 +119,18 @@ class Watch(threading.Thread):
     def rows(self) -> int:
         return sum(rows for _, rows in self.parts.values())
 
+    @staticmethod
+    def over_time(times: list[tuple[float, int]]) -> list[tuple[float, int]]:
+        """When each part came, and the rows until then."""
+        return list(
+            zip([at for at, _ in times], itertools.accumulate(rows for _, rows in times), strict=True)
+        )
+
     def figures(self, begin: float) -> dict[str, Any]:
         times = sorted(self.parts.values())
-        done, warm = 0, (0.0, 0)
-        for at, rows in times:
-            done += rows
-            if done >= self.warm_at:
-                warm = at, done
-                break
-        rate = (self.clips - warm[1]) / (times[-1][0] - warm[0])
+        warm = next((at, done) for at, done in self.over_time(times) if done >= self.warm_at)
+        late = [(at, done) for at, done in self.over_time(times) if done <= 0.9 * self.clips][-1]
+        rate = (late[1] - warm[1]) / (late[0] - warm[0])
         (start, before), (end, after) = self.cpu[0], self.cpu[-1]
         seconds = {kind: after[kind] - before[kind] for kind in after}
         result = {
@@ -197,10 +208,9 @@ def main() -> int:
     targets: dict[str, Any] = {}
     try:
         models = write_checkpoints(work / "models", full_size=True)
-        result["the paper's way, one core"] = paper = the_papers_way(models, papers)
-        for precision in ("bfloat16",) if quick else ("bfloat16", "float32"):
-            result[f"pipeline, {precision}"] = the_pipeline(work, models, precision, clips)
-        rate = result["pipeline, bfloat16"]["clips_per_second_and_core"] / paper["clips_per_second"]
+        result["the paper's way, per core"] = paper = the_papers_way(models, papers)
+        result["pipeline"] = the_pipeline(work, models, "bfloat16", clips)
+        rate = result["pipeline"]["clips_per_second_and_core"] / paper["clips_per_second"]
         targets["pipeline over the paper's way, per core"] = {"figure": round(rate, 2), "at_least": PER_CORE}
         result["gpu"] = gpu = _on_gpu(work, models, 64 if quick else 2000)
         if gpu:

@@ -237,7 +237,9 @@ class EmbedConfig(JobConfig):
     limits: Limits = Limits()
     read_pool: Pool = Pool()  # decodes and reads text
     encode_pool: Pool = Pool(batch_rows=8)  # hosts the models; batch_rows is the fixed shape of their batches
-    threads: PositiveInt = 1  # of torch, per encoding actor without a GPU
+    threads: PositiveInt | None = (
+        None  # of torch, per encoding actor on cores; None: all cores, shared out evenly
+    )
     compile: bool = False  # torch.compile: minutes at the start of each actor, for long runs on a GPU
     in_flight_mb: PositiveInt | None = (
         None  # decoded clips that wait for an encoder; None: as Ray Data sees fit

@@ -4,6 +4,7 @@ N clips, T frames, H x W pixels, S samples, P patches or positions in time, D wi
 Preprocessing equals the models' own processors, but runs on whole batches and on the model's device.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -37,7 +38,7 @@ Load = Callable[[EmbedConfig, Plan], Encoders]
 def load_encoders(config: EmbedConfig, plan: Plan) -> Encoders:
     """The models on the GPU where there is one, else on `threads` cores."""
     if not torch.cuda.is_available():
-        torch.set_num_threads(config.threads)  # actors share the machine's cores
+        torch.set_num_threads(config.threads or _cores_of_one(config))
     names = []
     pictures = sound = text = None
     if config.video and plan.pictures:
@@ -57,7 +58,7 @@ class PictureEncoder:
         self.pooling = video.pooling
         self.device, self.dtype = device(), getattr(torch, config.precision)
         self.model = _load(video.model, plan.commit, self.device, self.dtype)
-        if self.device == "cpu" and self.dtype != torch.float32 and not config.compile:
+        if _computes_in_half(self.device, self.dtype) and not config.compile:
             attention.use_tiles(self.model)
         self.forward = torch.compile(self.model) if config.compile else self.model
         # a graph that is compiled, and a GPU's kernels that are tuned, are of one shape
@@ -90,6 +91,8 @@ class SoundEncoder:
         self.samples = round(sound.seconds * SAMPLE_RATE)
         self.device, self.dtype = device(), getattr(torch, config.precision)
         self.model = _load(sound.model, plan.commit, self.device, self.dtype)
+        if not plan.masked and _computes_in_half(self.device, self.dtype):
+            attention.use_tiles(self.model)
 
     def __call__(self, sounds: Sequence[NDArray[np.int16]]) -> Vectors:
         """Vectors [N, D] of sounds [S].
@@ -133,6 +136,13 @@ def _text_encoder(config: OnScreenText, plan: TextPlan) -> tuple[Callable[[Seque
     return encode, name
 
 
+def _cores_of_one(config: EmbedConfig) -> int:
+    """Of this machine, for one of the actors; 1 where their number is not fixed."""
+    actors = config.encode_pool.actors
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // actors) if isinstance(actors, int) else 1
+
+
 def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -144,6 +154,10 @@ def _load(model: str, commit: str | None, place: str, dtype: torch.dtype) -> Any
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     network: Any = AutoModel.from_pretrained(model, revision=commit or "main", dtype=dtype)
     return network.eval().to(place)
+
+
+def _computes_in_half(place: str, dtype: torch.dtype) -> bool:
+    return place == "cpu" and dtype != torch.float32
 
 
 def _pooled(y_NPD: torch.Tensor, pooling: str) -> torch.Tensor:

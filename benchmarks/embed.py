@@ -3,9 +3,10 @@
     python benchmarks/embed.py            64 clips, writes benchmarks/results/embed.json
     python benchmarks/embed.py --quick    24 clips
 
-The paper's way (paper_embedding.py) takes one clip after another, in one process on each core, all at once. The pipeline
-is the job itself, on Ray, over all cores, in bfloat16. Both read the same clip of 10 s, 576 x 1024, with a voice and
-letters. Rates are those of a long run: the first quarter of the clips, with the start-up, and the last tenth are left out.
+The paper's way (paper_embedding.py) takes one clip after another, in one process on each core, all at once. The
+pipeline is the job itself, on Ray, over all cores, in bfloat16. Both read the same clip of 10 s, 576 x 1024, with a
+voice and letters. Rates are those of a long run: without the first quarter of the clips, in which models load, and the
+last tenth.
 Target: per core at least twice the paper's way.
 With a GPU: VideoMAE alone from tensors that lie there, as a share of the GPU's measured rate of matrix products
 (target 0.40), then the pipeline, with the GPU's idle share and the cores that one GPU needs.

@@ -23,7 +23,7 @@ demo: $(READY)
 	@$(BIN)/tikval analyze examples/videos.csv --annotations examples/labels.csv --profile demo --out out/demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not full and not cluster" --durations=12 -n 2 --dist loadfile
+	$(BIN)/pytest -m "not full and not cluster" --durations=12 -n 2 --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(READY)
 	$(BIN)/pytest -m "cluster and not full" --durations=12

@@ -22,3 +22,8 @@ def local_ray() -> Iterator[None]:
     import ray
 
     ray.shutdown()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first, so that the others run beside it."""
+    items.sort(key=lambda item: item.path.name != "test_kill.py")

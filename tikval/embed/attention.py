@@ -1,8 +1,8 @@
 """Attention in half precision on a CPU, in tiles.
 
-PyTorch's own kernel there computes in single precision: on a processor with bfloat16 units the attention of
-VideoMAE-Base took 60 % of the whole model (benchmarks/embed.py tells the two apart). Plain matrix products of one
-head and some rows at a time use these units, and their scores stay in the core's cache.
+PyTorch's own kernel there leaves a processor's bfloat16 units idle, and attention was more than half of what
+VideoMAE-Base costs. Plain matrix products of one head and some rows at a time use these units, and their scores stay
+in the core's cache (`attention_ms` in benchmarks/embed.py has the times of both).
 
 N clips, H heads, P patches, C channels of a head.
 """

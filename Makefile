@@ -8,6 +8,8 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 READY := .venv/.ready-$(shell cat pyproject.toml .ci/setup 2>/dev/null | cksum | cut -d' ' -f1)
+# test files at once; 0: one after another, in the order of their names
+JOBS ?= 2
 export TIKVAL_CACHE ?= $(CURDIR)/.cache
 export PYTHON
 
@@ -23,7 +25,7 @@ demo: $(READY)
 	@$(BIN)/tikval analyze examples/videos.csv --annotations examples/labels.csv --profile demo --out out/demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not full and not cluster" --durations=12 -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not full and not cluster" --durations=12 -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(READY)
 	$(BIN)/pytest -m "cluster and not full" --durations=12

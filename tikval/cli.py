@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tikval.config import EmbedConfig, JobConfig, ReportConfig, UserError, load_config
+from tikval.config import EmbedConfig, JobConfig, ReportConfig, UserError, find, load_config
 from tikval.flow.folder import Folder, Run
 from tikval.flow.main import FAILED, guard, summary, too_many_failed
 from tikval.flow.status import RUNNING, Status, read_status
@@ -97,11 +97,13 @@ def analyze(
 
 def _embedding(report_file: str, config: ReportConfig, overrides: list[str]) -> EmbedConfig:
     """What the profile says of embeddings, over the same videos and into the same folder."""
-    beside = Path(report_file).with_name("embed.yaml")
+    beside = str(Path(report_file).with_name("embed.yaml"))
+    try:
+        find(beside)
+    except UserError:
+        beside = "configs/embed.yaml"
     same = [("out", config.out), ("videos", config.scores.catalog.model_dump(mode="json"))]
-    return load_config(
-        EmbedConfig, str(beside if beside.is_file() else "configs/embed.yaml"), [*same, *overrides]
-    )
+    return load_config(EmbedConfig, beside, [*same, *overrides])
 
 
 def _profile(name: str) -> str:

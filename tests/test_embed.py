@@ -204,6 +204,17 @@ def test_text_is_in_order_and_names_nobody() -> None:
     assert text_of([Caption("pixel pato", 0, 1)], "pixel_pato") is None
 
 
+def test_the_threads_are_those_asked_for(checkpoints: Checkpoints) -> None:
+    """Also with text, whose loading sets them for itself."""
+    before = torch.get_num_threads()
+    try:
+        for threads in (3, 2):
+            encoders_of(config_of(checkpoints, threads=threads))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 # fusion
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tikval.config import EmbedConfig, OnScreenText, Pictures, Sound
+from tikval.config import EmbedConfig, Pictures, Sound
 from tikval.embed import attention
-from tikval.embed.plan import PicturePlan, Plan, SoundPlan, TextPlan
+from tikval.embed.plan import PicturePlan, Plan, SoundPlan
 from tikval.hub.pin import served
 from tikval.hub.sentences import load_encoder
 from tikval.media.reading import SAMPLE_RATE
@@ -37,8 +37,6 @@ Load = Callable[[EmbedConfig, Plan], Encoders]
 
 def load_encoders(config: EmbedConfig, plan: Plan) -> Encoders:
     """The models on the GPU where there is one, else on `threads` cores."""
-    if not torch.cuda.is_available():
-        torch.set_num_threads(config.threads or _cores_of_one(config))
     names = []
     pictures = sound = text = None
     if config.video and plan.pictures:
@@ -48,8 +46,10 @@ def load_encoders(config: EmbedConfig, plan: Plan) -> Encoders:
         sound = SoundEncoder(config, config.sound, plan.sound)
         names.append(served(config.sound.model, plan.sound.commit))
     if config.text and plan.text:
-        text, name = _text_encoder(config.text, plan.text)
+        text, name = load_encoder(config.text.model, plan.text.commit)
         names.append(name)
+    if device() == "cpu":  # last: loading the text's model sets it too
+        torch.set_num_threads(config.threads or _cores_of_one(config))
     return Encoders(pictures, sound, text, " + ".join(names))
 
 
@@ -129,11 +129,6 @@ class SoundEncoder:
         if self.plan.normalise:
             x = (x - x.mean()) / np.sqrt(x.var() + 1e-7)
         return x.astype(np.float32, copy=False)
-
-
-def _text_encoder(config: OnScreenText, plan: TextPlan) -> tuple[Callable[[Sequence[str]], Vectors], str]:
-    encode, name = load_encoder(config.model, plan.commit)
-    return encode, name
 
 
 def _cores_of_one(config: EmbedConfig) -> int:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tikval.config import EmbedConfig, Sound, UserError
 from tikval.embed.plan import Plan
 from tikval.media.child import Child, check_tools
-from tikval.media.fetch import local_copy
+from tikval.media.fetch import read_video
 from tikval.media.reading import SAMPLE_RATE, Caption, ClipError, MissingTool, Want
 from tikval.privacy import is_watermark, strip_handles
 from tikval.rows import ClipRow, Reason
@@ -53,12 +53,9 @@ class ClipReader:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
         try:
-            with local_copy(row["path"]) as path:
-                reading = self.child.read(path, self.want)
+            reading = read_video(self.child, row["path"], self.want)
         except ClipError as err:
             return self.failure(row, err.reason, err.detail)
-        except OSError as err:
-            return self.failure(row, Reason.MISSING_FILE, f"the object cannot be read: {err}"[:200])
         frames = sound = None
         if reading.frames is not None and self.plan.pictures:
             frames = centre_crop(reading.frames, *self.plan.pictures.crop_px).tobytes()

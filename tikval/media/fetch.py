@@ -1,4 +1,4 @@
-"""A video on an object store becomes a temporary local file: a child process reads local files only."""
+"""Reading a video wherever it lies: from an object store by way of a temporary file, as a child reads local ones."""
 
 import shutil
 import tempfile
@@ -7,6 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tikval.files import filesystem, is_local
+from tikval.media.child import Child
+from tikval.media.reading import ClipError, Reading, Want
+from tikval.rows import Reason
+
+
+def read_video(child: Child, path: str, want: Want) -> Reading:
+    """Read a local file or an object. Raises ClipError, and what Child.read raises for a machine that lacks a tool."""
+    try:
+        with local_copy(path) as file:
+            return child.read(file, want)
+    except OSError as err:
+        raise ClipError(Reason.MISSING_FILE, f"the object cannot be read: {err}"[:200]) from err
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tikval.config import Limits, LocalWriter, UserError
 from tikval.media.child import Child, check_tools
-from tikval.media.fetch import local_copy
+from tikval.media.fetch import read_video
 from tikval.media.reading import ClipError, MissingTool, Reading, Segment, Want
 from tikval.privacy import strip_handles
 from tikval.rows import Reason, ScriptRow
@@ -63,12 +63,9 @@ class LocalScripts:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
         try:
-            with local_copy(row["path"]) as path:
-                reading = self.child.read(path, self.want)
+            reading = read_video(self.child, row["path"], self.want)
         except ClipError as err:
             return self.failure(row, err.reason, err.detail)
-        except OSError as err:
-            return self.failure(row, Reason.MISSING_FILE, f"the object cannot be read: {err}"[:200])
         speech, language = self._listen(reading)
         reading.speech[:] = speech
         written: dict[str, Any] = {

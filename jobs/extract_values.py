@@ -1,29 +1,65 @@
-"""Scripts -> values (the second of the two steps).
+"""Scripts -> values (the second of the two steps), or videos -> values in one (direct extraction).
 
 python -m jobs.extract_values configs/demo/predictions.yaml
 ray job submit --working-dir . -- python -m jobs.extract_values configs/demo/predictions.yaml
 """
 
+from collections.abc import Callable
 from functools import partial
 
-from tikval.codebook import load_codebook
-from tikval.config import ExtractConfig, UserError, find
+from tikval.ask import video
+from tikval.codebook import Codebook, load_codebook, reply_schema
+from tikval.config import ExtractConfig, LlmExtractor, LocalExtractor, UserError, find
+from tikval.extract.llm import AskOfScript, ReadValues
 from tikval.extract.local import Load, LocalValues
-from tikval.flow.data import Step, run_stage
-from tikval.flow.folder import Run
+from tikval.flow.asking import accounts_kept_back, fixed_prompt_of, rows_kept_back, steps_of
+from tikval.flow.data import Stage, Step, run_stage
+from tikval.flow.estimate import estimate_of
+from tikval.flow.folder import Folder, Run
 from tikval.flow.main import main
 from tikval.hub.sentences import load_encoder
-from tikval.rows import PredictionRow, arrow_schema
+from tikval.rows import PredictionRow, arrow_schema, sha256
 
 
 def run(config: ExtractConfig, load: Load = load_encoder) -> Run:
+    extractor = config.extractor
     try:
         codebook = load_codebook(find(config.codebook))
     except ValueError as err:
         raise UserError(str(err)) from err
-    stage = partial(LocalValues, config.system, codebook, config.extractor, load)
+    if isinstance(extractor, LlmExtractor):
+        return _by_model(config, extractor, codebook)
+    return _by_similarity(config, extractor, codebook, load)
+
+
+def _by_similarity(config: ExtractConfig, extractor: LocalExtractor, codebook: Codebook, load: Load) -> Run:
+    stage = partial(LocalValues, config.system, codebook, extractor, load)
     extract = Step(stage, arrow_schema(PredictionRow), config.pool)
-    return run_stage(config, [extract], source=config.scripts, catalog=config.scripts.videos)
+    return run_stage(config, [extract], source=config.source, catalog=config.catalog)
+
+
+def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook) -> Run:
+    prompt = fixed_prompt_of(config)
+    llm, catalog = extractor.llm, Folder(config.catalog.folder)
+    kept_back = accounts_kept_back(catalog, llm, config.api)
+    ask: Callable[[], Stage]
+    if config.scripts:
+        ask = partial(AskOfScript, prompt, rows_kept_back(catalog, kept_back))
+    else:
+        video.check(video.want_of(llm, extractor.look))
+        ask = partial(video.Asking, llm, extractor.look, config.limits, prompt, kept_back)
+    steps, beside = steps_of(
+        config,
+        llm,
+        ask=ask,
+        read=partial(ReadValues, config.system, codebook, extractor, sha256(prompt)),
+        prompt=prompt,
+        schema=reply_schema(codebook) if extractor.enforce_schema else None,
+        sample=extractor.sample,
+        out=arrow_schema(PredictionRow),
+        estimate=lambda: estimate_of(config).usd,
+    )
+    return run_stage(config, steps, source=config.source, catalog=config.catalog, beside=beside)
 
 
 if __name__ == "__main__":

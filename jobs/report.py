@@ -6,16 +6,19 @@ ray job submit --working-dir . -- python -m jobs.report configs/demo/report.yaml
 
 import shlex
 import time
+from collections.abc import Iterator
 from datetime import datetime
 
 import tikval
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import ReportConfig, UserError, find
+from tikval.config import ExtractConfig, LlmExtractor, LlmWriter, ReportConfig, ScriptConfig, UserError, find
 from tikval.files import write_bytes
 from tikval.flow.folder import Folder, Run
 from tikval.flow.main import main
+from tikval.llm.gate import read_spent
 from tikval.report.assemble import LOCAL_NOTICE, Tables, assemble
 from tikval.report.page import render_page
+from tikval.report.record import Bill
 
 
 def run(config: ReportConfig) -> Run:
@@ -23,8 +26,9 @@ def run(config: ReportConfig) -> Run:
     folder, begin = Folder(config.folder), time.monotonic()
     catalog, scores = Folder(config.scores.catalog.folder), Folder(config.scores.folder)
     systems = config.scores.predictions
-    scripts = Folder(systems[0].scripts.folder)
-    upstream = [catalog, scripts, *(Folder(system.folder) for system in systems), scores]
+    scripts = _scripts(config)
+    folders = [*(recipe.folder for recipe in scripts.values()), *(system.folder for system in systems)]
+    upstream = [catalog, *map(Folder, folders), scores]
     with folder.lock():
         inputs = {source.uri: source.finished().state for source in upstream}
         before = folder.run()
@@ -37,7 +41,7 @@ def run(config: ReportConfig) -> Run:
         tables = Tables(
             videos=catalog.rows(catalog),
             labels=catalog.read_beside("labels"),
-            scripts=scripts.rows(catalog),
+            scripts={name: Folder(recipe.folder).rows(catalog) for name, recipe in scripts.items()},
             predictions={system.system: Folder(system.folder).rows(catalog) for system in systems},
             scores=scores.read().to_pylist(),
         )
@@ -47,15 +51,36 @@ def run(config: ReportConfig) -> Run:
             title=config.title,
             facts=_facts(config, codebook, catalog),
             command=_command(config),
-            systems=tuple((system.system, _about(tables, system.system)) for system in systems),
+            systems=tuple((system.system, _about(config, tables, system.system)) for system in systems),
             exports=(
                 ("One line per video and system", f"tikval export {shlex.quote(config.out)} values.csv"),
             ),
+            bills=tuple(_bills([*scripts.items(), *((f"values: {s.system}", s) for s in systems)])),
             notice=LOCAL_NOTICE if any(system.extractor.kind == "local" for system in systems) else None,
             show_accounts=config.show_accounts,
         )
         write_bytes(f"{folder.uri}/index.html", render_page(report).encode())
         return folder.write_run(config, [], inputs, len(tables.videos), {}, time.monotonic() - begin)
+
+
+def _scripts(config: ReportConfig) -> dict[str, ScriptConfig]:
+    """The recipes of scripts that the systems read, by name; the first one's are shown."""
+    recipes = {
+        system.scripts.fingerprint: system.scripts for system in config.scores.predictions if system.scripts
+    }
+    several = len(recipes) > 1
+    return {f"scripts {key[:4]}" if several else "scripts": recipe for key, recipe in recipes.items()}
+
+
+def _bills(stages: list[tuple[str, ScriptConfig | ExtractConfig]]) -> Iterator[Bill]:
+    """Of the stages that called a paid model."""
+    for name, stage in stages:
+        part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
+        spent = read_spent(stage.folder)
+        if spent is not None and isinstance(part, LlmWriter | LlmExtractor):
+            yield Bill(
+                name, part.llm.model, spent.calls, spent.estimate_usd, spent.settled_usd, spent.unknown_usd
+            )
 
 
 def _command(config: ReportConfig) -> str:
@@ -73,16 +98,22 @@ def _facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> tuple[t
         ("Videos listed", f"{listed:%Y-%m-%d %H:%M} UTC"),
         ("tikval", tikval.__version__),
         ("Codebook", f"{codebook.name}, version {codebook.version}"),
-        ("Recipe of the scripts", config.scores.predictions[0].scripts.fingerprint),
+        *((f"Recipe of the {name}", recipe.fingerprint) for name, recipe in _scripts(config).items()),
         *((f"Recipe of {system.system}", system.fingerprint) for system in config.scores.predictions),
         ("Recipe in full", "run.json beside this page"),
     )
 
 
-def _about(tables: Tables, system: str) -> str:
+def _about(config: ReportConfig, tables: Tables, system: str) -> str:
     """The models that answered, as the rows say."""
     served = {row["model_served"] for row in tables.predictions[system] if row["model_served"]}
-    heard = {row["model_served"] for row in tables.scripts if row["model_served"]}
+    scripts = next(recipe for recipe in config.scores.predictions if recipe.system == system).scripts
+    if scripts is None:
+        return f"values by {', '.join(sorted(served)) or 'nobody'}, from the video itself"
+    name = next(
+        name for name, recipe in _scripts(config).items() if recipe.fingerprint == scripts.fingerprint
+    )
+    heard = {row["model_served"] for row in tables.scripts[name] if row["model_served"]}
     return f"scripts by {', '.join(sorted(heard)) or 'nobody'}; values by {', '.join(sorted(served)) or 'nobody'}"
 
 

@@ -1,4 +1,4 @@
-"""Videos -> scripts (the first of the two steps).
+"""Videos -> scripts (the first of the two steps): by what the machine has, or by a language model that watches.
 
 python -m jobs.write_scripts configs/demo/scripts.yaml
 ray job submit --working-dir . -- python -m jobs.write_scripts configs/demo/scripts.yaml
@@ -6,18 +6,43 @@ ray job submit --working-dir . -- python -m jobs.write_scripts configs/demo/scri
 
 from functools import partial
 
-from tikval.config import ScriptConfig
+from tikval.ask import video
+from tikval.config import LlmWriter, ScriptConfig
+from tikval.flow.asking import accounts_kept_back, fixed_prompt_of, steps_of
 from tikval.flow.data import Step, run_stage
-from tikval.flow.folder import Run
+from tikval.flow.estimate import estimate_of
+from tikval.flow.folder import Folder, Run
 from tikval.flow.main import main
-from tikval.rows import ScriptRow, arrow_schema
+from tikval.rows import ScriptRow, arrow_schema, sha256
+from tikval.script.llm import ReadScript
 from tikval.script.local import LocalScripts, check
 
 
 def run(config: ScriptConfig) -> Run:
-    check(config.writer)
-    write = Step(partial(LocalScripts, config.writer, config.limits), arrow_schema(ScriptRow), config.pool)
+    writer = config.writer
+    if isinstance(writer, LlmWriter):
+        return _by_model(config, writer)
+    check(writer)
+    write = Step(partial(LocalScripts, writer, config.limits), arrow_schema(ScriptRow), config.pool)
     return run_stage(config, [write], source=config.videos, catalog=config.videos)
+
+
+def _by_model(config: ScriptConfig, writer: LlmWriter) -> Run:
+    video.check(video.want_of(writer.llm, writer.look))
+    prompt = fixed_prompt_of(config)
+    kept_back = accounts_kept_back(Folder(config.videos.folder), writer.llm, config.api)
+    steps, beside = steps_of(
+        config,
+        writer.llm,
+        ask=partial(video.Asking, writer.llm, writer.look, config.limits, prompt, kept_back),
+        read=partial(ReadScript, writer, sha256(prompt)),
+        prompt=prompt,
+        schema=None,
+        sample=writer.sample,
+        out=arrow_schema(ScriptRow),
+        estimate=lambda: estimate_of(config).usd,
+    )
+    return run_stage(config, steps, source=config.videos, catalog=config.videos, beside=beside)
 
 
 if __name__ == "__main__":

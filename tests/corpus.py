@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tests.clips import tone, write_clip
+from tests.mutations import box
 
 TEXTS = (
     "I TAUGHT MYSELF\nTO REPAIR RADIOS",
@@ -25,6 +26,17 @@ def write_captioned(path: Path, text: str, seconds: float = 1.0, sound: bool = F
     return write_clip(
         path, width=360, height=640, rate=10, pictures=pictures, sound=tone(seconds) if sound else None
     )
+
+
+def write_unlike(folder: Path, n: int, seconds: float = 1.0) -> list[str]:
+    """`n` videos that look the same and differ in their bytes, made in no time. Returns their ids."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = write_captioned(folder / "one.tmp.mp4", TEXTS[0], seconds=seconds, sound=True).read_bytes()
+    (folder / "one.tmp.mp4").unlink()
+    ids = [f"v{i:04}" for i in range(n)]
+    for name in ids:
+        (folder / f"{name}.mp4").write_bytes(data + box(b"free", name.encode()))
+    return ids
 
 
 def write_corpus(folder: Path, n: int) -> list[str]:

@@ -17,6 +17,7 @@ config
 files codebook privacy
 labels catalog
 media llm hub
+ask
 script embed extract finetune
 evaluate
 report

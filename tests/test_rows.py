@@ -105,6 +105,11 @@ def test_each_reason_is_terminal_or_may_pass() -> None:
         "out_of_memory",
         "crashed",
         "bad_reply",
+        "wrong_model",
+        "rate_limited",
+        "server_error",
+        "over_budget",
+        "minor",
         "internal_error",
     }
     for_good = {
@@ -117,6 +122,9 @@ def test_each_reason_is_terminal_or_may_pass() -> None:
         "no_video",
         "no_text",
         "blocked",
+        "rejected",
+        "too_many_tokens",
+        "truncated",
     }
     assert {reason for reason in Reason if not reason.terminal} == may_pass
     assert {reason for reason in Reason if reason.terminal} == for_good

@@ -69,7 +69,7 @@ def save_tiny_whisper(folder: Path) -> None:
 
 @pytest.mark.timeout(180)
 def test_a_checkpoint_is_loaded_and_tells_times_and_language(tmp_path: Path) -> None:
-    from tikval.script.whisper import Whisper
+    from tikval.ask.whisper import Whisper
 
     save_tiny_whisper(tmp_path)
     whisper = Whisper(str(tmp_path))

@@ -4,18 +4,31 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from tikval.config import EmbedConfig, JobConfig, ReportConfig, UserError, find, load_config
+from tikval.config import (
+    EmbedConfig,
+    ExtractConfig,
+    JobConfig,
+    ReportConfig,
+    ScriptConfig,
+    UserError,
+    find,
+    load_config,
+    read_yaml,
+)
 from tikval.flow.folder import Folder, Run
 from tikval.flow.main import FAILED, guard, summary, too_many_failed
 from tikval.flow.status import RUNNING, Status, read_status
 from tikval.flow.study import Study, stage_folders
+from tikval.llm.gate import read_spent
 from tikval.rows import Reason
+
+C = TypeVar("C", ScriptConfig, ExtractConfig)
 
 app = typer.Typer(
     help="Which of Schwartz's 19 human values a short video endorses or confronts.",
@@ -23,12 +36,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-# Where a report's configuration keeps those upstream of it.
-_SCORES = "scores."
-_SYSTEM = "scores.predictions.0."
-_SCRIPTS = f"{_SYSTEM}scripts."
-_CATALOG = f"{_SCRIPTS}videos."
 
 HINTS = {
     Reason.DUPLICATE_ID: "rename one of the files, or give video_id in a manifest",
@@ -46,8 +53,16 @@ HINTS = {
     Reason.OUT_OF_MEMORY: "raise limits.memory_mb, or run the same command again",
     Reason.CRASHED: "run the same command again",
     Reason.NO_TEXT: "nothing was said or shown as text; a system that sees the picture is needed",
-    Reason.BLOCKED: "the model refused it",
+    Reason.BLOCKED: "the model refused it; another model may not",
+    Reason.REJECTED: "see the detail: the file may be of a kind that the model does not take",
+    Reason.TOO_MANY_TOKENS: "take a model with a longer context, or shorten the prompt (examples_per_value)",
+    Reason.TRUNCATED: "raise llm.max_tokens",
     Reason.BAD_REPLY: "run the same command again",
+    Reason.WRONG_MODEL: "ask for a model that is still served",
+    Reason.RATE_LIMITED: "lower api.requests_per_minute or tokens_per_minute, then run the same command",
+    Reason.SERVER_ERROR: "run the same command again",
+    Reason.OVER_BUDGET: "raise budget_usd, then run the same command",
+    Reason.MINOR: "set api.send_minors=true if you may send it",
     Reason.INTERNAL_ERROR: "a bug in tikval: please report it with its detail",
 }
 
@@ -69,6 +84,9 @@ def analyze(
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="Also vectors of pictures, sound and on-screen text.")
     ] = False,
+    budget: Annotated[
+        float | None, typer.Option(help="USD for calls of paid models, in all; then it stops.")
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,22 +95,41 @@ def analyze(
     ] = None,
 ) -> None:
     """Catalog to report in one go; the same command goes on where it stopped."""
-    sets: list[str | tuple[str, Any]] = [
-        (f"{place}out", out) for place in ("", _SCORES, _SYSTEM, _SCRIPTS, _CATALOG)
-    ]
-    sets += [(f"{_CATALOG}videos", videos)]
-    sets += [(f"{_CATALOG}annotations", annotations)] if annotations else []
-    sets += [(f"{_CATALOG}accounts", accounts)] if accounts else []
-    sets += [(f"{_CATALOG}codebook", codebook), (f"{_SYSTEM}codebook", codebook)] if codebook else []
+    file = _profile(profile)
+    sets = _places(file, {"out": out, "videos": videos}, annotations, accounts, codebook)
     mark = "embeddings."
     theirs = [setting.removeprefix(mark) for setting in overrides or [] if setting.startswith(mark)]
     sets += [setting for setting in overrides or [] if not setting.startswith(mark)]
-    file = _profile(profile)
     config = load_config(ReportConfig, file, sets)
     embed = _embedding(file, config, theirs) if embeddings else None
     raise typer.Exit(
-        guard(lambda: _run_all(config, embed))
+        guard(lambda: _run_all(config, embed, budget))
     )  # the guard here too: typer takes Ctrl-C for itself
+
+
+def _places(
+    file: str, everywhere: dict[str, str], annotations: str | None, accounts: str | None, codebook: str | None
+) -> list[str | tuple[str, Any]]:
+    """Overrides that bring a profile's configurations to these videos and this folder, however many systems it has."""
+    profile = load_config(ReportConfig, file, [])
+    places = ["", "scores."]
+    catalogs, systems = [], []
+    for n, system in enumerate(profile.scores.predictions):
+        systems.append(f"scores.predictions.{n}.")
+        scripts = f"{systems[-1]}scripts." if system.scripts else systems[-1]
+        catalogs.append(f"{scripts}videos.")
+        places += dict.fromkeys((systems[-1], scripts, catalogs[-1]))
+    sets: list[str | tuple[str, Any]] = [(f"{place}out", everywhere["out"]) for place in places]
+    for place in catalogs:
+        given = {
+            "videos": everywhere["videos"],
+            "annotations": annotations,
+            "accounts": accounts,
+            "codebook": codebook,
+        }
+        sets += [(f"{place}{key}", value) for key, value in given.items() if value]
+    sets += [(f"{place}codebook", codebook) for place in systems if codebook]
+    return sets
 
 
 def _embedding(report_file: str, config: ReportConfig, overrides: list[str]) -> EmbedConfig:
@@ -123,7 +160,7 @@ def _shipped() -> Path:
     return next((f for f in (package / "share/configs", package.parent / "configs") if f.is_dir()), package)
 
 
-def _run_all(config: ReportConfig, embed: EmbedConfig | None) -> int:
+def _run_all(config: ReportConfig, embed: EmbedConfig | None, budget: float | None) -> int:
     """Every job of a study in order. Returns the exit code."""
     from jobs import (
         catalog,
@@ -141,9 +178,12 @@ def _run_all(config: ReportConfig, embed: EmbedConfig | None) -> int:
         print(summary(job, run), file=sys.stderr)
 
     did(scores.catalog, catalog.run(scores.catalog))
+    scripts = {system.scripts.folder: system.scripts for system in scores.predictions if system.scripts}
+    purse = Purse(budget, [*scripts, *(system.folder for system in scores.predictions)])
+    for recipe in scripts.values():
+        did(recipe, write_scripts.run(purse.for_stage(recipe)))
     for system in scores.predictions:
-        did(system.scripts, write_scripts.run(system.scripts))
-        did(system, extract_values.run(system))
+        did(system, extract_values.run(purse.for_stage(system)))
     if embed:
         from jobs import embed as embedding
 
@@ -152,10 +192,37 @@ def _run_all(config: ReportConfig, embed: EmbedConfig | None) -> int:
     report.run(config)
     _show(config)
     print(f"report: {config.folder}/index.html")
+    if said := purse.said():
+        print(said)
     wrong = [job.stage for job, run in runs if too_many_failed(job, run)]
     if wrong:
         print(f"tikval: more failed than max_failed_share allows: {', '.join(wrong)}", file=sys.stderr)
     return FAILED if wrong else 0
+
+
+class Purse:
+    """One budget for the stages of a study that run one after another."""
+
+    def __init__(self, budget: float | None, folders: list[str]) -> None:
+        self.budget, self.folders = budget, folders
+
+    def for_stage(self, config: C) -> C:
+        """The configuration with what the other stages have left."""
+        if self.budget is None:
+            return config
+        left = self.budget - self.spent(but=config.folder)
+        said = [usd for usd in (config.budget_usd, max(left, 0.0)) if usd is not None]
+        part = config.writer if isinstance(config, ScriptConfig) else config.extractor
+        asks = part.kind == "llm" and part.llm.kind == "gemini"
+        return config.model_copy(update={"budget_usd": min(said)}) if asks else config
+
+    def spent(self, but: str = "") -> float:
+        """USD, over all runs of these stages."""
+        folders = [folder for folder in self.folders if folder != but]
+        return sum(spent.settled_usd for folder in folders if (spent := read_spent(folder)))
+
+    def said(self) -> str:
+        return f"paid: {spent:.2f} USD over all runs" if (spent := self.spent()) else ""
 
 
 def _show(config: ReportConfig) -> None:
@@ -166,6 +233,43 @@ def _show(config: ReportConfig) -> None:
             console.print(
                 f"macro F1 over {row['n_scored']} annotated videos: {row['system']} {row['f1']:.2f}"
             )
+
+
+@app.command()
+def estimate(
+    file: Annotated[str, typer.Argument(help="A report, scripts or predictions configuration.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value of it.")] = None,
+) -> None:
+    """What a paid run will cost: lengths of a sample of the videos, the real prompt, the prices of today."""
+    from jobs import catalog
+    from tikval.flow.estimate import estimate_of
+
+    stages = _paid_stages(file, overrides or [])
+    catalog.run(stages[0].videos if isinstance(stages[0], ScriptConfig) else stages[0].catalog)
+    table = Table("stage", "model", "calls", "video", "tokens in", "tokens out", "USD", "from", "to", "basis")
+    total, low, high = 0.0, 0.0, 0.0
+    for stage in stages:
+        said = estimate_of(stage)
+        seconds = "" if said.seconds is None else f"{said.seconds:.0f} s"
+        usd = ["" if usd is None else f"{usd:,.2f}" for usd in (said.usd, said.low_usd, said.high_usd)]
+        tokens = [f"{n:,.0f}" for n in (said.tokens_in, said.tokens_out)]
+        table.add_row(said.stage, said.model, f"{said.calls:,}", seconds, *tokens, *usd, said.basis)
+        total, low, high = total + (said.usd or 0), low + (said.low_usd or 0), high + (said.high_usd or 0)
+    Console(markup=False, width=None if sys.stdout.isatty() else 180).print(table)
+    print(
+        f"about {total:,.2f} USD ({low:,.2f} to {high:,.2f}) for what is still to do; --budget stops a run"
+    )
+
+
+def _paid_stages(file: str, overrides: list[str]) -> list[ScriptConfig | ExtractConfig]:
+    keys = read_yaml(file).keys()
+    if "system" in keys:
+        return [load_config(ExtractConfig, file, overrides)]
+    if "scores" not in keys:
+        return [load_config(ScriptConfig, file, overrides)]
+    systems = load_config(ReportConfig, file, overrides).scores.predictions
+    scripts = {system.scripts.folder: system.scripts for system in systems if system.scripts}
+    return [*scripts.values(), *systems]
 
 
 @app.command()

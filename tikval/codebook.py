@@ -169,20 +169,22 @@ def render_prompt(
         raise ValueError(f"prompt template: {' '.join(str(err).split())}") from err
 
 
-_DELIMITER: Final = re.compile(r"<(?=\s*/?\s*(?:script|caption)\b)", re.IGNORECASE)
+_DELIMITER: Final = re.compile(r"<(?=\s*/?\s*(?:script|caption|speech)\b)", re.IGNORECASE)
 
 
-def render_material(script: str | None, caption: str | None) -> str:
-    """The post, to stand after the fixed prompt: delimited as data, "" where neither text is given.
+def render_material(script: str | None, caption: str | None, speech: str | None = None) -> str:
+    """The post, to stand after the fixed prompt: delimited as data, "" where no text is given.
+
+    `speech` is what a recogniser heard, for a model that takes pictures but no sound.
 
     A delimiter inside the text, in any case or spacing, gets another bracket in place of its <, so that no
     post can end its own block and speak as the prompt.
     """
-    blocks = [("script", script), ("caption", caption if caption and caption.strip() else None)]
+    blocks = [("script", script), ("speech", speech), ("caption", caption)]
     return "".join(
         f"\n<{tag}>\n{_DELIMITER.sub('‹', text).strip()}\n</{tag}>\n"  # noqa: RUF001  (on purpose)
         for tag, text in blocks
-        if text is not None
+        if text is not None and (text.strip() or tag == "script")
     )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -66,6 +66,31 @@ class Limits(Config):
     file_mb: int = Field(default=2048, ge=1)
 
 
+class Api(Config):
+    """How a server is asked. Never changes a reply."""
+
+    base_url: str | None = None  # None: the vendor's own; an endpoint must name one
+    requests_per_minute: PositiveInt = 150  # over the whole cluster, in any 60 seconds
+    tokens_per_minute: PositiveInt = 1_000_000  # of input, likewise
+    in_flight: PositiveInt = 32  # calls at once, per actor
+    timeout_seconds: float = Field(default=300, gt=0)  # of one call
+    tries: PositiveInt = 6  # of one row in one run, where a passing fault is met
+    inline_mb: float = Field(default=20, ge=0, le=100)  # larger videos go by the Files API
+    served_as: tuple[str, ...] = ()  # other names under which the model that was asked for may answer
+    wrong_model: Literal["stop", "set_aside"] = "stop"  # what another model's reply does
+    prices: str = "configs/prices.yaml"
+    send_minors: bool = False  # videos and scripts of accounts that feature a minor
+
+
+class Engine(Config):
+    """How vLLM runs on this hardware; the pool says how many engines there are."""
+
+    tensor_parallel: PositiveInt = 1  # GPUs that share one model
+    gpu_memory_share: float = Field(default=0.9, gt=0, le=1)
+    max_sequences: PositiveInt = 256  # computed at once
+    batch_rows: PositiveInt = 64  # rows per call of an engine; a few calls wait for each
+
+
 class JobConfig(Config):
     """What every job's configuration has. `stage` and `version` are part of the fingerprint."""
 
@@ -85,6 +110,9 @@ class JobConfig(Config):
     @property
     def folder(self) -> str:
         return f"{self.out.rstrip('/')}/{self.stage}-{self.fingerprint}"
+
+
+_HOW_A_MODEL_IS_ASKED: Final = frozenset({"read_pool", "api", "engine", "budget_usd"})
 
 
 def _recipe(config: BaseModel) -> dict[str, Any]:
@@ -162,6 +190,71 @@ class Speech(Config):
     revision: str | None = None
 
 
+class Gemini(Config):
+    """Google's Gemini over its API: takes the video itself. The key comes from GEMINI_API_KEY."""
+
+    kind: Literal["gemini"] = "gemini"
+    model: str
+    temperature: float | None = Field(default=0, ge=0, le=2)  # None: the model's own
+    seed: int | None = 0
+    max_tokens: PositiveInt = 16_384  # of a reply, thinking included
+    thinking_tokens: int | None = Field(
+        default=None, ge=-1
+    )  # budget; -1: the model decides; None: its default
+    thinking_level: Literal["minimal", "low", "medium", "high"] | None = None  # of Gemini 3 and later
+    media_resolution: Literal["low", "medium", "high"] | None = None  # None: the model's own
+    block_none: bool = (
+        True  # the adjustable safety filters off: research on what is published needs to see it
+    )
+
+
+class Vllm(Config):
+    """An open model on vLLM, on GPUs of the cluster. One that sees takes pictures, and speech as text."""
+
+    kind: Literal["vllm"] = "vllm"
+    model: str  # hub name or local directory
+    revision: str | None = None
+    temperature: float = Field(default=0, ge=0, le=2)
+    seed: int | None = 0
+    max_tokens: PositiveInt = 2048  # of a reply
+    context_tokens: PositiveInt | None = None  # prompt and reply; None: what the model was made for
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    quantization: str | None = None  # as vLLM names it
+
+
+class Endpoint(Config):
+    """A server that already runs and speaks OpenAI's chat protocol. A key comes from TIKVAL_ENDPOINT_KEY."""
+
+    kind: Literal["endpoint"] = "endpoint"
+    model: str
+    temperature: float | None = Field(default=0, ge=0, le=2)
+    seed: int | None = 0
+    max_tokens: PositiveInt = 2048
+
+
+Llm = Annotated[Gemini | Vllm | Endpoint, Field(discriminator="kind")]
+
+
+class Look(Config):
+    """What a model that takes no videos gets of one."""
+
+    frames: int = Field(default=16, ge=1, le=256)  # evenly spaced, first and last among them
+    side_px: int = Field(default=448, ge=28, le=2048)  # short side of each picture
+    decoder: Literal["pyav", "decord", "nvdec"] = "pyav"
+    speech: Speech = Speech(engine="whisper")
+    max_lost_share: float = Field(default=0.5, ge=0, le=1)
+
+
+class LlmWriter(Config):
+    """A language model watches the video and writes the script (Appendix A.2)."""
+
+    kind: Literal["llm"] = "llm"
+    llm: Llm
+    prompt: TextFile = "prompts/script.txt"
+    look: Look = Look()
+    sample: int | None = None  # another number asks, and pays, for another reply
+
+
 class LocalWriter(Config):
     """No network, no GPU: Tesseract and a small speech recogniser."""
 
@@ -172,15 +265,29 @@ class LocalWriter(Config):
     decoder: Literal["pyav", "decord", "nvdec"] = "pyav"  # the others differ in pictures: docs/media.md
 
 
+def _local_unless_said(part: Any) -> Any:
+    return {"kind": "local", **part} if isinstance(part, dict) else part
+
+
+Writer = Annotated[
+    Annotated[LocalWriter | LlmWriter, Field(discriminator="kind")], BeforeValidator(_local_unless_said)
+]
+
+
 class ScriptConfig(JobConfig):
     """jobs/write_scripts.py: VideoRow -> ScriptRow."""
 
     stage: ClassVar[str] = "scripts"
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | _HOW_A_MODEL_IS_ASKED
 
     videos: Upstream[CatalogConfig]
-    writer: LocalWriter = LocalWriter()
+    writer: Writer = LocalWriter()
     limits: Limits = Limits()
-    pool: Pool = Pool()
+    pool: Pool = Pool()  # of the local writer, or of the actors that ask or host the model
+    read_pool: Pool = Pool()  # reads videos for a model on vLLM
+    api: Api = Api()
+    engine: Engine = Engine()
+    budget_usd: float | None = Field(default=None, ge=0)  # for this folder, over all its runs
 
 
 class Pictures(Config):
@@ -265,16 +372,83 @@ class LocalExtractor(Config):
     threshold: float = Field(default=0.049, ge=0, le=1)  # of a label's mean share over the windows
 
 
+class LlmExtractor(Config):
+    """A language model judges a script, or the video itself, by the codebook (Appendix A.1)."""
+
+    kind: Literal["llm"] = "llm"
+    llm: Llm
+    prompt: TextFile = "prompts/extract.txt"
+    answer: Literal["json", "figure6"] = "json"  # figure6: the paper's format, for Schwartz's 19 values
+    enforce_schema: bool = True  # the server lets nothing else through than the codebook's JSON schema
+    examples_per_value: int | None = Field(
+        default=None, ge=0
+    )  # of each stance; 0: definitions only; None: all
+    look: Look = Look()  # of a video, where scripts are not given
+    sample: int | None = None  # another number asks, and pays, for another reply
+
+    @model_validator(mode="after")
+    def _has_a_schema(self) -> Self:
+        if self.answer == "figure6" and self.enforce_schema:
+            raise ValueError(
+                "answer: figure6 is the paper's own, unconstrained format; set enforce_schema: false"
+            )
+        return self
+
+
+Extractor = Annotated[
+    Annotated[LocalExtractor | LlmExtractor, Field(discriminator="kind")], BeforeValidator(_local_unless_said)
+]
+
+
 class ExtractConfig(JobConfig):
-    """jobs/extract_values.py: ScriptRow -> PredictionRow."""
+    """jobs/extract_values.py: ScriptRow -> PredictionRow, or VideoRow -> PredictionRow without scripts (direct)."""
 
     stage: ClassVar[str] = "predictions"
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | _HOW_A_MODEL_IS_ASKED
 
-    scripts: Upstream[ScriptConfig]
+    scripts: Upstream[ScriptConfig] | None = None
+    videos: Upstream[CatalogConfig] | None = None  # in place of scripts
     system: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")  # the name it has in every table
     codebook: TextFile = "prompts/codebook.yaml"
-    extractor: LocalExtractor = LocalExtractor()
+    extractor: Extractor = LocalExtractor()
+    limits: Limits = Limits()
     pool: Pool = Pool(actors=1, batch_rows=32)
+    read_pool: Pool = Pool()
+    api: Api = Api()
+    engine: Engine = Engine()
+    budget_usd: float | None = Field(default=None, ge=0)  # for this folder, over all its runs
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.scripts is None) == (self.videos is None):
+            raise ValueError("name one of scripts and videos (direct extraction)")
+        if self.videos is not None and self.extractor.kind == "local":
+            raise ValueError("extractor: the local one reads scripts and takes no videos")
+        return self
+
+    @property
+    def catalog(self) -> CatalogConfig:
+        upstream = self.scripts.videos if self.scripts else self.videos
+        assert upstream is not None
+        return upstream
+
+    @property
+    def source(self) -> JobConfig:
+        return self.scripts or self.catalog
+
+
+class FaithfulnessConfig(JobConfig):
+    """jobs/faithfulness.py: generated ScriptRow beside what was heard and read in their videos -> FaithfulnessRow."""
+
+    stage: ClassVar[str] = "faithfulness"
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | {"rated"}
+
+    scripts: Upstream[ScriptConfig]  # to be judged
+    heard: Upstream[ScriptConfig]  # by the local writer: speech recognition and OCR, independent of them
+    sample: PositiveInt | None = 1000  # videos compared, drawn at random; None: all
+    quote_share: float = Field(default=0.5, gt=0, le=1)  # of a quoted line's words that somebody must have said
+    rated: int = Field(default=18, ge=0)  # videos in the sheets for two people (section 4)
+    seed: int = 0
 
 
 class EvaluateConfig(JobConfig):
@@ -288,7 +462,7 @@ class EvaluateConfig(JobConfig):
 
     @property
     def catalog(self) -> CatalogConfig:
-        return self.predictions[0].scripts.videos
+        return self.predictions[0].catalog
 
 
 class ReportConfig(JobConfig):
@@ -302,6 +476,16 @@ class ReportConfig(JobConfig):
 
 
 C = TypeVar("C", bound=Config)
+_OF_SEVERAL_KINDS: Final = {"writer", "extractor", "llm"}
+
+
+def _said_keys(loc: Sequence[str | int]) -> list[str]:
+    """The keys that somebody wrote; pydantic puts the kind in after one of several kinds."""
+    said: list[str] = []
+    for place, part in enumerate(loc):
+        if not (place and loc[place - 1] in _OF_SEVERAL_KINDS and (place < 2 or said[-1] == loc[place - 1])):
+            said.append(str(part))
+    return said
 
 
 def load_config(kind: type[C], path: str, overrides: Sequence[str | tuple[str, Any]]) -> C:
@@ -362,7 +546,7 @@ def validate(kind: type[C], data: dict[str, Any], where: str) -> C:
     except ValidationError as err:
         wrongs = []
         for wrong in err.errors():
-            key = ".".join(str(part) for part in wrong["loc"])
+            key = ".".join(_said_keys(wrong["loc"]))
             said = "unknown key" if wrong["type"] == "extra_forbidden" else wrong["msg"].lower()
             wrongs.append(f"{key}: {said}")
         raise UserError(f"{where}: {'; '.join(wrongs)}") from err

@@ -98,6 +98,13 @@ def read_parquet(uri: str, columns: list[str] | None = None) -> pa.Table:
         return pq.read_table(file, columns=columns)
 
 
+def read_schema(uri: str) -> pa.Schema:
+    """The columns of a Parquet file, without its rows."""
+    fs, path = filesystem(uri)
+    with fs.open_input_file(path) as file:
+        return pq.read_schema(file)
+
+
 def list_files(uri: str, suffix: str, *, beside: bool = False) -> list[str]:
     """Names of the files of one folder (not below it) with a suffix, sorted, without temporary ones.
 

@@ -1,6 +1,7 @@
 """Row types: one per arrow of the data flow, the Parquet schema of each, and the reasons a row can fail.
 
     VideoRow -> ScriptRow | EmbeddingRow -> PredictionRow -> ScoreRow        LabelRow, AccountRow beside them
+    VideoRow | ScriptRow -> AskRow -> AnswerRow -> ScriptRow | PredictionRow  inside a job that asks a language model
 
 Rows are TypedDicts because Ray Data hands out plain dicts: no conversion, and mypy still checks every key.
 A row that failed keeps its `video_id`, says why in `error` (a Reason) and, for people, in `detail`; its
@@ -34,7 +35,15 @@ class Reason(StrEnum):
     CRASHED = "crashed"  # the decoding child died
     NO_TEXT = "no_text"  # nothing was said or shown that a text system could judge
     BLOCKED = "blocked"  # a model refused the content
+    REJECTED = "rejected"  # a model's server says that the request itself is wrong
+    TOO_MANY_TOKENS = "too_many_tokens"  # the prompt is longer than the model takes
+    TRUNCATED = "truncated"  # a model's reply ended at its longest allowed length
     BAD_REPLY = "bad_reply"  # a model's reply does not parse
+    WRONG_MODEL = "wrong_model"  # another model answered than the one asked for
+    RATE_LIMITED = "rate_limited"  # the server kept saying 429
+    SERVER_ERROR = "server_error"  # the server kept failing, or could not be reached
+    OVER_BUDGET = "over_budget"  # the call was not made: it might have cost more than is left
+    MINOR = "minor"  # the account features a minor, and the model is an outside one
     INTERNAL_ERROR = "internal_error"  # an exception in a stage: a bug in tikval
 
     @property
@@ -52,6 +61,11 @@ _RETRYABLE: Final = frozenset(
         Reason.OUT_OF_MEMORY,
         Reason.CRASHED,
         Reason.BAD_REPLY,
+        Reason.WRONG_MODEL,
+        Reason.RATE_LIMITED,
+        Reason.SERVER_ERROR,
+        Reason.OVER_BUDGET,
+        Reason.MINOR,  # so is whether a minor's video may be sent
         Reason.INTERNAL_ERROR,
     }
 )
@@ -98,9 +112,48 @@ class ScriptRow(TypedDict):
     language: str | None  # of the speech, where the recogniser tells it (ISO 639-1)
     lost_packets: int | None  # that could not be read or decoded
     content_sha: str | None  # SHA-256 of the file's bytes, taken when they were read
+    tokens_in: int | None  # of a language model
+    tokens_out: int | None  # thinking included
+    cost_usd: float | None
+    ledger_key: str | None  # of the paid reply that this row was read from
     model: str  # asked for
     model_served: str | None  # that answered
     prompt_sha: str | None
+    error: str | None
+    detail: str | None
+
+
+class AskRow(TypedDict):
+    """What one call of a language model needs: on its way to the actors that hold the model, never on disk."""
+
+    video_id: str
+    row_key: str
+    attempt: int
+    prompt: str | None  # one user turn: the fixed prompt, then the post as data
+    video: str | None  # path or URI, for a model that takes videos
+    pictures: list[bytes] | None  # JPEG in order of time, for a model that takes pictures
+    seconds: float | None  # length of the video that is sent
+    has_sound: bool | None
+    input_sha: str | None  # SHA-256 of what is judged, the prompt apart: the video's bytes or the texts
+    carried: str  # JSON: what the last step needs of the row before
+    error: str | None
+    detail: str | None
+
+
+class AnswerRow(TypedDict):
+    """What a language model replied, not yet read."""
+
+    video_id: str
+    row_key: str
+    attempt: int
+    reply: str | None
+    tokens_in: int | None
+    tokens_cached: int | None  # those of tokens_in that the server had from an earlier call
+    tokens_out: int | None  # thinking included
+    cost_usd: float | None  # also of a failed row, where the call was paid
+    ledger_key: str | None
+    model_served: str | None
+    carried: str
     error: str | None
     detail: str | None
 
@@ -163,16 +216,33 @@ class PredictionRow(TypedDict):
     seed: int | None
     sample: int | None  # of a sampled reply
     decisions: list[bool | None] | None  # [L]; a null inside: this system does not model that label
-    scores: list[float | None] | None  # [L]
+    scores: list[float | None] | None  # [L]; None: the system gives none
+    stances: list[int] | None  # [V] Stance codes as a language model said them, dominance among them
     abstained: bool | None  # the system found nothing to judge: all decisions are False
     has_sound: bool | None  # as an LLM saw it (Figure 6)
     notes: str | None
     tokens_in: int | None
     tokens_out: int | None
     cost_usd: float | None
+    ledger_key: str | None
     model: str
     model_served: str | None
     prompt_sha: str | None
+    error: str | None
+    detail: str | None
+
+
+class FaithfulnessRow(TypedDict):
+    """One script beside what a recogniser heard and Tesseract read in its video."""
+
+    video_id: str
+    row_key: str
+    words_said: int | None  # heard by the recogniser
+    said_share: float | None  # of them that the script has, in order; None: nothing was heard
+    words_shown: int | None  # of captions, read by Tesseract
+    shown_share: float | None  # of them that the script has; None: nothing was read
+    quotes: int | None  # quoted lines of the script
+    unheard: list[str] | None  # those that nobody said, as far as was heard
     error: str | None
     detail: str | None
 
@@ -204,6 +274,11 @@ def row_key(video_id: str, size_bytes: int, etag: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
+def sha256(text: str) -> str:
+    """64 hex digits of a text that may hold lone surrogates."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 _ARROW: Final = {
     str: pa.string(),
     int: pa.int64(),
@@ -215,6 +290,8 @@ _ARROW: Final = {
     list[bool | None]: pa.list_(pa.bool_()),
     list[float | None]: pa.list_(pa.float32()),
     bytes: pa.binary(),
+    list[str]: pa.list_(pa.string()),
+    list[bytes]: pa.list_(pa.binary()),
 }
 _ARROW_OPTIONAL: Final = {hint | None: arrow for hint, arrow in _ARROW.items()}
 

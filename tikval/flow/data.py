@@ -12,6 +12,7 @@ that row's failure and the job goes on.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -42,6 +43,31 @@ class Step(NamedTuple):
     make_stage: Callable[[], Stage]  # called once in each actor
     out: pa.Schema  # of the rows that leave it
     pool: Pool
+    calls: int = 1  # of the stage at once in each actor, from as many threads
+
+
+class Through(NamedTuple):
+    """A step that Ray brings, such as an engine for language models: a dataset to a dataset, row for row."""
+
+    apply: Callable[[Any], Any]
+    pool: Pool
+
+
+class Chain:
+    """Stages one after another in one actor: for work that waits for others rather than computes."""
+
+    def __init__(self, *make_stages: Callable[[], Stage]) -> None:
+        self.stages = [make() for make in make_stages]
+
+    def __call__(self, rows: list[Any]) -> list[Any]:
+        for stage in self.stages:
+            rows = stage(rows)
+        return rows
+
+    def failure(self, row: Any, reason: Reason, detail: str) -> Any:
+        for stage in self.stages:
+            row = stage.failure(row, reason, detail)
+        return row
 
 
 SMALL = 20_000  # rows to do that the driver may hold; more are read on the cluster
@@ -55,10 +81,11 @@ MAX_CALL_ROWS = 4
 
 def run_stage(
     config: JobConfig,
-    steps: Sequence[Step],
+    steps: Sequence[Step | Through],
     *,
     source: JobConfig,
     catalog: JobConfig,
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext,
     in_flight_mb: int | None = None,
     settings: dict[str, str] | None = None,
     finish: Finish | None = None,
@@ -66,11 +93,12 @@ def run_stage(
     """Bring one folder up to date with the folder before it, and return what run.json says.
 
     Only videos of the current catalog are worked on; rows of others stay where they are. At most `in_flight_mb`
-    of rows wait in the object store between steps (None: Ray Data's own share of it). `finish` looks at the whole
+    of rows wait in the object store between steps (None: Ray Data's own share of it). `beside` is entered on the
+    driver, once Ray runs, for as long as the rows stream: actors that stages ask by name. `finish` looks at the whole
     table before it is called finished; `settings` are those of its own, which recompute no row.
     Raises UserError where the upstream run is not finished or another driver works on this folder.
     """
-    folder, upstream = Folder(config.folder), Folder(source.folder)
+    folder, upstream, out = Folder(config.folder), Folder(source.folder), _schema(steps)
     begin = time.monotonic()
     with folder.lock():
         inputs = {upstream.uri: upstream.finished().state, **(settings or {})}
@@ -83,32 +111,40 @@ def run_stage(
             raise UserError(f"{upstream.uri}: older than the catalog; run the job that writes it first")
         todo = wanted[~contains(seen.done, wanted)]
         if len(todo):
-            _compute(folder, upstream, steps, todo, seen, name=config.stage, in_flight_mb=in_flight_mb)
+            start_ray()
+            check_gpus(max(step.pool.gpus for step in steps))
+            with beside():
+                _compute(folder, upstream, steps, todo, seen, name=config.stage, in_flight_mb=in_flight_mb)
             _check_written(folder, todo)
         elif (
             before and not finish and set(before.files) == set(folder.parts())
         ):  # else a driver died before its seal
             return folder.write_run(config, before.files, inputs, before.rows, before.failed, before.seconds)
         if not folder.parts():
-            folder.write_part(steps[-1].out.empty_table())
+            folder.write_part(out.empty_table())
         return folder.seal(config, inputs, time.monotonic() - begin, finish)
+
+
+def _schema(steps: Sequence[Step | Through]) -> pa.Schema:
+    """Of the rows that are written."""
+    last = steps[-1]
+    assert isinstance(last, Step)
+    return last.out
 
 
 def _compute(
     folder: Folder,
     upstream: Folder,
-    steps: Sequence[Step],
+    steps: Sequence[Step | Through],
     todo: np.ndarray,
     seen: Seen,
     *,
     name: str,
     in_flight_mb: int | None,
 ) -> None:
-    start_ray()
     from ray.data import DataContext, ExecutionResources, TaskPoolStrategy
     from ray.exceptions import RayError
 
-    check_gpus(max(step.pool.gpus for step in steps))
     again = contains(seen.retry, todo)
     work = Todo(todo, todo[again], seen.attempts[np.searchsorted(seen.retry, todo[again])])
     limits = ExecutionResources.for_limits(object_store_memory=in_flight_mb * 2**20 if in_flight_mb else None)
@@ -116,6 +152,9 @@ def _compute(
     per_part = int(np.clip(len(todo) // MAX_PARTS, 1, MAX_PART_ROWS))
     rows = _rows_to_do(upstream.paths(), work, _batch_rows(steps[0].pool, len(todo)))
     for at, step in enumerate(steps):
+        if isinstance(step, Through):
+            rows = step.apply(rows)
+            continue
         batch_rows = _batch_rows(step.pool, len(todo))
         rows = rows.map_batches(
             _Actor,
@@ -127,7 +166,7 @@ def _compute(
             batch_size=batch_rows,
             num_cpus=step.pool.cpus,
             num_gpus=step.pool.gpus,
-            compute=_actors(step.pool, -(-len(todo) // batch_rows)),
+            compute=_actors(step, -(-len(todo) // batch_rows)),
         )
     written = rows.map_batches(
         _write,
@@ -154,17 +193,27 @@ def _batch_rows(pool: Pool, rows: int) -> int:
     return min(MAX_CALL_ROWS, max(1, rows // (CALLS_PER_ACTOR * actors)))
 
 
-def _actors(pool: Pool, calls: int) -> Any:
+def _actors(step: Step, calls: int) -> Any:
     from ray.data import ActorPoolStrategy
 
-    if isinstance(pool.actors, int):
-        return ActorPoolStrategy(size=min(pool.actors, calls))
-    if pool.actors is not None:
-        least, most = sorted(min(size, calls) for size in pool.actors)
-        return ActorPoolStrategy(min_size=least, max_size=most)
+    at_once: dict[str, Any] = {}
+    if step.calls > 1:
+        at_once = {
+            "max_concurrent_calls_per_actor": step.calls,
+            "max_tasks_in_flight_per_actor": step.calls,
+            "enable_true_multi_threading": True,
+        }
+    actors, needed = step.pool.actors, -(-calls // step.calls)
+    if isinstance(actors, int):
+        return ActorPoolStrategy(size=min(actors, needed), **at_once)
+    if actors is not None:
+        least, most = sorted(min(size, needed) for size in actors)
+        return ActorPoolStrategy(min_size=least, max_size=most, **at_once)
     if not on_cluster():
-        return ActorPoolStrategy(size=min(cores(), calls))
-    return ActorPoolStrategy(min_size=1, max_size=calls)  # as many as there is room for, also when nodes come
+        return ActorPoolStrategy(size=min(cores(), needed), **at_once)
+    return ActorPoolStrategy(
+        min_size=1, max_size=needed, **at_once
+    )  # as many as there is room for, also when nodes come
 
 
 def _check_written(folder: Folder, todo: np.ndarray) -> None:

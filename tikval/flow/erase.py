@@ -12,9 +12,11 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.files import delete, list_files, read_bytes, read_parquet, write_bytes, write_table
+from tikval.evaluate.sheets import without
+from tikval.files import delete, list_files, read_bytes, read_parquet, read_schema, write_bytes, write_table
 from tikval.flow.folder import Folder
 from tikval.flow.study import Study
+from tikval.llm.ledger import Ledger
 from tikval.rows import AccountRow, LabelRow, VideoRow
 
 R = TypeVar("R", VideoRow, LabelRow, AccountRow)
@@ -38,13 +40,13 @@ def not_erased(out: str, rows: Iterable[R]) -> list[R]:
 
 
 def erase(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], int]:
-    """Remove videos, and all videos of accounts, from every table and page below `out`, finished or not.
+    """Remove videos, and all videos of accounts, from every table, page and paid reply below `out`, finished or not.
 
     Returns the ids that were found, and the number of rows that went. Scores and pages were made with these
     videos, so they are deleted whole: the analysis, run again, makes them anew.
     Raises UserError where another run works on one of the folders.
     """
-    study = Study(out)
+    study, ledger = Study(out), Ledger(out)
     ids = video_ids | {
         row["video_id"]
         for folder in study.folders("catalog")
@@ -53,6 +55,7 @@ def erase(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], 
     }
     _remember(out, ids, accounts)
     found: set[str] = set()
+    named: set[str] = set()  # ledger keys of rows that stay
     rows = 0
     for folder in [*study.folders(), *study.unfinished]:
         with folder.lock():
@@ -63,7 +66,35 @@ def erase(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], 
             removed, n = _filter(folder, ids, accounts)
             found |= removed
             rows += n
+            named |= _ledger_keys(folder)
+            _cut_sheets(folder, ids)
+    for key in (
+        ledger.keys() - named
+    ):  # of the erased rows, of attempts that others replaced, of runs that died
+        entry = ledger.get(key)
+        if entry is not None and entry.video_id in ids:
+            ledger.forget(key)
     return found, rows
+
+
+def _cut_sheets(folder: Folder, ids: set[str]) -> None:
+    """Scripts stand in the sheets that people rate; one that cannot be read as such goes whole."""
+    for name in list_files(folder.uri, ".csv"):
+        place = f"{folder.uri}/{name}"
+        try:
+            write_bytes(place, without(read_bytes(place) or b"", ids))
+        except ValueError:
+            delete(place)
+
+
+def _ledger_keys(folder: Folder) -> set[str]:
+    """Those of the folder's rows, in whichever of its files."""
+    keys: set[str] = set()
+    for name in folder.parts():
+        uri = f"{folder.uri}/{name}"
+        if "ledger_key" in read_schema(uri).names:
+            keys |= set(read_parquet(uri, ["ledger_key"])["ledger_key"].drop_null().to_pylist())
+    return keys
 
 
 def _filter(folder: Folder, ids: set[str], accounts: set[str]) -> tuple[set[str], int]:

@@ -206,7 +206,7 @@ class Folder:
     def remove(self) -> None:
         """Delete the folder's files, run.json first, so that it is never half there and called finished."""
         delete(f"{self.uri}/run.json")
-        for suffix in (".parquet", ".html", ".json"):
+        for suffix in (".parquet", ".html", ".json", ".csv", ".md"):
             for name in list_files(self.uri, suffix, beside=True):
                 delete(f"{self.uri}/{name}")
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tikval.codebook import Codebook
 from tikval.evaluate.scores import coverage
-from tikval.report.record import Card, Failure, Frequency, Report, frequency
+from tikval.report.record import Bill, Card, Failure, Frequency, Report, frequency
 from tikval.rows import LabelRow, PredictionRow, Reason, ScoreRow, ScriptRow, VideoRow
 from tikval.values import binary
 
@@ -22,7 +23,7 @@ class Tables:
 
     videos: Sequence[VideoRow]
     labels: Sequence[LabelRow]
-    scripts: Sequence[ScriptRow]
+    scripts: Mapping[str, Sequence[ScriptRow]]  # by name; a study may compare several recipes, or have none
     predictions: Mapping[str, Sequence[PredictionRow]]  # by system
     scores: Sequence[ScoreRow]
 
@@ -37,6 +38,7 @@ def assemble(
     systems: tuple[tuple[str, str], ...],
     exports: tuple[tuple[str, str], ...],
     notice: str | None,
+    bills: tuple[Bill, ...],
     show_accounts: bool,
 ) -> Report:
     """The page's content: each failure once, at the stage where it arose, and a card for each video."""
@@ -58,7 +60,7 @@ def assemble(
         systems=systems,
         coverage=(
             ("catalog", coverage(tables.videos)),
-            ("scripts", coverage(tables.scripts)),
+            *((name, coverage(rows)) for name, rows in tables.scripts.items()),
             *((f"values: {system}", coverage(rows)) for system, rows in tables.predictions.items()),
         ),
         failures=tuple(failures),
@@ -67,13 +69,14 @@ def assemble(
         cards=tuple(_cards(tables, annotated)),
         notice=notice,
         exports=exports,
+        bills=bills,
         show_accounts=show_accounts,
     )
 
 
 def _failures(tables: Tables) -> list[Failure]:
-    stages = [("catalog", tables.videos), ("scripts", tables.scripts)]
-    stages += [(f"values: {system}", rows) for system, rows in tables.predictions.items()]  # type: ignore[misc]
+    stages: list[tuple[str, Sequence[Any]]] = [("catalog", tables.videos), *tables.scripts.items()]
+    stages += [(f"values: {system}", rows) for system, rows in tables.predictions.items()]
     failed: dict[str, Failure] = {}
     for stage, rows in stages:
         for row in rows:
@@ -96,7 +99,8 @@ def _people(tables: Tables, codebook: Codebook) -> Frequency:
 
 
 def _cards(tables: Tables, annotated: Mapping[str, tuple[int, ...]]) -> list[Card]:
-    script_of = {row["row_key"]: row for row in tables.scripts}
+    first = next(iter(tables.scripts.values()), ())
+    script_of = {row["row_key"]: row for row in first}
     said: dict[str, list[PredictionRow]] = {}
     for rows in tables.predictions.values():
         for prediction in rows:

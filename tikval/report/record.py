@@ -57,6 +57,18 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Bill:
+    """What one stage cost in calls of a paid model, over all its runs."""
+
+    stage: str
+    model: str
+    calls: int
+    estimate_usd: float | None  # made before the first call
+    paid_usd: float
+    unknown_usd: float  # of paid_usd: calls that may have been paid or not
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A page. Frequencies and scores may cover far more videos than there are cards."""
 
@@ -73,6 +85,7 @@ class Report:
     cards: tuple[Card, ...] = ()
     notice: str | None = None  # a warning that stands on top
     exports: tuple[tuple[str, str], ...] = ()  # (what, where) of the full tables
+    bills: tuple[Bill, ...] = ()
     n_videos: int | None = None  # in all, where `cards` holds only the first of them
     n_failures: int | None = None  # likewise
     show_accounts: bool = False

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tikval.ask.whisper import Whisper
 from tikval.config import Limits, LocalWriter, UserError
 from tikval.media.child import Child, check_tools
 from tikval.media.fetch import read_video
@@ -12,7 +13,6 @@ from tikval.media.reading import ClipError, MissingTool, Reading, Segment, Want
 from tikval.privacy import strip_handles
 from tikval.rows import Reason, ScriptRow
 from tikval.script.compose import compose
-from tikval.script.whisper import Whisper
 
 
 class Recogniser(Protocol):

@@ -1,0 +1,199 @@
+"""The minute, the money and the ledger, without Ray and without a server."""
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tikval.files import read_bytes
+from tikval.llm.client import Reply, Usage
+from tikval.llm.gate import FolderGate, Limiter, read_spent
+from tikval.llm.ledger import Entry, Ledger, ledger_key
+from tikval.llm.limiter import SECONDS, Window
+from tikval.rows import Reason
+
+
+def key(n: int) -> str:
+    return ledger_key({"n": n})
+
+
+def entry(usd: float | None = 0.01, text: str = "ok") -> Entry:
+    return Entry("v", Reply(text, "m", Usage(tokens_in=3)), usd, "2026-11-22T00:00:00+00:00")
+
+
+async def at_once(tokens: int) -> float:
+    return 0.0
+
+
+# --- the minute
+
+
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=80), st.integers(1, 9), st.integers(10, 60), st.randoms()
+)
+def test_no_rolling_minute_holds_more_than_it_may(
+    sizes: list[int], per_minute: int, tokens_per_minute: int, dice: random.Random
+) -> None:
+    window, now, let_go = Window(), 1000.0, list[tuple[float, int]]()
+    for tokens in sizes:
+        now += dice.random() * 20
+        wait = window.wait_seconds(now, tokens, per_minute, tokens_per_minute)
+        if wait > 0:
+            assert window.wait_seconds(now + wait * 0.99, tokens, per_minute, tokens_per_minute) > 0
+            now += wait + 1e-6  # no later than needed
+            assert window.wait_seconds(now, tokens, per_minute, tokens_per_minute) == 0
+        window.take(now, tokens)
+        let_go.append((now, tokens))
+    for when, _ in let_go:
+        inside = [tokens for at, tokens in let_go if when <= at < when + 60]
+        assert len(inside) <= per_minute
+        assert sum(inside) <= tokens_per_minute or len(inside) == 1
+
+
+def test_a_request_larger_than_a_minute_goes_alone() -> None:
+    window = Window()
+    assert window.wait_seconds(0, 500, 10, 100) == 0
+    window.take(0, 500)
+    assert window.wait_seconds(1, 1, 10, 100) == pytest.approx(SECONDS - 1)
+
+
+def test_a_later_process_goes_on_with_the_minute() -> None:
+    first, second = Window(), Window()
+    first.take(10.0, 5)
+    first.take(20.0, 7)
+    second.take(30.0, 1)
+    second.seed(first.recent(30.0))
+    second.seed(first.recent(30.0))  # once more changes nothing
+    assert (len(second.taken), second.tokens) == (3, 13)
+    assert second.wait_seconds(31.0, 1, 3, 100) == pytest.approx(10 + SECONDS - 31)
+
+
+def test_the_limiter_serves_who_came_first() -> None:
+    async def main() -> list[float]:
+        limiter = Limiter()
+        return await asyncio.gather(*(limiter.acquire(1, 100, 1000) for _ in range(20)))
+
+    let_go = asyncio.run(main())
+    assert let_go == sorted(let_go)
+
+
+# --- the ledger
+
+
+def test_what_is_put_is_got(tmp_path: Path) -> None:
+    ledger = Ledger(str(tmp_path))
+    assert ledger.get(key(1)) is None
+    assert ledger.keys() == set()
+    blocked = Entry("v\ud800", Reply("", None, Usage(), Reason.BLOCKED, "SAFETY"), None, "now")
+    ledger.put(key(1), entry())
+    ledger.put(key(2), blocked)
+    assert ledger.get(key(1)) == entry()
+    assert ledger.get(key(2)) == blocked
+    assert ledger.keys() == {key(1), key(2)}
+    ledger.forget(key(1))
+    assert ledger.keys() == {key(2)}
+
+
+@pytest.mark.parametrize("name", ["../../x", "", "A" * 32, "0" * 31, "0" * 31 + "/"])
+def test_a_key_is_no_path(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="32 hexadecimal"):
+        Ledger(str(tmp_path)).get(name)
+
+
+def test_every_part_of_a_call_is_in_its_key() -> None:
+    call = {"llm": {"model": "m", "temperature": 0}, "prompt": "p", "schema": None, "sample": None, "input": "i"}
+    keys = {ledger_key(call | {"attempt": 1}), ledger_key(call | {"attempt": 2})}
+    for name in ("prompt", "schema", "sample", "input"):
+        keys.add(ledger_key(call | {"attempt": 1, name: "other"}))
+    keys.add(ledger_key(call | {"attempt": 1, "llm": {"model": "m", "temperature": 1}}))
+    assert len(keys) == 7
+
+
+# --- the money
+
+
+def test_a_call_is_written_down_before_it_goes(tmp_path: Path) -> None:
+    async def main() -> None:
+        gate = FolderGate(str(tmp_path), Ledger(str(tmp_path)), 1.0, at_once)
+        assert await gate.admit(f"{key(1)}.1", 0.25, 10)
+        state = json.loads(read_bytes(f"{tmp_path}/calls.json") or b"")
+        assert state["open"] == {f"{key(1)}.1": 0.25}
+        await gate.settle(f"{key(1)}.1", 0.1)
+        await gate.close()
+
+    asyncio.run(main())
+    spent = read_spent(str(tmp_path))
+    assert spent is not None
+    assert (spent.settled_usd, spent.unknown_usd, spent.calls) == (0.1, 0, 1)
+
+
+def test_no_more_is_reserved_than_there_is(tmp_path: Path) -> None:
+    """Forty calls of at most 0.1, which cost 0.06: the budget of 1 is used to within one reserve, never beyond."""
+
+    async def main() -> tuple[int, float, float]:
+        gate = FolderGate(str(tmp_path), Ledger(str(tmp_path)), 1.0, at_once)
+        worst = 0.0
+
+        async def call(n: int) -> bool:
+            nonlocal worst
+            if not await gate.admit(f"{key(n)}.1", 0.1, 1):
+                return False
+            worst = max(worst, gate.spent.settled_usd + sum(gate.open.values()))
+            await asyncio.sleep(0.001)
+            await gate.settle(f"{key(n)}.1", 0.06)
+            return True
+
+        went = sum(await asyncio.gather(*(call(n) for n in range(40))))
+        return went, gate.spent.settled_usd, worst
+
+    went, spent, worst = asyncio.run(main())
+    assert went == 16  # 15 x 0.06 leave room for one more of at most 0.1
+    assert spent == pytest.approx(0.96)
+    assert worst <= 1.0 + 1e-9
+
+
+def test_after_a_crash_calls_in_the_air_count_as_spent_unless_the_ledger_knows(tmp_path: Path) -> None:
+    ledger = Ledger(str(tmp_path))
+
+    async def crash() -> None:
+        gate = FolderGate(str(tmp_path), ledger, 1.0, at_once)
+        assert await gate.admit(f"{key(0)}.1", 0.2, 1)
+        await gate.settle(f"{key(0)}.1", None)  # its connection was reset
+        for n in (1, 2):
+            assert await gate.admit(f"{key(n)}.1", 0.2, 1)
+        ledger.put(key(1), entry(0.05))  # and the driver is gone
+
+    asyncio.run(crash())
+    gate = FolderGate(str(tmp_path), ledger, 1.0, at_once)
+    assert gate.spent.settled_usd == pytest.approx(0.2 + 0.05 + 0.2)
+    assert gate.spent.unknown_usd == pytest.approx(0.4)
+    assert gate.open == {}
+
+
+def test_the_minute_outlives_a_crash(tmp_path: Path) -> None:
+    async def main() -> list[tuple[float, int]]:
+        limiter = Limiter()
+        gate = FolderGate(str(tmp_path), Ledger(str(tmp_path)), None, lambda n: limiter.acquire(n, 9, 99))
+        assert await gate.admit(f"{key(1)}.1", 0, 7)
+        return limiter.window.recent(0)
+
+    taken = asyncio.run(main())
+    assert FolderGate(str(tmp_path), Ledger(str(tmp_path)), None, at_once).recent() == taken
+
+
+def test_a_raised_budget_goes_on(tmp_path: Path) -> None:
+    async def main(budget: float) -> bool:
+        gate = FolderGate(str(tmp_path), Ledger(str(tmp_path)), budget, at_once)
+        admitted = await gate.admit(f"{key(1)}.1", 0.5, 1)
+        if admitted:
+            await gate.settle(f"{key(1)}.1", 0.5)
+        await gate.close()
+        return admitted
+
+    assert not asyncio.run(main(0.4))
+    assert asyncio.run(main(0.6))
+    assert not asyncio.run(main(0.6))

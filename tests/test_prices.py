@@ -1,0 +1,107 @@
+"""What a call costs: the table and its arithmetic."""
+
+from datetime import date
+
+import pytest
+
+from tikval.config import UserError, read_yaml, validate
+from tikval.llm.client import Usage
+from tikval.llm.prices import SHIPPED, Price, Prices, Rates, Tier, load_prices
+
+TODAY = date(2026, 11, 22)
+
+
+@pytest.fixture(scope="module")
+def prices() -> Prices:
+    return load_prices()
+
+
+def test_prices_change_on_their_day(prices: Prices) -> None:
+    assert prices.of("gemini-3.8-flash", date(2026, 12, 31)).rates.output == 3.75
+    assert prices.of("gemini-3.8-flash", date(2027, 1, 1)).rates.output == 7.50
+
+
+def test_a_retired_model_has_no_price_any_more(prices: Prices) -> None:
+    assert prices.of("gemini-2.5-pro", date(2026, 11, 30)).rates.input == 1.25
+    with pytest.raises(
+        UserError, match=r"prices\.yaml: no price of 'gemini-2\.5-pro' on 2026-12-01 any more"
+    ):
+        prices.of("gemini-2.5-pro", date(2026, 12, 1))
+
+
+def test_an_unknown_model_is_told_the_known_ones(prices: Prices) -> None:
+    with pytest.raises(UserError, match=r"'gemini-9'.*known on that day: .*gemini-3\.8-flash"):
+        prices.of("gemini-9", TODAY)
+
+
+def test_a_version_of_a_model_has_its_price(prices: Prices) -> None:
+    assert prices.of("gemini-3.8-flash-001", TODAY) == prices.of("gemini-3.8-flash", TODAY)
+    with pytest.raises(UserError):
+        prices.of("gemini-3.8-flash-image", TODAY)
+
+
+def test_a_call_costs_its_tokens() -> None:
+    price = Price(Rates(input=1, input_sound=3, cached=0.25, output=10))
+    assert price.cost(Usage()) == 0
+    assert price.cost(Usage(tokens_in=1_000_000)) == 1
+    assert price.cost(Usage(tokens_in=1_000_000, tokens_cached=1_000_000)) == 0.25
+    usage = Usage(tokens_in=1000, tokens_cached=400, tokens_sound=100, tokens_out=50)
+    assert price.cost(usage) == pytest.approx((500 * 1 + 100 * 3 + 400 * 0.25 + 50 * 10) / 1e6)
+    plain = Price(Rates(input=1, output=10))
+    assert plain.cost(usage) == pytest.approx((1000 + 500) / 1e6)
+
+
+def test_a_long_prompt_is_dearer_as_a_whole() -> None:
+    price = Price(Rates(input=1, output=10), Tier(tokens=200_000, input=2, output=15))
+    assert price.cost(Usage(tokens_in=200_000, tokens_out=1000)) == pytest.approx(0.21)
+    assert price.cost(Usage(tokens_in=200_001, tokens_out=1000)) == pytest.approx(0.415, abs=1e-5)
+
+
+def test_no_call_costs_more_than_its_most(prices: Prices) -> None:
+    for model in prices.models:
+        for period in prices.models[model]:
+            price = prices.of(model, period.since)
+            for tokens_in in (1000, 150_000, 250_000):
+                for cached in (0, 500):
+                    usage = Usage(tokens_in, cached, 300, 700)
+                    assert price.cost(usage) <= price.most(tokens_in, 300, 700) + 1e-12
+
+
+def test_a_video_makes_tokens(prices: Prices) -> None:
+    assert prices.video_tokens("gemini-3.8-flash", 10, None) == 800
+    assert prices.video_tokens("gemini-3.8-flash", 10, "high") == 2900
+    assert prices.video_tokens("gemini-2.5-flash-lite", 10, "low") == 760
+    assert prices.sound_tokens("gemini-2.5-pro", 10.01) == 321
+    documented = prices.video_tokens("gemini-2.5-pro", 60, None) + prices.sound_tokens("gemini-2.5-pro", 60)
+    assert documented == 60 * 300
+    # nobody knows: the dearest
+    assert prices.video_tokens("gemini-9", 10, None) == 2680
+    assert prices.video_tokens("gemini-9", 10, "high") == 2900
+
+
+def test_every_price_says_where_it_comes_from(prices: Prices) -> None:
+    assert all(period.source for periods in prices.models.values() for period in periods)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"until": "2026-01-01"}, "is not after from"),
+        ({"inputs": 1}, "unknown key"),
+        ({"output": -1}, "output"),
+        ({"source": None}, "source"),
+    ],
+)
+def test_a_wrong_entry_is_named(change: dict[str, object], says: str) -> None:
+    entry = {"from": "2026-01-01", "until": None, "input": 1, "output": 2, "source": "x", **change}
+    table = read_yaml(SHIPPED) | {"models": {"m": [entry]}}
+    with pytest.raises(UserError, match=says):
+        validate(Prices, table, "prices.yaml")
+
+
+def test_two_prices_on_one_day_are_an_error() -> None:
+    entry = {"from": "2026-01-01", "until": None, "input": 1, "output": 2, "source": "x"}
+    table = read_yaml(SHIPPED)
+    table["models"] = {"m": [entry, {**entry, "from": "2026-02-01"}]}
+    with pytest.raises(UserError, match="two prices on 2026-02-01"):
+        validate(Prices, table, "prices.yaml")

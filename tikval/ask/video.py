@@ -1,0 +1,150 @@
+"""What a language model is shown of a video: the file itself, or pictures from it and what was said as text."""
+
+import io
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tikval.ask.whisper import Whisper
+from tikval.codebook import render_material
+from tikval.config import Gemini, Limits, Llm, Look, UserError, find
+from tikval.media.child import Child, check_tools
+from tikval.media.fetch import read_video
+from tikval.media.reading import ClipError, MissingTool, Reading, Want
+from tikval.privacy import strip_handles
+from tikval.rows import AskRow, Reason, sha256
+
+PICTURES_PROMPT: Final = "prompts/pictures.txt"
+_JPEG_QUALITY: Final = 85
+
+
+def takes_videos(llm: Llm) -> bool:
+    return isinstance(llm, Gemini)
+
+
+def fixed_prompt(llm: Llm, prompt: str) -> str:
+    """The prompt for a video, with the note for a model that gets pictures in its place."""
+    return prompt if takes_videos(llm) else prompt + find(PICTURES_PROMPT).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was read of one video."""
+
+    reading: Reading
+    pictures: list[bytes] | None  # JPEG; None: the model takes the video itself
+    speech: str | None
+    language: str | None
+
+
+class Looker:
+    """Reads videos in a child process, for one model. Threads wait for each other."""
+
+    def __init__(self, llm: Llm, look: Look, limits: Limits) -> None:
+        """Raises UserError where this machine lacks a tool."""
+        self.look = None if takes_videos(llm) else look
+        self.want = want_of(llm, look)
+        check(self.want)
+        self.child = Child(limits)
+        whisper = self.look is not None and self.look.speech.engine == "whisper"
+        self.whisper = Whisper(look.speech.model, look.speech.revision) if whisper else None
+
+    def read(self, path: str) -> Seen:
+        """Raises ClipError. A video that cannot be read here is not sent, and not paid for."""
+        reading = read_video(self.child, path, self.want)
+        if self.look is None:
+            return Seen(reading, None, None, None)
+        segments, language = reading.speech, "en" if reading.speech else None
+        if self.whisper is not None and reading.sound is not None and len(reading.sound):
+            segments, language = self.whisper.transcribe(reading.sound)
+        assert reading.frames is not None
+        pictures = [_jpeg(frame) for frame in reading.frames]
+        return Seen(reading, pictures, " ".join(segment.text for segment in segments), language)
+
+
+def want_of(llm: Llm, look: Look) -> Want:
+    if takes_videos(llm):
+        return Want()  # its length, its hash, and that it is one
+    return Want(
+        frames=look.frames,
+        side=look.side_px,
+        sound=look.speech.engine == "whisper",
+        speech=look.speech.engine == "moonshine",
+        max_lost_share=look.max_lost_share,
+        decoder=look.decoder,
+    )
+
+
+def check(want: Want) -> None:
+    try:
+        check_tools(want)
+    except MissingTool as err:
+        raise UserError(str(err)) from err
+
+
+class Asking:
+    """VideoRow -> AskRow: the part that scripts and direct extraction share."""
+
+    def __init__(self, llm: Llm, look: Look, limits: Limits, fixed: str, kept_back: frozenset[str]) -> None:
+        """`fixed`: the prompt before the post; `kept_back`: accounts whose videos are sent to no one."""
+        self.looker = Looker(llm, look, limits)
+        self.fixed, self.kept_back = fixed, kept_back
+
+    def __call__(self, rows: list[Any]) -> list[AskRow]:
+        return [self._ask(row) for row in rows]
+
+    def failure(self, row: Any, reason: Reason, detail: str | None) -> AskRow:
+        return asked(row, error=reason.value, detail=detail, carried=json.dumps({}))
+
+    def _ask(self, row: Any) -> AskRow:
+        if row["error"] is not None:
+            return self.failure(row, Reason(row["error"]), row["detail"])
+        if row["account"] in self.kept_back:
+            return self.failure(
+                row, Reason.MINOR, "the account features a minor; api.send_minors=true sends it"
+            )
+        try:
+            seen = self.looker.read(row["path"])
+        except ClipError as err:
+            return self.failure(row, err.reason, err.detail)
+        reading = seen.reading
+        caption = strip_handles(row["caption"], row["account"]) if row["caption"] else None
+        speech = strip_handles(seen.speech, row["account"]) if seen.speech else None
+        material = render_material(None, caption, speech)
+        carried = {
+            "account": row["account"],
+            "caption": caption,
+            "seconds": reading.seconds,
+            "has_sound": reading.has_sound,
+            "language": seen.language,
+            "lost_packets": reading.lost_packets,
+            "content_sha": reading.content_sha,
+        }
+        return asked(
+            row,
+            prompt=self.fixed + material,
+            video=row["path"] if seen.pictures is None else None,
+            pictures=seen.pictures,
+            seconds=reading.seconds,
+            has_sound=reading.has_sound,
+            input_sha=sha256(f"{reading.content_sha}\0{material}"),
+            carried=json.dumps(carried),
+        )
+
+
+def asked(row: Any, **what: Any) -> AskRow:
+    ask: AskRow = dict.fromkeys(AskRow.__annotations__) | {  # type: ignore[assignment]
+        **{name: row[name] for name in ("video_id", "row_key", "attempt")},
+        **what,
+    }
+    return ask
+
+
+def _jpeg(picture: NDArray[np.uint8]) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "JPEG", quality=_JPEG_QUALITY)
+    return out.getvalue()

@@ -1,0 +1,170 @@
+"""Sheets on which two people rate scripts, as two of the paper's authors did with 18 videos (section 4).
+
+A sheet goes through a spreadsheet and comes back: what would run as a formula there is defused, ids that would
+become numbers or dates are kept as text, and the forms in which spreadsheets save a CSV file are read.
+"""
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+SCALES: Final = ("sound", "picture", "captions")  # rated 0, 1 or 2
+MADE_UP: Final = "made_up"
+COLUMNS: Final = ("video_id", "file", "script", *SCALES, MADE_UP, "notes")
+GUIDE: Final = """\
+# How to rate
+
+`rater_1.csv` and `rater_2.csv` hold the same videos in different orders, one sheet for each of two people. Watch the
+video, read the script beside it, fill in the row, and do not talk about it before both sheets are full. An apostrophe
+at the start of a cell keeps a spreadsheet from changing it; leave it there.
+
+| column | what to write |
+| --- | --- |
+| `sound` | 2: what is said, and the sounds that matter, stand in the script; 1: some is missing or wrong; 0: most is |
+| `picture` | the same for places, people, faces, objects and what happens |
+| `captions` | the same for text on the picture; subtitles that repeat the speech need not be there |
+| `made_up` | `no`, or `yes` and what: something stands in the script that is not in the video |
+| `notes` | anything else |
+
+If the video has no sound, or no text, and the script says none either, that is a 2. Save as CSV under the same name and
+run the same command again: it reports means and agreement, and writes over no sheet in which something is filled in.
+"""
+
+_MAX_CELL: Final = 30_000  # characters; spreadsheets cut at 32,767
+_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four: as wide as a CJK character
+_YES_NO: Final = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+
+
+class Line(NamedTuple):
+    video_id: str
+    file: str
+    script: str  # without handles
+
+
+class Rating(NamedTuple):
+    """What one person wrote of one video; None: not filled in yet."""
+
+    video_id: str
+    scales: dict[str, int | None]
+    made_up: bool | None
+
+
+class Agreement(NamedTuple):
+    column: str
+    means: tuple[float, float]  # of either rater; of made_up the share of yes
+    same: int  # videos to which both gave the same rating
+    n: int  # videos that both rated
+
+
+def write_sheet(lines: Iterable[Line], rater: int, seed: int) -> bytes:
+    """A CSV file with empty rating cells, in an order of this rater's own."""
+    ordered = sorted(lines, key=lambda line: in_random_order(f"{seed}/{rater}", line.video_id))
+    return _csv(
+        [
+            (
+                line.video_id if line.video_id[:1].isalpha() else f"'{line.video_id}",
+                _defused(line.file),
+                _defused(line.script),
+                *[""] * (len(COLUMNS) - 3),
+            )
+            for line in ordered
+        ]
+    )
+
+
+def in_random_order(seed: str, video_id: str) -> bytes:
+    """A sort key that depends on nothing but these two, so that one more video moves no other."""
+    name = f"{seed}\0{video_id}".encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(name, digest_size=16).digest()
+
+
+def is_untouched(data: bytes) -> bool:
+    """Whether a sheet holds no rating and no note; one that cannot be read may hold some."""
+    try:
+        return not any(cells[column].strip() for _, cells in _rows(data) for column in COLUMNS[3:])
+    except ValueError:
+        return False
+
+
+def read_sheet(data: bytes) -> list[Rating]:
+    """Raises ValueError with the line of the file for what is no rating, and for a file that is no sheet."""
+    ratings = []
+    for number, cells in _rows(data):
+        scales: dict[str, int | None] = {}
+        for column in SCALES:
+            said = cells[column].strip()
+            if said not in ("", "0", "1", "2"):
+                raise ValueError(f"line {number}: {column}: {said[:40]!r} is not 0, 1 or 2")
+            scales[column] = int(said) if said else None
+        said = cells[MADE_UP].strip()
+        answer = _YES_NO.match(said)
+        if said and not answer:
+            raise ValueError(f"line {number}: {MADE_UP}: {said[:40]!r} does not begin with yes or no")
+        ratings.append(Rating(_id(cells), scales, answer[1].lower() == "yes" if answer else None))
+    return ratings
+
+
+def without(data: bytes, video_ids: set[str]) -> bytes:
+    """The sheet without the rows of some videos, whose scripts stand in it. Raises ValueError as read_sheet."""
+    kept = [cells for _, cells in _rows(data) if _id(cells) not in video_ids]
+    return _csv([tuple(cells[column] for column in COLUMNS) for cells in kept])
+
+
+def agreement(first: Iterable[Rating], second: Iterable[Rating]) -> list[Agreement]:
+    """Means and exact agreement in each column, over the videos that both have rated in it."""
+    others = {rating.video_id: rating for rating in second}
+    pairs = [(rating, others[rating.video_id]) for rating in first if rating.video_id in others]
+    found = []
+    for column in (*SCALES, MADE_UP):
+        values = [(_value(one, column), _value(other, column)) for one, other in pairs]
+        both = [(a, b) for a, b in values if a is not None and b is not None]
+        if n := len(both):
+            means = (sum(a for a, _ in both) / n, sum(b for _, b in both) / n)
+            found.append(Agreement(column, means, sum(a == b for a, b in both), n))
+    return found
+
+
+def _value(rating: Rating, column: str) -> int | None:
+    return rating.made_up if column == MADE_UP else rating.scales[column]
+
+
+def _id(cells: dict[str, str]) -> str:
+    return cells["video_id"].removeprefix("'")
+
+
+def _defused(text: str) -> str:
+    kept = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in text.splitlines())
+    kept = kept if len(kept) <= _MAX_CELL else f"{kept[:_MAX_CELL]} (cut here)"
+    return f"'{kept}" if text.startswith(_FORMULA) or kept.startswith(_FORMULA) else kept
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> bytes:
+    file = io.StringIO()
+    csv.writer(file).writerows([COLUMNS, *rows])
+    return file.getvalue().encode("utf-8-sig")  # with a mark, or Excel takes it for another encoding
+
+
+def _rows(data: bytes) -> list[tuple[int, dict[str, str]]]:
+    """Line numbers and cells; comma, semicolon or tab, UTF-8 or what Excel saves in the West."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", "replace")
+    header = text.partition("\n")[0]
+    separator = max(",;\t", key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows = []
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        if missing := [name for name in COLUMNS if name not in names]:
+            raise ValueError(f"line 1: no column {missing[0]}")
+        for cells in reader:
+            if any(cells):
+                padded = [*cells, *[""] * (len(names) - len(cells))]
+                rows.append((reader.line_num, dict(zip(names, padded, strict=False))))
+    except csv.Error as err:
+        raise ValueError(f"line {reader.line_num}: {err}") from err
+    return rows

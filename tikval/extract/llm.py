@@ -1,0 +1,85 @@
+"""ScriptRow -> AskRow, and AnswerRow -> PredictionRow: values by a language model (section 4, Appendix A.1)."""
+
+import json
+from typing import Any, Final
+
+from tikval.ask.video import asked
+from tikval.codebook import Codebook, render_material
+from tikval.config import LlmExtractor
+from tikval.extract.local import sentences_of
+from tikval.extract.reply import BadReply, parse_reply
+from tikval.privacy import strip_handles
+from tikval.rows import AnswerRow, AskRow, PredictionRow, Reason, sha256
+from tikval.values import binary
+
+_PAID: Final = ("tokens_in", "tokens_out", "cost_usd", "ledger_key", "model_served")
+
+
+class AskOfScript:
+    """The stage before the model: a script and its caption behind the fixed prompt."""
+
+    def __init__(self, fixed: str, kept_back: frozenset[str]) -> None:
+        """`kept_back`: row keys of videos whose scripts are sent to no one."""
+        self.fixed, self.kept_back = fixed, kept_back
+
+    def __call__(self, rows: list[Any]) -> list[AskRow]:
+        return [self._ask(row) for row in rows]
+
+    def _ask(self, row: Any) -> AskRow:
+        if row["error"] is not None:
+            return self.failure(row, Reason(row["error"]), row["detail"])
+        if row["row_key"] in self.kept_back:
+            return self.failure(
+                row, Reason.MINOR, "the account features a minor; api.send_minors=true sends it"
+            )
+        if not sentences_of(row["script"], row["caption"]):
+            return self.failure(row, Reason.NO_TEXT, "nothing was said, shown as text, described or written")
+        material = render_material(row["script"], row["caption"])
+        carried = json.dumps({"has_sound": row["has_sound"], "account": None})
+        return asked(row, prompt=self.fixed + material, input_sha=sha256(material), carried=carried)
+
+    def failure(self, row: Any, reason: Reason, detail: str | None) -> AskRow:
+        return asked(row, error=reason.value, detail=detail, carried=json.dumps({}))
+
+
+class ReadValues:
+    """The stage behind it: what does not parse is a failure, never an absent value."""
+
+    def __init__(self, system: str, codebook: Codebook, extractor: LlmExtractor, prompt_sha: str) -> None:
+        self.system, self.codebook = system, codebook
+        self.extractor, self.prompt_sha = extractor, prompt_sha
+
+    def __call__(self, rows: list[Any]) -> list[PredictionRow]:
+        return [self._read(row) for row in rows]
+
+    def _read(self, row: AnswerRow) -> PredictionRow:
+        if row["error"] is not None:
+            return self.failure(row, Reason(row["error"]), row["detail"])
+        try:
+            answer = parse_reply(row["reply"] or "", self.codebook, self.extractor.answer)
+        except BadReply as err:
+            return self.failure(row, Reason.BAD_REPLY, str(err))
+        account = json.loads(row["carried"])["account"]
+        return self._row(
+            row,
+            decisions=binary(answer.stances),
+            stances=list(answer.stances),
+            abstained=False,  # it looked, whatever it said
+            has_sound=answer.has_sound,
+            notes=strip_handles(answer.notes, account) if answer.notes else None,
+        )
+
+    def failure(self, row: Any, reason: Reason, detail: str | None) -> PredictionRow:
+        return self._row(row, error=reason.value, detail=detail)
+
+    def _row(self, row: Any, **result: Any) -> PredictionRow:
+        prediction: PredictionRow = dict.fromkeys(PredictionRow.__annotations__) | {  # type: ignore[assignment]
+            **{name: row[name] for name in ("video_id", "row_key", "attempt", *_PAID)},
+            "system": self.system,
+            "label_set": self.codebook.label_set,
+            "sample": self.extractor.sample,
+            "model": self.extractor.llm.model,
+            "prompt_sha": self.prompt_sha,
+            **result,
+        }
+        return prediction

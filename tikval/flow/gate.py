@@ -1,0 +1,90 @@
+"""The gate of a folder and the limiter of a model as Ray actors: one of each, whoever asks from wherever."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from tikval.config import Api
+from tikval.llm.gate import FolderGate, Limiter
+from tikval.llm.ledger import Ledger
+
+NAMESPACE: Final = "tikval"
+_AT_ONCE: Final = 100_000  # calls that may wait in an actor
+
+
+class _LimiterActor(Limiter):
+    pass
+
+
+class _GateActor(FolderGate):
+    """Lives on the driver's node and dies with the driver; what it knew lies in the folder."""
+
+    def __init__(self, folder: str, ledger: Ledger, budget_usd: float | None, limiter: Any, api: Api) -> None:
+        async def acquire(tokens: int) -> float:
+            when: float = await limiter.acquire.remote(tokens, api.requests_per_minute, api.tokens_per_minute)
+            return when
+
+        super().__init__(folder, ledger, budget_usd, acquire)
+
+    async def opened(self) -> list[tuple[float, int]]:
+        return self.recent()
+
+
+@contextmanager
+def open_gate(
+    name: str,
+    folder: str,
+    ledger: Ledger,
+    budget_usd: float | None,
+    api: Api,
+    model: str,
+    estimate_usd: float | None,
+) -> Iterator[None]:
+    """Keep the gate `name` open. The limiter outlives it: other runs on this cluster share the model's minute."""
+    import ray
+    import ray.exceptions
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    limiter: Any = (
+        ray.remote(_LimiterActor)
+        .options(
+            name=f"limiter of {model} at {api.base_url}",
+            namespace=NAMESPACE,
+            get_if_exists=True,
+            lifetime="detached",
+            num_cpus=0,
+            max_concurrency=_AT_ONCE,
+        )
+        .remote()
+    )
+    gate: Any = (
+        ray.remote(_GateActor)
+        .options(
+            name=name, namespace=NAMESPACE, num_cpus=0, max_concurrency=_AT_ONCE, scheduling_strategy=here
+        )
+        .remote(folder, ledger, budget_usd, limiter, api)
+    )
+    try:
+        ray.get(limiter.seed.remote(ray.get(gate.opened.remote())))
+        ray.get(gate.expect.remote(estimate_usd))
+        yield
+    finally:
+        with suppress(ray.exceptions.RayError):  # it died with its Ray: what it knew is written down
+            ray.get(gate.close.remote(), timeout=30)
+            ray.kill(gate)
+
+
+class RemoteGate:
+    """The gate as an actor of a stage reaches it."""
+
+    def __init__(self, name: str) -> None:
+        import ray
+
+        self.actor = ray.get_actor(name, namespace=NAMESPACE)
+
+    async def admit(self, call: str, usd: float, tokens: int) -> bool:
+        return bool(await self.actor.admit.remote(call, usd, tokens))
+
+    async def settle(self, call: str, usd: float | None) -> None:
+        await self.actor.settle.remote(call, usd)

@@ -1,0 +1,152 @@
+"""One gate for all calls of one output folder: money is reserved and the minute's share taken before a call is let go.
+
+    admit(call)  ->  reserve its most | wait for the limiter | write it down | go
+    settle(call) ->  the reserve becomes what was paid, or stays where nobody can know
+
+`calls.json` in the folder is written before any call goes: after a crash the next gate knows which calls were in the
+air. Those whose reply lies in the ledger cost what it says; the others count as spent.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from tikval.files import read_bytes, write_bytes
+from tikval.llm.ledger import Ledger
+from tikval.llm.limiter import Window
+
+_LOOK_SECONDS: Final = 1.0  # at the clock, while waiting: it may be set meanwhile
+_ROUNDING: Final = 1e-9  # USD
+Acquire = Callable[[int], Awaitable[float]]  # tokens -> when the request was let go
+
+
+class Gate(Protocol):
+    """What a stage sees of it."""
+
+    async def admit(self, call: str, usd: float, tokens: int) -> bool:
+        """Wait until `call` may go; False where it might cost more than is left. `usd` is the most it can cost."""
+        ...
+
+    async def settle(self, call: str, usd: float | None) -> None:
+        """What the call cost; None: it may have been paid for or not, and counts as paid."""
+        ...
+
+
+class Limiter:
+    """The minute of one model, for all who ask for it."""
+
+    def __init__(self) -> None:
+        self.window = Window()
+        self.turn = asyncio.Lock()
+
+    async def acquire(self, tokens: int, per_minute: int, tokens_per_minute: int) -> float:
+        """Wait for one request of `tokens`, first come, first served. Returns when it was let go."""
+        async with self.turn:
+            while (wait := self.window.wait_seconds(time.time(), tokens, per_minute, tokens_per_minute)) > 0:
+                await asyncio.sleep(min(wait, _LOOK_SECONDS))
+            now = time.time()
+            self.window.take(now, tokens)
+            return now
+
+    async def seed(self, taken: list[tuple[float, int]]) -> None:
+        """Go on with the minute of a process that is gone."""
+        self.window.seed(taken)
+
+
+@dataclass
+class Spent:
+    """What calls.json says."""
+
+    settled_usd: float = 0  # paid, or counted as paid
+    unknown_usd: float = 0  # of it, for calls whose outcome nobody knows
+    calls: int = 0  # let go
+    estimate_usd: float | None = None  # before the first of them
+
+
+def read_spent(folder: str) -> Spent | None:
+    """None where the folder never made a call."""
+    data = read_bytes(f"{folder}/calls.json")
+    return Spent(**json.loads(data)["spent"]) if data is not None else None
+
+
+class FolderGate:
+    """The gate itself; one per folder at a time."""
+
+    def __init__(self, folder: str, ledger: Ledger, budget_usd: float | None, acquire: Acquire) -> None:
+        self.place, self.budget_usd, self.acquire = f"{folder}/calls.json", budget_usd, acquire
+        self.open: dict[str, float] = {}  # call -> the most it can cost
+        self.window = Window()
+        self.spent = Spent()
+        data = read_bytes(self.place)
+        if data is not None:
+            said = json.loads(data)
+            self.spent = Spent(**said["spent"])
+            self.window.seed([(when, tokens) for when, tokens in said["window"]])
+            for call, usd in said["open"].items():
+                entry = ledger.get(call.partition(".")[0])
+                self._count(usd if entry is None else entry.cost_usd or 0, known=entry is not None)
+        self.changed = asyncio.Condition()
+        self.writing = asyncio.Lock()
+        self.version = self.written = 0
+
+    def recent(self) -> list[tuple[float, int]]:
+        """What was let go in the last minute, also by those before: (when, tokens)."""
+        return self.window.recent(time.time())
+
+    async def expect(self, usd: float | None) -> None:
+        """Keep the first estimate, to stand beside the bill."""
+        if self.spent.estimate_usd is None:
+            self.spent.estimate_usd = usd
+            await self._write()
+
+    async def admit(self, call: str, usd: float, tokens: int) -> bool:
+        if self.budget_usd is not None and call not in self.open:  # a call may have to be sent twice
+            async with self.changed:
+                # what others reserved may come back: wait for them before saying no
+                await self.changed.wait_for(lambda: not self._fits_if_returned(usd) or self._fits(usd))
+                if not self._fits(usd):
+                    return False
+                self.open[call] = usd
+        else:
+            self.open[call] = usd
+        when = await self.acquire(tokens)
+        self.window.take(when, tokens)
+        self.spent.calls += 1
+        await self._write()
+        return True
+
+    async def settle(self, call: str, usd: float | None) -> None:
+        async with self.changed:
+            reserved = self.open.pop(call)
+            self._count(reserved if usd is None else usd, known=usd is not None)
+            self.changed.notify_all()
+
+    async def close(self) -> None:
+        await self._write()
+
+    def _count(self, usd: float, known: bool) -> None:
+        self.spent.settled_usd += usd
+        self.spent.unknown_usd += 0 if known else usd
+
+    def _fits_if_returned(self, usd: float) -> bool:
+        return self.budget_usd is None or self.spent.settled_usd + usd <= self.budget_usd + _ROUNDING
+
+    def _fits(self, usd: float) -> bool:
+        return self.budget_usd is None or (
+            self.spent.settled_usd + sum(self.open.values()) + usd <= self.budget_usd + _ROUNDING
+        )
+
+    async def _write(self) -> None:
+        """Durable on return. Those who wait at the same time are written down together."""
+        self.version += 1
+        mine = self.version
+        async with self.writing:
+            if self.written >= mine:
+                return
+            version = self.version
+            state: dict[str, Any] = {"spent": vars(self.spent), "open": self.open, "window": self.recent()}
+            await asyncio.to_thread(write_bytes, self.place, json.dumps(state).encode())
+            self.written = version

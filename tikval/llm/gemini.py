@@ -1,0 +1,295 @@
+"""Google's Gemini as a Client: one call is one request, with the video inline or by way of the Files API."""
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from tikval.config import Api, Gemini, UserError
+from tikval.llm.client import Admit, Fault, Question, Reply, Usage, at_will
+from tikval.llm.faults import Asked, fault_of, scrub
+from tikval.rows import Reason
+
+if TYPE_CHECKING:
+    from google.genai import errors, types
+
+_BASE_URL: Final = "https://generativelanguage.googleapis.com/"
+_MIME_TYPES: Final = {
+    ".mov": "video/quicktime",
+    ".webm": "video/webm",
+    ".avi": "video/x-msvideo",
+    ".mpg": "video/mpeg",
+    ".mpeg": "video/mpeg",
+    ".mkv": "video/x-matroska",
+    ".wmv": "video/x-ms-wmv",
+    ".flv": "video/x-flv",
+    ".3gp": "video/3gpp",
+}
+_HARMS: Final = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")  # the adjustable ones
+_BLOCKED: Final = {
+    *("SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION", "LANGUAGE", "ESCALATION"),
+    *("MODEL_ARMOR", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+}
+_CUT_SHORT: Final = {"MAX_TOKENS", "CONTINUATION"}
+_DELETE_SECONDS: Final = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class _FileGone(Exception):  # noqa: N818
+    """The server no longer has a file that it had taken."""
+
+
+class GeminiClient:
+    """The Client of one actor, for one event loop. It does not pickle: made where it is used."""
+
+    def __init__(self, config: Gemini, api: Api, key: str, schema: dict[str, Any] | None) -> None:
+        """`schema`: the JSON schema that a reply must follow; None: any text.
+
+        Raises UserError where the package is missing or two settings cannot go together.
+        """
+        try:
+            import httpx2
+            from google import genai
+            from google.genai import types
+        except ImportError as err:
+            raise UserError("Gemini needs its package: pip install 'tikval[gemini]'") from err
+        if config.thinking_tokens is not None and config.thinking_level is not None:
+            raise UserError("llm: Gemini takes thinking_tokens or thinking_level, not both")
+        self._config, self._api = config, api
+        self._asked = Asked("Gemini", config.model, key, "GEMINI_API_KEY")
+        # The SDK would take aiohttp wherever Ray's extras bring it and httpx2 elsewhere. This is httpx2 everywhere, as
+        # it (1) keeps the status of an error whose body is no JSON, (2) follows no redirect with the key in a header,
+        # (3) lets a hook see a request. Its limit of 100 connections is lifted: `in_flight` is the limit.
+        self._http = httpx2.AsyncClient(
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+            event_hooks={"request": [_nameless]},
+        )
+        self._client = genai.Client(
+            api_key=key,
+            enterprise=False,  # whatever the environment says: the key is for this API
+            http_options=types.HttpOptions(
+                base_url=api.base_url or _BASE_URL,
+                api_version="v1beta",
+                timeout=max(1, round(api.timeout_seconds * 1000)),
+                retry_options=types.HttpRetryOptions(attempts=1),  # a retry of its own may be paid for unseen
+                httpx_async_client=self._http,
+            ),
+        )
+        self._request = _request(config, schema)
+        self._deleting: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        if self._deleting:
+            await asyncio.wait(self._deleting, timeout=_DELETE_SECONDS)
+        await self._client.aio.aclose()
+        await self._http.aclose()
+        self._client.close()
+
+    async def ask(self, question: Question, admit: Admit = at_will) -> Reply:
+        """One request; a second one only where an uploaded file is gone before it could be looked at."""
+        parts: list[Any] = [{"text": question.prompt}]
+        parts += [_inline(picture, "image/jpeg") for picture in question.pictures]
+        if question.video is None:
+            return await self._generate(parts, admit)
+        video = Path(question.video)
+        mime = _MIME_TYPES.get(video.suffix.lower(), "video/mp4")
+        # The prompt stands before the video although Google advises the other order for a single video: the server's
+        # prefix cache then holds the codebook, most of the text of every call.
+        with _readable():
+            small = (await asyncio.to_thread(video.stat)).st_size <= self._api.inline_mb * 2**20
+            data = await asyncio.to_thread(video.read_bytes) if small else None
+        if data is not None:
+            return await self._generate([*parts, _inline(data, mime)], admit)
+        try:
+            return await self._by_upload(parts, video, mime, admit)
+        except _FileGone:
+            pass
+        try:
+            return await self._by_upload(parts, video, mime, admit)
+        except _FileGone as err:
+            raise Fault(Reason.SERVER_ERROR, str(err), passing=True, billed="no") from None
+
+    async def _by_upload(self, parts: list[Any], video: Path, mime: str, admit: Admit) -> Reply:
+        # A name of our own choosing, so that a file whose upload was cancelled half-way can still be deleted.
+        name = f"files/{secrets.token_hex(16)}"
+        try:
+            uri = await self._upload(name, video, mime)
+            part = {"file_data": {"file_uri": uri, "mime_type": mime}}
+            return await self._generate([*parts, part], admit, uploaded=True)
+        finally:
+            # In the background: a reply that was paid for waits for nothing, and a cancelled call still deletes.
+            task = asyncio.create_task(self._delete(name))
+            self._deleting.add(task)
+            task.add_done_callback(self._deleting.discard)
+
+    async def _upload(self, name: str, video: Path, mime: str) -> str:
+        """Address of a file that is ready to be looked at. Nothing of this is paid for."""
+        files, state, pause = self._client.aio.files, "uploading", 0.25
+        try:
+            async with self._faults(billed="no", uploaded=True), asyncio.timeout(self._api.timeout_seconds):
+                with _readable():
+                    file = await files.upload(file=video, config={"name": name, "mime_type": mime})
+                while (state := file.state.value if file.state else "") == "PROCESSING":
+                    await asyncio.sleep(pause)
+                    pause = min(5.0, pause * 1.5)
+                    file = await files.get(name=name)
+        except Fault as fault:
+            if fault.reason is not Reason.TIMEOUT:
+                raise
+            said = f"the video was still {state} after {self._api.timeout_seconds:.0f} s"
+            raise Fault(Reason.TIMEOUT, said, passing=True, billed="no") from None
+        if state == "FAILED":
+            said = scrub((file.error and file.error.message) or "no reason given", self._asked.key)
+            raise Fault(Reason.REJECTED, f"video not processed: {said}", passing=False, billed="no")
+        assert file.uri is not None
+        return file.uri
+
+    async def _delete(self, name: str) -> None:
+        try:
+            async with asyncio.timeout(_DELETE_SECONDS):
+                await self._client.aio.files.delete(name=name)
+        except Exception as err:  # the call itself is over: whatever this is, it must not become its outcome
+            if getattr(err, "code", None) not in (403, 404):  # not there: expired, or its upload never ended
+                log.warning("an uploaded video was not deleted (%s); it expires in 48 h", type(err).__name__)
+
+    async def _generate(self, parts: list[Any], admit: Admit, *, uploaded: bool = False) -> Reply:
+        await admit()
+        turn: Any = {"role": "user", "parts": parts}
+        seconds = self._api.timeout_seconds
+        async with self._faults(billed="unknown", uploaded=uploaded), asyncio.timeout(seconds):
+            response = await self._client.aio.models.generate_content(
+                model=self._config.model, contents=turn, config=self._request
+            )
+        return _read(response)
+
+    @asynccontextmanager
+    async def _faults(self, billed: Literal["no", "unknown"], *, uploaded: bool) -> AsyncIterator[None]:
+        """Whatever the SDK raises as a Fault or UserError. Without the cause: it may quote what must not be seen."""
+        import httpx2
+        from google.genai import errors
+
+        def fault(reason: Reason, detail: str, billed: Literal["no", "unknown"] = billed) -> Fault:
+            return Fault(reason, scrub(detail, self._asked.key), passing=True, billed=billed)
+
+        try:
+            yield
+        except errors.APIError as err:
+            if (
+                uploaded
+                and err.code in (403, 404)
+                and re.search(r"\bfile\b", str(err.message), re.IGNORECASE)
+            ):
+                raise _FileGone(f"the uploaded video was gone: {err.code}") from None
+            raise self._refusal(err, billed) from None
+        except (httpx2.ConnectTimeout, httpx2.PoolTimeout):
+            raise fault(Reason.TIMEOUT, "no connection in time", "no") from None
+        except (TimeoutError, httpx2.TimeoutException):
+            raise fault(Reason.TIMEOUT, f"no reply within {self._api.timeout_seconds:.0f} s") from None
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+            raise UserError("api.base_url: not an http address") from None
+        except (httpx2.ConnectError, httpx2.ProxyError) as err:
+            raise fault(Reason.SERVER_ERROR, f"no connection: {err}", "no") from None
+        except httpx2.RequestError as err:
+            raise fault(Reason.SERVER_ERROR, f"connection lost: {str(err) or type(err).__name__}") from None
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ) as err:  # the SDK on JSON that is none of its own
+            raise fault(Reason.BAD_REPLY, f"not a reply of the API ({type(err).__name__})") from None
+
+    def _refusal(self, err: "errors.APIError", billed: Literal["no", "unknown"]) -> Exception:
+        headers = dict(getattr(err.response, "headers", None) or {})
+        found = fault_of(self._asked, err.code, headers, err.details)
+        if isinstance(found, Fault) and billed == "no":
+            found.billed = "no"
+        return found
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """A video that is gone or shut as a Fault."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise Fault(Reason.MISSING_FILE, "gone since it was listed", passing=False, billed="no") from None
+    except PermissionError:
+        raise Fault(Reason.PERMISSION_DENIED, "not readable", passing=False, billed="no") from None
+
+
+async def _nameless(request: Any) -> None:
+    """The SDK sends a file's name along, which often is that of a person's account."""
+    request.headers.pop("X-Goog-Upload-File-Name", None)
+
+
+def _inline(data: bytes, mime: str) -> dict[str, Any]:
+    return {"inline_data": {"data": data, "mime_type": mime}}
+
+
+def _request(config: Gemini, schema: dict[str, Any] | None) -> "types.GenerateContentConfig":
+    """What is the same in every call."""
+    from google.genai import types
+
+    thinking = {"thinking_budget": config.thinking_tokens, "thinking_level": config.thinking_level}
+    given = {name: value for name, value in thinking.items() if value is not None}
+    off = [{"category": f"HARM_CATEGORY_{harm}", "threshold": "OFF"} for harm in _HARMS]
+    resolution = config.media_resolution and f"MEDIA_RESOLUTION_{config.media_resolution.upper()}"
+    return types.GenerateContentConfig.model_validate(
+        {
+            "temperature": config.temperature,
+            "seed": config.seed,
+            "max_output_tokens": config.max_tokens,
+            "thinking_config": given or None,
+            "media_resolution": resolution,
+            "safety_settings": off if config.block_none else None,
+            "response_mime_type": "application/json" if schema else None,
+            "response_json_schema": schema,
+            "automatic_function_calling": {"disable": True},
+            "automatic_continuation": False,  # another request, and another bill
+        }
+    )
+
+
+def _read(response: "types.GenerateContentResponse") -> Reply:
+    """A reply that was paid for, or a Fault where there is nothing in it."""
+    usage, served = _usage(response.usage_metadata), response.model_version
+    feedback = response.prompt_feedback
+    if feedback and feedback.block_reason:
+        return Reply("", served, usage, Reason.BLOCKED, f"prompt: {feedback.block_reason.value}")
+    candidate = response.candidates[0] if response.candidates else None
+    parts = (candidate.content and candidate.content.parts) or () if candidate else ()
+    text = "".join(part.text for part in parts if part.text and not part.thought)
+    finish = candidate.finish_reason.value if candidate and candidate.finish_reason else None
+    if finish == "PUP_LIMITED_DISABLED":
+        raise UserError("Gemini has limited this account for breaches of its policy")
+    if finish in _BLOCKED:
+        return Reply(text, served, usage, Reason.BLOCKED, f"reply: {finish}")
+    if finish in _CUT_SHORT:
+        return Reply(text, served, usage, Reason.TRUNCATED, f"{usage.tokens_out} tokens: {finish}")
+    if candidate is None or (finish == "STOP" and not text):
+        raise Fault(Reason.BAD_REPLY, "an empty reply", passing=True, billed="unknown")
+    if finish != "STOP":
+        return Reply(text, served, usage, Reason.BAD_REPLY, f"ended with {finish or 'no reason'}")
+    return Reply(text, served, usage)
+
+
+def _usage(said: "types.GenerateContentResponseUsageMetadata | None") -> Usage:
+    if said is None:
+        return Usage()
+    sound = sum(
+        part.token_count or 0
+        for part in said.prompt_tokens_details or ()
+        if part.modality and part.modality.value == "AUDIO"
+    )
+    return Usage(
+        tokens_in=said.prompt_token_count or 0,
+        tokens_cached=said.cached_content_token_count or 0,
+        tokens_sound=sound,
+        tokens_out=(said.candidates_token_count or 0) + (said.thoughts_token_count or 0),
+    )

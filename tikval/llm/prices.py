@@ -1,0 +1,144 @@
+"""What a call costs: rates per model and date, and how many tokens a video makes (configs/prices.yaml)."""
+
+import math
+import re
+from datetime import date
+from itertools import pairwise
+from typing import Final, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from tikval.config import Config, UserError, read_yaml, validate
+from tikval.llm.client import Usage
+
+SHIPPED: Final = "configs/prices.yaml"
+Resolution = Literal["low", "medium", "high"]
+
+
+class Rates(Config):
+    """USD per million tokens."""
+
+    input: float = Field(ge=0)
+    input_sound: float | None = Field(default=None, ge=0)  # None: as the rest of the input
+    cached: float | None = Field(default=None, ge=0)  # None: as input
+    output: float = Field(ge=0)  # thinking included
+
+
+class Tier(Rates):
+    """Rates of the whole call where its prompt is longer than `tokens`."""
+
+    tokens: int = Field(gt=0)
+
+
+class Period(Rates):
+    """Rates of one model from a day on, until the day that is no longer one of them."""
+
+    since: date = Field(alias="from")
+    until: date | None = None  # None: open
+    above: Tier | None = None
+    source: str  # where the numbers were read, and when
+
+    @model_validator(mode="after")
+    def _runs_forward(self) -> Self:
+        if self.until is not None and self.until <= self.since:
+            raise ValueError(f"until {self.until} is not after from {self.since}")
+        return self
+
+
+class Family(Config):
+    """Tokens of one second of video, without its sound, at each media resolution; and of one second of sound."""
+
+    models: str  # that begin with this
+    default: float = Field(gt=0)
+    low: float = Field(gt=0)
+    medium: float = Field(gt=0)
+    high: float = Field(gt=0)
+    sound: float = Field(gt=0)
+    source: str
+
+
+class Price(NamedTuple):
+    """Of one model on one day."""
+
+    rates: Rates
+    above: Tier | None = None
+
+    def cost(self, usage: Usage) -> float:
+        """USD of a call. What was cached is taken to be text: the fixed prompt comes before the video."""
+        rates = self._rates(usage.tokens_in)
+        plain = max(0, usage.tokens_in - usage.tokens_cached - usage.tokens_sound)
+        return _usd(
+            (plain, rates.input),
+            (usage.tokens_sound, rates.input if rates.input_sound is None else rates.input_sound),
+            (usage.tokens_cached, rates.input if rates.cached is None else rates.cached),
+            (usage.tokens_out, rates.output),
+        )
+
+    def most(self, tokens_in: int, tokens_sound: int, max_tokens_out: int) -> float:
+        """USD that a call can cost at most: nothing cached, sound (a part of `tokens_in`) at the dearer rate."""
+        rates = self._rates(tokens_in)
+        sound = max(rates.input, rates.input_sound or 0.0)
+        return _usd(
+            (tokens_in - tokens_sound, rates.input), (tokens_sound, sound), (max_tokens_out, rates.output)
+        )
+
+    def _rates(self, tokens_in: int) -> Rates:
+        return self.above if self.above is not None and tokens_in > self.above.tokens else self.rates
+
+
+class Prices(Config):
+    """The whole table."""
+
+    models: dict[str, list[Period]]
+    families: list[Family] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_one_price_a_day(self) -> Self:
+        for model, periods in self.models.items():
+            days = sorted(periods, key=lambda period: period.since)
+            for before, after in pairwise(days):
+                if before.until is None or before.until > after.since:
+                    raise ValueError(f"{model}: two prices on {after.since}")
+        return self
+
+    def of(self, model: str, on: date, where: str = SHIPPED) -> Price:
+        """Rates of a model on a day; `-001` and the like at the end of a name is a version of the same model.
+
+        Raises UserError that names the models known on that day.
+        """
+        for name in (model, re.sub(r"-\d{3}$", "", model)):
+            for period in self.models.get(name, ()):
+                if period.since <= on and (period.until is None or on < period.until):
+                    return Price(period, period.above)
+        known = ", ".join(sorted(self._known(on))) or "none"
+        retired = " any more" if model in self.models else ""
+        raise UserError(f"{where}: no price of {model!r} on {on}{retired}; known on that day: {known}")
+
+    def video_tokens(self, model: str, seconds: float, resolution: Resolution | None) -> int:
+        """Tokens of a video's pictures, for estimates; of a model that no family names: those of the dearest."""
+        rates = [float(getattr(family, resolution or "default")) for family in self._families(model)]
+        return math.ceil(seconds * max(rates))
+
+    def sound_tokens(self, model: str, seconds: float) -> int:
+        """Tokens of the sound of a video, which come on top."""
+        return math.ceil(seconds * max(family.sound for family in self._families(model)))
+
+    def _families(self, model: str) -> list[Family]:
+        mine = [family for family in self.families if model.startswith(family.models)]
+        return [max(mine, key=lambda family: len(family.models))] if mine else self.families
+
+    def _known(self, on: date) -> list[str]:
+        return [
+            name
+            for name, periods in self.models.items()
+            if any(period.since <= on and (period.until is None or on < period.until) for period in periods)
+        ]
+
+
+def load_prices(path: str = SHIPPED) -> Prices:
+    """Read a table; UserError that names the file and every wrong key."""
+    return validate(Prices, read_yaml(path), path)
+
+
+def _usd(*parts: tuple[int, float]) -> float:
+    return sum(tokens * rate for tokens, rate in parts) / 1_000_000

@@ -109,7 +109,15 @@ def test_the_prompt_stands_before_the_video_so_that_it_can_be_cached(video: Path
 
 def test_parameters_travel_and_those_left_out_do_not() -> None:
     fake = LlmServer()
-    ask(fake, Question("Q"), max_tokens=99, thinking_level="low", media_resolution="low", seed=7)
+    ask(
+        fake,
+        Question("Q"),
+        temperature=0,
+        max_tokens=99,
+        thinking_level="low",
+        media_resolution="low",
+        seed=7,
+    )
     sent = fake.bodies[-1]["generationConfig"]
     assert sent == {
         "temperature": 0.0,
@@ -128,8 +136,8 @@ def test_parameters_travel_and_those_left_out_do_not() -> None:
         "thinkingConfig": {"thinkingBudget": 0},
     }
     assert "safetySettings" not in fake.bodies[-1]
-    with pytest.raises(UserError, match="not both"):
-        GeminiClient(Gemini(model=MODEL, thinking_tokens=0, thinking_level="low"), Api(), KEY, None)
+    with pytest.raises(ValueError, match="not both"):
+        Gemini(model=MODEL, thinking_tokens=0, thinking_level="low")
 
 
 def test_the_schema_travels_whole_and_a_reply_fits_it() -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints with random weights that vLLM serves on cores: a Mistral for scripts, a Qwen2-VL for pictures.
+"""Checkpoints with random weights that vLLM serves on cores: a Mistral for scripts, a Qwen3-VL for pictures.
 
 Their tokenizers are byte-level BPE trained on the texts given, so that a prompt of some 30,000 characters stays a
 few thousand tokens. Sizes are the smallest that vLLM's kernels for cores take: 32 numbers a head.
@@ -21,7 +21,7 @@ _MISTRAL_TURNS: Final = (
     "{% else %}{{ raise_exception('a turn is the user or the assistant') }}{% endif %}"
     "{% endfor %}"
 )
-# Qwen-VL's: parts in the order given, one mark per picture that the server widens to the picture's tokens
+# Qwen-VL's: parts in the order given, one mark per picture, which the server widens to the picture's tokens
 _QWEN_TURNS: Final = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\n' }}"
@@ -33,6 +33,7 @@ _QWEN_TURNS: Final = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+_QWEN_MARKS: Final = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
 
 
 def write_mistral(folder: Path, texts: Iterable[str], *, context_tokens: int = CONTEXT_TOKENS) -> Path:
@@ -47,6 +48,51 @@ def write_mistral(folder: Path, texts: Iterable[str], *, context_tokens: int = C
         **_sizes(context_tokens), head_dim=32, bos_token_id=1, eos_token_id=2, sliding_window=None
     )
     MistralForCausalLM(config).to(torch.float32).save_pretrained(folder)
+    return folder
+
+
+def write_qwen_vl(folder: Path, texts: Iterable[str], *, context_tokens: int = CONTEXT_TOKENS) -> Path:
+    """After Qwen/Qwen3-VL-Instruct; two seconds and 5 MB. A picture is a token per 32 x 32 pixels."""
+    import torch
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    marks = [*_QWEN_MARKS, "<|image_pad|>", "<|video_pad|>"]
+    _tokenizer(texts, marks, begins=False).save_pretrained(folder)
+    _set(folder / "tokenizer_config.json", {"chat_template": _QWEN_TURNS})
+    pictures = {"patch_size": 16, "temporal_patch_size": 2, "merge_size": 2, "processor_class": "Qwen3VLProcessor"}
+    pictures |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    sizes = {"size": {"shortest_edge": 32 * 32, "longest_edge": 512 * 512}}
+    _set(folder / "preprocessor_config.json", pictures | sizes | {"image_processor_type": "Qwen2VLImageProcessor"})
+    _set(
+        folder / "video_preprocessor_config.json",
+        pictures | sizes | {"video_processor_type": "Qwen3VLVideoProcessor"},
+    )
+    torch.manual_seed(0)
+    config = Qwen3VLConfig(
+        text_config=_sizes(context_tokens)
+        | {
+            "head_dim": 32,
+            "bos_token_id": 0,
+            "eos_token_id": 2,
+            # 16 = half of a head: time, height, width
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [6, 5, 5]},
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_heads": 2,
+            "out_hidden_size": 128,
+            "deepstack_visual_indexes": [0],
+            "num_position_embeddings": 256,
+            "initializer_range": 0.2,  # with the usual 0.02 a picture would hardly change a reply
+        },
+        vision_start_token_id=3,
+        vision_end_token_id=4,
+        image_token_id=5,
+        video_token_id=6,
+    )
+    Qwen3VLForConditionalGeneration(config).to(torch.float32).save_pretrained(folder)
     return folder
 
 

@@ -75,7 +75,9 @@ class Api(Config):
     in_flight: PositiveInt = 32  # calls at once, per actor
     timeout_seconds: float = Field(default=300, gt=0)  # of one call
     tries: PositiveInt = 6  # of one row in one run, where a passing fault is met
-    inline_mb: float = Field(default=20, ge=0, le=100)  # larger videos go by the Files API
+    inline_mb: float = Field(
+        default=20, ge=0, le=70
+    )  # larger videos go by the Files API; encoded, 70 MB are 94
     served_as: tuple[str, ...] = ()  # other names under which the model that was asked for may answer
     wrong_model: Literal["stop", "set_aside"] = "stop"  # what another model's reply does
     prices: str = "configs/prices.yaml"
@@ -195,7 +197,8 @@ class Gemini(Config):
 
     kind: Literal["gemini"] = "gemini"
     model: str
-    temperature: float | None = Field(default=0, ge=0, le=2)  # None: the model's own
+    # None: the model's own, as Google advises from Gemini 3 on; from 3.6 on it is ignored and may be refused one day
+    temperature: float | None = Field(default=None, ge=0, le=2)
     seed: int | None = 0
     max_tokens: PositiveInt = 16_384  # of a reply, thinking included
     thinking_tokens: int | None = Field(
@@ -206,6 +209,12 @@ class Gemini(Config):
     block_none: bool = (
         True  # the adjustable safety filters off: research on what is published needs to see it
     )
+
+    @model_validator(mode="after")
+    def _thinks_one_way(self) -> Self:
+        if self.thinking_tokens is not None and self.thinking_level is not None:
+            raise ValueError("give thinking_tokens or thinking_level, not both")
+        return self
 
 
 class Vllm(Config):
@@ -446,7 +455,9 @@ class FaithfulnessConfig(JobConfig):
     scripts: Upstream[ScriptConfig]  # to be judged
     heard: Upstream[ScriptConfig]  # by the local writer: speech recognition and OCR, independent of them
     sample: PositiveInt | None = 1000  # videos compared, drawn at random; None: all
-    quote_share: float = Field(default=0.5, gt=0, le=1)  # of a quoted line's words that somebody must have said
+    quote_share: float = Field(
+        default=0.5, gt=0, le=1
+    )  # of a quoted line's words that somebody must have said
     rated: int = Field(default=18, ge=0)  # videos in the sheets for two people (section 4)
     seed: int = 0
 

@@ -26,7 +26,9 @@ from tikval.rows import AnswerRow, Reason, sha256
 
 T = TypeVar("T")
 log = logging.getLogger("tikval")
-_BYTES_PER_TOKEN: Final = 2  # at least: no tokenizer makes more of ordinary text, most make half as many
+_BYTES_PER_TOKEN: Final = 4  # of English, as Google says
+_REFUSALS: Final = 20  # in a row: then the run stops
+_LEAST_BYTES_PER_TOKEN: Final = 2  # of whatever somebody writes
 
 
 class PaidAnswers:
@@ -49,6 +51,7 @@ class PaidAnswers:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="tikval-calls", daemon=True).start()
         self.client = self._run(self._made(make_client))
+        self.refused_in_a_row = 0
         self.asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.me = secrets.token_hex(4)  # other actors may ask the same at the same time
         self.at_once = asyncio.Semaphore(api.in_flight)
@@ -80,7 +83,9 @@ class PaidAnswers:
                     async with self.at_once:
                         entry = await self._pay(row, key)
                 except Fault as fault:
+                    self._count_refusal(fault)
                     return self.failure(row, fault.reason, fault.detail)
+                self.refused_in_a_row = 0
         reply = self._checked(entry.reply)
         return _answer(
             row,
@@ -94,6 +99,12 @@ class PaidAnswers:
             error=reply.reason,
             detail=reply.detail,
         )
+
+    def _count_refusal(self, fault: Fault) -> None:
+        """Raises UserError where a setting, and not one video, is what the server refuses."""
+        self.refused_in_a_row += fault.reason is Reason.REJECTED
+        if self.refused_in_a_row >= _REFUSALS:
+            raise UserError(f"{self.llm.model} refused {_REFUSALS} requests in a row: {fault.detail}")
 
     async def _pay(self, row: Any, key: str) -> Entry:
         """Raises Fault once no try is left, or none can help."""
@@ -120,7 +131,7 @@ class PaidAnswers:
                 else:
                     entry = Entry(row["video_id"], reply, self._cost(reply), datetime.now(UTC).isoformat())
                     await asyncio.to_thread(self.ledger.put, key, entry)
-                    await self.gate.settle(call, entry.cost_usd or 0)
+                    await self.gate.settle(call, entry.cost_usd or 0, reply.usage.tokens_in - tokens)
                     return entry
         raise AssertionError
 
@@ -143,16 +154,17 @@ class PaidAnswers:
             raise
 
     def _most(self, row: Any) -> tuple[int, float]:
-        """Tokens of input and USD that a call can take at most."""
-        tokens = len(row["prompt"].encode()) // _BYTES_PER_TOKEN + 16
-        sound = 0
+        """Tokens of input as far as they can be told, and USD that a call can cost at most."""
+        size, shown, sound = len(row["prompt"].encode()), 0, 0
         if self.prices is None or not isinstance(self.llm, Gemini):
-            return tokens, 0
+            return size // _BYTES_PER_TOKEN, 0
         if row["video"]:
-            tokens += self.prices.video_tokens(self.llm.model, row["seconds"] or 0, self.llm.media_resolution)
-            sound = self.prices.sound_tokens(self.llm.model, row["seconds"] or 0)
+            seconds = row["seconds"] or 0
+            sound = self.prices.sound_tokens(self.llm.model, seconds)
+            shown = self.prices.video_tokens(self.llm.model, seconds, self.llm.media_resolution) + sound
         price = self.prices.of(self.llm.model, datetime.now(UTC).date())
-        return tokens + sound, price.most(tokens + sound, sound, self.llm.max_tokens)
+        most = price.most(size // _LEAST_BYTES_PER_TOKEN + shown, sound, self.llm.max_tokens)
+        return size // _BYTES_PER_TOKEN + shown, most
 
     def _cost(self, reply: Reply) -> float | None:
         """By the price of the model that answered, for that is what is billed."""

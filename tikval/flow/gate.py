@@ -7,6 +7,7 @@ from typing import Any, Final
 from tikval.config import Api
 from tikval.llm.gate import FolderGate, Limiter
 from tikval.llm.ledger import Ledger
+from tikval.llm.limiter import Taken
 
 NAMESPACE: Final = "tikval"
 _AT_ONCE: Final = 100_000  # calls that may wait in an actor
@@ -24,9 +25,12 @@ class _GateActor(FolderGate):
             when: float = await limiter.acquire.remote(tokens, api.requests_per_minute, api.tokens_per_minute)
             return when
 
-        super().__init__(folder, ledger, budget_usd, acquire)
+        async def correct(more_tokens: int) -> None:
+            await limiter.correct.remote(more_tokens)
 
-    async def opened(self) -> list[tuple[float, int]]:
+        super().__init__(folder, ledger, budget_usd, acquire, correct)
+
+    async def opened(self) -> list[Taken]:
         return self.recent()
 
 
@@ -86,5 +90,5 @@ class RemoteGate:
     async def admit(self, call: str, usd: float, tokens: int) -> bool:
         return bool(await self.actor.admit.remote(call, usd, tokens))
 
-    async def settle(self, call: str, usd: float | None) -> None:
-        await self.actor.settle.remote(call, usd)
+    async def settle(self, call: str, usd: float | None, more_tokens: int = 0) -> None:
+        await self.actor.settle.remote(call, usd, more_tokens)

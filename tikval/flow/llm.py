@@ -71,6 +71,7 @@ def vllm_answers(
             max_concurrent_batches=max(CONCURRENT_BATCHES, -(-engine.max_sequences // engine.batch_rows)),
             placement_group_config={"bundles": bundles},
             should_continue_on_error=True,
+            log_engine_metrics=False,  # vLLM's metrics for Ray want ray[serve], and the engine does not start without
             chat_template_stage=False,
             tokenize_stage=False,
             detokenize_stage=False,
@@ -268,7 +269,7 @@ def _read(output: dict[str, Any], asked: Asked) -> dict[str, Any]:
     """The columns of an AnswerRow that one output of Ray's engine fills."""
     said = output["__inference_error__"]
     if said:
-        reason = Reason.TOO_MANY_TOKENS if _TOO_LONG in said else Reason.INTERNAL_ERROR
+        reason = Reason.TOO_MANY_TOKENS if any(each in said for each in _TOO_LONG) else Reason.INTERNAL_ERROR
         return _NOT_ASKED | {"error": reason, "detail": said.splitlines()[0][:300]}
     ending, tokens_out = Ending(**output["metrics"]), output["num_generated_tokens"]
     answer = _NOT_ASKED | {
@@ -292,7 +293,8 @@ def _read(output: dict[str, Any], asked: Asked) -> dict[str, Any]:
     }
 
 
-_TOO_LONG: Final = "longer than the maximum model length"  # vLLM has no exception of its own for it
+# vLLM has no exception of its own for it: of text alone, and of text with pictures, which widen in the engine
+_TOO_LONG: Final = ("maximum context length is", "longer than the maximum model length")
 
 
 def _line(err: Exception) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from tikval.files import read_bytes, write_bytes
 from tikval.llm.ledger import Ledger
-from tikval.llm.limiter import Window
+from tikval.llm.limiter import Taken, Window
 
 _LOOK_SECONDS: Final = 1.0  # at the clock, while waiting: it may be set meanwhile
 _ROUNDING: Final = 1e-9  # USD
@@ -30,8 +30,11 @@ class Gate(Protocol):
         """Wait until `call` may go; False where it might cost more than is left. `usd` is the most it can cost."""
         ...
 
-    async def settle(self, call: str, usd: float | None) -> None:
-        """What the call cost; None: it may have been paid for or not, and counts as paid."""
+    async def settle(self, call: str, usd: float | None, more_tokens: int = 0) -> None:
+        """What the call cost; None: it may have been paid for or not, and counts as paid.
+
+        `more_tokens`: of input than were taken from the minute when it was let go.
+        """
         ...
 
 
@@ -51,7 +54,10 @@ class Limiter:
             self.window.take(now, tokens)
             return now
 
-    async def seed(self, taken: list[tuple[float, int]]) -> None:
+    async def correct(self, more_tokens: int) -> None:
+        self.window.take(time.time(), more_tokens, requests=0)
+
+    async def seed(self, taken: list[Taken]) -> None:
         """Go on with the minute of a process that is gone."""
         self.window.seed(taken)
 
@@ -75,8 +81,17 @@ def read_spent(folder: str) -> Spent | None:
 class FolderGate:
     """The gate itself; one per folder at a time."""
 
-    def __init__(self, folder: str, ledger: Ledger, budget_usd: float | None, acquire: Acquire) -> None:
-        self.place, self.budget_usd, self.acquire = f"{folder}/calls.json", budget_usd, acquire
+    def __init__(
+        self,
+        folder: str,
+        ledger: Ledger,
+        budget_usd: float | None,
+        acquire: Acquire,
+        correct: Callable[[int], Awaitable[None]],
+    ) -> None:
+        """`acquire` and `correct` are the limiter's."""
+        self.place, self.budget_usd = f"{folder}/calls.json", budget_usd
+        self.acquire, self.correct = acquire, correct
         self.open: dict[str, float] = {}  # call -> the most it can cost
         self.window = Window()
         self.spent = Spent()
@@ -84,7 +99,7 @@ class FolderGate:
         if data is not None:
             said = json.loads(data)
             self.spent = Spent(**said["spent"])
-            self.window.seed([(when, tokens) for when, tokens in said["window"]])
+            self.window.seed(said["window"])
             for call, usd in said["open"].items():
                 entry = ledger.get(call.partition(".")[0])
                 self._count(usd if entry is None else entry.cost_usd or 0, known=entry is not None)
@@ -92,8 +107,8 @@ class FolderGate:
         self.writing = asyncio.Lock()
         self.version = self.written = 0
 
-    def recent(self) -> list[tuple[float, int]]:
-        """What was let go in the last minute, also by those before: (when, tokens)."""
+    def recent(self) -> list[Taken]:
+        """What was let go in the last minute, also by those before."""
         return self.window.recent(time.time())
 
     async def expect(self, usd: float | None) -> None:
@@ -118,11 +133,14 @@ class FolderGate:
         await self._write()
         return True
 
-    async def settle(self, call: str, usd: float | None) -> None:
+    async def settle(self, call: str, usd: float | None, more_tokens: int = 0) -> None:
         async with self.changed:
             reserved = self.open.pop(call)
             self._count(reserved if usd is None else usd, known=usd is not None)
             self.changed.notify_all()
+        if more_tokens > 0:
+            self.window.take(time.time(), more_tokens, requests=0)
+            await self.correct(more_tokens)
 
     async def close(self) -> None:
         await self._write()

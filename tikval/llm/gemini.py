@@ -50,7 +50,7 @@ class GeminiClient:
     def __init__(self, config: Gemini, api: Api, key: str, schema: dict[str, Any] | None) -> None:
         """`schema`: the JSON schema that a reply must follow; None: any text.
 
-        Raises UserError where the package is missing or two settings cannot go together.
+        Raises UserError where the package is missing.
         """
         try:
             import httpx2
@@ -58,8 +58,6 @@ class GeminiClient:
             from google.genai import types
         except ImportError as err:
             raise UserError("Gemini needs its package: pip install 'tikval[gemini]'") from err
-        if config.thinking_tokens is not None and config.thinking_level is not None:
-            raise UserError("llm: Gemini takes thinking_tokens or thinking_level, not both")
         self._config, self._api = config, api
         self._asked = Asked("Gemini", config.model, key, "GEMINI_API_KEY")
         # The SDK would take aiohttp wherever Ray's extras bring it and httpx2 elsewhere. This is httpx2 everywhere, as

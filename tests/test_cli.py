@@ -73,6 +73,28 @@ def test_an_unknown_profile(videos: Path, tmp_path: Path) -> None:
     check_mistake(done, "gimini: no such profile", "local")
 
 
+def test_an_estimate_of_what_gemini_costs(videos: Path, tmp_path: Path) -> None:
+    places = {f"scores.predictions.0.scripts.{key}" for key in ("", "videos.")} | {"scores.predictions.0."}
+    words = [f"{place}out={tmp_path}/out" for place in sorted(places)]
+    words += [f"scores.predictions.0.scripts.videos.videos={videos}"]
+    done = tikval("estimate", "configs/gemini/report.yaml", *words)
+    assert done.returncode == 0, done.stderr
+    assert "scripts" in done.stdout
+    assert "gemini-3.8-flash" in done.stdout
+    assert "assumed" in done.stdout  # of a reply's length
+    usd = float(done.stdout.rsplit("about ", 1)[1].split(" USD")[0])
+    assert 0 < usd < 0.1
+
+    listed = (f"out={tmp_path}/out", f"videos.out={tmp_path}/out", f"videos.videos={videos}")
+    old = tikval("estimate", "configs/gemini/scripts.yaml", *listed, "writer.llm.model=gemini-1.5-pro")
+    check_mistake(old, "no price of 'gemini-1.5-pro'", "gemini-3.8-flash")
+
+
+def test_a_run_without_a_key_ends_before_it_starts(videos: Path, tmp_path: Path) -> None:
+    words = ("analyze", str(videos), "--out", str(tmp_path / "out"), "--profile", "gemini")
+    check_mistake(tikval(*words, GEMINI_API_KEY=""), "GEMINI_API_KEY is not set")
+
+
 def test_an_output_folder_that_cannot_be_written(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = tikval("analyze", str(videos), "--out", str(tmp_path / "file" / "out"))

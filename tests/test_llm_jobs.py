@@ -270,6 +270,30 @@ def test_minors_are_sent_to_nobody(tmp_path: Path, server: LlmServer) -> None:
     assert _sha(videos / f"{ids[0]}.mp4") not in {call.content_sha for call in server.calls}
 
 
+def test_a_server_of_ones_own_gets_pictures_and_speech(tmp_path: Path, server: LlmServer) -> None:
+    """Direct extraction by an open model behind OpenAI's protocol: no video leaves, and no price is made up."""
+    write_unlike(tmp_path / "videos", 2)
+    own = [
+        *(pair for pair in sets(tmp_path, server, scripts=False) if pair[0] != "api.base_url"),
+        ("extractor.llm", {"kind": "endpoint", "model": "qwen"}),
+        ("extractor.look", {"frames": 3, "side_px": 56, "speech": {"engine": "none"}}),
+        ("api", {"base_url": f"{server.url}/v1"}),
+        ("pool", {"actors": 1, "cpus": 0.5}),
+    ]
+    config = load_config(ExtractConfig, "configs/qwen/direct.yaml", own)
+    run(config)
+    table = rows(config)
+    assert [row["error"] for row in table.values()] == [None, None]
+    assert {(row["cost_usd"], row["model_served"]) for row in table.values()} == {(None, "qwen")}
+    assert len(server.bodies) == 2
+    body = server.bodies[0]
+    text, *pictures = body["messages"][0]["content"]
+    assert text["type"] == "text"
+    assert "a speech recogniser heard" in text["text"]
+    assert [part["type"] for part in pictures] == ["image_url"] * 3
+    assert not server.of("generate")
+
+
 def test_what_no_row_can_succeed_with_stops_the_run_in_one_line(tmp_path: Path, server: LlmServer) -> None:
     write_unlike(tmp_path / "videos", 2)
     server.rules = [Rule(Trouble("bad_key"))]

@@ -1,5 +1,6 @@
 """A whole study on an S3-compatible server: videos, manifest and results are objects, nothing is a local file."""
 
+import asyncio
 import json
 import os
 import socket
@@ -27,6 +28,9 @@ from tikval.flow.erase import erase
 from tikval.flow.export import export_table
 from tikval.flow.folder import Folder
 from tikval.flow.study import Study
+from tikval.llm.client import Reply, Usage
+from tikval.llm.gate import FolderGate
+from tikval.llm.ledger import Entry, Ledger, ledger_key
 from tikval.rows import Reason
 
 pytestmark = pytest.mark.cluster
@@ -65,6 +69,30 @@ def server() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def test_the_ledger_and_the_gate_lie_on_a_store(server: str) -> None:
+    async def at_once(tokens: int) -> float:
+        return 0.0
+
+    async def nothing(more_tokens: int) -> None:
+        pass
+
+    async def crash() -> None:
+        gate = FolderGate(f"{BUCKET}/paid/scripts-1", ledger, 1.0, at_once, nothing)
+        assert await gate.admit(f"{key}.1.a", 0.25, 10)  # and the driver is gone
+
+    ledger, key = Ledger(f"{BUCKET}/paid"), ledger_key({"n": 1})
+    assert ledger.get(key) is None
+    asyncio.run(crash())
+    ledger.put(key, Entry("with space", Reply("text", "m", Usage(tokens_in=3)), 0.01, "now"))
+    assert ledger.keys() == {key}
+    found = ledger.get(key)
+    assert found is not None
+    assert (found.video_id, found.reply.text) == ("with space", "text")
+    assert FolderGate(f"{BUCKET}/paid/scripts-1", ledger, 1.0, at_once, nothing).spent.settled_usd == 0.01
+    ledger.forget(key)
+    assert ledger.keys() == set()
 
 
 def study(*overrides: tuple[str, object]) -> ReportConfig:

@@ -59,10 +59,18 @@ def write_qwen_vl(folder: Path, texts: Iterable[str], *, context_tokens: int = C
     marks = [*_QWEN_MARKS, "<|image_pad|>", "<|video_pad|>"]
     _tokenizer(texts, marks, begins=False).save_pretrained(folder)
     _set(folder / "tokenizer_config.json", {"chat_template": _QWEN_TURNS})
-    pictures = {"patch_size": 16, "temporal_patch_size": 2, "merge_size": 2, "processor_class": "Qwen3VLProcessor"}
+    pictures = {
+        "patch_size": 16,
+        "temporal_patch_size": 2,
+        "merge_size": 2,
+        "processor_class": "Qwen3VLProcessor",
+    }
     pictures |= {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     sizes = {"size": {"shortest_edge": 32 * 32, "longest_edge": 512 * 512}}
-    _set(folder / "preprocessor_config.json", pictures | sizes | {"image_processor_type": "Qwen2VLImageProcessor"})
+    _set(
+        folder / "preprocessor_config.json",
+        pictures | sizes | {"image_processor_type": "Qwen2VLImageProcessor"},
+    )
     _set(
         folder / "video_preprocessor_config.json",
         pictures | sizes | {"video_processor_type": "Qwen3VLVideoProcessor"},
@@ -124,8 +132,12 @@ def _tokenizer(texts: Iterable[str], special: list[str], *, begins: bool) -> Any
     )
     bpe.train_from_iterator(texts, trainer)
     if begins:
-        bpe.post_processor = processors.TemplateProcessing(single=f"{special[1]} $A", special_tokens=[(special[1], 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token=special[1] if begins else None, eos_token=special[2])
+        bpe.post_processor = processors.TemplateProcessing(
+            single=f"{special[1]} $A", special_tokens=[(special[1], 1)]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token=special[1] if begins else None, eos_token=special[2]
+    )
 
 
 def _set(path: Path, values: dict[str, Any]) -> None:

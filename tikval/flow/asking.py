@@ -58,9 +58,12 @@ def steps_of(
 ) -> tuple[Sequence[Step | Through], Beside]:
     """Steps for run_stage and what has to run beside them. Raises UserError where a key or a library is missing."""
     if isinstance(llm, Vllm):
-        from tikval.flow.llm import vllm_answers
+        from tikval.flow.llm import check_installed, vllm_answers
 
-        engines = Through(vllm_answers(llm, config.engine, config.pool, schema), config.pool)
+        check_installed()
+        engines = Through(
+            lambda rows: vllm_answers(llm, config.engine, config.pool, schema)(rows), config.pool
+        )  # once Ray runs: it asks for the cluster's GPUs
         return [
             Step(ask, arrow_schema(AskRow), config.read_pool),
             engines,

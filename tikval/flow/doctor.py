@@ -37,8 +37,8 @@ def findings() -> list[Finding]:
         _tool("Tesseract", Want(ocr_frames=LocalWriter().ocr.frames), _tesseract()),
         _tool("speech recogniser", Want(speech=want_of(LocalWriter()).speech), _version("moonshine-voice")),
         _encoder(),
-        Finding("Gemini", _set("GEMINI_API_KEY", "GOOGLE_API_KEY"), "profile gemini"),
-        Finding("vLLM", _version("vllm"), "profile mistral"),
+        Finding("Gemini", f"{_version('google-genai')}, {_set('GEMINI_API_KEY')}", "profiles gemini, paper"),
+        Finding("vLLM", _version("vllm"), "profiles mistral, qwen, paper"),
     ]
 
 
@@ -78,5 +78,5 @@ def _gpu() -> str:
     return "; ".join(done.stdout.strip().splitlines()) or "none"
 
 
-def _set(*names: str) -> str:
-    return "key set" if any(os.environ.get(name) for name in names) else "no key set"
+def _set(name: str) -> str:
+    return f"{name} is {'set' if os.environ.get(name) else 'not set'}"

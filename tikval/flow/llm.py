@@ -57,7 +57,7 @@ def vllm_answers(
     the dataset runs where the model does not load, has no chat template or takes no pictures.
     """
     if not on_cluster():  # there, the driver's node needs none
-        _check_installed()
+        check_installed()
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
     logging.getLogger("ray.llm").setLevel(logging.ERROR)
@@ -82,12 +82,15 @@ def vllm_answers(
     asked = Asked(config, json.dumps(schema) if schema else None)
     # a copy: an assignment would place the engines anew, and by then Ray has dropped the bundles and takes a GPU
     processor.stages["vLLMEngineStage"] = stage.model_copy(
-        update={"fn": _engine_actor(), "fn_constructor_kwargs": stage.fn_constructor_kwargs | {"asked": asked}}
+        update={
+            "fn": _engine_actor(),
+            "fn_constructor_kwargs": stage.fn_constructor_kwargs | {"asked": asked},
+        }
     )
     return lambda rows: processor(rows).map_batches(_answers, batch_format="pyarrow")
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
     if importlib.util.find_spec("vllm") is None:
         raise UserError(
             "vLLM is not installed here: pip install 'tikval[vllm]' (a model behind an `endpoint:` needs none)"
@@ -178,7 +181,7 @@ def _engine_actor() -> type:
 
     class EngineActor(vLLMEngineStageUDF):  # type: ignore[misc]
         def __init__(self, *args: Any, asked: Asked, **kwargs: Any) -> None:
-            _check_installed()
+            check_installed()
             for name, value in _QUIET.items():
                 os.environ.setdefault(name, value)
             self.asked = asked
@@ -250,7 +253,7 @@ def _with_ending(generate: Callable[..., AsyncIterator[Any]]) -> Callable[..., A
 
     async def generate_(*, prompt: Any, **kwargs: Any) -> AsyncIterator[Any]:
         if prompt.get("multi_modal_data"):
-            pictures = await asyncio.to_thread(_decoded, prompt["multi_modal_data"]["image"])
+            pictures = await asyncio.to_thread(decoded, prompt["multi_modal_data"]["image"])
             prompt = {**prompt, "multi_modal_data": {"image": pictures}}
         async for output in generate(prompt=prompt, **kwargs):
             output.metrics = Ending(output.outputs[0].finish_reason, output.num_cached_tokens)
@@ -259,7 +262,7 @@ def _with_ending(generate: Callable[..., AsyncIterator[Any]]) -> Callable[..., A
     return generate_
 
 
-def _decoded(pictures: list[bytes]) -> list[Any]:
+def decoded(pictures: list[bytes]) -> list[Any]:
     from PIL import Image
 
     return [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]

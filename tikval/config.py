@@ -462,6 +462,112 @@ class FaithfulnessConfig(JobConfig):
     seed: int = 0
 
 
+class TextEncoder(Config):
+    """A pre-trained encoder of texts with a linear head; all weights train (Appendix C.1)."""
+
+    kind: Literal["text"] = "text"
+    model: str = "FacebookAI/roberta-large"  # hub name or local directory: any AutoModel of transformers
+    revision: str | None = None
+    max_tokens: int = Field(default=512, ge=8, le=16_384)
+    # cut: what does not fit is left out and counted; windows: overlapping parts, their scores averaged
+    long_texts: Literal["cut", "windows"] = "cut"
+    overlap_tokens: int = Field(default=64, ge=0)  # of windows
+    pooling: Literal["first", "mean"] = (
+        "first"  # the vector of a text: its first token's, or all tokens' mean
+    )
+    dropout: float = Field(default=0.1, ge=0, lt=1)  # before the head
+    gradient_checkpointing: bool = False  # less memory for a third more time
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the forward pass; weights stay float32
+
+
+class VectorHead(Config):
+    """An MLP over the vectors of jobs/embed.py (F-VideoMAE)."""
+
+    kind: Literal["vectors"] = "vectors"
+    hidden: tuple[PositiveInt, ...] = (512,)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    standardise: bool = True  # each number to mean 0 and deviation 1 over the training rows
+
+
+class Fit(Config):
+    """How one model is trained. Defaults: Appendix C.1, and our choices where it is silent."""
+
+    batch_rows: PositiveInt = 16
+    learning_rate: float = Field(default=2e-5, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_share: float = Field(default=0.1, ge=0, lt=1)  # of all steps
+    epochs: PositiveInt = 5
+    patience: PositiveInt = 2  # epochs without a better one
+    best_by: Literal["macro_f1", "weighted_f1", "loss"] = "macro_f1"  # of the rows that choose the epoch
+    heads: Literal["multilabel", "per_label"] = "multilabel"  # one model for all labels, or one for each
+    # a label's positives weigh as much more as they are rarer, up to this; None: all rows weigh the same
+    positive_weight: float | None = Field(default=None, ge=1)
+    gradient_norm: float = Field(default=1.0, gt=0)
+
+
+class Protocol(Config):
+    """Which rows train, choose and test.
+
+    paper: shuffled folds; the test fold chooses the epoch; threshold 0.5; scores averaged over the folds.
+    honest: folds that no account and no near-duplicate straddles, balanced over the labels; a part of the training
+    folds chooses epoch and threshold; several partitions and seeds.
+    given: the `split` column of the texts says train, validation or test.
+    """
+
+    name: Literal["honest", "paper", "given"] = "honest"
+    folds: int = Field(default=3, ge=2)
+    partitions: PositiveInt = 3
+    seeds: PositiveInt = 1
+    validation_share: float = Field(default=0.2, gt=0, lt=1)  # of the training folds
+    threshold: float | Literal["global", "per_label"] = "global"  # a number, or chosen on the validation rows
+
+    @model_validator(mode="after")
+    def _is_the_papers(self) -> Self:
+        if self.name == "paper" and (self.partitions, self.threshold) != (1, 0.5):
+            raise ValueError("paper: takes partitions: 1 and threshold: 0.5")
+        return self
+
+
+class Texts(Config):
+    """Texts that are not scripts of this study: CSV or Parquet with video_id, text and, where known, account, split."""
+
+    table: str
+    annotations: str  # CSV or Parquet with video_id and one column per value
+
+
+class FinetuneConfig(JobConfig):
+    """jobs/finetune.py: ScriptRow, EmbeddingRow or texts, and LabelRow -> PredictionRow of the held-out rows."""
+
+    stage: ClassVar[str] = "finetune"
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | {"workers", "keep_models"}
+
+    scripts: Upstream[ScriptConfig] | None = None
+    embeddings: Upstream[EmbedConfig] | None = None  # in place of scripts; beside them: their near-duplicates
+    texts: Texts | None = None  # in place of both
+    system: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    codebook: TextFile = "prompts/codebook.yaml"
+    # the labels that are trained; None: those in at least min_share of the annotated rows
+    labels: tuple[str, ...] | None = None
+    min_share: float = Field(default=0.05, ge=0, le=1)
+    annotator: str | None = None  # whose labels are the truth; needed where there are several
+    model: Annotated[TextEncoder | VectorHead, Field(discriminator="kind")] = TextEncoder()
+    fit: Fit = Fit()
+    protocol: Protocol = Protocol()
+    workers: PositiveInt = 1  # of one training, each with its share of a batch (DDP)
+    pool: Pool = Pool()  # of one worker: cpus, gpus; actors: trainings at once
+    keep_models: Literal["none", "best"] = "best"  # of every training: its best epoch's weights
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if self.texts is not None and (self.scripts or self.embeddings):
+            raise ValueError("name texts, or scripts and embeddings, not both")
+        if self.texts is None and (self.embeddings if self.model.kind == "vectors" else self.scripts) is None:
+            raise ValueError("model: text needs scripts or texts, vectors needs embeddings")
+        if self.protocol.name == "given" and self.texts is None:
+            raise ValueError("protocol: given needs texts with a split column")
+        return self
+
+
 class EvaluateConfig(JobConfig):
     """jobs/evaluate.py: PredictionRow and LabelRow -> ScoreRow."""
 

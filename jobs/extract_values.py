@@ -6,6 +6,7 @@ ray job submit --working-dir . -- python -m jobs.extract_values configs/demo/pre
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from tikval.ask import video
 from tikval.codebook import Codebook, load_codebook, reply_schema
@@ -19,6 +20,8 @@ from tikval.flow.folder import Folder, Run
 from tikval.flow.main import main
 from tikval.hub.sentences import load_encoder
 from tikval.rows import PredictionRow, arrow_schema, sha256
+
+MAX_NOTES: Final = {"vllm": 300, "endpoint": 300}  # characters; Gemini's schemas know no such limit
 
 
 def run(config: ExtractConfig, load: Load = load_encoder) -> Run:
@@ -54,7 +57,7 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
         ask=ask,
         read=partial(ReadValues, config.system, codebook, extractor, sha256(prompt)),
         prompt=prompt,
-        schema=reply_schema(codebook) if extractor.enforce_schema else None,
+        schema=reply_schema(codebook, MAX_NOTES.get(llm.kind)) if extractor.enforce_schema else None,
         sample=extractor.sample,
         out=arrow_schema(PredictionRow),
         estimate=lambda: estimate_of(config).usd,

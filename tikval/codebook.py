@@ -188,13 +188,16 @@ def render_material(script: str | None, caption: str | None, speech: str | None 
     )
 
 
-def reply_schema(codebook: Codebook) -> dict[str, Any]:
-    """JSON schema of a reply to `answer="json"`; each value takes one of the words of WORD."""
+def reply_schema(codebook: Codebook, max_notes: int | None = None) -> dict[str, Any]:
+    """JSON schema of a reply to `answer="json"`; each value takes one of the words of WORD.
+
+    `max_notes`: characters of the notes, for servers that enforce it: a small model that is held to a schema may never
+    end a string by itself.
+    """
     words = [WORD[code] for code in (Stance.ENDORSED, Stance.DOMINANT, Stance.CONFRONTED, Stance.ABSENT)]
     answers = {slug: {"type": "string", "enum": words} for slug in codebook.slugs}
-    return _closed(
-        {"has_sound": {"type": "boolean"}, "values": _closed(answers), "notes": {"type": "string"}}
-    )
+    notes = {"type": "string"} if max_notes is None else {"type": "string", "maxLength": max_notes}
+    return _closed({"has_sound": {"type": "boolean"}, "values": _closed(answers), "notes": notes})
 
 
 def _closed(properties: dict[str, Any]) -> dict[str, Any]:

@@ -40,8 +40,7 @@ _NOT_ASKED: Final[dict[str, Any]] = {
 }
 _QUIET: Final = {
     "VLLM_NO_USAGE_STATS": "1",  # vLLM reports each start to its makers otherwise
-    "VLLM_LOGGING_LEVEL": "WARNING",
-    "TOKENIZERS_PARALLELISM": "false",
+    "VLLM_LOGGING_LEVEL": "WARNING",  # of what is said here and in the actor; engines write to Ray's log files
 }
 
 
@@ -58,10 +57,9 @@ def vllm_answers(
     """
     if not on_cluster():  # there, the driver's node needs none
         check_installed()
+    _quiet()
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
-    logging.getLogger("ray.llm").setLevel(logging.ERROR)
-    bundles = _bundles(engine, pool)
     processor = build_processor(
         vLLMEngineProcessorConfig(
             model_source=config.model,
@@ -69,7 +67,7 @@ def vllm_answers(
             concurrency=_engines(engine, pool),
             batch_size=engine.batch_rows,
             max_concurrent_batches=max(CONCURRENT_BATCHES, -(-engine.max_sequences // engine.batch_rows)),
-            placement_group_config={"bundles": bundles},
+            placement_group_config={"bundles": _bundles(engine, pool)},
             should_continue_on_error=True,
             log_engine_metrics=False,  # vLLM's metrics for Ray want ray[serve], and the engine does not start without
             chat_template_stage=False,
@@ -95,6 +93,13 @@ def check_installed() -> None:
         raise UserError(
             "vLLM is not installed here: pip install 'tikval[vllm]' (a model behind an `endpoint:` needs none)"
         )
+
+
+def _quiet() -> None:
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray.llm").setLevel(logging.ERROR)
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # what Ray Data LLM shares with it
 
 
 def _engine_kwargs(config: Vllm, engine: Engine, *, on_gpu: bool) -> dict[str, Any]:
@@ -179,11 +184,10 @@ def _engine_actor() -> type:
     """The class of the actors: made late, because its base takes seconds to import."""
     from ray.llm._internal.batch.stages.vllm_engine_stage import vLLMEngineStageUDF
 
-    class EngineActor(vLLMEngineStageUDF):  # type: ignore[misc]
+    class EngineActor(vLLMEngineStageUDF):
         def __init__(self, *args: Any, asked: Asked, **kwargs: Any) -> None:
             check_installed()
-            for name, value in _QUIET.items():
-                os.environ.setdefault(name, value)
+            _quiet()
             self.asked = asked
             self.one_by_one = ThreadPoolExecutor(1)  # a tokenizer is not safe in two threads
             try:
@@ -193,14 +197,15 @@ def _engine_actor() -> type:
                 raise
             except Exception as err:
                 log.exception("no engine")
-                raise UserError(f"{asked.config.model}: vLLM does not start with it: {_line(err)}") from err
+                said = " ".join(f"{type(err).__name__}: {err}".split())[:300]
+                raise UserError(f"{asked.config.model}: vLLM does not start with it: {said}") from err
             self.sees = self.llm._vllm_config.model_config.is_multimodal_model
             self.llm.engine.generate = _with_ending(self.llm.engine.generate)
 
         async def _generate_with_error_handling(self, row: Any, batch_uuid: Any) -> dict[str, Any]:
             if row["pictures"] is not None and len(row["pictures"]) and not self.sees:
                 raise UserError(
-                    f"{self.asked.config.model} takes no pictures; name a model that sees, or give scripts"
+                    f"{self.asked.config.model} takes no pictures: name one that does, or give scripts"
                 )
             place = {self.IDX_IN_BATCH_COLUMN: row[self.IDX_IN_BATCH_COLUMN]}
             loop = asyncio.get_running_loop()
@@ -220,10 +225,12 @@ class Turn:
         from vllm.sampling_params import RequestOutputKind
 
         config = asked.config
-        self.tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
         self.template = getattr(self.tokenizer, "chat_template", None)
         if self.template is None:  # some models that see keep it elsewhere
-            processor = AutoProcessor.from_pretrained(config.model, revision=config.revision)
+            processor: Any = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+                config.model, revision=config.revision
+            )
             self.template = getattr(processor, "chat_template", None)
         if self.template is None:
             raise UserError(f"{config.model} has no chat template; take the model that was tuned to answer")
@@ -286,19 +293,11 @@ def _read(output: dict[str, Any], asked: Asked) -> dict[str, Any]:
     if ending.finish_reason == "length":
         whole = tokens_out >= asked.config.max_tokens
         end = "max_tokens" if whole else "the end of the context"
-        return answer | {
-            "error": Reason.TRUNCATED,
-            "detail": f"the reply met {end} after {tokens_out} tokens",
-        }
-    return answer | {
-        "error": Reason.INTERNAL_ERROR,
-        "detail": f"the engine ended the reply: {ending.finish_reason}",
-    }
+        met = f"the reply met {end} after {tokens_out} tokens"
+        return answer | {"error": Reason.TRUNCATED, "detail": met}
+    ended = f"the engine ended the reply: {ending.finish_reason}"
+    return answer | {"error": Reason.INTERNAL_ERROR, "detail": ended}
 
 
 # vLLM has no exception of its own for it: of text alone, and of text with pictures, which widen in the engine
 _TOO_LONG: Final = ("maximum context length is", "longer than the maximum model length")
-
-
-def _line(err: Exception) -> str:
-    return f"{type(err).__name__}: {str(err).strip().splitlines()[0] if str(err).strip() else ''}"[:300]

@@ -1,0 +1,178 @@
+"""Rows of the jobs before -> what is trained on: one text or vector, and one truth, per annotated row.
+
+Shape letters: N rows with a text or vector, L trained labels, D width of a vector.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from tikval.files import read_records
+from tikval.rows import LabelRow, Reason, row_key
+from tikval.values import binary
+
+_SPLITS: Final = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sorted by id, so that nothing depends on the order of files."""
+
+    ids: tuple[str, ...]  # [N]
+    row_keys: tuple[str, ...]  # [N]
+    texts: tuple[str, ...] | None  # [N]
+    vectors: np.ndarray | None  # float32 [N, D]
+    truth: np.ndarray  # bool [N, L]
+    labels: tuple[str, ...]  # [L] names of those that are trained
+    all_labels: tuple[str, ...]  # the label set, in which a PredictionRow says its decisions
+    accounts: tuple[str | None, ...]  # [N]
+    near_duplicates: tuple[int | None, ...]  # [N]
+    split: tuple[str, ...] | None  # [N] train, validation or test, where the table says so
+    failed: Mapping[
+        str, tuple[str, str, str | None]
+    ]  # annotated, without text or vector: key, reason, detail
+
+    @property
+    def state(self) -> str:
+        """Changes whenever what is trained on changes."""
+        digest = hashlib.sha256(repr((self.ids, self.row_keys, self.labels, self.split)).encode())
+        digest.update(self.truth.tobytes())
+        for text in self.texts or ():
+            digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+        if self.vectors is not None:
+            digest.update(self.vectors.tobytes())
+        return digest.hexdigest()[:16]
+
+
+def examples_of(
+    rows: Sequence[Any],
+    annotations: Sequence[LabelRow],
+    all_labels: Sequence[str],
+    *,
+    wanted: Sequence[str] | None,
+    min_share: float,
+    annotator: str | None,
+    accounts: Mapping[str, str | None],
+    near_duplicates: Mapping[str, int | None],
+    split: Mapping[str, str] | None = None,
+) -> Examples:
+    """Join ScriptRows, EmbeddingRows or rows of texts with the annotations of one annotator.
+
+    `wanted`: labels to train; None: those in at least `min_share` of the annotated rows. An annotated row that failed
+    before, or has no row at all, is listed in `failed`. Raises ValueError for several annotators where none is
+    picked, unknown labels, a label without a positive row, and where no row is left.
+    """
+    truth = _truth(annotations, annotator)
+    shares = np.array([binary(stances) for stances in truth.values()], bool).reshape(len(truth), -1)
+    if not len(shares):
+        raise ValueError("no annotations: there is nothing to learn from")
+    if shares.shape[1] != len(all_labels):
+        raise ValueError(f"the annotations have {shares.shape[1]} labels, the codebook {len(all_labels)}")
+    labels = _labels(shares, all_labels, wanted, min_share)
+    by_id = {row["video_id"]: row for row in rows}
+    ids, failed = [], dict[str, tuple[str, str, str | None]]()
+    for video_id in sorted(truth):
+        row = by_id.get(video_id)
+        if row is None:
+            failed[video_id] = (
+                row_key(video_id, 0, ""),
+                Reason.MISSING_FILE,
+                "annotated, and not among the rows",
+            )
+        elif row["error"] is not None:
+            failed[video_id] = (row["row_key"], row["error"], row["detail"])
+        else:
+            ids.append(video_id)
+    if not ids:
+        raise ValueError(f"none of the {len(truth)} annotated rows has a text or a vector")
+    places = [all_labels.index(label) for label in labels]
+    said = np.array([binary(truth[video_id]) for video_id in ids], bool)[:, places]
+    if empty := [label for label, some in zip(labels, np.atleast_1d(said.any(axis=0)), strict=True) if not some]:
+        raise ValueError(f"labels without a positive row: {', '.join(empty)}; leave them out of `labels`")
+    first = by_id[ids[0]]
+    return Examples(
+        ids=tuple(ids),
+        row_keys=tuple(by_id[video_id]["row_key"] for video_id in ids),
+        texts=tuple(_text(by_id[video_id]) for video_id in ids) if "vector" not in first else None,
+        vectors=np.array([by_id[video_id]["vector"] for video_id in ids], np.float32)
+        if "vector" in first
+        else None,
+        truth=said,
+        labels=tuple(labels),
+        all_labels=tuple(all_labels),
+        accounts=tuple(accounts.get(video_id) for video_id in ids),
+        near_duplicates=tuple(near_duplicates.get(video_id) for video_id in ids),
+        split=_split(ids, split),
+        failed=failed,
+    )
+
+
+def read_texts(table: str) -> tuple[list[Any], dict[str, str | None], dict[str, str] | None]:
+    """Rows, accounts and splits of a CSV or Parquet table with video_id, text and, where known, account and split.
+
+    Raises UserError where the file cannot be read, and ValueError for missing columns, cells and repeated ids.
+    """
+    rows, accounts, split = list[Any](), dict[str, str | None](), dict[str, str]()
+    for line, cells in read_records(table):
+        for column in ("video_id", "text"):
+            if cells.get(column) in (None, ""):
+                raise ValueError(f"{table}: line {line}: no {column}")
+        video_id = str(cells["video_id"])
+        if video_id in accounts:
+            raise ValueError(f"{table}: line {line}: {video_id} was there before")
+        accounts[video_id] = cells.get("account") or None
+        if "split" in cells:
+            split[video_id] = str(cells["split"] or "")
+        text = str(cells["text"])
+        key = row_key(video_id, len(text), hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
+        rows.append(
+            {
+                "video_id": video_id,
+                "row_key": key,
+                "script": text,
+                "caption": None,
+                "error": None,
+                "detail": None,
+            }
+        )
+    return rows, accounts, split or None
+
+
+def _text(row: Any) -> str:
+    """What a text system reads of a post: its script, and its caption where it has one."""
+    caption = row["caption"]
+    return f"{row['script']}\n[{caption}]\n" if caption and caption.strip() else str(row["script"])
+
+
+def _truth(rows: Sequence[LabelRow], annotator: str | None) -> dict[str, list[int]]:
+    annotators = sorted({row["annotator"] for row in rows})
+    if annotator is not None and annotator not in annotators:
+        raise ValueError(f"no annotator {annotator!r}; there are: {', '.join(annotators)}")
+    if annotator is None and len(annotators) > 1:
+        raise ValueError(f"several annotators, pick one: {', '.join(annotators)}")
+    return {row["video_id"]: row["stances"] for row in rows if annotator in (None, row["annotator"])}
+
+
+def _labels(
+    shares: np.ndarray, all_labels: Sequence[str], wanted: Sequence[str] | None, min_share: float
+) -> list[str]:
+    if wanted is None:
+        often = shares.mean(0) >= min_share
+        labels = [label for label, enough in zip(all_labels, often.tolist(), strict=True) if enough]
+        if not labels:
+            raise ValueError(f"no label reaches a share of {min_share:g}; lower min_share")
+        return labels
+    if unknown := sorted(set(wanted) - set(all_labels)):
+        raise ValueError(f"labels: {', '.join(unknown)}: not among {', '.join(all_labels)}")
+    return [label for label in all_labels if label in set(wanted)]
+
+
+def _split(ids: Sequence[str], split: Mapping[str, str] | None) -> tuple[str, ...] | None:
+    if split is None:
+        return None
+    if wrong := sorted({split[video_id] for video_id in ids} - set(_SPLITS)):
+        raise ValueError(f"split: {wrong[0]!r} is none of {', '.join(_SPLITS)}")
+    return tuple(split[video_id] for video_id in ids)

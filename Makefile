@@ -4,6 +4,7 @@
 #   make test       the tests
 #   make check      lint, format, types
 #   make test-cluster  submission to a Ray head, three nodes, an object store; all on this machine
+#   make test-vllm  a real engine of vLLM's CPU build, in a virtual environment of its own (4 GB)
 #   make test-full  all of them, with the long ones (more files)
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -13,7 +14,7 @@ JOBS ?= 2
 export TIKVAL_CACHE ?= $(CURDIR)/.cache
 export PYTHON
 
-.PHONY: setup demo test test-cluster test-full check clean
+.PHONY: setup demo test test-cluster test-vllm test-full check clean
 
 setup: $(READY)
 
@@ -25,10 +26,14 @@ demo: $(READY)
 	@$(BIN)/tikval analyze examples/videos.csv --annotations examples/labels.csv --profile demo --out out/demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not full and not cluster" --durations=12 -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not full and not cluster and not vllm" --durations=12 -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(READY)
 	$(BIN)/pytest -m "cluster and not full" --durations=12
+
+test-vllm: $(READY)
+	.ci/setup-vllm
+	.venv-vllm/bin/pytest -m vllm tests/test_vllm.py tests/test_vllm_jobs.py --durations=5
 
 test-full: $(READY)
 	$(BIN)/pytest
@@ -39,4 +44,4 @@ check: $(READY)
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .cache out dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-vllm .cache out dist .mypy_cache .ruff_cache .pytest_cache

@@ -129,6 +129,7 @@ _folder: Folder
 
 def _begin(config: ScriptConfig, out: str) -> None:
     global _stage, _folder
+    assert isinstance(config.writer, LocalWriter)
     _stage, _folder = LocalScripts(config.writer, config.limits), Folder(out)
 
 

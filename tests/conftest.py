@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 os.environ.setdefault("TIKVAL_CACHE", str(ROOT / ".cache"))
 os.environ.pop("RAY_ADDRESS", None)
-os.environ["GEMINI_API_KEY"] = "a-key"  # for our own server; the actors of a Ray that all tests share see it too
+os.environ["GEMINI_API_KEY"] = (
+    "a-key"  # for our own server; the actors of a Ray that all tests share see it too
+)
 os.environ["RAY_metrics_report_interval_ms"] = "500"  # noqa: SIM112 - Ray spells it so; a test does not wait ten seconds
 
 

@@ -13,6 +13,7 @@ from tikval.config import (
     ExtractConfig,
     FaithfulnessConfig,
     JobConfig,
+    LocalWriter,
     ReportConfig,
     ScriptConfig,
     UserError,
@@ -92,10 +93,13 @@ def test_a_committed_configuration_is_found_from_anywhere(study: Path) -> None:
 
 def test_overrides_reach_nested_keys_and_keep_their_neighbours(study: Path) -> None:
     config = load_config(ScriptConfig, "scripts.yaml", ["writer.ocr.languages=deu", "pool.actors=3"])
+    assert isinstance(config.writer, LocalWriter)
     assert config.writer.ocr.languages == "deu"
     assert config.writer.ocr.frames == 5
     assert config.pool.actors == 3
-    assert load_config(ScriptConfig, "scripts.yaml", []).writer.ocr.languages == "eng"
+    unchanged = load_config(ScriptConfig, "scripts.yaml", []).writer
+    assert isinstance(unchanged, LocalWriter)
+    assert unchanged.ocr.languages == "eng"
 
 
 def test_overrides_reach_through_the_configurations_upstream(study: Path) -> None:
@@ -108,9 +112,10 @@ def test_overrides_reach_through_the_configurations_upstream(study: Path) -> Non
             ("scores.predictions.0.scripts.videos.annotations", "labels = 1.csv"),
         ],
     )
-    scripts = config.scores.predictions[0].scripts
+    scripts = config.scores.predictions[0].first_step
     assert scripts.videos.videos == "more clips/"
     assert scripts.videos.annotations == "labels = 1.csv"
+    assert isinstance(scripts.writer, LocalWriter)
     assert scripts.writer.ocr.frames == 2
     assert config.scores.catalog == scripts.videos
 
@@ -120,7 +125,8 @@ def test_overrides_apply_in_order(study: Path) -> None:
     assert load_config(ExtractConfig, "predictions.yaml", texts).system == "two"
     pairs = [("scripts", "other.yaml"), ("scripts.writer.ocr.frames", 1)]
     (study / "other.yaml").write_text(yaml.safe_dump({**RECIPES["scripts"], "out": "elsewhere"}))
-    scripts = load_config(ExtractConfig, "predictions.yaml", pairs).scripts
+    scripts = load_config(ExtractConfig, "predictions.yaml", pairs).first_step
+    assert isinstance(scripts.writer, LocalWriter)
     assert (scripts.out, scripts.writer.ocr.frames) == ("elsewhere", 1)
 
 

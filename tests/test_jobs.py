@@ -34,7 +34,7 @@ def study(tmp_path: Path, *overrides: tuple[str, object]) -> ReportConfig:
 def run_all(config: ReportConfig) -> tuple[Run, Run]:
     system = config.scores.predictions[0]
     catalog.run(config.scores.catalog)
-    scripts = write_scripts.run(system.scripts)
+    scripts = write_scripts.run(system.first_step)
     predictions = extract_values.run(system, load_words)
     evaluate.run(config.scores)
     report.run(config)
@@ -68,7 +68,7 @@ def test_a_study_grows_is_retried_and_follows_its_recipe(
 
     config = study(tmp_path, *short)
     system = config.scores.predictions[0]
-    rows = {row["video_id"]: row for row in Folder(system.scripts.folder).read().to_pylist()}
+    rows = {row["video_id"]: row for row in Folder(system.first_step.folder).read().to_pylist()}
     assert sorted(rows) == ids
     assert "[I TAUGHT MYSELF TO REPAIR RADIOS]" in rows["v0"]["script"]
     assert (rows["v0"]["has_sound"], rows["v1"]["has_sound"]) == (True, False)
@@ -87,7 +87,9 @@ def test_a_study_grows_is_retried_and_follows_its_recipe(
     scripts, predictions = run_all(study(tmp_path, short[1], raised))
     assert to_do(capsys.readouterr().err) == {"scripts": 1, "predictions": 1}
     assert scripts.failed == predictions.failed == {"unreadable": 1}
-    attempts = {row["video_id"]: row["attempt"] for row in Folder(system.scripts.folder).read().to_pylist()}
+    attempts = {
+        row["video_id"]: row["attempt"] for row in Folder(system.first_step.folder).read().to_pylist()
+    }
     assert attempts == {"longer": 2, "page": 1, "v0": 1, "v1": 1, "v2": 1}
 
     # nothing to do: nothing is computed
@@ -104,7 +106,7 @@ def test_a_study_grows_is_retried_and_follows_its_recipe(
     write_captioned(videos / "v2.mp4", TEXTS[0], seconds=1.5)
     run_all(study(tmp_path, short[1], raised))
     assert to_do(capsys.readouterr().err) == {"scripts": 1, "predictions": 1}
-    current = Folder(system.scripts.folder).rows(Folder(config.scores.catalog.folder))
+    current = Folder(system.first_step.folder).rows(Folder(config.scores.catalog.folder))
     assert sorted(row["video_id"] for row in current) == [*ids, "v3"]
     assert next(row for row in current if row["video_id"] == "v2")["seconds"] == pytest.approx(1.5, abs=0.2)
 
@@ -112,14 +114,14 @@ def test_a_study_grows_is_retried_and_follows_its_recipe(
     changed = study(tmp_path, short[1], raised, (f"{SYSTEM}extractor.threshold", 0.5))
     run_all(changed)
     assert to_do(capsys.readouterr().err) == {"predictions": 6}
-    assert changed.scores.predictions[0].scripts.folder == system.scripts.folder
+    assert changed.scores.predictions[0].first_step.folder == system.first_step.folder
 
 
 def test_a_job_says_when_the_one_before_it_has_not_run(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     config = study(tmp_path)
     with pytest.raises(UserError, match=r"catalog-\w+: not finished"):
-        write_scripts.run(config.scores.predictions[0].scripts)
+        write_scripts.run(config.scores.predictions[0].first_step)
 
 
 def test_a_job_says_when_the_one_before_it_is_older_than_the_catalog(tmp_path: Path) -> None:
@@ -128,7 +130,7 @@ def test_a_job_says_when_the_one_before_it_is_older_than_the_catalog(tmp_path: P
     (videos / "page.mp4").write_text("<html>")
     config = study(tmp_path)
     catalog.run(config.scores.catalog)
-    write_scripts.run(config.scores.predictions[0].scripts)
+    write_scripts.run(config.scores.predictions[0].first_step)
     (videos / "another.mp4").write_text("<html>")
     catalog.run(config.scores.catalog)
     with pytest.raises(UserError, match=r"scripts-\w+: older than the catalog"):
@@ -142,7 +144,7 @@ def test_an_exception_over_one_row_is_that_rows_failure(tmp_path: Path) -> None:
     write_captioned(videos / "bad.mp4", TEXTS[1])
     config = study(tmp_path)
     catalog.run(config.scores.catalog)
-    write_scripts.run(config.scores.predictions[0].scripts)
+    write_scripts.run(config.scores.predictions[0].first_step)
     run = extract_values.run(config.scores.predictions[0], load_touchy)
     assert run.failed == {"internal_error": 1}
     rows = {row["video_id"]: row for row in Folder(config.scores.predictions[0].folder).read().to_pylist()}

@@ -114,7 +114,7 @@ def study(*overrides: tuple[str, object]) -> ReportConfig:
 def run_all(config: ReportConfig) -> None:
     system = config.scores.predictions[0]
     catalog.run(config.scores.catalog)
-    write_scripts.run(system.scripts)
+    write_scripts.run(system.first_step)
     extract_values.run(system, load_words)
     evaluate.run(config.scores)
     report.run(config)
@@ -141,7 +141,7 @@ def test_a_study_on_an_object_store(
     system = config.scores.predictions[0]
     run_all(config)
     assert to_do(capsys.readouterr().err) == {"scripts": 3, "predictions": 3}
-    scripts = {row["video_id"]: row for row in Folder(system.scripts.folder).read().to_pylist()}
+    scripts = {row["video_id"]: row for row in Folder(system.first_step.folder).read().to_pylist()}
     assert sorted(scripts) == sorted(NAMES)
     assert {row["error"] for row in scripts.values()} == {None}
     assert "[I TAUGHT MYSELF TO REPAIR RADIOS]" in scripts["v0"]["script"]

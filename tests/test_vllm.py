@@ -154,7 +154,7 @@ def test_every_reply_keeps_to_the_codebooks_schema(answers: dict[str, AnswerRow]
 def test_a_row_that_failed_before_passes_through(answers: dict[str, AnswerRow]) -> None:
     row = answers["failed before"]
     assert (row["error"], row["detail"], row["carried"]) == (Reason.UNREADABLE, "no frames", '{"kept": 1}')
-    assert row["reply"] is row["tokens_in"] is row["model_served"] is None
+    assert (row["reply"], row["tokens_in"], row["model_served"]) == (None, None, None)
 
 
 def test_what_does_not_fit_costs_no_other_row(answers: dict[str, AnswerRow]) -> None:
@@ -181,6 +181,17 @@ def test_a_prompt_begins_once(answers: dict[str, AnswerRow], tokens: Any) -> Non
     text = f"[INST] {PROMPT}{render_material(SCRIPT.format(0), None)} [/INST]"
     assert answers["codebook first 0"]["tokens_in"] == len(tokens(text)["input_ids"])
     assert tokens(text)["input_ids"].count(tokens.bos_token_id) == 1
+
+
+def test_neither_prompts_nor_replies_are_in_the_logs(answers: dict[str, AnswerRow]) -> None:
+    import ray
+
+    node: Any = ray._private.worker._global_node
+    logs = Path(node.get_logs_dir_path())
+    written = [file.read_bytes() for file in logs.rglob("*") if file.is_file()]
+    assert any(b"EngineActor" in content for content in written)
+    for word in (b"about patience", b"MATERIAL", b"patience patience", b'"self_direction_thought":'):
+        assert not any(word in content for content in written), word
 
 
 def jpeg(colour: str, width: int = 64) -> bytes:
@@ -250,7 +261,7 @@ def test_another_picture_is_another_reply(seen: dict[str, AnswerRow], qwen: Path
 def test_a_model_that_does_not_load_is_one_line(quiet_ray: None, tmp_path: Path) -> None:
     from tikval.flow.data import _cause
 
-    with pytest.raises(Exception) as caught:  # noqa: PT011  (Ray's, around ours)
+    with pytest.raises(Exception) as caught:  # Ray's, around ours
         answered(Vllm(model=str(tmp_path)), [ask("x", "Hello")], None)
     cause = _cause(caught.value)
     assert isinstance(cause, UserError)

@@ -9,7 +9,7 @@ import pytest
 
 from jobs import catalog, evaluate, extract_values, report, write_scripts
 from tests.corpus import TEXTS, write_captioned
-from tests.test_vllm import ENVIRONMENT
+from tests.test_vllm import ENVIRONMENT, PROMPT, SCRIPT
 from tests.vllm_checkpoints import write_mistral
 from tikval.config import ExtractConfig, ReportConfig, load_config
 from tikval.flow.folder import Folder
@@ -23,7 +23,7 @@ def mistral(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        yield write_mistral(tmp_path_factory.mktemp("mistral"))
+        yield write_mistral(tmp_path_factory.mktemp("mistral"), [PROMPT, SCRIPT])
 
 
 def system(place: str, tmp_path: Path, model: Path, context: int) -> list[tuple[str, Any]]:

@@ -445,6 +445,12 @@ class ExtractConfig(JobConfig):
     def source(self) -> JobConfig:
         return self.scripts or self.catalog
 
+    @property
+    def first_step(self) -> ScriptConfig:
+        """Of a system of two steps."""
+        assert self.scripts is not None
+        return self.scripts
+
 
 class FaithfulnessConfig(JobConfig):
     """jobs/faithfulness.py: generated ScriptRow beside what was heard and read in their videos -> FaithfulnessRow."""

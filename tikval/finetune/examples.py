@@ -27,6 +27,7 @@ class Examples:
     vectors: np.ndarray | None  # float32 [N, D]
     truth: np.ndarray  # bool [N, L]
     labels: tuple[str, ...]  # [L] names of those that are trained
+    label_set: str
     all_labels: tuple[str, ...]  # the label set, in which a PredictionRow says its decisions
     accounts: tuple[str | None, ...]  # [N]
     near_duplicates: tuple[int | None, ...]  # [N]
@@ -90,7 +91,9 @@ def examples_of(
         raise ValueError(f"none of the {len(truth)} annotated rows has a text or a vector")
     places = [all_labels.index(label) for label in labels]
     said = np.array([binary(truth[video_id]) for video_id in ids], bool)[:, places]
-    if empty := [label for label, some in zip(labels, np.atleast_1d(said.any(axis=0)), strict=True) if not some]:
+    if empty := [
+        label for label, some in zip(labels, np.atleast_1d(said.any(axis=0)), strict=True) if not some
+    ]:
         raise ValueError(f"labels without a positive row: {', '.join(empty)}; leave them out of `labels`")
     first = by_id[ids[0]]
     return Examples(
@@ -102,6 +105,7 @@ def examples_of(
         else None,
         truth=said,
         labels=tuple(labels),
+        label_set=annotations[0]["label_set"],
         all_labels=tuple(all_labels),
         accounts=tuple(accounts.get(video_id) for video_id in ids),
         near_duplicates=tuple(near_duplicates.get(video_id) for video_id in ids),

@@ -113,6 +113,7 @@ def _engine_kwargs(config: Vllm, engine: Engine, *, on_gpu: bool) -> dict[str, A
         "max_num_seqs": engine.max_sequences,
         "tensor_parallel_size": engine.tensor_parallel,
         "gpu_memory_utilization": engine.gpu_memory_share if on_gpu else None,
+        "enforce_eager": None if on_gpu else True,  # on cores a minute or more of compiling wins nothing
         "enable_prefix_caching": True,  # the codebook comes first in every prompt
         # without the second, a schema lets a model write blanks until max_tokens
         "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},

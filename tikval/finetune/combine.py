@@ -1,0 +1,133 @@
+"""Several systems' scores and answers as one: a regularised regression of each label, fitted out of fold.
+
+Features are a system's scores (as log-odds) and a language model's stances. Where a row lacks one, the training
+rows' mean stands for it, so that a failure pulls a row neither way.
+
+A trained system's scores may only be features of rows that did not train it: its out-of-fold scores, of one
+partition at a time. These come from models that saw the other folds' labels; to be strict, fit on a fold's
+validation rows with the scores of that very fold's model (`fit`, `Combination.apply`).
+
+Shape letters: N rows, V values, L = 2V labels, F features of a label, S strengths.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tikval.finetune.choose import Bools, Floats, logistic, logit, sigmoid
+from tikval.finetune.folds import Fold
+from tikval.finetune.partition import Ints, place, renumbered
+
+STRENGTHS: Final = (0.1, 1.0, 10.0, 100.0, 1000.0)  # of the L2 penalty, beside log losses summed over rows
+INNER_FOLDS: Final = 5
+_FREE: Final = 1e-4  # penalty of the constant: next to none, but a label without positives stays finite
+
+
+class Combination(NamedTuple):
+    mean: Floats  # [L, F]
+    scale: Floats  # [L, F]
+    weight: Floats  # [L, F] of standardised features
+    constant: Floats  # [L]
+
+    def apply(self, features_NLF: Floats) -> Floats:
+        """[N, L] probabilities."""
+        standard_NLF = np.nan_to_num((features_NLF - self.mean) / self.scale)
+        return sigmoid(np.einsum("nlf,lf->nl", standard_NLF, self.weight) + self.constant)
+
+
+def features(scores: Sequence[ArrayLike] = (), stances: Sequence[ArrayLike] = ()) -> Floats:
+    """[N, L, F] features from systems' [N, L] probabilities and [N, V] stances (-1 to 2); nan: this row has none.
+
+    A stance is 1 for the label it says, -1 for the value's other label and 0 for both where the value is absent.
+    """
+    columns = [logit(score) for score in scores]
+    for said in stances:
+        sign_NV = np.sign(np.asarray(said, dtype=np.float64))
+        columns.append(np.concatenate([sign_NV, -sign_NV], axis=1))
+    if not columns or len({column.shape for column in columns}) > 1:
+        raise ValueError(f"scores [N, L] and stances [N, V] of one shape: {[c.shape for c in columns]}")
+    return np.stack(columns, axis=-1)
+
+
+def fit(features_NLF: Floats, labels_NL: Bools, strength: float) -> Combination:
+    """L2-regularised logistic regression of each label on its own F features, standardised over the rows."""
+    known_LF = np.isfinite(features_NLF).sum(0)
+    mean_LF = np.nansum(features_NLF, axis=0) / np.maximum(known_LF, 1)
+    apart_NLF = np.nan_to_num(features_NLF - mean_LF)
+    scale_LF = np.sqrt((apart_NLF**2).sum(0) / np.maximum(known_LF, 1))
+    scale_LF[scale_LF < 1e-9] = 1.0  # a feature that never changes
+    n_rows, n_labels, n_features = features_NLF.shape
+    x_NLF = np.concatenate([apart_NLF / scale_LF, np.ones((n_rows, n_labels, 1))], axis=2)
+    penalty = np.append(np.full(n_features, strength), _FREE)
+    fitted_LF = np.array(
+        [logistic(x_NLF[:, i], labels_NL[:, i], penalty, np.zeros(n_features + 1)) for i in range(n_labels)]
+    )
+    return Combination(mean_LF, scale_LF, fitted_LF[:, :-1], fitted_LF[:, -1])
+
+
+def choose_strength(
+    features_NLF: Floats, labels_NL: Bools, groups_N: Ints, strengths: Sequence[float] = STRENGTHS
+) -> float:
+    """The strength with the lowest log loss over all labels of rows held out in whole groups; the stronger of equals.
+
+    Up to five inner folds, fewer where there are fewer groups. One strength for all labels: a label alone has too
+    few positives to choose by. Raises ValueError for rows of one group.
+    """
+    groups_N = renumbered(groups_N.tolist())
+    n_folds = min(INNER_FOLDS, int(groups_N.max()) + 1)
+    if n_folds < 2:
+        raise ValueError("rows of one group cannot choose how strongly to regularise")
+    fold_N = place(groups_N, labels_NL, np.full(n_folds, 1 / n_folds), seed=0)
+    losses_S = []
+    strongest_first = sorted(strengths, reverse=True)
+    for strength in strongest_first:
+        loss = 0.0
+        for fold in range(n_folds):
+            held = fold_N == fold
+            p_NL = fit(features_NLF[~held], labels_NL[~held], strength).apply(features_NLF[held])
+            loss -= float(np.log(np.where(labels_NL[held], p_NL, 1 - p_NL).clip(1e-12)).sum())
+        losses_S.append(loss)
+    return strongest_first[int(np.round(losses_S, 9).argmin())]
+
+
+def out_of_fold(
+    features_NLF: Floats,
+    labels_NL: Bools,
+    groups_N: Ints,
+    ids: Sequence[str],
+    folds: Sequence[Fold],
+    strengths: Sequence[float] = STRENGTHS,
+) -> Floats:
+    """[N, L] probabilities of the test rows of one partition's folds, each from the rows it does not test.
+
+    Strength is chosen inside those rows by groups. Rows that no fold tests are nan. Raises ValueError for folds of
+    several partitions.
+    """
+    if len({fold.partition for fold in folds}) > 1:
+        raise ValueError("combine the folds of one partition at a time")
+    row_of = {name: i for i, name in enumerate(ids)}
+    combined_NL = np.full(labels_NL.shape, np.nan)
+    for fold in folds:
+        rows, test = (
+            np.array([row_of[name] for name in part]) for part in (fold.train + fold.validation, fold.test)
+        )
+        strength = choose_strength(features_NLF[rows], labels_NL[rows], groups_N[rows], strengths)
+        combined_NL[test] = fit(features_NLF[rows], labels_NL[rows], strength).apply(features_NLF[test])
+    return combined_NL
+
+
+def ensemble(scores: Sequence[ArrayLike]) -> Floats:
+    """[N, L] mean probability of several models' [N, L], to be taken before a threshold is chosen.
+
+    Of probabilities and not of log-odds: there one seed that is wrongly sure (0.999999) would outvote four that say
+    0.1. Raises ValueError where shapes differ, a score is not finite or there is none.
+    """
+    shapes = {np.shape(score) for score in scores}
+    if len(shapes) != 1:
+        raise ValueError(f"scores of one shape, of one model or more: {sorted(shapes)}")
+    mean_NL: Floats = np.mean(np.asarray(scores, dtype=np.float64), axis=0)
+    if not np.isfinite(mean_NL).all():
+        raise ValueError("scores that are not finite have no mean")
+    return mean_NL

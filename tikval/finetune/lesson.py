@@ -1,0 +1,149 @@
+"""One training from what it is given to what it says: a worker's part that knows nothing of Ray.
+
+Shape letters: N rows, L trained labels, n test rows.
+"""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from tikval.config import Fit, Protocol, TextEncoder, VectorHead
+from tikval.finetune.batches import Data, Vectors, cut, windows
+from tikval.finetune.choose import best_threshold, f1_macro, f1_weighted
+from tikval.finetune.examples import Examples
+from tikval.finetune.folds import Fold
+from tikval.finetune.loop import Epoch, State, Task, Trained, train
+from tikval.finetune.model import build, load_tokenizer
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What all trainings of a run share."""
+
+    examples: Examples
+    model: TextEncoder | VectorHead
+    fit: Fit
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class Training:
+    """One fold with one seed."""
+
+    fold: Fold
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"p{self.fold.partition}-f{self.fold.fold}-s{self.seed}"
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What one training says of its test rows."""
+
+    ids: tuple[str, ...]  # [n]
+    probabilities: np.ndarray  # float32 [n, L]
+    thresholds: np.ndarray  # float64 [L]
+    history: tuple[Epoch, ...]
+    cut_rows: int  # texts that were longer than the encoder takes
+    lost_tokens: int  # of them, that were left out
+
+
+def data_of(examples: Examples, model: TextEncoder | VectorHead) -> Data:
+    if isinstance(model, VectorHead):
+        assert examples.vectors is not None
+        return Vectors(examples.vectors)
+    assert examples.texts is not None
+    tokenizer = load_tokenizer(model)
+    if model.long_texts == "windows":
+        return windows(tokenizer, examples.texts, model.max_tokens, model.overlap_tokens)
+    return cut(tokenizer, examples.texts, model.max_tokens)
+
+
+def learn(
+    lesson: Lesson,
+    training: Training,
+    *,
+    on_epoch: Callable[[Epoch, State], None],
+    resume: State | None = None,
+    device: str = "cpu",
+    rank: int = 0,
+    world: int = 1,
+) -> Learnt:
+    """Train, and judge the test rows with the best epoch.
+
+    Under `paper` the test rows choose the epoch; otherwise the validation rows do, and the threshold as well.
+    """
+    examples, fold = lesson.examples, training.fold
+    place = {video_id: n for n, video_id in enumerate(examples.ids)}
+
+    def rows(ids: tuple[str, ...]) -> np.ndarray:
+        return np.array([place[video_id] for video_id in ids], np.int64)
+
+    data = data_of(examples, lesson.model)
+    choosing, test = rows(fold.validation or fold.test), rows(fold.test)
+    width = None if examples.vectors is None else examples.vectors.shape[1]
+    task = Task(
+        data=data,
+        labels=examples.truth.astype(np.float32),
+        train_rows=rows(fold.train),
+        choose_rows=choosing,
+        test_rows=test,
+        make=lambda n_labels: build(lesson.model, n_labels, width),
+        seed=1000 * training.seed + 100 * fold.partition + fold.fold,
+    )
+    how = lesson.protocol.threshold
+    f1 = f1_weighted if lesson.fit.best_by == "weighted_f1" else f1_macro
+
+    def thresholds_of(p_nL: np.ndarray, y_nL: np.ndarray) -> np.ndarray:
+        return best_threshold(p_nL, y_nL, how) if isinstance(how, str) else np.full(y_nL.shape[1], how)
+
+    trained: Trained = train(
+        task,
+        lesson.fit,
+        # an epoch is judged as its scores will be used: many a model says nothing at 0.5 and something below it
+        score=lambda p_nL, y_nL: f1(y_nL > 0.5, p_nL >= thresholds_of(p_nL, y_nL > 0.5)),
+        on_epoch=on_epoch,
+        device=device,
+        rank=rank,
+        world=world,
+        resume=resume,
+    )
+    thresholds = thresholds_of(trained.probabilities[choosing], examples.truth[choosing])
+    lost = data.lost if not isinstance(data, Vectors) else np.zeros(1, np.int64)
+    return Learnt(
+        fold.test,
+        trained.probabilities[test],
+        thresholds,
+        trained.history,
+        int((lost > 0).sum()),
+        int(lost.sum()),
+    )
+
+
+def save_weights(weights: dict[int, dict[str, Any]]) -> bytes:
+    """The best epoch's weights of each head, as torch.load(weights_only=True) reads them."""
+    out = io.BytesIO()
+    torch.save(weights, out)
+    return out.getvalue()
+
+
+def describe(lesson: Lesson, training: Training, learnt: Learnt) -> str:
+    """model.json beside the weights: all that is needed to use them."""
+    said = {
+        "model": lesson.model.model_dump(mode="json"),
+        "heads": lesson.fit.heads,
+        "labels": lesson.examples.labels,
+        "all_labels": lesson.examples.all_labels,
+        "thresholds": learnt.thresholds.tolist(),
+        "width": None if lesson.examples.vectors is None else int(lesson.examples.vectors.shape[1]),
+        "training": training.name,
+        "history": [asdict(epoch) for epoch in learnt.history],
+    }
+    return json.dumps(said, indent=2)

@@ -1,0 +1,202 @@
+"""A pre-trained text encoder with a linear head, and an MLP over vectors (section 4, Appendix C.1).
+
+transformers takes seconds to import, and vectors need none of it: what does imports it where it is used.
+
+P pieces (whole texts, or windows of them), T tokens, B rows, D width, L labels.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tikval.config import TextEncoder, VectorHead
+
+
+class TextClassifier(nn.Module):
+    """Encoder, dropout, linear: token ids [P, T] and their mask [P, T] (1: a real token) -> logits float32 [P, L]."""
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        n_labels: int,
+        *,
+        pooling: Literal["first", "mean"] = "first",
+        dropout: float = 0.1,
+        bfloat16: bool = False,
+    ) -> None:
+        super().__init__()
+        # a layer that no loss reaches would keep DDP waiting for its gradient
+        if getattr(encoder, "pooler", None) is not None:
+            encoder.register_module("pooler", None)
+        self.encoder = encoder
+        self.pooling, self.in_bfloat16 = pooling, bfloat16
+        settings: Any = encoder.config
+        self.model_type: str = settings.model_type
+        self.dropout = nn.Dropout(dropout)
+        self.head = _linear(settings.hidden_size, n_labels)
+
+    def forward(self, ids_PT: Tensor, mask_PT: Tensor) -> Tensor:
+        masks = masks_of(self.model_type, mask_PT)
+        with torch.autocast(ids_PT.device.type, dtype=torch.bfloat16, enabled=self.in_bfloat16):
+            states_PTD = self.encoder(input_ids=ids_PT, **masks).last_hidden_state
+        return self.head(self.dropout(_pooled(states_PTD.float(), mask_PT, self.pooling)))  # type: ignore[no-any-return]
+
+
+class VectorClassifier(nn.Module):
+    """Hidden layers with ReLU and dropout, then linear: vectors [B, D] -> logits float32 [B, L].
+
+    With `standardise`, the mean and deviation that `measure` took are part of the saved state.
+    """
+
+    mean: Tensor  # [D]
+    deviation: Tensor  # [D]
+
+    def __init__(
+        self, width: int, hidden: tuple[int, ...], n_labels: int, *, dropout: float, standardise: bool
+    ) -> None:
+        super().__init__()
+        self.standardise = standardise
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+        layers: list[nn.Module] = []
+        for inside, outside in zip((width, *hidden), hidden, strict=False):
+            layers += [nn.Linear(inside, outside), nn.ReLU(), nn.Dropout(dropout)]
+        self.body = nn.Sequential(*layers)
+        self.head = _linear((width, *hidden)[-1], n_labels)
+
+    def measure(self, x_ND: NDArray[np.float32]) -> None:
+        """Take mean and deviation from the rows that train; a number that never varies there keeps deviation 1."""
+        deviation_D = x_ND.std(0, dtype=np.float64)
+        deviation_D[deviation_D < 1e-8] = 1
+        self.mean.copy_(torch.from_numpy(x_ND.mean(0, dtype=np.float64)))
+        self.deviation.copy_(torch.from_numpy(deviation_D))
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        return self.head(self.body((x_BD - self.mean) / self.deviation))  # type: ignore[no-any-return]
+
+
+def build(config: TextEncoder | VectorHead, n_labels: int, width: int | None = None) -> nn.Module:
+    """A model with a fresh head (and, of vectors of `width` numbers, fresh layers) on the CPU in float32.
+
+    Draws from torch's generator. Raises ValueError for a checkpoint that does not suit, OSError where there is none.
+    """
+    if n_labels < 1:
+        raise ValueError("a classifier needs a label")
+    if isinstance(config, VectorHead):
+        if width is None:
+            raise ValueError("the width of the vectors is not said")
+        return VectorClassifier(
+            width, config.hidden, n_labels, dropout=config.dropout, standardise=config.standardise
+        )
+    from transformers import AutoModel
+
+    check_encoder(config.model, read_settings(config))
+    quiet()
+    # float32 said: checkpoints kept in half precision would train in it
+    encoder, loading = AutoModel.from_pretrained(
+        config.model, revision=config.revision, dtype=torch.float32, output_loading_info=True
+    )
+    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise ValueError(
+            f"{config.model}: its weights lack {missing[0]} and {len(missing) - 1} more of the model's"
+        )
+    check_length(config.model, config.max_tokens, positions(encoder))
+    if config.gradient_checkpointing:
+        encoder.gradient_checkpointing_enable({"use_reentrant": False})
+    return TextClassifier(
+        encoder,
+        n_labels,
+        pooling=config.pooling,
+        dropout=config.dropout,
+        bfloat16=config.precision == "bfloat16",
+    )
+
+
+def quiet() -> None:
+    """A checkpoint's pre-training head is left out on purpose, and transformers would list it at every load."""
+    from transformers import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def read_settings(config: TextEncoder) -> Any:
+    """The checkpoint's configuration. Raises ValueError for one that transformers does not know."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(config.model, revision=config.revision)
+
+
+def load_tokenizer(config: TextEncoder) -> Any:
+    """The checkpoint's tokenizer. Raises ValueError for one that cannot pad."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise ValueError(
+                f"{config.model}: its tokenizer has no token to pad with, and none for the end of a text"
+            )
+        tokenizer.pad_token = tokenizer.eos_token  # any will do: padding is masked
+    return tokenizer
+
+
+def masks_of(model_type: str, mask_PT: Tensor) -> dict[str, Tensor]:
+    """The mask of real tokens [P, T] as a model takes it.
+
+    Longformer's tokens see their neighbours only, but for those named global: here the first, whose vector is read.
+    """
+    masks = {"attention_mask": mask_PT}
+    if model_type == "longformer":
+        masks["global_attention_mask"] = torch.zeros_like(mask_PT)
+        masks["global_attention_mask"][:, 0] = 1
+    return masks
+
+
+def check_encoder(name: str, settings: Any) -> None:
+    """Raises ValueError for the configuration of a model that does not read whole texts in both directions."""
+    from transformers import MODEL_FOR_MASKED_LM_MAPPING
+
+    if type(settings) not in MODEL_FOR_MASKED_LM_MAPPING or settings.is_encoder_decoder:
+        raise ValueError(
+            f"{name}: a model of type {settings.model_type} is no masked-language encoder of texts"
+        )
+
+
+def check_length(name: str, max_tokens: int, limit: int | None) -> None:
+    """Raises ValueError for texts longer than the model's positions."""
+    if limit is not None and max_tokens > limit:
+        raise ValueError(f"{name}: takes at most {limit} tokens, and max_tokens is {max_tokens}")
+
+
+def positions(encoder: nn.Module) -> int | None:
+    """The most tokens an encoder takes; None: no limit (relative positions only, as DeBERTa-v2).
+
+    RoBERTa and its kin count positions from behind the padding's: its table of 514 holds 512 tokens.
+    """
+    for name, module in encoder.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+    settings: Any = encoder.config
+    relative = getattr(settings, "relative_attention", False)
+    return None if relative else getattr(settings, "max_position_embeddings", None)
+
+
+def _pooled(states_PTD: Tensor, mask_PT: Tensor, pooling: Literal["first", "mean"]) -> Tensor:
+    """[P, D]: the first token's vector, or the mean over the real tokens."""
+    if pooling == "first":
+        return states_PTD[:, 0]
+    real_PT1 = mask_PT[..., None].to(states_PTD.dtype)
+    return (states_PTD * real_PT1).sum(1) / real_PT1.sum(1).clamp(min=1)
+
+
+def _linear(width: int, n_labels: int) -> nn.Linear:
+    """The heads of BERT and its kin start near zero: every probability near a half."""
+    head = nn.Linear(width, n_labels)
+    nn.init.normal_(head.weight, std=0.02)
+    nn.init.zeros_(head.bias)
+    return head

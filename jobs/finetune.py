@@ -36,8 +36,8 @@ def run(config: FinetuneConfig, dry_run: bool = False) -> Run | None:
         if dry_run:
             _check(config, examples, folds)
             return None
-    except ValueError as err:
-        raise UserError(" ".join(str(err).split())) from err
+    except (ValueError, OSError) as err:  # a model that the hub or the disk does not have is an OSError
+        raise UserError(" ".join(str(err).split())[:500]) from err
     from tikval.finetune.lesson import Lesson, Training  # deferred: torch, which a finished run does without
     from tikval.flow.train import check_place, forget_checkpoints, result_name, run_trainings
 
@@ -74,9 +74,8 @@ def load_examples(config: FinetuneConfig) -> Examples:
     if config.texts:
         rows, accounts, split = read_texts(config.texts.table)
         annotations = read_labels(config.texts.annotations, codebook.slugs, codebook.label_set)
-        known = [row for row in annotations if row["video_id"] in accounts]
         return examples_of(
-            rows, known, codebook.labels, accounts=accounts, near_duplicates={}, split=split, **wanted
+            rows, annotations, codebook.labels, accounts=accounts, near_duplicates={}, split=split, **wanted
         )
     source = config.embeddings if config.model.kind == "vectors" else config.scripts
     assert source is not None

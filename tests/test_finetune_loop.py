@@ -1,26 +1,22 @@
-"""Training: resumable to the bit, the same with two workers, early stopping, and guessing masked tokens."""
+"""Training: resumable to the bit, the same with two workers, and stopped early."""
 
 import io
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import distributed, nn
 from torch.multiprocessing.spawn import start_processes
 
-from tests.tiny_encoders import WRITERS, write_bert, write_deberta, write_roberta
+from tests.tiny_encoders import write_bert
 from tikval.config import Fit, TextEncoder, VectorHead
 from tikval.finetune.batches import Data, Vectors, cut, windows
 from tikval.finetune.loop import Epoch, Score, State, Task, Trained, predict, train
 from tikval.finetune.model import build, load_tokenizer
 from tikval.finetune.optim import adamw, positive_weights, rate_share
-from tikval.finetune.pretrain import Progress, load_masked_model, masked, pretrain
 
 torch.set_num_threads(1)
 
@@ -205,23 +201,18 @@ def test_a_loss_that_explodes_is_said() -> None:
 
 
 def test_windows_see_the_end_of_a_long_text(folder: Path) -> None:
-    random = np.random.default_rng(0)
-    texts = []
-    for i in range(40):
-        words = [f"w{n}" for n in random.integers(0, 10, 40)]
-        words[-3] = "w18" if i % 2 else "w17"  # beyond the first 14 tokens
-        texts.append(" ".join(words))
+    # alike in their first 14 tokens, and in all windows but the last
+    texts = ["w0 w1 w2 " * 12 + ("w18 " if i % 2 else "w17 ") * 4 for i in range(40)]
     labels = np.array([[i % 2] for i in range(40)], np.float32)
     config = TextEncoder(model=str(folder), max_tokens=16, dropout=0)
     tokenizer = load_tokenizer(config)
-    fit = fit_of(epochs=24, patience=24, learning_rate=3e-3, best_by="loss")
+    fit = fit_of(epochs=8, patience=8, learning_rate=3e-3, best_by="loss")
     reached = {}
     both: dict[str, Data] = {"cut": cut(tokenizer, texts, 16), "windows": windows(tokenizer, texts, 16, 4)}
     for name, data in both.items():
         task = Task(data, labels, np.arange(32), CHOOSE, TEST, partial(build, config))
         reached[name] = accuracy(run(task, fit)[0].probabilities[TEST], labels[TEST])
-    assert reached["windows"] >= 0.9
-    assert reached["cut"] <= 0.75
+    assert reached == {"cut": 0.5, "windows": 1.0}
 
 
 def _one_of_two(rank: int, folder: str) -> None:
@@ -247,76 +238,3 @@ def test_two_workers_learn_what_one_does(tmp_path: Path) -> None:
         assert np.allclose(np.load(tmp_path / f"loss{rank}.npy"), losses, atol=1e-5)
         probabilities_NL = np.load(tmp_path / f"{rank}.npy")
         assert np.allclose(probabilities_NL, alone.probabilities, atol=1e-4, equal_nan=True)
-
-
-def test_masking_follows_its_shares() -> None:
-    generator = torch.Generator().manual_seed(0)
-    ids_PT = torch.full((400, 500), 7)
-    special_PT = torch.zeros_like(ids_PT).bool()
-    special_PT[:, 0] = True
-    inputs_PT, labels_PT = masked(ids_PT, special_PT, 1000, 4, generator)
-    drawn_PT = labels_PT != -100
-    assert not drawn_PT[:, 0].any()
-    assert torch.equal(inputs_PT[~drawn_PT], ids_PT[~drawn_PT])
-    assert (labels_PT[drawn_PT] == 7).all()
-    drawn = drawn_PT.sum().item()
-    assert drawn / (400 * 499) == pytest.approx(0.15, abs=0.005)
-    assert (inputs_PT[drawn_PT] == 4).sum().item() / drawn == pytest.approx(0.8, abs=0.01)
-    assert (inputs_PT[drawn_PT] == 7).sum().item() / drawn == pytest.approx(0.1, abs=0.01)
-
-
-@pytest.mark.parametrize("name", ["roberta", "deberta", "longformer"])
-def test_pretraining_learns_the_texts_and_saves_an_encoder(name: str, tmp_path: Path) -> None:
-    texts = ["red car green tree blue sky old man"] * 60
-    config = TextEncoder(model=str(WRITERS[name](tmp_path / "before", texts)), max_tokens=18)
-    states: list[bytes] = []
-
-    def keep(progress: Progress) -> None:
-        file = io.BytesIO()
-        progress.save(file)
-        states.append(file.getvalue())
-
-    def go(folder: Path, resume: Progress | None = None) -> tuple[float, ...]:
-        return pretrain(
-            config,
-            texts,
-            folder,
-            epochs=6,
-            learning_rate=5e-3,
-            batch_rows=4,
-            resume=resume,
-            on_epoch=keep,
-        )
-
-    losses = go(tmp_path / "after")
-    assert losses[-1] < 0.6 * losses[0]
-
-    after = TextEncoder(model=str(tmp_path / "after"), max_tokens=18)
-    model: Any = build(after, 2)
-    assert load_tokenizer(after)("red car")["input_ids"] == load_tokenizer(config)("red car")["input_ids"]
-    trained = Progress.load(io.BytesIO(states[5])).model
-    words = next(value for key, value in trained.items() if key.endswith("word_embeddings.weight"))
-    assert torch.equal(model.encoder.embeddings.word_embeddings.weight, words)
-
-    assert go(tmp_path / "resumed", Progress.load(io.BytesIO(states[2]))) == losses
-
-
-def test_debertas_own_head_is_read_and_a_missing_head_is_told(tmp_path: Path) -> None:
-    def config(folder: Path) -> TextEncoder:
-        return TextEncoder(model=str(folder), max_tokens=16)
-
-    folder = write_deberta(tmp_path / "own", TEXTS)
-    ids_PT = torch.arange(5, 15)[None]
-    expected, _ = load_masked_model(config(folder))
-    weights = load_file(folder / "model.safetensors")
-    renamed = {
-        re.sub(r"cls\.predictions\.(transform\.)?", "lm_predictions.lm_head.", name): weight
-        for name, weight in weights.items()
-    }
-    assert renamed.keys() != weights.keys()
-    save_file(renamed, folder / "model.safetensors", {"format": "pt"})
-    model, had_head = load_masked_model(config(folder))
-    assert had_head
-    assert torch.equal(model.eval()(ids_PT).logits, expected.eval()(ids_PT).logits)
-    assert load_masked_model(config(write_roberta(tmp_path / "roberta", TEXTS)))[1]
-    assert not load_masked_model(config(write_bert(tmp_path / "bert", TEXTS)))[1]

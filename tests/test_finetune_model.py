@@ -1,4 +1,4 @@
-"""Encoders of every architecture learn a word, what does not suit is refused, and a dry run counts right."""
+"""Encoders of every architecture learn a word, and what does not suit is refused."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,6 @@ from torch import nn
 from tests.tiny_encoders import WRITERS, write_bert, write_deberta, write_longformer, write_roberta
 from tikval.config import Fit, TextEncoder, VectorHead
 from tikval.finetune.batches import cut
-from tikval.finetune.check import describe, memory_bytes, shape_of
 from tikval.finetune.loop import Task, predict, train
 from tikval.finetune.model import TextClassifier, VectorClassifier, build, load_tokenizer
 
@@ -20,7 +19,6 @@ torch.set_num_threads(1)
 WORDS = "the cat sat on a mat and saw dog run far away over hill by river under moon".split()
 KIND = "kindness"
 ALL = np.arange(40)
-GIGABYTE = 2**30
 
 
 def accuracy(probabilities_NL: np.ndarray, labels_NL: np.ndarray) -> float:
@@ -185,88 +183,3 @@ def test_vectors_are_standardised_and_that_is_saved() -> None:
     scaled = (x - model.mean) / model.deviation
     assert torch.allclose(scaled.mean(0), torch.zeros(4), atol=1e-5)
     assert torch.allclose(scaled.std(0, correction=0), torch.tensor([1.0, 1, 1, 0]), atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("settings", "millions", "limit"),
-    [
-        pytest.param(
-            {
-                "model_type": "roberta",
-                "vocab_size": 50265,
-                "hidden_size": 1024,
-                "num_hidden_layers": 24,
-                "num_attention_heads": 16,
-                "intermediate_size": 4096,
-                "max_position_embeddings": 514,
-                "type_vocab_size": 1,
-            },
-            355,
-            512,
-            id="roberta-large",
-        ),
-        pytest.param(
-            {
-                "model_type": "deberta-v2",
-                "vocab_size": 128100,
-                "hidden_size": 1536,
-                "num_hidden_layers": 24,
-                "num_attention_heads": 24,
-                "intermediate_size": 6144,
-                "max_position_embeddings": 512,
-                "type_vocab_size": 0,
-                "relative_attention": True,
-                "position_buckets": 256,
-                "norm_rel_ebd": "layer_norm",
-                "share_att_key": True,
-                "pos_att_type": "p2c|c2p",
-                "position_biased_input": False,
-                "conv_kernel_size": 3,
-                "conv_act": "gelu",
-            },
-            887,
-            None,
-            id="deberta-v2-xlarge",
-        ),
-        pytest.param(
-            {
-                "model_type": "longformer",
-                "vocab_size": 50265,
-                "max_position_embeddings": 4098,
-                "type_vocab_size": 1,
-                "attention_window": [512] * 12,
-            },
-            149,
-            4096,
-            id="longformer-base",
-        ),
-    ],
-)
-def test_a_dry_run_counts_without_weights(
-    settings: dict[str, object], millions: float, limit: int | None, tmp_path: Path
-) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(settings))
-    config = encoder(tmp_path, max_tokens=limit or 512)
-    said = describe(config, Fit(), available=400 * GIGABYTE)
-    assert said["parameters"] == pytest.approx(millions * 1e6, rel=0.01)
-    assert said["positions"] == limit
-    assert said["total_bytes"] > 16 * said["parameters"]
-    assert said["fits"] is True
-    assert describe(config, Fit(), available=GIGABYTE)["fits"] is False
-    if limit:
-        with pytest.raises(ValueError, match=f"at most {limit} tokens"):
-            describe(encoder(tmp_path, max_tokens=limit + 1), Fit())
-
-
-def test_memory_follows_the_settings(folders: dict[str, Path]) -> None:
-    shape, _ = shape_of(encoder(folders["roberta"]))
-
-    def activations(workers: int = 1, rows: int = 16, **settings: object) -> int:
-        config, fit = encoder(folders["roberta"], **settings), Fit(batch_rows=rows)
-        return memory_bytes(config, fit, shape, workers=workers).activations
-
-    assert activations(rows=32) == 2 * activations()
-    assert activations(max_tokens=32) < activations()
-    assert activations(precision="bfloat16") < activations()
-    assert activations(gradient_checkpointing=True) < activations()
-    assert activations(workers=2) == activations(rows=8)

@@ -1,6 +1,6 @@
 """What a training will need, told before any weights are read: parameters, positions, memory.
 
-H width of the hidden states, F of the layers between, A heads, T tokens of a piece, B pieces computed at once.
+H width of the hidden states.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,13 @@ _EAGER = ("deberta", "deberta-v2")  # which write out the scores of every pair o
 
 @dataclass(frozen=True)
 class Shape:
-    """An encoder's sizes; `attended`: the tokens that a token's kept scores reach, 0 of fused attention."""
+    """An encoder's sizes, and what each layer keeps of each token for the backward pass, in numbers."""
 
     parameters: int
-    hidden: int
-    between: int
     layers: int
-    heads: int
-    attended: int
+    hidden: int
+    kept: int  # inputs of products, normalisations and activations
+    scores: int  # of all heads; 0 where attention is fused, which keeps none
 
 
 @dataclass(frozen=True)
@@ -45,26 +44,23 @@ class Memory:
 def memory_bytes(config: TextEncoder, fit: Fit, shape: Shape, *, workers: int = 1) -> Memory:
     """An estimate of one worker's memory in training, with every text at max_tokens and in one piece.
 
-    Weights, gradients and AdamW's two averages take 4 + 4 + 8 bytes a parameter in float32; autocast keeps a copy of
-    the weights in bfloat16 besides (2). For its backward pass a layer keeps, of each token, about 10 numbers of H
-    and 2 of F (inputs of its products, of its normalisations and of the activation), one byte for each dropped
-    number of two H, and, where attention is not fused, the scores of A heads over the tokens attended to, twice
-    in numbers and once in bytes. With checkpointing only each layer's input stays (H in float32), and one layer at a
-    time is computed again.
+    Weights, gradients and AdamW's two averages take 4 + 4 + 8 bytes a parameter in float32; autocast makes a copy of
+    the weights in bfloat16 besides (2). Each layer keeps of each token its numbers (4 bytes, or 2 in bfloat16), a
+    byte for each of 2 H dropped ones, and the scores twice in numbers and once in bytes; autocast keeps 6 H bytes
+    more, around the normalisations that stay in float32. That is within a fifth of what autograd was seen to keep. With
+    checkpointing only each layer's input stays (H in float32), and one layer at a time is computed again.
     """
     half = config.precision == "bfloat16"
     number = 2 if half else 4
-    pieces = -(-fit.batch_rows // workers)
-    numbers = 10 * shape.hidden + 2 * shape.between
-    scores = shape.heads * shape.attended
-    layer = pieces * config.max_tokens * (number * numbers + 2 * shape.hidden + (2 * number + 1) * scores)
-    inputs = pieces * config.max_tokens * 4 * shape.hidden * shape.layers
-    activations = inputs + layer if config.gradient_checkpointing else layer * shape.layers
+    tokens = -(-fit.batch_rows // workers) * config.max_tokens
+    dropped = (8 if half else 2) * shape.hidden
+    layer = tokens * (number * shape.kept + dropped + (2 * number + 1) * shape.scores)
+    checkpoints = tokens * 4 * shape.hidden * shape.layers
     return Memory(
         weights=shape.parameters * (6 if half else 4),
         gradients=shape.parameters * 4,
         optimiser=shape.parameters * _OPTIMISER_BYTES,
-        activations=activations,
+        activations=checkpoints + layer if config.gradient_checkpointing else layer * shape.layers,
     )
 
 
@@ -80,20 +76,15 @@ def shape_of(config: TextEncoder) -> tuple[Shape, int | None]:
     with torch.device("meta"):
         encoder: Any = AutoModel.from_config(settings)  # type: ignore[no-untyped-call]
     parameters = sum(p.numel() for name, p in encoder.named_parameters() if not name.startswith("pooler."))
-    attended = 0
+    width, heads = settings.hidden_size, settings.num_attention_heads
+    kept = 10 * width + 2 * getattr(settings, "intermediate_size", 4 * width)
+    scores = 0
     if settings.model_type in _EAGER:
-        attended = 2 * config.max_tokens  # of contents, and of positions
-    elif settings.model_type == _SPARSE:
-        attended = 2 * (max(settings.attention_window) + 2)  # in pieces that overlap by half
-    shape = Shape(
-        parameters,
-        settings.hidden_size,
-        getattr(settings, "intermediate_size", 4 * settings.hidden_size),
-        settings.num_hidden_layers,
-        settings.num_attention_heads,
-        attended,
-    )
-    return shape, positions(encoder)
+        scores = 2 * heads * config.max_tokens  # of contents, and of positions
+    elif settings.model_type == _SPARSE:  # counted in autograd's graph: windows are copied where they overlap
+        kept += 11 * width
+        scores = heads * max(settings.attention_window) * 5 // 3
+    return Shape(parameters, settings.num_hidden_layers, width, kept, scores), positions(encoder)
 
 
 def describe(

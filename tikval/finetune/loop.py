@@ -170,15 +170,8 @@ class _Worker:
     def _train(self, number: int) -> tuple[float, int]:
         """Mean loss over all rows, and tokens, of all workers."""
         task, fit = self.task, self.fit
-        batches = training_batches(
-            task.data,
-            task.train_rows,
-            fit.batch_rows,
-            seed=task.seed,
-            epoch=number,
-            rank=self.rank,
-            world=self.world,
-        )
+        place = {"seed": task.seed, "epoch": number, "rank": self.rank, "world": self.world}
+        batches = training_batches(task.data, task.train_rows, fit.batch_rows, **place)
         planned = self.steps * fit.epochs
         self.parallel.train()
         # kept on the device: a number asked of it would wait for it at every step
@@ -210,10 +203,8 @@ class _Worker:
         labels_nL = self.labels_NL[task.choose_rows]
         choosing = float(self._loss(logits_nL.to(self.device), labels_nL.to(self.device)).mean())
         score_now = float(score(logits_nL.sigmoid().numpy(), labels_nL.numpy()))
-        if self.fit.best_by == "loss":
-            best = all(choosing < epoch.loss for epoch in mine)
-        else:
-            best = all(score_now > epoch.score for epoch in mine)
+        by_loss = self.fit.best_by == "loss"
+        best = all(choosing < e.loss if by_loss else score_now > e.score for e in mine)
         read_NL = np.full(self.labels_NL.shape, np.nan, np.float32)
         if best:
             read_NL[task.choose_rows] = logits_nL.sigmoid().numpy()

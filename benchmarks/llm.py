@@ -74,10 +74,11 @@ def engine_alone(config: Vllm, engine: Engine, prompts: list[str], *, on_gpu: bo
     from vllm import LLM, SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
-    from tikval.flow.llm import Asked, Turn, _engine_kwargs
+    from tikval.flow.engine import Asked, Turn
+    from tikval.flow.llm import engine_kwargs
 
     begin = time.monotonic()
-    llm = LLM(config.model, **_engine_kwargs(config, engine, on_gpu=on_gpu))
+    llm = LLM(config.model, **engine_kwargs(config, engine, on_gpu=on_gpu))
     turn = Turn(Asked(config, json.dumps(schema())))
     start = time.monotonic() - begin
 

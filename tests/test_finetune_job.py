@@ -74,6 +74,7 @@ def rows(config: FinetuneConfig) -> list[Any]:
     return found
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("local_ray")
 def test_folds_train_in_parallel_and_every_row_is_judged_once(tmp_path: Path) -> None:
     config = load_config(FinetuneConfig, str(write_study(tmp_path)), [])
@@ -115,6 +116,7 @@ def start(path: Path, *sets: str) -> "subprocess.Popen[bytes]":
     )
 
 
+@pytest.mark.full
 def test_a_killed_worker_changes_nothing_but_the_time(tmp_path: Path) -> None:
     path = write_study(tmp_path, fit={"batch_rows": 2, "learning_rate": 0.003, "epochs": 10, "patience": 10})
     process = start(path)

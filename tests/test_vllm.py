@@ -236,7 +236,7 @@ def test_another_picture_is_another_reply(seen: dict[str, AnswerRow], qwen: Path
     """The engine alone, on the very requests that the actors make."""
     from vllm import LLM, SamplingParams
 
-    from tikval.flow.llm import Asked, Turn, decoded
+    from tikval.flow.engine import Asked, Turn, decoded
 
     turn = Turn(Asked(Vllm(model=str(qwen), max_tokens=8), None))
     engine = LLM(

@@ -18,6 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tikval.config import Fit
 from tikval.finetune import optim
 from tikval.finetune.batches import Data, Indices, Vectors, reading_batches, steps_of, training_batches
+from tikval.finetune.choose import positive_weights
 from tikval.finetune.model import VectorClassifier
 
 Floats = NDArray[np.float32]
@@ -150,8 +151,8 @@ class _Worker:
         self.steps = steps_of(len(task.train_rows), fit.batch_rows)
         self.positive_weight_L = None
         if fit.positive_weight is not None:
-            weight_L = optim.positive_weights(self.labels_NL.numpy()[task.train_rows], fit.positive_weight)
-            self.positive_weight_L = torch.from_numpy(weight_L).to(device)
+            weight_L = positive_weights(self.labels_NL.numpy()[task.train_rows] > 0.5, fit.positive_weight)
+            self.positive_weight_L = torch.from_numpy(weight_L.astype(np.float32)).to(device)
 
     def epoch(self, mine: list[Epoch], score: Score) -> tuple[Epoch, Floats]:
         """The next epoch, and the probabilities [N, L] read where it is the best so far."""

@@ -15,15 +15,6 @@ from torch.nn.parallel import DistributedDataParallel
 Floats = NDArray[np.float32]
 
 
-def positive_weights(labels_nL: Floats, most: float) -> Floats:
-    """Absent rows per present one of each label, float32 [L], from 1 up to `most`."""
-    present_L = labels_nL.sum(0)
-    weight_L: Floats = np.clip((len(labels_nL) - present_L) / np.maximum(present_L, 1), 1, most).astype(
-        np.float32
-    )
-    return weight_L
-
-
 def rate_share(step: int, steps: int, warmup_share: float) -> float:
     """Which share of the learning rate `step` (from 0) of `steps` takes: up in a line, then down to nearly 0."""
     warm = round(warmup_share * steps)

@@ -32,6 +32,7 @@ from tikval.config import (
 from tikval.flow.data import Chain, Stage, Step, Through
 from tikval.flow.folder import Folder
 from tikval.flow.gate import RemoteGate, open_gate
+from tikval.flow.session import on_cluster
 from tikval.llm.client import Client
 from tikval.llm.ledger import Ledger
 from tikval.llm.prices import load_prices
@@ -58,9 +59,11 @@ def steps_of(
 ) -> tuple[Sequence[Step | Through], Beside]:
     """Steps for run_stage and what has to run beside them. Raises UserError where a key or a library is missing."""
     if isinstance(llm, Vllm):
-        from tikval.flow.llm import check_installed, vllm_answers
+        from tikval.flow.engine import check_installed
+        from tikval.flow.llm import vllm_answers
 
-        check_installed()
+        if not on_cluster():  # there, the driver's node needs none
+            check_installed()
         engines = Through(
             lambda rows: vllm_answers(llm, config.engine, config.pool, schema)(rows), config.pool
         )  # once Ray runs: it asks for the cluster's GPUs

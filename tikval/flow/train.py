@@ -1,6 +1,6 @@
 """The edge to Ray Train: trainings side by side on one cluster, each a TorchTrainer of its own.
 
-    for each fold and seed:  Ray task -> TorchTrainer -> 1..n workers -> _training-*.parquet, models/
+    for each fold and seed:  TorchTrainer -> 1..n workers -> _training-*.parquet, models/
 
 A worker that dies starts again from its last epoch; a driver that dies leaves what was finished, and Ray Train's own
 checkpoints of what was not.
@@ -10,6 +10,7 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -48,19 +49,21 @@ def run_trainings(
     import ray
 
     check_gpus(config.pool.gpus)
-    work = ray.put((config, lesson, state, rows_of))
-    left, running = list(trainings), list[Any]()
-    with StageProgress(config.stage, len(trainings), before, config.folder) as progress:
-        while left or running:
-            while left and len(running) < _at_once(config):
-                task = ray.remote(_train).options(num_cpus=0, max_retries=0)
-                running.append(task.remote([work], left.pop(0)))
-            done, running = ray.wait(running)
-            try:
-                ray.get(done)
-            except ray.exceptions.RayError as err:
-                raise _cause(err) from err
-            progress.advance(len(done), {})
+    held = ray.put((config, lesson, state, rows_of))
+    # threads: each waits for its trainer, whose controller and workers are actors of the cluster
+    with (
+        StageProgress(config.stage, len(trainings), before, config.folder) as progress,
+        ThreadPoolExecutor(_at_once(config)) as threads,
+    ):
+        running = [threads.submit(_train, config, state, [held], training) for training in trainings]
+        try:
+            for done in as_completed(running):
+                done.result()
+                progress.advance(1, {})
+        except Exception as err:
+            for waiting in running:
+                waiting.cancel()
+            raise _cause(err) from err
 
 
 def _at_once(config: FinetuneConfig) -> int:
@@ -75,13 +78,11 @@ def _at_once(config: FinetuneConfig) -> int:
     return max(1, int(room))
 
 
-def _train(held: list[Any], training: Training) -> None:
-    """One training, in a Ray task of its own: it waits for its workers."""
-    import ray
+def _train(config: FinetuneConfig, state: str, held: list[Any], training: Training) -> None:
+    """One training, from its first worker to its last. `held`: in a list, so that Ray passes it on unread."""
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    config, _, state, _ = ray.get(held[0])
     fs, path = filesystem(config.folder)
     name = f"{training.name}-{state}"
     trainer = TorchTrainer(

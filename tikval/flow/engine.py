@@ -1,0 +1,188 @@
+"""One engine of vLLM as Ray Data's processor holds it: what is asked of it, and what comes back.
+
+* The chat template and the tokens of a prompt are made here. Ray's own steps for them know no revision, tokenize a
+  rendered template as if it were plain text, which puts a second beginning-of-text before it, and cost an actor each.
+* Why a reply ended and how much of its prompt came from the prefix cache are passed on, which Ray drops.
+* Pictures travel as JPEG and are decoded when the engine has room for them.
+"""
+
+import asyncio
+import functools
+import importlib.util
+import io
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tikval.config import UserError, Vllm
+from tikval.rows import AskRow, Reason
+
+log = logging.getLogger(__name__)
+
+NOT_ASKED: Final[dict[str, Any]] = {
+    **dict.fromkeys(("reply", "tokens_in", "tokens_cached", "tokens_out")),
+    **dict.fromkeys(("cost_usd", "ledger_key", "model_served")),
+}
+# vLLM has no exception of its own for it: of text alone, and of text with pictures, which widen in the engine
+_TOO_LONG: Final = ("maximum context length is", "longer than the maximum model length")
+_QUIET: Final = {
+    "VLLM_NO_USAGE_STATS": "1",  # vLLM reports each start to its makers otherwise
+    "VLLM_LOGGING_LEVEL": "WARNING",  # of what is said here and in the actor; engines write to Ray's log files
+}
+
+
+def check_installed() -> None:
+    if importlib.util.find_spec("vllm") is None:
+        raise UserError(
+            "vLLM is not installed here: pip install 'tikval[vllm]' (a model behind an `endpoint:` needs none)"
+        )
+
+
+def quiet() -> None:
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray.llm").setLevel(logging.ERROR)
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)  # what Ray Data LLM shares with it
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is the same in every row."""
+
+    config: Vllm
+    schema: str | None
+
+    @property
+    def model_served(self) -> str:
+        return f"{self.config.model}@{self.config.revision}" if self.config.revision else self.config.model
+
+
+@dataclass
+class Ending:
+    """Rides in the place of a request's metrics, the one thing that Ray passes on as it is."""
+
+    finish_reason: str | None
+    cached: int | None  # tokens
+
+
+@functools.cache
+def engine_actor() -> type:
+    """The class of the actors: made late, because its base takes seconds to import."""
+    from ray.llm._internal.batch.stages.vllm_engine_stage import vLLMEngineStageUDF
+
+    class EngineActor(vLLMEngineStageUDF):
+        def __init__(self, *args: Any, asked: Asked, **kwargs: Any) -> None:
+            check_installed()
+            quiet()
+            self.asked = asked
+            self.one_by_one = ThreadPoolExecutor(1)  # a tokenizer is not safe in two threads
+            try:
+                self.turn = Turn(asked)
+                super().__init__(*args, **kwargs)
+            except UserError:
+                raise
+            except Exception as err:
+                log.exception("no engine")
+                said = " ".join(f"{type(err).__name__}: {err}".split())[:300]
+                raise UserError(f"{asked.config.model}: vLLM does not start with it: {said}") from err
+            self.sees = self.llm._vllm_config.model_config.is_multimodal_model
+            self.llm.engine.generate = _with_ending(self.llm.engine.generate)
+
+        async def _generate_with_error_handling(self, row: Any, batch_uuid: Any) -> dict[str, Any]:
+            if row["pictures"] is not None and len(row["pictures"]) and not self.sees:
+                raise UserError(
+                    f"{self.asked.config.model} takes no pictures: name one that does, or give scripts"
+                )
+            place = {self.IDX_IN_BATCH_COLUMN: row[self.IDX_IN_BATCH_COLUMN]}
+            loop = asyncio.get_running_loop()
+            request = await loop.run_in_executor(self.one_by_one, self.turn, row)
+            output = await super()._generate_with_error_handling(place | request, batch_uuid)
+            return place | _read(output, self.asked) | {"prompt": None, "pictures": None}
+
+    return EngineActor
+
+
+class Turn:
+    """AskRow -> a request of Ray's engine: one turn of the user in the model's own chat template, as tokens."""
+
+    def __init__(self, asked: Asked) -> None:
+        """Raises UserError where the model has no chat template."""
+        from transformers import AutoProcessor, AutoTokenizer
+        from vllm.sampling_params import RequestOutputKind
+
+        config = asked.config
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
+        self.template = getattr(self.tokenizer, "chat_template", None)
+        if self.template is None:  # some models that see keep it elsewhere
+            processor: Any = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+                config.model, revision=config.revision
+            )
+            self.template = getattr(processor, "chat_template", None)
+        if self.template is None:
+            raise UserError(f"{config.model} has no chat template; take the model that was tuned to answer")
+        self.sampling = {
+            "temperature": config.temperature,
+            "seed": config.seed,
+            "max_tokens": config.max_tokens,
+            "output_kind": RequestOutputKind.FINAL_ONLY,  # nobody reads a reply while it grows
+        }
+        if asked.schema:
+            self.sampling["structured_outputs"] = {"json": asked.schema}
+
+    def __call__(self, row: AskRow) -> dict[str, Any]:
+        pictures = list(row["pictures"]) if row["pictures"] is not None else []
+        # the text first: the prefix cache matches from the first token on, and no two posts show the same pictures
+        parts = [{"type": "text", "text": row["prompt"]}, *({"type": "image"} for _ in pictures)]
+        turn = {"role": "user", "content": parts if pictures else row["prompt"]}
+        tokens = self.tokenizer.apply_chat_template(
+            [turn], chat_template=self.template, add_generation_prompt=True, tokenize=True, return_dict=False
+        )
+        request = {"tokenized_prompt": tokens, "sampling_params": dict(self.sampling)}
+        return request | ({"multimodal_data": {"image": pictures}} if pictures else {})
+
+
+def _with_ending(generate: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
+    """The engine's `generate`, with pictures decoded on the way in and an Ending on the way out."""
+
+    async def generate_(*, prompt: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        if prompt.get("multi_modal_data"):
+            pictures = await asyncio.to_thread(decoded, prompt["multi_modal_data"]["image"])
+            prompt = {**prompt, "multi_modal_data": {"image": pictures}}
+        async for output in generate(prompt=prompt, **kwargs):
+            output.metrics = Ending(output.outputs[0].finish_reason, output.num_cached_tokens)
+            yield output
+
+    return generate_
+
+
+def decoded(pictures: list[bytes]) -> list[Any]:
+    from PIL import Image
+
+    return [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+
+
+def _read(output: dict[str, Any], asked: Asked) -> dict[str, Any]:
+    """The columns of an AnswerRow that one output of Ray's engine fills."""
+    said = output["__inference_error__"]
+    if said:
+        reason = Reason.TOO_MANY_TOKENS if any(each in said for each in _TOO_LONG) else Reason.INTERNAL_ERROR
+        return NOT_ASKED | {"error": reason, "detail": said.splitlines()[0][:300]}
+    ending, tokens_out = Ending(**output["metrics"]), output["num_generated_tokens"]
+    answer = NOT_ASKED | {
+        "tokens_in": output["num_input_tokens"],
+        "tokens_cached": ending.cached,
+        "tokens_out": tokens_out,
+        "model_served": asked.model_served,
+    }
+    if ending.finish_reason == "stop":
+        return answer | {"reply": output["generated_text"]}
+    if ending.finish_reason == "length":
+        whole = tokens_out >= asked.config.max_tokens
+        end = "max_tokens" if whole else "the end of the context"
+        met = f"the reply met {end} after {tokens_out} tokens"
+        return answer | {"error": Reason.TRUNCATED, "detail": met}
+    ended = f"the engine ended the reply: {ending.finish_reason}"
+    return answer | {"error": Reason.INTERNAL_ERROR, "detail": ended}

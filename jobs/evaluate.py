@@ -10,8 +10,8 @@ import time
 import pyarrow as pa
 
 from tikval.codebook import load_codebook
-from tikval.config import EvaluateConfig, UserError, find
-from tikval.evaluate.scores import predict_everything, score_system
+from tikval.config import EvaluateConfig, FinetuneConfig, UserError, find
+from tikval.evaluate.scores import predict_everything, score_system, score_trained
 from tikval.files import delete, list_files, write_table
 from tikval.flow.folder import Folder, Run
 from tikval.flow.main import main
@@ -21,6 +21,7 @@ from tikval.rows import Reason, ScoreRow, arrow_schema
 def run(config: EvaluateConfig) -> Run:
     """Score every system on the annotated videos of the catalog; without annotations the table is empty."""
     folder, catalog, begin = Folder(config.folder), Folder(config.catalog.folder), time.monotonic()
+    recipes = {system.system: system for system in config.predictions}
     upstream = {system.system: Folder(system.folder) for system in config.predictions}
     if len(upstream) != len(config.predictions):
         raise UserError("predictions: two systems have the same name; give each its own `system`")
@@ -36,6 +37,13 @@ def run(config: EvaluateConfig) -> Run:
             scores = predict_everything(truth, labels, config.min_share, config.annotator)
             for system, source in upstream.items():
                 rows = [row for row in source.rows(catalog) if row["error"] != Reason.DUPLICATE_ID]
+                recipe = recipes[system]
+                if isinstance(recipe, FinetuneConfig):
+                    by_fold = recipe.protocol.name == "paper"
+                    scores += score_trained(
+                        rows, truth, labels, config.min_share, system, config.annotator, by_fold=by_fold
+                    )
+                    continue
                 scores += score_system(rows, truth, labels, config.min_share, system, config.annotator)
         except ValueError as err:
             raise UserError(str(err)) from err

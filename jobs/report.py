@@ -8,10 +8,20 @@ import shlex
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import tikval
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import ExtractConfig, LlmExtractor, LlmWriter, ReportConfig, ScriptConfig, UserError, find
+from tikval.config import (
+    ExtractConfig,
+    FinetuneConfig,
+    LlmExtractor,
+    LlmWriter,
+    ReportConfig,
+    ScriptConfig,
+    UserError,
+    find,
+)
 from tikval.files import write_bytes
 from tikval.flow.folder import Folder, Run
 from tikval.flow.main import main
@@ -42,7 +52,7 @@ def run(config: ReportConfig) -> Run:
             videos=catalog.rows(catalog),
             labels=catalog.read_beside("labels"),
             scripts={name: Folder(recipe.folder).rows(catalog) for name, recipe in scripts.items()},
-            predictions={system.system: Folder(system.folder).rows(catalog) for system in systems},
+            predictions={system.system: _first(Folder(system.folder).rows(catalog)) for system in systems},
             scores=scores.read().to_pylist(),
         )
         report = assemble(
@@ -55,12 +65,29 @@ def run(config: ReportConfig) -> Run:
             exports=(
                 ("One line per video and system", f"tikval export {shlex.quote(config.out)} values.csv"),
             ),
-            bills=tuple(_bills([*scripts.items(), *((f"values: {s.system}", s) for s in systems)])),
-            notice=LOCAL_NOTICE if any(system.extractor.kind == "local" for system in systems) else None,
+            bills=tuple(
+                _bills(
+                    [
+                        *scripts.items(),
+                        *((f"values: {s.system}", s) for s in systems if isinstance(s, ExtractConfig)),
+                    ]
+                )
+            ),
+            notice=LOCAL_NOTICE if any(_is_local(system) for system in systems) else None,
             show_accounts=config.show_accounts,
         )
         write_bytes(f"{folder.uri}/index.html", render_page(report).encode())
         return folder.write_run(config, [], inputs, len(tables.videos), {}, time.monotonic() - begin)
+
+
+def _is_local(system: ExtractConfig | FinetuneConfig) -> bool:
+    return isinstance(system, ExtractConfig) and system.extractor.kind == "local"
+
+
+def _first(rows: list[Any]) -> list[Any]:
+    """Of a system that was trained several times: what its first partition and seed said of each video."""
+    runs = sorted({(row["split"] or "", row["seed"] or 0) for row in rows})
+    return [row for row in rows if (row["split"] or "", row["seed"] or 0) == runs[0]]
 
 
 def _scripts(config: ReportConfig) -> dict[str, ScriptConfig]:

@@ -12,6 +12,7 @@ from tikval.config import (
     EvaluateConfig,
     ExtractConfig,
     FaithfulnessConfig,
+    FinetuneConfig,
     JobConfig,
     LocalWriter,
     ReportConfig,
@@ -30,6 +31,7 @@ JOBS: dict[str, tuple[type[JobConfig], str]] = {
     "embed": (EmbedConfig, "embed"),
     "predictions": (ExtractConfig, "extract_values"),
     "faithfulness": (FaithfulnessConfig, "faithfulness"),
+    "finetune": (FinetuneConfig, "finetune"),
     "scores": (EvaluateConfig, "evaluate"),
     "report": (ReportConfig, "report"),
 }
@@ -38,6 +40,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "scripts": {"videos": "catalog.yaml", "out": "out", "writer": {"ocr": {"frames": 5}}},
     "embed": {"videos": "catalog.yaml", "out": "out"},
     "predictions": {"scripts": "scripts.yaml", "out": "out", "system": "local", "codebook": "book.yaml"},
+    "finetune": {"scripts": "scripts.yaml", "out": "out", "system": "bert", "codebook": "book.yaml"},
     "faithfulness": {"scripts": "scripts.yaml", "heard": "scripts.yaml", "out": "out"},
     "scores": {"predictions": ["predictions.yaml"], "out": "out"},
     "report": {"scores": "scores.yaml", "out": "out"},
@@ -46,8 +49,9 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 def kind_of(path: Path) -> str:
     """A system's configuration may have any name; the others begin with what they are."""
-    if "system" in yaml.safe_load(path.read_text(encoding="utf-8")):
-        return "predictions"
+    keys = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if "system" in keys:
+        return "finetune" if "protocol" in keys else "predictions"
     return path.stem.partition("_")[0]
 
 
@@ -112,7 +116,7 @@ def test_overrides_reach_through_the_configurations_upstream(study: Path) -> Non
             ("scores.predictions.0.scripts.videos.annotations", "labels = 1.csv"),
         ],
     )
-    scripts = config.scores.predictions[0].first_step
+    scripts = config.scores.extracted[0].first_step
     assert scripts.videos.videos == "more clips/"
     assert scripts.videos.annotations == "labels = 1.csv"
     assert isinstance(scripts.writer, LocalWriter)
@@ -291,7 +295,8 @@ def test_the_codebooks_content_counts_and_not_its_name(study: Path) -> None:
     assert fingerprint("predictions", "codebook=copy.yaml") == before["predictions"]
     (study / "book.yaml").write_text("name: reworded\n")
     after = {name: fingerprint(name) for name in JOBS}
-    assert {name for name in JOBS if before[name] != after[name]} == {"predictions", "scores", "report"}
+    told = {name for name in JOBS if before[name] != after[name]}
+    assert told == {"predictions", "finetune", "scores", "report"}
 
 
 def test_a_stages_version_counts_downstream(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def study(tmp_path: Path, *overrides: tuple[str, object]) -> ReportConfig:
 
 
 def run_all(config: ReportConfig) -> tuple[Run, Run]:
-    system = config.scores.predictions[0]
+    system = config.scores.extracted[0]
     catalog.run(config.scores.catalog)
     scripts = write_scripts.run(system.first_step)
     predictions = extract_values.run(system, load_words)
@@ -67,7 +67,7 @@ def test_a_study_grows_is_retried_and_follows_its_recipe(
     assert (scripts.rows, scripts.retryable) == (5, 1)
 
     config = study(tmp_path, *short)
-    system = config.scores.predictions[0]
+    system = config.scores.extracted[0]
     rows = {row["video_id"]: row for row in Folder(system.first_step.folder).read().to_pylist()}
     assert sorted(rows) == ids
     assert "[I TAUGHT MYSELF TO REPAIR RADIOS]" in rows["v0"]["script"]
@@ -114,14 +114,14 @@ def test_a_study_grows_is_retried_and_follows_its_recipe(
     changed = study(tmp_path, short[1], raised, (f"{SYSTEM}extractor.threshold", 0.5))
     run_all(changed)
     assert to_do(capsys.readouterr().err) == {"predictions": 6}
-    assert changed.scores.predictions[0].first_step.folder == system.first_step.folder
+    assert changed.scores.extracted[0].first_step.folder == system.first_step.folder
 
 
 def test_a_job_says_when_the_one_before_it_has_not_run(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     config = study(tmp_path)
     with pytest.raises(UserError, match=r"catalog-\w+: not finished"):
-        write_scripts.run(config.scores.predictions[0].first_step)
+        write_scripts.run(config.scores.extracted[0].first_step)
 
 
 def test_a_job_says_when_the_one_before_it_is_older_than_the_catalog(tmp_path: Path) -> None:
@@ -130,11 +130,11 @@ def test_a_job_says_when_the_one_before_it_is_older_than_the_catalog(tmp_path: P
     (videos / "page.mp4").write_text("<html>")
     config = study(tmp_path)
     catalog.run(config.scores.catalog)
-    write_scripts.run(config.scores.predictions[0].first_step)
+    write_scripts.run(config.scores.extracted[0].first_step)
     (videos / "another.mp4").write_text("<html>")
     catalog.run(config.scores.catalog)
     with pytest.raises(UserError, match=r"scripts-\w+: older than the catalog"):
-        extract_values.run(config.scores.predictions[0], load_words)
+        extract_values.run(config.scores.extracted[0], load_words)
 
 
 def test_an_exception_over_one_row_is_that_rows_failure(tmp_path: Path) -> None:
@@ -144,11 +144,11 @@ def test_an_exception_over_one_row_is_that_rows_failure(tmp_path: Path) -> None:
     write_captioned(videos / "bad.mp4", TEXTS[1])
     config = study(tmp_path)
     catalog.run(config.scores.catalog)
-    write_scripts.run(config.scores.predictions[0].first_step)
-    run = extract_values.run(config.scores.predictions[0], load_touchy)
+    write_scripts.run(config.scores.extracted[0].first_step)
+    run = extract_values.run(config.scores.extracted[0], load_touchy)
     assert run.failed == {"internal_error": 1}
-    rows = {row["video_id"]: row for row in Folder(config.scores.predictions[0].folder).read().to_pylist()}
+    rows = {row["video_id"]: row for row in Folder(config.scores.extracted[0].folder).read().to_pylist()}
     assert rows["bad"]["detail"] == "ValueError: not this one"
     assert rows["good"]["error"] is None
-    run = extract_values.run(config.scores.predictions[0], load_words)  # mended, and the same command again
+    run = extract_values.run(config.scores.extracted[0], load_words)  # mended, and the same command again
     assert run.failed == {}

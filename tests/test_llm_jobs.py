@@ -86,7 +86,7 @@ def test_the_papers_two_systems_to_a_finished_report(tmp_path: Path, server: Llm
             ("scores.predictions.1.videos.videos", str(manifest)),
         ],
     )
-    two, direct = config.scores.predictions
+    two, direct = config.scores.extracted
     run(two)
     run(direct)
     evaluate.run(config.scores)

@@ -1,13 +1,21 @@
 """Scores against hand-computed cases, scikit-learn and the published annotations."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from tikval.evaluate.metrics import macro, movie, prf, weighted
-from tikval.evaluate.scores import BASELINE, FAILURES, coverage, predict_everything, score_system
+from tikval.evaluate.scores import (
+    BASELINE,
+    FAILURES,
+    coverage,
+    predict_everything,
+    score_system,
+    score_trained,
+)
 from tikval.labels import read_labels
 from tikval.rows import LabelRow, PredictionRow, ScoreRow
 from tikval.values import LABELS, SLUGS
@@ -213,3 +221,34 @@ def test_baseline_on_the_published_annotations() -> None:
     assert pick(rows, "macro")["f1"] == pytest.approx(0.283, abs=5e-4)
     assert pick(rows, "weighted")["f1"] == pytest.approx(0.329, abs=5e-4)
     assert pick(rows, "movie", "endorsed")["recall"] == 1.0
+
+
+def test_a_system_that_was_trained_is_scored_per_run_or_per_fold() -> None:
+    """Two folds of one run: pooled, each video counts once; by fold, the two F1s are averaged."""
+    truth = [
+        LabelRow(
+            video_id=f"v{i}", account=None, annotator="h", label_set="two", stances=[int(i in (0, 1, 2)), 0]
+        )
+        for i in range(4)
+    ]
+
+    def row(video: str, fold: int | None, yes: bool, error: str | None = None) -> PredictionRow:
+        decided: list[bool | None] | None = None if error else [yes, None, None, None]
+        return {**said(video, decided, error), "split": "p-0", "seed": 0, "fold": fold}
+
+    rows = [row("v0", 0, True), row("v1", 0, False), row("v2", 1, True), row("v3", 1, True)]
+
+    def f1(by_fold: bool) -> Any:
+        lines = score_trained(rows, truth, TWO, 0.0, "s", by_fold=by_fold)
+        line = next(r for r in lines if (r["failures"], r["label"]) == ("left_out", "a+"))
+        return line["f1"], line["support"], line["n_videos"]
+
+    # pooled: 2 of 3 found, 1 false alarm; by fold: 1/2 found alone (2/3), and 1 found with 1 false alarm (2/3)
+    assert f1(False) == (pytest.approx(2 / 3), 3, 4)
+    assert f1(True) == (pytest.approx(2 / 3), 3, 4)
+    rows[1] = row("v1", 0, True)  # now the first fold is perfect
+    assert f1(False) == (pytest.approx(6 / 7), 3, 4)
+    assert f1(True) == (pytest.approx((1 + 2 / 3) / 2), 3, 4)
+    assert {r["label"] for r in score_trained(rows, truth, TWO, 0.0, "s", by_fold=True)} == {
+        *("a+", "macro", "weighted", "movie")
+    }, "labels that were not trained have no row"

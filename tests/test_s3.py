@@ -112,7 +112,7 @@ def study(*overrides: tuple[str, object]) -> ReportConfig:
 
 
 def run_all(config: ReportConfig) -> None:
-    system = config.scores.predictions[0]
+    system = config.scores.extracted[0]
     catalog.run(config.scores.catalog)
     write_scripts.run(system.first_step)
     extract_values.run(system, load_words)
@@ -138,7 +138,7 @@ def test_a_study_on_an_object_store(
         write_bytes(f"{BUCKET}/videos/{name}.mp4", write_captioned(tmp_path / "clip.mp4", text).read_bytes())
     write_bytes(f"{BUCKET}/labels.csv", b"video_id,self_direction_thought\nv0,1\nwith space,0\n")
     config = study()
-    system = config.scores.predictions[0]
+    system = config.scores.extracted[0]
     run_all(config)
     assert to_do(capsys.readouterr().err) == {"scripts": 3, "predictions": 3}
     scripts = {row["video_id"]: row for row in Folder(system.first_step.folder).read().to_pylist()}

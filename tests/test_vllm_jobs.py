@@ -62,7 +62,7 @@ def test_mistral_two_step_to_a_finished_report(tmp_path: Path, mistral: Path) ->
             ("scores.predictions.1.extractor.llm.max_tokens", 60),
         ],
     )
-    held, free = config.scores.predictions
+    held, free = config.scores.extracted
     catalog.run(held.catalog)
     assert held.scripts is not None
     write_scripts.run(held.scripts)

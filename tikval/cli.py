@@ -13,6 +13,7 @@ from rich.table import Table
 from tikval.config import (
     EmbedConfig,
     ExtractConfig,
+    FinetuneConfig,
     JobConfig,
     ReportConfig,
     ScriptConfig,
@@ -116,7 +117,8 @@ def _places(
     catalogs, systems = [], []
     for n, system in enumerate(profile.scores.predictions):
         systems.append(f"scores.predictions.{n}.")
-        scripts = f"{systems[-1]}scripts." if system.scripts else systems[-1]
+        trained_on_vectors = isinstance(system, FinetuneConfig) and system.scripts is None
+        scripts = f"{systems[-1]}{'embeddings.' if trained_on_vectors else 'scripts.' if system.scripts else ''}"
         catalogs.append(f"{scripts}videos.")
         places += dict.fromkeys((systems[-1], scripts, catalogs[-1]))
     sets: list[str | tuple[str, Any]] = [(f"{place}out", everywhere["out"]) for place in places]
@@ -183,7 +185,10 @@ def _run_all(config: ReportConfig, embed: EmbedConfig | None, budget: float | No
     for recipe in scripts.values():
         did(recipe, write_scripts.run(purse.for_stage(recipe)))
     for system in scores.predictions:
-        did(system, extract_values.run(purse.for_stage(system)))
+        if isinstance(system, FinetuneConfig):
+            did(system, _trained(system))
+        else:
+            did(system, extract_values.run(purse.for_stage(system)))
     if embed:
         from jobs import embed as embedding
 
@@ -198,6 +203,14 @@ def _run_all(config: ReportConfig, embed: EmbedConfig | None, budget: float | No
     if wrong:
         print(f"tikval: more failed than max_failed_share allows: {', '.join(wrong)}", file=sys.stderr)
     return FAILED if wrong else 0
+
+
+def _trained(system: FinetuneConfig) -> Run:
+    from jobs import finetune
+
+    run = finetune.run(system)
+    assert run is not None
+    return run
 
 
 class Purse:
@@ -267,7 +280,7 @@ def _paid_stages(file: str, overrides: list[str]) -> list[ScriptConfig | Extract
         return [load_config(ScriptConfig, file, overrides)]
     systems = load_config(ReportConfig, file, overrides).scores.predictions
     scripts = {system.scripts.folder: system.scripts for system in systems if system.scripts}
-    return [*scripts.values(), *systems]
+    return [*scripts.values(), *(system for system in systems if isinstance(system, ExtractConfig))]
 
 
 @app.command()

@@ -16,8 +16,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PositiveInt,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -573,19 +575,50 @@ class FinetuneConfig(JobConfig):
             raise ValueError("protocol: given needs texts with a split column")
         return self
 
+    @property
+    def catalog(self) -> CatalogConfig:
+        """Raises UserError where texts are trained on, which are no videos of a catalog."""
+        source = self.scripts or self.embeddings
+        if source is None:
+            raise UserError(f"{self.system}: trained on texts of its own, which no catalog lists")
+        return source.videos
+
+
+_ONLY_TRAINED: Final = frozenset({"model", "fit", "protocol", "embeddings", "texts", "labels"})
+
+
+def _kind_of_system(system: Any) -> str:
+    if isinstance(system, dict):
+        return "finetune" if _ONLY_TRAINED & system.keys() else "extract"
+    return "finetune" if isinstance(system, FinetuneConfig) else "extract"
+
+
+System = Annotated[
+    Annotated[
+        Annotated[ExtractConfig, Tag("extract")] | Annotated[FinetuneConfig, Tag("finetune")],
+        Discriminator(_kind_of_system),
+    ],
+    BeforeValidator(_inline),
+]
+
 
 class EvaluateConfig(JobConfig):
     """jobs/evaluate.py: PredictionRow and LabelRow -> ScoreRow."""
 
     stage: ClassVar[str] = "scores"
 
-    predictions: tuple[Upstream[ExtractConfig], ...] = Field(min_length=1)
+    predictions: tuple[System, ...] = Field(min_length=1)  # systems, trained or not
     min_share: float = Field(default=0.05, ge=0, le=1)  # labels in fewer videos are left out of aggregates
     annotator: str | None = None  # whose labels are the truth; needed where there are several
 
     @property
     def catalog(self) -> CatalogConfig:
         return self.predictions[0].catalog
+
+    @property
+    def extracted(self) -> tuple[ExtractConfig, ...]:
+        """The systems that were not trained."""
+        return tuple(system for system in self.predictions if isinstance(system, ExtractConfig))
 
 
 class ReportConfig(JobConfig):
@@ -600,12 +633,15 @@ class ReportConfig(JobConfig):
 
 C = TypeVar("C", bound=Config)
 _OF_SEVERAL_KINDS: Final = {"writer", "extractor", "llm"}
+_TAGS: Final = {"extract", "finetune"}  # of a system
 
 
 def _said_keys(loc: Sequence[str | int]) -> list[str]:
     """The keys that somebody wrote; pydantic puts the kind in after one of several kinds."""
     said: list[str] = []
     for place, part in enumerate(loc):
+        if part in _TAGS and place and isinstance(loc[place - 1], int):
+            continue
         if not (place and loc[place - 1] in _OF_SEVERAL_KINDS and (place < 2 or said[-1] == loc[place - 1])):
             said.append(str(part))
     return said

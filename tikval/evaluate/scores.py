@@ -110,6 +110,62 @@ def score_system(
     return rows
 
 
+def score_trained(
+    predictions: Sequence[PredictionRow],
+    truth: Sequence[LabelRow],
+    labels: Sequence[str],
+    min_share: float,
+    system: str,
+    annotator: str | None = None,
+    *,
+    by_fold: bool,
+) -> list[ScoreRow]:
+    """Scores of a system trained several times: those of each partition and seed, averaged.
+
+    `by_fold`: each fold is scored by itself and the folds are averaged, as the paper does (section 4); else the
+    folds of one partition and seed are pooled, so that every video counts once. A video that failed before has no
+    fold and belongs to all. Raises ValueError as `score_system` does.
+    """
+    parts: dict[tuple[str | None, int | None, int | None], list[PredictionRow]] = {}
+    for row in predictions:
+        fold = row["fold"] if by_fold else None
+        if not (by_fold and row["fold"] is None):
+            parts.setdefault((row["split"], row["seed"], fold), []).append(row)
+    ids, truth_nl = _truth(truth, labels, annotator)
+    often = dict(zip(labels, (_frequent(truth_nl, min_share) if ids else []), strict=False))
+    scored: dict[tuple[str, str, str], list[ScoreRow]] = {}
+    for part in parts.values():
+        here = {row["video_id"] for row in part}
+        known = [row for row in truth if row["video_id"] in here] if by_fold else truth
+        # what was trained was frequent when it was frozen: here every label of the system counts
+        for line in score_system(part, known, labels, 0.0, system, annotator):
+            scored.setdefault((line["failures"], line["stance"], line["label"]), []).append(line)
+    runs = len({(split, seed) for split, seed, _ in parts})
+    return [_averaged(lines, often.get(lines[0]["label"]), runs) for lines in scored.values()]
+
+
+def _averaged(lines: Sequence[ScoreRow], frequent: bool | None, runs: int) -> ScoreRow:
+    """Numbers averaged; counts per run, in which each video is in one fold."""
+
+    def mean(name: str) -> float | None:
+        said = [line[name] for line in lines if line[name] is not None]  # type: ignore[literal-required]
+        return float(np.mean(said)) if said else None
+
+    def count(name: str) -> int:
+        return int(sum(line[name] for line in lines)) // runs  # type: ignore[literal-required]
+
+    return {
+        **lines[0],
+        "frequent": None if lines[0]["frequent"] is None else bool(frequent),
+        "precision": mean("precision"),
+        "recall": mean("recall"),
+        "f1": mean("f1"),
+        "support": count("support"),
+        "n_videos": count("n_videos"),
+        "n_scored": count("n_scored"),
+    }
+
+
 def predict_everything(
     truth: Sequence[LabelRow], labels: Sequence[str], min_share: float, annotator: str | None = None
 ) -> list[ScoreRow]:

@@ -68,6 +68,8 @@ def run_and_kill(
             f"api.base_url={url}",
             f"api.requests_per_minute={per_minute}",
             f"api.tokens_per_minute={tokens_per_minute}",
+            "pool.actors=2",  # which share the limits
+            "api.in_flight=16",
         ]
         config = load_config(ExtractConfig, "configs/gemini/direct.yaml", sets)
         catalog.run(config.catalog)

@@ -118,7 +118,9 @@ def _places(
     for n, system in enumerate(profile.scores.predictions):
         systems.append(f"scores.predictions.{n}.")
         trained_on_vectors = isinstance(system, FinetuneConfig) and system.scripts is None
-        scripts = f"{systems[-1]}{'embeddings.' if trained_on_vectors else 'scripts.' if system.scripts else ''}"
+        scripts = (
+            f"{systems[-1]}{'embeddings.' if trained_on_vectors else 'scripts.' if system.scripts else ''}"
+        )
         catalogs.append(f"{scripts}videos.")
         places += dict.fromkeys((systems[-1], scripts, catalogs[-1]))
     sets: list[str | tuple[str, Any]] = [(f"{place}out", everywhere["out"]) for place in places]

@@ -30,8 +30,8 @@ def run(config: FinetuneConfig, dry_run: bool = False) -> Run | None:
     """Train every fold and seed, and write what each says of its test rows. None: a dry run."""
     folder, begin = Folder(config.folder), time.monotonic()
     try:
-        inputs = _inputs(config)
         examples = load_examples(config)
+        inputs = _inputs(config, examples)
         folds = _folds(config, examples)
         if dry_run:
             _check(config, examples, folds)
@@ -96,13 +96,13 @@ def load_examples(config: FinetuneConfig) -> Examples:
     )
 
 
-def _inputs(config: FinetuneConfig) -> dict[str, str]:
+def _inputs(config: FinetuneConfig, examples: Examples) -> dict[str, str]:
     sources = [source for source in (config.scripts, config.embeddings) if source]
     folders = [Folder(source.folder) for source in sources] + [
         Folder(source.videos.folder) for source in sources
     ]
     if config.texts:
-        return {"texts": config.texts.table, "annotations": config.texts.annotations}
+        return {config.texts.table: examples.state}  # a table that changed is trained on anew
     return {folder.uri: folder.finished().state for folder in folders}
 
 

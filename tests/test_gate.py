@@ -221,3 +221,19 @@ def test_a_raised_budget_goes_on(tmp_path: Path) -> None:
     assert not asyncio.run(main(0.4))
     assert asyncio.run(main(0.6))
     assert not asyncio.run(main(0.6))
+
+
+def test_a_dead_actors_reserve_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Its row comes back by way of another actor; were it alive after all, what it paid would be counted once."""
+
+    async def main() -> list[float]:
+        gate = gate_of(tmp_path, 1.0)
+        assert await gate.admit(f"{key(1)}.1.dead", 0.6, 1)
+        assert not await asyncio.wait_for(gate.admit(f"{key(1)}.1.alive", 0.6, 1), 5)
+        assert gate.spent.unknown_usd == pytest.approx(0.6)
+        assert await asyncio.wait_for(gate.admit(f"{key(2)}.1.alive", 0.4, 1), 5)
+        await gate.settle(f"{key(2)}.1.alive", 0.1)
+        await gate.settle(f"{key(1)}.1.dead", 0.2)
+        return [gate.spent.settled_usd, gate.spent.unknown_usd]
+
+    assert asyncio.run(main()) == pytest.approx([0.3, 0])

@@ -271,6 +271,11 @@ def estimate(
         table.add_row(said.stage, said.model, f"{said.calls:,}", seconds, *tokens, *usd, said.basis)
         total, low, high = total + (said.usd or 0), low + (said.low_usd or 0), high + (said.high_usd or 0)
     Console(markup=False, width=None if sys.stdout.isatty() else 180).print(table)
+    if high == 0:
+        print(
+            "nothing to pay for: what is still to do runs on your own hardware, or at an endpoint without a price"
+        )
+        return
     print(f"about {total:,.2f} USD ({low:,.2f} to {high:,.2f}) for what is still to do; --budget stops a run")
 
 

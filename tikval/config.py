@@ -703,8 +703,12 @@ def validate(kind: type[C], data: dict[str, Any], where: str) -> C:
     try:
         return kind.model_validate(data)
     except ValidationError as err:
-        wrongs = []
-        for wrong in err.errors():
+        wrongs, errors = [], err.errors()
+        for wrong in errors:
+            # a list whose only item is wrong is then called too short: that item's error says it all
+            within = [other for other in errors if other["loc"][: len(wrong["loc"])] == wrong["loc"]]
+            if wrong["type"] == "too_short" and len(within) > 1:
+                continue
             key = ".".join(_said_keys(wrong["loc"]))
             said = "unknown key" if wrong["type"] == "extra_forbidden" else wrong["msg"].lower()
             wrongs.append(f"{key}: {said}")

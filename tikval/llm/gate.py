@@ -72,6 +72,11 @@ class Spent:
     estimate_usd: float | None = None  # before the first of them
 
 
+def _key_of(call: str) -> str:
+    """The ledger key that a call's name begins with."""
+    return call.partition(".")[0]
+
+
 def read_spent(folder: str) -> Spent | None:
     """None where the folder never made a call."""
     data = read_bytes(f"{folder}/calls.json")
@@ -93,6 +98,7 @@ class FolderGate:
         self.place, self.budget_usd = f"{folder}/calls.json", budget_usd
         self.acquire, self.correct = acquire, correct
         self.open: dict[str, float] = {}  # call -> the most it can cost
+        self.given_up: dict[str, float] = {}  # calls of an actor that is taken for dead, likewise
         self.window = Window()
         self.spent = Spent()
         data = read_bytes(self.place)
@@ -101,7 +107,7 @@ class FolderGate:
             self.spent = Spent(**said["spent"])
             self.window.seed(said["window"])
             for call, usd in said["open"].items():
-                entry = ledger.get(call.partition(".")[0])
+                entry = ledger.get(_key_of(call))
                 self._count(usd if entry is None else entry.cost_usd or 0, known=entry is not None)
         self.changed = asyncio.Condition()
         self.writing = asyncio.Lock()
@@ -118,6 +124,7 @@ class FolderGate:
             await self._write()
 
     async def admit(self, call: str, usd: float, tokens: int) -> bool:
+        await self._give_up_others(call)
         if self.budget_usd is not None and call not in self.open:  # a call may have to be sent twice
             async with self.changed:
                 # what others reserved may come back: wait for them before saying no
@@ -135,12 +142,28 @@ class FolderGate:
 
     async def settle(self, call: str, usd: float | None, more_tokens: int = 0) -> None:
         async with self.changed:
-            reserved = self.open.pop(call)
-            self._count(reserved if usd is None else usd, known=usd is not None)
+            if call in self.given_up:  # its actor was alive after all
+                if usd is not None:
+                    self._count(-self.given_up.pop(call), known=False)
+                    self._count(usd, known=True)
+            else:
+                reserved = self.open.pop(call)
+                self._count(reserved if usd is None else usd, known=usd is not None)
             self.changed.notify_all()
         if more_tokens > 0:
             self.window.take(time.time(), more_tokens, requests=0)
             await self.correct(more_tokens)
+
+    async def _give_up_others(self, call: str) -> None:
+        """The same row asked by another actor: the first one died, and others must not wait for its reserve."""
+        key = _key_of(call)
+        dead = [other for other in self.open if other != call and _key_of(other) == key]
+        async with self.changed:
+            for other in dead:
+                self.given_up[other] = self.open.pop(other)
+                self._count(self.given_up[other], known=False)
+            if dead:
+                self.changed.notify_all()
 
     async def close(self) -> None:
         await self._write()

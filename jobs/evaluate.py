@@ -10,7 +10,7 @@ import time
 import pyarrow as pa
 
 from tikval.codebook import load_codebook
-from tikval.config import EvaluateConfig, FinetuneConfig, UserError, find
+from tikval.config import CombineConfig, EvaluateConfig, FinetuneConfig, UserError, find
 from tikval.evaluate.scores import predict_everything, score_system, score_trained
 from tikval.files import delete, list_files, write_table
 from tikval.flow.folder import Folder, Run
@@ -38,8 +38,9 @@ def run(config: EvaluateConfig) -> Run:
             for system, source in upstream.items():
                 rows = [row for row in source.rows(catalog) if row["error"] != Reason.DUPLICATE_ID]
                 recipe = recipes[system]
-                if isinstance(recipe, FinetuneConfig):
-                    by_fold = recipe.protocol.name == "paper"
+                first = recipe.trained_systems[0] if isinstance(recipe, CombineConfig) else recipe
+                if isinstance(first, FinetuneConfig):
+                    by_fold = first.protocol.name == "paper"
                     scores += score_trained(
                         rows, truth, labels, config.min_share, system, config.annotator, by_fold=by_fold
                     )

@@ -10,20 +10,28 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Final
 
 import pyarrow as pa
 
-from tikval.codebook import load_codebook
-from tikval.config import FinetuneConfig, UserError, find, load_config
-from tikval.files import list_files, read_parquet, read_schema, write_bytes, write_table
-from tikval.finetune.examples import Examples, examples_of, read_texts
-from tikval.finetune.folds import Fold, check_folds, folds_hash, groups_of, make_folds, to_json
+from tikval.config import FinetuneConfig, TextEncoder, UserError, load_config
+from tikval.files import delete, list_files, read_parquet, read_schema, write_bytes, write_table
+from tikval.finetune.examples import Examples
+from tikval.finetune.folds import PARTS, Fold, folds_hash, to_json
+from tikval.finetune.lesson import Learnt, Training, describe, learn, save_weights
+from tikval.finetune.loop import Epoch, State
 from tikval.flow.folder import Folder, Run
+from tikval.flow.learn import folds_of, inputs_of, load_examples, pin_encoder, pretrained_encoders
 from tikval.flow.main import FAILED, guard, summary, too_many_failed
-from tikval.labels import read_labels
+from tikval.flow.train import Worker, check_place, forget_checkpoints, memory_of_a_training, run_trainings
+from tikval.hub.pin import served
 from tikval.rows import PredictionRow, arrow_schema
+
+_STATE: Final = "state.pt"
+_BEST: Final = "best.pt"
 
 
 def run(config: FinetuneConfig, dry_run: bool = False) -> Run | None:
@@ -31,113 +39,149 @@ def run(config: FinetuneConfig, dry_run: bool = False) -> Run | None:
     folder, begin = Folder(config.folder), time.monotonic()
     try:
         examples = load_examples(config)
-        inputs = _inputs(config, examples)
-        folds = _folds(config, examples)
-        if dry_run:
-            _check(config, examples, folds)
-            return None
+        inputs = inputs_of(config, examples)
+        before = folder.run()
+        if not dry_run and before and before.inputs == inputs:
+            return before
+        folds = folds_of(config, examples)
+        encoders = _encoders(config, folder, folds)
+        trainings = _trainings(config, folds, encoders)
+        _check(config, examples, trainings, say=dry_run)
     except (ValueError, OSError) as err:  # a model that the hub or the disk does not have is an OSError
         raise UserError(" ".join(str(err).split())[:500]) from err
-    from tikval.finetune.lesson import Lesson, Training  # deferred: torch, which a finished run does without
-    from tikval.flow.train import check_place, forget_checkpoints, result_name, run_trainings
-
-    check_place(config.folder, config.workers)
+    if dry_run:
+        return None
+    check_place(config.folder)
     state = f"{examples.state}-{folds_hash(folds)}"
     with folder.lock():
-        before = folder.run()
-        if before and before.inputs == inputs:
-            return before
-        trainings = [Training(fold, seed) for seed in range(config.protocol.seeds) for fold in folds]
+        if isinstance(config.model, TextEncoder) and config.encoder is None:
+            folder.keep_commits({config.model.model: encoders[trainings[0].fold.name].revision})
         finished = set(list_files(folder.uri, ".parquet", beside=True))
         left = [training for training in trainings if result_name(training, state) not in finished]
         write_bytes(f"{folder.uri}/folds.json", to_json(folds).encode())
         if left:
-            lesson = Lesson(examples, config.model, config.fit, config.protocol)
-            rows_of = Rows(config.system, config.protocol.name, config.model, examples)
-            run_trainings(
-                config, lesson, left, state=state, before=len(trainings) - len(left), rows_of=rows_of
-            )
+            teach = Teach(config, examples, state)
+            run_trainings(config, teach, left, state=state, before=len(trainings) - len(left))
         names = [result_name(training, state) for training in trainings]
         done = _gather(folder, config, examples, folds, names, inputs, time.monotonic() - begin)
         forget_checkpoints(folder.uri)
         return done
 
 
-def load_examples(config: FinetuneConfig) -> Examples:
-    """What is trained on. Raises ValueError and UserError."""
-    codebook = load_codebook(find(config.codebook))
-    wanted: dict[str, Any] = {
-        "wanted": config.labels,
-        "min_share": config.min_share,
-        "annotator": config.annotator,
-    }
-    if config.texts:
-        rows, accounts, split = read_texts(config.texts.table)
-        annotations = read_labels(config.texts.annotations, codebook.slugs, codebook.label_set)
-        return examples_of(
-            rows, annotations, codebook.labels, accounts=accounts, near_duplicates={}, split=split, **wanted
-        )
-    source = config.embeddings if config.model.kind == "vectors" else config.scripts
-    assert source is not None
-    catalog = Folder(source.videos.folder)
-    videos = catalog.rows(catalog)
-    accounts = {row["video_id"]: row["account"] for row in videos}
-    annotations = [row for row in catalog.read_beside("labels") if row["video_id"] in accounts]
-    if not annotations:
-        raise UserError(f"{catalog.uri}: has no annotations; name them in the catalog's configuration")
-    near = Folder(config.embeddings.folder).rows(catalog) if config.embeddings else []
-    return examples_of(
-        Folder(source.folder).rows(catalog),
-        annotations,
-        codebook.labels,
-        accounts=accounts | {row["video_id"]: row["account"] for row in annotations if row["account"]},
-        near_duplicates={row["video_id"]: row["near_duplicates"] for row in near},
-        **wanted,
-    )
+def _encoders(config: FinetuneConfig, folder: Folder, folds: Sequence[Fold]) -> dict[str, TextEncoder]:
+    """The encoder that each fold begins with, by the fold's name; none where vectors are trained on."""
+    if not isinstance(config.model, TextEncoder):
+        return {}
+    if config.encoder:
+        return pretrained_encoders(config.encoder, folds)
+    return dict.fromkeys((fold.name for fold in folds), pin_encoder(folder, config.model))
 
 
-def _inputs(config: FinetuneConfig, examples: Examples) -> dict[str, str]:
-    sources = [source for source in (config.scripts, config.embeddings) if source]
-    folders = [Folder(source.folder) for source in sources] + [
-        Folder(source.videos.folder) for source in sources
+def _trainings(
+    config: FinetuneConfig, folds: Sequence[Fold], encoders: Mapping[str, TextEncoder]
+) -> list[Training]:
+    trainings = []
+    for seed in range(config.protocol.seeds):
+        for fold in folds:
+            model, fit = config.of_fold(fold.name)
+            if fold.name in encoders:
+                begins = encoders[fold.name]
+                model = model.model_copy(update={"model": begins.model, "revision": begins.revision})
+            trainings.append(Training(fold, seed, model, fit))
+    return trainings
+
+
+def _check(config: FinetuneConfig, examples: Examples, trainings: Sequence[Training], say: bool) -> None:
+    """What a run would do, and whether it can. Raises UserError for too little memory."""
+    first = trainings[0]
+    sizes = ", ".join(f"{len(getattr(first.fold, part))} {part}" for part in PARTS)
+    said = [
+        f"{len(examples.ids)} rows, {len(examples.failed)} without a text or vector, {len(examples.labels)} labels",
+        f"{len(trainings)} trainings; rows of the first: {sizes}",
     ]
-    if config.texts:
-        return {config.texts.table: examples.state}  # a table that changed is trained on anew
-    return {folder.uri: folder.finished().state for folder in folders}
-
-
-def _folds(config: FinetuneConfig, examples: Examples) -> list[Fold]:
-    groups = groups_of(examples.accounts, examples.near_duplicates, examples.ids)
-    folds = make_folds(examples.ids, groups, examples.truth, config.protocol, examples.split, examples.labels)
-    for warning in check_folds(folds, examples.ids, groups, examples.truth, examples.labels):
-        print(f"finetune: {warning}", file=sys.stderr)
-    return folds
-
-
-def _check(config: FinetuneConfig, examples: Examples, folds: Sequence[Fold]) -> None:
-    """What a run would do, and whether it can."""
-    sizes = [(len(fold.train), len(fold.validation), len(fold.test)) for fold in folds]
-    print(
-        f"{len(examples.ids)} rows, {len(examples.failed)} without a text or vector, {len(examples.labels)} labels"
-    )
-    print(
-        f"{len(folds) * config.protocol.seeds} trainings; train, validation, test rows: {sizes[0]} and the like"
-    )
-    if config.model.kind == "text":
+    if isinstance(first.model, TextEncoder):
         from tikval.finetune.check import describe
 
-        for name, value in describe(config.model, config.fit).items():
-            print(f"{name}: {value}")
+        room = memory_of_a_training(config.pool, config.workers)
+        needs = describe(first.model, first.fit, workers=config.workers, available=room)
+        said += [f"{name}: {value}" for name, value in needs.items()]
+        if needs["fits"] is False:
+            raise UserError(
+                f"{config.system}: a training needs about {needs['total_bytes'] / 2**30:.1f} GiB and has "
+                f"{(room or 0) / 2**30:.1f}: lower fit.batch_rows or model.max_tokens, set "
+                "model.gradient_checkpointing: true or model.precision: bfloat16, or raise workers"
+            )
+    if say:
+        print("\n".join(said))
+
+
+@dataclass(frozen=True)
+class Teach:
+    """One training in each of its workers."""
+
+    config: FinetuneConfig
+    examples: Examples
+    state: str
+
+    def __call__(self, training: Training, worker: Worker) -> None:
+        import torch
+
+        resume, best = None, dict[int, Any]()
+        with worker.checkpoint() as place:
+            if place is not None:
+                with (place / _STATE).open("rb") as file:
+                    resume = State.load(file)
+                best = torch.load(place / _BEST, map_location="cpu", weights_only=True)
+
+        def on_epoch(epoch: Epoch, now: State) -> None:
+            if epoch.best:
+                best[epoch.head] = {name: value.detach().cpu().clone() for name, value in now.model.items()}
+            said = {"epoch": epoch.epoch, "head": epoch.head, "score": epoch.score, "loss": epoch.loss}
+            worker.report(said, {_STATE: now.save, _BEST: partial(torch.save, best)})
+
+        learnt = learn(
+            self.examples,
+            training,
+            self.config.protocol.threshold,
+            on_epoch=on_epoch,
+            resume=resume,
+            device=worker.device,
+            rank=worker.rank,
+            world=worker.world,
+        )
+        if worker.rank == 0:
+            self._write(training, learnt, best)
+
+    def _write(self, training: Training, learnt: Learnt, best: dict[int, Any]) -> None:
+        folder = self.config.folder
+        if self.config.keep_models == "best":
+            place = f"{folder}/models/{training.name}"
+            write_bytes(f"{place}/weights.pt", save_weights(best))
+            write_bytes(f"{place}/model.json", describe(self.examples, training, learnt).encode())
+        table = Rows(self.config, self.examples)(training, learnt)
+        history = json.dumps([asdict(epoch) for epoch in learnt.history])
+        facts = {"history": history, "cut_rows": str(learnt.cut_rows), "lost_tokens": str(learnt.lost_tokens)}
+        # last: what has it is finished
+        write_table(
+            f"{folder}/{result_name(training, self.state)}",
+            table.replace_schema_metadata({"tikval": json.dumps(facts)}),
+        )
+
+
+def result_name(training: Training, state: str) -> str:
+    """Of one training's rows in its folder; `state` is that of what it learnt from."""
+    return f"_training-{training.name}-{state}.parquet"
 
 
 class Rows:
-    """PredictionRows of one training's test rows; travels to the worker that trained."""
+    """PredictionRows of one training's test rows."""
 
-    def __init__(self, system: str, protocol: str, model: Any, examples: Examples) -> None:
-        self.system, self.protocol, self.examples = system, protocol, examples
-        self.model = model.model if model.kind == "text" else "mlp"
+    def __init__(self, config: FinetuneConfig, examples: Examples) -> None:
+        self.config, self.examples = config, examples
 
-    def __call__(self, training: Any, learnt: Any) -> pa.Table:
+    def __call__(self, training: Training, learnt: Learnt) -> pa.Table:
+        model = training.model
+        name = served(model.model, model.revision) if isinstance(model, TextEncoder) else "mlp"
         place = {video_id: n for n, video_id in enumerate(self.examples.ids)}
         at = [self.examples.all_labels.index(label) for label in self.examples.labels]
         rows = []
@@ -156,7 +200,7 @@ class Rows:
                     decisions=decisions,
                     scores=scores,
                     abstained=False,
-                    model_served=self.model,
+                    model_served=name,
                 )
             )
         return pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow))
@@ -166,11 +210,11 @@ class Rows:
             "video_id": video_id,
             "row_key": row_key,
             "attempt": 1,
-            "system": self.system,
+            "system": self.config.system,
             "label_set": self.examples.label_set,
-            "split": f"{self.protocol}-{partition}",
+            "split": f"{self.config.protocol.name}-{partition}",
             "seed": seed,
-            "model": self.model,
+            "model": getattr(self.config.model, "model", "mlp"),
             **result,
         }
 
@@ -185,7 +229,7 @@ def _gather(
     seconds: float,
 ) -> Run:
     """One table of all trainings, with the rows that could not be judged; the history beside it."""
-    rows_of = Rows(config.system, config.protocol.name, config.model, examples)
+    rows_of = Rows(config, examples)
     tables = [read_parquet(f"{folder.uri}/{name}") for name in names]
     failures = [
         rows_of.row(video_id, key, partition, seed, error=reason, detail=detail)
@@ -205,10 +249,8 @@ def _gather(
     for row in failures:
         counts[row["error"]] = counts.get(row["error"], 0) + 1
     run = folder.write_run(config, [name], inputs, table.num_rows, counts, seconds)
-    from tikval.flow.train import forget_results
-
-    stale = set(list_files(folder.uri, ".parquet", beside=True)) - {name, *names}
-    forget_results(folder.uri, sorted(stale))
+    for stale in set(list_files(folder.uri, ".parquet", beside=True)) - {name, *names}:
+        delete(f"{folder.uri}/{stale}")
     return run
 
 

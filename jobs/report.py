@@ -14,7 +14,7 @@ import tikval
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import (
     ExtractConfig,
-    FinetuneConfig,
+    JobConfig,
     LlmExtractor,
     LlmWriter,
     ReportConfig,
@@ -80,7 +80,7 @@ def run(config: ReportConfig) -> Run:
         return folder.write_run(config, [], inputs, len(tables.videos), {}, time.monotonic() - begin)
 
 
-def _is_local(system: ExtractConfig | FinetuneConfig) -> bool:
+def _is_local(system: JobConfig) -> bool:
     return isinstance(system, ExtractConfig) and system.extractor.kind == "local"
 
 

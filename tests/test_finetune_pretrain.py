@@ -66,7 +66,7 @@ def test_pretraining_learns_the_texts_and_saves_an_encoder(name: str, tmp_path: 
     assert load_tokenizer(after)("red car")["input_ids"] == load_tokenizer(config)("red car")["input_ids"]
     trained = Progress.load(io.BytesIO(states[5])).model
     words = next(value for key, value in trained.items() if key.endswith("word_embeddings.weight"))
-    assert torch.equal(model.encoder.embeddings.word_embeddings.weight, words)
+    assert torch.equal(model.encoder.base_model.embeddings.word_embeddings.weight, words)
 
     assert go(tmp_path / "resumed", Progress.load(io.BytesIO(states[2]))) == losses
 

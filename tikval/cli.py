@@ -1,25 +1,32 @@
 """`tikval ...`: the jobs for people. Every command ends by saying where its result lies."""
 
+import importlib
 import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from tikval.config import (
+    CatalogConfig,
+    CombineConfig,
     EmbedConfig,
+    EvaluateConfig,
     ExtractConfig,
     FinetuneConfig,
     JobConfig,
+    PredictConfig,
+    PretrainConfig,
     ReportConfig,
     ScriptConfig,
     UserError,
     find,
     load_config,
+    nested,
     read_yaml,
 )
 from tikval.flow.folder import Folder, Run
@@ -28,8 +35,6 @@ from tikval.flow.status import RUNNING, Status, read_status
 from tikval.flow.study import Study, stage_folders
 from tikval.llm.gate import read_spent
 from tikval.rows import Reason
-
-C = TypeVar("C", ScriptConfig, ExtractConfig)
 
 app = typer.Typer(
     help="Which of Schwartz's 19 human values a short video endorses or confronts.",
@@ -112,27 +117,20 @@ def _places(
     file: str, everywhere: dict[str, str], annotations: str | None, accounts: str | None, codebook: str | None
 ) -> list[str | tuple[str, Any]]:
     """Overrides that bring a profile's configurations to these videos and this folder, however many systems it has."""
-    profile = load_config(ReportConfig, file, [])
-    places = ["", "scores."]
-    catalogs, systems = [], []
-    for n, system in enumerate(profile.scores.predictions):
-        systems.append(f"scores.predictions.{n}.")
-        trained_on_vectors = isinstance(system, FinetuneConfig) and system.scripts is None
-        scripts = (
-            f"{systems[-1]}{'embeddings.' if trained_on_vectors else 'scripts.' if system.scripts else ''}"
-        )
-        catalogs.append(f"{scripts}videos.")
-        places += dict.fromkeys((systems[-1], scripts, catalogs[-1]))
-    sets: list[str | tuple[str, Any]] = [(f"{place}out", everywhere["out"]) for place in places]
-    for place in catalogs:
-        given = {
-            "videos": everywhere["videos"],
-            "annotations": annotations,
-            "accounts": accounts,
-            "codebook": codebook,
-        }
-        sets += [(f"{place}{key}", value) for key, value in given.items() if value]
-    sets += [(f"{place}codebook", codebook) for place in systems if codebook]
+    given = {
+        "videos": everywhere["videos"],
+        "annotations": annotations,
+        "accounts": accounts,
+        "codebook": codebook,
+    }
+    sets: list[str | tuple[str, Any]] = []
+    for place, config in nested(load_config(ReportConfig, file, [])):
+        at = f"{place}." if place else ""
+        sets.append((f"{at}out", everywhere["out"]))
+        if isinstance(config, CatalogConfig):
+            sets += [(f"{at}{key}", value) for key, value in given.items() if value]
+        elif codebook and "codebook" in type(config).model_fields:
+            sets.append((f"{at}codebook", codebook))
     return sets
 
 
@@ -166,36 +164,19 @@ def _shipped() -> Path:
 
 def _run_all(config: ReportConfig, embed: EmbedConfig | None, budget: float | None) -> int:
     """Every job of a study in order. Returns the exit code."""
-    from jobs import (
-        catalog,
-        evaluate,
-        extract_values,
-        report,
-        write_scripts,
-    )  # deferred: pulls models' libraries
+    from jobs import report
 
-    scores = config.scores
     runs: list[tuple[JobConfig, Run]] = []
-
-    def did(job: JobConfig, run: Run) -> None:
+    steps = {job.folder: job for _, job in nested(config.scores)}
+    if embed and embed.folder not in steps:
+        steps = {**dict(list(steps.items())[:-1]), embed.folder: embed, config.scores.folder: config.scores}
+    paid = [job.folder for job in steps.values() if isinstance(job, ScriptConfig | ExtractConfig)]
+    purse = Purse(budget, paid)
+    for job in map(purse.for_stage, steps.values()):
+        # imported when its turn comes: each pulls its models' libraries
+        run = importlib.import_module(f"jobs.{_JOBS[type(job)]}").run(job)
         runs.append((job, run))
         print(summary(job, run), file=sys.stderr)
-
-    did(scores.catalog, catalog.run(scores.catalog))
-    scripts = {system.scripts.folder: system.scripts for system in scores.predictions if system.scripts}
-    purse = Purse(budget, [*scripts, *(system.folder for system in scores.predictions)])
-    for recipe in scripts.values():
-        did(recipe, write_scripts.run(purse.for_stage(recipe)))
-    for system in scores.predictions:
-        if isinstance(system, FinetuneConfig):
-            did(system, _trained(system))
-        else:
-            did(system, extract_values.run(purse.for_stage(system)))
-    if embed:
-        from jobs import embed as embedding
-
-        did(embed, embedding.run(embed))
-    did(scores, evaluate.run(scores))
     report.run(config)
     _show(config)
     print(f"report: {config.folder}/index.html")
@@ -207,12 +188,17 @@ def _run_all(config: ReportConfig, embed: EmbedConfig | None, budget: float | No
     return FAILED if wrong else 0
 
 
-def _trained(system: FinetuneConfig) -> Run:
-    from jobs import finetune
-
-    run = finetune.run(system)
-    assert run is not None
-    return run
+_JOBS: Final[dict[type[JobConfig], str]] = {
+    CatalogConfig: "catalog",
+    ScriptConfig: "write_scripts",
+    EmbedConfig: "embed",
+    ExtractConfig: "extract_values",
+    PretrainConfig: "pretrain",
+    FinetuneConfig: "finetune",
+    PredictConfig: "predict",
+    CombineConfig: "combine",
+    EvaluateConfig: "evaluate",
+}
 
 
 class Purse:
@@ -221,9 +207,9 @@ class Purse:
     def __init__(self, budget: float | None, folders: list[str]) -> None:
         self.budget, self.folders = budget, folders
 
-    def for_stage(self, config: C) -> C:
-        """The configuration with what the other stages have left."""
-        if self.budget is None:
+    def for_stage(self, config: JobConfig) -> JobConfig:
+        """The configuration, with what the other stages have left where it pays for a model."""
+        if self.budget is None or not isinstance(config, ScriptConfig | ExtractConfig):
             return config
         left = self.budget - self.spent(but=config.folder)
         said = [usd for usd in (config.budget_usd, max(left, 0.0)) if usd is not None]

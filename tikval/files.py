@@ -1,11 +1,13 @@
 """Files on local disk and object stores alike, through pyarrow's filesystems. Nothing is ever half a file."""
 
+import atexit
 import contextlib
 import csv
 import functools
 import io
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,18 @@ def write_bytes(uri: str, data: bytes | pa.Buffer) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@functools.cache  # once per process, which takes its copy along when it ends
+def fetch_folder(uri: str) -> str:
+    """A local folder with the files of one on an object store; a local one is its own."""
+    if is_local(uri):
+        return uri
+    place = tempfile.TemporaryDirectory(prefix="tikval-")
+    atexit.register(place.cleanup)
+    fs, path = filesystem(uri)
+    pafs.copy_files(path, place.name, source_filesystem=fs)
+    return place.name
 
 
 def write_table(uri: str, table: pa.Table) -> None:

@@ -32,6 +32,10 @@ class Fold:
     validation: tuple[str, ...]
     test: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        return f"p{self.partition}-f{self.fold}"
+
 
 def groups_of(
     accounts: Sequence[str | None], near_duplicates: Sequence[int | None], ids: Sequence[str]

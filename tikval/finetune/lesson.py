@@ -7,28 +7,19 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from tikval.config import Fit, Protocol, TextEncoder, VectorHead
+from tikval.config import Fit, TextEncoder, VectorHead
 from tikval.finetune.batches import Data, Vectors, cut, windows
 from tikval.finetune.choose import best_threshold, f1_macro, f1_weighted
 from tikval.finetune.examples import Examples
 from tikval.finetune.folds import Fold
+from tikval.finetune.link import link_of
 from tikval.finetune.loop import Epoch, State, Task, Trained, train
 from tikval.finetune.model import build, load_tokenizer
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What all trainings of a run share."""
-
-    examples: Examples
-    model: TextEncoder | VectorHead
-    fit: Fit
-    protocol: Protocol
 
 
 @dataclass(frozen=True)
@@ -37,10 +28,12 @@ class Training:
 
     fold: Fold
     seed: int
+    model: TextEncoder | VectorHead
+    fit: Fit
 
     @property
     def name(self) -> str:
-        return f"p{self.fold.partition}-f{self.fold.fold}-s{self.seed}"
+        return f"{self.fold.name}-s{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -67,8 +60,9 @@ def data_of(examples: Examples, model: TextEncoder | VectorHead) -> Data:
 
 
 def learn(
-    lesson: Lesson,
+    examples: Examples,
     training: Training,
+    threshold: float | Literal["global", "per_label"],
     *,
     on_epoch: Callable[[Epoch, State], None],
     resume: State | None = None,
@@ -78,15 +72,16 @@ def learn(
 ) -> Learnt:
     """Train, and judge the test rows with the best epoch.
 
-    Under `paper` the test rows choose the epoch; otherwise the validation rows do, and the threshold as well.
+    The validation rows choose the epoch, and the threshold unless it is a number; a fold without them (`paper`) has
+    its test rows choose.
     """
-    examples, fold = lesson.examples, training.fold
+    fold, model, fit = training.fold, training.model, training.fit
     place = {video_id: n for n, video_id in enumerate(examples.ids)}
 
     def rows(ids: tuple[str, ...]) -> np.ndarray:
         return np.array([place[video_id] for video_id in ids], np.int64)
 
-    data = data_of(examples, lesson.model)
+    data = data_of(examples, model)
     choosing, test = rows(fold.validation or fold.test), rows(fold.test)
     width = None if examples.vectors is None else examples.vectors.shape[1]
     task = Task(
@@ -95,18 +90,20 @@ def learn(
         train_rows=rows(fold.train),
         choose_rows=choosing,
         test_rows=test,
-        make=lambda n_labels: build(lesson.model, n_labels, width),
+        make=lambda n_labels: build(model, n_labels, width),
         seed=1000 * training.seed + 100 * fold.partition + fold.fold,
+        link=link_of(fit.heads, examples.labels),
     )
-    how = lesson.protocol.threshold
-    f1 = f1_weighted if lesson.fit.best_by == "weighted_f1" else f1_macro
+    f1 = f1_weighted if fit.best_by == "weighted_f1" else f1_macro
 
     def thresholds_of(p_nL: np.ndarray, y_nL: np.ndarray) -> np.ndarray:
-        return best_threshold(p_nL, y_nL, how) if isinstance(how, str) else np.full(y_nL.shape[1], how)
+        if isinstance(threshold, str):
+            return best_threshold(p_nL, y_nL, threshold)
+        return np.full(y_nL.shape[1], threshold)
 
     trained: Trained = train(
         task,
-        lesson.fit,
+        fit,
         # an epoch is judged as its scores will be used: many a model says nothing at 0.5 and something below it
         score=lambda p_nL, y_nL: f1(y_nL > 0.5, p_nL >= thresholds_of(p_nL, y_nL > 0.5)),
         on_epoch=on_epoch,
@@ -134,15 +131,15 @@ def save_weights(weights: dict[int, dict[str, Any]]) -> bytes:
     return out.getvalue()
 
 
-def describe(lesson: Lesson, training: Training, learnt: Learnt) -> str:
+def describe(examples: Examples, training: Training, learnt: Learnt) -> str:
     """model.json beside the weights: all that is needed to use them."""
     said = {
-        "model": lesson.model.model_dump(mode="json"),
-        "heads": lesson.fit.heads,
-        "labels": lesson.examples.labels,
-        "all_labels": lesson.examples.all_labels,
+        "model": training.model.model_dump(mode="json"),
+        "heads": training.fit.heads,
+        "labels": examples.labels,
+        "all_labels": examples.all_labels,
         "thresholds": learnt.thresholds.tolist(),
-        "width": None if lesson.examples.vectors is None else int(lesson.examples.vectors.shape[1]),
+        "width": None if examples.vectors is None else int(examples.vectors.shape[1]),
         "training": training.name,
         "history": [asdict(epoch) for epoch in learnt.history],
     }

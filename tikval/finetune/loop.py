@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from tikval.config import Fit
 from tikval.finetune import optim
 from tikval.finetune.batches import Data, Indices, Vectors, reading_batches, steps_of, training_batches
 from tikval.finetune.choose import positive_weights
+from tikval.finetune.link import EACH_LABEL, Link
 from tikval.finetune.model import VectorClassifier
 
 Floats = NDArray[np.float32]
@@ -34,6 +34,7 @@ class Task:
     test_rows: Indices  # may be the same
     make: Callable[[int], nn.Module]  # a new model with so many logits; draws from torch's generator
     seed: int = 0
+    link: Link = EACH_LABEL
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,8 @@ class _Worker:
                 self.optimizer, fit.learning_rate * optim.rate_share(step, planned, fit.warmup_share)
             )
             logits_BL = _of_rows(self.parallel(*_on(self.device, batch.inputs)), batch.counts)
-            loss_BL = self._loss(logits_BL, self.labels_NL[batch.rows].to(self.device))
-            loss = (loss_BL.mean(1) * batch.weight.to(self.device)).sum()
+            loss_B = self._loss(logits_BL, self.labels_NL[batch.rows].to(self.device))
+            loss = (loss_B * batch.weight.to(self.device)).sum()
             # DDP averages gradients over the workers: their sum over all rows, divided by all rows, is wanted
             (loss * self.world / batch.of_rows).backward()  # type: ignore[no-untyped-call]
             optim.descend(self.model, self.optimizer, fit.gradient_norm)
@@ -194,36 +195,41 @@ class _Worker:
         return float(total[0]) / len(task.train_rows), int(total[1])
 
     def _loss(self, logits_BL: Tensor, labels_BL: Tensor) -> Tensor:
-        return binary_cross_entropy_with_logits(
-            logits_BL, labels_BL, reduction="none", pos_weight=self.positive_weight_L
-        )
+        return self.task.link.loss(logits_BL, labels_BL, self.positive_weight_L)
 
     def _read(self, mine: list[Epoch], score: Score) -> tuple[float, float, bool, Floats]:
         task, size = self.task, self.fit.batch_rows
         logits_nL = _logits(self.model, task.data, task.choose_rows, size, self.device)
         labels_nL = self.labels_NL[task.choose_rows]
         choosing = float(self._loss(logits_nL.to(self.device), labels_nL.to(self.device)).mean())
-        score_now = float(score(logits_nL.sigmoid().numpy(), labels_nL.numpy()))
+        judged_nL = task.link.probabilities(logits_nL).numpy()
+        score_now = float(score(judged_nL, labels_nL.numpy()))
         by_loss = self.fit.best_by == "loss"
         best = all(choosing < e.loss if by_loss else score_now > e.score for e in mine)
         read_NL = np.full(self.labels_NL.shape, np.nan, np.float32)
         if best:
-            read_NL[task.choose_rows] = logits_nL.sigmoid().numpy()
+            read_NL[task.choose_rows] = judged_nL
             rest = np.setdiff1d(task.test_rows, task.choose_rows)
             if len(rest):
-                read_NL[rest] = predict(self.model, task.data, rest, size, self.device)
+                read_NL[rest] = predict(self.model, task.data, rest, size, self.device, task.link)
         return choosing, score_now, best, read_NL
 
 
 def predict(
-    model: nn.Module, data: Data, rows: Indices, batch_rows: int, device: torch.device | str = "cpu"
+    model: nn.Module,
+    data: Data,
+    rows: Indices,
+    batch_rows: int,
+    device: torch.device | str = "cpu",
+    link: Link = EACH_LABEL,
 ) -> Floats:
     """Probabilities [n, L] of some rows, in their order.
 
     A row of several windows has the mean of their logits, not of their probabilities: that mean is what training
-    lowered the loss of, so that its sigmoid is the probability that the model was fitted to.
+    lowered the loss of, so that its probability is the one that the model was fitted to.
     """
-    probabilities_nL: Floats = _logits(model, data, rows, batch_rows, torch.device(device)).sigmoid().numpy()
+    logits_nL = _logits(model, data, rows, batch_rows, torch.device(device))
+    probabilities_nL: Floats = link.probabilities(logits_nL).numpy()
     return probabilities_nL
 
 

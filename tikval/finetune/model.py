@@ -1,11 +1,11 @@
-"""A pre-trained text encoder with a linear head, and an MLP over vectors (section 4, Appendix C.1).
+"""A pre-trained text encoder with a classification head, and an MLP over vectors (section 4, Appendix C.1).
 
 transformers takes seconds to import, and vectors need none of it: what does imports it where it is used.
 
 P pieces (whole texts, or windows of them), T tokens, B rows, D width, L labels.
 """
 
-from typing import Any, Literal
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -13,36 +13,34 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tikval.config import TextEncoder, VectorHead
+from tikval.files import fetch_folder
+
+_DROPOUT_OF_THE_HEAD: Final = ("classifier_dropout", "cls_dropout")  # as the architectures call it
 
 
 class TextClassifier(nn.Module):
-    """Encoder, dropout, linear: token ids [P, T] and their mask [P, T] (1: a real token) -> logits float32 [P, L]."""
+    """Token ids [P, T] and their mask [P, T] (1: a real token) -> logits float32 [P, L].
+
+    Without a `head` the encoder is a model of transformers with one of its own; with it, the mean of all real tokens
+    goes through dropout and the head.
+    """
 
     def __init__(
-        self,
-        encoder: nn.Module,
-        n_labels: int,
-        *,
-        pooling: Literal["first", "mean"] = "first",
-        dropout: float = 0.1,
-        bfloat16: bool = False,
+        self, encoder: nn.Module, head: nn.Module | None, *, dropout: float = 0.1, bfloat16: bool = False
     ) -> None:
         super().__init__()
-        # a layer that no loss reaches would keep DDP waiting for its gradient
-        if getattr(encoder, "pooler", None) is not None:
-            encoder.register_module("pooler", None)
-        self.encoder = encoder
-        self.pooling, self.in_bfloat16 = pooling, bfloat16
         settings: Any = encoder.config
         self.model_type: str = settings.model_type
+        self.encoder, self.head, self.in_bfloat16 = encoder, head, bfloat16
         self.dropout = nn.Dropout(dropout)
-        self.head = _linear(settings.hidden_size, n_labels)
 
     def forward(self, ids_PT: Tensor, mask_PT: Tensor) -> Tensor:
         masks = masks_of(self.model_type, mask_PT)
         with torch.autocast(ids_PT.device.type, dtype=torch.bfloat16, enabled=self.in_bfloat16):
-            states_PTD = self.encoder(input_ids=ids_PT, **masks).last_hidden_state
-        return self.head(self.dropout(_pooled(states_PTD.float(), mask_PT, self.pooling)))  # type: ignore[no-any-return]
+            out = self.encoder(input_ids=ids_PT, **masks)
+        if self.head is None:
+            return out.logits.float()  # type: ignore[no-any-return]
+        return self.head(self.dropout(_mean(out.last_hidden_state.float(), mask_PT)))  # type: ignore[no-any-return]
 
 
 class VectorClassifier(nn.Module):
@@ -91,15 +89,31 @@ def build(config: TextEncoder | VectorHead, n_labels: int, width: int | None = N
         return VectorClassifier(
             width, config.hidden, n_labels, dropout=config.dropout, standardise=config.standardise
         )
-    from transformers import AutoModel
+    from transformers import AutoModel, AutoModelForSequenceClassification
 
-    check_encoder(config.model, read_settings(config))
+    settings = read_settings(config)
+    check_encoder(config.model, settings)
     quiet()
+    own = config.pooling == "head"
+    if own:
+        settings.num_labels, settings.problem_type = n_labels, "multi_label_classification"
+        for key in _DROPOUT_OF_THE_HEAD:
+            if hasattr(settings, key):
+                setattr(settings, key, config.dropout)
+    kind = AutoModelForSequenceClassification if own else AutoModel
     # float32 said: checkpoints kept in half precision would train in it
-    encoder, loading = AutoModel.from_pretrained(
-        config.model, revision=config.revision, dtype=torch.float32, output_loading_info=True
+    encoder, loading = kind.from_pretrained(
+        fetch_folder(config.model),
+        revision=config.revision,
+        config=settings,
+        dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # a head that was there before, of other labels
     )
-    missing = sorted(key for key in loading["missing_keys"] if not key.startswith("pooler."))
+    inside = f"{encoder.base_model_prefix}." if own else ""
+    # a checkpoint of a bare model calls its layers by other names than one with a head
+    missing = sorted(key.removeprefix(inside) for key in loading["missing_keys"] if key.startswith(inside))
+    missing = [key for key in missing if not key.startswith("pooler.")]
     if missing:
         raise ValueError(
             f"{config.model}: its weights lack {missing[0]} and {len(missing) - 1} more of the model's"
@@ -107,13 +121,14 @@ def build(config: TextEncoder | VectorHead, n_labels: int, width: int | None = N
     check_length(config.model, config.max_tokens, positions(encoder))
     if config.gradient_checkpointing:
         encoder.gradient_checkpointing_enable({"use_reentrant": False})
-    return TextClassifier(
-        encoder,
-        n_labels,
-        pooling=config.pooling,
-        dropout=config.dropout,
-        bfloat16=config.precision == "bfloat16",
-    )
+    half = config.precision == "bfloat16"
+    if own:
+        return TextClassifier(encoder, None, bfloat16=half)
+    # a layer that no loss reaches would keep DDP waiting for its gradient
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.register_module("pooler", None)
+    head = _linear(settings.hidden_size, n_labels)
+    return TextClassifier(encoder, head, dropout=config.dropout, bfloat16=half)
 
 
 def quiet() -> None:
@@ -128,14 +143,14 @@ def read_settings(config: TextEncoder) -> Any:
     """The checkpoint's configuration. Raises ValueError for one that transformers does not know."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(config.model, revision=config.revision)
+    return AutoConfig.from_pretrained(fetch_folder(config.model), revision=config.revision)
 
 
 def load_tokenizer(config: TextEncoder) -> Any:
     """The checkpoint's tokenizer. Raises ValueError for one that cannot pad."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
+    tokenizer = AutoTokenizer.from_pretrained(fetch_folder(config.model), revision=config.revision)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ValueError(
@@ -186,16 +201,14 @@ def positions(encoder: nn.Module) -> int | None:
     return None if relative else getattr(settings, "max_position_embeddings", None)
 
 
-def _pooled(states_PTD: Tensor, mask_PT: Tensor, pooling: Literal["first", "mean"]) -> Tensor:
-    """[P, D]: the first token's vector, or the mean over the real tokens."""
-    if pooling == "first":
-        return states_PTD[:, 0]
+def _mean(states_PTD: Tensor, mask_PT: Tensor) -> Tensor:
+    """[P, D]: the mean over the real tokens."""
     real_PT1 = mask_PT[..., None].to(states_PTD.dtype)
     return (states_PTD * real_PT1).sum(1) / real_PT1.sum(1).clamp(min=1)
 
 
 def _linear(width: int, n_labels: int) -> nn.Linear:
-    """The heads of BERT and its kin start near zero: every probability near a half."""
+    """Heads of BERT and its kin start near zero: every probability near a half."""
     head = nn.Linear(width, n_labels)
     nn.init.normal_(head.weight, std=0.02)
     nn.init.zeros_(head.bias)

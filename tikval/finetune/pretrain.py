@@ -15,6 +15,7 @@ from torch import Generator, Tensor, distributed, nn
 from torch.nn.functional import cross_entropy
 
 from tikval.config import TextEncoder
+from tikval.files import fetch_folder
 from tikval.finetune import optim
 from tikval.finetune.batches import pack, steps_of, training_batches
 from tikval.finetune.model import (
@@ -87,7 +88,7 @@ def load_masked_model(config: TextEncoder) -> tuple[Any, bool]:
     check_encoder(config.model, settings)
     quiet()
     model, loading = AutoModelForMaskedLM.from_pretrained(
-        config.model,
+        fetch_folder(config.model),
         revision=config.revision,
         dtype=torch.float32,
         output_loading_info=True,

@@ -1,61 +1,93 @@
 """The edge to Ray Train: trainings side by side on one cluster, each a TorchTrainer of its own.
 
-    for each fold and seed:  TorchTrainer -> 1..n workers -> _training-*.parquet, models/
+    for each training:  TorchTrainer -> 1..n workers -> what the work writes
 
-A worker that dies starts again from its last epoch; a driver that dies leaves what was finished, and Ray Train's own
-checkpoints of what was not.
+A worker that dies starts again from its last checkpoint; a driver that dies leaves what was finished, and Ray
+Train's own checkpoints of what was not.
 """
 
 import contextlib
-import json
+import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, Protocol, TypeVar
 
-import pyarrow as pa
-
-from tikval.config import FinetuneConfig, UserError
-from tikval.files import delete, filesystem, is_local, write_bytes, write_table
-from tikval.finetune.lesson import Learnt, Lesson, Training, describe, learn, save_weights
-from tikval.finetune.loop import Epoch, State
+from tikval.config import LearnConfig, Pool, UserError
+from tikval.files import filesystem, is_local
 from tikval.flow.progress import StageProgress
 from tikval.flow.session import check_gpus, cores, cpus, on_cluster, start_ray
 
 MAX_DEATHS: Final = 3  # of a training's workers, before it is given up
-_STATE, _BEST = "state.pt", "best.pt"
 
-Write = Callable[[Training, Learnt], pa.Table]  # rows of the test part
+Save = Callable[[IO[bytes]], None]
 
 
-def result_name(training: Training, state: str) -> str:
-    """Of one training's rows in its folder; `state` is that of what it learnt from."""
-    return f"_training-{training.name}-{state}.parquet"
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of the workers of a training, as its work sees it."""
+
+    rank: int
+    world: int
+    device: str
+
+    def report(self, said: dict[str, float], files: Mapping[str, Save]) -> None:
+        """Numbers, and a checkpoint of some files; all workers call this, and the first one's files are kept."""
+        import ray.train
+
+        with tempfile.TemporaryDirectory() as place:
+            if self.rank == 0:
+                for name, save in files.items():
+                    with (Path(place) / name).open("wb") as file:
+                        save(file)
+            kept = ray.train.Checkpoint.from_directory(place) if self.rank == 0 else None
+            ray.train.report(said, checkpoint=kept)
+
+    @contextlib.contextmanager
+    def checkpoint(self) -> Iterator[Path | None]:
+        """A folder with the files that a worker that died reported last; None: it starts from the beginning."""
+        import ray.train
+
+        kept = ray.train.get_checkpoint()
+        if kept is None:
+            yield None
+        else:
+            with kept.as_directory() as place:
+                yield Path(place)
 
 
 def run_trainings(
-    config: FinetuneConfig,
-    lesson: Lesson,
-    trainings: Sequence[Training],
-    *,
-    state: str,
-    before: int,
-    rows_of: Write,
+    config: LearnConfig, work: Callable[[T, Worker], None], trainings: Sequence[T], *, state: str, before: int
 ) -> None:
-    """Train; as many at once as there is room for. Raises UserError for what a training cannot get over."""
+    """Call `work` for each training in all of its workers; as many trainings at once as there is room for.
+
+    `state`: of what is learnt from; `before`: how many trainings were done by earlier runs. Raises UserError for what
+    a training cannot get over.
+    """
+    # Ray Train looks after its workers every two seconds, and each training ends in a few such looks
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     start_ray()
     import ray
 
     check_gpus(config.pool.gpus)
-    held = ray.put((config, lesson, state, rows_of))
+    # once, however many trainings; in a list, so that Ray passes it on unread
+    held = [ray.put((config.pool, work))]
     # threads: each waits for its trainer, whose controller and workers are actors of the cluster
     with (
         StageProgress(config.stage, len(trainings), before, config.folder) as progress,
         ThreadPoolExecutor(_at_once(config)) as threads,
     ):
-        running = [threads.submit(_train, config, state, [held], training) for training in trainings]
+        running = [threads.submit(_train, config, f"{each.name}-{state}", held, each) for each in trainings]
         try:
             for done in as_completed(running):
                 done.result()
@@ -66,7 +98,7 @@ def run_trainings(
             raise _cause(err) from err
 
 
-def _at_once(config: FinetuneConfig) -> int:
+def _at_once(config: LearnConfig) -> int:
     import ray
 
     if config.pool.actors is not None:
@@ -78,24 +110,32 @@ def _at_once(config: FinetuneConfig) -> int:
     return max(1, int(room))
 
 
-def _train(config: FinetuneConfig, state: str, held: list[Any], training: Training) -> None:
-    """One training, from its first worker to its last. `held`: in a list, so that Ray passes it on unread."""
+def memory_of_a_training(pool: Pool, workers: int) -> int | None:
+    """Bytes that one worker has for itself on this machine; None where it will run on another's GPU."""
+    if not pool.gpus:
+        import psutil
+
+        return None if on_cluster() else int(psutil.virtual_memory().total) // workers
+    import torch
+
+    if on_cluster() or not torch.cuda.is_available():
+        return None
+    return int(torch.cuda.get_device_properties(0).total_memory * min(1.0, pool.gpus))
+
+
+def _train(config: LearnConfig, name: str, held: list[Any], training: Named) -> None:
+    """One training, from its first worker to its last."""
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     fs, path = filesystem(config.folder)
-    name = f"{training.name}-{state}"
+    resources = {"CPU": config.pool.cpus, **({"GPU": config.pool.gpus} if config.pool.gpus else {})}
     trainer = TorchTrainer(
-        _work,
+        _in_worker,
         train_loop_config={"held": held, "training": training},
         torch_config=TorchConfig(backend="nccl" if config.pool.gpus else "gloo"),
         scaling_config=ScalingConfig(
-            num_workers=config.workers,
-            use_gpu=config.pool.gpus > 0,
-            resources_per_worker={
-                "CPU": config.pool.cpus,
-                **({"GPU": config.pool.gpus} if config.pool.gpus else {}),
-            },
+            num_workers=config.workers, use_gpu=config.pool.gpus > 0, resources_per_worker=resources
         ),
         run_config=RunConfig(
             name=name,
@@ -110,69 +150,19 @@ def _train(config: FinetuneConfig, state: str, held: list[Any], training: Traini
         fs.delete_dir(f"{path}/ray/{name}")  # optimizer states: several times the model
 
 
-def _work(settings: dict[str, Any]) -> None:
-    """In each worker of a training."""
+def _in_worker(settings: dict[str, Any]) -> None:
     import ray
     import ray.train
     import torch
 
-    config, lesson, state, rows_of = ray.get(settings["held"][0])
-    training = settings["training"]
+    pool, work = ray.get(settings["held"][0])
     context = ray.train.get_context()
-    rank, world = context.get_world_rank(), context.get_world_size()
-    if not config.pool.gpus:
-        torch.set_num_threads(max(1, int(config.pool.cpus)))
-    resume, best = _resumed()
-
-    def on_epoch(epoch: Epoch, now: State) -> None:
-        if epoch.best:
-            best[epoch.head] = {name: value.detach().cpu().clone() for name, value in now.model.items()}
-        said = {"epoch": epoch.epoch, "head": epoch.head, "score": epoch.score, "loss": epoch.loss}
-        with tempfile.TemporaryDirectory() as place:
-            if rank == 0:
-                with (Path(place) / _STATE).open("wb") as file:
-                    now.save(file)
-                (Path(place) / _BEST).write_bytes(save_weights(best))
-            kept = ray.train.Checkpoint.from_directory(place) if rank == 0 else None
-            ray.train.report(said, checkpoint=kept)
-
-    learnt = learn(
-        lesson,
-        training,
-        on_epoch=on_epoch,
-        resume=resume,
-        device=str(ray.train.torch.get_device()),
-        rank=rank,
-        world=world,
+    if not pool.gpus:
+        torch.set_num_threads(max(1, int(pool.cpus)))
+    work(
+        settings["training"],
+        Worker(context.get_world_rank(), context.get_world_size(), str(ray.train.torch.get_device())),
     )
-    if rank == 0:
-        if config.keep_models == "best":
-            place = f"{config.folder}/models/{training.name}"
-            write_bytes(f"{place}/weights.pt", save_weights(best))
-            write_bytes(f"{place}/model.json", describe(lesson, training, learnt).encode())
-        table = rows_of(training, learnt)
-        history = json.dumps([asdict(epoch) for epoch in learnt.history])
-        facts = {"history": history, "cut_rows": str(learnt.cut_rows), "lost_tokens": str(learnt.lost_tokens)}
-        # last: what has it is finished
-        write_table(
-            f"{config.folder}/{result_name(training, state)}",
-            table.replace_schema_metadata({"tikval": json.dumps(facts)}),
-        )
-
-
-def _resumed() -> tuple[State | None, dict[int, Any]]:
-    """Where a worker that died stood."""
-    import ray.train
-    import torch
-
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
-        return None, {}
-    with checkpoint.as_directory() as place:
-        with (Path(place) / _STATE).open("rb") as file:
-            state = State.load(file)
-        best: dict[int, Any] = torch.load(Path(place) / _BEST, map_location="cpu", weights_only=True)
-    return state, best
 
 
 def forget_checkpoints(folder: str) -> None:
@@ -182,12 +172,7 @@ def forget_checkpoints(folder: str) -> None:
         fs.delete_dir(path)
 
 
-def forget_results(folder: str, names: Sequence[str]) -> None:
-    for name in names:
-        delete(f"{folder}/{name}")
-
-
-def check_place(folder: str, workers: int) -> None:
+def check_place(folder: str) -> None:
     """Raises UserError where workers on other nodes would write to disks of their own."""
     if on_cluster() and is_local(folder) and not Path(folder).is_absolute():
         raise UserError(f"{folder}: on a cluster `out` must be an absolute path or a URI that all nodes see")

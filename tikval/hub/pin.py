@@ -77,6 +77,8 @@ def read_json(model: str, commit: str | None, name: str) -> Any:
 
 def served(model: str, commit: str | None) -> str:
     """What answers by a name: a hub model and its commit, or a folder and the hash of its weights."""
+    if "://" in model:  # a folder of a study on an object store
+        return model
     if not Path(model).is_dir():
         return f"{model}@{commit or 'main'}"
     digest = hashlib.sha256()

@@ -1,0 +1,233 @@
+"""One frozen configuration per job, closed and typed: a misspelt key is an error, never a default.
+
+A configuration names the *configuration* upstream of it (`scripts: configs/demo/scripts.yaml`), so one file
+holds the whole recipe of a result. `fingerprint` hashes that recipe: model, prompt, parameters and the recipe
+before it, but not the inputs, pools, deadlines or budgets (`operational`). The output folder's name ends in it.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, TypeVar
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+
+
+class UserError(Exception):
+    """Something the user can mend; shown as one line, without a traceback."""
+
+
+def find(path: str) -> Path:
+    """A prompt or configuration: below the working directory, else as shipped with tikval."""
+    package = Path(__file__).parents[1]
+    for folder in (Path(), package / "share", package.parent):
+        if (folder / path).is_file():
+            return folder / path
+    raise UserError(f"{path}: no such file (looked in {Path.cwd()} and in tikval itself)")
+
+
+class Config(BaseModel):
+    # defaults are validated, so that a number said by a file and by default is one number in the fingerprint
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Pool(Config):
+    """Actors of one stage, and how many rows each call gets. Never changes a result."""
+
+    # how many, or [at least, at most]; None: one per core here, as many as there is room for on a cluster
+    actors: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    cpus: float = Field(default=1, ge=0)  # logical, per actor
+    gpus: float = Field(default=0, ge=0)  # per actor; fractions share a GPU
+    batch_rows: PositiveInt | None = None  # rows per call; None: 1 to 4, so that every actor gets its share
+
+
+class Limits(Config):
+    """What a child process that reads a hostile file may use; past it the file fails and the job goes on.
+
+    The first two defaults follow from benchmarks/limits.py (speech, text in 5 pictures, scene): ten minutes of
+    720x1280 took 149 s on a busy machine (81 s of CPU) and 885 MB, 4K of ten seconds 546 MB. If both grow in step
+    with the length, the longest video allowed needs 225 s and 1.2 GB; the rest is room for larger pictures.
+    """
+
+    seconds: float = Field(default=300, gt=0)  # wall clock per video
+    memory_mb: int = Field(default=3072, ge=64)  # resident, of the child and its own children
+    video_seconds: float = Field(default=900, gt=0)  # longer videos fail as too_long
+    frame_pixels: int = Field(default=4096 * 4096, ge=1)  # larger pictures fail as too_large
+    file_mb: int = Field(default=2048, ge=1)
+
+
+class JobConfig(Config):
+    """What every job's configuration has. `stage` and `version` are part of the fingerprint."""
+
+    stage: ClassVar[str]
+    version: ClassVar[int] = 1  # raised by hand when the code of a stage changes its results
+    operational: ClassVar[frozenset[str]] = frozenset({"out", "pool", "limits", "max_failed_share"})
+
+    out: str  # folder or object-store URI that holds one sub-folder per stage
+    max_failed_share: float = Field(default=0.5, ge=0, le=1)  # more failures than this: exit code 1
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits of the recipe."""
+        recipe = {"stage": self.stage, "version": self.version, **_recipe(self)}
+        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> str:
+        return f"{self.out.rstrip('/')}/{self.stage}-{self.fingerprint}"
+
+
+def _recipe(config: BaseModel) -> dict[str, Any]:
+    skip = config.operational if isinstance(config, JobConfig) else frozenset()
+    return {
+        name: _recipe_of(getattr(config, name), field.metadata)
+        for name, field in type(config).model_fields.items()
+        if name not in skip
+    }
+
+
+def _recipe_of(value: Any, metadata: list[Any]) -> Any:
+    if isinstance(value, JobConfig):
+        return value.fingerprint
+    if isinstance(value, BaseModel):
+        return _recipe(value)
+    if isinstance(value, tuple):
+        return [_recipe_of(item, metadata) for item in value]
+    if CONTENT in metadata and value is not None:
+        return hashlib.sha256(find(value).read_bytes()).hexdigest()
+    return value
+
+
+def nested(config: JobConfig, at: str = "") -> list[tuple[str, JobConfig]]:
+    """Every configuration within one, itself last and each after those it reads, by its key ("scores.predictions.0").
+
+    Not what is below `trained`: a finished system of another study, which this one only uses.
+    """
+    found: list[tuple[str, JobConfig]] = []
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        items = list(enumerate(value)) if isinstance(value, tuple) else [(None, value)]
+        for n, item in items:
+            if isinstance(item, JobConfig) and name != "trained":
+                key = name if n is None else f"{name}.{n}"
+                found += nested(item, f"{at}.{key}" if at else key)
+    return [*found, (at, config)]
+
+
+CONTENT = "content"  # marks a path whose file's content, not its name, belongs to the recipe
+
+
+TextFile = Annotated[str, CONTENT]
+
+
+def read_yaml(path: str) -> dict[str, Any]:
+    file = find(path)
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as err:
+        raise UserError(f"{path}: not UTF-8 text (byte {err.start})") from err
+    except yaml.YAMLError as err:
+        raise UserError(f"{path}: not YAML: {str(err).replace(chr(10), ' ')}") from err
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: a configuration is a mapping of keys to values")
+    return data
+
+
+def inline(value: Any) -> Any:
+    return read_yaml(value) if isinstance(value, str) else value
+
+
+_J = TypeVar("_J", bound=JobConfig)
+
+
+Upstream = Annotated[_J, BeforeValidator(inline)]  # a path to the upstream configuration, or its keys
+
+
+C = TypeVar("C", bound=Config)
+
+
+_OF_SEVERAL_KINDS: Final = {"writer", "extractor", "llm"}
+
+
+_TAGS: Final = {"extract", "finetune", "predict", "combine"}  # of a system
+
+
+def _said_keys(loc: Sequence[str | int]) -> list[str]:
+    """The keys that somebody wrote; pydantic puts the kind in after one of several kinds."""
+    said: list[str] = []
+    for place, part in enumerate(loc):
+        if part in _TAGS and place and isinstance(loc[place - 1], int):
+            continue
+        if not (place and loc[place - 1] in _OF_SEVERAL_KINDS and (place < 2 or said[-1] == loc[place - 1])):
+            said.append(str(part))
+    return said
+
+
+def load_config(kind: type[C], path: str, overrides: Sequence[str | tuple[str, Any]]) -> C:
+    """Read a YAML file, then apply overrides in order: `key.sub=value` texts, or pairs of a key and a value.
+
+    An override may reach through an upstream configuration named by its path (`scripts.videos.videos=clips/`).
+    Raises UserError that names the file and the key.
+    """
+    data = read_yaml(path)
+    for override in overrides:
+        key, value = _parse(override) if isinstance(override, str) else override
+        *parents, leaf = key.split(".")
+        node: Any = data
+        for parent in parents:
+            node = _enter(node, parent, key)
+        _put(node, leaf, value, key)
+    return validate(kind, data, path)
+
+
+def _parse(override: str) -> tuple[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"{override!r}: an override is key=value or key.sub=value")
+    try:
+        return key, yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        raise UserError(f"{override!r}: its value is not YAML; quote it") from err
+
+
+def _enter(node: Any, name: str, key: str) -> Any:
+    """The mapping or list at `name`, made if absent; a path to a configuration is read and put in its place."""
+    child = node.setdefault(name, {}) if isinstance(node, dict) else node[_index(node, name, key)]
+    if isinstance(child, str):
+        child = read_yaml(child)
+        _put(node, name, child, key)
+    if not isinstance(child, dict | list):
+        raise UserError(f"{key}: {name} has no keys below it")
+    return child
+
+
+def _put(node: Any, name: str, value: Any, key: str) -> None:
+    if isinstance(node, dict):
+        node[name] = value
+    else:
+        node[_index(node, name, key)] = value
+
+
+def _index(node: list[Any], name: str, key: str) -> int:
+    if not name.isdecimal() or int(name) >= len(node):
+        raise UserError(f"{key}: {name} is not a place in a list of {len(node)} (the first is 0)")
+    return int(name)
+
+
+def validate(kind: type[C], data: dict[str, Any], where: str) -> C:
+    """Check a mapping against a configuration; every wrong key in one UserError."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as err:
+        wrongs, errors = [], err.errors()
+        for wrong in errors:
+            # a list whose only item is wrong is then called too short: that item's error says it all
+            within = [other for other in errors if other["loc"][: len(wrong["loc"])] == wrong["loc"]]
+            if wrong["type"] == "too_short" and len(within) > 1:
+                continue
+            key = ".".join(_said_keys(wrong["loc"]))
+            said = "unknown key" if wrong["type"] == "extra_forbidden" else wrong["msg"].lower()
+            wrongs.append(f"{key}: {said}")
+        raise UserError(f"{where}: {'; '.join(wrongs)}") from err

@@ -1,0 +1,109 @@
+"""Values from scripts or videos, and how true the scripts are."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+
+from tikval.config.base import Config, JobConfig, Limits, Pool, TextFile, Upstream
+from tikval.config.models import HOW_A_MODEL_IS_ASKED, Api, Engine, Llm
+from tikval.config.scripts import CatalogConfig, Look, ScriptConfig, local_unless_said
+
+
+class LocalExtractor(Config):
+    """Sentence embeddings against the codebook; the numbers are those that benchmarks/local_threshold.py chose."""
+
+    kind: Literal["local"] = "local"
+    encoder: str = "sentence-transformers/all-MiniLM-L6-v2"  # hub name or local directory
+    revision: str | None = None
+    span: int = Field(default=2, ge=1, le=8)  # sentences that are read together, beside each one alone
+    example_weight: float = Field(default=0.7, ge=0, le=1)  # of a label's examples against its description
+    temperature: float = Field(default=0.07, gt=0)  # of the softmax over labels, per window of sentences
+    prior_windows: float = Field(default=4, ge=0)  # without a value, counted beside those of the script
+    threshold: float = Field(default=0.049, ge=0, le=1)  # of a label's mean share over the windows
+
+
+class LlmExtractor(Config):
+    """A language model judges a script, or the video itself, by the codebook (Appendix A.1)."""
+
+    kind: Literal["llm"] = "llm"
+    llm: Llm
+    prompt: TextFile = "prompts/extract.txt"
+    answer: Literal["json", "figure6"] = "json"  # figure6: the paper's format, for Schwartz's 19 values
+    enforce_schema: bool = True  # the server lets nothing else through than the codebook's JSON schema
+    examples_per_value: int | None = Field(
+        default=None, ge=0
+    )  # of each stance; 0: definitions only; None: all
+    look: Look = Look()  # of a video, where scripts are not given
+    sample: int | None = None  # another number asks, and pays, for another reply
+
+    @model_validator(mode="after")
+    def _has_a_schema(self) -> Self:
+        if self.answer == "figure6" and self.enforce_schema:
+            raise ValueError(
+                "answer: figure6 is the paper's own, unconstrained format; set enforce_schema: false"
+            )
+        return self
+
+
+Extractor = Annotated[
+    Annotated[LocalExtractor | LlmExtractor, Field(discriminator="kind")], BeforeValidator(local_unless_said)
+]
+
+
+class ExtractConfig(JobConfig):
+    """jobs/extract_values.py: ScriptRow -> PredictionRow, or VideoRow -> PredictionRow without scripts (direct)."""
+
+    stage: ClassVar[str] = "predictions"
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | HOW_A_MODEL_IS_ASKED
+
+    scripts: Upstream[ScriptConfig] | None = None
+    videos: Upstream[CatalogConfig] | None = None  # in place of scripts
+    system: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")  # the name it has in every table
+    codebook: TextFile = "prompts/codebook.yaml"
+    extractor: Extractor = LocalExtractor()
+    limits: Limits = Limits()
+    pool: Pool = Pool(actors=1, batch_rows=32)
+    read_pool: Pool = Pool()
+    api: Api = Api()
+    engine: Engine = Engine()
+    budget_usd: float | None = Field(default=None, ge=0)  # for this folder, over all its runs
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.scripts is None) == (self.videos is None):
+            raise ValueError("name one of scripts and videos (direct extraction)")
+        if self.videos is not None and self.extractor.kind == "local":
+            raise ValueError("extractor: the local one reads scripts and takes no videos")
+        return self
+
+    @property
+    def catalog(self) -> CatalogConfig:
+        upstream = self.scripts.videos if self.scripts else self.videos
+        assert upstream is not None
+        return upstream
+
+    @property
+    def source(self) -> JobConfig:
+        return self.scripts or self.catalog
+
+    @property
+    def first_step(self) -> ScriptConfig:
+        """Of a system of two steps."""
+        assert self.scripts is not None
+        return self.scripts
+
+
+class FaithfulnessConfig(JobConfig):
+    """jobs/faithfulness.py: generated ScriptRow beside what was heard and read in their videos -> FaithfulnessRow."""
+
+    stage: ClassVar[str] = "faithfulness"
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | {"rated"}
+
+    scripts: Upstream[ScriptConfig]  # to be judged
+    heard: Upstream[ScriptConfig]  # by the local writer: speech recognition and OCR, independent of them
+    sample: PositiveInt | None = 1000  # videos compared, drawn at random; None: all
+    quote_share: float = Field(
+        default=0.5, gt=0, le=1
+    )  # of a quoted line's words that somebody must have said
+    rated: int = Field(default=18, ge=0)  # videos in the sheets for two people (section 4)
+    seed: int = 0

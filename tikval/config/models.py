@@ -1,0 +1,89 @@
+"""Language models: which, with which parameters, and how they are asked."""
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from tikval.config.base import Config
+
+
+class Api(Config):
+    """How a server is asked. Never changes a reply."""
+
+    base_url: str | None = None  # None: the vendor's own; an endpoint must name one
+    requests_per_minute: PositiveInt = 150  # over the whole cluster, in any 60 seconds
+    tokens_per_minute: PositiveInt = 1_000_000  # of input, likewise
+    in_flight: PositiveInt = 32  # calls at once, per actor
+    timeout_seconds: float = Field(default=300, gt=0)  # of one call
+    tries: PositiveInt = 6  # of one row in one run, where a passing fault is met
+    inline_mb: float = Field(
+        default=20, ge=0, le=70
+    )  # larger videos go by the Files API; encoded, 70 MB are 94
+    served_as: tuple[str, ...] = ()  # other names under which the model that was asked for may answer
+    wrong_model: Literal["stop", "set_aside"] = "stop"  # what another model's reply does
+    prices: str = "configs/prices.yaml"
+    send_minors: bool = False  # videos and scripts of accounts that feature a minor
+
+
+class Engine(Config):
+    """How vLLM runs on this hardware; the pool says how many engines there are."""
+
+    tensor_parallel: PositiveInt = 1  # GPUs that share one model
+    gpu_memory_share: float = Field(default=0.9, gt=0, le=1)
+    max_sequences: PositiveInt = 256  # computed at once
+    batch_rows: PositiveInt = 64  # rows per call of an engine; a few calls wait for each
+
+
+HOW_A_MODEL_IS_ASKED: Final = frozenset({"read_pool", "api", "engine", "budget_usd"})
+
+
+class Gemini(Config):
+    """Google's Gemini over its API: takes the video itself. The key comes from GEMINI_API_KEY."""
+
+    kind: Literal["gemini"] = "gemini"
+    model: str
+    # None: the model's own, as Google advises from Gemini 3 on; from 3.6 on it is ignored and may be refused one day
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    seed: int | None = 0
+    max_tokens: PositiveInt = 16_384  # of a reply, thinking included
+    thinking_tokens: int | None = Field(
+        default=None, ge=-1
+    )  # budget; -1: the model decides; None: its default
+    thinking_level: Literal["minimal", "low", "medium", "high"] | None = None  # of Gemini 3 and later
+    media_resolution: Literal["low", "medium", "high"] | None = None  # None: the model's own
+    block_none: bool = (
+        True  # the adjustable safety filters off: research on what is published needs to see it
+    )
+
+    @model_validator(mode="after")
+    def _thinks_one_way(self) -> Self:
+        if self.thinking_tokens is not None and self.thinking_level is not None:
+            raise ValueError("give thinking_tokens or thinking_level, not both")
+        return self
+
+
+class Vllm(Config):
+    """An open model on vLLM, on GPUs of the cluster. One that sees takes pictures, and speech as text."""
+
+    kind: Literal["vllm"] = "vllm"
+    model: str  # hub name or local directory
+    revision: str | None = None
+    temperature: float = Field(default=0, ge=0, le=2)
+    seed: int | None = 0
+    max_tokens: PositiveInt = 2048  # of a reply
+    context_tokens: PositiveInt | None = None  # prompt and reply; None: what the model was made for
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    quantization: str | None = None  # as vLLM names it
+
+
+class Endpoint(Config):
+    """A server that already runs and speaks OpenAI's chat protocol. A key comes from TIKVAL_ENDPOINT_KEY."""
+
+    kind: Literal["endpoint"] = "endpoint"
+    model: str
+    temperature: float | None = Field(default=0, ge=0, le=2)
+    seed: int | None = 0
+    max_tokens: PositiveInt = 2048
+
+
+Llm = Annotated[Gemini | Vllm | Endpoint, Field(discriminator="kind")]

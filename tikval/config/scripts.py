@@ -1,0 +1,92 @@
+"""Catalog and scripts."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from tikval.config.base import Config, JobConfig, Limits, Pool, TextFile, Upstream
+from tikval.config.models import HOW_A_MODEL_IS_ASKED, Api, Engine, Llm
+
+
+class CatalogConfig(JobConfig):
+    """jobs/catalog.py: a folder, glob or manifest -> VideoRow; annotations -> LabelRow; accounts -> AccountRow."""
+
+    stage: ClassVar[str] = "catalog"
+    # inputs are not a recipe: one more video, or a reworded codebook, must not recompute the scripts
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | {
+        "videos",
+        "annotations",
+        "accounts",
+        "codebook",
+    }
+
+    videos: str  # folder, glob, CSV or Parquet manifest; local or an object-store URI
+    annotations: str | None = None  # the published TikTok CSV, or a plain CSV or Parquet
+    accounts: str | None = None  # CSV or Parquet of AccountRow
+    codebook: str = "prompts/codebook.yaml"  # whose values the annotations use
+
+
+class Ocr(Config):
+    frames: int = Field(default=5, ge=0)  # evenly spaced, first and last among them; 0: no OCR
+    languages: str = Field(default="eng", pattern=r"^[a-zA-Z_]+(\+[a-zA-Z_]+)*$")  # Tesseract's names
+
+
+class Speech(Config):
+    engine: Literal["moonshine", "whisper", "none"] = "moonshine"  # moonshine: bundled, English only
+    model: str = "openai/whisper-small"  # of whisper: hub name or local directory
+    revision: str | None = None
+
+
+class Look(Config):
+    """What a model that takes no videos gets of one."""
+
+    frames: int = Field(default=16, ge=1, le=256)  # evenly spaced, first and last among them
+    side_px: int = Field(default=448, ge=28, le=2048)  # short side of each picture
+    decoder: Literal["pyav", "decord", "nvdec"] = "pyav"
+    speech: Speech = Speech(engine="whisper")
+    max_lost_share: float = Field(default=0.5, ge=0, le=1)
+
+
+class LlmWriter(Config):
+    """A language model watches the video and writes the script (Appendix A.2)."""
+
+    kind: Literal["llm"] = "llm"
+    llm: Llm
+    prompt: TextFile = "prompts/script.txt"
+    look: Look = Look()
+    sample: int | None = None  # another number asks, and pays, for another reply
+
+
+class LocalWriter(Config):
+    """No network, no GPU: Tesseract and a small speech recogniser."""
+
+    kind: Literal["local"] = "local"
+    ocr: Ocr = Ocr()
+    speech: Speech = Speech()
+    max_lost_share: float = Field(default=0.5, ge=0, le=1)  # of packets; more: the video fails as damaged
+    decoder: Literal["pyav", "decord", "nvdec"] = "pyav"  # the others differ in pictures: docs/media.md
+
+
+def local_unless_said(part: Any) -> Any:
+    return {"kind": "local", **part} if isinstance(part, dict) else part
+
+
+Writer = Annotated[
+    Annotated[LocalWriter | LlmWriter, Field(discriminator="kind")], BeforeValidator(local_unless_said)
+]
+
+
+class ScriptConfig(JobConfig):
+    """jobs/write_scripts.py: VideoRow -> ScriptRow."""
+
+    stage: ClassVar[str] = "scripts"
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | HOW_A_MODEL_IS_ASKED
+
+    videos: Upstream[CatalogConfig]
+    writer: Writer = LocalWriter()
+    limits: Limits = Limits()
+    pool: Pool = Pool()  # of the local writer, or of the actors that ask or host the model
+    read_pool: Pool = Pool()  # reads videos for a model on vLLM
+    api: Api = Api()
+    engine: Engine = Engine()
+    budget_usd: float | None = Field(default=None, ge=0)  # for this folder, over all its runs

@@ -1,0 +1,315 @@
+"""Systems that learn from annotations: pre-trained on, fine-tuned, swept, applied, combined."""
+
+import re
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from tikval.config.base import Config, JobConfig, Pool, TextFile, Upstream, UserError, inline
+from tikval.config.embed import EmbedConfig
+from tikval.config.scripts import CatalogConfig, ScriptConfig
+
+
+class TextEncoder(Config):
+    """A pre-trained encoder of texts with a classification head; all weights train (Appendix C.1)."""
+
+    kind: Literal["text"] = "text"
+    model: str = "FacebookAI/roberta-large"  # hub name or local directory: any AutoModel of transformers
+    revision: str | None = None
+    max_tokens: int = Field(default=512, ge=8, le=16_384)
+    # cut: what does not fit is left out and counted; windows: overlapping parts, their scores averaged
+    long_texts: Literal["cut", "windows"] = "cut"
+    overlap_tokens: int = Field(default=64, ge=0)  # of windows
+    # head: the architecture's own, on the first token, as transformers defines it; mean: linear, on all tokens' mean
+    pooling: Literal["head", "mean"] = "head"
+    dropout: float = Field(default=0.1, ge=0, lt=1)  # before the head
+    gradient_checkpointing: bool = False  # less memory for a third more time
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the forward pass; weights stay float32
+
+
+class VectorHead(Config):
+    """An MLP over the vectors of jobs/embed.py (F-VideoMAE)."""
+
+    kind: Literal["vectors"] = "vectors"
+    hidden: tuple[PositiveInt, ...] = (512,)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    standardise: bool = True  # each number to mean 0 and deviation 1 over the training rows
+
+
+class Fit(Config):
+    """How one model is trained. Defaults: Appendix C.1, and our choices where it is silent."""
+
+    batch_rows: PositiveInt = 16
+    learning_rate: float = Field(default=2e-5, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_share: float = Field(default=0.1, ge=0, lt=1)  # of all steps
+    epochs: PositiveInt = 5
+    patience: PositiveInt = 2  # epochs without a better one
+    best_by: Literal["macro_f1", "weighted_f1", "loss"] = "macro_f1"  # of the rows that choose the epoch
+    # multilabel: one model for all labels; per_label: one for each; three_way: one model whose probabilities of a
+    # value endorsed, confronted and absent sum to one
+    heads: Literal["multilabel", "per_label", "three_way"] = "multilabel"
+    # a label's positives weigh as much more as they are rarer, up to this; None: all rows weigh the same
+    positive_weight: float | None = Field(default=None, ge=1)
+    gradient_norm: float = Field(default=1.0, gt=0)
+
+
+class Protocol(Config):
+    """Which rows train, choose and test.
+
+    paper: shuffled folds; the test fold chooses the epoch; threshold 0.5; scores averaged over the folds.
+    honest: folds that no account and no near-duplicate straddles, balanced over the labels; a part of the training
+    folds chooses epoch and threshold; several partitions and seeds.
+    given: the `split` column of the texts says train, validation or test.
+    """
+
+    name: Literal["honest", "paper", "given"] = "honest"
+    folds: int = Field(default=3, ge=2)
+    partitions: PositiveInt = 3
+    seeds: PositiveInt = 1
+    validation_share: float = Field(default=0.2, gt=0, lt=1)  # of the training folds
+    threshold: float | Literal["global", "per_label"] = "global"  # a number, or chosen on the validation rows
+
+    @model_validator(mode="after")
+    def _is_the_papers(self) -> Self:
+        if self.name == "paper" and (self.partitions, self.threshold) != (1, 0.5):
+            raise ValueError("paper: takes partitions: 1 and threshold: 0.5")
+        return self
+
+
+class Texts(Config):
+    """Texts that are not scripts of this study: CSV or Parquet with video_id, text and, where known, account, split."""
+
+    table: str
+    annotations: str  # CSV or Parquet with video_id and one column per value
+
+
+SystemName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]  # as it stands in every table
+
+
+class LearnConfig(JobConfig):
+    """What pre-training and fine-tuning share: texts or vectors, annotations, and the folds that follow from them."""
+
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | {"workers"}
+
+    scripts: Upstream[ScriptConfig] | None = None
+    embeddings: Upstream[EmbedConfig] | None = None  # in place of scripts; beside them: their near-duplicates
+    texts: Texts | None = None  # in place of both
+    codebook: TextFile = "prompts/codebook.yaml"
+    # the labels that are trained; None: those in at least min_share of the annotated rows
+    labels: tuple[str, ...] | None = None
+    min_share: float = Field(default=0.05, ge=0, le=1)
+    annotator: str | None = None  # whose labels are the truth; needed where there are several
+    protocol: Protocol = Protocol()
+    workers: PositiveInt = 1  # of one training, each with its share of a batch (DDP)
+    pool: Pool = Pool()  # of one worker: cpus, gpus; actors: trainings at once
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if self.texts is not None and (self.scripts or self.embeddings):
+            raise ValueError("name texts, or scripts and embeddings, not both")
+        if self.texts is None and (self.embeddings if self.takes_vectors else self.scripts) is None:
+            raise ValueError("a text encoder needs scripts or texts, a head for vectors needs embeddings")
+        if self.protocol.name == "given" and self.texts is None:
+            raise ValueError("protocol: given needs texts with a split column")
+        return self
+
+    @property
+    def takes_vectors(self) -> bool:
+        return False
+
+    @property
+    def catalog(self) -> CatalogConfig:
+        """Raises UserError where texts are trained on, which are no videos of a catalog."""
+        source = self.scripts or self.embeddings
+        if source is None:
+            raise UserError("trained on texts of its own, which no catalog lists")
+        return source.videos
+
+
+class PretrainConfig(LearnConfig):
+    """jobs/pretrain.py: ScriptRow or texts -> encoders that went on guessing masked tokens of them."""
+
+    stage: ClassVar[str] = "pretrain"
+
+    model: TextEncoder = TextEncoder()
+    # test: an encoder for each fold, which sees no script of its test rows; nothing: one for all (the paper's way)
+    leave_out: Literal["test", "nothing"] = "test"
+    mask_share: float = Field(default=0.15, gt=0, lt=1)  # of the tokens, hidden and to be guessed
+    epochs: PositiveInt = 3
+    learning_rate: float = Field(default=5e-5, gt=0)
+    batch_rows: PositiveInt = 16
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_share: float = Field(default=0.1, ge=0, lt=1)
+    gradient_norm: float = Field(default=1.0, gt=0)
+    seed: int = 0
+
+
+# what folds follow from: of a fine-tuning on a pre-trained encoder the same as of its pre-training
+_SHARED: Final = (
+    *("scripts", "embeddings", "texts", "codebook", "labels", "min_share", "annotator", "protocol"),
+    "model",
+)
+
+
+class FinetuneConfig(LearnConfig):
+    """jobs/finetune.py: ScriptRow, EmbeddingRow or texts, and LabelRow -> PredictionRow of the held-out rows."""
+
+    stage: ClassVar[str] = "finetune"
+    operational: ClassVar[frozenset[str]] = LearnConfig.operational | {"keep_models"}
+
+    system: SystemName
+    encoder: Upstream[PretrainConfig] | None = None  # what is not said here is as it says there
+    model: Annotated[TextEncoder | VectorHead, Field(discriminator="kind")] = TextEncoder()
+    fit: Fit = Fit()
+    # of one partition's fold ("p0-f1"), other values of model.* and fit.*, as jobs/sweep.py chose them inside it
+    by_fold: dict[str, dict[str, Any]] = Field(default={})
+    keep_models: Literal["none", "best"] = "best"  # of every training: its best epoch's weights
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_pretrained(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("encoder") is None:
+            return data
+        encoder = inline(data["encoder"])
+        said = encoder if isinstance(encoder, dict) else encoder.model_dump()
+        return {**{key: said[key] for key in _SHARED if key in said}, **data, "encoder": encoder}
+
+    @model_validator(mode="after")
+    def _shares_the_folds(self) -> Self:
+        if self.encoder is not None:
+            for key in _SHARED:
+                if key == "model" and isinstance(self.model, TextEncoder):
+                    mine, other = self.model.model, self.encoder.model.model
+                else:
+                    mine, other = getattr(self, key), getattr(self.encoder, key)
+                if mine != other:
+                    raise ValueError(
+                        f"{key}: differs from that of the encoder's pre-training; leave it out here"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _knows_its_folds(self) -> Self:
+        for name in self.by_fold:
+            if not re.fullmatch(r"p\d+-f\d+", name):
+                raise ValueError(f"by_fold: {name} is no fold; they are called p0-f0, p0-f1 and so on")
+            self.of_fold(name)
+        return self
+
+    @property
+    def takes_vectors(self) -> bool:
+        return self.model.kind == "vectors"
+
+    def of_fold(self, name: str) -> tuple[TextEncoder | VectorHead, Fit]:
+        """How a fold ("p0-f1") is trained. Raises ValueError for a key or a value that does not exist."""
+        return changed(self.model, self.fit, self.by_fold.get(name, {}))
+
+
+def changed(
+    model: TextEncoder | VectorHead, fit: Fit, settings: dict[str, Any]
+) -> tuple[TextEncoder | VectorHead, Fit]:
+    """With other values of some keys `model.*` and `fit.*`. Raises ValueError as `of_fold`."""
+    parts = {"model": model.model_dump(), "fit": fit.model_dump()}
+    for key, value in settings.items():
+        part, _, name = key.partition(".")
+        if name not in parts.get(part, {}):
+            raise ValueError(f"{key}: no setting of model or fit")
+        parts[part][name] = value
+    return type(model).model_validate(parts["model"]), Fit.model_validate(parts["fit"])
+
+
+class Axis(Config):
+    """What a sweep tries of one key: some values, or a range."""
+
+    values: tuple[Any, ...] | None = None
+    low: float | None = None
+    high: float | None = None
+    log: bool = False  # of a range: as likely between 1 and 10 as between 10 and 100
+    whole: bool = False  # of a range: whole numbers
+
+    @model_validator(mode="after")
+    def _is_one_of_two(self) -> Self:
+        ranged = self.low is not None and self.high is not None
+        if (self.values is None) != ranged or (self.low is None) != (self.high is None):
+            raise ValueError("give values, or low and high")
+        if self.values is not None and not self.values:
+            raise ValueError("values: is empty")
+        if ranged and not (self.low < self.high and (self.low > 0 or not self.log)):  # type: ignore[operator]
+            raise ValueError("low must be below high, and above 0 where log is true")
+        return self
+
+
+class Mlflow(Config):
+    """Where trials are tracked beside the folder's own table."""
+
+    tracking_uri: str  # a server, or sqlite:///FILE
+    experiment: str = "tikval"
+
+
+class SweepConfig(JobConfig):
+    """jobs/sweep.py: a fine-tuning's space of settings -> the best of each fold, chosen on its validation rows."""
+
+    stage: ClassVar[str] = "sweep"
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | {"mlflow"}
+
+    finetune: Upstream[FinetuneConfig]
+    space: dict[str, Axis] = Field(
+        min_length=1
+    )  # keys of `model` and `fit`: fit.learning_rate, model.dropout
+    trials: PositiveInt = 16  # of each fold
+    search: Literal["optuna", "random"] = "optuna"
+    # ASHA: a trial's epochs before it may be stopped, and of how many one goes on at each halt
+    grace_epochs: PositiveInt = 1
+    reduction: int = Field(default=3, ge=2)
+    seed: int = 0
+    mlflow: Mlflow | None = None
+    pool: Pool = Pool()  # of one trial: cpus, gpus; actors: trials at once
+
+    @model_validator(mode="after")
+    def _can_be_swept(self) -> Self:
+        for key in self.space:
+            if key.partition(".")[0] not in ("model", "fit") or key in ("model.model", "model.kind"):
+                raise ValueError(f"space: {key} is no setting of a training; sweep keys of model and fit")
+        if self.finetune.protocol.name == "paper":
+            raise ValueError("protocol: paper sets no validation rows aside; sweep under honest or given")
+        if self.finetune.by_fold:
+            raise ValueError("finetune: has by_fold, which a sweep writes")
+        return self
+
+
+class PredictConfig(JobConfig):
+    """jobs/predict.py: ScriptRow or EmbeddingRow of new videos -> PredictionRow, by models that finetune kept."""
+
+    stage: ClassVar[str] = "predictions"
+
+    trained: Upstream[FinetuneConfig]
+    scripts: Upstream[ScriptConfig] | None = None
+    embeddings: Upstream[EmbedConfig] | None = None
+    system: SystemName
+    members: tuple[str, ...] | None = None  # names of trainings ("p0-f1-s0"), averaged; None: all
+    pool: Pool = Pool(actors=1, batch_rows=32)
+
+    @model_validator(mode="after")
+    def _has_its_source(self) -> Self:
+        wants = "embeddings" if self.trained.takes_vectors else "scripts"
+        other = "scripts" if self.trained.takes_vectors else "embeddings"
+        if getattr(self, wants) is None or getattr(self, other) is not None:
+            raise ValueError(f"{self.trained.system} was trained on {wants}: name {wants}, and not {other}")
+        if self.trained.keep_models == "none":
+            raise ValueError("trained: keep_models: none keeps nothing to predict with")
+        return self
+
+    @property
+    def codebook(self) -> str:
+        return self.trained.codebook
+
+    @property
+    def source(self) -> ScriptConfig | EmbedConfig:
+        source = self.scripts or self.embeddings
+        assert source is not None
+        return source
+
+    @property
+    def catalog(self) -> CatalogConfig:
+        return self.source.videos

@@ -2,7 +2,7 @@
 
 python -m jobs.finetune configs/demo/finetune.yaml
 python -m jobs.finetune configs/demo/finetune.yaml --dry-run      # data, folds, model and memory; trains nothing
-python -m jobs.finetune A.yaml B.yaml C.yaml                      # one after another, every fold in parallel
+python -m jobs.finetune A.yaml B.yaml C.yaml                      # all their folds side by side
 ray job submit --working-dir . -- python -m jobs.finetune configs/demo/finetune.yaml
 """
 
@@ -11,32 +11,98 @@ import secrets
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, Final
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from tikval.config import FinetuneConfig, TextEncoder, UserError, load_config
-from tikval.files import delete, list_files, read_parquet, read_schema, write_bytes, write_table
+from tikval.files import delete, list_files, read_parquet, write_bytes, write_table
 from tikval.finetune.examples import Examples
-from tikval.finetune.folds import PARTS, Fold, folds_hash, to_json
-from tikval.finetune.lesson import Learnt, Training, describe, learn, save_weights
-from tikval.finetune.loop import Epoch, State
+from tikval.finetune.folds import PARTS, Fold, to_json
+from tikval.finetune.lesson import Training
 from tikval.flow.folder import Folder, Run
-from tikval.flow.learn import folds_of, inputs_of, load_examples, pin_encoder, pretrained_encoders
+from tikval.flow.kept import write_facts
+from tikval.flow.learn import folds_of, inputs_of, load_examples, pin_encoder, pretrained_encoders, state_of
 from tikval.flow.main import FAILED, guard, summary, too_many_failed
-from tikval.flow.train import Worker, check_place, forget_checkpoints, memory_of_a_training, run_trainings
-from tikval.hub.pin import served
+from tikval.flow.teach import Rows, Teach, history_of, result_name
+from tikval.flow.train import (
+    Course,
+    check_place,
+    forget_checkpoints,
+    memory_of_a_training,
+    run_trainings,
+)
 from tikval.rows import PredictionRow, arrow_schema
 
-_STATE: Final = "state.pt"
-_BEST: Final = "best.pt"
+
+@dataclass(frozen=True)
+class Plan:
+    """What one configuration comes to, before anything is trained."""
+
+    config: FinetuneConfig
+    folder: Folder
+    examples: Examples
+    inputs: dict[str, str]
+    folds: list[Fold]
+    encoders: dict[str, TextEncoder]  # that the folds begin with, by their names
+    trainings: list[Training]
+
+    @property
+    def state(self) -> str:
+        return state_of(self.config, self.examples, self.folds, self.inputs)
+
+    @property
+    def names(self) -> list[str]:
+        return [result_name(training, self.state) for training in self.trainings]
+
+    def left(self) -> list[Training]:
+        finished = set(list_files(self.folder.uri, ".parquet", beside=True))
+        return [each for each, name in zip(self.trainings, self.names, strict=True) if name not in finished]
 
 
-def run(config: FinetuneConfig, dry_run: bool = False) -> Run | None:
-    """Train every fold and seed, and write what each says of its test rows. None: a dry run."""
-    folder, begin = Folder(config.folder), time.monotonic()
+def run(config: FinetuneConfig) -> Run:
+    """Train every fold and seed, and write what each says of its test rows."""
+    return run_all([config])[0]
+
+
+def run_all(configs: Sequence[FinetuneConfig]) -> list[Run]:
+    """All systems' folds and seeds as one list, so that none waits for another while there is room."""
+    begin = time.monotonic()
+    done: dict[str, Run] = {}
+    plans = []
+    for config in configs:
+        plan_or_run = prepare(config)
+        if isinstance(plan_or_run, Run):
+            done[config.folder] = plan_or_run
+        else:
+            plans.append(plan_or_run)
+    with ExitStack() as locks:
+        courses = []
+        for plan in plans:
+            check_place(plan.folder.uri)
+            locks.enter_context(plan.folder.lock())
+            if plan.encoders and plan.config.encoder is None:
+                plan.folder.keep_commits({each.model: each.revision for each in plan.encoders.values()})
+            write_bytes(f"{plan.folder.uri}/folds.json", to_json(plan.folds).encode())
+            left = plan.left()
+            before = len(plan.trainings) - len(left)
+            if left:
+                teach = Teach(plan.config, plan.examples, plan.state)
+                courses.append(Course(plan.config, teach, left, plan.state, before))
+        try:
+            run_trainings(courses)
+        finally:  # of several systems, those that are whole are kept even where another failed
+            for plan in plans:
+                if not plan.left():
+                    done[plan.folder.uri] = _gather(plan, time.monotonic() - begin)
+                    forget_checkpoints(plan.folder.uri)
+    return [done[config.folder] for config in configs]
+
+
+def prepare(config: FinetuneConfig, dry_run: bool = False) -> Plan | Run:
+    """What is to be trained; or what was, where nothing changed since. Raises UserError for what cannot work."""
+    folder = Folder(config.folder)
     try:
         examples = load_examples(config)
         inputs = inputs_of(config, examples)
@@ -46,26 +112,11 @@ def run(config: FinetuneConfig, dry_run: bool = False) -> Run | None:
         folds = folds_of(config, examples)
         encoders = _encoders(config, folder, folds)
         trainings = _trainings(config, folds, encoders)
-        _check(config, examples, trainings, say=dry_run)
+        plan = Plan(config, folder, examples, inputs, folds, encoders, trainings)
+        _check(plan, say=dry_run)
+        return plan
     except (ValueError, OSError) as err:  # a model that the hub or the disk does not have is an OSError
         raise UserError(" ".join(str(err).split())[:500]) from err
-    if dry_run:
-        return None
-    check_place(config.folder)
-    state = f"{examples.state}-{folds_hash(folds)}"
-    with folder.lock():
-        if isinstance(config.model, TextEncoder) and config.encoder is None:
-            folder.keep_commits({config.model.model: encoders[trainings[0].fold.name].revision})
-        finished = set(list_files(folder.uri, ".parquet", beside=True))
-        left = [training for training in trainings if result_name(training, state) not in finished]
-        write_bytes(f"{folder.uri}/folds.json", to_json(folds).encode())
-        if left:
-            teach = Teach(config, examples, state)
-            run_trainings(config, teach, left, state=state, before=len(trainings) - len(left))
-        names = [result_name(training, state) for training in trainings]
-        done = _gather(folder, config, examples, folds, names, inputs, time.monotonic() - begin)
-        forget_checkpoints(folder.uri)
-        return done
 
 
 def _encoders(config: FinetuneConfig, folder: Folder, folds: Sequence[Fold]) -> dict[str, TextEncoder]:
@@ -91,8 +142,9 @@ def _trainings(
     return trainings
 
 
-def _check(config: FinetuneConfig, examples: Examples, trainings: Sequence[Training], say: bool) -> None:
+def _check(plan: Plan, say: bool) -> None:
     """What a run would do, and whether it can. Raises UserError for too little memory."""
+    config, examples, trainings = plan.config, plan.examples, plan.trainings
     first = trainings[0]
     sizes = ", ".join(f"{len(getattr(first.fold, part))} {part}" for part in PARTS)
     said = [
@@ -115,125 +167,14 @@ def _check(config: FinetuneConfig, examples: Examples, trainings: Sequence[Train
         print("\n".join(said))
 
 
-@dataclass(frozen=True)
-class Teach:
-    """One training in each of its workers."""
-
-    config: FinetuneConfig
-    examples: Examples
-    state: str
-
-    def __call__(self, training: Training, worker: Worker) -> None:
-        import torch
-
-        resume, best = None, dict[int, Any]()
-        with worker.checkpoint() as place:
-            if place is not None:
-                with (place / _STATE).open("rb") as file:
-                    resume = State.load(file)
-                best = torch.load(place / _BEST, map_location="cpu", weights_only=True)
-
-        def on_epoch(epoch: Epoch, now: State) -> None:
-            if epoch.best:
-                best[epoch.head] = {name: value.detach().cpu().clone() for name, value in now.model.items()}
-            said = {"epoch": epoch.epoch, "head": epoch.head, "score": epoch.score, "loss": epoch.loss}
-            worker.report(said, {_STATE: now.save, _BEST: partial(torch.save, best)})
-
-        learnt = learn(
-            self.examples,
-            training,
-            self.config.protocol.threshold,
-            on_epoch=on_epoch,
-            resume=resume,
-            device=worker.device,
-            rank=worker.rank,
-            world=worker.world,
-        )
-        if worker.rank == 0:
-            self._write(training, learnt, best)
-
-    def _write(self, training: Training, learnt: Learnt, best: dict[int, Any]) -> None:
-        folder = self.config.folder
-        if self.config.keep_models == "best":
-            place = f"{folder}/models/{training.name}"
-            write_bytes(f"{place}/weights.pt", save_weights(best))
-            write_bytes(f"{place}/model.json", describe(self.examples, training, learnt).encode())
-        table = Rows(self.config, self.examples)(training, learnt)
-        history = json.dumps([asdict(epoch) for epoch in learnt.history])
-        facts = {"history": history, "cut_rows": str(learnt.cut_rows), "lost_tokens": str(learnt.lost_tokens)}
-        # last: what has it is finished
-        write_table(
-            f"{folder}/{result_name(training, self.state)}",
-            table.replace_schema_metadata({"tikval": json.dumps(facts)}),
-        )
-
-
-def result_name(training: Training, state: str) -> str:
-    """Of one training's rows in its folder; `state` is that of what it learnt from."""
-    return f"_training-{training.name}-{state}.parquet"
-
-
-class Rows:
-    """PredictionRows of one training's test rows."""
-
-    def __init__(self, config: FinetuneConfig, examples: Examples) -> None:
-        self.config, self.examples = config, examples
-
-    def __call__(self, training: Training, learnt: Learnt) -> pa.Table:
-        model = training.model
-        name = served(model.model, model.revision) if isinstance(model, TextEncoder) else "mlp"
-        place = {video_id: n for n, video_id in enumerate(self.examples.ids)}
-        at = [self.examples.all_labels.index(label) for label in self.examples.labels]
-        rows = []
-        for video_id, probabilities in zip(learnt.ids, learnt.probabilities, strict=True):
-            decisions: list[bool | None] = [None] * len(self.examples.all_labels)
-            scores: list[float | None] = [None] * len(self.examples.all_labels)
-            for i, probability, threshold in zip(at, probabilities, learnt.thresholds, strict=True):
-                decisions[i], scores[i] = bool(probability >= threshold), float(probability)
-            rows.append(
-                self.row(
-                    video_id,
-                    self.examples.row_keys[place[video_id]],
-                    training.fold.partition,
-                    training.seed,
-                    fold=training.fold.fold,
-                    decisions=decisions,
-                    scores=scores,
-                    abstained=False,
-                    model_served=name,
-                )
-            )
-        return pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow))
-
-    def row(self, video_id: str, row_key: str, partition: int, seed: int, **result: Any) -> dict[str, Any]:
-        return dict.fromkeys(PredictionRow.__annotations__) | {
-            "video_id": video_id,
-            "row_key": row_key,
-            "attempt": 1,
-            "system": self.config.system,
-            "label_set": self.examples.label_set,
-            "split": f"{self.config.protocol.name}-{partition}",
-            "seed": seed,
-            "model": getattr(self.config.model, "model", "mlp"),
-            **result,
-        }
-
-
-def _gather(
-    folder: Folder,
-    config: FinetuneConfig,
-    examples: Examples,
-    folds: Sequence[Fold],
-    names: Sequence[str],
-    inputs: dict[str, str],
-    seconds: float,
-) -> Run:
+def _gather(plan: Plan, seconds: float) -> Run:
     """One table of all trainings, with the rows that could not be judged; the history beside it."""
+    config, folder, examples, names = plan.config, plan.folder, plan.examples, plan.names
     rows_of = Rows(config, examples)
     tables = [read_parquet(f"{folder.uri}/{name}") for name in names]
     failures = [
         rows_of.row(video_id, key, partition, seed, error=reason, detail=detail)
-        for partition in sorted({fold.partition for fold in folds})
+        for partition in sorted({fold.partition for fold in plan.folds})
         for seed in range(config.protocol.seeds)
         for video_id, (key, reason, detail) in sorted(examples.failed.items())
     ]
@@ -243,28 +184,23 @@ def _gather(
     write_table(
         f"{folder.uri}/{name}", table.sort_by([(key, "ascending") for key in ("split", "seed", "video_id")])
     )
-    history = [_history(folder, name) for name in names]
+    history = [history_of(folder, name) for name in names]
     write_bytes(f"{folder.uri}/history.json", json.dumps(history, indent=2).encode())
     counts: dict[str, int] = {}
     for row in failures:
         counts[row["error"]] = counts.get(row["error"], 0) + 1
-    run = folder.write_run(config, [name], inputs, table.num_rows, counts, seconds)
+    of_training = zip(plan.trainings, tables, strict=False)  # the last table is the failures'
+    write_facts(
+        folder, config, examples, {each.name: (each.fold, each.seed, rows) for each, rows in of_training}
+    )
+    run = folder.write_run(config, [name], plan.inputs, table.num_rows, counts, seconds)
     for stale in set(list_files(folder.uri, ".parquet", beside=True)) - {name, *names}:
         delete(f"{folder.uri}/{stale}")
     return run
 
 
-def _history(folder: Folder, name: str) -> dict[str, Any]:
-    said = json.loads(read_schema(f"{folder.uri}/{name}").metadata[b"tikval"])
-    return {
-        "training": name.split("-", 1)[1].rsplit("-", 2)[0],
-        **said,
-        "history": json.loads(said["history"]),
-    }
-
-
 def main() -> None:
-    """Several configurations train one after another; overrides hold for all of them."""
+    """Several configurations train together; overrides hold for all of them."""
 
     def work() -> int:
         words = [word for word in sys.argv[1:] if word != "--dry-run"]
@@ -272,12 +208,17 @@ def main() -> None:
         overrides = [word for word in words if "=" in word]
         if not files:
             raise UserError("usage: python -m jobs.finetune CONFIG.yaml ... [key=value ...] [--dry-run]")
+        configs = [load_config(FinetuneConfig, file, overrides) for file in files]
+        if len({config.folder for config in configs}) < len(configs):
+            raise UserError("two of the configurations are the same recipe")
+        if "--dry-run" in sys.argv:
+            for config in configs:
+                prepare(config, dry_run=True)
+            return 0
         worst = 0
-        for config in [load_config(FinetuneConfig, file, overrides) for file in files]:
-            done = run(config, "--dry-run" in sys.argv)
-            if done is not None:
-                print(summary(config, done))
-                worst = max(worst, FAILED if too_many_failed(config, done) else 0)
+        for config, done in zip(configs, run_all(configs), strict=True):
+            print(summary(config, done))
+            worst = max(worst, FAILED if too_many_failed(config, done) else 0)
         return worst
 
     sys.exit(guard(work))

@@ -7,7 +7,17 @@ from sklearn.linear_model import LogisticRegression
 from tikval.config import Protocol
 from tikval.evaluate.metrics import Bools, Floats
 from tikval.finetune.choose import brier, sigmoid
-from tikval.finetune.combine import STRENGTHS, choose_strength, ensemble, features, fit, out_of_fold
+from tikval.finetune.combine import (
+    STRENGTHS,
+    Scored,
+    averaged,
+    choose_strength,
+    decide,
+    ensemble,
+    features,
+    fit,
+    out_of_fold,
+)
 from tikval.finetune.folds import Fold, groups_of, make_folds
 
 IDS = [f"v{i:03}" for i in range(300)]
@@ -26,6 +36,14 @@ def made_up(seed: int = 0) -> tuple[Bools, Floats, Floats, Floats]:
 
 def folds() -> list[Fold]:
     return make_folds(IDS, GROUPS, made_up()[0], Protocol(partitions=1))
+
+
+def whole(scored: list[Scored]) -> Floats:
+    """[N, L] scores of the folds' test rows; nan for rows that none tests."""
+    scores_NL = np.full((300, 4), np.nan)
+    for each in scored:
+        scores_NL[each.test] = each.scores
+    return scores_NL
 
 
 def test_features_of_known_values() -> None:
@@ -57,11 +75,11 @@ def test_it_is_scikit_learns_regression_on_standardised_features() -> None:
 def test_together_they_are_better_than_each() -> None:
     labels_NL, first, second, said = made_up()
     alone = [
-        brier(out_of_fold(x, labels_NL, GROUPS, IDS, folds()), labels_NL)
+        brier(whole(out_of_fold(x, labels_NL, GROUPS, IDS, folds())), labels_NL)
         for x in (features([first]), features([second]), features(stances=[said]))
     ]
     together = out_of_fold(features([first, second], [said]), labels_NL, GROUPS, IDS, folds())
-    assert brier(together, labels_NL) < min(alone) - 0.01
+    assert brier(whole(together), labels_NL) < min(alone) - 0.01
 
 
 def test_a_test_rows_own_label_is_nothing_to_its_score() -> None:
@@ -69,16 +87,48 @@ def test_a_test_rows_own_label_is_nothing_to_its_score() -> None:
     x_NLF, made = features([first, second], [said]), folds()
     before = out_of_fold(x_NLF, labels_NL, GROUPS, IDS, made)
     test = [IDS.index(name) for name in made[0].test]
-    others = [IDS.index(name) for name in made[1].test]
     chooses = [IDS.index(name) for name in made[0].validation]
     after = []
     for rows in (test, chooses):
         changed = labels_NL.copy()
         changed[rows] = ~changed[rows]
-        after.append(out_of_fold(x_NLF, changed, GROUPS, IDS, made))
-    assert np.array_equal(before[test], after[0][test])
-    assert not np.array_equal(before[others], after[0][others])
-    assert not np.array_equal(before[test], after[1][test])
+        after.append((changed, out_of_fold(x_NLF, changed, GROUPS, IDS, made)))
+    (own, unmoved), (others, moved) = after
+    for n, same in ((0, True), (1, False)):
+        assert np.array_equal(before[n].scores, unmoved[n].scores) == same
+        assert np.array_equal(before[n].other_scores, unmoved[n].other_scores) == same
+    assert not np.array_equal(before[0].scores, moved[0].scores)
+
+    # nor to its threshold and calibration, which the other rows choose
+    def decided(scored: Scored, labels: Bools) -> tuple[list[float], list[list[float]]]:
+        its = decide(scored, labels, "per_label", calibrate=True)
+        return its.thresholds.tolist(), its.scores.tolist()
+
+    assert decided(before[0], labels_NL) == decided(unmoved[0], own)
+    assert decided(before[0], labels_NL) != decided(moved[0], others)
+    mean = averaged(ensemble([first, second]), IDS, made)
+    assert decided(mean[0], labels_NL) == decided(mean[0], own)
+    assert decided(mean[0], labels_NL) != decided(mean[0], others)
+    assert decided(mean[1], labels_NL) != decided(mean[1], own)
+
+
+def test_a_decision_is_a_score_and_a_threshold() -> None:
+    labels_NL, first, _, _ = made_up()
+    (scored, *_) = averaged(first, IDS, folds())
+    plain = decide(scored, labels_NL, 0.3, calibrate=False)
+    assert np.array_equal(plain.scores, scored.scores)
+    assert plain.thresholds.tolist() == [0.3] * 4
+    assert np.array_equal(plain.decisions, scored.scores >= 0.3)
+    distorted = scored._replace(**{name: getattr(scored, name) ** 3 for name in ("scores", "other_scores")})
+    mended = decide(distorted, labels_NL, "global", calibrate=True)
+    truth = labels_NL[scored.test]
+    assert brier(mended.scores, truth) < brier(distorted.scores, truth) - 0.01
+    assert len(set(mended.thresholds.tolist())) == 1
+    nothing = scored._replace(others=scored.others[:0], other_scores=scored.other_scores[:0])
+    assert decide(nothing, labels_NL, 0.5, calibrate=False).thresholds.tolist() == [0.5] * 4
+    for threshold, calibrate in (("global", False), (0.5, True)):
+        with pytest.raises(ValueError, match="empty"):
+            decide(nothing, labels_NL, threshold, calibrate)  # type: ignore[arg-type]
 
 
 def test_a_missing_feature_pulls_neither_way() -> None:
@@ -104,9 +154,9 @@ def test_a_missing_feature_pulls_neither_way() -> None:
 def test_noise_is_regularised_away_and_signal_is_not() -> None:
     labels_NL, first, _, _ = made_up()
     noise = np.random.default_rng(1).normal(size=(300, 4, 12))
-    assert choose_strength(noise, labels_NL, GROUPS) >= 100
-    assert choose_strength(features([first]), labels_NL, GROUPS) <= 10
-    assert choose_strength(np.zeros((300, 4, 1)), labels_NL, GROUPS) == max(STRENGTHS)  # all are equal
+    assert choose_strength(noise, labels_NL, GROUPS)[0] >= 100
+    assert choose_strength(features([first]), labels_NL, GROUPS)[0] <= 10
+    assert choose_strength(np.zeros((300, 4, 1)), labels_NL, GROUPS)[0] == max(STRENGTHS)  # all are equal
     with pytest.raises(ValueError, match="one group"):
         choose_strength(noise, labels_NL, np.zeros(300, dtype=np.int64))
 
@@ -117,8 +167,8 @@ def test_strength_is_chosen_by_groups() -> None:
     account_N = np.arange(120) % 15
     labels_NL = (rng.random(15) < 0.5)[account_N][:, None]
     names_NLF = np.eye(15)[account_N][:, None, :]
-    assert choose_strength(names_NLF, labels_NL, account_N) == max(STRENGTHS)
-    assert choose_strength(names_NLF, labels_NL, np.arange(120)) == min(STRENGTHS)
+    assert choose_strength(names_NLF, labels_NL, account_N)[0] == max(STRENGTHS)
+    assert choose_strength(names_NLF, labels_NL, np.arange(120))[0] == min(STRENGTHS)
 
 
 def test_folds_of_one_partition_at_a_time() -> None:
@@ -126,7 +176,9 @@ def test_folds_of_one_partition_at_a_time() -> None:
     two = make_folds(IDS, GROUPS, labels_NL, Protocol(partitions=2))
     with pytest.raises(ValueError, match="one partition"):
         out_of_fold(features([first]), labels_NL, GROUPS, IDS, two)
-    half = out_of_fold(features([first]), labels_NL, GROUPS, IDS, two[:1])
+    with pytest.raises(ValueError, match="one partition"):
+        averaged(first, IDS, two)
+    half = whole(out_of_fold(features([first]), labels_NL, GROUPS, IDS, two[:1]))
     tested = np.isin(IDS, two[0].test)
     assert np.isfinite(half[tested]).all()
     assert np.isnan(half[~tested]).all()

@@ -8,6 +8,7 @@ import yaml
 
 from tikval.config import (
     CatalogConfig,
+    CombineConfig,
     EmbedConfig,
     EvaluateConfig,
     ExtractConfig,
@@ -15,6 +16,8 @@ from tikval.config import (
     FinetuneConfig,
     JobConfig,
     LocalWriter,
+    PredictConfig,
+    PretrainConfig,
     ReportConfig,
     ScriptConfig,
     UserError,
@@ -31,7 +34,10 @@ JOBS: dict[str, tuple[type[JobConfig], str]] = {
     "embed": (EmbedConfig, "embed"),
     "predictions": (ExtractConfig, "extract_values"),
     "faithfulness": (FaithfulnessConfig, "faithfulness"),
+    "pretrain": (PretrainConfig, "pretrain"),
     "finetune": (FinetuneConfig, "finetune"),
+    "predict": (PredictConfig, "predict"),
+    "combine": (CombineConfig, "combine"),
     "scores": (EvaluateConfig, "evaluate"),
     "report": (ReportConfig, "report"),
 }
@@ -40,7 +46,16 @@ RECIPES: dict[str, dict[str, Any]] = {
     "scripts": {"videos": "catalog.yaml", "out": "out", "writer": {"ocr": {"frames": 5}}},
     "embed": {"videos": "catalog.yaml", "out": "out"},
     "predictions": {"scripts": "scripts.yaml", "out": "out", "system": "local", "codebook": "book.yaml"},
-    "finetune": {"scripts": "scripts.yaml", "out": "out", "system": "bert", "codebook": "book.yaml"},
+    "pretrain": {"scripts": "scripts.yaml", "out": "out", "codebook": "book.yaml"},
+    "finetune": {
+        "scripts": "scripts.yaml",
+        "out": "out",
+        "system": "bert",
+        "codebook": "book.yaml",
+        "fit": {},
+    },
+    "predict": {"trained": "finetune.yaml", "scripts": "scripts.yaml", "out": "out", "system": "new"},
+    "combine": {"systems": ["finetune.yaml"], "out": "out", "system": "ensemble"},
     "faithfulness": {"scripts": "scripts.yaml", "heard": "scripts.yaml", "out": "out"},
     "scores": {"predictions": ["predictions.yaml"], "out": "out"},
     "report": {"scores": "scores.yaml", "out": "out"},
@@ -50,8 +65,14 @@ RECIPES: dict[str, dict[str, Any]] = {
 def kind_of(path: Path) -> str:
     """A system's configuration may have any name; the others begin with what they are."""
     keys = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if "systems" in keys:
+        return "combine"
+    if "trained" in keys:
+        return "predict"
     if "system" in keys:
-        return "finetune" if "protocol" in keys else "predictions"
+        return "finetune" if {"protocol", "encoder"} & keys.keys() else "predictions"
+    if "leave_out" in keys:
+        return "pretrain"
     return path.stem.partition("_")[0]
 
 
@@ -296,7 +317,7 @@ def test_the_codebooks_content_counts_and_not_its_name(study: Path) -> None:
     (study / "book.yaml").write_text("name: reworded\n")
     after = {name: fingerprint(name) for name in JOBS}
     told = {name for name in JOBS if before[name] != after[name]}
-    assert told == {"predictions", "finetune", "scores", "report"}
+    assert told == {"predictions", "pretrain", "finetune", "predict", "combine", "scores", "report"}
 
 
 def test_a_stages_version_counts_downstream(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def test_pretraining_learns_the_texts_and_saves_an_encoder(name: str, tmp_path: 
             batch_rows=4,
             resume=resume,
             on_epoch=keep,
-        )
+        ).losses
 
     losses = go(tmp_path / "after")
     assert losses[-1] < 0.6 * losses[0]

@@ -122,6 +122,7 @@ def test_each_reason_is_terminal_or_may_pass() -> None:
         "no_video",
         "no_text",
         "blocked",
+        "no_score",
         "rejected",
         "too_many_tokens",
         "truncated",

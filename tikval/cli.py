@@ -69,6 +69,7 @@ HINTS = {
     Reason.SERVER_ERROR: "run the same command again",
     Reason.OVER_BUDGET: "raise budget_usd, then run the same command",
     Reason.MINOR: "set api.send_minors=true if you may send it",
+    Reason.NO_SCORE: "see the detail, and narrow the sweep's space",
     Reason.INTERNAL_ERROR: "a bug in tikval: please report it with its detail",
 }
 
@@ -343,6 +344,20 @@ def export(
     table = export_table(Study(out))
     write_export(table, file)
     print(f"{table.num_rows} lines: {file}")
+
+
+@app.command("export-model")
+def export_trained(
+    trained: Annotated[str, typer.Argument(help="A fine-tuning configuration, or the folder it wrote.")],
+    training: Annotated[str, typer.Option(help="Which of its trainings: partition, fold and seed.")],
+    to: Annotated[Path, typer.Option(help="Folder for the model.")],
+    force: Annotated[bool, typer.Option("--force", help="Also into a folder that is not empty.")] = False,
+) -> None:
+    """A trained encoder as a folder that transformers loads, with a card: scores, thresholds, limits."""
+    from tikval.flow.export_model import export_model, trained_folder
+
+    export_model(trained_folder(trained), training, to, force)
+    print(f"{training}: {to}; read README.md there before you share it")
 
 
 @app.command()

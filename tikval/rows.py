@@ -44,6 +44,7 @@ class Reason(StrEnum):
     SERVER_ERROR = "server_error"  # the server kept failing, or could not be reached
     OVER_BUDGET = "over_budget"  # the call was not made: it might have cost more than is left
     MINOR = "minor"  # the account features a minor, and the model is an outside one
+    NO_SCORE = "no_score"  # settings that a sweep tried and that cannot be trained
     INTERNAL_ERROR = "internal_error"  # an exception in a stage: a bug in tikval
 
     @property

@@ -7,6 +7,7 @@ tables of the paper are `left_out`; where coverage is low the other two are far 
 between two systems may be nothing but failures.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -124,24 +125,33 @@ def score_trained(
 
     `by_fold`: each fold is scored by itself and the folds are averaged, as the paper does (section 4); else the
     folds of one partition and seed are pooled, so that every video counts once. A video that failed before has no
-    fold and belongs to all. Raises ValueError as `score_system` does.
+    fold: these are dealt out to the folds by id, so that each counts once too. Raises ValueError as `score_system`
+    does.
     """
-    parts: dict[tuple[str | None, int | None, int | None], list[PredictionRow]] = {}
+    runs: dict[tuple[str | None, int | None], list[PredictionRow]] = {}
     for row in predictions:
-        fold = row["fold"] if by_fold else None
-        if not (by_fold and row["fold"] is None):
-            parts.setdefault((row["split"], row["seed"], fold), []).append(row)
+        runs.setdefault((row["split"], row["seed"]), []).append(row)
+    parts = [part for rows in runs.values() for part in (_folds(rows) if by_fold else [rows])]
     ids, truth_nl = _truth(truth, labels, annotator)
     often = dict(zip(labels, (_frequent(truth_nl, min_share) if ids else []), strict=False))
     scored: dict[tuple[str, str, str], list[ScoreRow]] = {}
-    for part in parts.values():
+    for part in parts:
         here = {row["video_id"] for row in part}
         known = [row for row in truth if row["video_id"] in here] if by_fold else truth
         # what was trained was frequent when it was frozen: here every label of the system counts
         for line in score_system(part, known, labels, 0.0, system, annotator):
             scored.setdefault((line["failures"], line["stance"], line["label"]), []).append(line)
-    runs = len({(split, seed) for split, seed, _ in parts})
-    return [_averaged(lines, often.get(lines[0]["label"]), runs) for lines in scored.values()]
+    return [_averaged(lines, often.get(lines[0]["label"]), len(runs)) for lines in scored.values()]
+
+
+def _folds(rows: Sequence[PredictionRow]) -> list[list[PredictionRow]]:
+    """Rows of one run by fold; those without a fold in turn."""
+    folds = sorted({row["fold"] for row in rows if row["fold"] is not None}) or [0]
+    parts: dict[int, list[PredictionRow]] = {fold: [] for fold in folds}
+    turn = itertools.cycle(folds)
+    for row in sorted(rows, key=lambda row: row["video_id"]):
+        parts[next(turn) if row["fold"] is None else row["fold"]].append(row)
+    return list(parts.values())
 
 
 def _averaged(lines: Sequence[ScoreRow], frequent: bool | None, runs: int) -> ScoreRow:

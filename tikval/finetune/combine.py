@@ -1,4 +1,5 @@
-"""Several systems' scores and answers as one: a regularised regression of each label, fitted out of fold.
+"""Several systems' scores and answers as one: averaged, or a regularised regression of each label; then calibrated
+and decided by what the other folds' rows say.
 
 Features are a system's scores (as log-odds) and a language model's stances. Where a row lacks one, the training
 rows' mean stands for it, so that a failure pulls a row neither way.
@@ -7,16 +8,16 @@ A trained system's scores may only be features of rows that did not train it: it
 partition at a time. These come from models that saw the other folds' labels; to be strict, fit on a fold's
 validation rows with the scores of that very fold's model (`fit`, `Combination.apply`).
 
-Shape letters: N rows, V values, L = 2V labels, F features of a label, S strengths.
+Shape letters: N rows, n test rows and m other rows of a fold, V values, L = 2V labels, F features of a label.
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tikval.finetune.choose import Bools, Floats, logistic, logit, sigmoid
+from tikval.finetune.choose import Bools, Floats, best_threshold, fit_platt, logistic, logit, sigmoid
 from tikval.finetune.folds import Fold
 from tikval.finetune.partition import Ints, place, renumbered
 
@@ -69,27 +70,45 @@ def fit(features_NLF: Floats, labels_NL: Bools, strength: float) -> Combination:
 
 def choose_strength(
     features_NLF: Floats, labels_NL: Bools, groups_N: Ints, strengths: Sequence[float] = STRENGTHS
-) -> float:
+) -> tuple[float, Floats]:
     """The strength with the lowest log loss over all labels of rows held out in whole groups; the stronger of equals.
 
-    Up to five inner folds, fewer where there are fewer groups. One strength for all labels: a label alone has too
-    few positives to choose by. Raises ValueError for rows of one group.
+    With it, the [N, L] probabilities of the rows so held out. Up to five inner folds, fewer where there are fewer
+    groups. One strength for all labels: a label alone has too few positives to choose by. Raises ValueError for rows
+    of one group.
     """
     groups_N = renumbered(groups_N.tolist())
     n_folds = min(INNER_FOLDS, int(groups_N.max()) + 1)
     if n_folds < 2:
         raise ValueError("rows of one group cannot choose how strongly to regularise")
     fold_N = place(groups_N, labels_NL, np.full(n_folds, 1 / n_folds), seed=0)
-    losses_S = []
-    strongest_first = sorted(strengths, reverse=True)
-    for strength in strongest_first:
-        loss = 0.0
+    tried = []
+    for strength in sorted(strengths, reverse=True):
+        p_NL = np.empty(labels_NL.shape)
         for fold in range(n_folds):
             held = fold_N == fold
-            p_NL = fit(features_NLF[~held], labels_NL[~held], strength).apply(features_NLF[held])
-            loss -= float(np.log(np.where(labels_NL[held], p_NL, 1 - p_NL).clip(1e-12)).sum())
-        losses_S.append(loss)
-    return strongest_first[int(np.round(losses_S, 9).argmin())]
+            p_NL[held] = fit(features_NLF[~held], labels_NL[~held], strength).apply(features_NLF[held])
+        loss = -float(np.log(np.where(labels_NL, p_NL, 1 - p_NL).clip(1e-12)).sum())
+        tried.append((round(loss, 9), strength, p_NL))
+    _, strength, p_NL = min(tried, key=lambda each: each[0])  # the first of equals
+    return strength, p_NL
+
+
+class Scored(NamedTuple):
+    """One fold's test rows, and the rows that may choose for them: no score of these was fitted on the test rows."""
+
+    fold: Fold
+    test: Ints  # [n] places among the N rows
+    scores: Floats  # [n, L]
+    others: Ints  # [m]
+    other_scores: Floats  # [m, L]
+    strength: float | None = None  # of a regression
+
+
+def averaged(scores_NL: Floats, ids: Sequence[str], folds: Sequence[Fold]) -> list[Scored]:
+    """Fold by fold, the mean scores (`ensemble`) of one partition's rows; ids that no row has are left out."""
+    parts = [(fold, *_places(fold, ids)) for fold in _of_one_partition(folds)]
+    return [Scored(fold, test, scores_NL[test], others, scores_NL[others]) for fold, test, others in parts]
 
 
 def out_of_fold(
@@ -99,23 +118,64 @@ def out_of_fold(
     ids: Sequence[str],
     folds: Sequence[Fold],
     strengths: Sequence[float] = STRENGTHS,
-) -> Floats:
-    """[N, L] probabilities of the test rows of one partition's folds, each from the rows it does not test.
+) -> list[Scored]:
+    """A regression for each fold of one partition, fitted on the rows that it does not test.
 
-    Strength is chosen inside those rows by groups. Rows that no fold tests are nan. Raises ValueError for folds of
-    several partitions.
+    The other rows' scores come from those rows alone, held out in whole groups: a regression that scored them by the
+    folds would have seen this fold's labels, and so would a threshold chosen on them. Raises ValueError for folds of
+    several partitions, and as `choose_strength`.
     """
+    scored = []
+    for fold in _of_one_partition(folds):
+        test, others = _places(fold, ids)
+        x_mLF, y_mL = features_NLF[others], labels_NL[others]
+        strength, other_scores = choose_strength(x_mLF, y_mL, groups_N[others], strengths)
+        scores = fit(x_mLF, y_mL, strength).apply(features_NLF[test])
+        scored.append(Scored(fold, test, scores, others, other_scores, strength))
+    return scored
+
+
+def _of_one_partition(folds: Sequence[Fold]) -> Sequence[Fold]:
     if len({fold.partition for fold in folds}) > 1:
         raise ValueError("combine the folds of one partition at a time")
+    return folds
+
+
+def _places(fold: Fold, ids: Sequence[str]) -> tuple[Ints, Ints]:
+    """Of a fold's test rows, and of its others."""
     row_of = {name: i for i, name in enumerate(ids)}
-    combined_NL = np.full(labels_NL.shape, np.nan)
-    for fold in folds:
-        rows, test = (
-            np.array([row_of[name] for name in part]) for part in (fold.train + fold.validation, fold.test)
-        )
-        strength = choose_strength(features_NLF[rows], labels_NL[rows], groups_N[rows], strengths)
-        combined_NL[test] = fit(features_NLF[rows], labels_NL[rows], strength).apply(features_NLF[test])
-    return combined_NL
+    parts = (fold.test, fold.train + fold.validation)
+    test, others = (
+        np.array([row_of[name] for name in part if name in row_of], dtype=np.int64) for part in parts
+    )
+    return test, others
+
+
+class Decided(NamedTuple):
+    """What a fold's test rows are said to show."""
+
+    scores: Floats  # [n, L] calibrated where that was asked for
+    thresholds: Floats  # [L]
+    decisions: Bools  # [n, L]
+
+
+def decide(
+    scored: Scored, labels_NL: Bools, threshold: float | Literal["global", "per_label"], calibrate: bool
+) -> Decided:
+    """Calibrate and decide a fold's test rows by the truth of the other rows, never by their own.
+
+    A threshold that is a number stands as it is. Raises ValueError where something is to be chosen and there are no
+    other rows, or no positive among them.
+    """
+    scores_nL, other_mL, truth_mL = scored.scores, scored.other_scores, labels_NL[scored.others]
+    if calibrate:
+        platt = fit_platt(other_mL, truth_mL)
+        scores_nL, other_mL = platt.apply(scores_nL), platt.apply(other_mL)
+    if isinstance(threshold, str):
+        thresholds_L = best_threshold(other_mL, truth_mL, threshold)
+    else:
+        thresholds_L = np.full(labels_NL.shape[1], float(threshold))
+    return Decided(scores_nL, thresholds_L, scores_nL >= thresholds_L)
 
 
 def ensemble(scores: Sequence[ArrayLike]) -> Floats:

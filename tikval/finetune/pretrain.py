@@ -1,13 +1,15 @@
 """Continued pre-training: an encoder goes on guessing masked tokens, now of this study's texts.
 
-P blocks, T tokens, V words of the vocabulary. The paper's "PT" rows (Figure 3, Tables 3 to 6). No label is seen; who
-pre-trains on texts of the test rows, as the paper did, has nevertheless shown them to the model.
+The paper's "PT" rows (Figure 3, Tables 3 to 6). No label is seen; who pre-trains on texts of the test rows, as the
+paper did, has nevertheless shown them to the model.
+
+P blocks, T tokens, G of them guessed, V words of the vocabulary.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +36,11 @@ _DEBERTA_HEAD: Final = {
     r"^lm_predictions\.lm_head\.(dense|LayerNorm)\.": r"cls.predictions.transform.\1.",
     r"^lm_predictions\.lm_head\.bias$": "cls.predictions.bias",
 }
+
+
+class Pretrained(NamedTuple):
+    losses: tuple[float, ...]  # of each epoch, in nats per masked token
+    had_head: bool  # whether the checkpoint could guess tokens before
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,25 @@ def load_masked_model(config: TextEncoder) -> tuple[Any, bool]:
     return model, not missing
 
 
+def check_masks(config: TextEncoder) -> Any:
+    """The tokenizer. Raises ValueError for one without a mask."""
+    tokenizer = load_tokenizer(config)
+    if tokenizer.mask_token_id is None:
+        raise ValueError(f"{config.model}: its tokenizer has no mask")
+    return tokenizer
+
+
+def logit_bytes(config: TextEncoder, batch_rows: int, mask_share: float, *, workers: int = 1) -> int:
+    """About what the head takes of a worker's memory, beside the encoder's own: P blocks of T tokens, V words each.
+
+    The logits and their gradients, and of the guessed tokens two more in float32, for the loss and for its gradient.
+    """
+    number = 2 if config.precision == "bfloat16" else 4
+    tokens = -(-batch_rows // workers) * config.max_tokens
+    words = int(read_settings(config).vocab_size)
+    return round(tokens * words * (2 * number + mask_share * (2 * number + 2 * 4)))
+
+
 def pretrain(
     config: TextEncoder,
     texts: Sequence[str],
@@ -124,20 +150,17 @@ def pretrain(
     world: int = 1,
     resume: Progress | None = None,
     on_epoch: Callable[[Progress], None] = lambda progress: None,
-) -> tuple[float, ...]:
+) -> Pretrained:
     """Train on the texts and save model and tokenizer to `folder`, which `TextEncoder.model` may name from then on.
 
-    Of the configuration count model, revision, max_tokens, precision and gradient_checkpointing. Returns each
-    epoch's loss in nats per masked token. With a world of more than one worker the process group exists already;
-    worker 0 alone writes. Raises ValueError for a tokenizer without a mask and for texts without tokens,
-    FloatingPointError where the loss is no number any more.
+    Of the configuration count model, revision, max_tokens, precision and gradient_checkpointing. With a world of more
+    than one worker the process group exists already; worker 0 alone writes. Raises ValueError for a tokenizer
+    without a mask and for texts without tokens, FloatingPointError where the loss is no number any more.
     """
     device = torch.device(device)
-    tokenizer = load_tokenizer(config)
-    if tokenizer.mask_token_id is None:
-        raise ValueError(f"{config.model}: its tokenizer has no mask")
+    tokenizer = check_masks(config)
     optim.seed_all(seed, 0, 0, 0)
-    model, _ = load_masked_model(config)
+    model, had_head = load_masked_model(config)
     model.to(device)
     optimizer = optim.adamw(model, learning_rate, weight_decay)
     losses: tuple[float, ...] = ()
@@ -182,7 +205,7 @@ def pretrain(
     if rank == 0:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    return losses
+    return Pretrained(losses, had_head)
 
 
 class _Guess:
@@ -202,9 +225,7 @@ class _Guess:
         masks = masks_of(self.settings.model_type, mask_PT.to(self.device))
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
             logits_PTV = self.model(input_ids=inputs_PT.to(self.device), **masks).logits
-        return cross_entropy(
-            logits_PTV.float().flatten(0, 1),
-            labels_PT.to(self.device).flatten(),
-            ignore_index=_NOT_GUESSED,
-            reduction="sum",
-        )
+        # of a vocabulary of 128,000 the logits are the largest thing in memory: only those that count in float32
+        guessed_PT = labels_PT != _NOT_GUESSED
+        logits_GV = logits_PTV[guessed_PT.to(self.device)].float()
+        return cross_entropy(logits_GV, labels_PT[guessed_PT].to(self.device), reduction="sum")

@@ -8,7 +8,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from tikval.codebook import load_codebook
-from tikval.config import ExtractConfig, UserError, find
+from tikval.config import ExtractConfig, PredictConfig, UserError, find
 from tikval.files import write_bytes
 from tikval.flow.study import Study
 from tikval.values import stances
@@ -24,7 +24,8 @@ def export_table(study: Study) -> pa.Table:
     lines: list[dict[str, object]] = []
     for system, folder in systems.items():
         run = folder.finished()
-        config = ExtractConfig.model_validate(run.config)
+        kind = PredictConfig if "trained" in run.config else ExtractConfig
+        config: PredictConfig | ExtractConfig = kind.model_validate(run.config)
         if config.fingerprint != run.fingerprint:
             raise UserError(f"{config.codebook}: has changed since {system} ran; run the analysis again")
         codebook = load_codebook(find(config.codebook))

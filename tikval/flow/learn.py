@@ -1,12 +1,14 @@
 """What is learnt from, out of the folders upstream: examples, folds, and the commit of the encoder."""
 
+import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tikval.codebook import load_codebook
-from tikval.config import LearnConfig, PretrainConfig, TextEncoder, UserError, find
+from tikval.config import FinetuneConfig, LearnConfig, PretrainConfig, TextEncoder, UserError, find
 from tikval.files import read_bytes
+from tikval.finetune.corpus import Corpus, corpus_of
 from tikval.finetune.examples import Examples, examples_of, read_texts
 from tikval.finetune.folds import Fold, check_folds, folds_hash, from_json, groups_of, make_folds
 from tikval.flow.folder import Folder
@@ -55,13 +57,36 @@ def read_rows(config: LearnConfig) -> tuple[list[Any], dict[str, str | None], di
     )
 
 
-def inputs_of(config: LearnConfig, examples: Examples) -> dict[str, str]:
-    """Each input and its state: where one changed, what was learnt from it is learnt anew."""
+def read_corpus(config: PretrainConfig, examples: Examples) -> Corpus:
+    """The texts of all rows of the study, or of the table."""
     if config.texts:
-        return {config.texts.table: examples.state}
+        rows, accounts, _ = read_texts(config.texts.table)
+        return corpus_of(rows, examples, accounts, {})
+    rows, accounts, near_duplicates = read_rows(config)
+    return corpus_of(rows, examples, accounts, near_duplicates)
+
+
+def inputs_of(config: LearnConfig, examples: Examples) -> dict[str, str]:
+    """Each input and its state: where one changed, what was learnt from it is learnt anew.
+
+    Raises UserError where a job upstream has not finished.
+    """
     sources = [source for source in (config.scripts, config.embeddings) if source]
-    folders = [Folder(uri) for source in sources for uri in (source.folder, source.videos.folder)]
-    return {folder.uri: folder.finished().state for folder in folders}
+    uris = [uri for source in sources for uri in (source.folder, source.videos.folder)]
+    if isinstance(config, FinetuneConfig) and config.encoder:
+        uris.append(config.encoder.folder)
+    inputs = {config.texts.table: examples.state} if config.texts else {}
+    return inputs | {uri: Folder(uri).finished().state for uri in uris}
+
+
+def state_of(
+    config: FinetuneConfig, examples: Examples, folds: Sequence[Fold], inputs: Mapping[str, str]
+) -> str:
+    """Changes whenever what the trainings learn from changes; in the names of their results."""
+    shared = folds_hash(folds)
+    if config.encoder:
+        shared = hashlib.sha256(f"{shared} {inputs[config.encoder.folder]}".encode()).hexdigest()[:16]
+    return f"{examples.state}-{shared}"
 
 
 def folds_of(config: LearnConfig, examples: Examples) -> list[Fold]:
@@ -81,24 +106,23 @@ def pin_encoder(folder: Folder, model: TextEncoder) -> TextEncoder:
     return model.model_copy(update={"revision": commits[model.model]})
 
 
-def pretrained_folder(config: PretrainConfig, fold: Fold | None) -> str:
-    """Where the encoder lies that saw nothing of a fold's test rows, or, without one, that for all folds."""
-    return f"{config.folder}/encoders/{'all' if fold is None else fold.name}"
+def encoder_uri(folder: str, name: str) -> str:
+    """Of a pre-training's folder, the encoder that saw nothing of a fold's test rows ("p0-f1"), or "all" rows."""
+    return f"{folder}/encoders/{name}"
 
 
 def pretrained_encoders(config: PretrainConfig, folds: Sequence[Fold]) -> dict[str, TextEncoder]:
     """By the name of the fold. Raises UserError where pre-training has not finished, or was of other folds."""
-    folder = Folder(config.folder)
-    folder.finished()
+    Folder(config.folder).finished()
     if config.leave_out == "test":
-        kept = read_bytes(f"{folder.uri}/folds.json")
+        kept = read_bytes(f"{config.folder}/folds.json")
         if kept is None or folds_hash(from_json(kept.decode())) != folds_hash(folds):
             raise UserError(
-                f"{folder.uri}: was pre-trained for other folds (annotations or rows changed since); "
+                f"{config.folder}: was pre-trained for other folds (annotations or rows changed since); "
                 "run jobs.pretrain again"
             )
-    encoders = {}
-    for fold in folds:
-        place = pretrained_folder(config, fold if config.leave_out == "test" else None)
-        encoders[fold.name] = config.model.model_copy(update={"model": place, "revision": None})
-    return encoders
+    names = {fold.name: fold.name if config.leave_out == "test" else "all" for fold in folds}
+    return {
+        fold: config.model.model_copy(update={"model": encoder_uri(config.folder, name), "revision": None})
+        for fold, name in names.items()
+    }

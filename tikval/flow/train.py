@@ -10,10 +10,10 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Protocol, TypeVar
+from typing import IO, Any, Final, Generic, Protocol, TypeVar
 
 from tikval.config import LearnConfig, Pool, UserError
 from tikval.files import filesystem, is_local
@@ -66,48 +66,83 @@ class Worker:
                 yield Path(place)
 
 
-def run_trainings(
-    config: LearnConfig, work: Callable[[T, Worker], None], trainings: Sequence[T], *, state: str, before: int
-) -> None:
-    """Call `work` for each training in all of its workers; as many trainings at once as there is room for.
+@dataclass(frozen=True)
+class Course(Generic[T]):
+    """The trainings of one configuration."""
 
-    `state`: of what is learnt from; `before`: how many trainings were done by earlier runs. Raises UserError for what
-    a training cannot get over.
+    config: LearnConfig
+    work: Callable[[T, Worker], None]  # called in each worker of each training
+    trainings: Sequence[T]
+    state: str  # of what is learnt from
+    before: int  # trainings that earlier runs finished
+
+
+def run_trainings(courses: Sequence[Course[Any]]) -> None:
+    """All trainings of all courses; as many at once as there is room for, whatever course they are of.
+
+    A training that fails ends its course, and the others go on. Raises UserError for what a training cannot get over.
     """
-    # Ray Train looks after its workers every two seconds, and each training ends in a few such looks
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+    # of an autoscaler's and a spot market's warnings, which one machine has not: a process less for each training
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1" if on_cluster() else "0")
     start_ray()
     import ray
 
-    check_gpus(config.pool.gpus)
+    for course in courses:
+        check_gpus(course.config.pool.gpus)
     # once, however many trainings; in a list, so that Ray passes it on unread
-    held = [ray.put((config.pool, work))]
+    held = [[ray.put((course.config.pool, course.work))] for course in courses]
+    waiting = [(n, training) for n, course in enumerate(courses) for training in course.trainings]
+    running: dict[Future[None], int] = {}
+    failed: dict[int, BaseException] = {}
     # threads: each waits for its trainer, whose controller and workers are actors of the cluster
-    with (
-        StageProgress(config.stage, len(trainings), before, config.folder) as progress,
-        ThreadPoolExecutor(_at_once(config)) as threads,
-    ):
-        running = [threads.submit(_train, config, f"{each.name}-{state}", held, each) for each in trainings]
-        try:
-            for done in as_completed(running):
-                done.result()
-                progress.advance(1, {})
-        except Exception as err:
-            for waiting in running:
-                waiting.cancel()
-            raise _cause(err) from err
+    with contextlib.ExitStack() as stack:
+        progress = [stack.enter_context(_progress_of(course)) for course in courses]
+        threads = stack.enter_context(ThreadPoolExecutor(max(1, len(waiting))))
+        while waiting or running:
+            for n, training in list(waiting):
+                if n in failed:
+                    waiting.remove((n, training))
+                elif _has_room(courses[n].config, [courses[m].config for m in running.values()]):
+                    waiting.remove((n, training))
+                    running[threads.submit(_train, courses[n], held[n], training)] = n
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                n = running.pop(done)
+                if err := done.exception():
+                    failed.setdefault(n, err)
+                else:
+                    progress[n].advance(1, {})
+        if failed:
+            _raise(courses, failed)
 
 
-def _at_once(config: LearnConfig) -> int:
+def _progress_of(course: Course[Any]) -> StageProgress:
+    return StageProgress(course.config.stage, len(course.trainings), course.before, course.config.folder)
+
+
+def _has_room(config: LearnConfig, running: Sequence[LearnConfig]) -> bool:
+    """For one more training: as many of a configuration as its pool says, else as the cluster holds now."""
+    if config.pool.actors is not None:
+        most = config.pool.actors if isinstance(config.pool.actors, int) else config.pool.actors[1]
+        return sum(each is config for each in running) < most
+    if not running:
+        return True  # one that no node holds yet may have a node started for it
     import ray
 
-    if config.pool.actors is not None:
-        return config.pool.actors if isinstance(config.pool.actors, int) else config.pool.actors[1]
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    room = (cpus() if on_cluster() else cores()) / max(config.workers * config.pool.cpus, 0.01)
-    if config.pool.gpus:
-        room = min(room, resources.get("GPU", 0) / (config.workers * config.pool.gpus))
-    return max(1, int(room))
+    trained = [*running, config]
+    wanted_cpus = sum(each.workers * each.pool.cpus for each in trained)
+    wanted_gpus = sum(each.workers * each.pool.gpus for each in trained)
+    return wanted_cpus <= (cpus() if on_cluster() else cores()) and wanted_gpus <= resources.get("GPU", 0)
+
+
+def _raise(courses: Sequence[Course[Any]], failed: dict[int, BaseException]) -> None:
+    """What ended some courses, as one error."""
+    causes = {n: _cause(err) for n, err in failed.items()}
+    for n, cause in causes.items():
+        if not isinstance(cause, UserError):
+            raise cause from failed[n]
+    said = "; ".join(f"{courses[n].config.folder}: {cause}" for n, cause in causes.items())
+    raise UserError(said) from next(iter(failed.values()))
 
 
 def memory_of_a_training(pool: Pool, workers: int) -> int | None:
@@ -123,11 +158,12 @@ def memory_of_a_training(pool: Pool, workers: int) -> int | None:
     return int(torch.cuda.get_device_properties(0).total_memory * min(1.0, pool.gpus))
 
 
-def _train(config: LearnConfig, name: str, held: list[Any], training: Named) -> None:
+def _train(course: Course[Any], held: list[Any], training: Named) -> None:
     """One training, from its first worker to its last."""
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
+    config, name = course.config, f"{training.name}-{course.state}"
     fs, path = filesystem(config.folder)
     resources = {"CPU": config.pool.cpus, **({"GPU": config.pool.gpus} if config.pool.gpus else {})}
     trainer = TorchTrainer(

@@ -6,7 +6,7 @@ from typing import Any
 
 from tikval.codebook import Codebook
 from tikval.evaluate.scores import coverage
-from tikval.report.record import Bill, Card, Failure, Frequency, Report, frequency
+from tikval.report.record import Bill, Card, Failure, Frequency, Pair, Report, frequency
 from tikval.rows import LabelRow, PredictionRow, Reason, ScoreRow, ScriptRow, VideoRow
 from tikval.values import binary
 
@@ -39,6 +39,7 @@ def assemble(
     exports: tuple[tuple[str, str], ...],
     notice: str | None,
     bills: tuple[Bill, ...],
+    pairs: tuple[Pair, ...],
     show_accounts: bool,
 ) -> Report:
     """The page's content: each failure once, at the stage where it arose, and a card for each video."""
@@ -66,6 +67,7 @@ def assemble(
         failures=tuple(failures),
         frequencies=tuple(frequencies),
         scores=tuple(tables.scores),
+        pairs=pairs,
         cards=tuple(_cards(tables, annotated)),
         notice=notice,
         exports=exports,

@@ -17,6 +17,7 @@ import jinja2
 from tikval.evaluate.scores import BASELINE
 from tikval.privacy import strip_handles
 from tikval.report import tables
+from tikval.report.gap import gap_lines
 from tikval.report.record import Card, Failure, Report
 from tikval.rows import PredictionRow
 from tikval.values import CONFRONTED, ENDORSED, binary
@@ -71,6 +72,7 @@ def render_page(report: Report) -> str:
         n_failures=report.n_failures or max(len(report.failures), n_failed),
         chart=tables.chart(report) if report.frequencies else None,
         scores=tables.score_tables(report) if report.scores else None,
+        gaps=gap_lines(report),
         cards=[_card(card, failures[card.video_id], report) for card in shown],
         n_videos=report.n_videos or len(report.cards),
         kind_of=tables.kind_of,

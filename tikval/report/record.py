@@ -69,6 +69,14 @@ class Bill:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """Names of two systems that are one recipe, trained and tested under two protocols."""
+
+    paper: str
+    honest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A page. Frequencies and scores may cover far more videos than there are cards."""
 
@@ -82,6 +90,7 @@ class Report:
     failures: tuple[Failure, ...] = ()
     frequencies: tuple[Frequency, ...] = ()
     scores: tuple[ScoreRow, ...] = ()  # with those of predict_everything; none without annotations
+    pairs: tuple[Pair, ...] = ()  # among the systems with scores
     cards: tuple[Card, ...] = ()
     notice: str | None = None  # a warning that stands on top
     exports: tuple[tuple[str, str], ...] = ()  # (what, where) of the full tables

@@ -27,6 +27,7 @@ from tikval.flow.folder import Folder, Run
 from tikval.flow.main import main
 from tikval.llm.gate import read_spent
 from tikval.report.assemble import LOCAL_NOTICE, Tables, assemble
+from tikval.report.gap import pairs_of
 from tikval.report.page import render_page
 from tikval.report.record import Bill
 
@@ -73,6 +74,7 @@ def run(config: ReportConfig) -> Run:
                     ]
                 )
             ),
+            pairs=pairs_of(systems),
             notice=LOCAL_NOTICE if any(_is_local(system) for system in systems) else None,
             show_accounts=config.show_accounts,
         )

@@ -2,12 +2,10 @@
 
 import contextlib
 import csv
-import io
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import torch
 import yaml
 
 from jobs import finetune
+from tests.alone import train_here
 from tests.conftest import ROOT
 from tests.tiny_encoders import WRITERS, write_bert
 from tikval.config import FinetuneConfig, UserError, load_config
@@ -25,7 +24,6 @@ from tikval.finetune.folds import from_json
 from tikval.finetune.lesson import learn
 from tikval.flow.folder import Folder
 from tikval.flow.teach import Rows
-from tikval.flow.train import Course, Save, Worker
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 
@@ -78,24 +76,6 @@ def write_study(folder: Path, n: int = 60, **keys: Any) -> Path:
 def rows(config: FinetuneConfig) -> list[Any]:
     found: list[Any] = Folder(config.folder).read().to_pylist()
     return found
-
-
-class Alone(Worker):
-    """A worker without Ray."""
-
-    def report(self, said: dict[str, float], files: Mapping[str, Save]) -> None:
-        for save in files.values():
-            save(io.BytesIO())
-
-    @contextlib.contextmanager
-    def checkpoint(self) -> Iterator[Path | None]:
-        yield None
-
-
-def train_here(courses: Sequence[Course[Any]]) -> None:
-    for course in courses:
-        for training in course.trainings:
-            course.work(training, Alone(0, 1, "cpu"))
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -222,6 +202,16 @@ def test_what_cannot_work_is_said_before_anything_starts(
     config = load_config(FinetuneConfig, str(write_study(tmp_path, **keys)), [])
     with pytest.raises(UserError, match=said):
         finetune.prepare(config, dry_run=True)
+
+
+def test_too_little_memory_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetune, "memory_of_a_training", lambda pool, workers: 100_000)
+    config = load_config(FinetuneConfig, str(write_study(tmp_path)), [])
+    with pytest.raises(UserError, match="gradient_checkpointing"):
+        finetune.run(config)
+    assert not Path(config.folder).exists()
 
 
 def test_a_dry_run_says_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 import yaml
 
 from jobs import catalog, evaluate, finetune, predict
+from tests import alone
 from tests.rows import script
 from tests.tiny_encoders import write_bert, write_roberta
 from tikval.config import (
@@ -26,14 +26,12 @@ from tikval.config import (
 from tikval.files import read_bytes, write_bytes
 from tikval.finetune.apply import Judge, Member
 from tikval.finetune.ensemble import Draws, HeldOut, mean_scores, thresholds_of
-from tikval.finetune.folds import to_json
 from tikval.finetune.kept import Facts, read_facts
 from tikval.flow.export import export_table
 from tikval.flow.export_model import export_model
 from tikval.flow.folder import Folder
 from tikval.flow.kept import usable
 from tikval.flow.study import Study as Finished
-from tikval.flow.teach import Run, Teach
 from tikval.rows import Reason, ScriptRow, arrow_schema
 
 WORDS = {"kindness": "we help the old lady", "thrill": "a wild jump from the roof"}
@@ -116,27 +114,10 @@ def _codebook() -> dict[str, Any]:
     return {"name": "two", "version": 1, "source": "a test", "values": values}
 
 
-class Alone:
-    """The only worker of a training, without Ray."""
-
-    rank, world, device = 0, 1, "cpu"
-
-    def report(self, said: Any, files: Any) -> None:
-        pass
-
-    def checkpoint(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-
 def train_here(config: FinetuneConfig) -> None:
-    plan = finetune.prepare(config)
-    if isinstance(plan, Run):
-        return
-    write_bytes(f"{config.folder}/folds.json", to_json(plan.folds).encode())
-    teach: Any = Teach(plan.config, plan.examples, plan.state)
-    for training in plan.trainings:
-        teach(training, Alone())
-    finetune._gather(plan, 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune, "run_trainings", alone.train_here)
+        finetune.run(config)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from tikval.files import read_parquet
 from tikval.finetune.corpus import Corpus, corpus_of, read_all, read_by
 from tikval.finetune.examples import Examples
 from tikval.finetune.folds import Fold, from_json
-from tikval.flow.folder import Folder
+from tikval.finetune.pretrain import check_masks
+from tikval.flow.folder import Folder, Run
 from tikval.flow.learn import pretrained_encoders
 
 pytestmark = pytest.mark.timeout(300)
@@ -136,6 +137,7 @@ def swap_labels(folder: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.full
 @pytest.mark.usefixtures("local_ray")
 def test_finetuning_begins_with_an_encoder_that_never_saw_its_test_rows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -207,11 +209,11 @@ def test_with_nothing_left_out_one_encoder_is_everyones(
     encoders = pretrained_encoders(config, plan.folds)
     assert {each.model for each in encoders.values()} == {f"{config.folder}/encoders/all"}
     then = finetune.prepare(finetuning)
-    assert not isinstance(then, finetune.Run)
+    assert not isinstance(then, Run)
     assert then.inputs[config.folder] == state
     Folder(config.folder).write_run(config, [], plan.inputs, 1, {}, 0, {"all": "_b.parquet"})
     anew = finetune.prepare(finetuning)
-    assert not isinstance(anew, finetune.Run)
+    assert not isinstance(anew, Run)
     assert anew.state != then.state, "another encoder, and all is trained anew"
 
 
@@ -268,4 +270,4 @@ def test_a_checkpoint_without_a_head_is_trained_and_told(
     pretrain.run(config)
     assert "cannot guess masked tokens yet" in capsys.readouterr().err
     made = TextEncoder(model=f"{config.folder}/encoders/all", max_tokens=16)
-    assert pretrain.check_masks(made).mask_token == "[MASK]"
+    assert check_masks(made).mask_token == "[MASK]"

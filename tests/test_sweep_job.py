@@ -237,28 +237,28 @@ def rank(row: dict[str, Any]) -> tuple[float, int]:
 @pytest.mark.ray
 def test_a_killed_sweep_runs_only_what_is_left(tmp_path: Path) -> None:
     pytest.importorskip("optuna")
-    path = write_sweep(tmp_path, trials=4)
+    path = write_sweep(tmp_path)
     config = load_config(SweepConfig, str(path), [])
     command = [sys.executable, "-m", "jobs.sweep", str(path)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    place, deadline = Path(config.folder) / "trials", time.monotonic() + 120
-    while len(list(place.rglob("*.json"))) < 3:
+    place, deadline = Path(config.folder) / "trials", time.monotonic() + 200
+    while len(list(place.rglob("*.json"))) < 2:
         assert process.poll() is None, process.stdout and process.stdout.read().decode()[-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     kept = {file: file.stat().st_mtime_ns for file in place.rglob("*.json")}
-    assert 3 <= len(kept) < 8, "it was over before it could be killed"
+    assert 2 <= len(kept) < 6, "it was over before it could be killed"
     assert Folder(config.folder).run() is None
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert f"{8 - len(kept)} to do, {len(kept)} done before" in done.stderr
+    assert f"{6 - len(kept)} to do, {len(kept)} done before" in done.stderr
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
     table = trials_of(config)
     assert [(row["fold"], row["number"]) for row in table] == [
-        (f"p0-f{fold}", number) for fold in range(2) for number in range(4)
+        (f"p0-f{fold}", number) for fold in range(2) for number in range(3)
     ]
     own = [json.loads(row["settings"]) for row in table if row["number"] == 0]
     assert own == [config.own] * 2

@@ -95,6 +95,8 @@ def _recipe_of(value: Any, metadata: list[Any]) -> Any:
         return _recipe(value)
     if isinstance(value, tuple):
         return [_recipe_of(item, metadata) for item in value]
+    if isinstance(value, dict):
+        return {key: _recipe_of(item, metadata) for key, item in value.items()}
     if CONTENT in metadata and value is not None:
         return hashlib.sha256(find(value).read_bytes()).hexdigest()
     return value

@@ -1,9 +1,10 @@
 """Systems that learn from annotations: pre-trained on, fine-tuned, swept, applied, combined."""
 
+import math
 import re
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from tikval.config.base import Config, JobConfig, Pool, TextFile, Upstream, UserError, inline
 from tikval.config.embed import EmbedConfig
@@ -173,7 +174,12 @@ class FinetuneConfig(LearnConfig):
             return data
         encoder = inline(data["encoder"])
         said = encoder if isinstance(encoder, dict) else encoder.model_dump()
-        return {**{key: said[key] for key in _SHARED if key in said}, **data, "encoder": encoder}
+        shared = {key: said[key] for key in _SHARED if key in said}
+        own = data.get("model", {})
+        # what it does not say of the encoder is as there, too
+        if isinstance(own, dict) and own.get("kind", "text") == "text":
+            data = {**data, "model": {"kind": "text", **shared.get("model", {}), **own}}
+        return {**shared, **data, "encoder": encoder}
 
     @model_validator(mode="after")
     def _shares_the_folds(self) -> Self:
@@ -181,6 +187,11 @@ class FinetuneConfig(LearnConfig):
             for key in _SHARED:
                 if key == "model" and isinstance(self.model, TextEncoder):
                     mine, other = self.model.model, self.encoder.model.model
+                elif key == "protocol":  # whose other keys make no folds
+                    mine, other = (
+                        each.protocol.model_dump(exclude={"seeds", "threshold"})
+                        for each in (self, self.encoder)
+                    )
                 else:
                     mine, other = getattr(self, key), getattr(self.encoder, key)
                 if mine != other:
@@ -237,7 +248,17 @@ class Axis(Config):
             raise ValueError("values: is empty")
         if ranged and not (self.low < self.high and (self.low > 0 or not self.log)):  # type: ignore[operator]
             raise ValueError("low must be below high, and above 0 where log is true")
+        if self.whole and not (ranged and self.low % 1 == 0 == self.high % 1):  # type: ignore[operator]
+            raise ValueError("whole: needs low and high that are whole numbers")
         return self
+
+    @property
+    def samples(self) -> tuple[Any, ...]:
+        """Values that show whether a key takes what this would try: all, or the ends and one between."""
+        if self.values is not None:
+            return self.values
+        low, high = self.low or 0.0, self.high or 0.0
+        return (int(low), int(high)) if self.whole else (low, low + (high - low) / math.pi, high)
 
 
 class Mlflow(Config):
@@ -247,6 +268,9 @@ class Mlflow(Config):
     experiment: str = "tikval"
 
 
+_NOT_SWEPT: Final = {"model.model", "model.kind", "model.revision", "fit.best_by"}
+
+
 class SweepConfig(JobConfig):
     """jobs/sweep.py: a fine-tuning's space of settings -> the best of each fold, chosen on its validation rows."""
 
@@ -254,9 +278,8 @@ class SweepConfig(JobConfig):
     operational: ClassVar[frozenset[str]] = JobConfig.operational | {"mlflow"}
 
     finetune: Upstream[FinetuneConfig]
-    space: dict[str, Axis] = Field(
-        min_length=1
-    )  # keys of `model` and `fit`: fit.learning_rate, model.dropout
+    # by keys of model and fit: fit.learning_rate, model.dropout
+    space: dict[str, Axis] = Field(min_length=1)
     trials: PositiveInt = 16  # of each fold
     search: Literal["optuna", "random"] = "optuna"
     # ASHA: a trial's epochs before it may be stopped, and of how many one goes on at each halt
@@ -268,14 +291,61 @@ class SweepConfig(JobConfig):
 
     @model_validator(mode="after")
     def _can_be_swept(self) -> Self:
-        for key in self.space:
-            if key.partition(".")[0] not in ("model", "fit") or key in ("model.model", "model.kind"):
+        fit, model = self.finetune.fit, self.finetune.model
+        for key, axis in self.space.items():
+            if key.partition(".")[0] not in ("model", "fit") or key in _NOT_SWEPT:
                 raise ValueError(f"space: {key} is no setting of a training; sweep keys of model and fit")
+            if key == "fit.heads" and "per_label" in (fit.heads, *axis.samples):
+                raise ValueError(
+                    "space: fit.heads: per_label is judged by other thresholds; sweep it by itself"
+                )
+            if fit.best_by == "loss" and key in ("fit.heads", "fit.positive_weight"):
+                raise ValueError(
+                    f"space: {key} changes what the loss is; sweep it with fit.best_by: macro_f1"
+                )
+            for value in axis.samples:
+                try:
+                    changed(model, fit, {key: value})
+                except ValidationError as err:
+                    raise ValueError(f"space: {key}: {value}: {err.errors()[0]['msg'].lower()}") from err
+                except ValueError as err:
+                    raise ValueError(f"space: {err}") from err
+        if self.grace_epochs > self.most_epochs:
+            raise ValueError(f"grace_epochs: {self.grace_epochs} is more than fit.epochs")
+        if self.finetune.workers > 1:
+            raise ValueError("finetune: workers: a trial is one process; sweep with workers: 1")
         if self.finetune.protocol.name == "paper":
             raise ValueError("protocol: paper sets no validation rows aside; sweep under honest or given")
         if self.finetune.by_fold:
             raise ValueError("finetune: has by_fold, which a sweep writes")
         return self
+
+    @property
+    def most_epochs(self) -> int:
+        """Of any trial."""
+        axis = self.space.get("fit.epochs")
+        return max(int(each) for each in axis.samples) if axis else self.finetune.fit.epochs
+
+    @property
+    def own(self) -> dict[str, Any] | None:
+        """The fine-tuning's own settings of the swept keys; None where they lie outside the space."""
+        own: dict[str, Any] = {}
+        for key, axis in self.space.items():
+            mine = self._value(key, {})
+            if axis.values is None:
+                inside = isinstance(mine, int | float) and axis.low <= mine <= axis.high  # type: ignore[operator]
+                found = [mine] if inside else []
+            else:
+                found = [each for each in axis.values if self._value(key, {key: each}) == mine]
+            if not found:
+                return None
+            own[key] = found[0]
+        return own
+
+    def _value(self, key: str, settings: dict[str, Any]) -> Any:
+        part, _, name = key.partition(".")
+        model, fit = changed(self.finetune.model, self.finetune.fit, settings)
+        return getattr(model if part == "model" else fit, name)
 
 
 class PredictConfig(JobConfig):

@@ -17,7 +17,6 @@ from torch import Tensor
 Indices = NDArray[np.int64]
 
 _CHUNK = 8  # batches whose rows are sorted by length together: little padding, and still a random order
-_MULTIPLE = 8  # of a batch's length: what tensor cores compute in
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,8 @@ class Tokens:
         spans = [(int(self.starts[row]), int(self.starts[row + 1])) for row in rows]
         pieces = [piece for a, b in spans for piece in self.pieces[a:b]]
         longest = max(map(len, pieces))
-        # never past max_tokens: absolute positions may end there
-        padded = max(longest, min(ceil(longest / _MULTIPLE) * _MULTIPLE, self.max_tokens))
-        ids_PT = np.full((len(pieces), padded), self.pad_id, np.int64)
-        mask_PT = np.zeros((len(pieces), padded), np.int64)
+        ids_PT = np.full((len(pieces), longest), self.pad_id, np.int64)
+        mask_PT = np.zeros((len(pieces), longest), np.int64)
         for ids_T, mask_T, piece in zip(ids_PT, mask_PT, pieces, strict=True):
             ids_T[: len(piece)] = piece
             mask_T[: len(piece)] = 1

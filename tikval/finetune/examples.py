@@ -39,7 +39,8 @@ class Examples:
     @property
     def state(self) -> str:
         """Changes whenever what is trained on changes."""
-        digest = hashlib.sha256(repr((self.ids, self.row_keys, self.labels, self.split)).encode())
+        known = (self.ids, self.row_keys, self.labels, self.split, self.accounts, self.near_duplicates)
+        digest = hashlib.sha256(repr(known).encode())
         digest.update(self.truth.tobytes())
         for text in self.texts or ():
             digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())

@@ -68,7 +68,10 @@ def erase(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], 
             rows += n
             named |= _ledger_keys(folder)
             _cut_sheets(folder, ids)
-            if n and folder.stage == "finetune":  # names its rows; the next run trains anew, without them
+            if n and folder.stage in (
+                "finetune",
+                "pretrain",
+            ):  # names its rows; the next run trains anew, without them
                 delete(f"{folder.uri}/folds.json")
     for key in (
         ledger.keys() - named

@@ -27,6 +27,7 @@ from tikval.rows import Reason
 
 MAX_DEATHS: Final = 3  # of a trial's process, before it is given up
 _QUIET: Final = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints a table at any verbosity
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths of a configuration are relative to where the command was given
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the folder has tables of its own
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # or the first Ctrl-C would look like the end

@@ -20,6 +20,7 @@ from tikval.config import (
     PretrainConfig,
     ReportConfig,
     ScriptConfig,
+    SweepConfig,
     UserError,
     load_config,
 )
@@ -38,6 +39,7 @@ JOBS: dict[str, tuple[type[JobConfig], str]] = {
     "finetune": (FinetuneConfig, "finetune"),
     "predict": (PredictConfig, "predict"),
     "combine": (CombineConfig, "combine"),
+    "sweep": (SweepConfig, "sweep"),
     "scores": (EvaluateConfig, "evaluate"),
     "report": (ReportConfig, "report"),
 }
@@ -55,6 +57,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "fit": {},
     },
     "predict": {"trained": "finetune.yaml", "scripts": "scripts.yaml", "out": "out", "system": "new"},
+    "sweep": {"finetune": "finetune.yaml", "out": "out", "space": {"model.dropout": {"values": [0, 0.1]}}},
     "combine": {"systems": ["finetune.yaml"], "out": "out", "system": "ensemble"},
     "faithfulness": {"scripts": "scripts.yaml", "heard": "scripts.yaml", "out": "out"},
     "scores": {"predictions": ["predictions.yaml"], "out": "out"},
@@ -69,6 +72,8 @@ def kind_of(path: Path) -> str:
         return "combine"
     if "trained" in keys:
         return "predict"
+    if "space" in keys:
+        return "sweep"
     if "system" in keys:
         return "finetune" if {"protocol", "encoder"} & keys.keys() else "predictions"
     if "leave_out" in keys:

@@ -185,15 +185,7 @@ class FinetuneConfig(LearnConfig):
     def _shares_the_folds(self) -> Self:
         if self.encoder is not None:
             for key in _SHARED:
-                if key == "model" and isinstance(self.model, TextEncoder):
-                    mine, other = self.model.model, self.encoder.model.model
-                elif key == "protocol":  # whose other keys make no folds
-                    mine, other = (
-                        each.protocol.model_dump(exclude={"seeds", "threshold"})
-                        for each in (self, self.encoder)
-                    )
-                else:
-                    mine, other = getattr(self, key), getattr(self.encoder, key)
+                mine, other = (_for_folds(key, config) for config in (self, self.encoder))
                 if mine != other:
                     raise ValueError(
                         f"{key}: differs from that of the encoder's pre-training; leave it out here"
@@ -228,6 +220,14 @@ def changed(
             raise ValueError(f"{key}: no setting of model or fit")
         parts[part][name] = value
     return type(model).model_validate(parts["model"]), Fit.model_validate(parts["fit"])
+
+
+def _for_folds(key: str, config: LearnConfig) -> Any:
+    """What of a shared key the folds, or the encoder, follow from."""
+    value = getattr(config, key)
+    if isinstance(value, TextEncoder):
+        return value.model
+    return value.model_dump(exclude={"seeds", "threshold"}) if isinstance(value, Protocol) else value
 
 
 class Axis(Config):

@@ -27,6 +27,7 @@ from tikval.flow.teach import Rows
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 
+GIVEN = {"name": "given"}
 WORDS = {"kindness": "we help the old lady", "thrill": "a wild jump from the roof"}
 
 
@@ -80,20 +81,25 @@ def rows(config: FinetuneConfig) -> list[Any]:
 
 @pytest.mark.usefixtures("local_ray")
 def test_every_architecture_trains_its_folds_beside_the_others(tmp_path: Path) -> None:
-    """One command: RoBERTa, DeBERTa and Longformer with random weights, their folds in parallel."""
+    """One command: RoBERTa's three folds in parallel, DeBERTa on two workers, Longformer; random weights."""
     configs = []
-    for name, n_folds in (("roberta", 3), ("deberta", 2), ("longformer", 2)):
-        path = write_study(tmp_path, system=name, model=encoder(tmp_path, name), pool={"cpus": 0.5})
-        configs.append(
-            load_config(FinetuneConfig, str(path), [("fit.epochs", 1), ("protocol.folds", n_folds)])
-        )
+    for name, protocol, workers in (
+        ("roberta", {"partitions": 1}, 1),
+        ("deberta", GIVEN, 2),
+        ("longformer", GIVEN, 1),
+    ):
+        keys: dict[str, Any] = {"system": name, "protocol": protocol, "workers": workers}
+        keys |= {"model": encoder(tmp_path, name), "pool": {"cpus": 0.5}}
+        configs.append(load_config(FinetuneConfig, str(write_study(tmp_path, **keys)), [("fit.epochs", 1)]))
+    split_texts(tmp_path / "texts.csv")
     runs = finetune.run_all(configs)
     for config, run in zip(configs, runs, strict=True):
-        assert (run.rows, run.failed) == (61, {"missing_file": 1})
-        table = rows(config)
-        assert [row["video_id"] for row in table] == [*(f"t{i:03}" for i in range(60)), "t999"]
         folds = from_json((Path(config.folder) / "folds.json").read_text())
         of = {video_id: fold.fold for fold in folds for video_id in fold.test}
+        assert len(of) == (60 if len(folds) == 3 else 18)
+        assert (run.rows, run.failed) == (len(of) + 1, {"missing_file": 1})
+        table = rows(config)
+        assert [row["video_id"] for row in table] == [*sorted(of), "t999"]
         assert all(row["fold"] == of.get(row["video_id"]) for row in table)
         assert not (Path(config.folder) / "ray").exists(), "Ray Train's checkpoints are gone"
     assert finetune.run_all(configs) == runs
@@ -118,7 +124,7 @@ def test_a_killed_worker_changes_nothing_but_the_time(tmp_path: Path) -> None:
     path = write_study(
         tmp_path,
         fit={"batch_rows": 2, "learning_rate": 0.003, "epochs": 8, "patience": 8},
-        protocol={"name": "given"},
+        protocol=GIVEN,
     )
     split_texts(tmp_path / "texts.csv")
     config = load_config(FinetuneConfig, str(path), [])

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from jobs import finetune, sweep
+from tests.alone import train_here
 from tests.conftest import ROOT
 from tests.test_finetune_job import write_study
 from tikval.config import FinetuneConfig, SweepConfig, UserError, load_config
@@ -220,6 +221,7 @@ def test_each_folds_best_is_found_inside_it_and_finetune_takes_it(
     assert path in said
 
     # trained by it, each fold is as good on its validation rows as its best trial was
+    monkeypatch.setattr(finetune, "run_trainings", train_here)
     finetune.run(best)
     for entry in json.loads((Path(best.folder) / "history.json").read_text()):
         row = top[entry["training"].removesuffix("-s0")]
@@ -235,6 +237,7 @@ def rank(row: dict[str, Any]) -> tuple[float, int]:
 
 
 @pytest.mark.ray
+@pytest.mark.full  # three starts of Ray
 def test_a_killed_sweep_runs_only_what_is_left(tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     path = write_sweep(tmp_path)

@@ -33,7 +33,13 @@ def export_table(study: Study) -> pa.Table:
         for row in folder.rows(catalog):
             line = {"video_id": row["video_id"], "system": system, "error": row["error"]}
             if row["decisions"] is not None:
-                line |= dict(zip(codebook.slugs, stances(row["decisions"], row["scores"]), strict=True))
+                line |= dict(
+                    zip(
+                        codebook.slugs,
+                        stances(row["decisions"], row["scores"] or [None] * len(row["decisions"])),
+                        strict=True,
+                    )
+                )
             lines.append(line)
     lines.sort(key=lambda line: (str(line["system"]), str(line["video_id"])))
     columns = [(name, pa.string()) for name in ("video_id", "system", "error")]

@@ -82,6 +82,8 @@ def run_trainings(courses: Sequence[Course[Any]]) -> None:
 
     A training that fails ends its course, and the others go on. Raises UserError for what a training cannot get over.
     """
+    # Ray Train looks at its workers this often, and a worker that reports an epoch waits for the look
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     # of an autoscaler's and a spot market's warnings, which one machine has not: a process less for each training
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1" if on_cluster() else "0")
     start_ray()

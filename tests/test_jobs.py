@@ -77,7 +77,7 @@ def test_a_study_grows_is_retried_and_follows_its_recipe(
     assert len(decided["v1"]["decisions"]) == 38
     assert decided["page"]["decisions"] is None
     scores = Folder(config.scores.folder).read().to_pylist()
-    assert {row["system"] for row in scores} == {"predict_everything", "local"}
+    assert {row["system"] for row in scores} == {"predict_everything", "frequency_prior", "local"}
     assert {(row["n_videos"], row["n_scored"]) for row in scores if row["system"] == "local"} == {(2, 1)}
     page = Path(f"{config.folder}/index.html").read_text()
     assert page.index("unreadable") < page.index("I TAUGHT MYSELF TO REPAIR RADIOS")

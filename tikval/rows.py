@@ -265,8 +265,48 @@ class ScoreRow(TypedDict):
     precision: float | None
     recall: float | None
     f1: float | None
+    lower: float | None  # of the 95 % interval of F1; None: not computed, or fewer than two accounts
+    upper: float | None
+    average_precision: (
+        float | None
+    )  # of the scores before any threshold, as the two below; None: there are none
+    brier: float | None
+    ece: float | None
     n_videos: int  # annotated
     n_scored: int  # annotated and with a result
+
+
+class ComparisonRow(TypedDict):
+    """Two systems on the videos for which both have a result, over the labels that both model: beside the scores."""
+
+    system_a: str
+    system_b: str
+    metric: str  # macro_f1 or weighted_f1
+    difference: float | None  # a - b; None: no video that both judged, or nothing to average
+    lower: float | None  # of its 95 % interval
+    upper: float | None
+    p: float | None  # two-sided, that the two are exchangeable
+    p_holm: float | None  # corrected for all pairs of this metric
+    n_videos: int
+    n_groups: int  # accounts
+    n_labels: int
+
+
+class SliceRow(TypedDict):
+    """F1 in a part of the videos, or how far it drops from one stance to the other: beside the scores.
+
+    `by` is genre (the videos of `slice`), without_genre (all others) or drop (`slice`: endorsed - confronted).
+    """
+
+    system: str
+    by: str
+    slice: str
+    metric: str  # macro_f1 or weighted_f1
+    value: float | None
+    lower: float | None
+    upper: float | None
+    n_videos: int  # with a result
+    n_groups: int
 
 
 def row_key(video_id: str, size_bytes: int, etag: str) -> str:

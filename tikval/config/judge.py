@@ -82,13 +82,19 @@ System = Annotated[
 
 
 class EvaluateConfig(JobConfig):
-    """jobs/evaluate.py: PredictionRow and LabelRow -> ScoreRow."""
+    """jobs/evaluate.py: PredictionRow and LabelRow -> ScoreRow, with ComparisonRow and SliceRow beside it."""
 
     stage: ClassVar[str] = "scores"
+    version: ClassVar[int] = 2
 
     predictions: tuple[System, ...] = Field(min_length=1)  # systems, trained or not
     min_share: float = Field(default=0.05, ge=0, le=1)  # labels in fewer videos are left out of aggregates
     annotator: str | None = None  # whose labels are the truth; needed where there are several
+    draws: int = Field(default=1_000, ge=100)  # of accounts, for the intervals
+    permutations: int = Field(
+        default=2_000, ge=100
+    )  # of each comparison: the smallest p-value is 1 / (1 + these)
+    seed: int = Field(default=0, ge=0)  # of both
 
     @property
     def catalog(self) -> CatalogConfig:

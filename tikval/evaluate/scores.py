@@ -4,10 +4,11 @@ A failure is never a stance, so three readings are given. `left_out` scores only
 `wrong` takes every label of a failed video as said wrongly (true ones missed, all others false alarms): no
 outcome of a second try can have a lower F1. `right` takes the truth as said: none can have a higher one. The
 tables of the paper are `left_out`; where coverage is low the other two are far apart, and the difference
-between two systems may be nothing but failures.
+between two systems may be nothing but failures. Intervals, and what is computed from scores, are of `left_out`.
+
+N annotated videos, L labels.
 """
 
-import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,16 @@ from typing import Final
 
 import numpy as np
 
-from tikval.evaluate.metrics import Bools, Mean, macro, movie, prf, weighted
+from tikval.evaluate.answers import Answers, Run, Truth, decided, read_answers, read_trained, read_truth
+from tikval.evaluate.intervals import Draws, Interval, corrected, of_labels, of_mean, sums_of
+from tikval.evaluate.metrics import Bools, Floats, LabelScores, Mean, macro, movie, prf, weighted
+from tikval.evaluate.ranking import mean_rank, ranked
 from tikval.rows import EmbeddingRow, LabelRow, PredictionRow, ScoreRow, ScriptRow, VideoRow
-from tikval.values import CONFRONTED, ENDORSED, binary
+from tikval.values import CONFRONTED, ENDORSED
 
 ALL: Final = "all"
 STANCES: Final = (ENDORSED, CONFRONTED, ALL)
+MEANS: Final = ("macro", "weighted")
 LEFT_OUT, WRONG, RIGHT = FAILURES = ("left_out", "wrong", "right")
 BASELINE: Final = "predict_everything"
 MISSING: Final = "missing"  # annotated or expected, but no stage said anything of it
@@ -56,6 +61,24 @@ def coverage(
     return Coverage(n_rows + missing, n_results, n_abstained, dict(reasons.most_common()))
 
 
+def score(answers: Answers, truth: Truth, draws: Draws | None = None) -> list[ScoreRow]:
+    """Scores of one system under each reading of failures: every label it models, then the aggregates.
+
+    Only annotated videos count; those without a prediction failed as "missing". Aggregates run over the frequent
+    labels that the system models, of a trained one over all that it models. `support` counts true labels, for
+    `movie` the videos with at least one. Of several parts (Answers.parts) numbers are averaged; counts are those of
+    one run. With `draws`, F1s have intervals where there are two groups at least.
+    """
+    if not truth.ids:
+        return []
+    lines: dict[tuple[str, str, str], list[ScoreRow]] = {}
+    for run, part_N in answers.parts():
+        for row in _part(run, part_N, truth, answers):
+            lines.setdefault((row["failures"], row["stance"], row["label"]), []).append(row)
+    rows = [_averaged(same, len(answers.runs)) for same in lines.values()]
+    return with_intervals(rows, answers, truth, draws) if draws else rows
+
+
 def score_system(
     predictions: Sequence[PredictionRow],
     truth: Sequence[LabelRow],
@@ -64,51 +87,9 @@ def score_system(
     system: str,
     annotator: str | None = None,
 ) -> list[ScoreRow]:
-    """Scores of one system under each reading of failures: every label it models, then the aggregates.
-
-    Only annotated videos count; those without a prediction failed as "missing". Aggregates use the frequent
-    labels (true for at least `min_share` of the annotated videos, section 4: 0.05) that the system models. A
-    label for which every result has None is not modelled: it has no row. If nothing has a result, all labels
-    are taken as modelled. `support` counts true labels, for `movie` the videos with at least one.
-
-    Raises ValueError, naming them, for a video with two predictions (seeds and samples are scored one at a
-    time) or two annotations, for several annotators where `annotator` picks none, and for a label that is
-    modelled for some videos only.
-    """
-    ids, truth_nl = _truth(truth, labels, annotator)
-    if not ids:
-        return []
-    _refuse_twice((row["video_id"] for row in predictions), "predictions")
-    results = {row["video_id"]: _decisions(row, labels) for row in predictions if row["error"] is None}
-    has_result = np.array([video in results for video in ids])
-
-    said_nl = np.zeros_like(truth_nl)
-    modelled = np.ones(len(labels), dtype=bool)
-    if has_result.any():
-        decided = np.array([results[video] for video in ids if video in results], dtype=float)
-        known = ~np.isnan(decided)  # None becomes nan
-        modelled = known.any(0)
-        if partly := [
-            name for name, some, every in zip(labels, modelled, known.all(0), strict=True) if some != every
-        ]:
-            raise ValueError(f"{system}: modelled for some videos only: {', '.join(partly)}")
-        said_nl[has_result] = decided == 1
-
-    rows = []
-    for failures in FAILURES:
-        if failures == LEFT_OUT:
-            pair = truth_nl[has_result], said_nl[has_result]
-        else:
-            guess = ~truth_nl if failures == WRONG else truth_nl
-            pair = truth_nl, np.where(has_result[:, None], said_nl, guess)
-        rows += _rows(
-            *pair,
-            labels=labels,
-            modelled=modelled,
-            frequent=_frequent(truth_nl, min_share),
-            base=_base(system, truth[0]["label_set"], failures, len(ids), int(has_result.sum())),
-        )
-    return rows
+    """`score` of a system that said everything once. Raises ValueError as `read_truth` and `read_answers` do."""
+    known = read_truth(truth, labels, min_share, annotator)
+    return score(read_answers(predictions, known, system), known)
 
 
 def score_trained(
@@ -121,59 +102,13 @@ def score_trained(
     *,
     by_fold: bool,
 ) -> list[ScoreRow]:
-    """Scores of a system trained several times: those of each partition and seed, averaged.
+    """`score` of a system trained several times: those of each partition and seed, averaged.
 
     `by_fold`: each fold is scored by itself and the folds are averaged, as the paper does (section 4); else the
-    folds of one partition and seed are pooled, so that every video counts once. A video that failed before has no
-    fold: these are dealt out to the folds by id, so that each counts once too. Raises ValueError as `score_system`
-    does.
+    folds of one partition and seed are pooled, so that every video counts once. Raises ValueError as `score_system`.
     """
-    runs: dict[tuple[str | None, int | None], list[PredictionRow]] = {}
-    for row in predictions:
-        runs.setdefault((row["split"], row["seed"]), []).append(row)
-    parts = [part for rows in runs.values() for part in (_folds(rows) if by_fold else [rows])]
-    ids, truth_nl = _truth(truth, labels, annotator)
-    often = dict(zip(labels, (_frequent(truth_nl, min_share) if ids else []), strict=False))
-    scored: dict[tuple[str, str, str], list[ScoreRow]] = {}
-    for part in parts:
-        here = {row["video_id"] for row in part}
-        known = [row for row in truth if row["video_id"] in here] if by_fold else truth
-        # what was trained was frequent when it was frozen: here every label of the system counts
-        for line in score_system(part, known, labels, 0.0, system, annotator):
-            scored.setdefault((line["failures"], line["stance"], line["label"]), []).append(line)
-    return [_averaged(lines, often.get(lines[0]["label"]), len(runs)) for lines in scored.values()]
-
-
-def _folds(rows: Sequence[PredictionRow]) -> list[list[PredictionRow]]:
-    """Rows of one run by fold; those without a fold in turn."""
-    folds = sorted({row["fold"] for row in rows if row["fold"] is not None}) or [0]
-    parts: dict[int, list[PredictionRow]] = {fold: [] for fold in folds}
-    turn = itertools.cycle(folds)
-    for row in sorted(rows, key=lambda row: row["video_id"]):
-        parts[next(turn) if row["fold"] is None else row["fold"]].append(row)
-    return list(parts.values())
-
-
-def _averaged(lines: Sequence[ScoreRow], frequent: bool | None, runs: int) -> ScoreRow:
-    """Numbers averaged; counts per run, in which each video is in one fold."""
-
-    def mean(name: str) -> float | None:
-        said = [line[name] for line in lines if line[name] is not None]  # type: ignore[literal-required]
-        return float(np.mean(said)) if said else None
-
-    def count(name: str) -> int:
-        return int(sum(line[name] for line in lines)) // runs  # type: ignore[literal-required]
-
-    return {
-        **lines[0],
-        "frequent": None if lines[0]["frequent"] is None else bool(frequent),
-        "precision": mean("precision"),
-        "recall": mean("recall"),
-        "f1": mean("f1"),
-        "support": count("support"),
-        "n_videos": count("n_videos"),
-        "n_scored": count("n_scored"),
-    }
+    known = read_truth(truth, labels, min_share, annotator)
+    return score(read_trained(predictions, known, system, by_fold=by_fold), known)
 
 
 def predict_everything(
@@ -185,60 +120,99 @@ def predict_everything(
     weighted F1 0.325. The paper itself leaves power_dominance- out (45 of 888 videos, starred in Table 6), as
     min_share=0.051 does: over those 18 labels they are 0.283 and 0.329.
     """
-    ids, truth_nl = _truth(truth, labels, annotator)
-    frequent = _frequent(truth_nl, min_share) if ids else np.zeros(len(labels), dtype=bool)
-    rows = []
-    for failures in FAILURES if ids else ():
-        base = _base(BASELINE, truth[0]["label_set"], failures, len(ids), len(ids))
-        every = np.ones(len(labels), dtype=bool)
-        rows += _rows(truth_nl, np.ones_like(truth_nl), labels, every, frequent, base)
+    known = read_truth(truth, labels, min_share, annotator)
+    return score(everything(known), known)
+
+
+def everything(truth: Truth) -> Answers:
+    return decided(BASELINE, truth, [np.ones_like(truth.true)])
+
+
+def with_intervals(rows: list[ScoreRow], answers: Answers, truth: Truth, draws: Draws) -> list[ScoreRow]:
+    """The same rows, those of `left_out` now with the 95 % intervals of their F1."""
+    sums, found = sums_of(answers, truth, draws), dict[tuple[str, str], Interval]()
+    here_L, drawn_DL = of_labels(sums)
+    for i, label in enumerate(truth.labels):
+        place = ENDORSED if truth.endorsed[i] else CONFRONTED, label
+        found[place] = corrected(float(here_L[i]), drawn_DL[:, i])
+    for stance, mask_L in zip(STANCES, truth.masks, strict=True):
+        for how in MEANS:
+            found[stance, how] = of_mean(sums, answers.averaged(truth) & mask_L, how).interval()
+    for row in rows:
+        place = row["stance"], row["label"]
+        if row["failures"] == LEFT_OUT and row["f1"] is not None and place in found:
+            row["lower"], row["upper"] = found[place]
     return rows
 
 
-def _truth(rows: Sequence[LabelRow], labels: Sequence[str], annotator: str | None) -> tuple[list[str], Bools]:
-    """Annotated ids and [N, L] binary labels of one annotator."""
-    annotators = sorted({row["annotator"] for row in rows})
-    if annotator is not None:
-        if annotator not in annotators:
-            raise ValueError(f"no annotator {annotator!r}; there are: {', '.join(annotators)}")
-        rows = [row for row in rows if row["annotator"] == annotator]
-    elif len(annotators) > 1:
-        raise ValueError(f"several annotators, pick one: {', '.join(annotators)}")
-    if len(sets := sorted({row["label_set"] for row in rows})) > 1:
-        raise ValueError(f"annotations over several label sets: {', '.join(sets)}")
-    _refuse_twice((row["video_id"] for row in rows), "annotations")
-    if odd := [row["video_id"] for row in rows if 2 * len(row["stances"]) != len(labels)]:
-        raise ValueError(f"annotations that do not have {len(labels) // 2} stances: {_some(odd)}")
-    ids = [row["video_id"] for row in rows]
-    return ids, np.array([binary(row["stances"]) for row in rows], dtype=bool).reshape(len(ids), len(labels))
+def _part(run: Run, part_N: Bools, truth: Truth, answers: Answers) -> list[ScoreRow]:
+    use_L, modelled_L = answers.averaged(truth), answers.modelled
+    true_NL, said_NL, known_N = run.true[part_N], run.said[part_N], run.known[part_N]
+    rows = []
+    for failures in FAILURES:
+        base = base_row(answers.system, truth, failures, len(known_N), int(known_N.sum()))
+        scores_NL = None
+        if failures == LEFT_OUT:
+            pair = true_NL[known_N], said_NL[known_N]
+            scores_NL = run.scores[part_N & run.known]
+        else:
+            guess = ~true_NL if failures == WRONG else true_NL
+            pair = true_NL, np.where(known_N[:, None], said_NL, guess)
+        movies = [
+            (movie(pair[0][:, use_L & mask_L], pair[1][:, use_L & mask_L]), use_L & mask_L)
+            for mask_L in truth.masks
+        ]
+        with_label = [(mean, int(pair[0][:, mask_L].any(1).sum())) for mean, mask_L in movies]
+        rows += lines(prf(*pair), with_label, truth, modelled_L, use_L, base, scores_NL, pair[0])
+    return rows
 
 
-def _decisions(row: PredictionRow, labels: Sequence[str]) -> list[bool | None]:
-    decisions = row["decisions"]
-    if decisions is None or len(decisions) != len(labels):
-        raise ValueError(f"prediction of {row['video_id']}: no error, and not {len(labels)} decisions either")
-    return decisions
+def lines(
+    scores: LabelScores,
+    movies: Sequence[tuple[Mean, int]],
+    truth: Truth,
+    modelled_L: Bools,
+    use_L: Bools,
+    base: ScoreRow,
+    scores_NL: Floats | None = None,
+    true_NL: Bools | None = None,
+) -> list[ScoreRow]:
+    """The rows of one reading: modelled labels, then macro, weighted and movie of each of STANCES.
+
+    `movies`: of each stance the mean, and the number of videos with a label.
+    """
+    ranks_L3 = np.full((len(truth.labels), 3), np.nan)
+    if scores_NL is not None and true_NL is not None:
+        ranks_L3 = ranked(scores_NL, true_NL)
+    rows: list[ScoreRow] = []
+
+    def add(stance: str, label: str, often: bool | None, support: int, mean: Mean, ranks: Floats) -> None:
+        precision, recall, f1, ap, brier, ece = (None if np.isnan(x) else float(x) for x in (*mean, *ranks))
+        row: ScoreRow = {**base, "stance": stance, "label": label, "frequent": often, "support": support}
+        row |= {"precision": precision, "recall": recall, "f1": f1}
+        rows.append(row | {"average_precision": ap, "brier": brier, "ece": ece})
+
+    for i in np.flatnonzero(modelled_L).tolist():
+        stance = ENDORSED if truth.endorsed[i] else CONFRONTED
+        mean = Mean(scores.precision[i], scores.recall[i], scores.f1[i])
+        often = bool(truth.frequent[i])
+        add(stance, truth.labels[i], often, int(scores.support[i]), mean, ranks_L3[i])
+    for stance, mask_L, (of_videos, n_with) in zip(STANCES, truth.masks, movies, strict=True):
+        use = use_L & mask_L
+        some = LabelScores(scores.precision[use], scores.recall[use], scores.f1[use], scores.support[use])
+        support = int(some.support.sum())
+        plain = np.ones(int(use.sum()))
+        add(stance, "macro", None, support, macro(some), mean_rank(ranks_L3[use], plain))
+        weights = some.support.astype(np.float64)
+        add(stance, "weighted", None, support, weighted(some), mean_rank(ranks_L3[use], weights))
+        add(stance, "movie", None, n_with, of_videos, np.full(3, np.nan))
+    return rows
 
 
-def _refuse_twice(ids: Iterable[str], what: str) -> None:
-    if twice := sorted(video for video, n in Counter(ids).items() if n > 1):
-        raise ValueError(f"videos with more than one row of {what}: {_some(twice)}")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _frequent(truth: Bools, min_share: float) -> Bools:
-    """[L] labels that at least `min_share` of the annotated videos have. Divides, so that 3 of 60 is 0.05."""
-    share: Bools = truth.sum(0) / len(truth) >= min_share
-    return share
-
-
-def _base(system: str, label_set: str, failures: str, n_videos: int, n_scored: int) -> ScoreRow:
+def base_row(system: str, truth: Truth, failures: str, n_videos: int, n_scored: int) -> ScoreRow:
     return ScoreRow(
         system=system,
-        label_set=label_set,
+        label_set=truth.label_set,
         failures=failures,
         stance=ALL,
         label="",
@@ -247,44 +221,29 @@ def _base(system: str, label_set: str, failures: str, n_videos: int, n_scored: i
         precision=None,
         recall=None,
         f1=None,
+        lower=None,
+        upper=None,
+        average_precision=None,
+        brier=None,
+        ece=None,
         n_videos=n_videos,
         n_scored=n_scored,
     )
 
 
-def _rows(
-    truth: Bools, said: Bools, labels: Sequence[str], modelled: Bools, frequent: Bools, base: ScoreRow
-) -> list[ScoreRow]:
-    """The rows of one reading: modelled labels, then macro, weighted and movie of each stance."""
-    scores = prf(truth, said)
-    confronted = np.arange(len(labels)) >= len(labels) // 2
-    rows: list[ScoreRow] = []
+def _averaged(rows: Sequence[ScoreRow], runs: int) -> ScoreRow:
+    """Numbers averaged; counts per run, in which each video is in one part."""
 
-    def add(stance: str, label: str, often: bool | None, support: int, mean: Mean) -> None:
-        precision, recall, f1 = (None if np.isnan(x) else float(x) for x in mean)
-        rows.append(
-            {
-                **base,
-                "stance": stance,
-                "label": label,
-                "frequent": often,
-                "support": support,
-                "precision": precision,
-                "recall": recall,
-                "f1": f1,
-            }
-        )
+    def mean(name: str) -> float | None:
+        said = [row[name] for row in rows if row[name] is not None]  # type: ignore[literal-required]
+        return float(np.mean(said)) if said else None
 
-    for i in np.flatnonzero(modelled).tolist():
-        stance = CONFRONTED if confronted[i] else ENDORSED
-        mean = Mean(scores.precision[i], scores.recall[i], scores.f1[i])
-        add(stance, labels[i], bool(frequent[i]), int(scores.support[i]), mean)
-    for stance, mask in zip(STANCES, (~confronted, confronted, confronted | True), strict=True):
-        use = modelled & frequent & mask
-        some = prf(truth[:, use], said[:, use])
-        support = int(some.support.sum())
-        add(stance, "macro", None, support, macro(some))
-        add(stance, "weighted", None, support, weighted(some))
-        with_label = int(truth[:, use].any(1).sum())
-        add(stance, "movie", None, with_label, movie(truth[:, use], said[:, use]))
-    return rows
+    def count(name: str) -> int:
+        return int(sum(row[name] for row in rows)) // runs  # type: ignore[literal-required]
+
+    averaged: dict[str, float | None] = {name: mean(name) for name in _NUMBERS}
+    counted = {name: count(name) for name in ("support", "n_videos", "n_scored")}
+    return {**rows[0], **averaged, **counted}  # type: ignore[typeddict-item]
+
+
+_NUMBERS: Final = ("precision", "recall", "f1", "average_precision", "brier", "ece")

@@ -7,7 +7,16 @@ from typing import Any
 from tikval.codebook import Codebook
 from tikval.evaluate.scores import coverage
 from tikval.report.record import Bill, Card, Failure, Frequency, Pair, Report, frequency
-from tikval.rows import LabelRow, PredictionRow, Reason, ScoreRow, ScriptRow, VideoRow
+from tikval.rows import (
+    ComparisonRow,
+    LabelRow,
+    PredictionRow,
+    Reason,
+    ScoreRow,
+    ScriptRow,
+    SliceRow,
+    VideoRow,
+)
 from tikval.values import binary
 
 LOCAL_NOTICE = (
@@ -26,6 +35,8 @@ class Tables:
     scripts: Mapping[str, Sequence[ScriptRow]]  # by name; a study may compare several recipes, or have none
     predictions: Mapping[str, Sequence[PredictionRow]]  # by system
     scores: Sequence[ScoreRow]
+    comparisons: Sequence[ComparisonRow] = ()
+    slices: Sequence[SliceRow] = ()
 
 
 def assemble(
@@ -67,6 +78,8 @@ def assemble(
         failures=tuple(failures),
         frequencies=tuple(frequencies),
         scores=tuple(tables.scores),
+        comparisons=tuple(tables.comparisons),
+        slices=tuple(tables.slices),
         pairs=pairs,
         cards=tuple(_cards(tables, annotated)),
         notice=notice,

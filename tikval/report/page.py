@@ -17,6 +17,7 @@ import jinja2
 from tikval.evaluate.scores import BASELINE
 from tikval.privacy import strip_handles
 from tikval.report import tables
+from tikval.report.contrasts import comparison_lines, drop_lines, genre_lines
 from tikval.report.gap import gap_lines
 from tikval.report.record import Card, Failure, Report
 from tikval.rows import PredictionRow
@@ -73,6 +74,9 @@ def render_page(report: Report) -> str:
         chart=tables.chart(report) if report.frequencies else None,
         scores=tables.score_tables(report) if report.scores else None,
         gaps=gap_lines(report),
+        comparisons=comparison_lines(report),
+        drops=drop_lines(report),
+        genres=genre_lines(report),
         cards=[_card(card, failures[card.video_id], report) for card in shown],
         n_videos=report.n_videos or len(report.cards),
         kind_of=tables.kind_of,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tikval.evaluate.scores import Coverage
-from tikval.rows import PredictionRow, ScoreRow
+from tikval.rows import ComparisonRow, PredictionRow, ScoreRow, SliceRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,8 @@ class Report:
     failures: tuple[Failure, ...] = ()
     frequencies: tuple[Frequency, ...] = ()
     scores: tuple[ScoreRow, ...] = ()  # with those of predict_everything; none without annotations
+    comparisons: tuple[ComparisonRow, ...] = ()
+    slices: tuple[SliceRow, ...] = ()  # by genre, and endorsed against confronted
     pairs: tuple[Pair, ...] = ()  # among the systems with scores
     cards: tuple[Card, ...] = ()
     notice: str | None = None  # a warning that stands on top

@@ -1,14 +1,23 @@
 """The tables of the page as plain dictionaries: coverage, chart and scores. No HTML here."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
+from tikval.evaluate.baselines import ACCOUNT_APART, ACCOUNT_SHARED, BASELINES, HUMAN, PRIOR
 from tikval.evaluate.scores import BASELINE, LEFT_OUT, MISSING, RIGHT, STANCES, WRONG, Coverage
 from tikval.report.record import Report
 from tikval.rows import Reason, ScoreRow
 
 Numbers = dict[tuple[str, str, str, str], ScoreRow]  # by system, failures, stance, label
 
+NAMES: Final = {
+    BASELINE: "Predict everything",
+    PRIOR: "Guess by frequency",
+    ACCOUNT_SHARED: "Account\u2019s name, known from training",
+    ACCOUNT_APART: "Account\u2019s name, unknown",
+    HUMAN: "People beside people",
+}
 LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -84,19 +93,26 @@ def chart(report: Report) -> dict[str, Any]:
 
 
 def score_tables(report: Report) -> dict[str, Any]:
-    """F1 and movie lines per system, the baseline last, and per-label lines with the baseline beside them."""
+    """F1 and movie lines per system, the baselines last, and per-label lines with the baseline beside them."""
     rows: Numbers = {(r["system"], r["failures"], r["stance"], r["label"]): r for r in report.scores}
-    scored = list(dict.fromkeys(r["system"] for r in report.scores if r["system"] != BASELINE))
+    names = list(dict.fromkeys(r["system"] for r in report.scores))
+    scored = [name for name in names if name not in BASELINES]
+    baselines = [name for name in BASELINES if name in names]
     first = report.scores[0]
     return {
         "n_videos": first["n_videos"],
         "label_set": first["label_set"],
-        "lines": [_line(rows, system) for system in (*scored, BASELINE)],
+        "lines": [_line(rows, system) for system in (*scored, *baselines)],
         "details": [
-            {"system": system, "labels": labels}
+            {
+                "system": system,
+                "labels": labels,
+                "ranked": any(rank != two(None) for line in labels for rank in line["ranks"]),
+            }
             for system in scored
             if (labels := _labels(report, rows, system))
         ],
+        "intervals": any(r.get("lower") is not None for r in report.scores),
         "bounded": any(r["n_scored"] < r["n_videos"] for r in report.scores),
     }
 
@@ -104,8 +120,8 @@ def score_tables(report: Report) -> dict[str, Any]:
 def _line(rows: Numbers, system: str) -> dict[str, Any]:
     own = [r for (name, failures, _, _), r in rows.items() if name == system and failures == LEFT_OUT]
     return {
-        "system": system,
-        "baseline": system == BASELINE,
+        "system": NAMES.get(system, system),
+        "baseline": system in BASELINES,
         "n_labels": sum(r["frequent"] is True for r in own),
         "n_scored": own[0]["n_scored"],
         "failed": own[0]["n_videos"] - own[0]["n_scored"],
@@ -129,7 +145,18 @@ def _cell(rows: Numbers, system: str, stance: str, label: str, what: str) -> dic
     bounds = None if low is None or high is None or low == high else f"{low:.2f} to {high:.2f}"
     # recall cannot be compared: predicting everything recovers everything
     below = what != "recall" and value is not None and baseline is not None and value < baseline
-    return {"value": two(value), "bounds": bounds, "below": below and system != BASELINE}
+    return {
+        "value": two(value),
+        "interval": interval(rows.get((system, LEFT_OUT, stance, label))) if what == "f1" else "",
+        "bounds": bounds,
+        "below": below and system not in BASELINES,
+    }
+
+
+def interval(row: Mapping[str, Any] | ScoreRow | None) -> str:
+    """`[0.36, 0.46]`, or nothing: also for rows that were written before there were intervals."""
+    lower, upper = (None, None) if row is None else (row.get("lower"), row.get("upper"))
+    return "" if lower is None or upper is None else f"[{two(lower)}, {two(upper)}]"
 
 
 def _labels(report: Report, rows: Numbers, system: str) -> list[dict[str, Any]]:
@@ -147,7 +174,9 @@ def _labels(report: Report, rows: Numbers, system: str) -> list[dict[str, Any]]:
                 "stance": stance,
                 "frequent": row["frequent"],
                 "support": row["support"],
-                "numbers": [two(row["precision"]), two(row["recall"]), two(row["f1"])],
+                "numbers": [two(row["precision"]), two(row["recall"])],
+                "f1": {"value": two(row["f1"]), "interval": interval(row)},
+                "ranks": [two(number) for number in (row["average_precision"], row["brier"], row["ece"])],
                 "baseline": two(base["f1"] if base else None),
             }
         )
@@ -156,4 +185,4 @@ def _labels(report: Report, rows: Numbers, system: str) -> list[dict[str, Any]]:
 
 def two(value: float | None) -> str:
     """Two decimals, a dash where there is no number."""
-    return "\u2013" if value is None else f"{value:.2f}"
+    return "\u2013" if value is None else f"{value:.2f}".replace("-", "\u2212")

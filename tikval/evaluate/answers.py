@@ -1,0 +1,231 @@
+"""Annotations and what systems said of the same videos, as matrices that every number is made of.
+
+N annotated videos, L labels, G groups: accounts, as the videos of one account are alike. A video without an account
+is a group of its own.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tikval.evaluate.metrics import Bools, Floats
+from tikval.rows import LabelRow, PredictionRow
+from tikval.values import binary
+
+NO_FOLD: Final = -1
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The labels of one annotator."""
+
+    ids: tuple[str, ...]  # [N]
+    labels: tuple[str, ...]  # [L]
+    label_set: str
+    true: Bools  # [N, L]
+    accounts: tuple[str | None, ...]  # [N]
+    group: Ints  # [N] number of each video's account
+    frequent: Bools  # [L] true for the configured share of the videos
+
+    @property
+    def n_groups(self) -> int:
+        return int(self.group.max(initial=-1)) + 1
+
+    @property
+    def endorsed(self) -> Bools:
+        first: Bools = np.arange(len(self.labels)) < len(self.labels) // 2
+        return first
+
+    @property
+    def masks(self) -> tuple[Bools, Bools, Bools]:
+        """[L] labels that are endorsed, confronted, all."""
+        return self.endorsed, ~self.endorsed, np.ones(len(self.labels), dtype=bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a system said of the videos once: one partition and seed of a trained system, else all it said."""
+
+    true: Bools  # [N, L]
+    known: Bools  # [N] has a result
+    said: Bools  # [N, L] False where there is none
+    scores: Floats  # [N, L] nan where there is none
+    modelled: Bools  # [L]
+    fold: Ints  # [N] that a video was tested in; NO_FOLD: it was not among the rows at all
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    system: str
+    runs: tuple[Run, ...]  # their scores are averaged
+    by_fold: bool = False  # each fold is scored by itself
+    trained: bool = False  # what was trained was frequent when it was frozen: every label it models counts
+    knows_accounts: bool = False  # accounts of the videos it was tested on were among those it learnt from
+
+    def parts(self) -> Iterator[tuple[Run, Bools]]:
+        """What is scored by itself: runs, or the folds of each, with the [N] videos that belong to them."""
+        for run in self.runs:
+            folds = sorted(set(run.fold.tolist()) - {NO_FOLD}) if self.by_fold else []
+            for fold in folds:
+                yield run, run.fold == fold
+            if not folds:
+                yield run, np.ones(len(run.known), dtype=bool)
+
+    @property
+    def modelled(self) -> Bools:
+        """[L]; of a run without any result nobody knows."""
+        told = [run.modelled for run in self.runs if run.known.any()]
+        every: Bools = np.logical_or.reduce(told or [run.modelled for run in self.runs])
+        return every
+
+    def averaged(self, truth: Truth) -> Bools:
+        """[L] labels that the means over labels run over."""
+        use: Bools = self.modelled & (truth.frequent | self.trained)
+        return use
+
+
+def read_truth(
+    rows: Sequence[LabelRow],
+    labels: Sequence[str],
+    min_share: float,
+    annotator: str | None = None,
+    accounts: Mapping[str, str | None] | None = None,
+) -> Truth:
+    """Binary labels of one annotator; a label is frequent where at least `min_share` of the videos have it.
+
+    A video's account is that of its annotation, else of `accounts`. Raises ValueError, naming them, for videos
+    annotated twice, for several annotators where `annotator` picks none, for several label sets, and for
+    annotations that are not over these labels.
+    """
+    annotators = sorted({row["annotator"] for row in rows})
+    if annotator is not None:
+        if annotator not in annotators:
+            raise ValueError(f"no annotator {annotator!r}; there are: {', '.join(annotators)}")
+        rows = [row for row in rows if row["annotator"] == annotator]
+    elif len(annotators) > 1:
+        raise ValueError(f"several annotators, pick one: {', '.join(annotators)}")
+    if len(sets := sorted({row["label_set"] for row in rows})) > 1:
+        raise ValueError(f"annotations over several label sets: {', '.join(sets)}")
+    refuse_twice((row["video_id"] for row in rows), "annotations")
+    ids = tuple(row["video_id"] for row in rows)
+    true_NL = matrix(rows, labels)
+    named = tuple(row["account"] or (accounts or {}).get(row["video_id"]) for row in rows)
+    numbers: dict[tuple[bool, str], int] = {}
+    for video, account in zip(ids, named, strict=True):
+        numbers.setdefault((account is None, account or video), len(numbers))
+    groups = [numbers[account is None, account or video] for video, account in zip(ids, named, strict=True)]
+    return Truth(
+        ids=ids,
+        labels=tuple(labels),
+        label_set=rows[0]["label_set"] if rows else "",
+        true=true_NL,
+        accounts=named,
+        group=np.array(groups, dtype=np.int64),
+        # divides, so that 3 of 60 is 0.05
+        frequent=true_NL.sum(0) / max(len(ids), 1) >= min_share,
+    )
+
+
+def matrix(rows: Sequence[LabelRow], labels: Sequence[str]) -> Bools:
+    """[N, L] binary labels. Raises ValueError for rows over another number of values."""
+    if odd := [row["video_id"] for row in rows if 2 * len(row["stances"]) != len(labels)]:
+        raise ValueError(f"annotations that do not have {len(labels) // 2} stances: {some(odd)}")
+    return np.array([binary(row["stances"]) for row in rows], dtype=bool).reshape(len(rows), len(labels))
+
+
+def read_answers(predictions: Sequence[PredictionRow], truth: Truth, system: str) -> Answers:
+    """Of a system that said everything once. A label for which every result has None is not modelled.
+
+    If nothing has a result, all labels are taken as modelled. Raises ValueError, naming them, for a video with two
+    predictions (samples are scored one at a time), and for a label that is modelled for some videos only.
+    """
+    return Answers(system, (_run(predictions, truth, system, {}),))
+
+
+def read_trained(
+    predictions: Sequence[PredictionRow], truth: Truth, system: str, *, by_fold: bool
+) -> Answers:
+    """Of a system that was trained several times: one Run for each partition and seed.
+
+    A video that failed before has no fold: these are dealt out to the folds by id, so that each counts once.
+    """
+    runs: dict[tuple[str, int], list[PredictionRow]] = {}
+    for row in predictions:
+        runs.setdefault((row["split"] or "", row["seed"] or 0), []).append(row)
+    made = tuple(_run(rows, truth, system, _folds(rows)) for _, rows in sorted(runs.items()))
+    made = made or (_run([], truth, system, {}),)
+    return Answers(system, made, by_fold=by_fold, trained=True, knows_accounts=by_fold)
+
+
+def decided(system: str, truth: Truth, said: Iterable[Bools], modelled_L: Bools | None = None) -> Answers:
+    """Of [N, L] decisions without scores or failures, one Run for each; all labels are modelled if none are named."""
+    n_videos, n_labels = truth.true.shape
+    runs = [
+        Run(
+            true=truth.true,
+            known=np.ones(n_videos, dtype=bool),
+            said=said_NL,
+            scores=np.full(said_NL.shape, np.nan),
+            modelled=np.ones(n_labels, dtype=bool) if modelled_L is None else modelled_L,
+            fold=np.zeros(n_videos, dtype=np.int64),
+        )
+        for said_NL in said
+    ]
+    return Answers(system, tuple(runs))
+
+
+def _folds(rows: Sequence[PredictionRow]) -> dict[str, int]:
+    """Fold by video of one run; videos without one get them in turn."""
+    folds = sorted({row["fold"] for row in rows if row["fold"] is not None}) or [0]
+    turn = itertools.cycle(folds)
+    by_id = sorted(rows, key=lambda row: row["video_id"])
+    return {row["video_id"]: next(turn) if row["fold"] is None else row["fold"] for row in by_id}
+
+
+def _run(predictions: Sequence[PredictionRow], truth: Truth, system: str, folds: Mapping[str, int]) -> Run:
+    refuse_twice((row["video_id"] for row in predictions), "predictions")
+    results = {row["video_id"]: row for row in predictions if row["error"] is None}
+    n_labels = len(truth.labels)
+    nothing: list[float | None] = [None] * n_labels
+    decided = [_decisions(results[v], truth.labels) if v in results else nothing for v in truth.ids]
+    decided_NL = np.array(decided, dtype=float).reshape(len(truth.ids), n_labels)  # None becomes nan
+    given = [(results[v]["scores"] if v in results else None) or nothing for v in truth.ids]
+    if odd := [video for video, scores in zip(truth.ids, given, strict=True) if len(scores) != n_labels]:
+        raise ValueError(f"{system}: not {n_labels} scores: {some(odd)}")
+    known_N = np.array([video in results for video in truth.ids], dtype=bool)
+    has_NL = ~np.isnan(decided_NL[known_N])
+    modelled_L = has_NL.any(0) if known_N.any() else np.ones(n_labels, dtype=bool)
+    if (partly_L := modelled_L & ~has_NL.all(0)).any():
+        partly = ", ".join(truth.labels[i] for i in np.flatnonzero(partly_L))
+        raise ValueError(f"{system}: modelled for some videos only: {partly}")
+    return Run(
+        true=truth.true,
+        known=known_N,
+        said=decided_NL == 1,
+        scores=np.array(given, dtype=float).reshape(len(truth.ids), n_labels),
+        modelled=modelled_L,
+        fold=np.array([folds.get(video, NO_FOLD) for video in truth.ids], dtype=np.int64),
+    )
+
+
+def _decisions(row: PredictionRow, labels: Sequence[str]) -> Sequence[float | None]:
+    decisions = row["decisions"]
+    if decisions is None or len(decisions) != len(labels):
+        raise ValueError(f"prediction of {row['video_id']}: no error, and not {len(labels)} decisions either")
+    return decisions
+
+
+def refuse_twice(ids: Iterable[str], what: str) -> None:
+    if twice := sorted(video for video, n in Counter(ids).items() if n > 1):
+        raise ValueError(f"videos with more than one row of {what}: {some(twice)}")
+
+
+def some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,179 @@
+"""What a score has to be better than: saying everything, guessing by frequency, knowing whose video it is.
+
+And what it may hope for: how well people agree. `scores.everything` is the first of these.
+
+N videos, L labels, A accounts.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from tikval.config import Protocol
+from tikval.evaluate.answers import NO_FOLD, Answers, Run, Truth, decided, matrix, read_truth
+from tikval.evaluate.metrics import Bools, Floats, LabelScores, Mean
+from tikval.evaluate.scores import BASELINE, FAILURES, base_row, lines
+from tikval.finetune.choose import best_threshold
+from tikval.finetune.folds import Fold, groups_of, make_folds
+from tikval.rows import LabelRow, ScoreRow
+
+PRIOR: Final = "frequency_prior"
+ACCOUNT_SHARED: Final = "account_name_paper"  # accounts stand on both sides of its folds
+ACCOUNT_APART: Final = "account_name_honest"
+HUMAN: Final = "human_agreement"
+BASELINES: Final = (BASELINE, PRIOR, ACCOUNT_SHARED, ACCOUNT_APART, HUMAN)
+
+
+def frequency_prior(truth: Truth) -> list[ScoreRow]:
+    """Expected scores of saying each label of each video at random, with the label's share as probability.
+
+    The shares are those of the scored videos themselves: no guess without a look at the video can have a better one.
+    Expectations are exact, nothing is drawn. With n of N videos true, the number S of videos for which the label is
+    said is binomial, of S said S n / N are hits on average: F1 = E[2 S n / N / (S + n)], recall = n / N, precision =
+    n / N P(S > 0).
+    """
+    if not truth.ids:
+        return []
+    n_videos, support_L = len(truth.ids), truth.true.sum(0)
+    share_L = support_L / n_videos
+    f1_L, some_L = np.array([_expected_f1(int(n), n_videos) for n in support_L]).T
+    scores = LabelScores(
+        np.where(support_L > 0, share_L * some_L, np.nan),
+        np.where(support_L > 0, share_L, np.nan),
+        f1_L,
+        support_L,
+    )
+    every_L = np.ones(len(truth.labels), dtype=bool)
+    movies = []
+    for mask_L in truth.masks:
+        use_L = mask_L & truth.frequent
+        with_label = int(truth.true[:, use_L].any(1).sum())
+        movies.append((_expected_movie(truth.true[:, use_L], share_L[use_L]), with_label))
+    rows = []
+    for failures in FAILURES:
+        base = base_row(PRIOR, truth, failures, n_videos, n_videos)
+        rows += lines(scores, movies, truth, every_L, truth.frequent, base)
+    return rows
+
+
+def _expected_f1(support: int, n_videos: int) -> tuple[float, float]:
+    """Of one label, and the probability that it is said at all; nan, 0 for a label that no video has."""
+    if support == 0:
+        return float("nan"), 0.0
+    share, said = support / n_videos, np.arange(n_videos + 1)
+    with np.errstate(divide="ignore"):
+        # from one number of videos to the next, in logarithms: no factor is ever too large for a float
+        steps = np.log(np.arange(n_videos, 0, -1)) - np.log(said[1:]) + np.log(share) - np.log1p(-share)
+    if share == 1:
+        p = np.where(said == n_videos, 1.0, 0.0)
+    else:
+        log_p = np.concatenate([[0.0], steps.cumsum()]) + n_videos * np.log1p(-share)
+        p = np.exp(log_p)
+    return float(p @ (2 * said * share / (said + support))), float(1 - p[0])
+
+
+def _expected_movie(true_NL: Bools, share_L: Floats) -> Mean:
+    """As metrics.movie: the expected share of a video's labels that is said, and of what is said that is true."""
+    n_true_N = true_NL.sum(1)
+    if not n_true_N.any():
+        return Mean(float("nan"), float("nan"), float("nan"))
+    recall = float(((true_NL @ share_L)[n_true_N > 0] / n_true_N[n_true_N > 0]).mean())
+    # that label l is said, divided by how many are: 1 + those of the others (a sum of unlike coins)
+    worth_L = np.zeros(len(share_L))
+    for i, share in enumerate(share_L):
+        others = np.ones(1)
+        for other in np.delete(share_L, i):
+            others = np.convolve(others, [1 - other, other])
+        worth_L[i] = share * (others @ (1 / np.arange(1, len(others) + 1)))
+    some = 1 - float(np.prod(1 - share_L))
+    return Mean(float((true_NL @ worth_L).mean()) / some, recall, float("nan"))
+
+
+def account_names(truth: Truth) -> list[Answers]:
+    """What the account's name alone is worth where accounts stand on both sides of a fold, and where none does.
+
+    A classifier that sees no video says each frequent label as often as the account's training videos have it, drawn
+    towards the rate of all training videos by one video; of an account that is not among them it knows that rate
+    only. One threshold has the best macro F1: on the training videos in `account_name_paper` (shuffled folds), on the
+    validation videos in `account_name_honest` (whole accounts in a fold). None where fewer than two accounts have two
+    videos. Raises ValueError where no such folds can be made.
+    """
+    videos = Counter(account for account in truth.accounts if account is not None)
+    if sum(n > 1 for n in videos.values()) < 2 or not truth.frequent.any():
+        return []
+    names = [account or f"\0{video}" for video, account in zip(truth.ids, truth.accounts, strict=True)]
+    true_NL = truth.true[:, truth.frequent]
+    groups_N = groups_of(truth.accounts, [None] * len(truth.ids), truth.ids)
+    made = []
+    for system, protocol in (
+        (ACCOUNT_SHARED, Protocol(name="paper", partitions=1, threshold=0.5)),
+        (ACCOUNT_APART, Protocol()),
+    ):
+        named = [label for label, often in zip(truth.labels, truth.frequent, strict=True) if often]
+        folds = make_folds(truth.ids, groups_N, true_NL, protocol, names=named)
+        said = []
+        for partition in range(protocol.partitions):
+            said_NL = np.zeros_like(truth.true)
+            parts = [fold for fold in folds if fold.partition == partition]
+            said_NL[:, truth.frequent] = account_only(parts, truth.ids, names, true_NL)
+            said.append(said_NL)
+        answers = decided(system, truth, said, truth.frequent)
+        made.append(Answers(system, answers.runs, knows_accounts=system == ACCOUNT_SHARED))
+    return made
+
+
+def account_only(folds: Sequence[Fold], ids: Sequence[str], accounts: Sequence[str], true_NL: Bools) -> Bools:
+    """[N, L] what the classifier says of the test rows of one partition's folds.
+
+    The threshold is the best for the validation rows; where a fold has none, for the training rows.
+    """
+    row_of = {name: i for i, name in enumerate(ids)}
+    names, account_N = np.unique(np.asarray(accounts), return_inverse=True)
+    said_NL = np.zeros_like(true_NL)
+    for fold in folds:
+        train, test = (np.array([row_of[name] for name in part]) for part in (fold.train, fold.test))
+        chooses = np.array([row_of[name] for name in fold.validation]) if fold.validation else train
+        rate_L = true_NL[train].mean(0)
+        positives_AL = np.zeros((len(names), true_NL.shape[1]))
+        np.add.at(positives_AL, account_N[train], true_NL[train])
+        rows_A = np.bincount(account_N[train], minlength=len(names))
+        rate_AL = (positives_AL + rate_L) / (rows_A + 1)[:, None]
+        threshold_L = best_threshold(rate_AL[account_N[chooses]], true_NL[chooses], "global")
+        said_NL[test] = rate_AL[account_N[test]] >= threshold_L
+    return said_NL
+
+
+def human_agreement(rows: Sequence[LabelRow], truth: Truth, annotator: str | None) -> Answers | None:
+    """Every annotator beside every other, as if one were the system and the other the truth; the mean of both ways.
+
+    Of annotators other than the one whose labels are the truth where there are two, else of these two. A pair is
+    scored on the videos that both annotated, among those of the truth. None where there is nobody to compare.
+    """
+    others = sorted({row["annotator"] for row in rows} - {annotator})
+    who = others if len(others) > 1 else [*others, annotator] if others and annotator else []
+    place, n_videos = {video: i for i, video in enumerate(truth.ids)}, len(truth.ids)
+    has: dict[str, Bools] = {}
+    said: dict[str, Bools] = {}
+    for name in who:
+        own = [row for row in rows if row["annotator"] == name and row["video_id"] in place]
+        read_truth(own, truth.labels, 0)  # refuses a video that one person annotated twice
+        at = [place[row["video_id"]] for row in own]
+        has[name], said[name] = np.zeros(n_videos, dtype=bool), np.zeros_like(truth.true)
+        has[name][at], said[name][at] = True, matrix(own, truth.labels)
+    runs = [
+        Run(
+            true=said[one],
+            known=has[one] & has[other],
+            said=said[other],
+            scores=np.full(truth.true.shape, np.nan),
+            modelled=np.ones(len(truth.labels), dtype=bool),
+            fold=np.where(has[one] & has[other], 0, NO_FOLD),
+        )
+        for one, other in itertools.permutations(who, 2)
+        if (has[one] & has[other]).any()
+    ]
+    # the only fold is that of the videos which both annotated
+    return Answers(HUMAN, tuple(runs), by_fold=True) if runs else None

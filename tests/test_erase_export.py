@@ -16,7 +16,7 @@ from tests.rows import prediction, script
 from tikval.config import CatalogConfig, ExtractConfig, JobConfig, ScriptConfig, UserError
 from tikval.files import read_parquet, write_bytes
 from tikval.flow.erase import erase
-from tikval.flow.export import export_table, write_export
+from tikval.flow.export import ABOUT, export_table, write_export
 from tikval.flow.folder import Folder, Run
 from tikval.flow.study import Study
 from tikval.rows import PredictionRow, Reason, ScriptRow, arrow_schema
@@ -98,7 +98,9 @@ def test_a_study_is_what_has_finished_below_one_folder(made: Made) -> None:
     assert {run.stage for _, run in study.runs} == {"catalog", "scripts", "predictions"}
     assert [folder.uri for folder in study.folders("scripts")] == [made.scripts.folder]
     assert study.catalog().uri == made.catalog.folder
-    assert {name: folder.uri for name, folder in study.systems().items()} == {"local": made.system.folder}
+    assert {name: folder.uri for name, (folder, _) in study.systems().items()} == {
+        "local": made.system.folder
+    }
     assert study.latest("report") is None
     (Path(made.system.folder) / "run.json").unlink()
     assert Study(made.out).systems() == {}
@@ -111,7 +113,7 @@ def test_of_two_runs_the_one_that_finished_last_counts(made: Made) -> None:
     for when, wanted in (("2000-01-01", made.system), ("2999-01-01", other)):
         Folder(other.folder).rewrite_run(replace(run, finished_at=f"{when}T00:00:00+00:00"), {})
         study = Study(made.out)
-        assert study.systems()["local"].uri == wanted.folder
+        assert study.systems()["local"][0].uri == wanted.folder
         latest = study.latest("predictions")
         assert latest is not None
         assert latest[0].uri == wanted.folder
@@ -140,7 +142,7 @@ def test_export_has_a_line_per_video_and_system(made: Made) -> None:
     second = made.system.model_copy(update={"system": "another"})
     sealed(second, PredictionRow, [row | {"system": "another"} for row in made.rows])
     table = export_table(Study(made.out))
-    assert table.column_names == ["video_id", "system", "error", *SLUGS]
+    assert table.column_names == [*ABOUT.names, *SLUGS]
     lines = list(zip(table["system"].to_pylist(), table["video_id"].to_pylist(), strict=True))
     assert lines == [(system, name) for system in ("another", "local") for name in sorted(IDS)]
 

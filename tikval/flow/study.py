@@ -1,15 +1,28 @@
 """A study is what one output folder holds: the finished runs of all stages, found by their run.json."""
 
 import re
-from typing import Final
+from typing import Final, cast
 
 import pyarrow.fs as pafs
 
-from tikval.config import UserError
+from tikval.config import (
+    CombineConfig,
+    ExtractConfig,
+    FinetuneConfig,
+    JobConfig,
+    PredictConfig,
+    UserError,
+    validate,
+)
 from tikval.files import filesystem
 from tikval.flow.folder import Folder, Run
 
 _STAGE_FOLDER: Final = re.compile(r"[a-z]+-[0-9a-f]{12}")
+
+SystemConfig = ExtractConfig | PredictConfig | FinetuneConfig | CombineConfig
+_SYSTEMS: Final[dict[str, type[JobConfig]]] = {  # by stage; PredictConfig has the stage of the first
+    kind.stage: kind for kind in (ExtractConfig, FinetuneConfig, CombineConfig)
+}
 
 
 def stage_folders(out: str) -> list[str]:
@@ -41,14 +54,45 @@ class Study:
         runs = [(folder, run) for folder, run in self.runs if run.stage == stage]
         return max(runs, key=lambda pair: pair[1].finished_at, default=None)
 
-    def systems(self) -> dict[str, Folder]:
-        """For each system, the predictions that finished last."""
-        runs = [(folder, run) for folder, run in self.runs if run.stage == "predictions"]
+    def systems(self) -> dict[str, tuple[Folder, Run]]:
+        """By name, whatever stage it is of: the run that finished last."""
+        runs = [(folder, run) for folder, run in self.runs if run.stage in _SYSTEMS]
         ordered = sorted(runs, key=lambda pair: pair[1].finished_at)
-        return {run.config["system"]: folder for folder, run in ordered}
+        return {run.config["system"]: (folder, run) for folder, run in ordered}
 
     def catalog(self) -> Folder:
         latest = self.latest("catalog")
         if latest is None:
             raise UserError(f"{self.out}: holds no catalog")
         return latest[0]
+
+    def reads_what_is_there(self, run: Run) -> bool:
+        """Whether all that a run has read is in this folder still, and unchanged."""
+        now = {_name(folder.uri): run.state for folder, run in self.runs}
+        return all(now.get(_name(uri)) == state for uri, state in run.inputs.items())
+
+    def has_read(self, run: Run, folder: Folder) -> bool:
+        return _name(folder.uri) in map(_name, run.inputs)
+
+
+def system_config(run: Run) -> SystemConfig:
+    """Of a run that Study.systems() found. Raises UserError where the files that its recipe names have changed."""
+    kind = PredictConfig if "trained" in run.config else _SYSTEMS[run.stage]
+    name = run.config["system"]
+    config = cast(SystemConfig, validate(kind, run.config, f"{name}: {run.stage}-{run.fingerprint}/run.json"))
+    if config.fingerprint != run.fingerprint:
+        raise UserError(
+            f"{config.codebook}: has changed since {name} ran, or a prompt has, or tikval; run the analysis again"
+        )
+    return config
+
+
+def has_texts(config: SystemConfig) -> bool:
+    """Whether it judges texts that no catalog lists."""
+    first = config.trained_systems[0] if isinstance(config, CombineConfig) else config
+    return isinstance(first, FinetuneConfig) and first.texts is not None
+
+
+def _name(uri: str) -> str:
+    """A stage's folder, wherever the study has been moved."""
+    return uri.rstrip("/").rpartition("/")[2]

@@ -145,7 +145,7 @@ def test_it_answers_from_an_empty_folder(tmp_path: Path) -> None:
 
 def test_embeddings_are_of_the_same_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The profile's embed.yaml where it has one, else the one for GPUs, over the catalog that the report names."""
-    from tikval.cli import _embedding
+    from tikval.cli.analyze import _embedding
 
     monkeypatch.chdir(tmp_path)  # what comes with tikval is found from anywhere
     places = ("", "scores.", "scores.predictions.0.", "scores.predictions.0.scripts.")

@@ -1,0 +1,7 @@
+"""`tikval ...`: the jobs for people. Every command ends by saying where its result lies."""
+
+from tikval.cli import analyze, look, results
+from tikval.cli.app import app, main
+from tikval.cli.look import HINTS
+
+__all__ = ["HINTS", "analyze", "app", "look", "main", "results"]

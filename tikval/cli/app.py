@@ -1,0 +1,23 @@
+"""The application that the commands are registered with, and what every one of them has in common."""
+
+import sys
+from typing import Final
+
+import typer
+
+from tikval.flow.main import guard
+
+app = typer.Typer(
+    help="Which of Schwartz's 19 human values a short video endorses or confronts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+CODEBOOK: Final = "prompts/codebook.yaml"
+
+
+def main() -> None:
+    """The console script: a mistake of the user is one line and exit code 2, never a traceback."""
+    sys.exit(guard(lambda: app() or 0))

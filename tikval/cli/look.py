@@ -1,0 +1,120 @@
+"""How a study stands, what failed in it, and what this machine has."""
+
+import sys
+import time
+from collections import Counter
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tikval.cli.app import app
+from tikval.config import (
+    UserError,
+)
+from tikval.flow.main import FAILED
+from tikval.flow.status import RUNNING, Status, read_status
+from tikval.flow.study import Study, stage_folders
+from tikval.rows import Reason
+
+HINTS = {
+    Reason.DUPLICATE_ID: "rename one of the files, or give video_id in a manifest",
+    Reason.INVALID_ID: "rename the file, or give video_id in a manifest",
+    Reason.MISSING_FILE: "put the file back, then run the same command",
+    Reason.NOT_A_FILE: "a folder is named like a video",
+    Reason.PERMISSION_DENIED: "make the file readable, then run the same command",
+    Reason.EMPTY_FILE: "download it again",
+    Reason.UNREADABLE: "not a video that FFmpeg can read; download it again",
+    Reason.DAMAGED: "download it again, or raise writer.max_lost_share",
+    Reason.NO_VIDEO: "the file holds sound only",
+    Reason.TOO_LONG: "raise limits.video_seconds, then run the same command",
+    Reason.TOO_LARGE: "raise limits.frame_pixels or limits.file_mb, then run the same command",
+    Reason.TIMEOUT: "raise limits.seconds, or run the same command again",
+    Reason.OUT_OF_MEMORY: "raise limits.memory_mb, or run the same command again",
+    Reason.CRASHED: "run the same command again",
+    Reason.NO_TEXT: "nothing was said or shown as text; a system that sees the picture is needed",
+    Reason.BLOCKED: "the model refused it; another model may not",
+    Reason.REJECTED: "see the detail: the file may be of a kind that the model does not take",
+    Reason.TOO_MANY_TOKENS: "take a model with a longer context, or shorten the prompt (examples_per_value)",
+    Reason.TRUNCATED: "raise llm.max_tokens",
+    Reason.BAD_REPLY: "run the same command again",
+    Reason.WRONG_MODEL: "ask for a model that is still served",
+    Reason.RATE_LIMITED: "lower api.requests_per_minute or tokens_per_minute, then run the same command",
+    Reason.SERVER_ERROR: "run the same command again",
+    Reason.OVER_BUDGET: "raise budget_usd, then run the same command",
+    Reason.MINOR: "set api.send_minors=true if you may send it",
+    Reason.NO_SCORE: "see the detail, and narrow the sweep's space",
+    Reason.INTERNAL_ERROR: "a bug in tikval: please report it with its detail",
+}
+
+
+@app.command()
+def failures(out: Annotated[str, typer.Argument(help="The folder of an analysis.")]) -> None:
+    """Which videos have no result, why, and what to do."""
+    study = Study(out)
+    catalog, shown = study.catalog(), set[str]()
+    table = Table("video", "stage", "reason", "again?", "detail", "what to do")
+    reasons: Counter[str] = Counter()
+    for stage in ("catalog", "scripts", "embeddings", "predictions"):
+        latest = study.latest(stage)
+        for row in latest[0].rows(catalog) if latest else []:
+            if row["error"] is None or row["row_key"] in shown:
+                continue
+            shown.add(row["row_key"])  # a failure passes through all later stages
+            reason = Reason(row["error"])
+            reasons[reason] += 1
+            again = "no" if reason.terminal else "yes"
+            table.add_row(row["video_id"], stage, reason, again, row["detail"] or "", HINTS[reason])
+    if not shown:
+        print(f"{out}: every video has a result")
+        return
+    Console(markup=False, width=None if sys.stdout.isatty() else 200).print(table)
+    print(f"{len(shown)} failed: {', '.join(f'{reason} {n}' for reason, n in reasons.most_common())}")
+
+
+@app.command()
+def status(
+    out: Annotated[str, typer.Argument(help="The folder of an analysis, running or not.")],
+    once: Annotated[bool, typer.Option("--once", help="Say it once and end.")] = False,
+) -> None:
+    """How far each stage is, live until nothing runs any more."""
+    from rich.live import Live
+
+    console = Console(markup=False, width=None if sys.stdout.isatty() else 160)
+    live = sys.stdout.isatty() and not once
+    with Live(console=console, auto_refresh=False, transient=False) as screen:
+        while True:
+            found = [said for folder in stage_folders(out) if (said := read_status(folder)) is not None]
+            if not found:
+                raise UserError(f"{out}: no stage has started here")
+            screen.update(_status_table(found), refresh=True)
+            if not live or not any(said.state == RUNNING and not said.silent for said in found):
+                return
+            time.sleep(1)
+
+
+def _status_table(found: list[Status]) -> Table:
+    table = Table("stage", "state", "done", "failed", "rows/s", "left", "driver")
+    for said in sorted(found, key=lambda said: said.started_at):
+        state = "dead: run the same command again" if said.silent else said.state
+        failed = ", ".join(f"{reason} {n}" for reason, n in said.failed.items()) or "0"
+        left = f"{said.seconds_left:.0f} s" if said.state == RUNNING and said.seconds_left is not None else ""
+        done = f"{said.done} of {said.total}" + (f" (+ {said.before} before)" if said.before else "")
+        table.add_row(said.stage, state, done, failed, f"{said.rows_per_second:.2g}", left, said.driver)
+    return table
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine has, and what it lacks for the local profile."""
+    from tikval.flow.doctor import findings
+
+    table = Table("what", "found", "needed for")
+    lacks = 0
+    for finding in findings():
+        lacks += finding.lacks
+        table.add_row(finding.what, finding.found, finding.needed_for)
+    Console(markup=False, width=None if sys.stdout.isatty() else 160).print(table)
+    print(f"{lacks} lacking for the local profile" if lacks else "ready for tikval analyze")
+    raise typer.Exit(FAILED if lacks else 0)

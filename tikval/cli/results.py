@@ -1,0 +1,184 @@
+"""What comes out of a study: tables, comparisons, models; and what is taken out of it again."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from tikval.cli.app import CODEBOOK, app
+from tikval.config import (
+    UserError,
+)
+from tikval.flow.agreement import Coding
+from tikval.flow.main import FAILED
+from tikval.flow.study import Study
+
+
+@app.command()
+def export(
+    out: Annotated[str, typer.Argument(help="The folder of an analysis.")],
+    file: Annotated[
+        str, typer.Argument(help="What to write: .csv, .parquet or .jsonl; with --dataset a folder.")
+    ],
+    scores: Annotated[bool, typer.Option("--scores", help="The scores in place of the values.")] = False,
+    dataset: Annotated[
+        bool, typer.Option("--dataset", help="A folder that Hugging Face's datasets loads, with a card.")
+    ] = False,
+    system: Annotated[list[str] | None, typer.Option(help="This system only; may be given again.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also into a folder that is not empty.")] = False,
+) -> None:
+    """One line per video and answer of a system: ids, error, and each value as -1, 0, 1 or empty; or the scores."""
+    from tikval.flow.export import export_table, scores_table, stale_scores, write_export
+    from tikval.flow.export_dataset import export_dataset
+
+    if "://" in file:
+        raise UserError(f"{file}: is not on this machine; export writes to a local disk")
+    if scores and (dataset or system):
+        raise UserError("--scores writes the lines of all evaluations; leave out --dataset and --system")
+    if force and not dataset:
+        raise UserError("--force is for --dataset; a file is replaced without it")
+    study = Study(out)
+    notes, said = [], f"{file}/README.md"
+    if dataset:
+        notes = export_dataset(study, Path(file), tuple(system or ()), force)
+    else:
+        table = scores_table(study) if scores else export_table(study, system or ())
+        write_export(table, Path(file))
+        said = f"{table.num_rows} lines: {file}"
+    if scores and (stale := stale_scores(study)):
+        notes = [f"what {', '.join(stale)} scored has changed since; run jobs.evaluate again"]
+    print(f"{said}; read it before you share the folder" if dataset else said)
+    for note in notes:
+        print(f"tikval: note: {note}", file=sys.stderr)
+
+
+@app.command()
+def agreement(
+    tables: Annotated[list[str], typer.Argument(help="Annotations: one table, or one of each annotator.")],
+    systems: Annotated[
+        str | None, typer.Option(help="The folder of an analysis: each of its systems is an annotator.")
+    ] = None,
+    annotator: Annotated[list[str] | None, typer.Option(help="These annotators only.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Compare each with this one; absent: the baseline.")
+    ] = None,
+    by: Annotated[Literal["value"] | None, typer.Option(help="Also each value by itself.")] = None,
+    coding: Annotated[Coding | None, typer.Option(help="This coding only.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also as a table, with numbers in full.")] = None,
+    codebook: Annotated[str, typer.Option(help="Of the annotations.")] = CODEBOOK,
+) -> None:
+    """How far annotators agree beyond chance, with 95 % intervals: people, systems, and the absent baseline."""
+    from tikval.flow import agreement as agreeing
+    from tikval.flow.annotators import add_systems, codebook_of, people, read_tables
+
+    book = codebook_of(codebook)
+    found = people(read_tables(tables, book), book)
+    if systems:
+        add_systems(found, systems, book)
+    found = found.only(annotator or [])
+    compared = agreeing.comparisons(found, against)
+    rows = agreeing.compare(
+        found, compared, [coding] if coding else list(agreeing.CATEGORIES), by_value=by is not None
+    )
+    Console(markup=False, width=None if sys.stdout.isatty() else 200).print(agreeing.as_table(rows))
+    for system, reasons in found.failed.items():
+        if reasons:
+            print(f"{system}: no result for {', '.join(f'{n} {reason}' for reason, n in reasons.items())}")
+    if csv:
+        agreeing.write_csv(rows, csv)
+        print(f"{len(rows)} lines: {csv}")
+
+
+@app.command()
+def consolidate(
+    tables: Annotated[list[str], typer.Argument(help="Annotations: one table, or one of each annotator.")],
+    third: Annotated[str, typer.Option(help="The annotator who decides where the two differ.")],
+    to: Annotated[Path, typer.Option(help="What to write: a .csv file of annotations.")],
+    annotator: Annotated[list[str] | None, typer.Option(help="One of the two; give it twice.")] = None,
+    codebook: Annotated[str, typer.Option(help="Of the annotations.")] = CODEBOOK,
+) -> None:
+    """Two annotators and a third as one: what the two agree on, else what the third says."""
+    from tikval.flow.annotators import codebook_of, read_tables
+    from tikval.flow.consolidate import consolidate_rows, decided, left_out, write_consolidated
+
+    book = codebook_of(codebook)
+    rows = read_tables(tables, book)
+    done, two = consolidate_rows(rows, third, annotator or [])
+    write_consolidated(done, rows, book.slugs, to)
+    print(f"{decided(done, two, third)}: {to}")
+    if done.left_out:
+        print(f"tikval: left out: {left_out(done)}", file=sys.stderr)
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def prevalence(
+    out: Annotated[str, typer.Argument(help="The folder of an analysis.")],
+    system: Annotated[
+        str | None, typer.Option(help="Whose answers to count; `annotations` for the human labels.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="account, genre or month.")] = None,
+    annotator: Annotated[str | None, typer.Option(help="Whose labels are the truth.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write the rates to this file.")] = None,
+) -> None:
+    """How often each value is endorsed and confronted, raw and, where videos are annotated, corrected."""
+    from tikval.flow.prevalence import prevalence_of
+    from tikval.flow.show_prevalence import show, write_csv
+
+    found = prevalence_of(Study(out), system, by, annotator)
+    show(found, Console(markup=False, width=None if sys.stdout.isatty() else 180))
+    if csv:
+        write_csv(found, csv)
+        print(f"{len(found.lines)} lines: {csv}")
+
+
+@app.command()
+def tables(
+    out: Annotated[str, typer.Argument(help="The folder of an analysis with annotations.")],
+    csv: Annotated[Path | None, typer.Option(help="A folder for them as CSV and Markdown.")] = None,
+    beside: Annotated[
+        list[str] | None, typer.Option(help="SYSTEM=ROW of the paper, such as mine=gemini_2s; SYSTEM=: none.")
+    ] = None,
+) -> None:
+    """The paper's Tables 3 to 6 over these systems, its numbers beside ours with what differs."""
+    from tikval.flow.paper_tables import show, tables_of, write
+
+    found = tables_of(Study(out), beside or [])
+    show(found, Console(markup=False, width=None if sys.stdout.isatty() else 200))
+    if csv:
+        print(f"written: {', '.join(str(path) for path in write(found, csv))}")
+
+
+@app.command("export-model")
+def export_trained(
+    trained: Annotated[str, typer.Argument(help="A fine-tuning configuration, or the folder it wrote.")],
+    training: Annotated[str, typer.Option(help="Which of its trainings: partition, fold and seed.")],
+    to: Annotated[Path, typer.Option(help="Folder for the model.")],
+    force: Annotated[bool, typer.Option("--force", help="Also into a folder that is not empty.")] = False,
+) -> None:
+    """A trained encoder as a folder that transformers loads, with a card: scores, thresholds, limits."""
+    from tikval.flow.export_model import export_model, trained_folder
+
+    export_model(trained_folder(trained), training, to, force)
+    print(f"{training}: {to}; read README.md there before you share it")
+
+
+@app.command()
+def erase(
+    out: Annotated[str, typer.Argument(help="The folder of an analysis.")],
+    video_ids: Annotated[list[str] | None, typer.Argument(help="Videos to forget.")] = None,
+    account: Annotated[list[str] | None, typer.Option(help="Forget all videos of this account.")] = None,
+) -> None:
+    """Remove every derived row of some videos, and keep them from coming back."""
+    from tikval.flow.erase import erase as forget
+
+    if not video_ids and not account:
+        raise UserError("name the videos to erase, or --account NAME")
+    found, rows = forget(out.rstrip("/"), set(video_ids or []), set(account or []))
+    missing = sorted(set(video_ids or []) - found)
+    print(f"erased {rows} rows of {len(found)} videos from {out}; run the analysis again for a new report")
+    if missing:
+        print(f"tikval: not found, and kept out from now on: {', '.join(missing)}", file=sys.stderr)
+        raise typer.Exit(FAILED)

@@ -8,29 +8,18 @@ from typing import Any, Final, NamedTuple
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import (
-    CombineConfig,
-    Config,
-    ExtractConfig,
-    FinetuneConfig,
-    PredictConfig,
     UserError,
     find,
-    validate,
 )
 from tikval.evaluate.scores import MISSING
 from tikval.files import read_records
-from tikval.flow.folder import Folder, Run
-from tikval.flow.study import Study
+from tikval.flow.folder import Run
+from tikval.flow.study import Study, system_config
 from tikval.labels import read_labels
 from tikval.rows import LabelRow, PredictionRow
 from tikval.values import binary, stances
 
 ABSENT: Final = "absent"  # the annotator who says nothing of any video: the baseline
-_STAGES: Final[dict[str, type[Config]]] = {
-    "predictions": ExtractConfig,
-    "finetune": FinetuneConfig,
-    "combined": CombineConfig,
-}
 
 
 class Said(NamedTuple):
@@ -119,7 +108,7 @@ def add_systems(found: Annotators, out: str, codebook: Codebook) -> None:
     for row in catalog.read(["video_id", "account"]).to_pylist():
         if row["account"]:
             found.accounts.setdefault(row["video_id"], row["account"])
-    systems = _systems(study)
+    systems = study.systems()
     if not systems:
         raise UserError(f"{out}: no system has finished yet")
     for system, (folder, run) in systems.items():
@@ -136,20 +125,8 @@ def add_systems(found: Annotators, out: str, codebook: Codebook) -> None:
         found.failed[system] = dict(reasons.most_common())
 
 
-def _systems(study: Study) -> dict[str, tuple[Folder, Run]]:
-    """For each system, trained or not, the run that finished last."""
-    runs = [(folder, run) for folder, run in study.runs if run.stage in _STAGES]
-    return {
-        run.config["system"]: (folder, run)
-        for folder, run in sorted(runs, key=lambda pair: pair[1].finished_at)
-    }
-
-
 def _check_codebook(run: Run, system: str, codebook: Codebook) -> None:
-    kind = PredictConfig if "trained" in run.config else _STAGES[run.stage]
-    config: Any = validate(kind, run.config, system)
-    if config.fingerprint != run.fingerprint:
-        raise UserError(f"{config.codebook}: has changed since {system} ran; run the analysis again")
+    config = system_config(run)
     theirs = codebook_of(config.codebook)
     if (theirs.label_set, theirs.slugs) != (codebook.label_set, codebook.slugs):
         raise UserError(f"{system}: its codebook is {config.codebook}; give the same one as --codebook")

@@ -15,10 +15,6 @@ from numpy.typing import NDArray
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import (
     CatalogConfig,
-    CombineConfig,
-    ExtractConfig,
-    FinetuneConfig,
-    JobConfig,
     PredictConfig,
     UserError,
     find,
@@ -26,16 +22,15 @@ from tikval.config import (
 from tikval.evaluate.metrics import Bools
 from tikval.files import read_bytes
 from tikval.finetune.folds import PARTS, from_json
-from tikval.flow.folder import Folder, Run
+from tikval.flow.folder import Folder
 from tikval.flow.keys import contains, keys_of
-from tikval.flow.study import Study
+from tikval.flow.study import Study, system_config
 from tikval.rows import LabelRow
 from tikval.values import binary
 
 ANNOTATIONS: Final = "annotations"  # in the place of a system's name: the annotator's own labels
 MISSING: Final = "missing"  # listed, but the system has no row of it
 TRAINED_ON: Final = "trained on"
-_STAGES: Final = ("predictions", "finetune", "combined")
 
 
 @dataclass(frozen=True)
@@ -65,12 +60,12 @@ def read_corpus(study: Study, system: str | None = None, annotator: str | None =
         system = _only(study, labels)
     if system == ANNOTATIONS:
         return _human(listed, accounts, labels, whose, catalog)
-    systems = _systems(study)
+    systems = study.systems()
     if system not in systems:
         raise UserError(f"{study.out}: no system {system}; there are {', '.join(sorted(systems)) or 'none'}")
     folder, run = systems[system]
-    config = _config_of(run)
-    codebook = load_codebook(find(config.codebook))  # type: ignore[attr-defined]
+    config = system_config(run)
+    codebook = load_codebook(find(config.codebook))
     n_labels = len(codebook.labels)
 
     rows = folder.read(["row_key", "error", "decisions"])
@@ -139,16 +134,8 @@ def _human(
     return Corpus(ANNOTATIONS, codebook, truth, np.ones(truth.shape[1], bool), videos, *none, {}, notes)
 
 
-def _systems(study: Study) -> dict[str, tuple[Folder, Run]]:
-    """By name, the run that finished last."""
-    runs = [(folder, run) for folder, run in study.runs if run.stage in _STAGES]
-    return {
-        run.config["system"]: (folder, run) for folder, run in sorted(runs, key=lambda p: p[1].finished_at)
-    }
-
-
 def _only(study: Study, labels: list[LabelRow]) -> str:
-    names = sorted(_systems(study))
+    names = sorted(study.systems())
     if len(names) == 1:
         return names[0]
     if not names and labels:
@@ -156,18 +143,6 @@ def _only(study: Study, labels: list[LabelRow]) -> str:
     if not names:
         raise UserError(f"{study.out}: no system has finished yet, and there are no annotations")
     raise UserError(f"{study.out}: holds several systems; name one with --system: {', '.join(names)}")
-
-
-def _config_of(run: Run) -> JobConfig:
-    kind: type[JobConfig] = PredictConfig if "trained" in run.config else ExtractConfig
-    if run.stage != "predictions":
-        kind = FinetuneConfig if run.stage == "finetune" else CombineConfig
-    config = kind.model_validate(run.config)
-    if config.fingerprint != run.fingerprint:
-        raise UserError(
-            f"{run.config['system']}: its codebook has changed since it ran; run the analysis again"
-        )
-    return config
 
 
 def _labels(catalog: Folder, annotator: str | None) -> tuple[list[LabelRow], str]:

@@ -135,7 +135,7 @@ def main() -> int:
     args = parser.parse_args()
     figures: dict[str, Any] = {
         "machine": f"{cores()} cores, {args.cpus} of them used, {platform.machine()}, no GPU",
-        "command": f"python benchmarks/touche.py DATA{' --quick' if args.quick else ''} --cpus {args.cpus}",
+        "command": " ".join(["python benchmarks/touche.py DATA", *sys.argv[2:]]),
     }
     with tempfile.TemporaryDirectory(prefix="tikval-") as place:
         folder = Path(args.out or place)

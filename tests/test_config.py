@@ -1,5 +1,6 @@
 """Closed configurations, overrides, errors that name the place, and what a fingerprint depends on."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tikval.config import (
     SweepConfig,
     UserError,
     load_config,
+    nested,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -112,6 +114,21 @@ def test_a_committed_configuration_loads_and_says_how_to_run_it(path: Path) -> N
 
 def test_there_are_committed_configurations() -> None:
     assert {kind_of(path) for path in COMMITTED} == set(JOBS)
+
+
+def test_the_papers_nine_systems_come_after_all_they_rest_on() -> None:
+    report = load_config(ReportConfig, "configs/paper/report_all.yaml", [])
+    steps = {config.folder: (key, config) for key, config in nested(report)}
+    order = [config.stage for _, config in steps.values()]
+    assert order[0] == "catalog"
+    assert order[-2:] == ["scores", "report"]
+    assert Counter(order) == {
+        **dict.fromkeys(("catalog", "scripts", "embeddings", "scores", "report"), 1),
+        "predictions": 3,
+        "pretrain": 2,
+        "finetune": 6,
+    }
+    assert len({system.system for system in report.scores.predictions}) == 9
 
 
 def test_a_committed_configuration_is_found_from_anywhere(study: Path) -> None:

@@ -73,6 +73,19 @@ def analyze(
     )  # the guard here too: typer takes Ctrl-C for itself
 
 
+@app.command()
+def run(
+    file: Annotated[str, typer.Argument(help="A report's configuration.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value of it.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="At most so many USD for paid models, over all stages and runs.")
+    ] = None,
+) -> None:
+    """Every job that a report's configuration rests on, in order; what is finished is not done again."""
+    config = load_config(ReportConfig, file, overrides or [])
+    raise typer.Exit(guard(lambda: _run_all(config, None, budget)))
+
+
 def _places(
     file: str, everywhere: dict[str, str], annotations: str | None, accounts: str | None, codebook: str | None
 ) -> list[str | tuple[str, Any]]:

@@ -5,7 +5,9 @@
 #   jobs/pipeline.sh configs/local    # the folder videos/
 #   jobs/pipeline.sh configs/paper    # the paper's language models; needs GEMINI_API_KEY and a GPU
 #
-# Trained systems have steps of their own: tikval run configs/paper/report_all.yaml. Every step takes up where it stopped; a finished one answers at once. On a cluster:
+# With trained systems: tikval run configs/paper/report_all.yaml
+#
+# Every step takes up where it stopped; a finished one answers at once. On a cluster:
 #   ray job submit --working-dir . -- jobs/pipeline.sh DIR    # a folder of configurations whose `out` all nodes see
 set -euo pipefail
 configs=${1:-configs/demo}

@@ -1,6 +1,5 @@
 """A study of several kinds of systems, handed on: tables of values and scores, and a data set with a card."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def loaded(folder: Path, name: str) -> Any:
-    os.environ["HF_HUB_OFFLINE"] = "1"
     import datasets
 
     return datasets.load_dataset(str(folder), name, split="full", cache_dir=str(folder.with_name("cache")))

@@ -82,6 +82,8 @@ def run_trainings(courses: Sequence[Course[Any]]) -> None:
 
     A training that fails ends its course, and the others go on. Raises UserError for what a training cannot get over.
     """
+    if not courses:
+        return
     # Ray Train looks at its workers this often, and a worker that reports an epoch waits for the look
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     # of an autoscaler's and a spot market's warnings, which one machine has not: a process less for each training
@@ -100,19 +102,24 @@ def run_trainings(courses: Sequence[Course[Any]]) -> None:
     with contextlib.ExitStack() as stack:
         progress = [stack.enter_context(_progress_of(course)) for course in courses]
         threads = stack.enter_context(ThreadPoolExecutor(max(1, len(waiting))))
-        while waiting or running:
-            for n, training in list(waiting):
-                if n in failed:
-                    waiting.remove((n, training))
-                elif _has_room(courses[n].config, [courses[m].config for m in running.values()]):
-                    waiting.remove((n, training))
-                    running[threads.submit(_train, courses[n], held[n], training)] = n
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                n = running.pop(done)
-                if err := done.exception():
-                    failed.setdefault(n, err)
-                else:
-                    progress[n].advance(1, {})
+        try:
+            while waiting or running:
+                for n, training in list(waiting):
+                    if n in failed:
+                        waiting.remove((n, training))
+                    elif _has_room(courses[n].config, [courses[m].config for m in running.values()]):
+                        waiting.remove((n, training))
+                        running[threads.submit(_train, courses[n], held[n], training)] = n
+                # nodes may come and go meanwhile
+                for done in wait(running, timeout=10, return_when=FIRST_COMPLETED).done:
+                    n = running.pop(done)
+                    if err := done.exception():
+                        failed.setdefault(n, err)
+                    else:
+                        progress[n].advance(1, {})
+        except KeyboardInterrupt:
+            ray.shutdown()  # else the threads would wait until their trainings end by themselves
+            raise
         if failed:
             _raise(courses, failed)
 

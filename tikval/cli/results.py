@@ -151,6 +151,27 @@ def tables(
         print(f"written: {', '.join(str(path) for path in write(found, csv))}")
 
 
+@app.command()
+def figures(
+    out: Annotated[str, typer.Argument(help="The folder of an analysis.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write them.")],
+    system: Annotated[
+        list[str] | None, typer.Option(help="Only this system, beside the annotations; may be given again.")
+    ] = None,
+    annotator: Annotated[str | None, typer.Option(help="Whose labels are drawn.")] = None,
+) -> None:
+    """The paper's Figures 1, 2 and 4 and Schwartz's circle: SVG, PNG, PDF, and their numbers as CSV."""
+    from tikval.flow.figures import figures_of, write
+
+    if "://" in str(folder):
+        raise UserError(f"{folder}: is not on this machine; figures are written to a local disk")
+    found = figures_of(Study(out), system or (), annotator)
+    written = write(found, folder)
+    print(f"{len(found.sheets)} figures, {len(written)} files: {folder}/figures.md lists them")
+    for said in (*found.skipped, *found.notes):
+        print(f"tikval: note: {said}", file=sys.stderr)
+
+
 @app.command("export-model")
 def export_trained(
     trained: Annotated[str, typer.Argument(help="A fine-tuning configuration, or the folder it wrote.")],

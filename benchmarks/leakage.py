@@ -18,14 +18,15 @@ N videos, L labels, A accounts.
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from sklearn.model_selection import GroupKFold
 
 from tikval.config import Protocol
-from tikval.finetune.choose import Bools, best_threshold, f1_macro, f1_weighted
+from tikval.evaluate.baselines import account_only
+from tikval.finetune.choose import f1_macro, f1_weighted
 from tikval.finetune.folds import Fold, balance, groups_of, make_folds
 from tikval.labels import read_labels
 from tikval.values import SLUGS, binary
@@ -36,32 +37,9 @@ PROTOCOLS: Final = {
 }
 
 
-def account_only(
-    folds: Sequence[Fold],
-    ids: Sequence[str],
-    accounts: Sequence[str],
-    labels_NL: Bools,
-    held_out: bool = False,
-) -> Bools:
-    """[N, L] what the classifier says of the test rows of one partition's folds.
-
-    `held_out`: the threshold is the best for the validation rows, and the rates are of the training rows alone.
-    """
-    row_of = {name: i for i, name in enumerate(ids)}
-    names, account_N = np.unique(np.asarray(accounts), return_inverse=True)
-    said_NL = np.zeros_like(labels_NL)
-    for fold in folds:
-        train = np.array([row_of[name] for name in fold.train + (() if held_out else fold.validation)])
-        chooses = np.array([row_of[name] for name in fold.validation]) if held_out else train
-        test = np.array([row_of[name] for name in fold.test])
-        rate_L = labels_NL[train].mean(0)
-        positives_AL = np.zeros((len(names), labels_NL.shape[1]))
-        np.add.at(positives_AL, account_N[train], labels_NL[train])
-        rows_A = np.bincount(account_N[train], minlength=len(names))
-        rate_AL = (positives_AL + rate_L) / (rows_A + 1)[:, None]
-        threshold_L = best_threshold(rate_AL[account_N[chooses]], labels_NL[chooses], "global")
-        said_NL[test] = rate_AL[account_N[test]] >= threshold_L
-    return said_NL
+def without_validation(fold: Fold) -> Fold:
+    """Its validation rows train, and the threshold is chosen on rows that trained."""
+    return replace(fold, train=fold.train + fold.validation, validation=())
 
 
 def main() -> None:
@@ -87,7 +65,8 @@ def main() -> None:
         worst[name] = balance(folds, ids, nineteen_NL)
         partitions = [[f for f in folds if f.partition == p] for p in range(protocol.partitions)]
         for held_out in (False, True)[: 1 + bool(folds[0].validation)]:
-            said = [account_only(part, ids, accounts, eighteen_NL, held_out) for part in partitions]
+            of = partitions if held_out else [[without_validation(f) for f in part] for part in partitions]
+            said = [account_only(part, ids, accounts, eighteen_NL) for part in of]
             scores[name + "_held_out" * held_out] = [
                 float(np.mean([f1(eighteen_NL, s) for s in said])) for f1 in (f1_macro, f1_weighted)
             ]

@@ -21,7 +21,7 @@ from tikval.finetune.choose import Bools, Floats, brier, ece
 from tikval.finetune.combine import Decided, Scored, averaged, decide, ensemble, features, out_of_fold
 from tikval.finetune.examples import Examples
 from tikval.finetune.folds import Fold, folds_hash, from_json, groups_of
-from tikval.finetune.said import answers_of, mean_of_seeds
+from tikval.finetune.said import answers_of, judged, mean_of_seeds
 from tikval.flow.folder import Folder, Run
 from tikval.flow.learn import inputs_of, load_examples
 from tikval.flow.main import main
@@ -180,13 +180,9 @@ class Combine:
     def _row(
         self, split: str, video_id: str, fold: int, scores_L: Floats, decisions_L: Bools
     ) -> dict[str, Any]:
-        decisions: list[bool | None] = [None] * len(self.examples.all_labels)
-        scores: list[float | None] = [None] * len(self.examples.all_labels)
-        for i, score, decided in zip(self.at, scores_L.tolist(), decisions_L.tolist(), strict=True):
-            scores[i], decisions[i] = score, decided
-        result = {"fold": fold, "decisions": decisions, "scores": scores, "abstained": False}
+        said = judged(len(self.examples.all_labels), self.at, scores_L, decisions_L)
         row_key = self.examples.row_keys[self.place[video_id]]
-        return self._blank(split, video_id, row_key, model_served=self.served, **result)
+        return self._blank(split, video_id, row_key, fold=fold, model_served=self.served, **said)
 
     def _blank(self, split: str, video_id: str, row_key: str, **result: Any) -> dict[str, Any]:
         return dict.fromkeys(PredictionRow.__annotations__) | {

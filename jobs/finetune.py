@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tikval.config import FinetuneConfig, TextEncoder, UserError, load_config
+from tikval.config import FinetuneConfig, TextEncoder, UserError
 from tikval.files import delete, list_files, read_parquet, write_bytes, write_table
 from tikval.finetune.examples import Examples
 from tikval.finetune.folds import PARTS, Fold, to_json
@@ -24,7 +24,7 @@ from tikval.finetune.lesson import Training
 from tikval.flow.folder import Folder, Run
 from tikval.flow.kept import write_facts
 from tikval.flow.learn import folds_of, inputs_of, load_examples, pin_encoder, pretrained_encoders, state_of
-from tikval.flow.main import FAILED, guard, summary, too_many_failed
+from tikval.flow.main import FAILED, guard, summary, too_many_failed, training_arguments
 from tikval.flow.teach import Rows, Teach, history_of, result_name
 from tikval.flow.train import (
     Course,
@@ -203,15 +203,10 @@ def main() -> None:
     """Several configurations train together; overrides hold for all of them."""
 
     def work() -> int:
-        words = [word for word in sys.argv[1:] if word != "--dry-run"]
-        files = [word for word in words if "=" not in word]
-        overrides = [word for word in words if "=" in word]
-        if not files:
-            raise UserError("usage: python -m jobs.finetune CONFIG.yaml ... [key=value ...] [--dry-run]")
-        configs = [load_config(FinetuneConfig, file, overrides) for file in files]
+        configs, dry_run = training_arguments(FinetuneConfig, "finetune")
         if len({config.folder for config in configs}) < len(configs):
             raise UserError("two of the configurations are the same recipe")
-        if "--dry-run" in sys.argv:
+        if dry_run:
             for config in configs:
                 prepare(config, dry_run=True)
             return 0

@@ -25,7 +25,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from tikval.config import Fit, PretrainConfig, TextEncoder, UserError, load_config
+from tikval.config import Fit, PretrainConfig, TextEncoder, UserError
 from tikval.files import delete, filesystem, list_files, read_schema, write_bytes, write_table
 from tikval.finetune.check import describe
 from tikval.finetune.corpus import Corpus, Reading, read_all, read_by
@@ -33,7 +33,7 @@ from tikval.finetune.folds import Fold, to_json
 from tikval.finetune.pretrain import Pretrained, Progress, check_masks, logit_bytes, pretrain
 from tikval.flow.folder import Folder, Run
 from tikval.flow.learn import encoder_uri, folds_of, inputs_of, load_examples, pin_encoder, read_corpus
-from tikval.flow.main import guard, summary
+from tikval.flow.main import guard, summary, training_arguments
 from tikval.flow.train import Course, Worker, check_place, forget_checkpoints, run_trainings
 from tikval.flow.train import memory_of_a_training as memory_of
 
@@ -229,13 +229,9 @@ def main() -> None:
     """Several configurations train one after another; overrides hold for all of them."""
 
     def work() -> int:
-        words = [word for word in sys.argv[1:] if word != "--dry-run"]
-        files = [word for word in words if "=" not in word]
-        overrides = [word for word in words if "=" in word]
-        if not files:
-            raise UserError("usage: python -m jobs.pretrain CONFIG.yaml ... [key=value ...] [--dry-run]")
-        for config in [load_config(PretrainConfig, file, overrides) for file in files]:
-            if "--dry-run" in sys.argv:
+        configs, dry_run = training_arguments(PretrainConfig, "pretrain")
+        for config in configs:
+            if dry_run:
                 prepare(config, dry_run=True)
             else:
                 print(summary(config, run(config)))

@@ -27,7 +27,8 @@ from tikval.finetune.examples import text_of
 from tikval.finetune.kept import Facts, read_kept
 from tikval.finetune.link import EACH_LABEL, link_of
 from tikval.finetune.loop import predict
-from tikval.finetune.model import TextClassifier, build, load_tokenizer, quiet, read_settings
+from tikval.finetune.model import build, load_tokenizer, read_settings
+from tikval.finetune.said import judged
 from tikval.rows import PredictionRow, Reason
 
 _AT_ONCE: Final = 16  # rows that a model reads at once
@@ -93,26 +94,7 @@ class Member:
 
     def _shell(self, n_outputs: int) -> nn.Module:
         """The model that was trained, with weights that are about to be replaced."""
-        if isinstance(self.form, VectorHead):
-            return build(self.form, n_outputs, self.kept.width)
-        return _text_shell(self.form, n_outputs)
-
-
-def _text_shell(form: TextEncoder, n_outputs: int) -> TextClassifier:
-    """As `build`, which would fetch the weights that the encoder began with."""
-    from transformers import AutoModel, AutoModelForSequenceClassification
-
-    quiet()
-    settings, half = read_settings(form), form.precision == "bfloat16"
-    if form.pooling == "head":
-        settings.num_labels = n_outputs
-        with_head: Any = AutoModelForSequenceClassification
-        return TextClassifier(with_head.from_config(settings, dtype=torch.float32), None, bfloat16=half)
-    without: Any = AutoModel
-    bare = without.from_config(settings, dtype=torch.float32)
-    if getattr(bare, "pooler", None) is not None:
-        bare.register_module("pooler", None)
-    return TextClassifier(bare, nn.Linear(settings.hidden_size, n_outputs), bfloat16=half)
+        return build(self.form, n_outputs, self.kept.width, pretrained=False)
 
 
 class Judge:
@@ -146,11 +128,8 @@ class Judge:
         ]
 
     def _judged(self, row: Any, scores_L: Floats) -> PredictionRow:
-        decisions: list[bool | None] = [None] * len(self.facts.all_labels)
-        scores: list[float | None] = [None] * len(self.facts.all_labels)
-        for place, score, threshold in zip(self.places, scores_L, self.thresholds_L, strict=True):
-            decisions[place], scores[place] = bool(score >= threshold), float(score)
-        return self._row(row, decisions=decisions, scores=scores, abstained=False, model_served=self.served)
+        said = judged(len(self.facts.all_labels), self.places, scores_L, scores_L >= self.thresholds_L)
+        return self._row(row, model_served=self.served, **said)
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> PredictionRow:
         """A row with the identity of `row`, the reason and nothing that could be read as a stance."""

@@ -68,9 +68,9 @@ def examples_of(
     picked, unknown labels, a label without a positive row, and where no row is left.
     """
     truth = _truth(annotations, annotator)
-    shares = np.array([binary(stances) for stances in truth.values()], bool).reshape(len(truth), -1)
-    if not len(shares):
+    if not truth:
         raise ValueError("no annotations: there is nothing to learn from")
+    shares = np.array([binary(stances) for stances in truth.values()], bool).reshape(len(truth), -1)
     if shares.shape[1] != len(all_labels):
         raise ValueError(f"the annotations have {shares.shape[1]} labels, the codebook {len(all_labels)}")
     labels = _labels(shares, all_labels, wanted, min_share)

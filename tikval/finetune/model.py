@@ -76,10 +76,14 @@ class VectorClassifier(nn.Module):
         return self.head(self.body((x_BD - self.mean) / self.deviation))  # type: ignore[no-any-return]
 
 
-def build(config: TextEncoder | VectorHead, n_labels: int, width: int | None = None) -> nn.Module:
+def build(
+    config: TextEncoder | VectorHead, n_labels: int, width: int | None = None, *, pretrained: bool = True
+) -> nn.Module:
     """A model with a fresh head (and, of vectors of `width` numbers, fresh layers) on the CPU in float32.
 
-    Draws from torch's generator. Raises ValueError for a checkpoint that does not suit, OSError where there is none.
+    A checkpoint's own head stays where it has as many labels. Without `pretrained` only the checkpoint's configuration
+    is read, for weights that come from elsewhere. Draws from torch's generator. Raises ValueError for a checkpoint that
+    does not suit, OSError where there is none.
     """
     if n_labels < 1:
         raise ValueError("a classifier needs a label")
@@ -100,24 +104,11 @@ def build(config: TextEncoder | VectorHead, n_labels: int, width: int | None = N
         for key in _DROPOUT_OF_THE_HEAD:
             if hasattr(settings, key):
                 setattr(settings, key, config.dropout)
-    kind = AutoModelForSequenceClassification if own else AutoModel
-    # float32 said: checkpoints kept in half precision would train in it
-    encoder, loading = kind.from_pretrained(
-        place_of(config.model, config.revision),
-        revision=config.revision,
-        config=settings,
-        dtype=torch.float32,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # a head that was there before, of other labels
-    )
-    inside = f"{encoder.base_model_prefix}." if own else ""
-    # a checkpoint of a bare model calls its layers by other names than one with a head
-    missing = sorted(key.removeprefix(inside) for key in loading["missing_keys"] if key.startswith(inside))
-    missing = [key for key in missing if not key.startswith("pooler.")]
-    if missing:
-        raise ValueError(
-            f"{config.model}: its weights lack {missing[0]} and {len(missing) - 1} more of the model's"
-        )
+    kind: Any = AutoModelForSequenceClassification if own else AutoModel
+    if pretrained:
+        encoder = _read_weights(config, kind, settings, own)
+    else:
+        encoder = kind.from_config(settings, dtype=torch.float32)
     check_length(config.model, config.max_tokens, positions(encoder))
     if config.gradient_checkpointing:
         encoder.gradient_checkpointing_enable({"use_reentrant": False})
@@ -129,6 +120,28 @@ def build(config: TextEncoder | VectorHead, n_labels: int, width: int | None = N
         encoder.register_module("pooler", None)
     head = _linear(settings.hidden_size, n_labels)
     return TextClassifier(encoder, head, dropout=config.dropout, bfloat16=half)
+
+
+def _read_weights(config: TextEncoder, kind: Any, settings: Any, own_head: bool) -> Any:
+    """The encoder with the checkpoint's weights. Raises ValueError where these are not all the encoder's."""
+    # float32 said: checkpoints kept in half precision would train in it
+    encoder, loading = kind.from_pretrained(
+        place_of(config.model, config.revision),
+        revision=config.revision,
+        config=settings,
+        dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # a head that was there before, of other labels
+    )
+    inside = f"{encoder.base_model_prefix}." if own_head else ""
+    # a checkpoint of a bare model calls its layers by other names than one with a head
+    missing = sorted(key.removeprefix(inside) for key in loading["missing_keys"] if key.startswith(inside))
+    missing = [key for key in missing if not key.startswith("pooler.")]
+    if missing:
+        raise ValueError(
+            f"{config.model}: its weights lack {missing[0]} and {len(missing) - 1} more of the model's"
+        )
+    return encoder
 
 
 def quiet() -> None:

@@ -1,14 +1,14 @@
-"""PredictionRows of the systems that are combined -> arrays over the same rows.
+"""PredictionRows of the systems that are combined -> arrays over the same rows, and back.
 
 Shape letters: N rows, A labels of the set, V values.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from tikval.finetune.choose import Floats
+from tikval.finetune.choose import Bools, Floats
 from tikval.finetune.combine import ensemble
 from tikval.rows import PredictionRow
 
@@ -18,6 +18,18 @@ class Said(NamedTuple):
 
     kind: Literal["stances", "scores"]
     answers: Floats  # [N, V] stances, or [N, A] scores; nan where it failed or was not asked
+
+
+def judged(n_all: int, at: Sequence[int], scores_L: Floats, decisions_L: Bools) -> dict[str, Any]:
+    """Fields of a PredictionRow: scores and decisions over the label set, None for labels that are not modelled.
+
+    `at`: places of the L modelled labels among the set's `n_all`.
+    """
+    decisions: list[bool | None] = [None] * n_all
+    scores: list[float | None] = [None] * n_all
+    for place, score, decision in zip(at, scores_L, decisions_L, strict=True):
+        scores[place], decisions[place] = float(score), bool(decision)
+    return {"decisions": decisions, "scores": scores, "abstained": False}
 
 
 def mean_of_seeds(

@@ -39,6 +39,16 @@ def guard(work: Callable[[], int]) -> int:
         return INTERRUPTED
 
 
+def training_arguments(kind: type[C], job: str) -> tuple[list[C], bool]:
+    """Configurations with the overrides, which hold for all of them, and whether --dry-run was asked for."""
+    words = [word for word in sys.argv[1:] if word != "--dry-run"]
+    files = [word for word in words if "=" not in word]
+    if not files:
+        raise UserError(f"usage: python -m jobs.{job} CONFIG.yaml ... [key=value ...] [--dry-run]")
+    overrides = [word for word in words if "=" in word]
+    return [load_config(kind, file, overrides) for file in files], "--dry-run" in sys.argv
+
+
 def main(kind: type[C], run: Callable[[C], Run]) -> None:
     """Run one job from the command line and exit: 0, 1 when too many rows failed, 2 for a mistake of the user."""
 

@@ -13,6 +13,7 @@ from tikval.finetune.apply import keep
 from tikval.finetune.examples import Examples
 from tikval.finetune.lesson import Learnt, Training, describe, learn, save_weights
 from tikval.finetune.loop import Epoch, State
+from tikval.finetune.said import judged
 from tikval.flow.folder import Folder
 from tikval.flow.train import Worker
 from tikval.hub.pin import served
@@ -94,10 +95,7 @@ class Rows:
         at = [self.examples.all_labels.index(label) for label in self.examples.labels]
         rows = []
         for video_id, probabilities in zip(learnt.ids, learnt.probabilities, strict=True):
-            decisions: list[bool | None] = [None] * len(self.examples.all_labels)
-            scores: list[float | None] = [None] * len(self.examples.all_labels)
-            for i, probability, threshold in zip(at, probabilities, learnt.thresholds, strict=True):
-                decisions[i], scores[i] = bool(probability >= threshold), float(probability)
+            decisions = probabilities >= learnt.thresholds
             rows.append(
                 self.row(
                     video_id,
@@ -105,10 +103,8 @@ class Rows:
                     training.fold.partition,
                     training.seed,
                     fold=training.fold.fold,
-                    decisions=decisions,
-                    scores=scores,
-                    abstained=False,
                     model_served=name,
+                    **judged(len(self.examples.all_labels), at, probabilities, decisions),
                 )
             )
         return pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow))

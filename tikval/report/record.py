@@ -48,10 +48,14 @@ class Card:
     """One video: what it is, what each system says of it and, where known, what people said."""
 
     video_id: str
+    key: str = ""  # row_key: 32 hex digits, the name of its page
     seconds: float | None = None
     script: str | None = None
     caption: str | None = None
     account: str | None = None  # shown only if the report says so
+    genre: str | None = None
+    month: str | None = None  # 2026-03, when it was posted
+    failures: tuple[Failure, ...] = ()
     predictions: tuple[PredictionRow, ...] = ()
     annotated: tuple[int, ...] | None = None  # [V] stance codes
 

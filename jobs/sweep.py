@@ -1,6 +1,7 @@
 """A fine-tuning's space of settings -> the best of each fold, chosen inside that fold's training part.
 
 python -m jobs.sweep configs/paper/roberta_sweep.yaml
+python -m jobs.sweep configs/paper/roberta_sweep.yaml --dry-run      # data, folds, model and space; trains nothing
 python -m jobs.finetune out/paper/sweep-FINGERPRINT/best.yaml
 
     for each fold:  training rows -> trials -> scores on its validation rows -> best settings
@@ -10,49 +11,40 @@ after a kill runs what is left.
 """
 
 import json
-import secrets
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
+from operator import itemgetter
+from typing import Any
 
-import pyarrow as pa
 import yaml
 
 from tikval.config import SweepConfig, TextEncoder, UserError
-from tikval.files import delete, list_files, read_bytes, write_bytes, write_table
+from tikval.config.train import changed
+from tikval.files import delete, write_bytes
+from tikval.finetune.check import describe
 from tikval.finetune.examples import Examples
 from tikval.finetune.folds import Fold, to_json
 from tikval.finetune.lesson import Training
 from tikval.finetune.trial import Given, Trial, attempt, inner, ranked
 from tikval.flow.folder import Folder, Run
 from tikval.flow.learn import folds_of, inputs_of, load_examples, pin_encoder, pretrained_encoders, state_of
-from tikval.flow.main import main
+from tikval.flow.main import FAILED, guard, summary, too_many_failed, training_arguments
 from tikval.flow.progress import StageProgress
 from tikval.flow.session import start_ray
 from tikval.flow.track import Tracker
-
-_SCHEMA = pa.schema(
-    [
-        ("fold", pa.string()),
-        ("number", pa.int32()),
-        ("settings", pa.string()),  # JSON
-        ("score", pa.float64()),
-        ("epochs", pa.int32()),
-        ("seconds", pa.float64()),
-        ("stopped_early", pa.bool_()),
-        ("error", pa.string()),
-        ("detail", pa.string()),
-        ("history", pa.string()),  # JSON: loss and score of each epoch
-    ]
-)
+from tikval.flow.train import memory_of_a_training
+from tikval.flow.trials import TrialFiles, read_trials, write_trials
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a sweep comes to, before any trial."""
 
+    examples: Examples
+    inputs: dict[str, str]
     given: dict[str, Given]  # what the trials of each fold learn from
     folds: list[Fold]
     encoder: TextEncoder | None  # at the commit that all trials begin with
@@ -62,33 +54,39 @@ class Plan:
 def run(config: SweepConfig) -> Run:
     """Try settings in every fold, and write the best as a configuration of jobs.finetune."""
     folder, begin = Folder(config.folder), time.monotonic()
-    try:
-        examples = load_examples(config.finetune)
-        inputs = inputs_of(config.finetune, examples)
-        before = folder.run()
-        done_before = before is not None and before.inputs == inputs
-        plan = None if done_before else _plan(config, folder, examples, inputs)
-    except (ValueError, OSError) as err:  # a model that the hub or the disk does not have is an OSError
-        raise UserError(" ".join(str(err).split())[:500]) from err
-    if plan is None:
-        assert before is not None
-        trials = _of_table(folder)
-        if config.mlflow:
-            _warn(Tracker(config, "-".join(inputs.values())).log(trials))
+    plan = prepare(config)
+    tracker = Tracker(config, "-".join(plan.inputs.values())) if config.mlflow else None
+    if isinstance(plan, Run):
+        trials = read_trials(folder)
+        _warn(tracker.log(trials) if tracker else None)
         _say(config, trials)
-        return before
-    tracker = Tracker(config, "-".join(inputs.values())) if config.mlflow else None
+        return plan
     with folder.lock():
         if plan.encoder and config.finetune.encoder is None:
             folder.keep_commits({plan.encoder.model: plan.encoder.revision})
         write_bytes(f"{folder.uri}/folds.json", to_json(plan.folds).encode())
         trials = _try(config, folder, plan, tracker)
-        if tracker:
-            _warn(tracker.log(trials))
+        _warn(tracker.log(trials) if tracker else None)
         _write_best(config, folder, plan, trials)
-        run = _write_table(config, folder, trials, inputs, time.monotonic() - begin)
+        run = write_trials(config, folder, trials, plan.inputs, time.monotonic() - begin)
     _say(config, trials)
     return run
+
+
+def prepare(config: SweepConfig, dry_run: bool = False) -> Plan | Run:
+    """What is to be tried; or what was, where nothing changed since. Raises UserError for what cannot work."""
+    folder = Folder(config.folder)
+    try:
+        examples = load_examples(config.finetune)
+        inputs = inputs_of(config.finetune, examples)
+        before = folder.run()
+        if not dry_run and before and before.inputs == inputs:
+            return before
+        plan = _plan(config, folder, examples, inputs)
+        _check(config, plan, say=dry_run)
+        return plan
+    except (ValueError, OSError) as err:  # a model that the hub or the disk does not have is an OSError
+        raise UserError(" ".join(str(err).split())[:500]) from err
 
 
 def _plan(config: SweepConfig, folder: Folder, examples: Examples, inputs: dict[str, str]) -> Plan:
@@ -111,13 +109,59 @@ def _plan(config: SweepConfig, folder: Folder, examples: Examples, inputs: dict[
         training = Training(fold, 0, model, finetune.fit)
         given[fold.name] = inner(examples, training, finetune.protocol.threshold)
     encoder = None if finetune.encoder else next(iter(encoders.values()), None)
-    return Plan(given, folds, encoder, state_of(finetune, examples, folds, inputs))
+    return Plan(examples, inputs, given, folds, encoder, state_of(finetune, examples, folds, inputs))
+
+
+def _check(config: SweepConfig, plan: Plan, say: bool) -> None:
+    """What a run would do, and whether it can; warns of settings in the space whose trials will fail.
+
+    Raises UserError where there are no others.
+    """
+    examples, first = plan.examples, plan.folds[0]
+    said = [
+        f"{len(examples.ids)} rows, {len(examples.failed)} without a text or vector, {len(examples.labels)} labels",
+        f"{len(plan.folds)} folds, {config.trials} trials in each; rows of the first: {len(first.train)} train, "
+        f"{len(first.validation)} validation",
+        *(f"{key}: {axis}" for key, axis in config.space.items()),
+    ]
+    if config.own is None:
+        said.append("the configuration's own settings lie outside the space and are not tried")
+    begins = plan.given[first.name].training.model
+    if isinstance(begins, TextEncoder):
+        needs, wrong = _needs(config, begins)
+        if not needs:
+            raise UserError(f"no trial can be trained: {wrong[0]}")
+        for each in wrong:
+            _warn(f"cannot be trained: {each}")
+        said.append("the largest trial:")
+        said += [f"{name}: {value}" for name, value in max(needs, key=itemgetter("total_bytes")).items()]
+    if say:
+        print("\n".join(said))
+
+
+def _needs(config: SweepConfig, begins: TextEncoder) -> tuple[list[dict[str, Any]], list[str]]:
+    """What trainings of all sizes in the space need; and settings whose trials will fail, with the reason."""
+    room, found, wrong = memory_of_a_training(config.pool, 1), [], []
+    for settings in config.sizes:
+        model, fit = changed(begins, config.finetune.fit, settings)
+        assert isinstance(model, TextEncoder)
+        try:
+            needs = describe(model, fit, available=room)
+            if needs["fits"] is False:
+                gib = needs["total_bytes"] / 2**30
+                raise ValueError(f"a trial needs about {gib:.1f} GiB and has {(room or 0) / 2**30:.1f}")
+        except ValueError as err:
+            said = " ".join(f"{key}={json.dumps(value)}" for key, value in settings.items())
+            wrong.append(f"{said}: {err}" if said else str(err))
+        else:
+            found.append(needs)
+    return found, wrong
 
 
 def _try(config: SweepConfig, folder: Folder, plan: Plan, tracker: Tracker | None) -> list[Trial]:
     """All trials, those of earlier runs and those of this one, by fold and number."""
-    place = f"{folder.uri}/trials/{plan.state}"
-    trials = [trial for fold in plan.given for trial in _read(f"{place}/{fold}")]
+    files = TrialFiles(folder, plan.state)
+    trials = [trial for fold in plan.given for trial in files.read(fold)]
     _warn(tracker.log(trials) if tracker else None)
     total = config.trials * len(plan.given)
     left = total - len(trials)
@@ -128,17 +172,13 @@ def _try(config: SweepConfig, folder: Folder, plan: Plan, tracker: Tracker | Non
         with StageProgress(config.stage, left, len(trials), folder.uri) as progress:
 
             def finished(trial: Trial) -> None:
-                write_bytes(f"{place}/{trial.fold}/{trial.number:04}.json", trial.to_json().encode())
+                files.write(trial)
                 trials.append(trial)
                 progress.advance(1, {trial.error: 1} if trial.error else {})
                 _warn(tracker.log([trial]) if tracker else None)
 
             run_trials(config, attempt, plan.given, config.own, list(trials), finished)
     return sorted(trials, key=lambda trial: (list(plan.given).index(trial.fold), trial.number))
-
-
-def _read(place: str) -> list[Trial]:
-    return [Trial.from_json(read_bytes(f"{place}/{name}") or b"") for name in list_files(place, ".json")]
 
 
 def _write_best(config: SweepConfig, folder: Folder, plan: Plan, trials: Sequence[Trial]) -> None:
@@ -156,39 +196,6 @@ def _write_best(config: SweepConfig, folder: Folder, plan: Plan, trials: Sequenc
         f"# its validation rows.\n#\n#   python -m jobs.finetune {folder.uri}/best.yaml\n"
     )
     write_bytes(f"{folder.uri}/best.yaml", (head + yaml.safe_dump(said, sort_keys=False)).encode())
-
-
-def _write_table(
-    config: SweepConfig, folder: Folder, trials: Sequence[Trial], inputs: dict[str, str], seconds: float
-) -> Run:
-    rows = [
-        asdict(trial)
-        | {
-            "settings": json.dumps(trial.settings),
-            "epochs": len(trial.history),
-            "history": json.dumps(trial.history),
-        }
-        for trial in trials
-    ]
-    name = f"data-{secrets.token_hex(8)}.parquet"
-    write_table(f"{folder.uri}/{name}", pa.Table.from_pylist(rows, schema=_SCHEMA))
-    failed: dict[str, int] = {}
-    for trial in trials:
-        if trial.error:
-            failed[trial.error] = failed.get(trial.error, 0) + 1
-    run = folder.write_run(config, [name], inputs, len(rows), failed, seconds)
-    for stale in set(folder.parts()) - {name}:
-        delete(f"{folder.uri}/{stale}")
-    return run
-
-
-def _of_table(folder: Folder) -> list[Trial]:
-    trials = []
-    for row in folder.read().to_pylist():
-        del row["epochs"]
-        plain = row | {"settings": json.loads(row["settings"]), "history": tuple(json.loads(row["history"]))}
-        trials.append(Trial(**plain))
-    return trials
 
 
 def _of_fold(trials: Sequence[Trial], fold: str) -> list[Trial]:
@@ -224,5 +231,23 @@ def _warn(said: str | None) -> None:
         print(f"sweep: warning: {said}", file=sys.stderr)
 
 
+def main() -> None:
+    """Several configurations are swept one after another; overrides hold for all of them."""
+
+    def work() -> int:
+        configs, dry_run = training_arguments(SweepConfig, "sweep")
+        worst = 0
+        for config in configs:
+            if dry_run:
+                prepare(config, dry_run=True)
+            else:
+                done = run(config)
+                print(summary(config, done))
+                worst = max(worst, FAILED if too_many_failed(config, done) else 0)
+        return worst
+
+    sys.exit(guard(work))
+
+
 if __name__ == "__main__":
-    main(SweepConfig, run)
+    main()

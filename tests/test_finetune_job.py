@@ -5,10 +5,13 @@ import csv
 import json
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import pytest
@@ -22,8 +25,12 @@ from tests.tiny_encoders import WRITERS, write_bert
 from tikval.config import FinetuneConfig, UserError, load_config
 from tikval.finetune.folds import from_json
 from tikval.finetune.lesson import learn
+from tikval.flow import train
 from tikval.flow.folder import Folder
+from tikval.flow.session import cores
+from tikval.flow.status import read_status
 from tikval.flow.teach import Rows
+from tikval.flow.train import Course
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 
@@ -146,8 +153,10 @@ def test_a_killed_worker_changes_nothing_but_the_time(tmp_path: Path) -> None:
     assert all(len(entry["history"]) == 8 for entry in history)
 
     # an undisturbed run says the same: without Ray, which changes nothing either
-    for row, calm in zip(rows(config), sorted(undisturbed(config), key=itemgetter("video_id")), strict=False):
-        assert row == calm
+    *table, without_text = rows(config)
+    assert len(table) == 18
+    assert table == sorted(undisturbed(config), key=itemgetter("video_id"))
+    assert (without_text["video_id"], without_text["error"]) == ("t999", "missing_file")
 
 
 def undisturbed(config: FinetuneConfig) -> list[Any]:
@@ -167,6 +176,87 @@ def split_texts(table: Path) -> None:
     lines = table.read_text().splitlines()
     said = ["split", *("test" if i % 10 < 3 else "train" for i in range(len(lines) - 1))]
     table.write_text("".join(f"{line},{word}\n" for line, word in zip(lines, said, strict=True)))
+
+
+class Part(NamedTuple):
+    name: str
+
+
+class Trainer:
+    """In the place of one training on Ray: counts how many of each course there are at once.
+
+    A training called "bad" fails, and those of the system "calm" wait for that.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error, self.lock, self.failed = error, threading.Lock(), threading.Event()
+        self.running, self.most, self.done = Counter[str](), Counter[str](), list[str]()
+
+    def __call__(self, course: Course[Any], held: Any, training: Part) -> None:
+        folder = course.config.folder
+        with self.lock:
+            self.running[folder] += 1
+            self.most[folder] = max(self.most[folder], self.running[folder])
+        time.sleep(0.05)  # or one too many might be missed
+        try:
+            if training.name == "bad":
+                self.failed.set()
+                raise self.error
+            assert not training.name.startswith("calm") or self.failed.wait(timeout=60)
+            self.done.append(training.name)
+        finally:
+            with self.lock:
+                self.running[folder] -= 1
+
+
+def course_of(folder: Path, system: str, names: Sequence[str], **keys: Any) -> Course[Part]:
+    sets = [("system", system), *keys.items()]
+    config = load_config(FinetuneConfig, str(folder / "finetune.yaml"), sets)
+    return Course(config, lambda training, worker: None, [Part(name) for name in names], "state", 0)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"pool": {"actors": 2}},
+        {"pool": {"actors": [1, 2]}},
+        {"pool": {"cpus": cores() / 2}},  # as many as there is room for
+        {"pool": {"cpus": cores() / 4}, "workers": 2},
+    ],
+)
+@pytest.mark.usefixtures("local_ray")
+def test_a_course_that_fails_ends_alone_and_none_has_more_than_its_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any]
+) -> None:
+    write_study(tmp_path)
+    calm = course_of(tmp_path, "calm", ["calm0", "calm1", "calm2", "calm3"], **keys)
+    fails = course_of(tmp_path, "fails", ["good", "bad", "never"], pool={"actors": 1, "cpus": 0})
+    trainer = Trainer(ValueError("no loss"))
+    monkeypatch.setattr(train, "_train", trainer)
+    with pytest.raises(UserError) as caught:
+        train.run_trainings([calm, fails])
+    assert str(caught.value) == f"{fails.config.folder}: no loss"
+    assert sorted(trainer.done) == ["calm0", "calm1", "calm2", "calm3", "good"]
+    assert trainer.most == {calm.config.folder: 2, fails.config.folder: 1}
+    for course, state, done in ((calm, "finished", 4), (fails, "stopped", 1)):
+        status = read_status(course.config.folder)
+        assert status is not None
+        assert (status.state, status.done) == (state, done)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_what_ended_courses_is_said_of_each_and_a_bug_is_raised_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study(tmp_path)
+    courses = [course_of(tmp_path, system, ["bad"]) for system in ("one", "two")]
+    monkeypatch.setattr(train, "_train", Trainer(ValueError("no loss")))
+    with pytest.raises(UserError) as caught:
+        train.run_trainings(courses)
+    assert str(caught.value) == "; ".join(f"{course.config.folder}: no loss" for course in courses)
+    monkeypatch.setattr(train, "_train", Trainer(KeyError("a bug")))
+    with pytest.raises(KeyError, match="a bug"):
+        train.run_trainings(courses)
 
 
 def test_what_a_text_says_is_learnt_by_each_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

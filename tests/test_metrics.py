@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
+from tests.scoring import predict_everything, score_system, score_trained
 from tikval.evaluate.metrics import macro, movie, prf, weighted
-from tikval.evaluate.scores import (
-    BASELINE,
-    FAILURES,
-    coverage,
-    predict_everything,
-    score_system,
-    score_trained,
-)
+from tikval.evaluate.scores import BASELINE, FAILURES, coverage
 from tikval.labels import read_labels
 from tikval.rows import LabelRow, PredictionRow, ScoreRow
 from tikval.values import LABELS, SLUGS

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.scoring import predict_everything, score_system
 from tests.test_metrics import said, true
-from tikval.evaluate.scores import BASELINE, coverage, predict_everything, score_system
+from tikval.evaluate.scores import BASELINE, coverage
 from tikval.report.page import CARDS_SHOWN, render_page
 from tikval.report.record import Card, Failure, Report, frequency
 from tikval.values import binary

@@ -16,10 +16,10 @@ from jobs.catalog import run as run_catalog
 from tests import trained
 from tests.conftest import ROOT
 from tests.rows import label, prediction
+from tests.scoring import predict_everything, score_system
 from tikval.cli import app
 from tikval.config import EvaluateConfig, ExtractConfig, FinetuneConfig, Protocol, UserError, read_yaml
 from tikval.config.models import Gemini
-from tikval.evaluate.scores import predict_everything, score_system
 from tikval.flow.paper_tables import show, tables_of, write
 from tikval.flow.study import Study
 from tikval.labels import read_labels

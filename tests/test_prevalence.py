@@ -28,6 +28,7 @@ from tikval.evaluate.prevalence import (
     FEWEST,
     Floats,
     Ints,
+    Line,
     Sums,
     corrected,
     independent,
@@ -39,7 +40,7 @@ from tikval.files import write_bytes
 from tikval.finetune.folds import Fold, to_json
 from tikval.flow.corpus import read_corpus
 from tikval.flow.folder import Folder
-from tikval.flow.prevalence import Line, Prevalence, prevalence_in, prevalence_of
+from tikval.flow.prevalence import Prevalence, prevalence_in, prevalence_of
 from tikval.flow.show_prevalence import show, write_csv
 from tikval.flow.study import Study
 from tikval.rows import PredictionRow, arrow_schema

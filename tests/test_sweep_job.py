@@ -3,10 +3,12 @@
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from tikval.finetune.loop import Epoch
 from tikval.finetune.trial import Trial, inner, ranked, score_of
 from tikval.flow.folder import Folder
 from tikval.flow.learn import folds_of, load_examples
+from tikval.flow.trials import TrialFiles, read_trials
 
 SPACE = {
     "fit.learning_rate": {"low": 0.001, "high": 0.03, "log": True},
@@ -80,6 +83,43 @@ def test_what_cannot_be_swept_is_refused(tmp_path: Path, keys: dict[str, Any], s
         load_config(SweepConfig, str(write_sweep(tmp_path, **keys)), [])
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://me:hunter2@mlflow.example/",
+        "https://hunter2@mlflow.example",
+        "http://me:hun/ter2@mlflow.example",  # no address in earnest, and still a password
+        "postgresql+psycopg2://me:hunter2@db/mlflow",
+        "sqlite+pysqlcipher://:hunter2@/mlflow.db",
+        "me:hunter2@mlflow.example",
+        "postgresql://db/mlflow?user=me&password=hunter2",
+        "https://mlflow.example/?access_token=hunter2",
+    ],
+)
+def test_an_address_with_a_password_in_it_is_refused_and_not_repeated(tmp_path: Path, uri: str) -> None:
+    path = str(write_sweep(tmp_path, mlflow={"tracking_uri": uri}))
+    with pytest.raises(UserError, match="MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD") as caught:
+        load_config(SweepConfig, path, [])
+    said = "".join(traceback.format_exception(caught.value))
+    assert "mlflow.tracking_uri" in said
+    assert not any(secret in said for secret in ("hunter2", "ter2", "me:"))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://mlflow.example:5000/api",
+        "postgresql://db/mlflow",
+        "sqlite:///run@home/mlflow.db",
+        "http://[::1]:5000/?workspace=passages",
+    ],
+)
+def test_an_address_without_a_password_is_taken(tmp_path: Path, uri: str) -> None:
+    config = load_config(SweepConfig, str(write_sweep(tmp_path, mlflow={"tracking_uri": uri})), [])
+    assert config.mlflow is not None
+    assert config.mlflow.tracking_uri == uri
+
+
 def test_own_settings_come_first_where_they_lie_in_the_space(tmp_path: Path) -> None:
     path = str(write_sweep(tmp_path))
     config = load_config(SweepConfig, path, [])
@@ -113,6 +153,71 @@ def test_a_trial_is_given_no_test_row(tmp_path: Path) -> None:
         bare = replace(fold, validation=())
         with pytest.raises(ValueError, match="no validation rows"):
             inner(examples, Training(bare, 0, tuned.model, tuned.fit), "global")
+
+
+def dry_run(path: Path, monkeypatch: pytest.MonkeyPatch, *sets: str) -> int:
+    """The exit code of the command."""
+    monkeypatch.setattr(sys, "argv", ["jobs.sweep", str(path), *sets, "--dry-run"])
+    with pytest.raises(SystemExit) as done:
+        sweep.main()
+    assert isinstance(done.value.code, int)
+    return done.value.code
+
+
+def test_a_dry_run_says_what_would_be_tried_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+    axes = {"fit.batch_rows": {"values": [4, 32]}, "model.max_tokens": {"values": [16, 32, 10_000]}}
+    path = write_sweep(tmp_path, space=SPACE | axes)
+    assert dry_run(path, monkeypatch) == 0
+    said, warned = capsys.readouterr()
+    assert "60 rows, 1 without a text or vector, 2 labels" in said
+    assert "2 folds, 3 trials in each; rows of the first: 24 train, 6 validation" in said
+    assert "fit.learning_rate: 0.001 to 0.03, log\nmodel.dropout: 0, 0.2\n" in said
+    assert "lie outside the space" in said, "8 rows are neither 4 nor 32"
+    assert "max_tokens: 32\n" in said, "the largest that can be trained"
+    for rows_ in (4, 32):
+        assert f"cannot be trained: fit.batch_rows={rows_} model.max_tokens=10000: " in warned
+    assert warned.count("warning") == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"study": {"labels": ["kindness+", "kindness-"]}}, "without a positive row: kindness-"),
+        ({"study": {"protocol": {"name": "honest", "partitions": 1, "folds": 11}}}, "groups"),
+        ({"study": {"protocol": {"name": "given"}}}, "split"),
+        ({"study": {"model": {"kind": "text", "model": "/nowhere/bert"}}}, "/nowhere/bert"),
+        (
+            {"space": {"model.max_tokens": {"values": [9000, 10_000]}}},
+            "no trial .*model.max_tokens=9000: .*at most",
+        ),
+        ({"space": {"fit.rate": {"low": 1, "high": 2}}}, "fit.rate: no setting"),
+    ],
+)
+def test_what_cannot_work_is_said_before_any_trial(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    keys: dict[str, Any],
+    said: str,
+) -> None:
+    pytest.importorskip("optuna")
+    assert dry_run(write_sweep(tmp_path, **keys), monkeypatch) == 2
+    assert re.search(said, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_little_memory_for_any_trial_is_said_before_one_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna")
+    monkeypatch.setattr(sweep, "memory_of_a_training", lambda pool, workers: 100_000)
+    with pytest.raises(UserError, match="no trial can be trained: a trial needs about"):
+        sweep.run(load_config(SweepConfig, str(write_sweep(tmp_path)), []))
+    assert not (tmp_path / "out").exists()
 
 
 def test_scores_and_places() -> None:
@@ -163,6 +268,31 @@ def test_a_later_start_knows_what_was_tried_and_draws_anew(tmp_path: Path) -> No
     said = {"epoch": 1, "score": 0.05, "over": False}
     assert scheduler.on_trial_result(None, late, said) == "STOP"
     assert stopped == {"late"}
+
+
+def test_a_sweep_killed_after_its_last_trial_needs_no_more_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+    config = load_config(SweepConfig, str(write_sweep(tmp_path)), [("trials", 2)])
+    plan, folder = sweep.prepare(config), Folder(config.folder)
+    assert isinstance(plan, sweep.Plan)
+    files = TrialFiles(folder, plan.state)
+    history = ({"head": 0, "train_loss": 0.7, "loss": 0.5, "score": 0.25},)
+    done = [replace(trial(0, 0.25), fold=fold, history=history) for fold in plan.given]
+    done += [replace(trial(1, 0.5), fold="p0-f0", settings={"fit.learning_rate": 0.02}, stopped_early=True)]
+    done += [replace(trial(1, None, error="no_score", detail="too steep"), fold="p0-f1")]
+    for each in done:
+        files.write(each)
+    TrialFiles(folder, "of other annotations").write(trial(1, 1.0))
+
+    run = sweep.run(config)
+    assert (run.rows, run.failed) == (4, {"no_score": 1})
+    assert read_trials(folder) == sorted(done, key=lambda each: (each.fold, each.number))
+    best = load_config(FinetuneConfig, f"{config.folder}/best.yaml", [])
+    assert best.by_fold == {"p0-f0": {"fit.learning_rate": 0.02}, "p0-f1": {"fit.learning_rate": 0.1}}
+    assert sweep.run(config) == run
+    assert "p0-f0: macro_f1 0.5000 of 2 trials" in capsys.readouterr().out
 
 
 @pytest.mark.ray

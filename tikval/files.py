@@ -141,6 +141,13 @@ def delete(uri: str) -> None:
         fs.delete_file(path)
 
 
+def delete_folder(uri: str) -> None:
+    """With all that is in it; nothing where there is no such folder."""
+    fs, path = filesystem(uri)
+    with contextlib.suppress(FileNotFoundError):
+        fs.delete_dir(path)
+
+
 def read_records(uri: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number and cells of each row of a CSV or Parquet file. CSV cells are strings, line 1 is the header.
 

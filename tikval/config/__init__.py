@@ -18,6 +18,7 @@ from tikval.config.embed import EmbedConfig, OnScreenText, Pictures, Sound
 from tikval.config.extract import ExtractConfig, Extractor, FaithfulnessConfig, LlmExtractor, LocalExtractor
 from tikval.config.judge import CombineConfig, EvaluateConfig, Member, ReportConfig, System
 from tikval.config.models import Api, Endpoint, Engine, Gemini, Llm, Vllm
+from tikval.config.predict import PredictConfig
 from tikval.config.scripts import (
     CatalogConfig,
     LlmWriter,
@@ -28,16 +29,13 @@ from tikval.config.scripts import (
     Speech,
     Writer,
 )
+from tikval.config.sweep import Axis, Mlflow, SweepConfig
 from tikval.config.train import (
-    Axis,
     FinetuneConfig,
     Fit,
     LearnConfig,
-    Mlflow,
-    PredictConfig,
     PretrainConfig,
     Protocol,
-    SweepConfig,
     TextEncoder,
     Texts,
     VectorHead,

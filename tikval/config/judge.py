@@ -6,8 +6,9 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from tikval.config.base import JobConfig, Upstream, inline
 from tikval.config.extract import ExtractConfig
+from tikval.config.predict import PredictConfig
 from tikval.config.scripts import CatalogConfig, ScriptConfig
-from tikval.config.train import FinetuneConfig, PredictConfig, SystemName
+from tikval.config.train import FinetuneConfig, SystemName
 
 _ONLY_TRAINED: Final = frozenset({"model", "fit", "protocol", "embeddings", "texts", "labels", "encoder"})
 
@@ -107,10 +108,12 @@ class EvaluateConfig(JobConfig):
 
 
 class ReportConfig(JobConfig):
-    """jobs/report.py: everything before it -> one HTML page."""
+    """jobs/report.py: everything before it -> a site to look at."""
 
     stage: ClassVar[str] = "report"
 
     scores: Upstream[EvaluateConfig]
     title: str = "Values in short videos"
-    show_accounts: bool = False  # account names and handles stay out of the page unless asked for
+    videos: int = Field(default=10_000, ge=1)  # with a page each; of more, annotated ones first
+    show_accounts: bool = False  # account names and handles stay out of the site unless asked for
+    show_pictures: bool = False  # so do pictures of what the videos show: three of each

@@ -7,6 +7,7 @@ Shape letters: N videos, C clusters, K quantities (labels, or axes made of them)
 """
 
 import math
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
@@ -19,6 +20,23 @@ Ints = NDArray[np.int64]
 LEVEL: Final = 0.95
 FEWEST: Final = 5  # annotated videos with a label, and as many without it, below which nothing is corrected
 _AT_ONCE: Final = 4_000_000  # numbers of a temporary array
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One label (or higher-order group, or axis) in one group of videos; None where there is too little."""
+
+    group: str
+    what: str
+    videos: int  # with a result
+    clusters: int  # accounts, a video without one counting as one; of an account its videos
+    annotated: int
+    rate: float
+    low: float | None
+    high: float | None
+    corrected: float | None
+    corrected_low: float | None
+    corrected_high: float | None
 
 
 class Interval(NamedTuple):

@@ -16,11 +16,11 @@ from typing import Final
 
 import numpy as np
 
-from tikval.evaluate.answers import Answers, Run, Truth, decided, read_answers, read_trained, read_truth
+from tikval.evaluate.answers import Answers, Run, Truth, decided
 from tikval.evaluate.intervals import Draws, Interval, corrected, of_labels, of_mean, sums_of
 from tikval.evaluate.metrics import Bools, Floats, LabelScores, Mean, macro, movie, prf, weighted
 from tikval.evaluate.ranking import mean_rank, ranked
-from tikval.rows import EmbeddingRow, LabelRow, PredictionRow, ScoreRow, ScriptRow, VideoRow
+from tikval.rows import EmbeddingRow, PredictionRow, ScoreRow, ScriptRow, VideoRow
 from tikval.values import CONFRONTED, ENDORSED
 
 ALL: Final = "all"
@@ -66,8 +66,9 @@ def score(answers: Answers, truth: Truth, draws: Draws | None = None) -> list[Sc
 
     Only annotated videos count; those without a prediction failed as "missing". Aggregates run over the frequent
     labels that the system models, of a trained one over all that it models. `support` counts true labels, for
-    `movie` the videos with at least one. Of several parts (Answers.parts) numbers are averaged; counts are those of
-    one run. With `draws`, F1s have intervals where there are two groups at least.
+    `movie` the videos with at least one. Of several parts (Answers.parts: runs, or each fold by itself as in section 4
+    of the paper) numbers are averaged; counts are those of one run. With `draws`, F1s have intervals where there are
+    two groups at least.
     """
     if not truth.ids:
         return []
@@ -79,52 +80,13 @@ def score(answers: Answers, truth: Truth, draws: Draws | None = None) -> list[Sc
     return with_intervals(rows, answers, truth, draws) if draws else rows
 
 
-def score_system(
-    predictions: Sequence[PredictionRow],
-    truth: Sequence[LabelRow],
-    labels: Sequence[str],
-    min_share: float,
-    system: str,
-    annotator: str | None = None,
-) -> list[ScoreRow]:
-    """`score` of a system that said everything once. Raises ValueError as `read_truth` and `read_answers` do."""
-    known = read_truth(truth, labels, min_share, annotator)
-    return score(read_answers(predictions, known, system), known)
-
-
-def score_trained(
-    predictions: Sequence[PredictionRow],
-    truth: Sequence[LabelRow],
-    labels: Sequence[str],
-    min_share: float,
-    system: str,
-    annotator: str | None = None,
-    *,
-    by_fold: bool,
-) -> list[ScoreRow]:
-    """`score` of a system trained several times: those of each partition and seed, averaged.
-
-    `by_fold`: each fold is scored by itself and the folds are averaged, as the paper does (section 4); else the
-    folds of one partition and seed are pooled, so that every video counts once. Raises ValueError as `score_system`.
-    """
-    known = read_truth(truth, labels, min_share, annotator)
-    return score(read_trained(predictions, known, system, by_fold=by_fold), known)
-
-
-def predict_everything(
-    truth: Sequence[LabelRow], labels: Sequence[str], min_share: float, annotator: str | None = None
-) -> list[ScoreRow]:
+def everything(truth: Truth) -> Answers:
     """The baseline that says every label of every video. It never fails: its three readings are the same.
 
-    On the published labels of the paper with min_share=0.05 (19 labels) its macro F1 over all is 0.273, its
-    weighted F1 0.325. The paper itself leaves power_dominance- out (45 of 888 videos, starred in Table 6), as
-    min_share=0.051 does: over those 18 labels they are 0.283 and 0.329.
+    On the published labels of the paper with a min_share of 0.05 (19 labels) its macro F1 over all is 0.273, its
+    weighted F1 0.325. The paper itself leaves power_dominance- out (45 of 888 videos, starred in Table 6), as 0.051
+    does: over those 18 labels they are 0.283 and 0.329.
     """
-    known = read_truth(truth, labels, min_share, annotator)
-    return score(everything(known), known)
-
-
-def everything(truth: Truth) -> Answers:
     return decided(BASELINE, truth, [np.ones_like(truth.true)])
 
 

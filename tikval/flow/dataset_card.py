@@ -14,7 +14,7 @@ import tikval
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import BASELINE, FAILURES, LEFT_OUT, RIGHT, WRONG
 from tikval.flow.dataset_facts import Facts, SystemFacts, plain, public_name
-from tikval.report.assemble import LOCAL_NOTICE
+from tikval.flow.site_facts import LOCAL_NOTICE
 from tikval.rows import ScoreRow
 
 SPLIT: Final = "full"  # the one split of each configuration: nothing here is set aside for training

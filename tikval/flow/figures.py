@@ -1,47 +1,26 @@
-"""A study -> the paper's Figures 1, 2 and 4 and Schwartz's circle as files: SVG, PNG, PDF, and their numbers as CSV."""
+"""A study -> the paper's Figures 1 to 4 and more, as files: SVG, PNG, PDF, and their numbers as CSV."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 from tikval.codebook import Codebook
 from tikval.config import UserError
 from tikval.files import write_bytes
 from tikval.flow.corpus import ANNOTATIONS, Corpus, read_corpus
-from tikval.flow.study import Study
-from tikval.report import figures as draw
-from tikval.report.figure_numbers import (
-    STANCES,
-    Said,
-    circle_csv,
-    occurrences_csv,
-    per_video_csv,
-    radar_csv,
-    radar_of,
-    said_of,
-)
+from tikval.flow.prevalence import RAW as RAW_RATES
+from tikval.flow.prevalence import prevalence_in
+from tikval.flow.study import Study, system_config
+from tikval.report import figure_sheets as sheet_of
+from tikval.report.figure_numbers import STANCES, Said, radar_of, said_of
+from tikval.report.figure_pipelines import steps_of
+from tikval.report.figure_rates import GroupRates, genres_of, months_of, most_said, rates_of
+from tikval.report.figure_sheets import Sheet
 from tikval.report.figure_style import RAW, SUFFIXES, render, styled
+from tikval.report.figure_systems import scored_of
 from tikval.values import SLUGS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from matplotlib.figure import Figure
-
-INSTALL: Final = 'figures are drawn with matplotlib, which is not installed: pip install "tikval[figures]"'
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """One figure to be drawn."""
-
-    name: str
-    shows: str  # one sentence
-    systems: tuple[str, ...]
-    draw: "Callable[[], Figure]"
-    numbers: bytes  # CSV
+__all__ = ["Figures", "Sheet", "figures_of", "listing", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,46 +38,26 @@ def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None 
     where a system's files have changed since it ran.
     """
     corpora, skipped, notes = _corpora(study, systems, annotator)
-    book = corpora[0].codebook
-    titles = [value.title for value in book.values]
+    book, runs = corpora[0].codebook, study.systems()
     series = [said_of(one.system, one.said, one.modelled, is_human=one.is_human) for one in corpora]
-    names = tuple(one.name for one in series)
-    sheets = [
-        Sheet(
-            "figure1_values_per_video",
-            "How many values a video has, endorsed or confronted, in % of the videos of each panel "
-            "(the paper's Figure 1).",
-            names,
-            partial(draw.values_per_video, series),
-            per_video_csv(series),
-        ),
-        Sheet(
-            "figure2_occurrences",
-            "In how many videos each value is endorsed and confronted (the paper's Figure 2).",
-            names,
-            partial(draw.occurrences, series, titles),
-            occurrences_csv(series, book.slugs),
-        ),
-    ]
-    radars, missing, more = _radars(study, book, [one.name for one in series if not one.is_human])
-    sheets += radars
+    names = [one.name for one in series if not one.is_human]
+    sheets = [sheet_of.per_video(series), sheet_of.occurrences(series, book)]
+    if names:
+        pipelines = {name: steps_of(system_config(runs[name][1])) for name in names}
+        sheets.append(sheet_of.from_videos_to_values(pipelines))
+    else:
+        skipped.append("figure3_pipelines: no system has a result")
+    scored, missing, more = _of_scores(study, book, names)
+    sheets += scored
     skipped += missing
     if book.slugs == SLUGS:
-        sheets.append(
-            Sheet(
-                "circle",
-                "Schwartz's circle: the share of videos that endorse and confront each value, within the four "
-                "higher-order groups; a value on a border belongs to both of its groups.",
-                names,
-                partial(draw.circle, series, titles),
-                circle_csv(series, book.slugs),
-            )
-        )
+        sheets.append(sheet_of.circle(series, book))
     else:
         skipped.append(
             f"circle: {book.name} has other values than Schwartz's 19, and no circle of them is known"
         )
-    return Figures(sheets, series, skipped, [*notes, *more])
+    grouped, missing = _of_groups(corpora)
+    return Figures([*sheets, *grouped], series, [*skipped, *missing], [*notes, *more])
 
 
 def _corpora(
@@ -132,71 +91,93 @@ def _corpora(
     return kept, skipped, notes
 
 
-def _radars(study: Study, book: Codebook, systems: Sequence[str]) -> tuple[list[Sheet], list[str], list[str]]:
+def _of_scores(
+    study: Study, book: Codebook, systems: Sequence[str]
+) -> tuple[list[Sheet], list[str], list[str]]:
     """Of the scores that finished last; what is not drawn, and notes."""
     latest = study.latest("scores")
     scores = latest[0].read().to_pylist() if latest else []
     if not scores:
         why = "nothing is annotated" if latest else "nothing is scored; run jobs/evaluate.py"
-        return [], [f"figure4_radar: no scores: {why}"], []
+        return [], [f"figure4_radar, systems_f1: no scores: {why}"], []
     assert latest is not None
     if other := {row["label_set"] for row in scores} - {book.label_set}:
-        return [], [f"figure4_radar: the scores are of {', '.join(sorted(other))}, not {book.label_set}"], []
+        of = ", ".join(sorted(other))
+        return [], [f"figure4_radar, systems_f1: the scores are of {of}, not {book.label_set}"], []
     sheets, skipped, notes = list[Sheet](), list[str](), list[str]()
     scored = {row["system"] for row in scores}
     if unscored := [name for name in systems if name not in scored]:
-        notes.append(f"not in the last scores, so not in the radars: {', '.join(unscored)}")
+        notes.append(
+            f"not in the last scores, so neither in the radars nor in systems_f1: {', '.join(unscored)}"
+        )
     if not study.reads_what_is_there(latest[1]):
         notes.append(
             "predictions or annotations have changed since they were scored; run jobs/evaluate.py again"
         )
-    titles = [value.title for value in book.values]
     for stance in STANCES:
         try:
-            found = radar_of(scores, book.slugs, stance, systems)
+            sheets.append(sheet_of.radar(radar_of(scores, book.slugs, stance, systems), book))
         except ValueError as err:
             skipped.append(f"figure4_radar_{stance}: {err}")
-            continue
-        shows = (
-            f"F1 of each value {stance}, a line per system over {found.videos:,} annotated videos, failed ones left "
-            "out, and what saying everything would score (the paper's Figure 4); in brackets how many videos have "
-            "it, a gap where there is no F1 (the paper draws 0)."
-        )
-        sheets.append(
-            Sheet(
-                f"figure4_radar_{stance}",
-                shows,
-                tuple(found.f1),
-                partial(draw.radar, found, titles),
-                radar_csv(found),
-            )
-        )
+    try:
+        sheets.append(sheet_of.of_systems(scored_of(scores, systems)))
+    except ValueError as err:
+        skipped.append(f"systems_f1: {err}")
     return sheets, skipped, notes
 
 
-def write(found: Figures, folder: Path) -> list[Path]:
+def _of_groups(corpora: Sequence[Corpus]) -> tuple[list[Sheet], list[str]]:
+    """Rates by genre and month, of the annotations and of the first system: more would be a book of figures."""
+    sheets, skipped = list[Sheet](), list[str]()
+    book = corpora[0].codebook
+    shown = [one for one in corpora if one.is_human] + [one for one in corpora if not one.is_human][:1]
+    for by in ("genre", "month"):
+        sources = list[GroupRates]()
+        for corpus in shown:
+            try:
+                sources.append(_grouped(corpus, by))
+            except (UserError, ValueError) as err:
+                skipped.append(f"prevalence_{by} of {corpus.system}: {err}")
+        if sources and by == "genre":
+            sheets.append(sheet_of.genres(sources, book))
+        elif sources and (values := most_said(sources[0])):
+            sheets.append(sheet_of.months(sources, book, values))
+        elif sources:
+            skipped.append(f"prevalence_month: {sources[0].name} says no value")
+    return sheets, skipped
+
+
+def _grouped(corpus: Corpus, by: str) -> GroupRates:
+    """Raises UserError where no video has a genre or a date, ValueError where there are too few groups."""
+    lines = prevalence_in(corpus, by).lines
+    rates = rates_of(corpus.system, lines, corpus.codebook.slugs, "" if corpus.is_human else RAW_RATES)
+    if by == "month":
+        return months_of(rates)
+    return genres_of(rates, set(corpus.videos["genre"].to_pylist()))
+
+
+def write(found: Figures, folder: str | Path) -> list[str]:
     """Every figure in four forms, then figures.md, which lists them; each file whole or not at all.
 
-    Files of an earlier run that are not drawn this time stay, and figures.md does not list them. Raises UserError
-    where matplotlib is missing or the folder cannot be written.
+    `folder` is a path or a URI of any store that pyarrow opens; returns the paths or URIs of the files. Files of an
+    earlier run that are not drawn this time stay, and figures.md does not list them. Raises UserError where the folder
+    cannot be written.
     """
     files: dict[str, bytes] = {}
-    try:
-        with styled():
-            for sheet in found.sheets:
-                figure = sheet.draw()
-                for suffix in SUFFIXES:
-                    files[f"{sheet.name}.{suffix}"] = render(figure, suffix)
-                files[f"{sheet.name}.csv"] = sheet.numbers
-    except ImportError as err:
-        raise UserError(INSTALL) from err
+    with styled():
+        for sheet in found.sheets:
+            figure = sheet.draw()
+            for suffix in SUFFIXES:
+                files[f"{sheet.name}.{suffix}"] = render(figure, suffix)
+            files[f"{sheet.name}.csv"] = sheet.numbers
     files["figures.md"] = listing(found).encode()
+    where = str(folder).rstrip("/")
     try:
         for name, data in files.items():
-            write_bytes(str(folder / name), data)
+            write_bytes(f"{where}/{name}", data)
     except OSError as err:
         raise UserError(f"{folder}: cannot be written ({err.strerror or err})") from err
-    return [folder / name for name in files]
+    return [f"{where}/{name}" for name in files]
 
 
 def listing(found: Figures) -> str:
@@ -206,7 +187,7 @@ def listing(found: Figures) -> str:
     lines += [f"* {note}" for note in found.notes]
     for sheet in found.sheets:
         forms = ", ".join(f"[{suffix}]({sheet.name}.{suffix})" for suffix in (*SUFFIXES, "csv"))
-        lines += ["", f"## {sheet.name}", f"{sheet.shows} Of {', '.join(sheet.systems)}. {forms}"]
+        lines += ["", f"## {sheet.title}", f"{sheet.shows} Of {', '.join(sheet.systems)}. {forms}"]
     if found.skipped:
         lines += ["", "## Not drawn", *(f"* {why}" for why in found.skipped)]
     return "\n".join(lines) + "\n"

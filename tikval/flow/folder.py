@@ -28,7 +28,16 @@ import pyarrow.compute as pc
 
 import tikval
 from tikval.config import JobConfig, UserError
-from tikval.files import delete, is_local, list_files, read_bytes, read_parquet, write_bytes, write_table
+from tikval.files import (
+    delete,
+    delete_folder,
+    is_local,
+    list_files,
+    read_bytes,
+    read_parquet,
+    write_bytes,
+    write_table,
+)
 from tikval.flow.keys import Found, Seen, contains, keys_of
 from tikval.flow.lock import lock
 from tikval.rows import Reason
@@ -62,6 +71,9 @@ class Run:
     @property
     def retryable(self) -> int:
         return sum(n for reason, n in self.failed.items() if not Reason(reason).terminal)
+
+
+SITE_FOLDERS: Final = ("assets", "charts", "data", "pictures", "videos")  # below a report's folder
 
 
 class Folder:
@@ -209,6 +221,8 @@ class Folder:
         for suffix in (".parquet", ".html", ".json", ".csv", ".md"):
             for name in list_files(self.uri, suffix, beside=True):
                 delete(f"{self.uri}/{name}")
+        for name in SITE_FOLDERS:
+            delete_folder(f"{self.uri}/{name}")
 
     def sweep(self) -> None:
         """Delete what writers that were killed left half written. Only under the lock."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tikval.config import UserError
 from tikval.evaluate.circle import MEASURES, Confusion, confusions, weights
-from tikval.evaluate.prevalence import FEWEST, Interval, Ints, Sums, corrected, raw, sums_of
+from tikval.evaluate.prevalence import FEWEST, Interval, Ints, Line, Sums, corrected, raw, sums_of
 from tikval.flow.corpus import Corpus, read_corpus
 from tikval.flow.study import Study
 from tikval.values import SLUGS
@@ -24,23 +24,6 @@ EVERY: Final = "all"
 UNKNOWN: Final = "not given"
 MIN_VIDEOS: Final = 5  # of a group that is shown by itself
 RANDOM: Final = "the corrected rates hold only if the annotated videos are a random part of the corpus"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One label (or higher-order group, or axis) in one group of videos; None where there is too little."""
-
-    group: str
-    what: str
-    videos: int  # with a result
-    clusters: int  # accounts, a video without one counting as one; of an account its videos
-    annotated: int
-    rate: float
-    low: float | None
-    high: float | None
-    corrected: float | None
-    corrected_low: float | None
-    corrected_high: float | None
 
 
 @dataclass(frozen=True)

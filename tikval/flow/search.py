@@ -22,8 +22,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from tikval.config import SweepConfig
-from tikval.config.train import Axis
+from tikval.config import Axis, SweepConfig
 from tikval.finetune.trial import Trial
 
 

@@ -13,8 +13,9 @@ from rich.table import Table
 
 from tikval.config import UserError
 from tikval.evaluate.circle import MEASURES, Confusion
+from tikval.evaluate.prevalence import Line
 from tikval.files import write_bytes
-from tikval.flow.prevalence import Line, Prevalence
+from tikval.flow.prevalence import Prevalence
 
 SHOWN: Final = 30  # groups on a terminal
 

@@ -1,6 +1,7 @@
 """A study is what one output folder holds: the finished runs of all stages, found by their run.json."""
 
 import re
+from collections.abc import Iterable
 from typing import Final, cast
 
 import pyarrow.fs as pafs
@@ -37,10 +38,11 @@ def stage_folders(out: str) -> list[str]:
 
 
 class Study:
-    def __init__(self, out: str) -> None:
-        """Raises UserError where nothing below `out` has finished."""
+    def __init__(self, out: str, only: Iterable[str] | None = None) -> None:
+        """Of all stages below `out`, or of the folders that `only` names. Raises UserError where none has finished."""
         self.out = out.rstrip("/")
-        found = [(folder, folder.run()) for folder in map(Folder, stage_folders(out))]
+        places = stage_folders(out) if only is None else dict.fromkeys(only)
+        found = [(folder, folder.run()) for folder in map(Folder, places)]
         self.runs: list[tuple[Folder, Run]] = [(folder, run) for folder, run in found if run is not None]
         self.unfinished = [folder for folder, run in found if run is None]
         if not self.runs:

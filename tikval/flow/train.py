@@ -100,7 +100,10 @@ def run_trainings(courses: Sequence[Course[Any]]) -> None:
     failed: dict[int, BaseException] = {}
     # threads: each waits for its trainer, whose controller and workers are actors of the cluster
     with contextlib.ExitStack() as stack:
-        progress = [stack.enter_context(_progress_of(course)) for course in courses]
+        over = [stack.enter_context(contextlib.ExitStack()) for _ in courses]
+        progress = [
+            end.enter_context(_progress_of(course)) for end, course in zip(over, courses, strict=True)
+        ]
         threads = stack.enter_context(ThreadPoolExecutor(max(1, len(waiting))))
         try:
             while waiting or running:
@@ -117,6 +120,8 @@ def run_trainings(courses: Sequence[Course[Any]]) -> None:
                         failed.setdefault(n, err)
                     else:
                         progress[n].advance(1, {})
+                        if progress[n].done == progress[n].total:
+                            over[n].close()  # finished, whatever becomes of the others
         except KeyboardInterrupt:
             ray.shutdown()  # else the threads would wait until their trainings end by themselves
             raise
@@ -146,7 +151,7 @@ def _has_room(config: LearnConfig, running: Sequence[LearnConfig]) -> bool:
 
 def _raise(courses: Sequence[Course[Any]], failed: dict[int, BaseException]) -> None:
     """What ended some courses, as one error."""
-    causes = {n: _cause(err) for n, err in failed.items()}
+    causes = {n: _cause(failed[n]) for n in sorted(failed)}
     for n, cause in causes.items():
         if not isinstance(cause, UserError):
             raise cause from failed[n]

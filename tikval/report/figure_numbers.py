@@ -1,4 +1,4 @@
-"""What the figures show, as numbers, and the same as CSV: nothing is drawn here.
+"""What Figures 1, 2 and 4 and the circle show, as numbers, and the same as CSV: nothing is drawn here.
 
 Shape letters: N videos, V values, L = 2V labels, K values of one video at most.
 """
@@ -98,8 +98,25 @@ def radar_of(scores: Iterable[ScoreRow], slugs: Sequence[str], stance: str, syst
     return Radar(stance, max(row["n_videos"] for row in kept), support, f1, kept)
 
 
+def group_arcs(slugs: Sequence[str]) -> list[tuple[str, float, float]]:
+    """The higher-order groups around the circle: title, where each begins and where it ends.
+
+    In places of values: the first value's middle is 0, it reaches from -0.5 to 0.5. A group ends in the middle of a
+    value that it shares with the next one.
+    """
+    arcs = []
+    for group, weight_of in GROUPS.items():
+        at = [slugs.index(slug) for slug in weight_of]
+        begin, end = (
+            place + (edge if weight_of[slugs[place]] == 1 else 0.0)
+            for place, edge in ((min(at), -0.5), (max(at), 0.5))
+        )
+        arcs.append((group.replace("self_", "self-").replace("_", " "), begin, end))
+    return arcs
+
+
 def per_video_csv(series: Sequence[Said]) -> bytes:
-    return _csv(
+    return as_csv(
         ("system", "videos", "values_of_the_video", "count", "share"),
         (
             (one.name, one.videos, values, count, count / one.videos)
@@ -111,10 +128,10 @@ def per_video_csv(series: Sequence[Said]) -> bytes:
 
 def occurrences_csv(series: Sequence[Said], slugs: Sequence[str]) -> bytes:
     """A label that is not modelled has an empty count."""
-    return _csv(
+    return as_csv(
         ("system", "videos", "value", "stance", "count", "share"),
         (
-            (one.name, one.videos, slug, stance, *map(_number, (one.counts[s, v], one.shares[s, v])))
+            (one.name, one.videos, slug, stance, *map(exact, (one.counts[s, v], one.shares[s, v])))
             for one in series
             for v, slug in enumerate(slugs)
             for s, stance in enumerate(STANCES)
@@ -124,30 +141,30 @@ def occurrences_csv(series: Sequence[Said], slugs: Sequence[str]) -> bytes:
 
 def radar_csv(radar: Radar) -> bytes:
     columns = ("system", "stance", "label", "support", "f1", "lower", "upper", "n_scored", "n_videos")
-    return _csv(columns, ([row[name] for name in columns] for row in radar.rows))  # type: ignore[literal-required]
+    return as_csv(columns, ([row[name] for name in columns] for row in radar.rows))  # type: ignore[literal-required]
 
 
 def circle_csv(series: Sequence[Said], slugs: Sequence[str]) -> bytes:
     """`place` counts from 0 around the circle; a value on a border has two groups."""
     groups = {slug: " and ".join(group for group in GROUPS if slug in GROUPS[group]) for slug in slugs}
-    return _csv(
+    return as_csv(
         ("system", "videos", "place", "value", "groups", "endorsed_share", "confronted_share"),
         (
-            (one.name, one.videos, place, slug, groups[slug], *map(_number, one.shares[:, place]))
+            (one.name, one.videos, place, slug, groups[slug], *map(exact, one.shares[:, place]))
             for one in series
             for place, slug in enumerate(slugs)
         ),
     )
 
 
-def _number(number: float) -> float | int | None:
+def exact(number: float) -> float | int | None:
     """As few digits as tell it exactly; None for nan."""
     if np.isnan(number):
         return None
     return int(number) if float(number).is_integer() else float(number)
 
 
-def _csv(head: Sequence[str], rows: Iterable[Line]) -> bytes:
+def as_csv(head: Sequence[str], rows: Iterable[Line]) -> bytes:
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(head)

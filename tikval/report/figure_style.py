@@ -46,7 +46,7 @@ _STYLE: Final[dict[str, Any]] = {
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Figures must be drawn and rendered inside. Raises ImportError where matplotlib is not installed."""
+    """Figures must be drawn and rendered inside."""
     # a notebook names its own way to show pictures to every command; where that is not installed the import fails
     shown = os.environ.pop("MPLBACKEND", None)
     try:

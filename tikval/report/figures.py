@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tikval.evaluate.circle import GROUPS
 from tikval.evaluate.metrics import Floats
 from tikval.evaluate.scores import BASELINE
-from tikval.report.figure_numbers import STANCES, Radar, Said
+from tikval.report.figure_numbers import STANCES, Radar, Said, group_arcs
 from tikval.report.figure_style import (
     BLACK,
     BLUE,
@@ -136,18 +135,12 @@ def circle(series: Sequence[Said], titles: Sequence[str]) -> "Figure":
 
 def _groups(panel: Any, step: float, top: float) -> None:
     """Arcs of the higher-order groups; a value on a border is half of each."""
-    for group, weight_of in GROUPS.items():
-        at = [SLUGS.index(slug) for slug in weight_of]
-        begin, end = (
-            place + (edge if weight_of[SLUGS[place]] == 1 else 0.0)
-            for place, edge in ((min(at), -0.5), (max(at), 0.5))
-        )
+    for said, begin, end in group_arcs(SLUGS):
         arc = np.linspace(begin + 0.06, end - 0.06, 60) * step
         panel.plot(arc, np.full(60, 1.1 * top), color=BLACK, linewidth=1.5, solid_capstyle="butt")
         middle = (begin + end) / 2 * step
         turn = -math.degrees(middle)
         turn += 180 if math.cos(middle) < 0 else 0  # never upside down
-        said = group.replace("self_", "self-").replace("_", " ")
         white = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
         panel.text(middle, 1.21 * top, said, rotation=turn, ha="center", va="center", fontsize=7, bbox=white)
 

@@ -1,8 +1,11 @@
-"""What a report says, as plain data: a job fills it, `page.render_page` shows it."""
+"""What a report says, as plain data: flow/site.py gathers it, pages.py makes a site of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from tikval.evaluate.circle import Confusion
+from tikval.evaluate.prevalence import Line
 from tikval.evaluate.scores import Coverage
 from tikval.rows import ComparisonRow, PredictionRow, ScoreRow, SliceRow
 
@@ -15,32 +18,7 @@ class Failure:
     stage: str
     reason: str
     detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Frequency:
-    """In how many videos each of V values is endorsed and confronted; None where that is not modelled."""
-
-    name: str  # a system, or who annotated
-    videos: int  # with a result
-    endorsed: tuple[int | None, ...]  # [V]
-    confronted: tuple[int | None, ...]  # [V]
-    annotated: bool = False
-
-
-def frequency(
-    name: str, decisions: Iterable[Sequence[bool | None]], n_labels: int, annotated: bool = False
-) -> Frequency:
-    """Counts over N videos with a result; `decisions` [N, L] of a system, or `binary(stances)` of people."""
-    counts: list[int | None] = [None] * n_labels
-    videos = 0
-    for row in decisions:
-        videos += 1
-        for i, decided in enumerate(row):
-            if decided is not None:
-                counts[i] = (counts[i] or 0) + decided
-    half = n_labels // 2
-    return Frequency(name, videos, tuple(counts[:half]), tuple(counts[half:]), annotated)
+    key: str = ""  # row_key, as of the video's card
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +36,42 @@ class Card:
     failures: tuple[Failure, ...] = ()
     predictions: tuple[PredictionRow, ...] = ()
     annotated: tuple[int, ...] | None = None  # [V] stance codes
+    pictures: int = 0  # key frames, where they were asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure: drawn by the page from `data`, and lying beside it in `charts/` as SVG, PNG, PDF and CSV."""
+
+    name: str  # of its files
+    title: str
+    shows: str  # one sentence
+    numbers: bytes  # CSV
+    data: Mapping[str, Any]  # JSON; `kind` says how it is drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often each value is endorsed and confronted, by one system or by the annotator."""
+
+    system: str
+    header: str  # what kind of rates they are: not corrected for model error
+    is_human: bool
+    lines: tuple[Line, ...]  # of all videos
+    confusions: tuple[Confusion, ...]  # none without annotations
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account's videos. `most` has, by system, its most frequent labels and their shares of its videos."""
+
+    name: str | None  # None: videos without an account
+    genre: str | None
+    videos: int
+    failed: int  # without a result of any system
+    annotated: int
+    most: Mapping[str, Sequence[tuple[str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +96,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A page. Frequencies and scores may cover far more videos than there are cards."""
+    """A site. Rates, charts and scores may cover far more videos than there are cards."""
 
     title: str
     facts: tuple[tuple[str, str], ...]  # (name, value): when, version, models, codebook, fingerprints
@@ -92,7 +106,10 @@ class Report:
     systems: tuple[tuple[str, str], ...]  # (name, what it is)
     coverage: tuple[tuple[str, Coverage], ...]  # by stage, in the order of the data flow
     failures: tuple[Failure, ...] = ()
-    frequencies: tuple[Frequency, ...] = ()
+    rates: tuple[Rates, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    notes: tuple[str, ...] = ()  # what was not drawn, and why
+    accounts: tuple[Account, ...] = ()  # those with the most videos
     scores: tuple[ScoreRow, ...] = ()  # with those of predict_everything; none without annotations
     comparisons: tuple[ComparisonRow, ...] = ()
     slices: tuple[SliceRow, ...] = ()  # by genre, and endorsed against confronted
@@ -101,6 +118,7 @@ class Report:
     notice: str | None = None  # a warning that stands on top
     exports: tuple[tuple[str, str], ...] = ()  # (what, where) of the full tables
     bills: tuple[Bill, ...] = ()
-    n_videos: int | None = None  # in all, where `cards` holds only the first of them
+    n_videos: int | None = None  # in all, where `cards` holds only some of them
     n_failures: int | None = None  # likewise
+    n_accounts: int | None = None  # likewise
     show_accounts: bool = False

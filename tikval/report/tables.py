@@ -1,4 +1,4 @@
-"""The tables of the page as plain dictionaries: coverage, chart and scores. No HTML here."""
+"""The tables of the site as plain dictionaries: coverage and scores. No HTML here."""
 
 import math
 from collections.abc import Mapping
@@ -18,7 +18,6 @@ NAMES: Final = {
     ACCOUNT_APART: "Account\u2019s name, unknown",
     HUMAN: "People beside people",
 }
-LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def kind_of(reason: str) -> str:
@@ -56,40 +55,6 @@ def coverage_line(stage: str, counts: Coverage) -> dict[str, Any]:
         "reasons": [(reason, number, kind_of(reason)) for reason, number in counts.failures.items()],
         "bar": bar,
     }
-
-
-def chart(report: Report) -> dict[str, Any]:
-    """The diverging bars: per value one line per series, widths in percent of `scale`."""
-    series = [
-        {"key": LETTERS[i % len(LETTERS)], "name": f.name, "videos": f.videos, "annotated": f.annotated}
-        for i, f in enumerate(report.frequencies)
-    ]
-    shares = [
-        (count or 0) / max(f.videos, 1) for f in report.frequencies for count in (*f.endorsed, *f.confronted)
-    ]
-    scale = min(1.0, math.ceil(max([*shares, 0.01]) * 10) / 10)  # the next full 10 %
-
-    def bar(count: int | None, videos: int) -> dict[str, Any]:
-        if count is None:
-            return {"count": None, "percent": None, "width": 0}
-        share = count / max(videos, 1)
-        return {"count": count, "percent": f"{100 * share:.0f} %", "width": round(100 * share / scale, 2)}
-
-    values = [
-        {
-            "title": title_of(report, v),
-            "lines": [
-                {
-                    "series": line,
-                    "confronted": bar(f.confronted[v], f.videos),
-                    "endorsed": bar(f.endorsed[v], f.videos),
-                }
-                for line, f in zip(series, report.frequencies, strict=True)
-            ],
-        }
-        for v in range(len(report.labels) // 2)
-    ]
-    return {"series": series, "values": values, "scale": f"{100 * scale:.0f} %"}
 
 
 def score_tables(report: Report) -> dict[str, Any]:

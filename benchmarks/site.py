@@ -1,0 +1,116 @@
+"""The page that lists all videos of a study: what writing its data takes, and what it takes in a browser.
+
+    python benchmarks/site.py            # 10,000 videos; writes results/site.json
+    python benchmarks/site.py --quick    # 2,000 videos; writes nothing
+
+A made-up study: nine systems and annotations, scripts of about 1,000 characters, ids, captions, accounts, genres, failures.
+The page is opened from disk in headless Chromium, five times with an empty profile; figures are medians:
+    first_paint    seconds to the first contentful paint, from the start of the navigation
+    list           ... until the list of the first 50 videos is there
+    heap           MB of JavaScript's heap, garbage collected: at the list, and after the texts were searched
+    filter         milliseconds from choosing a value to the frame that shows the new list; likewise an agreement, the
+                   order of ids (the first time) and another word to look for, once the texts are loaded
+    first_search   from the last letter of the first word to the list: with the pause for typing, and all texts loaded
+The last line is one JSON object; the exit code is 1 where a target is missed.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.decode import machine, rounded
+from tests.browser import open_tab, running
+from tests.rows import prediction
+from tikval.report.browse import browse_files
+from tikval.report.pages import site_files
+from tikval.report.record import Card, Failure, Report
+from tikval.rows import PredictionRow, Reason, row_key
+from tikval.values import LABELS, VALUES
+
+RESULT: Final = Path(__file__).parent / "results" / "site.json"
+SYSTEMS: Final = (
+    *("gemini direct", "gemini scripts", "mistral scripts", "roberta", "deberta", "longformer"),
+    *("roberta pretrained", "deberta pretrained", "f-videomae"),
+)
+LOADS: Final = 5
+TARGETS: Final = {"first_paint_seconds": 1.0, "list_seconds": 2.0, "filter_ms": 100.0, "heap_mb": 300.0}
+WORDS: Final = (
+    "the a and we you I it is was not very today never always kitchen market garden school river mountain friends "
+    "mother father neighbour teacher children people water bread music dance work money family house city country "
+    "help share give take win lose learn build repair cook paint sing walk listen promise forget remember"
+).split()
+GENRES: Final = ("Food", "Comedy", "Education", "Beauty", "Sports", "News")
+
+
+def made_up(
+    n_videos: int,
+    systems: tuple[str, ...] = SYSTEMS,
+    *,
+    n_accounts: int = 300,
+    words: int = 180,
+    show_accounts: bool = False,
+) -> Report:
+    """A report of videos that nobody made; the same arguments give the same report."""
+    draw = random.Random(n_videos)
+    frequent = [draw.random() ** 2 for _ in LABELS]
+
+    def labels(least: int) -> list[str]:
+        return list(dict.fromkeys(draw.choices(LABELS, frequent, k=draw.randint(least, 5))))
+
+    def answer(video_id: str, system: str, truth: list[str]) -> PredictionRow:
+        if draw.random() < 0.01:
+            return prediction(video_id, system=system, error=draw.choice(("timeout", "bad_reply")))
+        said = [label for label in truth if draw.random() < 0.6] + labels(0)[:2]
+        row = prediction(video_id, *said, system=system)
+        row["scores"] = None
+        return row
+
+    def card(number: int) -> Card:
+        account = f"maker.{draw.randint(1, n_accounts)}"
+        video_id = f"{account}/clip {number}"
+        truth = labels(0)
+        failed = draw.random() < 0.02
+        about: dict[str, Any] = {
+            "key": row_key(video_id, 1, "1"),
+            "account": account,
+            "genre": draw.choice(GENRES),
+            "month": f"2025-{draw.randint(1, 12):02}",
+            "caption": " ".join(draw.choices(WORDS, k=draw.randint(0, 30))),
+        }
+        if failed:
+            reason = draw.choice((Reason.UNREADABLE, Reason.NO_VIDEO))
+            rows = tuple(prediction(video_id, system=system, error=reason) for system in systems)
+            return Card(video_id, failures=(Failure(video_id, "catalog", reason),), predictions=rows, **about)
+        lines = (" ".join(draw.choices(WORDS, k=words // 10)) for _ in range(10))
+        people = tuple(_stance(value.slug, truth) for value in VALUES) if draw.random() < 0.9 else None
+        return Card(
+            video_id,
+            seconds=draw.uniform(5, 180),
+            script="\n".join(f'SPEAKER: "{line}."' for line in lines),
+            predictions=tuple(answer(video_id, system, truth) for system in systems),
+            annotated=people,
+            **about,
+        )
+
+    return Report(
+        title="A made-up study",
+        facts=(),
+        command="tikval analyze videos",
+        labels=LABELS,
+        titles={value.slug: value.title for value in VALUES},
+        systems=tuple((system, "made up") for system in systems),
+        coverage=(),
+        cards=tuple(card(number) for number in range(1, n_videos + 1)),
+        show_accounts=show_accounts,
+    )
+
+
+def _stance(slug: str, truth: list[str]) -> int:
+    return 1 if f"{slug}+" in truth else -1 if f"{slug}-" in truth else 0

@@ -1,0 +1,619 @@
+/* Draws the charts of a page with ECharts: each <div class="plot" data-chart="NAME"> from window.tikval.charts[NAME].
+
+   The data are those of figure_data.py; `kind` says which function of KINDS draws them. Every name and title in them is
+   a stranger's text: it goes to a canvas or into textContent, never into HTML. Nothing here needs a style or a script
+   within the page, so a policy may forbid both. Colours are Okabe and Ito's, as in figure_style.py, lighter on dark
+   pages; ink, lines and cards are the page's own. Units: pixels, and shares from 0 to 1. */
+"use strict";
+(() => {
+  const STANCES = ["endorsed", "confronted"];
+  const LIGHT = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
+  const DARK = ["#4DA3DC", "#FF8C42", "#2BC79B", "#E39CC4", "#F5B83D", "#9AD4F5"];
+  const SYMBOLS = ["circle", "rect", "triangle", "diamond", "pin", "arrow"];
+  const DASHES = ["solid", [7, 4], [9, 3, 2, 3], [2, 2], [12, 4]];
+  const HATCH = { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 4], rotation: -Math.PI / 4 };
+  const PLAIN = { color: "transparent" }; // a decal that is not seen: every bar gets one
+  const FEW = 3; // series that can be read together where each has many bars
+  const LEGEND = 34; // its height, and that of a line of keys
+
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+  // text
+
+  const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
+  const two = (number) => number.toFixed(2);
+  const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+  // braces would be markup in a label of several styles
+  const plain = (text) => String(text).replaceAll("{", "{\u200b");
+  const interval = (low, high, say) => (low === null || high === null ? "" : ` [${say(low)}, ${say(high)}]`);
+  const counted = (n, what) => `${n.toLocaleString("en")} ${what}`;
+
+  /** Over lines of at most `most` letters; a longer word stays whole. */
+  function wrapped(text, most) {
+    const lines = [""];
+    for (const word of short(text, 60).split(" ")) {
+      const last = lines[lines.length - 1];
+      if (last && last.length + 1 + word.length > most) lines.push(word);
+      else lines[lines.length - 1] = last ? `${last} ${word}` : word;
+    }
+    return lines.join("\n");
+  }
+
+  // looks
+
+  function lookOf(div) {
+    const own = getComputedStyle(div);
+    const read = (name, other) => own.getPropertyValue(name).trim() || other;
+    const ink = read("--ink", own.color);
+    const palette = dark.matches ? DARK : LIGHT;
+    return {
+      width: div.clientWidth,
+      narrow: div.clientWidth < 600,
+      ink,
+      quiet: read("--quiet", ink),
+      line: read("--line", "#bbbbbb"),
+      card: read("--card", dark.matches ? "#111111" : "#ffffff"),
+      stance: { endorsed: palette[0], confronted: palette[1] },
+      colours: [...palette, ink],
+      font: getComputedStyle(document.body).fontFamily,
+    };
+  }
+
+  /** Colour, symbol and dashes of the n-th system, the annotations and baselines apart. */
+  function lookOfSystem(look, n) {
+    return {
+      color: look.colours[n % look.colours.length],
+      symbol: SYMBOLS[n % SYMBOLS.length],
+      dash: DASHES[n % DASHES.length],
+    };
+  }
+
+  const label = (look, more = {}) => ({ color: look.ink, fontSize: look.narrow ? 11 : 12, ...more });
+  const quiet = (look, more = {}) => ({ color: look.quiet, fontSize: 11, ...more });
+
+  /** An axis of numbers: quiet labels over thin lines. */
+  function numbers(look, more) {
+    return {
+      type: "value",
+      axisLine: { show: false },
+      axisTick: { show: false },
+      splitLine: { lineStyle: { color: look.line } },
+      nameLocation: "middle",
+      nameTextStyle: quiet(look),
+      ...more,
+      axisLabel: quiet(look, { hideOverlap: true, ...more.axisLabel }),
+    };
+  }
+
+  /** An axis of names. */
+  function names(look, data, more = {}) {
+    return {
+      type: "category",
+      data: data.map(plain),
+      axisTick: { show: false },
+      axisLine: { lineStyle: { color: look.line } },
+      ...more,
+      axisLabel: label(look, { interval: 0, ...more.axisLabel }),
+    };
+  }
+
+  const heading = (look, text, left, top, more = {}) => ({
+    text: plain(text),
+    left,
+    top,
+    textStyle: { color: look.ink, fontSize: 13, fontWeight: 600, ...more },
+  });
+
+  // legends: series are named by their number, as two names may be alike
+
+  const key = (n) => `#${n}`;
+  const isShown = (state, n) => state.selected[key(n)] !== false;
+
+  /** At first all series, or the annotations and the first system only. */
+  function choose(state, series, few) {
+    if (state.selected) return;
+    const first = [series.findIndex((one) => one.human), series.findIndex((one) => !one.human)];
+    const shown = (n) => series.length <= few || first.includes(n);
+    state.selected = Object.fromEntries(series.map((_, n) => [key(n), shown(n)]));
+  }
+
+  const legend = (look, series, state, top = 0) => ({
+    type: "scroll",
+    top,
+    left: 0,
+    right: 0,
+    itemGap: 14,
+    data: series.map((_, n) => key(n)),
+    selected: state.selected,
+    formatter: (name) => plain(short(series[Number(name.slice(1))].name, 32)),
+    textStyle: label(look),
+    inactiveColor: look.line,
+    pageIconColor: look.ink,
+    pageIconInactiveColor: look.line,
+    pageTextStyle: quiet(look),
+  });
+
+  const stanceKey = (look, top) => ({
+    top,
+    left: 0,
+    data: [...STANCES].reverse(),
+    selectedMode: false,
+    textStyle: label(look),
+  });
+
+  /** Switches for panels: series without data, which the legend shows and whose choice is drawn by panels. */
+  const switches = (look, series) =>
+    series.map((_, n) => ({
+      type: "line",
+      name: key(n),
+      data: [],
+      symbol: "roundRect",
+      lineStyle: { width: 0 },
+      itemStyle: { color: look.quiet },
+    }));
+
+  const bar = (look, stance) => ({
+    color: look.stance[stance],
+    decal: stance === "confronted" ? { ...HATCH, color: look.card } : PLAIN,
+  });
+
+  const panelTitle = (one) => `${short(one.name, 40)}: ${counted(one.videos, "videos")}`;
+  const listed = (series) => {
+    const said = series.slice(0, 3).map((one) => one.name);
+    return said.join(", ") + (series.length > 3 ? ` and ${series.length - 3} more` : "");
+  };
+
+  // charts: data, look, what was chosen -> height in pixels, an option of ECharts, a sentence for who does not see it
+
+  function perVideo(data, look, state) {
+    choose(state, data.series, FEW);
+    const most = Math.max(...data.series.map((one) => one.counts.length));
+    let system = 0;
+    const series = data.series.map((one, n) => ({
+      type: "bar",
+      name: key(n),
+      data: one.counts.map((count) => ({ value: (100 * count) / one.videos, count })),
+      itemStyle: one.human ? { color: look.quiet, decal: PLAIN } : { color: lookOfSystem(look, system++).color },
+      barMaxWidth: 42,
+      barGap: "8%",
+      barCategoryGap: "24%",
+    }));
+    const say = (points) =>
+      [
+        `${points[0].axisValue} values`,
+        ...points.map((p) => `${p.marker}${data.series[p.seriesIndex].name}: ${p.value.toFixed(1)} % (${p.data.count.toLocaleString("en")})`),
+      ].map((line, n) => (n ? line : plain(line))).join("\n");
+    return {
+      height: look.narrow ? 340 : 380,
+      sentence: `Bars: how many values a video has, in percent of the videos, by ${listed(data.series)}.`,
+      option: {
+        legend: legend(look, data.series, state),
+        grid: { left: 46, right: 8, top: LEGEND + 16, bottom: 44 },
+        xAxis: names(look, [...Array(most).keys()].map(String), {
+          name: "values of a video", nameLocation: "middle", nameGap: 26, nameTextStyle: quiet(look),
+        }),
+        yAxis: numbers(look, { axisLabel: { formatter: "{value} %" } }),
+        tooltip: { trigger: "axis", axisPointer: { type: "shadow" }, formatter: say },
+        series,
+      },
+    };
+  }
+
+  function occurrences(data, look, state) {
+    choose(state, data.series, 1);
+    const shown = data.series.filter((_, n) => isShown(state, n));
+    const labels = look.narrow ? 112 : 190;
+    const across = Math.max(1, Math.min(shown.length, 3, Math.floor((look.width - labels) / 270)));
+    const row = look.narrow ? 28 : 21;
+    const tall = row * data.values.length;
+    const head = data.series.length > 1 ? 2 * LEGEND : LEGEND;
+    const width = (look.width - labels - 12) / across;
+    const most = Math.max(1, ...shown.flatMap((one) => STANCES.flatMap((stance) => one[stance])));
+    const option = {
+      legend: [...(data.series.length > 1 ? [legend(look, data.series, state)] : []), stanceKey(look, head - LEGEND)],
+      title: [], grid: [], xAxis: [], yAxis: [],
+      tooltip: { trigger: "axis", axisPointer: { type: "shadow" } },
+      series: switches(look, data.series),
+    };
+    shown.forEach((one, n) => {
+      const left = labels + (n % across) * width, top = head + 28 + Math.floor(n / across) * (tall + 70);
+      const at = { xAxisIndex: n, yAxisIndex: n, gridIndex: n };
+      option.title.push(heading(look, panelTitle(one), left, top - 28));
+      option.grid.push({ left, width: width - 14, top, height: tall });
+      option.xAxis.push(numbers(look, {
+        gridIndex: n, min: -1.25 * most, max: 1.25 * most, splitNumber: 4, name: "videos", nameGap: 24,
+        axisLabel: { formatter: (count) => Math.abs(Math.round(count)).toLocaleString("en"), showMinLabel: false, showMaxLabel: false },
+      }));
+      option.yAxis.push(names(look, data.values, {
+        gridIndex: n, inverse: true, axisLine: { show: false },
+        axisLabel: {
+          show: n % across === 0, lineHeight: look.narrow ? 12 : 14,
+          formatter: (title) => (look.narrow ? wrapped(title, 17) : short(title, 30)),
+        },
+      }));
+      for (const stance of STANCES) {
+        const sign = stance === "endorsed" ? 1 : -1;
+        option.series.push({
+          ...at, type: "bar", name: stance, stack: `${n}`, barWidth: "72%",
+          itemStyle: bar(look, stance),
+          data: one[stance].map((count) => ({ value: sign * (count ?? 0), count })),
+          label: {
+            show: true, position: sign > 0 ? "right" : "left", ...quiet(look),
+            formatter: ({ data: { count } }) => (count === null ? "×" : count ? Math.round(count).toLocaleString("en") : ""),
+          },
+          tooltip: { valueFormatter: (value) => value },
+        });
+      }
+    });
+    option.tooltip.formatter = (points) => {
+      const one = shown[points[0].axisIndex];
+      const say = ({ marker, seriesName, data: { count } }) =>
+        `${marker}${seriesName}: ${count === null ? "not modelled" : `${Math.round(count).toLocaleString("en")} (${percent(count / one.videos, 1)})`}`;
+      return [plain(points[0].name), plain(one.name), ...points.map(say)].join("\n");
+    };
+    if (!shown.length) option.xAxis = option.yAxis = option.grid = undefined;
+    const rows = Math.ceil(shown.length / across);
+    return {
+      height: head + 20 + rows * (tall + 70),
+      sentence: `Bars to both sides: in how many videos each of ${data.values.length} values is confronted and endorsed, by ${listed(data.series)}.`,
+      option,
+    };
+  }
+
+  function radar(data, look, state) {
+    choose(state, data.series, Infinity);
+    const size = data.values.length;
+    const room = look.narrow ? 74 : 120;
+    const radius = Math.max(70, Math.min(250, look.width / 2 - room));
+    const top = LEGEND + (look.narrow ? 40 : 46);
+    let system = 0;
+    const series = data.series.map((one, n) => {
+      const own = one.baseline ? { color: look.quiet, symbol: "circle", dash: "dotted" } : lookOfSystem(look, system++);
+      const f1 = [...one.f1, one.f1[0]];
+      return {
+        type: "line", coordinateSystem: "polar", name: key(n), connectNulls: false,
+        data: f1.map((number, v) => [number ?? NaN, v]),
+        symbol: own.symbol, symbolSize: one.baseline ? 3 : 6,
+        itemStyle: { color: own.color }, lineStyle: { color: own.color, type: own.dash, width: 1.8 },
+        emphasis: { focus: "series" },
+      };
+    });
+    const titles = data.values.map((title, v) => `${wrapped(title, look.narrow ? 13 : 18)} (${data.support[v].toLocaleString("en")})`);
+    const say = (points) => {
+      const v = Math.round(points[0].axisValue) % size;
+      const lines = points.filter((p) => !Number.isNaN(p.value[0])).sort((a, b) => b.value[0] - a.value[0]);
+      return [
+        plain(`${data.values[v]}: ${counted(data.support[v], "videos")}`),
+        ...lines.map((p) => `${p.marker}${plain(data.series[p.seriesIndex].name)}: ${two(p.value[0])}`),
+      ].join("\n");
+    };
+    return {
+      height: top + 2 * radius + (look.narrow ? 46 : 56),
+      sentence: `Radar: F1 of each of ${size} values ${data.stance}, for ${listed(data.series)}; in brackets the number of annotated videos with the value.`,
+      option: {
+        legend: legend(look, data.series, state),
+        polar: { center: [look.width / 2, top + radius], radius },
+        angleAxis: {
+          type: "value", min: 0, max: size, interval: 1, startAngle: 90, clockwise: true,
+          axisLine: { lineStyle: { color: look.line } }, axisTick: { show: false }, minorTick: { show: false },
+          splitLine: { lineStyle: { color: look.line } },
+          axisLabel: label(look, { fontSize: look.narrow ? 9 : 12, lineHeight: look.narrow ? 11 : 14, margin: 6, formatter: (v) => plain(titles[v] ?? "") }),
+        },
+        radiusAxis: {
+          type: "value", min: 0, max: 1, interval: 0.2, axisLine: { show: false }, axisTick: { show: false }, z: 4,
+          splitLine: { lineStyle: { color: look.line } },
+          axisLabel: quiet(look, { fontSize: 10, formatter: (f1) => (f1 ? f1.toFixed(1) : "") }),
+        },
+        tooltip: { trigger: "axis", formatter: say, axisPointer: { type: "line", lineStyle: { color: look.quiet } } },
+        series,
+      },
+    };
+  }
+
+  function circle(data, look, state) {
+    choose(state, data.series, 1);
+    const shown = data.series.filter((_, n) => isShown(state, n));
+    const across = look.width >= 820 && shown.length > 1 ? 2 : 1;
+    const head = data.series.length > 1 ? 2 * LEGEND : LEGEND;
+    const room = look.narrow ? 70 : 112; // for the titles around the ring
+    const ring = look.narrow ? 15 : 20;
+    const radius = Math.max(60, Math.min(210, look.width / across / 2 - room - ring));
+    const tall = 2 * (radius + ring) + (look.narrow ? 110 : 130);
+    const step = 360 / data.values.length;
+    const start = 90 - step * data.groups[0].begin;
+    const top = Math.max(0.01, ...shown.flatMap((one) => STANCES.flatMap((stance) => one[stance])));
+    const option = {
+      legend: [...(data.series.length > 1 ? [legend(look, data.series, state)] : []), stanceKey(look, head - LEGEND)],
+      title: [], polar: [], angleAxis: [], radiusAxis: [],
+      tooltip: { trigger: "item" },
+      // the switches need axes of their own, which are not drawn
+      grid: { show: false, width: 0, height: 0 }, xAxis: { show: false, type: "category" }, yAxis: { show: false },
+      series: switches(look, data.series),
+    };
+    shown.forEach((one, n) => {
+      const x = ((n % across) + 0.5) * (look.width / across);
+      const y = head + 26 + Math.floor(n / across) * tall + (tall - 26) / 2;
+      option.title.push(heading(look, panelTitle(one), x, y - tall / 2 - 6));
+      option.title.at(-1).textAlign = "center";
+      option.polar.push({ center: [x, y], radius: [0.16 * radius, radius] });
+      option.angleAxis.push({
+        polarIndex: n, type: "category", data: data.values.map(plain), startAngle: start, clockwise: true,
+        axisLine: { lineStyle: { color: look.line } }, axisTick: { show: false },
+        splitLine: { show: true, lineStyle: { color: look.line } },
+        axisLabel: label(look, {
+          interval: 0, margin: ring + 8, fontSize: look.narrow ? 9 : 12, lineHeight: look.narrow ? 11 : 14,
+          formatter: (title) => wrapped(title, look.narrow ? 13 : 18),
+        }),
+      });
+      option.radiusAxis.push({
+        polarIndex: n, min: 0, max: top, splitNumber: 3, axisLine: { show: false }, axisTick: { show: false }, z: 4,
+        splitLine: { lineStyle: { color: look.line } },
+        axisLabel: quiet(look, { fontSize: 10, showMaxLabel: false, formatter: (share) => (share ? percent(share) : "") }),
+      });
+      for (const stance of STANCES) {
+        option.series.push({
+          type: "bar", coordinateSystem: "polar", polarIndex: n, name: stance, barGap: "5%", barCategoryGap: "16%",
+          itemStyle: bar(look, stance),
+          data: one[stance],
+          tooltip: {
+            formatter: ({ name, marker, value }) =>
+              [name, plain(one.name), `${marker}${stance}: ${typeof value === "number" ? percent(value, 1) : "not modelled"}`].join("\n"),
+          },
+        });
+      }
+      option.series.push({
+        type: "pie", silent: true, center: [x, y], radius: [radius + 3, radius + ring], startAngle: start, clockwise: true,
+        data: data.groups.map((group) => ({ name: plain(group.name), value: group.end - group.begin })),
+        itemStyle: { color: look.line, borderColor: look.card, borderWidth: 2, decal: PLAIN },
+        label: { position: "inside", rotate: "tangential", color: look.ink, fontSize: look.narrow ? 9 : 11, formatter: "{b}" },
+        labelLine: { show: false }, tooltip: { show: false },
+      });
+    });
+    return {
+      height: head + 16 + Math.ceil(shown.length / across) * tall,
+      sentence: `Bars around a circle: the share of videos that endorse and confront each of ${data.values.length} values, in Schwartz's order and four groups, by ${listed(data.series)}.`,
+      option,
+    };
+  }
+
+  function systems(data, look) {
+    const row = look.narrow ? 34 : 28;
+    const labels = look.narrow ? 116 : 240;
+    const most = Math.max(...data.systems.map((one) => Math.max(one.f1, one.upper ?? 0)));
+    const draw = (baseline, colour) => (params, api) => {
+      const one = data.systems[api.value(1)];
+      const [x, y] = api.coord([one.f1, api.value(1)]);
+      const [low, high] = [one.lower ?? one.f1, one.upper ?? one.f1].map((end) => api.coord([end, 0])[0]);
+      const stroke = { stroke: colour, lineWidth: 2 };
+      const across = (x1, x2, y1, y2) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: stroke });
+      const ends = one.lower === null ? [] : [across(low, high, y, y), across(low, low, y - 4, y + 4), across(high, high, y - 4, y + 4)];
+      const point = baseline
+        ? { type: "polygon", shape: { points: [[x, y - 6], [x + 6, y], [x, y + 6], [x - 6, y]] }, style: { ...stroke, fill: look.card } }
+        : { type: "circle", shape: { cx: x, cy: y, r: 5 }, style: { fill: colour } };
+      const text = { type: "text", x: Math.max(high, x + 6) + 6, y, style: { text: two(one.f1), fill: look.ink, font: `12px ${look.font}`, verticalAlign: "middle" } };
+      return { type: "group", children: [...ends, point, text] };
+    };
+    const parts = [["systems", false, look.stance.endorsed], ["baselines", true, look.quiet]];
+    const say = ({ value: [, at] }) => {
+      const one = data.systems[at];
+      return [
+        plain(one.name),
+        `macro F1 ${two(one.f1)}${interval(one.lower, one.upper, two)}`,
+        `${one.scored.toLocaleString("en")} of ${counted(one.videos, "annotated videos")}`,
+      ].join("\n");
+    };
+    return {
+      height: 76 + row * data.systems.length,
+      sentence: `Points with 95 % intervals: macro F1 of ${data.systems.filter((one) => !one.baseline).length} systems and of baselines, the best on top: ${data.systems[0].name}, ${two(data.systems[0].f1)}.`,
+      option: {
+        grid: { left: labels, right: 46, top: 26, bottom: 50 },
+        xAxis: numbers(look, { min: 0, max: Math.min(1, Math.ceil(11 * most) / 10), name: "macro F1, with its 95 % interval", nameGap: 28 }),
+        yAxis: names(look, data.systems.map((one) => one.name), {
+          inverse: true, axisLine: { show: false },
+          axisLabel: { width: labels - 10, overflow: look.narrow ? "breakAll" : "truncate", lineHeight: 13 },
+        }),
+        tooltip: { trigger: "item", formatter: say },
+        series: parts.map(([name, baseline, colour]) => ({
+          type: "custom", name, itemStyle: { color: colour }, encode: { x: 0, y: 1 },
+          renderItem: draw(baseline, colour),
+          data: data.systems.flatMap((one, at) => (one.baseline === baseline ? [[one.f1, at]] : [])),
+          markLine: baseline || data.everything === null ? undefined : {
+            silent: true, symbol: "none", data: [{ xAxis: data.everything }],
+            lineStyle: { color: look.ink, type: "dotted", width: 1.2 },
+            label: { position: "end", formatter: "predict everything", ...quiet(look) },
+          },
+        })),
+      },
+    };
+  }
+
+  function genres(data, look) {
+    const labels = look.narrow ? 112 : 190;
+    const across = look.width >= 900 ? 2 : 1;
+    const row = look.narrow ? 26 : 22;
+    const tall = row * data.values.length;
+    const head = 44, foot = 104;
+    const width = (look.width - labels) / across - 10;
+    const option = { title: [], grid: [], xAxis: [], yAxis: [], visualMap: [], series: [], tooltip: { trigger: "item" } };
+    const panels = data.sources.flatMap((one) => STANCES.map((stance) => [one, stance]));
+    panels.forEach(([one, stance], n) => {
+      // one scale for a stance, so that its panels compare
+      const top = Math.max(0.01, ...data.sources.flatMap((each) => each[stance].flat()));
+      const left = labels + (n % across) * (width + 10), y = head + Math.floor(n / across) * (head + tall + foot);
+      const cell = width / one.genres.length;
+      const who = one.note ? `${short(one.name, 24)}, ${one.note}` : one.name;
+      option.title.push({
+        ...heading(look, `${wrapped(who, look.narrow ? 40 : 60)}`, left, y - head), subtext: `${stance}, % of the genre's videos`,
+        itemGap: 3, subtextStyle: quiet(look),
+      });
+      option.grid.push({ left, width, top: y, height: tall });
+      option.xAxis.push(names(look, one.genres.map((name, g) => `${short(name, 24)} (${one.videos[g].toLocaleString("en")})`), {
+        gridIndex: n, axisLine: { show: false }, axisLabel: { rotate: 45, width: 120, overflow: "truncate", fontSize: 11 },
+      }));
+      option.yAxis.push(names(look, data.values, {
+        gridIndex: n, inverse: true, axisLine: { show: false },
+        axisLabel: {
+          show: n % across === 0, lineHeight: look.narrow ? 12 : 14,
+          formatter: (title) => (look.narrow ? wrapped(title, 17) : short(title, 30)),
+        },
+      }));
+      option.visualMap.push({
+        type: "continuous", show: false, seriesIndex: n, dimension: 2, min: 0, max: top, inRange: { color: [look.card, look.stance[stance]] },
+      });
+      option.series.push({
+        type: "heatmap", name: stance, xAxisIndex: n, yAxisIndex: n,
+        itemStyle: { borderColor: look.card, borderWidth: 1 },
+        label: { show: cell >= 24, fontSize: 11, formatter: ({ value }) => (100 * value[2]).toFixed(0) },
+        data: one[stance].flatMap((shares, v) =>
+          shares.flatMap((share, g) =>
+            share === null ? [] : [{ value: [g, v, share], label: { color: share > 0.55 * top ? look.card : look.ink } }])),
+        tooltip: {
+          formatter: ({ value: [g, v, share] }) =>
+            [plain(data.values[v]), plain(`${one.genres[g]}: ${counted(one.videos[g], "videos")}`), `${stance}: ${percent(share, 1)}`].join("\n"),
+        },
+      });
+    });
+    return {
+      height: Math.ceil(panels.length / across) * (head + tall + foot),
+      sentence: `Heat map: in which share of each genre's videos a value is endorsed and confronted, by ${listed(data.sources)}; an empty cell is not modelled.`,
+      option,
+    };
+  }
+
+  /** The months from which to which there is an interval. */
+  function runs({ low, high }) {
+    const found = [];
+    low.forEach((end, m) => {
+      if (end === null || high[m] === null) return;
+      const last = found.at(-1);
+      if (last && last[1] === m - 1) last[1] = m;
+      else found.push([m, m]);
+    });
+    return found;
+  }
+
+  function months(data, look) {
+    const across = Math.min(data.values.length, look.narrow ? 2 : look.width < 900 ? 3 : 6);
+    const rows = Math.ceil(data.values.length / across);
+    const head = 34, title = 40, plot = 120, foot = 44;
+    const each = head + rows * (title + plot + foot);
+    const width = (look.width - 36) / across;
+    const ends = data.sources.flatMap((one) => STANCES.flatMap((stance) => one[stance].flatMap((part) => [...part.high, ...part.rate])));
+    const top = Math.min(1, Math.ceil(10 * Math.max(0.01, ...ends)) / 10);
+    const option = {
+      legend: { ...stanceKey(look, 0), data: [...STANCES] }, title: [], grid: [], xAxis: [], yAxis: [], series: [],
+      tooltip: { trigger: "axis" },
+    };
+    data.sources.forEach((one, source) => {
+      const begin = LEGEND + source * each;
+      option.title.push(heading(look, one.note ? `${short(one.name, 24)}, ${one.note}` : one.name, 0, begin + 6));
+      data.values.forEach((name, v) => {
+        const n = option.grid.length;
+        const left = 36 + (v % across) * width, y = begin + head + title + Math.floor(v / across) * (title + plot + foot);
+        option.title.push(heading(look, wrapped(name, look.narrow ? 22 : 18), left, y - title + 2, { fontSize: 12, fontWeight: 400 }));
+        option.grid.push({ left, width: width - 14, top: y, height: plot });
+        option.xAxis.push(names(look, one.months, {
+          gridIndex: n, boundaryGap: false, axisLabel: { interval: "auto", rotate: 40, fontSize: 10, color: look.quiet, hideOverlap: true },
+        }));
+        option.yAxis.push(numbers(look, {
+          gridIndex: n, min: 0, max: top, splitNumber: 3,
+          axisLabel: { show: v % across === 0, formatter: (share) => percent(share) },
+        }));
+        STANCES.forEach((stance, s) => {
+          const part = one[stance][v], colour = look.stance[stance], at = { xAxisIndex: n, yAxisIndex: n };
+          option.series.push({
+            ...at, type: "line", name: stance, data: part.rate, connectNulls: false,
+            symbol: SYMBOLS[s], symbolSize: 5, itemStyle: { color: colour },
+            lineStyle: { color: colour, type: DASHES[s], width: 1.8 }, z: 3,
+          });
+          option.series.push({
+            ...at, type: "custom", name: "95 % interval", silent: true, clip: true, z: 1, data: runs(part),
+            renderItem: (params, api) => {
+              const run = [...Array(api.value(1) - api.value(0) + 1).keys()].map((m) => m + api.value(0));
+              const points = [...run.map((m) => api.coord([m, part.high[m]])), ...run.reverse().map((m) => api.coord([m, part.low[m]]))];
+              return { type: "polygon", shape: { points }, style: { fill: colour, opacity: 0.2 } };
+            },
+          });
+        });
+      });
+    });
+    option.tooltip.formatter = (points) => {
+      const lines = points.filter((point) => point.seriesType === "line");
+      if (!lines.length) return "";
+      const n = Math.floor(lines[0].seriesIndex / (2 * STANCES.length));
+      const one = data.sources[Math.floor(n / data.values.length)], v = n % data.values.length, m = lines[0].dataIndex;
+      const say = ({ marker, seriesName: stance }) => {
+        const part = one[stance][v];
+        return part.rate[m] === null ? "" : `${marker}${stance}: ${percent(part.rate[m], 1)}${interval(part.low[m], part.high[m], (end) => percent(end, 1))}`;
+      };
+      return [plain(data.values[v]), `${plain(one.name)}, ${one.months[m]}: ${counted(one.videos[m], "videos")}`, ...lines.map(say)].filter(Boolean).join("\n");
+    };
+    return {
+      height: LEGEND + data.sources.length * each,
+      sentence: `Lines with 95 % bands: in which share of each month's videos the most frequent values are endorsed and confronted, by ${listed(data.sources)}.`,
+      option,
+    };
+  }
+
+  const KINDS = new Map(Object.entries({
+    per_video: perVideo, occurrences, radar, circle, systems_f1: systems, genres, months,
+  }));
+
+  // the page
+
+  /** Draws one chart, and draws it again when its width, the colours of the page or what is chosen changes. */
+  function plot(div) {
+    const charts = window.tikval?.charts ?? {};
+    const data = Object.hasOwn(charts, div.dataset.chart) ? charts[div.dataset.chart] : null;
+    const kind = KINDS.get(data?.kind);
+    if (!kind || !window.echarts) {
+      div.textContent = "This chart cannot be shown here; the files beside it have the same figure and its numbers.";
+      return;
+    }
+    div.replaceChildren();
+    div.setAttribute("role", "img");
+    const state = {};
+    let chart = null, width = 0;
+    const draw = () => {
+      width = div.clientWidth;
+      if (!width) return; // not on show yet
+      const look = lookOf(div);
+      const { height, option, sentence } = kind(data, look, state);
+      div.style.height = `${Math.round(height)}px`;
+      div.setAttribute("aria-label", sentence);
+      if (!chart) {
+        chart = window.echarts.init(div, null, { renderer: "canvas", width, height });
+        chart.on("legendselectchanged", ({ selected }) => {
+          state.selected = Object.fromEntries(Object.entries(selected).filter(([name]) => name.startsWith("#")));
+          draw();
+        });
+      }
+      chart.resize({ width, height });
+      chart.setOption({
+        animation: !still.matches,
+        backgroundColor: "transparent",
+        darkMode: dark.matches,
+        textStyle: { fontFamily: look.font, color: look.ink },
+        aria: { enabled: true, label: { enabled: true, description: sentence }, decal: { show: true } },
+        ...option,
+        tooltip: {
+          renderMode: "richText", // one of HTML would need styles within the page
+          confine: true, backgroundColor: look.card, borderColor: look.line, borderWidth: 1, padding: 8,
+          textStyle: { color: look.ink, fontSize: 12, fontFamily: look.font },
+          ...option.tooltip,
+        },
+      }, { notMerge: true });
+    };
+    draw();
+    new ResizeObserver(() => {
+      if (div.clientWidth !== width) requestAnimationFrame(draw);
+    }).observe(div);
+    dark.addEventListener("change", draw);
+    still.addEventListener("change", draw);
+  }
+
+  const begin = () => document.querySelectorAll("div.plot[data-chart]").forEach(plot);
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+  else begin();
+})();

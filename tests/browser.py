@@ -1,6 +1,6 @@
 """Pages in a real browser: headless Chromium, where an error or a request to elsewhere fails the test.
 
-A test file is marked `browser` and takes the fixtures by assignment: `chromium, visit = browser.chromium, browser.visit`.
+A test file is marked `browser`, and assigns the fixtures: `chromium, visit = browser.chromium, browser.visit`.
 """
 
 import shutil
@@ -49,7 +49,14 @@ class Visit(Protocol):
     """Opens `path` of a site: a folder, which is opened from disk, or the address of a server."""
 
     def __call__(
-        self, site: Path | str, path: str, *, width: int = ..., height: int = ..., dark: bool = ...
+        self,
+        site: Path | str,
+        path: str,
+        *,
+        width: int = ...,
+        height: int = ...,
+        dark: bool = ...,
+        scripts: bool = ...,
     ) -> Tab: ...
 
 
@@ -74,8 +81,9 @@ def open_tab(
     height: int = 900,
     dark: bool = False,
     scripts: bool = True,
+    before: str = "",
 ) -> Tab:
-    """A new profile with one page, loaded. The tab goes on listening."""
+    """A new profile with one page, loaded. `before` runs ahead of the page's own scripts; the tab goes on listening."""
     address = f"{site.absolute().as_uri()}/" if isinstance(site, Path) else site
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -83,7 +91,7 @@ def open_tab(
         java_script_enabled=scripts,
     )
     context.set_default_timeout(20_000)
-    context.add_init_script(_TELL_VIOLATIONS)
+    context.add_init_script(_TELL_VIOLATIONS + before)
     page = context.new_page()
     tab = Tab(page, address)
     page.on("console", tab.hear)

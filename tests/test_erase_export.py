@@ -306,7 +306,8 @@ def test_what_is_kept_of_the_erased_names_nobody(made: Made) -> None:
 def test_scores_and_pages_go_whole(made: Made) -> None:
     scores, report = Scores(out=made.out), Report(out=made.out)
     for job in (scores, report):
-        write_bytes(f"{job.folder}/index.html", b"<p>first-video</p>")
+        for name in ("index.html", "data/videos.js", "videos/0.html", "charts/a.csv", "pictures/first-video.jpg"):
+            write_bytes(f"{job.folder}/{name}", b"<p>first-video</p>")
         made.folder(job).write_run(job, [], {}, 0, {}, 0)
     erase(made.out, {"first-video"}, set())
     for job in (scores, report):

@@ -79,8 +79,12 @@ def test_a_study_grows_is_retried_and_follows_its_recipe(
     scores = Folder(config.scores.folder).read().to_pylist()
     assert {row["system"] for row in scores} == {"predict_everything", "frequency_prior", "local"}
     assert {(row["n_videos"], row["n_scored"]) for row in scores if row["system"] == "local"} == {(2, 1)}
-    page = Path(f"{config.folder}/index.html").read_text()
-    assert page.index("unreadable") < page.index("I TAUGHT MYSELF TO REPAIR RADIOS")
+    site = Path(config.folder)
+    assert "unreadable" in (site / "failures.html").read_text()
+    assert len(list((site / "videos").iterdir())) == 5
+    shown = (site / "videos" / f"{rows['v0']['row_key']}.html").read_text()
+    assert "I TAUGHT MYSELF TO REPAIR RADIOS" in shown
+    assert (site / "charts" / "figure2_occurrences.pdf").stat().st_size > 1000
 
     # the limit is not part of the recipe: the same folder, the failure tried again, the success in its place
     raised = (f"{SCRIPTS}limits.video_seconds", 60)

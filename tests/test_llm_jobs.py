@@ -121,7 +121,7 @@ def test_the_papers_two_systems_to_a_finished_report(tmp_path: Path, server: Llm
     fixed = Counter(text.removesuffix(post) for text, post in zip(asked, posts, strict=True))
     assert sorted(fixed.values()) == [5, 5, 5]
 
-    page = (Path(config.folder) / "index.html").read_text()
+    page = "".join(file.read_text() for file in sorted(Path(config.folder).rglob("*.html")))
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "unreadable" in page

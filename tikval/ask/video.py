@@ -62,7 +62,7 @@ class Looker:
         if self.whisper is not None and reading.sound is not None and len(reading.sound):
             segments, language = self.whisper.transcribe(reading.sound)
         assert reading.frames is not None
-        pictures = [_jpeg(frame) for frame in reading.frames]
+        pictures = [jpeg(frame) for frame in reading.frames]
         return Seen(reading, pictures, " ".join(segment.text for segment in segments), language)
 
 
@@ -144,7 +144,8 @@ def asked(row: Any, **what: Any) -> AskRow:
     return ask
 
 
-def _jpeg(picture: NDArray[np.uint8]) -> bytes:
+def jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """Of uint8 [H, W, 3] RGB."""
     out = io.BytesIO()
     Image.fromarray(picture).save(out, "JPEG", quality=_JPEG_QUALITY)
     return out.getvalue()

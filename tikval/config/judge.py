@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from tikval.config.base import JobConfig, Upstream, inline
+from tikval.config.base import JobConfig, Limits, Upstream, inline
 from tikval.config.extract import ExtractConfig
 from tikval.config.predict import PredictConfig
 from tikval.config.scripts import CatalogConfig, ScriptConfig
@@ -116,4 +116,7 @@ class ReportConfig(JobConfig):
     title: str = "Values in short videos"
     videos: int = Field(default=10_000, ge=1)  # with a page each; of more, annotated ones first
     show_accounts: bool = False  # account names and handles stay out of the site unless asked for
-    show_pictures: bool = False  # so do pictures of what the videos show: three of each
+    show_pictures: bool = (
+        False  # so do pictures of what the videos show: three of each, none of minors' accounts
+    )
+    limits: Limits = Limits()  # of reading these

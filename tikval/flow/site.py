@@ -22,6 +22,7 @@ from tikval.flow import figures
 from tikval.flow.corpus import ANNOTATIONS, Corpus, read_corpus
 from tikval.flow.folder import SITE_FOLDERS, Folder
 from tikval.flow.keys import contains, keys_of
+from tikval.flow.pictures import PER_VIDEO, take_pictures
 from tikval.flow.prevalence import prevalence_in
 from tikval.flow.progress import StageProgress
 from tikval.flow.site_facts import LOCAL_NOTICE, about, bills_of, command_of, facts_of, is_local, scripts_of
@@ -29,7 +30,7 @@ from tikval.flow.study import Study
 from tikval.report.gap import pairs_of
 from tikval.report.pages import site_files
 from tikval.report.record import Account, Card, Chart, Failure, Rates, Report
-from tikval.rows import LabelRow, Reason
+from tikval.rows import LabelRow, Reason, VideoRow
 
 PICTURES: Final = "pictures"
 FAILURES_LISTED: Final = 10_000
@@ -70,6 +71,8 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, figures.Fi
     drawn = [one.system for one in corpora if not one.is_human]
     found = figures.figures_of(study, drawn, config.scores.annotator) if corpora else None
     listed = _with_accounts(listed, labels, catalog)
+    paged_videos = listed.filter(pa.array(page_N)).to_pylist()
+    pictured = _pictures(config, catalog, paged_videos) if config.show_pictures else set[str]()
     report = Report(
         title=config.title,
         facts=facts_of(config, codebook, catalog),
@@ -91,7 +94,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, figures.Fi
         comparisons=tuple(scores.read_beside("comparisons")),
         slices=tuple(scores.read_beside("slices")),
         pairs=pairs_of(systems),
-        cards=tuple(_cards(listed.filter(pa.array(page_N)), stages, failures, labels, list(scripts))),
+        cards=tuple(_cards(paged_videos, stages, failures, labels, list(scripts), pictured)),
         n_videos=int((~_is_duplicate(listed)).sum()),
         notice=LOCAL_NOTICE if any(map(is_local, systems)) else None,
         exports=(("One line per video and system", f"tikval export {shlex.quote(config.out)} values.csv"),),
@@ -301,12 +304,20 @@ def _most(corpus: Corpus, accounts: Sequence[str]) -> dict[str, list[tuple[str, 
     return found
 
 
+def _pictures(config: ReportConfig, catalog: Folder, videos: Sequence[VideoRow]) -> set[str]:
+    """Row keys of the videos that have pictures now: none of accounts that feature a minor."""
+    minors = {row["account"] for row in catalog.read_beside("accounts") if row["is_minor"]}
+    shown = [row for row in videos if row["account"] not in minors]
+    return take_pictures(shown, f"{config.folder}/{PICTURES}", config.folder, config.limits)
+
+
 def _cards(
-    listed: pa.Table,
+    videos: Sequence[VideoRow],
     stages: dict[str, Stage],
     failures: Sequence[Failure],
     labels: dict[str, LabelRow],
     scripts: Sequence[str],
+    pictured: set[str],
 ) -> Iterator[Card]:
     """One per video that gets a page, in the catalog's order; the first recipe's script."""
     script_of = {row["row_key"]: row for row in stages[scripts[0]].shown} if scripts else {}
@@ -316,7 +327,7 @@ def _cards(
             for row in stage.shown:
                 said.setdefault(row["row_key"], []).append(row)
     failed = {failure.key: failure for failure in failures}
-    for video in listed.to_pylist():
+    for video in videos:
         key = video["row_key"]
         script, label = script_of.get(key), labels.get(video["video_id"])
         failure = failed.get(key)
@@ -332,4 +343,5 @@ def _cards(
             failures=(failure,) if failure else (),
             predictions=tuple(said.get(key, ())),
             annotated=tuple(label["stances"]) if label else None,
+            pictures=PER_VIDEO if key in pictured else 0,
         )

@@ -15,8 +15,11 @@ _CAPTION: Final = re.compile(r"\s*\[.+\]\s*")
 _TAGGED: Final = re.compile(r"\s*\[([^\[\]]{1,40})\]:?\s*(.*)")
 
 
-def card_of(card: Card, report: Report) -> dict[str, Any]:
-    """What the template shows of one video; handles and the account stay out unless the report shows accounts."""
+def card_of(card: Card, report: Report, account: str | None) -> dict[str, Any]:
+    """What the template shows of one video; handles stay out unless the report shows accounts.
+
+    `account`: what the site calls the video's account.
+    """
 
     def show(text: str | None) -> str | None:
         return text if report.show_accounts else hidden(text, card.account)
@@ -24,7 +27,7 @@ def card_of(card: Card, report: Report) -> dict[str, Any]:
     return {
         "video_id": card.video_id,
         "length": None if card.seconds is None else f"{int(card.seconds) // 60}:{int(card.seconds) % 60:02}",
-        "account": card.account if report.show_accounts else None,
+        "account": account,
         "genre": card.genre,
         "month": card.month,
         "caption": show(card.caption),

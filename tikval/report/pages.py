@@ -58,15 +58,16 @@ def site_files(report: Report) -> Iterator[tuple[str, bytes]]:
         lstrip_blocks=True,
     )
     environment.globals |= {"kind_of": tables.kind_of, "ENDORSED": ENDORSED}
-    shared = _shared(report)
-    environment.globals |= shared
-    for file, context in _pages(report).items():
+    environment.globals |= _shared(report)
+    names = account_names(report)
+    for file, context in _pages(report, names).items():
         charts = [_chart(chart) for chart in _charts_of(report, file)]
         page = environment.get_template(f"{file}.j2").render(here=file, root="", charts=charts, **context)
         yield file, page.encode()
     video_page = environment.get_template("video.html.j2")
     for card in report.cards:
-        page = video_page.render(here="videos.html", root="../", card=card_of(card, report))
+        shown = card_of(card, report, names.get(card.account or ""))
+        page = video_page.render(here="videos.html", root="../", card=shown)
         yield f"videos/{card.key}.html", page.encode()
     yield from browse_files(report)
     yield "data/charts.js", _assign("tikval.charts", {chart.name: chart.data for chart in report.charts})
@@ -110,16 +111,14 @@ def _shared(report: Report) -> dict[str, Any]:
     }
 
 
-def _pages(report: Report) -> dict[str, dict[str, Any]]:
+def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
     """By file, what its template needs beside that."""
     scores = tables.score_tables(report) if report.scores else None
-    comparisons = comparison_lines(report)
-    names = account_names(report)
     return {
         "index.html": {"scores": scores, "rates": rate_tables(report)[:1]},
         "systems.html": {
             "scores": scores,
-            "comparisons": comparisons,
+            "comparisons": comparison_lines(report),
             "drops": drop_lines(report),
             "gaps": gap_lines(report),
         },

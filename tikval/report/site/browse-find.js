@@ -55,12 +55,12 @@ tikval.find = (function () {
     return said(data, s, i).filter((label) => !data.annotated[i].includes(label));
   }
 
-  /** Whether two systems' results differ in a label that both of them model. */
-  function differ(data, s, t, i, counts) {
-    const [one, other] = [said(data, s, i), said(data, t, i)];
-    const without = [...unmodelled(data, s, i), ...unmodelled(data, t, i)];
-    const alone = (label, list) => counts(label) && !list.includes(label) && !without.includes(label);
-    return one.some((label) => alone(label, other)) || other.some((label) => alone(label, one));
+  /** Whether system `s` says a label that `t` models and does not say. */
+  function saysMore(data, s, t, i, counts) {
+    const other = said(data, t, i);
+    return said(data, s, i).some(
+      (label) => counts(label) && !other.includes(label) && !unmodelled(data, t, i).includes(label)
+    );
   }
 
   /**
@@ -70,7 +70,10 @@ tikval.find = (function () {
   function agreement(data, state, wanted) {
     const counts = (label) => wanted === null || wanted[label];
     const chosen = systemsOf(data, state.who);
-    const all = data.systems.map((_, s) => s);
+    const pairs = data.systems.flatMap((_, s) =>
+      data.systems.map((_, t) => [s, t]).filter(([, t]) => s < t && (chosen.includes(s) || chosen.includes(t)))
+    );
+    const differ = (s, t, i) => saysMore(data, s, t, i, counts) || saysMore(data, t, s, i, counts);
     const judged = (i) => (data.annotated[i] ? chosen.filter((s) => said(data, s, i)) : []);
     const right = (s, i) =>
       !missed(data, s, i).some(counts) &&
@@ -84,10 +87,7 @@ tikval.find = (function () {
       case "adds":
         return (i) => judged(i).some((s) => extra(data, s, i).some(counts));
       default: // "differ"
-        return (i) => {
-          const there = all.filter((s) => said(data, s, i));
-          return there.some((s) => chosen.includes(s) && there.some((t) => t !== s && differ(data, s, t, i, counts)));
-        };
+        return (i) => pairs.some(([s, t]) => said(data, s, i) && said(data, t, i) && differ(s, t, i));
     }
   }
 
@@ -141,20 +141,29 @@ tikval.find = (function () {
     }
     const amount = { values: amountSaid, disagreement }[state.sort];
     if (!amount) return found;
-    const amounts = new Map(found.map((i) => [i, amount(data, state, i)]));
+    const of = amount(data, state);
+    const amounts = new Map(found.map((i) => [i, of(i)]));
     return found.sort((a, b) => amounts.get(b) - amounts.get(a));
   }
 
-  /** Number of different labels that is said of a video. */
-  function amountSaid(data, state, i) {
-    return new Set(voices(data, state.who).flatMap((voice) => said(data, voice, i) || [])).size;
+  /** @returns {(i: number) => number} how many different labels are said of a video */
+  function amountSaid(data, state) {
+    const asked = voices(data, state.who);
+    return (i) => {
+      const labels = new Set();
+      for (const voice of asked) for (const label of said(data, voice, i) || []) labels.add(label);
+      return labels.size;
+    };
   }
 
-  /** Labels that are missed or not annotated, over the systems; less than none where nothing can be compared. */
-  function disagreement(data, state, i) {
-    const judged = data.annotated[i] ? systemsOf(data, state.who).filter((s) => said(data, s, i)) : [];
-    const sizes = judged.map((s) => missed(data, s, i).length + extra(data, s, i).length);
-    return sizes.length ? sizes.reduce((sum, size) => sum + size) : -1;
+  /** @returns {(i: number) => number} labels missed or not annotated, over the systems; -1: nothing can be compared */
+  function disagreement(data, state) {
+    const systems = systemsOf(data, state.who);
+    return (i) => {
+      const judged = data.annotated[i] ? systems.filter((s) => said(data, s, i)) : [];
+      const sizes = judged.map((s) => missed(data, s, i).length + extra(data, s, i).length);
+      return sizes.length ? sizes.reduce((sum, size) => sum + size) : -1;
+    };
   }
 
   /**

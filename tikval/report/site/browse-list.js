@@ -3,7 +3,7 @@
 window.tikval = window.tikval || {};
 
 tikval.list = (function () {
-  const { PEOPLE, said, unmodelled, missed, name } = tikval.find;
+  const { PEOPLE, said, unmodelled, missed, extra, name } = tikval.find;
   const SIGN = { hit: "✓", missed: "○", "false alarm": "✗", "not modelled": "–" };
 
   /**
@@ -38,33 +38,56 @@ tikval.list = (function () {
     return made;
   }
 
-  /** One label; `mark` is a key of SIGN or null, `sought` whether it is the one that the filter names. */
-  function chip(data, label, mark, sought) {
+  const made = new Map(); // chips, to be copied: a page of the list has thousands of them
+
+  /**
+   * One label.
+   * @param {object} data
+   * @param {number} label
+   * @param {string | null} mark a key of SIGN
+   * @param {boolean} first of its kind in the line: the word is then seen, and not only read out
+   * @param {boolean} sought whether the filter names this label
+   */
+  function chip(data, label, mark, first, sought) {
+    const kind = [label, mark, first, sought].join();
+    if (!made.has(kind)) made.set(kind, newChip(data, label, mark, first, sought));
+    return made.get(kind).cloneNode(true);
+  }
+
+  function newChip(data, label, mark, first, sought) {
     const half = data.slugs.length;
     const stance = label < half ? "endorsed" : "confronted";
     const unsaid = mark === "missed" || mark === "not modelled";
+    const word = first ? ` ${mark}` : element("span", "sr", ` ${mark}`);
     return element(
       "li",
       `chip ${stance}${unsaid ? " unsaid" : ""}${sought ? " sought" : ""}`,
       sign("sign", label < half ? "+" : "−"),
-      element("span", "", element("span", "sr", `${stance}: `), data.titles[label % half]),
-      mark && element("span", `mark ${mark.replace(" ", "-")}`, sign("", SIGN[mark]), ` ${mark}`)
+      element("span", "sr", `${stance}: `),
+      data.titles[label % half],
+      mark && element("span", `mark ${mark.replace(" ", "-")}`, sign("", SIGN[mark]), word)
     );
+  }
+
+  /** @returns {[string | null, number[]][]} labels by mark: what a voice says, then what is annotated besides */
+  function groups(data, voice, i) {
+    const list = said(data, voice, i);
+    const truth = voice === PEOPLE ? null : data.annotated[i];
+    if (!truth) return [[null, list]];
+    return [
+      ["hit", list.filter((label) => truth.includes(label))],
+      ["false alarm", extra(data, voice, i)],
+      ["missed", missed(data, voice, i)],
+      ["not modelled", unmodelled(data, voice, i).filter((label) => truth.includes(label))],
+    ];
   }
 
   /** What a voice says of a video, marked against the annotation where there is one. */
   function chips(data, voice, i, sought) {
-    const list = said(data, voice, i);
-    const truth = voice === PEOPLE ? null : data.annotated[i];
-    const made = list.map((label) =>
-      chip(data, label, truth && (truth.includes(label) ? "hit" : "false alarm"), sought[label])
+    const all = groups(data, voice, i).flatMap(([mark, labels]) =>
+      labels.map((label, place) => chip(data, label, mark, place === 0, sought[label] === true))
     );
-    if (truth) {
-      const without = unmodelled(data, voice, i).filter((label) => truth.includes(label));
-      missed(data, voice, i).forEach((label) => made.push(chip(data, label, "missed", sought[label])));
-      without.forEach((label) => made.push(chip(data, label, "not modelled", sought[label])));
-    }
-    return made.length ? element("ul", "chips", ...made) : element("span", "none", "All values absent");
+    return all.length ? element("ul", "chips", ...all) : element("span", "none", "All values absent");
   }
 
   /** The line of one system. */
@@ -78,8 +101,9 @@ tikval.list = (function () {
   /** Lines of the annotation and of the systems that are shown. */
   function answers(data, i, shown, sought) {
     const made = element("dl", "answers");
-    const line = (title, what) => made.append(element("div", "", element("dt", "", title), element("dd", "", what)));
-    if (data.annotated[i]) line("Annotated", chips(data, PEOPLE, i, sought));
+    const line = (title, what, who = "") =>
+      made.append(element("div", "", element("dt", who, title), element("dd", "", what)));
+    if (data.annotated[i]) line("Annotated", chips(data, PEOPLE, i, sought), "people");
     const systems = shown.filter((voice) => voice !== PEOPLE);
     const answered = systems.some((s) => said(data, s, i));
     if (answered || data.failures[i].length === 0) {

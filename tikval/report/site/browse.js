@@ -7,6 +7,7 @@ window.tikval = window.tikval || {};
 
 (function () {
   const PAGE = 50; // videos
+  const AT_ONCE = 8; // of them, drawn in one go: more than a screen shows
   const TYPING_MS = 150;
   const FIELDS = ["q", "value", "stance", "who", "agree", "result", "account", "genre", "month", "sort"];
   const FOLDED = FIELDS.filter((name) => name !== "q" && name !== "sort");
@@ -27,6 +28,8 @@ window.tikval = window.tikval || {};
   let found = [];
   let page = 1;
   let typing = 0;
+  let drawn = 0; // counts lists: what is left of an older one is not drawn
+  let ready = false; // the first list comes as a whole: Back returns to where one was in it
   let asked = 0; // counts updates: a search whose texts come late must not undo a newer one
 
   /** Fills a list of the form, or takes it away where it has nothing to choose from. */
@@ -146,9 +149,9 @@ window.tikval = window.tikval || {};
     const wanted = now.value ? tikval.find.wantedLabels(data, now) : [];
     const shown = tikval.find.voices(data, now.who);
     const view = { shown, sought: wanted, words, texts };
-    const places = found.slice((page - 1) * PAGE, page * PAGE);
-    one("videos").replaceChildren(...places.map((i) => tikval.list.video(data, i, view)));
+    one("videos").replaceChildren();
     one("videos").start = (page - 1) * PAGE + 1;
+    draw(found.slice((page - 1) * PAGE, page * PAGE), view, ++drawn, ready ? AT_ONCE : PAGE);
     for (const pager of document.querySelectorAll(".pager")) {
       pager.hidden = pages() === 1;
       pager.querySelector(".page").textContent = `Page ${number(page)} of ${number(pages())}`;
@@ -156,6 +159,13 @@ window.tikval = window.tikval || {};
       pager.querySelector(".previous").setAttribute("aria-disabled", String(page === 1));
       pager.querySelector(".next").setAttribute("aria-disabled", String(page === pages()));
     }
+  }
+
+  /** The first lines at once, so that they are seen at once, and the others when the browser has time. */
+  function draw(places, view, turn, many) {
+    if (turn !== drawn) return;
+    one("videos").append(...places.slice(0, many).map((i) => tikval.list.video(data, i, view)));
+    if (places.length > many) setTimeout(() => draw(places.slice(many), view, turn, many));
   }
 
   function turnPage(by, below) {
@@ -235,4 +245,5 @@ window.tikval = window.tikval || {};
   readAddress();
   one("browser").hidden = false;
   update(true);
+  ready = true;
 })();

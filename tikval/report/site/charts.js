@@ -9,14 +9,16 @@
   const STANCES = ["endorsed", "confronted"];
   const LIGHT = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
   const DARK = ["#4DA3DC", "#FF8C42", "#2BC79B", "#E39CC4", "#F5B83D", "#9AD4F5"];
-  const SYMBOLS = ["circle", "rect", "triangle", "diamond", "pin", "arrow"];
+  const SYMBOLS = ["circle", "rect", "triangle", "diamond"];
   const DASHES = ["solid", [7, 4], [9, 3, 2, 3], [2, 2], [12, 4]];
   const HATCH = { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 4], rotation: -Math.PI / 4 };
   const PLAIN = { color: "transparent" }; // a decal that is not seen: every bar gets one
   const FEW = 3; // series that can be read together where each has many bars
+  const MISSING = "This chart cannot be shown here; the files beside it have the same figure and its numbers.";
   const LEGEND = 34; // its height, and that of a line of keys
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
+  const pen = document.createElement("canvas").getContext("2d"); // measures letters
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   // text
@@ -29,15 +31,15 @@
   const interval = (low, high, say) => (low === null || high === null ? "" : ` [${say(low)}, ${say(high)}]`);
   const counted = (n, what) => `${n.toLocaleString("en")} ${what}`;
 
-  /** Over lines of at most `most` letters; a longer word stays whole. */
+  /** Over lines of at most `most` letters, cut after spaces and underscores; a longer word stays whole. */
   function wrapped(text, most) {
     const lines = [""];
-    for (const word of short(text, 60).split(" ")) {
-      const last = lines[lines.length - 1];
-      if (last && last.length + 1 + word.length > most) lines.push(word);
-      else lines[lines.length - 1] = last ? `${last} ${word}` : word;
+    for (const word of short(text, 60).split(/(?<=[ _])/)) {
+      const last = lines.at(-1);
+      if (last && (last + word).trimEnd().length > most) lines.push(word);
+      else lines[lines.length - 1] = last + word;
     }
-    return lines.join("\n");
+    return lines.map((line) => line.trimEnd()).join("\n");
   }
 
   // looks
@@ -53,6 +55,7 @@
       ink,
       quiet: read("--quiet", ink),
       line: read("--line", "#bbbbbb"),
+      faint: echarts.color.modifyAlpha(read("--quiet", ink), 0.55), // what is switched off
       card: read("--card", dark.matches ? "#111111" : "#ffffff"),
       stance: { endorsed: palette[0], confronted: palette[1] },
       colours: [...palette, ink],
@@ -78,7 +81,7 @@
       type: "value",
       axisLine: { show: false },
       axisTick: { show: false },
-      splitLine: { lineStyle: { color: look.line } },
+      splitLine: { showMinLine: more.min === 0 || more.min === undefined, showMaxLine: false, lineStyle: { color: look.line } },
       nameLocation: "middle",
       nameTextStyle: quiet(look),
       ...more,
@@ -102,7 +105,7 @@
     text: plain(text),
     left,
     top,
-    textStyle: { color: look.ink, fontSize: 13, fontWeight: 600, ...more },
+    textStyle: { color: look.ink, fontSize: 13, fontWeight: 600, lineHeight: 16, ...more },
   });
 
   // legends: series are named by their number, as two names may be alike
@@ -118,17 +121,18 @@
     state.selected = Object.fromEntries(series.map((_, n) => [key(n), shown(n)]));
   }
 
-  const legend = (look, series, state, top = 0) => ({
+  const legend = (look, series, state, more = {}) => ({
     type: "scroll",
-    top,
+    top: 0,
     left: 0,
     right: 0,
     itemGap: 14,
+    ...more,
     data: series.map((_, n) => key(n)),
     selected: state.selected,
     formatter: (name) => plain(short(series[Number(name.slice(1))].name, 32)),
     textStyle: label(look),
-    inactiveColor: look.line,
+    inactiveColor: look.faint,
     pageIconColor: look.ink,
     pageIconInactiveColor: look.line,
     pageTextStyle: quiet(look),
@@ -148,9 +152,7 @@
       type: "line",
       name: key(n),
       data: [],
-      symbol: "roundRect",
-      lineStyle: { width: 0 },
-      itemStyle: { color: look.quiet },
+      itemStyle: { color: look.quiet, decal: PLAIN },
     }));
 
   const bar = (look, stance) => ({
@@ -158,7 +160,9 @@
     decal: stance === "confronted" ? { ...HATCH, color: look.card } : PLAIN,
   });
 
-  const panelTitle = (one) => `${short(one.name, 40)}: ${counted(one.videos, "videos")}`;
+  const gaps = (one) => STANCES.some((stance) => one[stance].flat().includes(null));
+  const panelTitle = (look, one) =>
+    `${short(one.name, look.narrow ? 16 : 30)}: ${counted(one.videos, "videos")}${gaps(one) ? " (×: not modelled)" : ""}`;
   const listed = (series) => {
     const said = series.slice(0, 3).map((one) => one.name);
     return said.join(", ") + (series.length > 3 ? ` and ${series.length - 3} more` : "");
@@ -179,11 +183,11 @@
       barGap: "8%",
       barCategoryGap: "24%",
     }));
-    const say = (points) =>
-      [
-        `${points[0].axisValue} values`,
-        ...points.map((p) => `${p.marker}${data.series[p.seriesIndex].name}: ${p.value.toFixed(1)} % (${p.data.count.toLocaleString("en")})`),
-      ].map((line, n) => (n ? line : plain(line))).join("\n");
+    const say = (points) => {
+      const line = ({ marker, seriesIndex, value, data: { count } }) =>
+        `${marker}${plain(data.series[seriesIndex].name)}: ${value.toFixed(1)} % (${count.toLocaleString("en")})`;
+      return [`${points[0].axisValue} values`, ...points.map(line)].join("\n");
+    };
     return {
       height: look.narrow ? 340 : 380,
       sentence: `Bars: how many values a video has, in percent of the videos, by ${listed(data.series)}.`,
@@ -211,7 +215,7 @@
     const width = (look.width - labels - 12) / across;
     const most = Math.max(1, ...shown.flatMap((one) => STANCES.flatMap((stance) => one[stance])));
     const option = {
-      legend: [...(data.series.length > 1 ? [legend(look, data.series, state)] : []), stanceKey(look, head - LEGEND)],
+      legend: [...(data.series.length > 1 ? [legend(look, data.series, state, { icon: "roundRect" })] : []), stanceKey(look, head - LEGEND)],
       title: [], grid: [], xAxis: [], yAxis: [],
       tooltip: { trigger: "axis", axisPointer: { type: "shadow" } },
       series: switches(look, data.series),
@@ -219,7 +223,9 @@
     shown.forEach((one, n) => {
       const left = labels + (n % across) * width, top = head + 28 + Math.floor(n / across) * (tall + 70);
       const at = { xAxisIndex: n, yAxisIndex: n, gridIndex: n };
-      option.title.push(heading(look, panelTitle(one), left, top - 28));
+      option.title.push(heading(look, panelTitle(look, one), look.narrow ? 0 : left, top - 28, {
+        width: look.narrow ? look.width : width - 14, overflow: "truncate",
+      }));
       option.grid.push({ left, width: width - 14, top, height: tall });
       option.xAxis.push(numbers(look, {
         gridIndex: n, min: -1.25 * most, max: 1.25 * most, splitNumber: 4, name: "videos", nameGap: 24,
@@ -229,20 +235,19 @@
         gridIndex: n, inverse: true, axisLine: { show: false },
         axisLabel: {
           show: n % across === 0, lineHeight: look.narrow ? 12 : 14,
-          formatter: (title) => (look.narrow ? wrapped(title, 17) : short(title, 30)),
+          formatter: (title) => (look.narrow ? wrapped(title, 16) : short(title, 30)),
         },
       }));
       for (const stance of STANCES) {
         const sign = stance === "endorsed" ? 1 : -1;
         option.series.push({
-          ...at, type: "bar", name: stance, stack: `${n}`, barWidth: "72%",
+          ...at, type: "bar", name: stance, barWidth: "72%", barGap: "-100%", // both in one line
           itemStyle: bar(look, stance),
           data: one[stance].map((count) => ({ value: sign * (count ?? 0), count })),
           label: {
             show: true, position: sign > 0 ? "right" : "left", ...quiet(look),
             formatter: ({ data: { count } }) => (count === null ? "×" : count ? Math.round(count).toLocaleString("en") : ""),
           },
-          tooltip: { valueFormatter: (value) => value },
         });
       }
     });
@@ -252,7 +257,6 @@
         `${marker}${seriesName}: ${count === null ? "not modelled" : `${Math.round(count).toLocaleString("en")} (${percent(count / one.videos, 1)})`}`;
       return [plain(points[0].name), plain(one.name), ...points.map(say)].join("\n");
     };
-    if (!shown.length) option.xAxis = option.yAxis = option.grid = undefined;
     const rows = Math.ceil(shown.length / across);
     return {
       height: head + 20 + rows * (tall + 70),
@@ -261,8 +265,32 @@
     };
   }
 
+  const turn = (n, of) => (2 * Math.PI * n) / of; // clockwise from the top
+
+  /** Texts around a circle, the first on top: beside it, and in the middle of where they stand above or below it. */
+  function around(look, texts, x, y, radius) {
+    const [size, lineHeight, most] = look.narrow ? [9, 11, 11] : [12, 14, 14];
+    pen.font = `${size}px ${look.font}`;
+    return texts.map((text, n) => {
+      const right = Math.sin(turn(n, texts.length)), up = Math.cos(turn(n, texts.length));
+      const lines = wrapped(text, most).split("\n");
+      const wide = Math.max(...lines.map((line) => pen.measureText(line).width)) / 2;
+      const aside = Math.sign(right) * Math.max(0, Math.min(1, 4 * (Math.abs(right) - 0.1))); // -1 to 1
+      const beside = Math.abs(aside) === 1;
+      return {
+        type: "text", silent: true,
+        x: x + radius * right + (beside ? 0 : aside * wide),
+        y: y - (radius + (lines.length * lineHeight) / 2) * up,
+        style: {
+          text: lines.join("\n"), fill: look.ink, font: pen.font, lineHeight, verticalAlign: "middle",
+          align: beside ? (aside > 0 ? "left" : "right") : "center",
+        },
+      };
+    });
+  }
+
   function radar(data, look, state) {
-    choose(state, data.series, Infinity);
+    choose(state, data.series.map((one) => ({ human: one.baseline })), look.narrow ? FEW : Infinity);
     const size = data.values.length;
     const room = look.narrow ? 74 : 120;
     const radius = Math.max(70, Math.min(250, look.width / 2 - room));
@@ -274,12 +302,12 @@
       return {
         type: "line", coordinateSystem: "polar", name: key(n), connectNulls: false,
         data: f1.map((number, v) => [number ?? NaN, v]),
-        symbol: own.symbol, symbolSize: one.baseline ? 3 : 6,
+        symbol: own.symbol, symbolSize: one.baseline ? 3 : look.narrow ? 4 : 6,
         itemStyle: { color: own.color }, lineStyle: { color: own.color, type: own.dash, width: 1.8 },
         emphasis: { focus: "series" },
       };
     });
-    const titles = data.values.map((title, v) => `${wrapped(title, look.narrow ? 13 : 18)} (${data.support[v].toLocaleString("en")})`);
+    const titles = data.values.map((title, v) => (look.narrow ? title : `${title} (${data.support[v].toLocaleString("en")})`));
     const say = (points) => {
       const v = Math.round(points[0].axisValue) % size;
       const lines = points.filter((p) => !Number.isNaN(p.value[0])).sort((a, b) => b.value[0] - a.value[0]);
@@ -290,7 +318,7 @@
     };
     return {
       height: top + 2 * radius + (look.narrow ? 46 : 56),
-      sentence: `Radar: F1 of each of ${size} values ${data.stance}, for ${listed(data.series)}; in brackets the number of annotated videos with the value.`,
+      sentence: `Radar: F1 of each of ${size} values ${data.stance}, for ${listed(data.series)}; a gap where there is none.`,
       option: {
         legend: legend(look, data.series, state),
         polar: { center: [look.width / 2, top + radius], radius },
@@ -298,17 +326,36 @@
           type: "value", min: 0, max: size, interval: 1, startAngle: 90, clockwise: true,
           axisLine: { lineStyle: { color: look.line } }, axisTick: { show: false }, minorTick: { show: false },
           splitLine: { lineStyle: { color: look.line } },
-          axisLabel: label(look, { fontSize: look.narrow ? 9 : 12, lineHeight: look.narrow ? 11 : 14, margin: 6, formatter: (v) => plain(titles[v] ?? "") }),
+          axisLabel: { show: false },
         },
         radiusAxis: {
-          type: "value", min: 0, max: 1, interval: 0.2, axisLine: { show: false }, axisTick: { show: false }, z: 4,
+          type: "value", min: 0, max: 1, interval: 0.2, axisLine: { show: false }, axisTick: { show: false },
           splitLine: { lineStyle: { color: look.line } },
-          axisLabel: quiet(look, { fontSize: 10, formatter: (f1) => (f1 ? f1.toFixed(1) : "") }),
+          axisLabel: quiet(look, { fontSize: 10, showMaxLabel: false, formatter: (f1) => (f1 > 0.7 ? "F1 = 0.8" : f1 ? f1.toFixed(1) : "") }),
         },
-        tooltip: { trigger: "axis", formatter: say, axisPointer: { type: "line", lineStyle: { color: look.quiet } } },
+        graphic: around(look, titles, look.width / 2, top + radius, radius + 7),
+        tooltip: { trigger: "axis", formatter: say, axisPointer: { type: "line", label: { show: false }, lineStyle: { color: look.quiet } } },
         series,
       },
     };
+  }
+
+  /** Letters along a circle, their middle at an angle clockwise from the top, never upside down. */
+  function bent(look, text, x, y, radius, middle) {
+    const font = `${look.narrow ? 9 : 11}px ${look.font}`;
+    pen.font = font;
+    const widths = [...text].map((letter) => pen.measureText(letter).width);
+    const below = Math.cos(middle) < 0, sign = below ? -1 : 1;
+    let at = middle - (sign * widths.reduce((sum, width) => sum + width, 0)) / radius / 2;
+    return [...text].map((letter, n) => {
+      const angle = at + (sign * widths[n]) / radius / 2;
+      at += (sign * widths[n]) / radius;
+      return {
+        type: "text", silent: true, z: 5,
+        x: x + radius * Math.sin(angle), y: y - radius * Math.cos(angle), rotation: -angle + (below ? Math.PI : 0),
+        style: { text: letter, font, fill: look.ink, align: "center", verticalAlign: "middle" },
+      };
+    });
   }
 
   function circle(data, look, state) {
@@ -324,8 +371,8 @@
     const start = 90 - step * data.groups[0].begin;
     const top = Math.max(0.01, ...shown.flatMap((one) => STANCES.flatMap((stance) => one[stance])));
     const option = {
-      legend: [...(data.series.length > 1 ? [legend(look, data.series, state)] : []), stanceKey(look, head - LEGEND)],
-      title: [], polar: [], angleAxis: [], radiusAxis: [],
+      legend: [...(data.series.length > 1 ? [legend(look, data.series, state, { icon: "roundRect" })] : []), stanceKey(look, head - LEGEND)],
+      title: [], polar: [], angleAxis: [], radiusAxis: [], graphic: [],
       tooltip: { trigger: "item" },
       // the switches need axes of their own, which are not drawn
       grid: { show: false, width: 0, height: 0 }, xAxis: { show: false, type: "category" }, yAxis: { show: false },
@@ -334,24 +381,30 @@
     shown.forEach((one, n) => {
       const x = ((n % across) + 0.5) * (look.width / across);
       const y = head + 26 + Math.floor(n / across) * tall + (tall - 26) / 2;
-      option.title.push(heading(look, panelTitle(one), x, y - tall / 2 - 6));
+      option.title.push(heading(look, panelTitle(look, one), x, y - tall / 2 - 6));
       option.title.at(-1).textAlign = "center";
       option.polar.push({ center: [x, y], radius: [0.16 * radius, radius] });
       option.angleAxis.push({
         polarIndex: n, type: "category", data: data.values.map(plain), startAngle: start, clockwise: true,
         axisLine: { lineStyle: { color: look.line } }, axisTick: { show: false },
         splitLine: { show: true, lineStyle: { color: look.line } },
-        axisLabel: label(look, {
-          interval: 0, margin: ring + 8, fontSize: look.narrow ? 9 : 12, lineHeight: look.narrow ? 11 : 14,
-          formatter: (title) => wrapped(title, look.narrow ? 13 : 18),
-        }),
+        axisLabel: { show: false },
       });
       option.radiusAxis.push({
-        polarIndex: n, min: 0, max: top, splitNumber: 3, axisLine: { show: false }, axisTick: { show: false }, z: 4,
+        polarIndex: n, min: 0, max: top, splitNumber: 3, axisLine: { show: false }, axisTick: { show: false },
         splitLine: { lineStyle: { color: look.line } },
         axisLabel: quiet(look, { fontSize: 10, showMaxLabel: false, formatter: (share) => (share ? percent(share) : "") }),
       });
+      option.graphic.push(...around(look, data.values, x, y, radius + ring + 8));
       for (const stance of STANCES) {
+        one[stance].forEach((share, v) => {
+          const at = turn(v + (stance === "endorsed" ? -0.2 : 0.2), data.values.length);
+          const near = 0.16 * radius + 8;
+          if (share === null) option.graphic.push({
+            type: "text", silent: true, x: x + near * Math.sin(at), y: y - near * Math.cos(at),
+            style: { text: "×", fill: look.quiet, font: `9px ${look.font}`, align: "center", verticalAlign: "middle" },
+          });
+        });
         option.series.push({
           type: "bar", coordinateSystem: "polar", polarIndex: n, name: stance, barGap: "5%", barCategoryGap: "16%",
           itemStyle: bar(look, stance),
@@ -366,9 +419,12 @@
         type: "pie", silent: true, center: [x, y], radius: [radius + 3, radius + ring], startAngle: start, clockwise: true,
         data: data.groups.map((group) => ({ name: plain(group.name), value: group.end - group.begin })),
         itemStyle: { color: look.line, borderColor: look.card, borderWidth: 2, decal: PLAIN },
-        label: { position: "inside", rotate: "tangential", color: look.ink, fontSize: look.narrow ? 9 : 11, formatter: "{b}" },
-        labelLine: { show: false }, tooltip: { show: false },
+        label: { show: false }, tooltip: { show: false },
       });
+      for (const group of data.groups) {
+        const middle = turn((group.begin + group.end) / 2, data.values.length);
+        option.graphic.push(...bent(look, group.name, x, y, radius + 1.5 + ring / 2, middle));
+      }
     });
     return {
       height: head + 16 + Math.ceil(shown.length / across) * tall,
@@ -411,7 +467,7 @@
         xAxis: numbers(look, { min: 0, max: Math.min(1, Math.ceil(11 * most) / 10), name: "macro F1, with its 95 % interval", nameGap: 28 }),
         yAxis: names(look, data.systems.map((one) => one.name), {
           inverse: true, axisLine: { show: false },
-          axisLabel: { width: labels - 10, overflow: look.narrow ? "breakAll" : "truncate", lineHeight: 13 },
+          axisLabel: { lineHeight: 13, formatter: (name) => (look.narrow ? wrapped(name, 18) : short(name, 36)) },
         }),
         tooltip: { trigger: "item", formatter: say },
         series: parts.map(([name, baseline, colour]) => ({
@@ -419,21 +475,26 @@
           renderItem: draw(baseline, colour),
           data: data.systems.flatMap((one, at) => (one.baseline === baseline ? [[one.f1, at]] : [])),
           markLine: baseline || data.everything === null ? undefined : {
-            silent: true, symbol: "none", data: [{ xAxis: data.everything }],
+            silent: true, symbol: "none", precision: 6, data: [{ xAxis: data.everything }],
             lineStyle: { color: look.ink, type: "dotted", width: 1.2 },
-            label: { position: "end", formatter: "predict everything", ...quiet(look) },
+            label: { position: "start", formatter: "predict everything", ...quiet(look) },
           },
         })),
       },
     };
   }
 
+  const who = (look, one) => {
+    const name = short(one.name, look.narrow ? 14 : 24);
+    return one.note ? `${name}, ${one.note}` : name;
+  };
+
   function genres(data, look) {
     const labels = look.narrow ? 112 : 190;
     const across = look.width >= 900 ? 2 : 1;
     const row = look.narrow ? 26 : 22;
     const tall = row * data.values.length;
-    const head = 44, foot = 104;
+    const head = 46, foot = 106;
     const width = (look.width - labels) / across - 10;
     const option = { title: [], grid: [], xAxis: [], yAxis: [], visualMap: [], series: [], tooltip: { trigger: "item" } };
     const panels = data.sources.flatMap((one) => STANCES.map((stance) => [one, stance]));
@@ -442,20 +503,20 @@
       const top = Math.max(0.01, ...data.sources.flatMap((each) => each[stance].flat()));
       const left = labels + (n % across) * (width + 10), y = head + Math.floor(n / across) * (head + tall + foot);
       const cell = width / one.genres.length;
-      const who = one.note ? `${short(one.name, 24)}, ${one.note}` : one.name;
       option.title.push({
-        ...heading(look, `${wrapped(who, look.narrow ? 40 : 60)}`, left, y - head), subtext: `${stance}, % of the genre's videos`,
-        itemGap: 3, subtextStyle: quiet(look),
+        ...heading(look, who(look, one), look.narrow ? 0 : left, y - head + 4), subtext: `${stance}, % of the genre's videos${gaps(one) ? " (grey: not modelled)" : ""}`,
+        itemGap: 4, subtextStyle: quiet(look),
       });
-      option.grid.push({ left, width, top: y, height: tall });
-      option.xAxis.push(names(look, one.genres.map((name, g) => `${short(name, 24)} (${one.videos[g].toLocaleString("en")})`), {
-        gridIndex: n, axisLine: { show: false }, axisLabel: { rotate: 45, width: 120, overflow: "truncate", fontSize: 11 },
+      // a cell that is not drawn shows what is behind it: the label is not modelled
+      option.grid.push({ left, width, top: y, height: tall, show: true, backgroundColor: look.line, borderWidth: 0 });
+      option.xAxis.push(names(look, one.genres.map((name, g) => `${short(name, 18)} (${one.videos[g].toLocaleString("en")})`), {
+        gridIndex: n, axisLine: { show: false }, axisLabel: { rotate: 45, fontSize: 11 },
       }));
       option.yAxis.push(names(look, data.values, {
         gridIndex: n, inverse: true, axisLine: { show: false },
         axisLabel: {
           show: n % across === 0, lineHeight: look.narrow ? 12 : 14,
-          formatter: (title) => (look.narrow ? wrapped(title, 17) : short(title, 30)),
+          formatter: (title) => (look.narrow ? wrapped(title, 16) : short(title, 30)),
         },
       }));
       option.visualMap.push({
@@ -463,11 +524,11 @@
       });
       option.series.push({
         type: "heatmap", name: stance, xAxisIndex: n, yAxisIndex: n,
-        itemStyle: { borderColor: look.card, borderWidth: 1 },
+        itemStyle: { borderColor: look.card, borderWidth: 1, decal: PLAIN },
         label: { show: cell >= 24, fontSize: 11, formatter: ({ value }) => (100 * value[2]).toFixed(0) },
         data: one[stance].flatMap((shares, v) =>
           shares.flatMap((share, g) =>
-            share === null ? [] : [{ value: [g, v, share], label: { color: share > 0.55 * top ? look.card : look.ink } }])),
+            share === null ? [] : [{ value: [g, v, share], label: { color: share > (dark.matches ? 0.7 : 0.55) * top ? look.card : look.ink } }])),
         tooltip: {
           formatter: ({ value: [g, v, share] }) =>
             [plain(data.values[v]), plain(`${one.genres[g]}: ${counted(one.videos[g], "videos")}`), `${stance}: ${percent(share, 1)}`].join("\n"),
@@ -496,7 +557,7 @@
   function months(data, look) {
     const across = Math.min(data.values.length, look.narrow ? 2 : look.width < 900 ? 3 : 6);
     const rows = Math.ceil(data.values.length / across);
-    const head = 34, title = 40, plot = 120, foot = 44;
+    const head = 34, title = 40, plot = 130, foot = 34;
     const each = head + rows * (title + plot + foot);
     const width = (look.width - 36) / across;
     const ends = data.sources.flatMap((one) => STANCES.flatMap((stance) => one[stance].flatMap((part) => [...part.high, ...part.rate])));
@@ -507,14 +568,14 @@
     };
     data.sources.forEach((one, source) => {
       const begin = LEGEND + source * each;
-      option.title.push(heading(look, one.note ? `${short(one.name, 24)}, ${one.note}` : one.name, 0, begin + 6));
+      option.title.push(heading(look, who(look, one), 0, begin + 6));
       data.values.forEach((name, v) => {
-        const n = option.grid.length;
+        const n = option.grid.length, every = Math.ceil(one.months.length / Math.max(2, Math.floor(width / 56)));
         const left = 36 + (v % across) * width, y = begin + head + title + Math.floor(v / across) * (title + plot + foot);
-        option.title.push(heading(look, wrapped(name, look.narrow ? 22 : 18), left, y - title + 2, { fontSize: 12, fontWeight: 400 }));
+        option.title.push(heading(look, wrapped(name, look.narrow ? 22 : 18), left, y - title + 2, { fontSize: 12, fontWeight: 400, lineHeight: 14 }));
         option.grid.push({ left, width: width - 14, top: y, height: plot });
         option.xAxis.push(names(look, one.months, {
-          gridIndex: n, boundaryGap: false, axisLabel: { interval: "auto", rotate: 40, fontSize: 10, color: look.quiet, hideOverlap: true },
+          gridIndex: n, boundaryGap: false, axisLabel: { interval: (m) => m % every === 0, alignMinLabel: "left", alignMaxLabel: "right", fontSize: 10, color: look.quiet },
         }));
         option.yAxis.push(numbers(look, {
           gridIndex: n, min: 0, max: top, splitNumber: 3,
@@ -568,7 +629,7 @@
     const data = Object.hasOwn(charts, div.dataset.chart) ? charts[div.dataset.chart] : null;
     const kind = KINDS.get(data?.kind);
     if (!kind || !window.echarts) {
-      div.textContent = "This chart cannot be shown here; the files beside it have the same figure and its numbers.";
+      div.textContent = MISSING;
       return;
     }
     div.replaceChildren();
@@ -585,7 +646,8 @@
       if (!chart) {
         chart = window.echarts.init(div, null, { renderer: "canvas", width, height });
         chart.on("legendselectchanged", ({ selected }) => {
-          state.selected = Object.fromEntries(Object.entries(selected).filter(([name]) => name.startsWith("#")));
+          const chosen = Object.entries(selected).filter(([name]) => name.startsWith("#"));
+          if (chosen.some(([, is]) => is)) state.selected = Object.fromEntries(chosen); // the last one stays
           draw();
         });
       }
@@ -613,7 +675,17 @@
     still.addEventListener("change", draw);
   }
 
-  const begin = () => document.querySelectorAll("div.plot[data-chart]").forEach(plot);
+  function begin() {
+    for (const div of document.querySelectorAll("div.plot[data-chart]")) {
+      try {
+        plot(div);
+      } catch (err) {
+        div.textContent = MISSING;
+        reportError(err); // the others are drawn all the same
+      }
+    }
+  }
+
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
   else begin();
 })();

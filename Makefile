@@ -3,6 +3,7 @@
 #   make demo       the sample clips, from nothing to a page to look at
 #   make test       the tests
 #   make check      lint, format, types
+#   make browser    Chromium, for the tests that open a report in it
 #   make test-cluster  submission to a Ray head, three nodes, an object store; all on this machine
 #   make test-vllm  a real engine of vLLM's CPU build, in a virtual environment of its own (4 GB)
 #   make test-full  all of them, with the long ones (more files)
@@ -14,13 +15,17 @@ JOBS ?= 2
 export TIKVAL_CACHE ?= $(CURDIR)/.cache
 export PYTHON
 
-.PHONY: setup demo test test-cluster test-vllm test-full check clean
+.PHONY: setup browser demo test test-cluster test-vllm test-full check clean
 
 setup: $(READY)
 
 $(READY): pyproject.toml .ci/setup
 	.ci/setup
 	@rm -f .venv/.ready-* && touch $@
+
+# without it the tests that open a report in Chromium are skipped, and say so
+browser: $(READY)
+	.ci/setup-browser
 
 demo: $(READY)
 	@$(BIN)/tikval analyze examples/videos.csv --annotations examples/labels.csv --profile demo --out out/demo

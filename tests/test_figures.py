@@ -1,7 +1,5 @@
-"""Figures: numbers by hand, then files that open, stay the same and let nobody in."""
+"""Figures: files that open, stay the same and let nobody in."""
 
-import csv
-import io
 import os
 import subprocess
 import sys
@@ -18,142 +16,76 @@ from typer.testing import CliRunner
 from jobs import evaluate
 from jobs.catalog import run as run_catalog
 from tests.rows import prediction
+from tests.test_figure_numbers import grouped, line, lines
 from tikval.cli import app
 from tikval.config import CatalogConfig, EvaluateConfig, ExtractConfig, ScriptConfig, UserError
-from tikval.flow.figures import Figures, Sheet, figures_of, write
+from tikval.files import read_bytes
+from tikval.flow.figures import Figures, figures_of, write
 from tikval.flow.folder import Folder
 from tikval.flow.study import Study
-from tikval.labels import read_labels
 from tikval.report import figures as draw
-from tikval.report.figure_numbers import Radar, circle_csv, occurrences_csv, per_video_csv, radar_of, said_of
+from tikval.report.figure_numbers import Radar, said_of
+from tikval.report.figure_rates import by_genre, by_month, months_of, rates_of
 from tikval.report.figure_style import render, styled
-from tikval.rows import PredictionRow, ScoreRow, arrow_schema
-from tikval.values import SLUGS, binary
+from tikval.report.figure_systems import Scored, systems_f1
+from tikval.rows import PredictionRow, arrow_schema
 
-PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "tiktok_annotations.csv"
-ALL_MODELLED = np.ones(4, dtype=bool)
-NAMES = ("figure1_values_per_video", "figure2_occurrences", "figure4_radar_endorsed", "circle")
-
-
-def lines(data: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(data.decode())))
-
-
-# numbers
-
-
-def test_counts_by_hand() -> None:
-    said = np.array(
-        [[1, 0, 0, 1], [1, 0, 1, 0], [0, 0, 0, 0]]
-    )  # two values; the second video says one twice over
-    one = said_of("a", said, ALL_MODELLED)
-    assert one.per_video == (1, 1, 1)
-    assert one.counts.tolist() == [[2, 0], [1, 1]]
-    assert [line["count"] for line in lines(per_video_csv([one]))] == ["1", "1", "1"]
-    numbers = {(line["value"], line["stance"]): line["count"] for line in lines(occurrences_csv([one], "xy"))}
-    assert numbers == {
-        ("x", "endorsed"): "2",
-        ("x", "confronted"): "1",
-        ("y", "endorsed"): "0",
-        ("y", "confronted"): "1",
-    }
-
-
-def test_what_is_not_modelled_is_no_zero() -> None:
-    one = said_of("a", np.zeros((2, 4)), np.array([True, True, True, False]))
-    assert np.isnan(one.counts[1, 1])
-    assert [line["count"] for line in lines(occurrences_csv([one], "xy"))] == ["0", "0", "0", ""]
-
-
-def test_shares_of_several_answers() -> None:
-    one = said_of("a", np.array([[0.5, 0.25, 0, 0], [1, 0.25, 0, 0]]), ALL_MODELLED)
-    assert one.per_video == (0, 2)
-    assert one.counts.tolist() == [[1.5, 0.5], [0, 0]]
-
-
-@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published annotations are elsewhere")
-def test_the_published_annotations() -> None:
-    rows = read_labels(str(PUBLISHED), SLUGS, "schwartz-19")
-    said = np.array([binary(row["stances"]) for row in rows])
-    one = said_of("annotations", said, np.ones(38, bool), is_human=True)
-    assert one.per_video == (4, 59, 205, 275, 181, 100, 31, 19, 12, 1, 1)
-    assert one.counts.sum(1).tolist() == [2132, 820]
-
-
-@pytest.mark.parametrize("shape", [(2, 3), (2, 6), (0, 4)])
-def test_arrays_that_do_not_fit(shape: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="a: "):
-        said_of("a", np.zeros(shape), ALL_MODELLED)
-
-
-def score(system: str, label: str, f1: float | None, support: int, failures: str = "left_out") -> ScoreRow:
-    return {
-        "system": system,
-        "label_set": "mine",
-        "failures": failures,
-        "stance": "endorsed",
-        "label": label,
-        "frequent": True,
-        "support": support,
-        "precision": None,
-        "recall": None,
-        "f1": f1,
-        "lower": None,
-        "upper": None,
-        "average_precision": None,
-        "brier": None,
-        "ece": None,
-        "n_videos": 10,
-        "n_scored": 9,
-    }
-
-
-def test_a_radar_has_gaps_and_one_baseline() -> None:
-    rows = [
-        *(
-            score("predict_everything", f"{v}+", f1, n)
-            for v, f1, n in (("x", 0.5, 3), ("y", None, 0), ("z", 0.2, 1))
-        ),
-        score("frequency_prior", "x+", 0.9, 3),
-        score("a", "x+", 0.7, 3),
-        score("a", "x+", 0.1, 3, "wrong"),
-        score("a", "y+", 0.0, 0),
-        score("unasked", "x+", 0.9, 3),
-    ]
-    found = radar_of(rows, "xyz", "endorsed", ["a", "unscored"])
-    assert list(found.f1) == ["predict_everything", "a"]
-    assert found.support == (3, 0, 1)
-    np.testing.assert_array_equal(found.f1["a"], [0.7, np.nan, np.nan])
-    for slugs, stance, said in (
-        ("xy", "endorsed", "three values"),
-        ("xyz", "confronted", "no annotated video"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            radar_of(rows, slugs, stance, ["a"])
-
-
-def test_the_circle_names_both_groups_of_a_border() -> None:
-    found = lines(circle_csv([said_of("a", np.zeros((1, 38)), np.ones(38, bool))], SLUGS))
-    assert [line["place"] for line in found] == [str(i) for i in range(19)]
-    assert {line["value"]: line["groups"] for line in found}["face"] == "self_enhancement and conservation"
+NAMES = (
+    *("figure1_values_per_video", "figure2_occurrences", "figure3_pipelines"),
+    *("figure4_radar_endorsed", "figure4_radar_confronted", "systems_f1", "circle"),
+)
 
 
 # drawings
+
+
+def words_of(picture: bytes) -> str:
+    """All text of an SVG, which must have no script."""
+    assert b"<script" not in picture
+    return "".join(ElementTree.fromstring(picture).itertext())
 
 
 def test_a_hostile_title_is_text() -> None:
     titles = ["<script>alert(1)</script>", "$\\frac{a--", "x" * 500]
     one = said_of("a", np.eye(6), np.array([True] * 5 + [False]))
     found = Radar("endorsed", 6, (1, 1, 0), {"a": np.array([0.5, 1, np.nan])}, ())
+    rates = rates_of(titles[0], [line(f"<script>{n}", "x+", 0.5, 0.1) for n in range(2)], "xyz", titles[1])
     with styled():
-        pictures = [render(draw.occurrences([one], titles), "svg"), render(draw.radar(found, titles), "svg")]
+        pictures = [
+            render(draw.occurrences([one], titles), "svg"),
+            render(draw.radar(found, titles), "svg"),
+            render(by_genre([rates], titles), "svg"),
+        ]
     for picture in pictures:
-        assert b"<script" not in picture
-        root = ElementTree.fromstring(picture)
-        words = "".join(root.itertext())
+        words = words_of(picture)
         assert "<script>" in words
         assert "$\\frac{a--" in words
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_systems_with_and_without_an_interval() -> None:
+    """Intervals are corrected for bias, so that an F1 may lie outside of its own."""
+    found = [
+        Scored("b", "<b> $x$", False, 0.9, 0.91, 0.95, 9, 8),
+        Scored("a", "a", False, 0.0, None, None, 9, 9),
+        Scored("predict_everything", "Predict everything", True, 0.0, None, None, 9, 9),
+    ]
+    with styled():
+        words = words_of(render(systems_f1(found), "svg"))
+        alone = words_of(render(systems_f1(found[:1]), "svg"))
+    assert all(said in words for said in ("<b> $x$", "0.90", "baselines"))
+    assert "Predict everything" not in alone
+
+
+def test_two_sources_of_rates_stand_under_each_other_and_models_are_not_corrected() -> None:
+    people = grouped("2026-01", "2026-03")
+    model = rates_of("model", [line("2026-02", "x-", 0.5), line("2026-04", "x-", 0.25)], "xy", "raw")
+    with styled():
+        genres = words_of(render(by_genre([people, model], ["X", "Y"]), "svg"))
+        months = words_of(render(by_month([months_of(people), months_of(model)], ["X", "Y"], [1, 0]), "svg"))
+    assert genres.count("model, raw") == 2  # endorsed and confronted
+    assert months.count("model, raw") == 1
+    assert "2026-02" in months  # a month of which people say nothing is there, without a line
 
 
 def test_a_notebooks_backend_is_no_matter() -> None:
@@ -166,9 +98,18 @@ def test_a_notebooks_backend_is_no_matter() -> None:
 
 
 class Made:
-    """Four videos; `a` says of each what is true and fails on the last, `b` says nothing."""
+    """Four videos; `a` says of each what is true and fails on the last, `b` says nothing.
 
-    def __init__(self, root: Path, annotated: bool = True, codebook: str | None = None) -> None:
+    `genres` and `months`, by video, stand in the manifest.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        annotated: bool = True,
+        codebook: str | None = None,
+        posts: Sequence[str] = (),
+    ) -> None:
         self.out = str(root / "out")
         for name in "wxyz":
             (root / f"{name}.mp4").write_bytes(b"x")

@@ -7,6 +7,7 @@ objects. Shape letters: N videos of the catalog.
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ PICTURES: Final = "pictures"
 FAILURES_LISTED: Final = 10_000
 ACCOUNTS_LISTED: Final = 500
 LABELS_OF_AN_ACCOUNT: Final = 3
+_QUIET: Final = 1_000  # pages that take a few seconds: no progress is shown
 _AT_ONCE: Final = 16  # files on their way to a disk that is asked to keep them, or to a store
 
 
@@ -115,13 +117,15 @@ def write_site(folder: Folder, report: Report, found: figures.Figures | None) ->
     def write(file: tuple[str, bytes]) -> None:
         write_bytes(f"{folder.uri}/{file[0]}", file[1])
 
-    with (
-        StageProgress("pages", len(report.cards), 0, folder.uri) as progress,
-        ThreadPoolExecutor(_AT_ONCE) as pool,
-    ):
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(_AT_ONCE))
+        progress = None
+        if len(report.cards) > _QUIET:
+            progress = stack.enter_context(StageProgress("pages", len(report.cards), 0, folder.uri))
         for some in _groups(site_files(report), 4 * _AT_ONCE):
             list(pool.map(write, some))
-            progress.advance(sum(name.startswith("videos/") for name, _ in some), {})
+            if progress:
+                progress.advance(sum(name.startswith("videos/") for name, _ in some), {})
 
 
 def _groups(files: Iterable[tuple[str, bytes]], size: int) -> Iterator[list[tuple[str, bytes]]]:

@@ -121,6 +121,8 @@ window.tikval = window.tikval || {};
       page = keepPage ? Math.min(page, pages()) : 1;
       showControls(now);
       showPage(now, words);
+      if (!ready) comeBack();
+      ready = true;
     };
     if (!keepPage) page = 1;
     if (words.length === 0 || texts.ready()) return show();
@@ -150,6 +152,7 @@ window.tikval = window.tikval || {};
     const shown = tikval.find.voices(data, now.who);
     const view = { shown, sought: wanted, words, texts };
     one("videos").replaceChildren();
+    one("videos").classList.remove("whole");
     one("videos").start = (page - 1) * PAGE + 1;
     draw(found.slice((page - 1) * PAGE, page * PAGE), view, ++drawn, ready ? AT_ONCE : PAGE);
     for (const pager of document.querySelectorAll(".pager")) {
@@ -176,6 +179,27 @@ window.tikval = window.tikval || {};
     if (!below) return;
     one("found").focus({ preventScroll: true });
     document.querySelector(".tools").scrollIntoView();
+  }
+
+  /**
+   * Before a video's page: which one it was. Scrolling back by numbers would miss it, as lines that were not seen yet
+   * have no height of their own.
+   */
+  function leave(event) {
+    const link = event.target.closest("a");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    history.scrollRestoration = "manual";
+    history.replaceState({ video: link.href }, "");
+  }
+
+  function comeBack() {
+    const from = history.state && history.state.video;
+    const link = Array.from(one("videos").querySelectorAll("a")).find((each) => each.href === from);
+    history.scrollRestoration = "auto";
+    if (!link) return;
+    one("videos").classList.add("whole"); // heights are known before anything is scrolled
+    link.scrollIntoView({ block: "center", behavior: "instant" });
+    link.focus({ preventScroll: true });
   }
 
   function save() {
@@ -227,6 +251,7 @@ window.tikval = window.tikval || {};
   form.addEventListener("change", (event) => event.target.name !== "q" && finish(true));
   field("sort").addEventListener("change", () => finish(true));
   field("q").addEventListener("input", typed);
+  one("videos").addEventListener("click", leave);
   one("clear").addEventListener("click", clear);
   one("save").addEventListener("click", save);
   for (const pager of document.querySelectorAll(".pager")) {
@@ -245,5 +270,4 @@ window.tikval = window.tikval || {};
   readAddress();
   one("browser").hidden = false;
   update(true);
-  ready = true;
 })();

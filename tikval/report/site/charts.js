@@ -18,8 +18,8 @@
   const LEGEND = 34; // its height, and that of a line of keys
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const pen = document.createElement("canvas").getContext("2d"); // measures letters
   const still = matchMedia("(prefers-reduced-motion: reduce)");
+  const pen = document.createElement("canvas").getContext("2d"); // measures letters
 
   // text
 
@@ -29,7 +29,8 @@
   // braces would be markup in a label of several styles
   const plain = (text) => String(text).replaceAll("{", "{\u200b");
   const interval = (low, high, say) => (low === null || high === null ? "" : ` [${say(low)}, ${say(high)}]`);
-  const counted = (n, what) => `${n.toLocaleString("en")} ${what}`;
+  const whole = (n) => Math.round(n).toLocaleString("en");
+  const counted = (n, what) => `${whole(n)} ${what}`;
 
   /** Over lines of at most `most` letters, cut after spaces and underscores; a longer word stays whole. */
   function wrapped(text, most) {
@@ -81,7 +82,7 @@
       type: "value",
       axisLine: { show: false },
       axisTick: { show: false },
-      splitLine: { showMinLine: more.min === 0 || more.min === undefined, showMaxLine: false, lineStyle: { color: look.line } },
+      splitLine: { showMinLine: !(more.min < 0), showMaxLine: false, lineStyle: { color: look.line } },
       nameLocation: "middle",
       nameTextStyle: quiet(look),
       ...more,
@@ -101,6 +102,19 @@
     };
   }
 
+  /** The titles of the values, on the first of the panels that stand side by side. */
+  const valueAxis = (look, values, n, across) =>
+    names(look, values, {
+      gridIndex: n,
+      inverse: true,
+      axisLine: { show: false },
+      axisLabel: {
+        show: n % across === 0,
+        lineHeight: look.narrow ? 12 : 14,
+        formatter: (title) => (look.narrow ? wrapped(title, 16) : short(title, 30)),
+      },
+    });
+
   const heading = (look, text, left, top, more = {}) => ({
     text: plain(text),
     left,
@@ -111,7 +125,6 @@
   // legends: series are named by their number, as two names may be alike
 
   const key = (n) => `#${n}`;
-  const isShown = (state, n) => state.selected[key(n)] !== false;
 
   /** At first all series, or the annotations and the first system only. */
   function choose(state, series, few) {
@@ -138,22 +151,22 @@
     pageTextStyle: quiet(look),
   });
 
-  const stanceKey = (look, top) => ({
-    top,
-    left: 0,
-    data: [...STANCES].reverse(),
-    selectedMode: false,
-    textStyle: label(look),
-  });
+  const stanceKey = (look, top, data) => ({ top, left: 0, data, selectedMode: false, textStyle: label(look) });
 
-  /** Switches for panels: series without data, which the legend shows and whose choice is drawn by panels. */
-  const switches = (look, series) =>
-    series.map((_, n) => ({
-      type: "line",
-      name: key(n),
-      data: [],
-      itemStyle: { color: look.quiet, decal: PLAIN },
-    }));
+  /** Of a chart with a panel for each chosen series: their height, legends, and series without data for the legend. */
+  function panels(look, series, state) {
+    choose(state, series, 1);
+    const several = series.length > 1;
+    const stances = stanceKey(look, several ? LEGEND : 0, [...STANCES].reverse());
+    return {
+      shown: series.filter((_, n) => state.selected[key(n)]),
+      head: several ? 2 * LEGEND : LEGEND,
+      legends: several ? [legend(look, series, state, { icon: "roundRect" }), stances] : [stances],
+      switches: series.map((_, n) => ({
+        type: "line", name: key(n), data: [], itemStyle: { color: look.quiet, decal: PLAIN },
+      })),
+    };
+  }
 
   const bar = (look, stance) => ({
     color: look.stance[stance],
@@ -161,8 +174,10 @@
   });
 
   const gaps = (one) => STANCES.some((stance) => one[stance].flat().includes(null));
-  const panelTitle = (look, one) =>
-    `${short(one.name, look.narrow ? 16 : 30)}: ${counted(one.videos, "videos")}${gaps(one) ? " (×: not modelled)" : ""}`;
+  const panelTitle = (look, one) => {
+    const lacks = gaps(one) ? " (×: not modelled)" : "";
+    return `${short(one.name, look.narrow ? 16 : 30)}: ${counted(one.videos, "videos")}${lacks}`;
+  };
   const listed = (series) => {
     const said = series.slice(0, 3).map((one) => one.name);
     return said.join(", ") + (series.length > 3 ? ` and ${series.length - 3} more` : "");
@@ -185,7 +200,7 @@
     }));
     const say = (points) => {
       const line = ({ marker, seriesIndex, value, data: { count } }) =>
-        `${marker}${plain(data.series[seriesIndex].name)}: ${value.toFixed(1)} % (${count.toLocaleString("en")})`;
+        `${marker}${plain(data.series[seriesIndex].name)}: ${value.toFixed(1)} % (${whole(count)})`;
       return [`${points[0].axisValue} values`, ...points.map(line)].join("\n");
     };
     return {
@@ -205,62 +220,53 @@
   }
 
   function occurrences(data, look, state) {
-    choose(state, data.series, 1);
-    const shown = data.series.filter((_, n) => isShown(state, n));
+    const { shown, head, legends, switches } = panels(look, data.series, state);
     const labels = look.narrow ? 112 : 190;
     const across = Math.max(1, Math.min(shown.length, 3, Math.floor((look.width - labels) / 270)));
-    const row = look.narrow ? 28 : 21;
-    const tall = row * data.values.length;
-    const head = data.series.length > 1 ? 2 * LEGEND : LEGEND;
+    const tall = (look.narrow ? 28 : 21) * data.values.length;
     const width = (look.width - labels - 12) / across;
     const most = Math.max(1, ...shown.flatMap((one) => STANCES.flatMap((stance) => one[stance])));
     const option = {
-      legend: [...(data.series.length > 1 ? [legend(look, data.series, state, { icon: "roundRect" })] : []), stanceKey(look, head - LEGEND)],
-      title: [], grid: [], xAxis: [], yAxis: [],
+      legend: legends, title: [], grid: [], xAxis: [], yAxis: [], series: switches,
       tooltip: { trigger: "axis", axisPointer: { type: "shadow" } },
-      series: switches(look, data.series),
     };
     shown.forEach((one, n) => {
       const left = labels + (n % across) * width, top = head + 28 + Math.floor(n / across) * (tall + 70);
-      const at = { xAxisIndex: n, yAxisIndex: n, gridIndex: n };
       option.title.push(heading(look, panelTitle(look, one), look.narrow ? 0 : left, top - 28, {
         width: look.narrow ? look.width : width - 14, overflow: "truncate",
       }));
       option.grid.push({ left, width: width - 14, top, height: tall });
       option.xAxis.push(numbers(look, {
         gridIndex: n, min: -1.25 * most, max: 1.25 * most, splitNumber: 4, name: "videos", nameGap: 24,
-        axisLabel: { formatter: (count) => Math.abs(Math.round(count)).toLocaleString("en"), showMinLabel: false, showMaxLabel: false },
+        axisLabel: { formatter: (count) => whole(Math.abs(count)), showMinLabel: false, showMaxLabel: false },
       }));
-      option.yAxis.push(names(look, data.values, {
-        gridIndex: n, inverse: true, axisLine: { show: false },
-        axisLabel: {
-          show: n % across === 0, lineHeight: look.narrow ? 12 : 14,
-          formatter: (title) => (look.narrow ? wrapped(title, 16) : short(title, 30)),
-        },
-      }));
+      option.yAxis.push(valueAxis(look, data.values, n, across));
       for (const stance of STANCES) {
         const sign = stance === "endorsed" ? 1 : -1;
         option.series.push({
-          ...at, type: "bar", name: stance, barWidth: "72%", barGap: "-100%", // both in one line
+          type: "bar", name: stance, xAxisIndex: n, yAxisIndex: n,
+          barWidth: "72%", barGap: "-100%", // both in one line
           itemStyle: bar(look, stance),
           data: one[stance].map((count) => ({ value: sign * (count ?? 0), count })),
           label: {
             show: true, position: sign > 0 ? "right" : "left", ...quiet(look),
-            formatter: ({ data: { count } }) => (count === null ? "×" : count ? Math.round(count).toLocaleString("en") : ""),
+            formatter: ({ data: { count } }) => (count === null ? "×" : count ? whole(count) : ""),
           },
         });
       }
     });
     option.tooltip.formatter = (points) => {
       const one = shown[points[0].axisIndex];
-      const say = ({ marker, seriesName, data: { count } }) =>
-        `${marker}${seriesName}: ${count === null ? "not modelled" : `${Math.round(count).toLocaleString("en")} (${percent(count / one.videos, 1)})`}`;
+      const say = ({ marker, seriesName, data: { count } }) => {
+        const many = count === null ? "not modelled" : `${whole(count)} (${percent(count / one.videos, 1)})`;
+        return `${marker}${seriesName}: ${many}`;
+      };
       return [plain(points[0].name), plain(one.name), ...points.map(say)].join("\n");
     };
-    const rows = Math.ceil(shown.length / across);
     return {
-      height: head + 20 + rows * (tall + 70),
-      sentence: `Bars to both sides: in how many videos each of ${data.values.length} values is confronted and endorsed, by ${listed(data.series)}.`,
+      height: head + 20 + Math.ceil(shown.length / across) * (tall + 70),
+      sentence: `Bars to both sides: in how many videos each of ${data.values.length} values is confronted and
+        endorsed, by ${listed(data.series)}.`,
       option,
     };
   }
@@ -307,7 +313,7 @@
         emphasis: { focus: "series" },
       };
     });
-    const titles = data.values.map((title, v) => (look.narrow ? title : `${title} (${data.support[v].toLocaleString("en")})`));
+    const titles = data.values.map((title, v) => (look.narrow ? title : `${title} (${whole(data.support[v])})`));
     const say = (points) => {
       const v = Math.round(points[0].axisValue) % size;
       const lines = points.filter((p) => !Number.isNaN(p.value[0])).sort((a, b) => b.value[0] - a.value[0]);
@@ -318,7 +324,8 @@
     };
     return {
       height: top + 2 * radius + (look.narrow ? 46 : 56),
-      sentence: `Radar: F1 of each of ${size} values ${data.stance}, for ${listed(data.series)}; a gap where there is none.`,
+      sentence: `Radar: F1 of each of ${size} values ${data.stance}, for ${listed(data.series)}; a gap where there
+        is none.`,
       option: {
         legend: legend(look, data.series, state),
         polar: { center: [look.width / 2, top + radius], radius },
@@ -331,10 +338,16 @@
         radiusAxis: {
           type: "value", min: 0, max: 1, interval: 0.2, axisLine: { show: false }, axisTick: { show: false },
           splitLine: { lineStyle: { color: look.line } },
-          axisLabel: quiet(look, { fontSize: 10, showMaxLabel: false, formatter: (f1) => (f1 > 0.7 ? "F1 = 0.8" : f1 ? f1.toFixed(1) : "") }),
+          axisLabel: quiet(look, {
+            fontSize: 10, showMaxLabel: false,
+            formatter: (f1) => (f1 > 0.7 ? "F1 = 0.8" : f1 ? f1.toFixed(1) : ""),
+          }),
         },
         graphic: around(look, titles, look.width / 2, top + radius, radius + 7),
-        tooltip: { trigger: "axis", formatter: say, axisPointer: { type: "line", label: { show: false }, lineStyle: { color: look.quiet } } },
+        tooltip: {
+          trigger: "axis", formatter: say,
+          axisPointer: { type: "line", label: { show: false }, lineStyle: { color: look.quiet } },
+        },
         series,
       },
     };
@@ -359,10 +372,8 @@
   }
 
   function circle(data, look, state) {
-    choose(state, data.series, 1);
-    const shown = data.series.filter((_, n) => isShown(state, n));
+    const { shown, head, legends, switches } = panels(look, data.series, state);
     const across = look.width >= 820 && shown.length > 1 ? 2 : 1;
-    const head = data.series.length > 1 ? 2 * LEGEND : LEGEND;
     const room = look.narrow ? 70 : 112; // for the titles around the ring
     const ring = look.narrow ? 15 : 20;
     const radius = Math.max(60, Math.min(210, look.width / across / 2 - room - ring));
@@ -371,18 +382,15 @@
     const start = 90 - step * data.groups[0].begin;
     const top = Math.max(0.01, ...shown.flatMap((one) => STANCES.flatMap((stance) => one[stance])));
     const option = {
-      legend: [...(data.series.length > 1 ? [legend(look, data.series, state, { icon: "roundRect" })] : []), stanceKey(look, head - LEGEND)],
-      title: [], polar: [], angleAxis: [], radiusAxis: [], graphic: [],
+      legend: legends, title: [], polar: [], angleAxis: [], radiusAxis: [], graphic: [], series: switches,
       tooltip: { trigger: "item" },
       // the switches need axes of their own, which are not drawn
       grid: { show: false, width: 0, height: 0 }, xAxis: { show: false, type: "category" }, yAxis: { show: false },
-      series: switches(look, data.series),
     };
     shown.forEach((one, n) => {
       const x = ((n % across) + 0.5) * (look.width / across);
       const y = head + 26 + Math.floor(n / across) * tall + (tall - 26) / 2;
-      option.title.push(heading(look, panelTitle(look, one), x, y - tall / 2 - 6));
-      option.title.at(-1).textAlign = "center";
+      option.title.push({ ...heading(look, panelTitle(look, one), x, y - tall / 2 - 6), textAlign: "center" });
       option.polar.push({ center: [x, y], radius: [0.16 * radius, radius] });
       option.angleAxis.push({
         polarIndex: n, type: "category", data: data.values.map(plain), startAngle: start, clockwise: true,
@@ -393,14 +401,17 @@
       option.radiusAxis.push({
         polarIndex: n, min: 0, max: top, splitNumber: 3, axisLine: { show: false }, axisTick: { show: false },
         splitLine: { lineStyle: { color: look.line } },
-        axisLabel: quiet(look, { fontSize: 10, showMaxLabel: false, formatter: (share) => (share ? percent(share) : "") }),
+        axisLabel: quiet(look, {
+          fontSize: 10, showMaxLabel: false, formatter: (share) => (share ? percent(share) : ""),
+        }),
       });
       option.graphic.push(...around(look, data.values, x, y, radius + ring + 8));
       for (const stance of STANCES) {
         one[stance].forEach((share, v) => {
+          if (share !== null) return;
           const at = turn(v + (stance === "endorsed" ? -0.2 : 0.2), data.values.length);
           const near = 0.16 * radius + 8;
-          if (share === null) option.graphic.push({
+          option.graphic.push({
             type: "text", silent: true, x: x + near * Math.sin(at), y: y - near * Math.cos(at),
             style: { text: "×", fill: look.quiet, font: `9px ${look.font}`, align: "center", verticalAlign: "middle" },
           });
@@ -411,12 +422,13 @@
           data: one[stance],
           tooltip: {
             formatter: ({ name, marker, value }) =>
-              [name, plain(one.name), `${marker}${stance}: ${typeof value === "number" ? percent(value, 1) : "not modelled"}`].join("\n"),
+              [name, plain(one.name), `${marker}${stance}: ${percent(value, 1)}`].join("\n"),
           },
         });
       }
       option.series.push({
-        type: "pie", silent: true, center: [x, y], radius: [radius + 3, radius + ring], startAngle: start, clockwise: true,
+        type: "pie", silent: true, center: [x, y], radius: [radius + 3, radius + ring],
+        startAngle: start, clockwise: true,
         data: data.groups.map((group) => ({ name: plain(group.name), value: group.end - group.begin })),
         itemStyle: { color: look.line, borderColor: look.card, borderWidth: 2, decal: PLAIN },
         label: { show: false }, tooltip: { show: false },
@@ -428,7 +440,8 @@
     });
     return {
       height: head + 16 + Math.ceil(shown.length / across) * tall,
-      sentence: `Bars around a circle: the share of videos that endorse and confront each of ${data.values.length} values, in Schwartz's order and four groups, by ${listed(data.series)}.`,
+      sentence: `Bars around a circle: the share of videos that endorse and confront each of ${data.values.length}
+        values, in Schwartz's order and four groups, by ${listed(data.series)}.`,
       option,
     };
   }
@@ -442,13 +455,15 @@
       const [x, y] = api.coord([one.f1, api.value(1)]);
       const [low, high] = [one.lower ?? one.f1, one.upper ?? one.f1].map((end) => api.coord([end, 0])[0]);
       const stroke = { stroke: colour, lineWidth: 2 };
-      const across = (x1, x2, y1, y2) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: stroke });
-      const ends = one.lower === null ? [] : [across(low, high, y, y), across(low, low, y - 4, y + 4), across(high, high, y - 4, y + 4)];
+      const line = (x1, y1, x2, y2) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: stroke });
+      const whisker = [line(low, y, high, y), line(low, y - 4, low, y + 4), line(high, y - 4, high, y + 4)];
+      const diamond = { points: [[x, y - 6], [x + 6, y], [x, y + 6], [x - 6, y]] };
       const point = baseline
-        ? { type: "polygon", shape: { points: [[x, y - 6], [x + 6, y], [x, y + 6], [x - 6, y]] }, style: { ...stroke, fill: look.card } }
+        ? { type: "polygon", shape: diamond, style: { ...stroke, fill: look.card } }
         : { type: "circle", shape: { cx: x, cy: y, r: 5 }, style: { fill: colour } };
-      const text = { type: "text", x: Math.max(high, x + 6) + 6, y, style: { text: two(one.f1), fill: look.ink, font: `12px ${look.font}`, verticalAlign: "middle" } };
-      return { type: "group", children: [...ends, point, text] };
+      const said = { text: two(one.f1), fill: look.ink, font: `12px ${look.font}`, verticalAlign: "middle" };
+      const text = { type: "text", x: Math.max(high, x + 6) + 6, y, style: said };
+      return { type: "group", children: [...(one.lower === null ? [] : whisker), point, text] };
     };
     const parts = [["systems", false, look.stance.endorsed], ["baselines", true, look.quiet]];
     const say = ({ value: [, at] }) => {
@@ -456,15 +471,19 @@
       return [
         plain(one.name),
         `macro F1 ${two(one.f1)}${interval(one.lower, one.upper, two)}`,
-        `${one.scored.toLocaleString("en")} of ${counted(one.videos, "annotated videos")}`,
+        `${whole(one.scored)} of ${counted(one.videos, "annotated videos")}`,
       ].join("\n");
     };
+    const best = data.systems[0], n = data.systems.filter((one) => !one.baseline).length;
     return {
       height: 76 + row * data.systems.length,
-      sentence: `Points with 95 % intervals: macro F1 of ${data.systems.filter((one) => !one.baseline).length} systems and of baselines, the best on top: ${data.systems[0].name}, ${two(data.systems[0].f1)}.`,
+      sentence: `Points with 95 % intervals: macro F1 of ${n} systems and of baselines, the best on top:
+        ${best.name}, ${two(best.f1)}.`,
       option: {
         grid: { left: labels, right: 46, top: 26, bottom: 50 },
-        xAxis: numbers(look, { min: 0, max: Math.min(1, Math.ceil(11 * most) / 10), name: "macro F1, with its 95 % interval", nameGap: 28 }),
+        xAxis: numbers(look, {
+          min: 0, max: Math.min(1, Math.ceil(11 * most) / 10), name: "macro F1, with its 95 % interval", nameGap: 28,
+        }),
         yAxis: names(look, data.systems.map((one) => one.name), {
           inverse: true, axisLine: { show: false },
           axisLabel: { lineHeight: 13, formatter: (name) => (look.narrow ? wrapped(name, 18) : short(name, 36)) },
@@ -492,52 +511,54 @@
   function genres(data, look) {
     const labels = look.narrow ? 112 : 190;
     const across = look.width >= 900 ? 2 : 1;
-    const row = look.narrow ? 26 : 22;
-    const tall = row * data.values.length;
+    const tall = (look.narrow ? 26 : 22) * data.values.length;
     const head = 46, foot = 106;
     const width = (look.width - labels) / across - 10;
-    const option = { title: [], grid: [], xAxis: [], yAxis: [], visualMap: [], series: [], tooltip: { trigger: "item" } };
+    const option = {
+      title: [], grid: [], xAxis: [], yAxis: [], visualMap: [], series: [], tooltip: { trigger: "item" },
+    };
     const panels = data.sources.flatMap((one) => STANCES.map((stance) => [one, stance]));
     panels.forEach(([one, stance], n) => {
       // one scale for a stance, so that its panels compare
       const top = Math.max(0.01, ...data.sources.flatMap((each) => each[stance].flat()));
       const left = labels + (n % across) * (width + 10), y = head + Math.floor(n / across) * (head + tall + foot);
-      const cell = width / one.genres.length;
+      const columns = one.genres.map((name, g) => `${short(name, 18)} (${whole(one.videos[g])})`);
+      const colour = (share) => (share > (dark.matches ? 0.7 : 0.55) * top ? look.card : look.ink);
       option.title.push({
-        ...heading(look, who(look, one), look.narrow ? 0 : left, y - head + 4), subtext: `${stance}, % of the genre's videos${gaps(one) ? " (grey: not modelled)" : ""}`,
-        itemGap: 4, subtextStyle: quiet(look),
+        ...heading(look, who(look, one), look.narrow ? 0 : left, y - head + 4), itemGap: 4, subtextStyle: quiet(look),
+        subtext: `${stance}, % of the genre's videos${gaps(one) ? " (grey: not modelled)" : ""}`,
       });
       // a cell that is not drawn shows what is behind it: the label is not modelled
       option.grid.push({ left, width, top: y, height: tall, show: true, backgroundColor: look.line, borderWidth: 0 });
-      option.xAxis.push(names(look, one.genres.map((name, g) => `${short(name, 18)} (${one.videos[g].toLocaleString("en")})`), {
+      option.xAxis.push(names(look, columns, {
         gridIndex: n, axisLine: { show: false }, axisLabel: { rotate: 45, fontSize: 11 },
       }));
-      option.yAxis.push(names(look, data.values, {
-        gridIndex: n, inverse: true, axisLine: { show: false },
-        axisLabel: {
-          show: n % across === 0, lineHeight: look.narrow ? 12 : 14,
-          formatter: (title) => (look.narrow ? wrapped(title, 16) : short(title, 30)),
-        },
-      }));
+      option.yAxis.push(valueAxis(look, data.values, n, across));
       option.visualMap.push({
-        type: "continuous", show: false, seriesIndex: n, dimension: 2, min: 0, max: top, inRange: { color: [look.card, look.stance[stance]] },
+        type: "continuous", show: false, seriesIndex: n, dimension: 2, min: 0, max: top,
+        inRange: { color: [look.card, look.stance[stance]] },
       });
       option.series.push({
         type: "heatmap", name: stance, xAxisIndex: n, yAxisIndex: n,
         itemStyle: { borderColor: look.card, borderWidth: 1, decal: PLAIN },
-        label: { show: cell >= 24, fontSize: 11, formatter: ({ value }) => (100 * value[2]).toFixed(0) },
+        label: {
+          show: width / columns.length >= 24, fontSize: 11, formatter: ({ value }) => (100 * value[2]).toFixed(0),
+        },
         data: one[stance].flatMap((shares, v) =>
           shares.flatMap((share, g) =>
-            share === null ? [] : [{ value: [g, v, share], label: { color: share > (dark.matches ? 0.7 : 0.55) * top ? look.card : look.ink } }])),
+            share === null ? [] : [{ value: [g, v, share], label: { color: colour(share) } }])),
         tooltip: {
-          formatter: ({ value: [g, v, share] }) =>
-            [plain(data.values[v]), plain(`${one.genres[g]}: ${counted(one.videos[g], "videos")}`), `${stance}: ${percent(share, 1)}`].join("\n"),
+          formatter: ({ value: [g, v, share] }) => {
+            const genre = plain(`${one.genres[g]}: ${counted(one.videos[g], "videos")}`);
+            return [plain(data.values[v]), genre, `${stance}: ${percent(share, 1)}`].join("\n");
+          },
         },
       });
     });
     return {
       height: Math.ceil(panels.length / across) * (head + tall + foot),
-      sentence: `Heat map: in which share of each genre's videos a value is endorsed and confronted, by ${listed(data.sources)}; an empty cell is not modelled.`,
+      sentence: `Heat map: in which share of each genre's videos a value is endorsed and confronted, by
+        ${listed(data.sources)}; an empty cell is not modelled.`,
       option,
     };
   }
@@ -560,10 +581,11 @@
     const head = 34, title = 40, plot = 130, foot = 34;
     const each = head + rows * (title + plot + foot);
     const width = (look.width - 36) / across;
-    const ends = data.sources.flatMap((one) => STANCES.flatMap((stance) => one[stance].flatMap((part) => [...part.high, ...part.rate])));
-    const top = Math.min(1, Math.ceil(10 * Math.max(0.01, ...ends)) / 10);
+    const parts = data.sources.flatMap((one) => STANCES.flatMap((stance) => one[stance]));
+    const most = Math.max(0.01, ...parts.flatMap((part) => [...part.high, ...part.rate]));
+    const top = Math.min(1, Math.ceil(10 * most) / 10);
     const option = {
-      legend: { ...stanceKey(look, 0), data: [...STANCES] }, title: [], grid: [], xAxis: [], yAxis: [], series: [],
+      legend: stanceKey(look, 0, STANCES), title: [], grid: [], xAxis: [], yAxis: [], series: [],
       tooltip: { trigger: "axis" },
     };
     data.sources.forEach((one, source) => {
@@ -571,11 +593,17 @@
       option.title.push(heading(look, who(look, one), 0, begin + 6));
       data.values.forEach((name, v) => {
         const n = option.grid.length, every = Math.ceil(one.months.length / Math.max(2, Math.floor(width / 56)));
-        const left = 36 + (v % across) * width, y = begin + head + title + Math.floor(v / across) * (title + plot + foot);
-        option.title.push(heading(look, wrapped(name, look.narrow ? 22 : 18), left, y - title + 2, { fontSize: 12, fontWeight: 400, lineHeight: 14 }));
+        const left = 36 + (v % across) * width;
+        const y = begin + head + title + Math.floor(v / across) * (title + plot + foot);
+        option.title.push(heading(look, wrapped(name, look.narrow ? 22 : 18), left, y - title + 2, {
+          fontSize: 12, fontWeight: 400, lineHeight: 14,
+        }));
         option.grid.push({ left, width: width - 14, top: y, height: plot });
         option.xAxis.push(names(look, one.months, {
-          gridIndex: n, boundaryGap: false, axisLabel: { interval: (m) => m % every === 0, alignMinLabel: "left", alignMaxLabel: "right", fontSize: 10, color: look.quiet },
+          gridIndex: n, boundaryGap: false,
+          axisLabel: quiet(look, {
+            fontSize: 10, interval: (m) => m % every === 0, alignMinLabel: "left", alignMaxLabel: "right",
+          }),
         }));
         option.yAxis.push(numbers(look, {
           gridIndex: n, min: 0, max: top, splitNumber: 3,
@@ -591,8 +619,10 @@
           option.series.push({
             ...at, type: "custom", name: "95 % interval", silent: true, clip: true, z: 1, data: runs(part),
             renderItem: (params, api) => {
-              const run = [...Array(api.value(1) - api.value(0) + 1).keys()].map((m) => m + api.value(0));
-              const points = [...run.map((m) => api.coord([m, part.high[m]])), ...run.reverse().map((m) => api.coord([m, part.low[m]]))];
+              const [first, last] = [api.value(0), api.value(1)];
+              const run = [...Array(last - first + 1).keys()].map((m) => m + first);
+              const over = run.map((m) => api.coord([m, part.high[m]]));
+              const points = [...over, ...run.reverse().map((m) => api.coord([m, part.low[m]]))];
               return { type: "polygon", shape: { points }, style: { fill: colour, opacity: 0.2 } };
             },
           });
@@ -603,16 +633,19 @@
       const lines = points.filter((point) => point.seriesType === "line");
       if (!lines.length) return "";
       const n = Math.floor(lines[0].seriesIndex / (2 * STANCES.length));
-      const one = data.sources[Math.floor(n / data.values.length)], v = n % data.values.length, m = lines[0].dataIndex;
+      const one = data.sources[Math.floor(n / data.values.length)], v = n % data.values.length;
+      const m = lines[0].dataIndex, share = (part) => percent(part, 1);
       const say = ({ marker, seriesName: stance }) => {
-        const part = one[stance][v];
-        return part.rate[m] === null ? "" : `${marker}${stance}: ${percent(part.rate[m], 1)}${interval(part.low[m], part.high[m], (end) => percent(end, 1))}`;
+        const { rate, low, high } = one[stance][v];
+        return rate[m] === null ? "" : `${marker}${stance}: ${share(rate[m])}${interval(low[m], high[m], share)}`;
       };
-      return [plain(data.values[v]), `${plain(one.name)}, ${one.months[m]}: ${counted(one.videos[m], "videos")}`, ...lines.map(say)].filter(Boolean).join("\n");
+      const when = `${plain(one.name)}, ${one.months[m]}: ${counted(one.videos[m], "videos")}`;
+      return [plain(data.values[v]), when, ...lines.map(say)].filter(Boolean).join("\n");
     };
     return {
       height: LEGEND + data.sources.length * each,
-      sentence: `Lines with 95 % bands: in which share of each month's videos the most frequent values are endorsed and confronted, by ${listed(data.sources)}.`,
+      sentence: `Lines with 95 % bands: in which share of each month's videos the most frequent values are endorsed
+        and confronted, by ${listed(data.sources)}.`,
       option,
     };
   }
@@ -640,7 +673,8 @@
       width = div.clientWidth;
       if (!width) return; // not on show yet
       const look = lookOf(div);
-      const { height, option, sentence } = kind(data, look, state);
+      const { height, option, ...said } = kind(data, look, state);
+      const sentence = said.sentence.replace(/\s+/g, " ");
       div.style.height = `${Math.round(height)}px`;
       div.setAttribute("aria-label", sentence);
       if (!chart) {

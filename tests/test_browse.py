@@ -109,9 +109,14 @@ def test_columns_of_three_videos() -> None:
 
 
 def test_what_is_not_modelled_is_said_once_where_it_is_the_same_and_else_for_each_video() -> None:
+    other: dict[str, list[bool | None] | None] = {
+        "x": [True, None, False, False],
+        "y": [True, True, False, False],
+        "z": None,
+    }
     same = [
         Card(name, predictions=(said(name, [True, None, False, None]), said(name, row, system="t")))
-        for name, row in (("x", [True, None, False, False]), ("y", [True, True, False, False]), ("z", None))
+        for name, row in other.items()
     ]
     found = videos(report(*same, systems=("s", "t")))
     assert found["unmodelled"] == [[1, 3], None]

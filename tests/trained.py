@@ -16,7 +16,7 @@ from tikval.finetune.folds import Fold, to_json
 from tikval.flow.folder import Folder
 from tikval.flow.learn import folds_of, load_examples
 from tikval.rows import PredictionRow, ScriptRow, arrow_schema
-from tikval.values import LABELS, SLUGS
+from tikval.values import LABELS, SLUGS, binary
 
 TRAINED = ("face+", "humility-")
 AT = [LABELS.index(label) for label in TRAINED]
@@ -98,6 +98,7 @@ class Study:
                 changes = {
                     "scores": every,
                     "decisions": decisions,
+                    "abstained": False,
                     "fold": fold,
                     "model_served": f"{system}@1",
                 }
@@ -127,17 +128,20 @@ class Study:
         self._write(config, PredictionRow, rows)
         return config
 
-    def asked(self, system: str, answer: Callable[[str], list[int] | None]) -> ExtractConfig:
+    def asked(self, system: str, answer: Callable[[str], list[int] | None], **gemini: Any) -> ExtractConfig:
         """A language model's finished stances [V] of every video; None: its reply could not be read."""
-        extractor = LlmExtractor(llm=Gemini(model="gemini-of-a-test"))
+        extractor = LlmExtractor(llm=Gemini(model="gemini-of-a-test", **gemini))
         config = ExtractConfig(scripts=self.scripts, out=self.out, system=system, extractor=extractor)
         rows = []
         for name in IDS:
             said = None if name in BROKEN else answer(name)
+            labels = [
+                label for label, yes in zip(LABELS, binary(said or [0] * len(SLUGS)), strict=True) if yes
+            ]
             changes: dict[str, Any] = (
                 {"error": "bad_reply"} if said is None else {"stances": said, "scores": None}
             )
-            rows.append(prediction(name, row_key=self.keys[name], system=system, **changes))
+            rows.append(prediction(name, *labels, row_key=self.keys[name], system=system, **changes))
         self._write(config, PredictionRow, rows)
         return config
 

@@ -126,8 +126,9 @@ def by_genre(sources: Sequence[GroupRates], titles: Sequence[str]) -> "Figure":
         percent_VG = 100 * one.rate[s]
         # one scale for a stance, so that its panels compare
         top = 100 * max(0.01, *(float(np.nan_to_num(each.rate[s]).max()) for each in sources))
-        shade = LinearSegmentedColormap.from_list(STANCES[s], ["#FFFFFF", _COLOUR[s]])
-        shade.set_bad("#EEEEEE")
+        shade = LinearSegmentedColormap.from_list(STANCES[s], ["#FFFFFF", _COLOUR[s]]).with_extremes(
+            bad="#EEEEEE"
+        )
         panel.pcolormesh(
             np.ma.masked_invalid(percent_VG), cmap=shade, vmin=0, vmax=top, edgecolors="white", linewidth=0.5
         )

@@ -539,7 +539,7 @@
         inRange: { color: [look.card, look.stance[stance]] },
       });
       option.series.push({
-        type: "heatmap", name: stance, xAxisIndex: n, yAxisIndex: n,
+        type: "heatmap", name: stance, xAxisIndex: n, yAxisIndex: n, progressive: 0, // on one canvas
         itemStyle: { borderColor: look.card, borderWidth: 1, decal: PLAIN },
         label: {
           show: width / columns.length >= 24, fontSize: 11, formatter: ({ value }) => (100 * value[2]).toFixed(0),

@@ -29,8 +29,8 @@ def run(config: ReportConfig) -> Run:
             codebook = load_codebook(find(systems[0].codebook))
         except ValueError as err:
             raise UserError(str(err)) from err
-        report, figures = gather(config, codebook)
-        write_site(folder, report, figures)
+        report, drawn = gather(config, codebook)
+        write_site(folder, report, drawn)
         return folder.write_run(config, [], inputs, report.n_videos or 0, {}, time.monotonic() - begin)
 
 

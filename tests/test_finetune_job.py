@@ -135,18 +135,21 @@ def test_a_killed_worker_changes_nothing_but_the_time(tmp_path: Path) -> None:
     )
     split_texts(tmp_path / "texts.csv")
     config = load_config(FinetuneConfig, str(path), [])
-    process, killed = start(path), 0
-    deadline = time.monotonic() + 150
-    while process.poll() is None and not killed:
-        assert time.monotonic() < deadline
-        if any(Path(config.folder).glob("ray/p0-f0*/checkpoint*/state.pt")):
-            for child in psutil.Process(process.pid).children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    if "RayTrainWorker" in " ".join(child.cmdline()) + child.name():
-                        child.kill()
-                        killed += 1
-        time.sleep(0.02)
-    said, _ = process.communicate(timeout=250)
+    killed, deadline = 0, time.monotonic() + 150
+    with start(path) as process:
+        try:
+            while process.poll() is None and not killed:
+                assert time.monotonic() < deadline
+                if any(Path(config.folder).glob("ray/p0-f0*/checkpoint*/state.pt")):
+                    for child in psutil.Process(process.pid).children(recursive=True):
+                        with contextlib.suppress(psutil.NoSuchProcess):
+                            if "RayTrainWorker" in " ".join(child.cmdline()) + child.name():
+                                child.kill()
+                                killed += 1
+                time.sleep(0.02)
+            said, _ = process.communicate(timeout=250)
+        finally:
+            process.kill()  # or a test that fails would leave it running
     assert process.returncode == 0, said.decode()[-3000:]
     assert killed, "it was over before a worker could be killed"
     history = json.loads((Path(config.folder) / "history.json").read_text())

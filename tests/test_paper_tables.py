@@ -24,7 +24,7 @@ from tikval.flow.paper_tables import show, tables_of, write
 from tikval.flow.study import Study
 from tikval.labels import read_labels
 from tikval.report.differences import Beside, beside
-from tikval.report.paper_grids import Grid, csv_text, grids, markdown
+from tikval.report.paper_grids import csv_text, grids, markdown
 from tikval.report.paper_tables import MEAN, Cell, besides_of, cells_of
 from tikval.report.published import TOLERANCE, published, table_3_anew
 from tikval.rows import ScoreRow

@@ -73,7 +73,7 @@ class Run:
         return sum(n for reason, n in self.failed.items() if not Reason(reason).terminal)
 
 
-SITE_FOLDERS: Final = ("assets", "charts", "data", "pictures", "videos")  # below a report's folder
+SITE_FOLDERS: Final = ("assets", "charts", "data", "pictures", "tables", "videos")  # below a report's folder
 
 
 class Folder:

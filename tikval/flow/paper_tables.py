@@ -54,8 +54,11 @@ def show(cells: Sequence[Cell], console: Console) -> None:
             console.print(note)
 
 
-def write(cells: Sequence[Cell], folder: Path) -> list[Path]:
-    """`table_3.csv` to `table_6.csv`, and all as `tables.md`. Raises UserError where they cannot be written."""
+def write(cells: Sequence[Cell], folder: Path | str) -> list[str]:
+    """`table_3.csv` to `table_6.csv`, and all as `tables.md`, into a folder or below a URI.
+
+    Returns where they lie. Raises UserError where they cannot be written.
+    """
     texts = {
         f"table_{table}.csv": csv_text(cell for cell in cells if cell.table == table)
         for table in (3, 4, 5, 6)
@@ -63,7 +66,7 @@ def write(cells: Sequence[Cell], folder: Path) -> list[Path]:
     texts["tables.md"] = markdown(grids(cells, published()))
     try:
         for name, text in texts.items():
-            write_bytes(str(folder / name), text.encode())
+            write_bytes(f"{folder}/{name}", text.encode())
     except OSError as err:
         raise UserError(f"{folder}: cannot be written ({err.strerror or err})") from err
-    return [folder / name for name in texts]
+    return [f"{folder}/{name}" for name in texts]

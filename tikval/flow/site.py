@@ -19,7 +19,7 @@ from tikval.codebook import Codebook
 from tikval.config import ReportConfig
 from tikval.evaluate.scores import Coverage
 from tikval.files import delete_folder, read_parquet, write_bytes
-from tikval.flow import figures
+from tikval.flow import figures, paper_tables
 from tikval.flow.corpus import ANNOTATIONS, Corpus, read_corpus
 from tikval.flow.folder import SITE_FOLDERS, Folder
 from tikval.flow.keys import contains, keys_of
@@ -30,6 +30,9 @@ from tikval.flow.site_facts import LOCAL_NOTICE, about, bills_of, command_of, fa
 from tikval.flow.study import Study
 from tikval.report.gap import pairs_of
 from tikval.report.pages import site_files
+from tikval.report.paper_grids import grids
+from tikval.report.paper_tables import Cell
+from tikval.report.published import published
 from tikval.report.record import Account, Card, Chart, Failure, Rates, Report
 from tikval.rows import LabelRow, Reason, VideoRow
 
@@ -50,7 +53,15 @@ class Stage:
     shown: list[Any]  # rows of the videos that get a page
 
 
-def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, figures.Figures | None]:
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What is written beside the pages: figures, and the cells of the paper's tables. None, []: there are none."""
+
+    figures: figures.Figures | None
+    cells: list[Cell]
+
+
+def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     """Raises UserError where a stage has not finished, and what read_corpus raises."""
     catalog, scores = Folder(config.scores.catalog.folder), Folder(config.scores.folder)
     systems, scripts = config.scores.predictions, scripts_of(config)
@@ -75,6 +86,8 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, figures.Fi
     listed = _with_accounts(listed, labels, catalog)
     paged_videos = listed.filter(pa.array(page_N)).to_pylist()
     pictured = _pictures(config, catalog, paged_videos) if config.show_pictures else set[str]()
+    rows = scores.read().to_pylist()
+    cells = paper_tables.tables_of(study) if rows else []
     report = Report(
         title=config.title,
         facts=facts_of(config, codebook, catalog),
@@ -92,7 +105,8 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, figures.Fi
         notes=(*found.notes, *(f"not drawn: {why}" for why in found.skipped)) if found else (),
         accounts=_account_lines(listed, stages, labels, corpora),
         n_accounts=pc.count_distinct(listed["account"]).as_py(),
-        scores=tuple(scores.read().to_pylist()),
+        grids=tuple(grids(cells, published())) if cells else (),
+        scores=tuple(rows),
         comparisons=tuple(scores.read_beside("comparisons")),
         slices=tuple(scores.read_beside("slices")),
         pairs=pairs_of(systems),
@@ -103,16 +117,18 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, figures.Fi
         bills=bills_of(config),
         show_accounts=config.show_accounts,
     )  # fmt: skip
-    return report, found
+    return report, Drawn(found, cells)
 
 
-def write_site(folder: Folder, report: Report, found: figures.Figures | None) -> None:
+def write_site(folder: Folder, report: Report, drawn: Drawn) -> None:
     """Every file of the site into the folder; pages of videos that were there before are gone."""
     for part in SITE_FOLDERS:
         if part != PICTURES:  # these are kept by their own rule
             delete_folder(f"{folder.uri}/{part}")
-    if found:
-        figures.write(found, f"{folder.uri}/charts")
+    if drawn.figures:
+        figures.write(drawn.figures, f"{folder.uri}/charts")
+    if drawn.cells:
+        paper_tables.write(drawn.cells, f"{folder.uri}/tables")
 
     def write(file: tuple[str, bytes]) -> None:
         write_bytes(f"{folder.uri}/{file[0]}", file[1])

@@ -167,6 +167,9 @@ def by_month(sources: Sequence[GroupRates], titles: Sequence[str], values: Seque
             panel.plot(at, 100 * one.rate[s, v], label=STANCES[s], linestyle=dash, **look)
             low, high = 100 * one.low[s, v], 100 * one.high[s, v]
             panel.fill_between(at, low, high, color=_COLOUR[s], alpha=0.2, linewidth=0)
+            panel.vlines(
+                at, low, high, color=_COLOUR[s], alpha=0.3, linewidth=0.8
+            )  # of a month by itself, too
         step = -(-len(at) // 4)
         panel.set_xticks(
             at[::step], one.groups[::step], rotation=45, ha="right", rotation_mode="anchor", fontsize=6

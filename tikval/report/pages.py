@@ -99,6 +99,7 @@ def _shared(report: Report) -> dict[str, Any]:
         ("values.html", "Values", 0),
         ("accounts.html", "Accounts and genres", 0),
         ("videos.html", "Videos", 0),
+        *([("paper.html", "The paper's tables", 0)] if report.grids else []),
         ("failures.html", "Failures", n_failures),
     ]
     return {
@@ -114,7 +115,7 @@ def _shared(report: Report) -> dict[str, Any]:
 def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
     """By file, what its template needs beside that."""
     scores = tables.score_tables(report) if report.scores else None
-    return {
+    found: dict[str, dict[str, Any]] = {
         "index.html": {"scores": scores, "rates": rate_tables(report)[:1]},
         "systems.html": {
             "scores": scores,
@@ -127,6 +128,7 @@ def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
         "videos.html": {},
         "failures.html": {"failures": _failures(report)},
     }
+    return {**found, "paper.html": {}} if report.grids else found
 
 
 def _failures(report: Report) -> list[dict[str, Any]]:

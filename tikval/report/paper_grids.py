@@ -3,13 +3,13 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import ALL
 from tikval.report.paper_tables import MEAN, METRICS, MOVIE, READINGS, TABLE_OF, Cell
 from tikval.report.published import MEANS, Published
+from tikval.report.record import Grid
 from tikval.report.tables import two
 from tikval.values import CONFRONTED, ENDORSED, VALUES
 
@@ -21,14 +21,6 @@ SAID: Final = {
     MEAN: "all, mean of the two",
 }
 SHORT: Final = {"weighted": "W", "macro": "M", "precision": "P", "recall": "R", "f1": "F1"}
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    title: str
-    head: list[str]
-    rows: list[list[str]]
-    notes: list[str] = field(default_factory=list)  # below it, what differs from the paper among them
 
 
 def grids(cells: Sequence[Cell], paper: Published) -> list[Grid]:

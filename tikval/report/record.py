@@ -1,7 +1,7 @@
 """What a report says, as plain data: flow/site.py gathers it, pages.py makes a site of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tikval.evaluate.circle import Confusion
@@ -63,6 +63,16 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """One of the paper's tables as text."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+    notes: list[str] = field(default_factory=list)  # below it, what differs from the paper among them
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """An account's videos. `most` has, by system, its most frequent labels and their shares of its videos."""
 
@@ -109,6 +119,7 @@ class Report:
     rates: tuple[Rates, ...] = ()
     charts: tuple[Chart, ...] = ()
     notes: tuple[str, ...] = ()  # what was not drawn, and why
+    grids: tuple[Grid, ...] = ()  # the paper's tables; their files lie in `tables/`
     accounts: tuple[Account, ...] = ()  # those with the most videos
     scores: tuple[ScoreRow, ...] = ()  # with those of predict_everything; none without annotations
     comparisons: tuple[ComparisonRow, ...] = ()

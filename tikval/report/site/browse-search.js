@@ -20,7 +20,6 @@ tikval.search = (function () {
   function fold(text) {
     return text
       .normalize("NFKD")
-      .replace(ACCENTS, "")
       .toLowerCase()
       .replace(ACCENTS, "")
       .replace(/\u03c2/g, "\u03c3") // the sigma at the end of a word

@@ -539,7 +539,7 @@
         inRange: { color: [look.card, look.stance[stance]] },
       });
       option.series.push({
-        type: "heatmap", name: stance, xAxisIndex: n, yAxisIndex: n, progressive: 0, // on one canvas
+        type: "heatmap", name: stance, xAxisIndex: n, yAxisIndex: n,
         itemStyle: { borderColor: look.card, borderWidth: 1, decal: PLAIN },
         label: {
           show: width / columns.length >= 24, fontSize: 11, formatter: ({ value }) => (100 * value[2]).toFixed(0),
@@ -623,7 +623,8 @@
               const run = [...Array(last - first + 1).keys()].map((m) => m + first);
               const over = run.map((m) => api.coord([m, part.high[m]]));
               const points = [...over, ...run.reverse().map((m) => api.coord([m, part.low[m]]))];
-              return { type: "polygon", shape: { points }, style: { fill: colour, opacity: 0.2 } };
+              // the line around it is all that is seen of a month by itself
+              return { type: "polygon", shape: { points }, style: { fill: colour, stroke: colour, opacity: 0.2 } };
             },
           });
         });

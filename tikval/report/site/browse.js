@@ -7,7 +7,7 @@ window.tikval = window.tikval || {};
 
 (function () {
   const PAGE = 50; // videos
-  const AT_ONCE = 8; // of them, drawn in one go: more than a screen shows
+  const AT_ONCE = 30; // lines of answers that are drawn in one go: about what a screen shows
   const TYPING_MS = 150;
   const FIELDS = ["q", "value", "stance", "who", "agree", "result", "account", "genre", "month", "sort"];
   const FOLDED = FIELDS.filter((name) => name !== "q" && name !== "sort");
@@ -154,7 +154,7 @@ window.tikval = window.tikval || {};
     one("videos").replaceChildren();
     one("videos").classList.remove("whole");
     one("videos").start = (page - 1) * PAGE + 1;
-    draw(found.slice((page - 1) * PAGE, page * PAGE), view, ++drawn, ready ? AT_ONCE : PAGE);
+    draw(found.slice((page - 1) * PAGE, page * PAGE), view, ++drawn, ready ? Math.ceil(AT_ONCE / shown.length) : PAGE);
     for (const pager of document.querySelectorAll(".pager")) {
       pager.hidden = pages() === 1;
       pager.querySelector(".page").textContent = `Page ${number(page)} of ${number(pages())}`;
@@ -164,11 +164,12 @@ window.tikval = window.tikval || {};
     }
   }
 
-  /** The first lines at once, so that they are seen at once, and the others when the browser has time. */
+  /** The first videos at once, so that they are seen at once, and the others behind the frame that shows them. */
   function draw(places, view, turn, many) {
     if (turn !== drawn) return;
     one("videos").append(...places.slice(0, many).map((i) => tikval.list.video(data, i, view)));
-    if (places.length > many) setTimeout(() => draw(places.slice(many), view, turn, many));
+    const later = () => setTimeout(() => draw(places.slice(many), view, turn, 2 * many));
+    if (places.length > many) requestAnimationFrame(later);
   }
 
   function turnPage(by, below) {

@@ -8,8 +8,8 @@ The page is opened from disk in headless Chromium, five times with an empty prof
     first_paint    seconds to the first contentful paint, from the start of the navigation
     list           ... until the list of the first 50 videos is there
     heap           MB of JavaScript's heap, garbage collected: at the list, and after the texts were searched
-    filter         milliseconds from choosing a value, or an agreement, whichever takes longer, to the frame that shows the
-                   new list; `thread`: what the page's thread worked in them. Each is done for the first time.
+    filter         milliseconds from choosing a value, or an agreement, whichever takes longer, to the frame that shows
+                   the new list; `thread`: what the page's thread worked in them. Each is done for the first time.
     first_search   from the last letter of the first word to the list: with the pause for typing, and all texts loaded
 The last line is one JSON object; the exit code is 1 where a target is missed.
 """

@@ -455,7 +455,12 @@ def test_texts_that_come_late_do_not_undo_what_was_done_meanwhile(small: Path, v
         page.fill("#q", "")
         expect(page.locator("#count")).to_have_text("12 videos")
         held[0].continue_()
-        page.wait_for_function("window.tikval.texts && window.tikval.texts[0]")
+        page.evaluate(  # the policy forbids what wait_for_function does
+            """() => new Promise((done) => {
+                const look = () => (tikval.texts?.[0] ? done() : setTimeout(look, 20));
+                look();
+            })"""
+        )
         expect(page.locator("#count")).to_have_text("12 videos")
         page.fill("#q", "zzzz")
         expect(page.locator("#count")).to_have_text("0 of 12 videos")

@@ -27,6 +27,7 @@ from tikval.report.differences import Beside, beside
 from tikval.report.paper_grids import csv_text, grids, markdown
 from tikval.report.paper_tables import MEAN, Cell, besides_of, cells_of
 from tikval.report.published import TOLERANCE, published, table_3_anew
+from tikval.report.record import Grid
 from tikval.rows import ScoreRow
 from tikval.values import LABELS, SIGN, SLUGS, Stance, binary
 

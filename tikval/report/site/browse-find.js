@@ -55,12 +55,10 @@ tikval.find = (function () {
     return said(data, s, i).filter((label) => !data.annotated[i].includes(label));
   }
 
-  /** Whether system `s` says a label that `t` models and does not say. */
-  function saysMore(data, s, t, i, counts) {
-    const other = said(data, t, i);
-    return said(data, s, i).some(
-      (label) => counts(label) && !other.includes(label) && !unmodelled(data, t, i).includes(label)
-    );
+  /** Whether a system has a result and models a label, but does not say it. */
+  function lacks(data, s, i, label) {
+    const mine = said(data, s, i);
+    return mine !== null && !mine.includes(label) && !unmodelled(data, s, i).includes(label);
   }
 
   /**
@@ -70,10 +68,12 @@ tikval.find = (function () {
   function agreement(data, state, wanted) {
     const counts = (label) => wanted === null || wanted[label];
     const chosen = systemsOf(data, state.who);
-    const pairs = data.systems.flatMap((_, s) =>
-      data.systems.map((_, t) => [s, t]).filter(([, t]) => s < t && (chosen.includes(s) || chosen.includes(t)))
+    const others = data.systems.map((_, s) =>
+      data.systems.map((_, t) => t).filter((t) => t !== s && (chosen.includes(s) || chosen.includes(t)))
     );
-    const differ = (s, t, i) => saysMore(data, s, t, i, counts) || saysMore(data, t, s, i, counts);
+    // whether a system says what another one lacks; one of the two is chosen
+    const alone = (s, i) =>
+      (said(data, s, i) || []).some((label) => counts(label) && others[s].some((t) => lacks(data, t, i, label)));
     const judged = (i) => (data.annotated[i] ? chosen.filter((s) => said(data, s, i)) : []);
     const right = (s, i) =>
       !missed(data, s, i).some(counts) &&
@@ -87,7 +87,7 @@ tikval.find = (function () {
       case "adds":
         return (i) => judged(i).some((s) => extra(data, s, i).some(counts));
       default: // "differ"
-        return (i) => pairs.some(([s, t]) => said(data, s, i) && said(data, t, i) && differ(s, t, i));
+        return (i) => others.some((_, s) => alone(s, i));
     }
   }
 

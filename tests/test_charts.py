@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+import jinja2
 import numpy as np
 import pytest
 
@@ -27,6 +28,8 @@ pytestmark = pytest.mark.browser
 chromium, visit = browser.chromium, browser.visit
 
 SITE: Final = Path(pages.__file__).parent / "site"
+MACROS: Final = jinja2.Environment(loader=jinja2.FileSystemLoader(SITE), autoescape=True)
+SCRIPTS: Final = str(MACROS.get_template("_macros.html.j2").module.chart_scripts())  # type: ignore[attr-defined]
 PHONE, DESK = 390, 1200  # pixels
 EVIL: Final = "<img src=x onerror=alert(1)> {a|b} ${c} %s"
 TITLES: Final = [value.title for value in VALUES]
@@ -98,10 +101,14 @@ def all_kinds(systems: int = 4) -> dict[str, dict[str, Any]]:
 
 def page_of(folder: Path, charts: dict[str, Any], names: list[str] | None = None) -> Path:
     """A page as the report's: its policy, its scripts in their order, a place for every chart."""
-    for script in ("echarts.min.js", "charts.js"):
-        shutil.copy(SITE / script, folder / script)
+    for part in ("assets", "data"):
+        (folder / part).mkdir()
+    for script in SITE.glob("*.js"):
+        shutil.copy(script, folder / "assets")
     data = json.dumps(charts).replace("<", "\\u003c")
-    (folder / "data.js").write_text(f"window.tikval = window.tikval || {{}};\ntikval.charts = {data};\n")
+    (folder / "data" / "charts.js").write_text(
+        f"window.tikval = window.tikval || {{}};\ntikval.charts = {data};\n"
+    )
     (folder / "style.css").write_text(STYLE)
     plots = "".join(
         f'<h2>{escape(name)}</h2><div class="plot" data-chart="{escape(name)}"></div>'
@@ -110,8 +117,7 @@ def page_of(folder: Path, charts: dict[str, Any], names: list[str] | None = None
     (folder / "index.html").write_text(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Charts</title>'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(pages.POLICY)}">'
-        f'<link rel="stylesheet" href="style.css"></head><body>{plots}'
-        '<script src="echarts.min.js"></script><script src="data.js"></script><script src="charts.js"></script>'
+        f'<link rel="stylesheet" href="style.css"></head><body>{plots}{SCRIPTS}'
     )
     return folder
 
@@ -231,6 +237,6 @@ def test_what_cannot_be_drawn_is_said(tmp_path: Path, visit: Visit) -> None:
 
 def test_without_echarts_there_is_a_text(tmp_path: Path, visit: Visit) -> None:
     folder = page_of(tmp_path, all_kinds())
-    (folder / "echarts.min.js").write_text("")
+    (folder / "assets" / "echarts.min.js").write_text("")
     tab = visit(folder, "index.html")
     assert all("the files beside it" in text for text in tab.page.locator(".plot").all_inner_texts())

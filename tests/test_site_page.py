@@ -55,6 +55,7 @@ def test_from_the_list_to_a_video_and_back_to_it(site: Path, visit: browser.Visi
     with browser.serving(site) as address:
         tab = visit(address, "videos.html")
         tab.page.get_by_label("Search").fill(IDS[7])
+        tab.page.get_by_text("1 of 92 videos").wait_for()
         tab.page.get_by_role("link", name=IDS[7]).click()
         tab.page.wait_for_url("**/videos/*.html")
         assert tab.page.get_by_role("heading", level=1).inner_text() == IDS[7]

@@ -1,6 +1,6 @@
 /* Shares of the videos of a group: genres and months.
  *
- * A kind is data, look, what was chosen -> height in pixels, an option of ECharts, a sentence for who does not see it.
+ * Each: data, look, what was chosen -> height in pixels, an option of ECharts, a sentence for who does not see it.
  */
 "use strict";
 window.tikval = window.tikval || {};

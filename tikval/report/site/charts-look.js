@@ -1,8 +1,8 @@
 /* How all charts look and speak: colours, texts, axes, legends, panels.
  *
  * Colours are Okabe and Ito's, as in figure_style.py, lighter on dark pages; ink, lines and cards are the page's own.
- * Every name and title is a stranger's text: what a chart draws of it goes through `plain`. Units: pixels, and shares
- * from 0 to 1. A `look` is that of one chart at its present width; a `state` is what was chosen in its legend.
+ * Every name and title is a stranger's text: `plain` keeps ECharts from reading it as markup. Units: pixels, and
+ * shares from 0 to 1. A `look` is that of one chart at its present width, a `state` what was chosen in its legend.
  */
 "use strict";
 window.tikval = window.tikval || {};

@@ -1,6 +1,6 @@
 /* The values around a circle: radar (F1 of each) and circle (how often each occurs).
  *
- * A kind is data, look, what was chosen -> height in pixels, an option of ECharts, a sentence for who does not see it.
+ * Each: data, look, what was chosen -> height in pixels, an option of ECharts, a sentence for who does not see it.
  */
 "use strict";
 window.tikval = window.tikval || {};

@@ -1,6 +1,6 @@
 /* The systems beside each other: systems_f1.
  *
- * A kind is data, look, what was chosen -> height in pixels, an option of ECharts, a sentence for who does not see it.
+ * Each: data, look, what was chosen -> height in pixels, an option of ECharts, a sentence for who does not see it.
  */
 "use strict";
 window.tikval = window.tikval || {};

@@ -1,6 +1,6 @@
 /* How many values videos have, and how often each occurs: per_video and occurrences.
  *
- * A kind is data, look, what was chosen -> height in pixels, an option of ECharts, a sentence for who does not see it.
+ * Each: data, look, what was chosen -> height in pixels, an option of ECharts, a sentence for who does not see it.
  */
 "use strict";
 window.tikval = window.tikval || {};

@@ -10,7 +10,7 @@ window.tikval = window.tikval || {};
 (function () {
   const { dark, lookOf } = tikval.look;
   const MISSING = "This chart cannot be shown here; the files beside it have the same figure and its numbers.";
-  const kinds = new Map(Object.entries(tikval.kinds)); // a kind named as a part of every object is none
+  const kinds = new Map(Object.entries(tikval.kinds)); // a Map, as `constructor` is no kind
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   /** Draws one chart, and draws it again when its width, the colours of the page or what is chosen changes. */

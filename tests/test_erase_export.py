@@ -15,6 +15,7 @@ from jobs.catalog import run as run_catalog
 from tests.rows import prediction, script
 from tikval.config import CatalogConfig, ExtractConfig, JobConfig, ScriptConfig, UserError
 from tikval.files import read_parquet, write_bytes
+from tikval.finetune.folds import Fold, to_json
 from tikval.flow.erase import erase
 from tikval.flow.export import ABOUT, export_table, write_export
 from tikval.flow.folder import Folder, Run
@@ -306,13 +307,38 @@ def test_what_is_kept_of_the_erased_names_nobody(made: Made) -> None:
 def test_scores_and_pages_go_whole(made: Made) -> None:
     scores, report = Scores(out=made.out), Report(out=made.out)
     for job in (scores, report):
-        for name in ("index.html", "data/videos.js", "videos/0.html", "charts/a.csv", "pictures/first-video.jpg"):
+        for name in (
+            "index.html",
+            "data/videos.js",
+            "videos/0.html",
+            "charts/a.csv",
+            "pictures/first-video.jpg",
+        ):
             write_bytes(f"{job.folder}/{name}", b"<p>first-video</p>")
         made.folder(job).write_run(job, [], {}, 0, {}, 0)
     erase(made.out, {"first-video"}, set())
     for job in (scores, report):
         assert made.folder(job).run() is None
     assert not mentions(made.out, "first-video")
+
+
+def test_folds_that_name_the_erased_go_also_without_a_result(made: Made) -> None:
+    """A sweep's table has no ids, and a training that died has no table."""
+
+    def folds(*test: str) -> bytes:
+        return to_json([Fold(0, 0, train=("other",), validation=(), test=test)]).encode()
+
+    written = {
+        "sweep-aaaaaaaaaaaa": folds("first-video"),
+        "finetune-bbbbbbbbbbbb": folds("first-video", "another"),
+        "pretrain-cccccccccccc": folds("another"),
+        "finetune-dddddddddddd": folds("first-video")[:40],
+    }
+    for name, data in written.items():
+        write_bytes(f"{made.out}/{name}/folds.json", data)
+    erase(made.out, {"first-video"}, set())
+    left = sorted(path.parent.name for path in Path(made.out).rglob("folds.json"))
+    assert left == ["pretrain-cccccccccccc"]
 
 
 def test_parts_that_no_run_names_are_erased_too(made: Made) -> None:

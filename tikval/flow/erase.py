@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from tikval.evaluate.sheets import without
 from tikval.files import delete, list_files, read_bytes, read_parquet, read_schema, write_bytes, write_table
+from tikval.finetune.folds import PARTS, from_json
 from tikval.flow.folder import Folder
 from tikval.flow.study import Study
 from tikval.llm.ledger import Ledger
@@ -68,11 +69,7 @@ def erase(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], 
             rows += n
             named |= _ledger_keys(folder)
             _cut_sheets(folder, ids)
-            if n and folder.stage in (
-                "finetune",
-                "pretrain",
-            ):  # names its rows; the next run trains anew, without them
-                delete(f"{folder.uri}/folds.json")
+            _drop_folds(folder, ids)
     for key in (
         ledger.keys() - named
     ):  # of the erased rows, of attempts that others replaced, of runs that died
@@ -90,6 +87,22 @@ def _cut_sheets(folder: Folder, ids: set[str]) -> None:
             write_bytes(place, without(read_bytes(place) or b"", ids))
         except ValueError:
             delete(place)
+
+
+def _drop_folds(folder: Folder, ids: set[str]) -> None:
+    """A training's and a sweep's folds name their rows, also before there is a result: the next run makes them anew."""
+    place = f"{folder.uri}/folds.json"
+    written = read_bytes(place)
+    if written is None:
+        return
+    try:
+        named = {
+            name for fold in from_json(written.decode()) for part in PARTS for name in getattr(fold, part)
+        }
+    except ValueError:  # cut short or changed: whom it names is not known
+        named = ids
+    if named & ids:
+        delete(place)
 
 
 def _ledger_keys(folder: Folder) -> set[str]:

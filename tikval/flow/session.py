@@ -36,18 +36,23 @@ def start_ray(object_store_mb: int | None = None) -> None:
         quiet["logging_config"] = ray.LoggingConfig(
             encoding="JSON", log_level="WARNING"
         )  # in workers' log files
-        with _no_stderr():
-            if on_cluster():
-                ray.init(address=os.environ["RAY_ADDRESS"], **quiet)
-            else:
-                # never join a cluster that happens to run here
-                ray.init(
-                    address="local",
-                    num_cpus=max(4, LOCAL_CPUS_PER_CORE * cores()),
-                    include_dashboard=False,
-                    object_store_memory=object_store_mb * 10**6 if object_store_mb else None,
-                    **quiet,
-                )
+        if on_cluster():
+            place: dict[str, Any] = {"address": os.environ["RAY_ADDRESS"]}
+        else:  # never join a cluster that happens to run here
+            place = {
+                "address": "local",
+                "num_cpus": max(4, LOCAL_CPUS_PER_CORE * cores()),
+                "include_dashboard": False,
+                "object_store_memory": object_store_mb * 10**6 if object_store_mb else None,
+            }
+        try:
+            with _no_stderr():
+                ray.init(**place, **quiet)
+        except Exception as err:  # Ray raises a bare one where its processes take too long
+            cause = str(err).strip().partition("\n")[0][:300]
+            raise UserError(
+                f"Ray did not start ({cause}); is this machine short of memory, or busy with other work? Try again"
+            ) from err
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

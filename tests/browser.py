@@ -6,7 +6,7 @@ A test file is marked `browser`, and assigns the fixtures: `chromium, visit = br
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -62,11 +62,11 @@ class Visit(Protocol):
 
 @contextmanager
 def running() -> Iterator[Browser]:
-    """This machine's Chromium. Raises FileNotFoundError where there is none."""
-    program = shutil.which("chromium")
-    if program is None:
-        raise FileNotFoundError("there is no chromium on PATH")
+    """This machine's Chromium, else the one that Playwright fetched. Raises FileNotFoundError where there is none."""
     with sync_playwright() as playwright:
+        program = shutil.which("chromium") or playwright.chromium.executable_path
+        if not Path(program).is_file():
+            raise FileNotFoundError("there is no chromium; `make browser` fetches one")
         one = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield one
         one.close()
@@ -104,9 +104,11 @@ def open_tab(
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """One browser for all tests of a file."""
-    if shutil.which("chromium") is None:
-        pytest.skip("there is no chromium")
-    with running() as one:
+    with ExitStack() as stack:
+        try:
+            one = stack.enter_context(running())
+        except FileNotFoundError as err:
+            pytest.skip(str(err))
         yield one
 
 

@@ -29,9 +29,9 @@ def browse_files(report: Report) -> Iterator[tuple[str, bytes]]:
     n_chunks = 0
     for number, (first, columns) in enumerate(_chunks(report)):
         assigned = f"(tikval.texts = tikval.texts || [])[{number}]"
-        yield f"data/text-{number}.js", _assign(assigned, {"first": first, **columns})
+        yield f"data/text-{number}.js", assign(assigned, {"first": first, **columns})
         n_chunks += 1
-    yield "data/videos.js", _assign("tikval.videos", {**_columns(report), "text_files": n_chunks})
+    yield "data/videos.js", assign("tikval.videos", {**_columns(report), "text_files": n_chunks})
 
 
 def _columns(report: Report) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def _chunks(report: Report) -> Iterator[tuple[int, dict[str, list[str]]]]:
         yield first, {"caption": captions, "script": scripts}
 
 
-def _assign(name: str, value: Any) -> bytes:
+def assign(name: str, value: Any) -> bytes:
     """A script that sets `name`. ASCII without "<": whatever the strings hold, they end neither it nor a page."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return (

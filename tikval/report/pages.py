@@ -16,7 +16,7 @@ import jinja2
 
 from tikval.evaluate.scores import BASELINE
 from tikval.report import tables
-from tikval.report.browse import _assign, browse_files
+from tikval.report.browse import assign, browse_files
 from tikval.report.cards import card_of
 from tikval.report.contrasts import comparison_lines, drop_lines, genre_lines
 from tikval.report.gap import gap_lines
@@ -70,7 +70,7 @@ def site_files(report: Report) -> Iterator[tuple[str, bytes]]:
         page = video_page.render(here="videos.html", root="../", card=shown)
         yield f"videos/{card.key}.html", page.encode()
     yield from browse_files(report)
-    yield "data/charts.js", _assign("tikval.charts", {chart.name: chart.data for chart in report.charts})
+    yield "data/charts.js", assign("tikval.charts", {chart.name: chart.data for chart in report.charts})
     for asset in sorted(_SITE.iterdir()):
         if asset.suffix != ".j2":
             yield f"assets/{asset.name}", asset.read_bytes()

@@ -12,6 +12,8 @@ BIN := .venv/bin
 READY := .venv/.ready-$(shell cat pyproject.toml .ci/setup 2>/dev/null | cksum | cut -d' ' -f1)
 # test files at once; 0: one after another, in the order of their names
 JOBS ?= 2
+# only tests with these markers, such as ONLY="not ray"
+ONLY ?=
 export TIKVAL_CACHE ?= $(CURDIR)/.cache
 export PYTHON
 
@@ -31,7 +33,7 @@ demo: $(READY)
 	@$(BIN)/tikval analyze examples/videos.csv --annotations examples/labels.csv --profile demo --out out/demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not full and not cluster and not vllm" --durations=12 -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not full and not cluster and not vllm$(if $(ONLY), and ($(ONLY)))" --durations=12 -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(READY)
 	$(BIN)/pytest -m "cluster and not full" --durations=12

@@ -168,3 +168,16 @@ def test_pictures_of_what_can_be_read_and_of_nothing_else(tmp_path: Path) -> Non
     assert len(list(place.iterdir())) == 6
     take_pictures([rows["child"]], str(place), str(tmp_path / "report"), Limits())
     assert sorted(path.name for path in place.iterdir()) == names_of(rows["child"]["row_key"])
+
+
+def test_an_id_that_is_listed_twice_is_a_failure_of_the_second_row(study: Study) -> None:
+    lines = (study.root / "videos.csv").read_text().splitlines()
+    (study.root / "videos.csv").write_text("\n".join([*lines, lines[1]]))
+    run_catalog(study.catalog)
+    config = ReportConfig(scores=scored(study), out=study.out)
+    report_job.run(config)
+    words = page(config, "failures.html").words
+    assert f"{IDS[0]} catalog duplicate_id" in words
+    assert "Failures 4" in words
+    assert "Failed in" not in page(config, f"videos/{study.keys[IDS[0]]}.html").words
+    assert "92 videos" in page(config, "index.html").words

@@ -75,10 +75,10 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
         **{f"values: {system.system}": Folder(system.folder) for system in systems},
     }
     stages = {name: _read(folder, known, paged) for name, folder in places.items()}
-    failed = pc.is_valid(listed["error"])
-    columns = ["video_id", "row_key", "error", "detail"]
-    stages = {"catalog": Stage(_coverage(listed), listed.filter(failed).select(columns), []), **stages}
-    failures, n_failures = _failures(stages)
+    twice_N = _is_duplicate(listed)
+    failed = _failed(listed.filter(pa.array(~twice_N)))
+    stages = {"catalog": Stage(_coverage(listed), failed, []), **stages}
+    failures, n_failures = _failures(stages, _failed(listed.filter(pa.array(twice_N))))
     study = Study(config.out, [folder.uri for folder in (catalog, *places.values(), scores)])
     corpora = _corpora(study, [system.system for system in systems], bool(labels), config.scores.annotator)
     drawn = [one.system for one in corpora if not one.is_human]
@@ -111,7 +111,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
         slices=tuple(scores.read_beside("slices")),
         pairs=pairs_of(systems),
         cards=tuple(_cards(paged_videos, stages, failures, labels, list(scripts), pictured)),
-        n_videos=int((~_is_duplicate(listed)).sum()),
+        n_videos=int((~twice_N).sum()),
         notice=LOCAL_NOTICE if any(map(is_local, systems)) else None,
         exports=(("One line per video and system", f"tikval export {shlex.quote(config.out)} values.csv"),),
         bills=bills_of(config),
@@ -196,11 +196,7 @@ def _read(folder: Folder, known: np.ndarray, paged: np.ndarray) -> Stage:
     for slim, rows in tables:
         keep = _of_run(slim, first)
         counted.append(slim.filter(keep))
-        failed.append(
-            slim.filter(pc.and_(keep, pc.is_valid(slim["error"]))).select(
-                ["video_id", "row_key", "error", "detail"]
-            )
-        )
+        failed.append(_failed(counted[-1]))
         shown += rows.filter(_of_run(rows, first)).to_pylist()
     return Stage(_coverage(pa.concat_tables(counted)), pa.concat_tables(failed), shown)
 
@@ -228,10 +224,20 @@ def _coverage(table: pa.Table) -> Coverage:
     return Coverage(table.num_rows, table.num_rows - len(failed), abstained, ordered)
 
 
-def _failures(stages: dict[str, Stage]) -> tuple[list[Failure], int]:
-    """Each video once, at the stage where it failed first; and of how many videos there are any."""
+def _failed(table: pa.Table) -> pa.Table:
+    return table.filter(pc.is_valid(table["error"])).select(["video_id", "row_key", "error", "detail"])
+
+
+def _failures(stages: dict[str, Stage], twice: pa.Table) -> tuple[list[Failure], int]:
+    """Each video once, at the stage where it failed first, and rows whose id was `twice` listed; how many in all.
+
+    The latter may have the key of the row that has the id, which did not fail by that.
+    """
     seen = np.empty(0, "S16")
-    found: list[Failure] = []
+    found = [
+        Failure(row["video_id"], "catalog", row["error"], row["detail"])
+        for row in twice.slice(0, FAILURES_LISTED).to_pylist()
+    ]
     for name, stage in stages.items():
         keys = keys_of(stage.failed["row_key"])
         new = ~contains(seen, keys)
@@ -242,7 +248,7 @@ def _failures(stages: dict[str, Stage]) -> tuple[list[Failure], int]:
             for row in rows.slice(0, FAILURES_LISTED).to_pylist()
         ]
         seen = np.unique(np.concatenate([seen, keys]))
-    return sorted(found, key=lambda failure: failure.video_id), len(seen)
+    return sorted(found, key=lambda failure: failure.video_id), len(seen) + twice.num_rows
 
 
 def _corpora(study: Study, systems: Sequence[str], annotated: bool, annotator: str | None) -> list[Corpus]:

@@ -116,7 +116,7 @@ def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
     """By file, what its template needs beside that."""
     scores = tables.score_tables(report) if report.scores else None
     found: dict[str, dict[str, Any]] = {
-        "index.html": {"scores": scores, "rates": rate_tables(report)[:1]},
+        "index.html": {"scores": scores},
         "systems.html": {
             "scores": scores,
             "comparisons": comparison_lines(report),

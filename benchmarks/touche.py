@@ -135,7 +135,7 @@ def main() -> int:
     args = parser.parse_args()
     figures: dict[str, Any] = {
         "machine": f"{cores()} cores, {args.cpus} of them used, {platform.machine()}, no GPU",
-        "command": " ".join(["python benchmarks/touche.py DATA", *sys.argv[2:]]),
+        "command": f"python benchmarks/touche.py DATA --cpus {args.cpus}" + " --quick" * args.quick,
     }
     with tempfile.TemporaryDirectory(prefix="tikval-") as place:
         folder = Path(args.out or place)

@@ -4,7 +4,7 @@
     python benchmarks/ensemble.py DATA --quick      240 arguments, one epoch: that it runs
     python benchmarks/ensemble.py DATA --out DIR    DIR keeps the trainings for a later call
 
-1,800 arguments, three honest folds (a conclusion never straddles two), three seeds of all-MiniLM-L6-v2 by the recipe
+1,200 arguments, three honest folds (a conclusion never straddles two), three seeds of all-MiniLM-L6-v2 by the recipe
 of configs/local/finetune.yaml: nine trainings by jobs.finetune. `single` is the mean of the three seeds' own scores.
 From the same trainings jobs.combine makes `mean` (probabilities averaged, one threshold), `mean_per_label` (a threshold
 for each label, shrunk to it) and `calibrated` (Platt first). Differences are paired over conclusions, p by swapping
@@ -91,7 +91,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tikval-") as place:
         folder = Path(args.out or place)
         folder.mkdir(parents=True, exist_ok=True)
-        slugs = tables(args.data, folder, 120 if args.quick else 900)
+        slugs = tables(args.data, folder, 120 if args.quick else 600)
         config = training(folder, slugs, args.quick, args.actors)
         seconds = finetune.run(config).seconds
         rows = {"single": Folder(config.folder).read().to_pylist()}

@@ -45,14 +45,21 @@ def start_ray(object_store_mb: int | None = None) -> None:
                 "include_dashboard": False,
                 "object_store_memory": object_store_mb * 10**6 if object_store_mb else None,
             }
-        try:
-            with _no_stderr():
-                ray.init(**place, **quiet)
-        except Exception as err:  # Ray raises a bare one where its processes take too long
-            cause = str(err).strip().partition("\n")[0][:300]
-            raise UserError(
-                f"Ray did not start ({cause}); is this machine short of memory, or busy with other work? Try again"
-            ) from err
+        for last in (True,) if on_cluster() else (False, True):
+            try:
+                with _no_stderr():
+                    ray.init(**place, **quiet)
+                break
+            except Exception as err:  # Ray raises a bare one where its processes take more than 30 seconds
+                ray.shutdown()
+                if not last:  # read from a cold disk they may; the second time they are in memory
+                    continue
+                cause = str(err).strip().partition("\n")[0][:300]
+                if on_cluster():
+                    raise UserError(f"Ray at {place['address']} cannot be joined: {cause}") from err
+                raise UserError(
+                    f"Ray did not start ({cause}); is this machine short of memory, or busy with other work? Try again"
+                ) from err
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

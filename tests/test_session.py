@@ -1,0 +1,51 @@
+"""Ray that does not start: tried once more on this machine, then said in one line."""
+
+from typing import Any
+
+import pytest
+import ray
+
+from tikval.config import UserError
+from tikval.flow.session import start_ray
+
+
+class Slow:
+    """In the place of ray.init: times out as often as it is told."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.asked: list[str] = []
+
+    def __call__(self, *, address: str, **_: Any) -> None:
+        self.asked.append(address)
+        if len(self.asked) <= self.times:
+            raise Exception("The current node timed out during startup.\nSee the log.")
+
+
+@pytest.fixture(autouse=True)
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+
+
+def test_a_slow_start_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(1)
+    monkeypatch.setattr(ray, "init", slow)
+    start_ray()
+    assert slow.asked == ["local", "local"]
+
+
+def test_one_that_never_starts_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "init", Slow(9))
+    with pytest.raises(UserError, match=r"did not start.*timed out during startup.*Try again") as said:
+        start_ray()
+    assert "\n" not in str(said.value)
+
+
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(9)
+    monkeypatch.setattr(ray, "init", slow)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    with pytest.raises(UserError, match=r"Ray at 10\.0\.0\.1:6379 cannot be joined"):
+        start_ray()
+    assert slow.asked == ["10.0.0.1:6379"]

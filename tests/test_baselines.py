@@ -86,18 +86,22 @@ def test_the_frequency_prior_is_what_random_guesses_come_to() -> None:
     )
     rows, rng = frequency_prior(truth), np.random.default_rng(0)
     share_L = truth.true.mean(0)
-    scores, movies = [], []
+    scores, movies, pooled = [], [], np.zeros(3)
     for _ in range(6_000):
         guess = rng.random(truth.true.shape) < share_L
         one = prf(truth.true, guess)
         scores.append([*macro(one), *weighted(one), *np.nan_to_num(one.f1)])
         movies.append(movie(truth.true, guess)[:2])
+        pooled += [(truth.true & guess).sum(), guess.sum(), truth.true.sum()]
     mean = np.mean(scores, axis=0)
     macro_row, weighted_row = pick(rows, "macro"), pick(rows, "weighted")
     for row, drawn in ((macro_row, mean[:3]), (weighted_row, mean[3:6])):
         assert [row["precision"], row["recall"], row["f1"]] == pytest.approx(drawn, abs=0.01)
     f1 = [row["f1"] for row in rows if row["frequent"] is not None and row["failures"] == "left_out"]
     assert f1 == pytest.approx(mean[6:], abs=0.01)
+    of_pairs = pick(rows, "movie_micro")
+    expected = pooled[0] / pooled[1], pooled[0] / pooled[2]
+    assert [of_pairs["precision"], of_pairs["recall"]] == pytest.approx(expected, abs=0.01)
     of_videos = pick(rows, "movie")
     assert [of_videos["precision"], of_videos["recall"]] == pytest.approx(
         np.nanmean(movies, axis=0), abs=0.01

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from tests.scoring import predict_everything, score_system, score_trained
-from tikval.evaluate.metrics import macro, movie, prf, weighted
+from tikval.evaluate.metrics import macro, micro, movie, prf, weighted
 from tikval.evaluate.scores import BASELINE, FAILURES, coverage
 from tikval.labels import read_labels
 from tikval.rows import LabelRow, PredictionRow, ScoreRow
@@ -98,6 +98,19 @@ def test_agrees_with_scikit_learn(seed: int) -> None:
     theirs = precision_recall_fscore_support(truth, answer, average=None, zero_division=np.nan)
     for mine_l, theirs_l in zip(scores, theirs, strict=True):
         np.testing.assert_allclose(mine_l, theirs_l, rtol=0, atol=1e-12)
+
+
+def test_micro_is_of_all_pairs_together() -> None:
+    # 3 hits, 4 said, 5 true
+    truth, answer = bools("111", "100", "001"), bools("110", "101", "000")
+    assert micro(truth, answer) == pytest.approx((3 / 4, 3 / 5, 6 / 9))
+    assert np.isnan(micro(bools("00"), bools("00"))).all()
+    assert np.isnan(micro(bools("10"), bools("00")).precision)
+    rng = np.random.default_rng(0)
+    for share in (0.05, 0.4):
+        truth, answer = rng.random((2, 200, 9)) < share
+        peer = precision_recall_fscore_support(truth, answer, average="micro", zero_division=0)[:3]
+        assert micro(truth, answer) == pytest.approx(peer, abs=1e-12)
 
 
 def test_movie_averages_over_the_videos_that_have_a_label() -> None:
@@ -244,5 +257,5 @@ def test_a_system_that_was_trained_is_scored_per_run_or_per_fold() -> None:
     assert f1(False) == (pytest.approx(6 / 7), 3, 4)
     assert f1(True) == (pytest.approx((1 + 2 / 3) / 2), 3, 4)
     assert {r["label"] for r in score_trained(rows, truth, TWO, 0.0, "s", by_fold=True)} == {
-        *("a+", "macro", "weighted", "movie")
+        *("a+", "macro", "weighted", "movie", "movie_micro")
     }, "labels that were not trained have no row"

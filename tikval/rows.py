@@ -251,7 +251,7 @@ class FaithfulnessRow(TypedDict):
 class ScoreRow(TypedDict):
     """One line of a table of scores.
 
-    `label` is a label (`face+`) or an aggregate (`macro`, `weighted`, `movie`), `stance` is endorsed,
+    `label` is a label (`face+`) or an aggregate (`macro`, `weighted`, `movie`, `movie_micro`), `stance` is endorsed,
     confronted or all, `failures` says how failed videos were counted: left_out, wrong or right.
     """
 

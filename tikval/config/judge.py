@@ -86,7 +86,7 @@ class EvaluateConfig(JobConfig):
     """jobs/evaluate.py: PredictionRow and LabelRow -> ScoreRow, with ComparisonRow and SliceRow beside it."""
 
     stage: ClassVar[str] = "scores"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     predictions: tuple[System, ...] = Field(min_length=1)  # systems, trained or not
     min_share: float = Field(default=0.05, ge=0, le=1)  # labels in fewer videos are left out of aggregates

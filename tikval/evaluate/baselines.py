@@ -15,7 +15,7 @@ import numpy as np
 from tikval.config import Protocol
 from tikval.evaluate.answers import NO_FOLD, Answers, Run, Truth, decided, matrix, read_truth
 from tikval.evaluate.metrics import Bools, Floats, LabelScores, Mean
-from tikval.evaluate.scores import BASELINE, FAILURES, base_row, lines
+from tikval.evaluate.scores import BASELINE, FAILURES, OfVideos, base_row, lines
 from tikval.finetune.choose import best_threshold
 from tikval.finetune.folds import Fold, groups_of, make_folds
 from tikval.rows import LabelRow, ScoreRow
@@ -51,7 +51,10 @@ def frequency_prior(truth: Truth) -> list[ScoreRow]:
     for mask_L in truth.masks:
         use_L = mask_L & truth.frequent
         with_label = int(truth.true[:, use_L].any(1).sum())
-        movies.append((_expected_movie(truth.true[:, use_L], share_L[use_L]), with_label))
+        # hits over said, and over true, both come to this
+        pooled = float((share_L[use_L] ** 2).sum() / share_L[use_L].sum()) if with_label else float("nan")
+        expected = _expected_movie(truth.true[:, use_L], share_L[use_L])
+        movies.append(OfVideos(expected, Mean(pooled, pooled, pooled), with_label))
     rows = []
     for failures in FAILURES:
         base = base_row(PRIOR, truth, failures, n_videos, n_videos)

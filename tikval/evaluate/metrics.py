@@ -69,6 +69,17 @@ def movie(truth: Bools, said: Bools) -> Mean:
     return Mean(_mean(_divide(hits, said.sum(1))), _mean(_divide(hits, truth.sum(1))), float("nan"))
 
 
+def micro(truth: Bools, said: Bools) -> Mean:
+    """Of all pairs of a video and a label together: who says much, or has many labels, weighs more than in `movie`."""
+    hits, n_said, n_true = int((truth & said).sum()), int(said.sum()), int(truth.sum())
+    return Mean(
+        *(
+            a / b if b else float("nan")
+            for a, b in ((hits, n_said), (hits, n_true), (2 * hits, n_said + n_true))
+        )
+    )
+
+
 def _average(scores: LabelScores, weights: Floats) -> Mean:
     asked = ~np.isnan(scores.f1)
     total = float(weights[asked].sum())

@@ -12,13 +12,13 @@ N annotated videos, L labels.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from tikval.evaluate.answers import Answers, Run, Truth, decided
 from tikval.evaluate.intervals import Draws, Interval, corrected, of_labels, of_mean, sums_of
-from tikval.evaluate.metrics import Bools, Floats, LabelScores, Mean, macro, movie, prf, weighted
+from tikval.evaluate.metrics import Bools, Floats, LabelScores, Mean, macro, micro, movie, prf, weighted
 from tikval.evaluate.ranking import mean_rank, ranked
 from tikval.rows import EmbeddingRow, PredictionRow, ScoreRow, ScriptRow, VideoRow
 from tikval.values import CONFRONTED, ENDORSED
@@ -120,18 +120,25 @@ def _part(run: Run, part_N: Bools, truth: Truth, answers: Answers) -> list[Score
         else:
             guess = ~true_NL if failures == WRONG else true_NL
             pair = true_NL, np.where(known_N[:, None], said_NL, guess)
-        movies = [
-            (movie(pair[0][:, use_L & mask_L], pair[1][:, use_L & mask_L]), use_L & mask_L)
-            for mask_L in truth.masks
-        ]
-        with_label = [(mean, int(pair[0][:, mask_L].any(1).sum())) for mean, mask_L in movies]
-        rows += lines(prf(*pair), with_label, truth, modelled_L, use_L, base, scores_NL, pair[0])
+        movies = []
+        for mask_L in truth.masks:
+            true, said = (each[:, use_L & mask_L] for each in pair)
+            movies.append(OfVideos(movie(true, said), micro(true, said), int(true.any(1).sum())))
+        rows += lines(prf(*pair), movies, truth, modelled_L, use_L, base, scores_NL, pair[0])
     return rows
+
+
+class OfVideos(NamedTuple):
+    """Scores per video of one stance."""
+
+    macro: Mean  # over videos
+    micro: Mean  # over all pairs of a video and a label
+    with_label: int  # videos
 
 
 def lines(
     scores: LabelScores,
-    movies: Sequence[tuple[Mean, int]],
+    movies: Sequence[OfVideos],
     truth: Truth,
     modelled_L: Bools,
     use_L: Bools,
@@ -139,10 +146,7 @@ def lines(
     scores_NL: Floats | None = None,
     true_NL: Bools | None = None,
 ) -> list[ScoreRow]:
-    """The rows of one reading: modelled labels, then macro, weighted and movie of each of STANCES.
-
-    `movies`: of each stance the mean, and the number of videos with a label.
-    """
+    """The rows of one reading: modelled labels, then macro, weighted, movie and movie_micro of each of STANCES."""
     ranks_L3 = np.full((len(truth.labels), 3), np.nan)
     if scores_NL is not None and true_NL is not None:
         ranks_L3 = ranked(scores_NL, true_NL)
@@ -159,7 +163,7 @@ def lines(
         mean = Mean(scores.precision[i], scores.recall[i], scores.f1[i])
         often = bool(truth.frequent[i])
         add(stance, truth.labels[i], often, int(scores.support[i]), mean, ranks_L3[i])
-    for stance, mask_L, (of_videos, n_with) in zip(STANCES, truth.masks, movies, strict=True):
+    for stance, mask_L, of_videos in zip(STANCES, truth.masks, movies, strict=True):
         use = use_L & mask_L
         some = LabelScores(scores.precision[use], scores.recall[use], scores.f1[use], scores.support[use])
         support = int(some.support.sum())
@@ -167,7 +171,8 @@ def lines(
         add(stance, "macro", None, support, macro(some), mean_rank(ranks_L3[use], plain))
         weights = some.support.astype(np.float64)
         add(stance, "weighted", None, support, weighted(some), mean_rank(ranks_L3[use], weights))
-        add(stance, "movie", None, n_with, of_videos, np.full(3, np.nan))
+        for label, mean in (("movie", of_videos.macro), ("movie_micro", of_videos.micro)):
+            add(stance, label, None, of_videos.with_label, mean, np.full(3, np.nan))
     return rows
 
 

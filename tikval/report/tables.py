@@ -92,8 +92,9 @@ def _line(rows: Numbers, system: str) -> dict[str, Any]:
         "failed": own[0]["n_videos"] - own[0]["n_scored"],
         "f1": [_cell(rows, system, stance, how, "f1") for stance in STANCES for how in ("macro", "weighted")],
         "movie": [
-            _cell(rows, system, stance, "movie", what)
+            _cell(rows, system, stance, label, what)
             for stance in STANCES
+            for label in ("movie", "movie_micro")
             for what in ("recall", "precision")
         ],
     }

@@ -15,11 +15,20 @@ from jobs.catalog import run as run_catalog
 from tests.clips import moving, write_clip
 from tests.site import Page
 from tests.trained import BROKEN, IDS, Study, stances
-from tikval.config import CatalogConfig, EvaluateConfig, Limits, ReportConfig, UserError
+from tikval.config import (
+    CatalogConfig,
+    EvaluateConfig,
+    ExtractConfig,
+    Limits,
+    ReportConfig,
+    ScriptConfig,
+    UserError,
+)
 from tikval.evaluate.scores import coverage
 from tikval.flow.erase import erase
 from tikval.flow.folder import Folder
 from tikval.flow.pictures import names_of, take_pictures
+from tikval.flow.site import pictures_of
 
 
 @pytest.fixture
@@ -168,6 +177,20 @@ def test_pictures_of_what_can_be_read_and_of_nothing_else(tmp_path: Path) -> Non
     assert len(list(place.iterdir())) == 6
     take_pictures([rows["child"]], str(place), str(tmp_path / "report"), Limits())
     assert sorted(path.name for path in place.iterdir()) == names_of(rows["child"]["row_key"])
+
+
+def test_no_pictures_of_accounts_that_feature_a_minor(tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_text("account,is_minor\nann,false\nkid,true\n")
+    catalog = catalog_of_clips(tmp_path).model_copy(update={"accounts": str(tmp_path / "accounts.csv")})
+    run_catalog(catalog)
+    system = ExtractConfig(
+        scripts=ScriptConfig(videos=catalog, out=catalog.out), out=catalog.out, system="local"
+    )
+    scores = EvaluateConfig(predictions=(system,), out=catalog.out)
+    config = ReportConfig(scores=scores, out=catalog.out, show_pictures=True)
+    rows = {row["video_id"]: row for row in Folder(catalog.folder).read().to_pylist()}
+    assert pictures_of(config, Folder(catalog.folder), list(rows.values())) == {rows["dog"]["row_key"]}
+    assert len(list((Path(config.folder) / "pictures").iterdir())) == 3
 
 
 def test_an_id_that_is_listed_twice_is_a_failure_of_the_second_row(study: Study) -> None:

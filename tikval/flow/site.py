@@ -83,7 +83,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     found = figures.figures_of(study, drawn, config.scores.annotator) if corpora else None
     listed = with_accounts(listed, labels, catalog)
     paged_videos = listed.filter(pa.array(page_N)).to_pylist()
-    pictured = _pictures(config, catalog, paged_videos) if config.show_pictures else set[str]()
+    pictured = pictures_of(config, catalog, paged_videos) if config.show_pictures else set[str]()
     rows = scores.read().to_pylist()
     cells = paper_tables.tables_of(study) if rows else []
     report = Report(
@@ -178,7 +178,7 @@ def _rates(corpus: Corpus) -> Rates:
     )
 
 
-def _pictures(config: ReportConfig, catalog: Folder, videos: Sequence[VideoRow]) -> set[str]:
+def pictures_of(config: ReportConfig, catalog: Folder, videos: Sequence[VideoRow]) -> set[str]:
     """Row keys of the videos that have pictures now: none of accounts that feature a minor."""
     minors = {row["account"] for row in catalog.read_beside("accounts") if row["is_minor"]}
     shown = [row for row in videos if row["account"] not in minors]

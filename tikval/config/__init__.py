@@ -1,6 +1,7 @@
 """One configuration per job; each is imported from here."""
 
 from tikval.config.base import (
+    ADDED_LATER,
     Config,
     JobConfig,
     Limits,
@@ -42,6 +43,7 @@ from tikval.config.train import (
 )
 
 __all__ = [
+    "ADDED_LATER",
     "Api",
     "Axis",
     "CatalogConfig",

@@ -82,9 +82,10 @@ class JobConfig(Config):
 def _recipe(config: BaseModel) -> dict[str, Any]:
     skip = config.operational if isinstance(config, JobConfig) else frozenset()
     return {
-        name: _recipe_of(getattr(config, name), field.metadata)
+        name: _recipe_of(value, field.metadata)
         for name, field in type(config).model_fields.items()
-        if name not in skip
+        for value in (getattr(config, name),)
+        if name not in skip and not (ADDED_LATER in field.metadata and value == field.get_default())
     }
 
 
@@ -118,7 +119,10 @@ def nested(config: JobConfig, at: str = "") -> list[tuple[str, JobConfig]]:
     return [*found, (at, config)]
 
 
-CONTENT = "content"  # marks a path whose file's content, not its name, belongs to the recipe
+CONTENT: Final = "content"  # marks a path whose file's content, not its name, belongs to the recipe
+# Marks a field that an earlier version did not have. At its default it is not part of the recipe, so that studies
+# which were finished before it came stay finished.
+ADDED_LATER: Final = "added later"
 
 
 TextFile = Annotated[str, CONTENT]

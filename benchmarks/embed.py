@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.media_clips import Spec, cached
 from jobs import catalog, embed
-from tests.checkpoints import Checkpoints, write_checkpoints
+from tests.fixtures.checkpoints import Checkpoints, write_checkpoints
 from tikval.config import EmbedConfig, load_config
 from tikval.flow.session import cores
 

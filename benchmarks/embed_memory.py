@@ -23,9 +23,9 @@ import psutil
 import pyarrow.parquet as pq
 
 from jobs import catalog, embed
-from tests.checkpoints import write_checkpoints
-from tests.clips import tone, write_clip
-from tests.fakes import SlowEncoder
+from tests.fixtures.checkpoints import write_checkpoints
+from tests.fixtures.clips import tone, write_clip
+from tests.fixtures.fakes import SlowEncoder
 from tikval.config import EmbedConfig, load_config
 from tikval.flow.session import cores, start_ray
 

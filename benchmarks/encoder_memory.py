@@ -15,7 +15,7 @@ from torch import nn
 from benchmarks.training_loops import in_turns, medians, ours, plain, ratio, task_of
 from tikval.config import FinetuneConfig, Fit, TextEncoder, load_config
 from tikval.finetune.batches import Tokens
-from tikval.finetune.check import memory_bytes, shape_of
+from tikval.finetune.memory import memory_bytes, shape_of
 from tikval.finetune.model import TextClassifier
 
 OF_PLAIN, OF_NEED = 0.95, 0.8  # targets

@@ -26,12 +26,12 @@ from benchmarks.touche import tables
 from jobs import combine, finetune
 from tikval.config import CombineConfig, FinetuneConfig, validate
 from tikval.evaluate.answers import Answers, read_trained, read_truth
+from tikval.evaluate.evaluation import judge
 from tikval.evaluate.scores import LEFT_OUT
-from tikval.evaluate.study import judge
-from tikval.flow.folder import Folder
 from tikval.flow.session import cores
 from tikval.hub.bundled import fetch
 from tikval.rows import LabelRow
+from tikval.store.folder import Folder
 
 RECIPE = Path(__file__).parents[1] / "configs" / "local" / "finetune.yaml"
 COMBINED: dict[str, dict[str, Any]] = {

@@ -39,7 +39,7 @@ import yaml
 
 from benchmarks.encoder_memory import gpu_part
 from benchmarks.training_loops import in_turns, medians, ours, plain, ratio, real_tokens, task_of
-from tests.tiny_encoders import write_bert
+from tests.fixtures.tiny_encoders import write_bert
 from tikval.config import FinetuneConfig, Fit, TextEncoder, load_config
 from tikval.finetune.batches import Indices, Tokens, cut, epoch_rows
 from tikval.finetune.loop import Task
@@ -127,7 +127,7 @@ def minilm(work: Path, rows: int) -> Task:
 def folds(quick: bool, work: Path) -> tuple[Figures, Reached]:
     """The job's wall-clock seconds; both say the same of every row."""
     from jobs import finetune
-    from tikval.flow.folder import Folder
+    from tikval.store.folder import Folder
 
     at_once = min(3, cores())
     if at_once < 2:

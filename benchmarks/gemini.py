@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.llm_run import holds, run_and_kill
+from tests.fixtures.llm_run import holds, run_and_kill
 from tikval.flow.session import cores
 
 MAX_RATIO = 1.2

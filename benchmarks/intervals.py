@@ -19,9 +19,9 @@ from typing import Final
 import numpy as np
 
 from tikval.evaluate.answers import Answers, Run, Truth
-from tikval.evaluate.intervals import Draws, by_group, corrected, label_f1, mean_f1
-from tikval.evaluate.metrics import Bools, Floats
-from tikval.evaluate.study import judge
+from tikval.evaluate.evaluation import judge
+from tikval.stats.intervals import Draws, by_group, corrected, label_f1, mean_f1
+from tikval.stats.metrics import Bools, Floats
 from tikval.values import LABELS
 
 RATES_L: Final = np.linspace(0.055, 0.3, 18)

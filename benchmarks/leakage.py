@@ -26,9 +26,9 @@ from sklearn.model_selection import GroupKFold
 
 from tikval.config import Protocol
 from tikval.evaluate.baselines import account_only
-from tikval.finetune.choose import f1_macro, f1_weighted
-from tikval.finetune.folds import Fold, balance, groups_of, make_folds
-from tikval.labels import read_labels
+from tikval.sources.labels import read_labels
+from tikval.stats.folds import Fold, balance, groups_of, make_folds
+from tikval.stats.thresholds import f1_macro, f1_weighted
 from tikval.values import SLUGS, binary
 
 PROTOCOLS: Final = {

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from tests.vllm_checkpoints import write_mistral
+from tests.fixtures.vllm_checkpoints import write_mistral
 from tikval.codebook import load_codebook, render_material, render_prompt, reply_schema
 from tikval.config import Engine, Pool, Vllm
 from tikval.flow.session import cores, start_ray
@@ -74,8 +74,8 @@ def engine_alone(config: Vllm, engine: Engine, prompts: list[str], *, on_gpu: bo
     from vllm import LLM, SamplingParams
     from vllm.sampling_params import StructuredOutputsParams
 
-    from tikval.flow.engine import Asked, Turn
-    from tikval.flow.llm import engine_kwargs
+    from tikval.flow.vllm import engine_kwargs
+    from tikval.flow.vllm_engine import Asked, Turn
 
     begin = time.monotonic()
     llm = LLM(config.model, **engine_kwargs(config, engine, on_gpu=on_gpu))
@@ -123,7 +123,7 @@ def through_ray(
     import ray
     import ray.data
 
-    from tikval.flow.llm import vllm_answers
+    from tikval.flow.vllm import vllm_answers
 
     start_ray()
     first = engine.batch_rows

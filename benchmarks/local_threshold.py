@@ -36,9 +36,9 @@ from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import LocalExtractor
-from tikval.evaluate.metrics import Bools, macro, prf
 from tikval.extract.local import LocalValues, decide, sentences_of, windows
 from tikval.hub.sentences import Encoder, load_encoder
+from tikval.stats.metrics import Bools, macro, prf
 from tikval.values import VALUES
 
 HERE: Final = Path(__file__).parent

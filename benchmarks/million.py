@@ -29,10 +29,10 @@ import pyarrow as pa
 from tikval.config import CatalogConfig, Pool, ScriptConfig
 from tikval.files import write_table
 from tikval.flow.data import Step, run_stage
-from tikval.flow.folder import SEALED_ROWS, Folder
-from tikval.flow.keys import contains
 from tikval.flow.session import cores
 from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema
+from tikval.store.folder import SEALED_ROWS, Folder
+from tikval.store.row_keys import contains
 
 GROWTH_MB, SCAN_SECONDS, SCAN_MB = 50, 60, 2000
 

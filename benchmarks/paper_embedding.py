@@ -177,7 +177,7 @@ def embed_the_papers_way(
 
 def load_random_models(device: str = "cpu") -> PapersModels:
     """The paper's architectures with random weights: the same work, other numbers."""
-    from tests.checkpoints import write_checkpoints
+    from tests.fixtures.checkpoints import write_checkpoints
 
     with tempfile.TemporaryDirectory() as folder:
         made = write_checkpoints(Path(folder), full_size=True)

@@ -12,8 +12,8 @@ import sys
 
 import numpy as np
 
-from tikval.labels import read_labels
-from tikval.report.published import TOLERANCE, published, table_3_anew
+from tikval.report.tables.published import TOLERANCE, published, table_3_anew
+from tikval.sources.labels import read_labels
 from tikval.values import LABELS, SLUGS, binary
 
 

@@ -29,14 +29,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs import catalog, write_scripts
-from tests.corpus import TEXTS, write_captioned
+from tests.fixtures.corpus import TEXTS, write_captioned
 from tikval.config import LocalWriter, ScriptConfig, load_config
-from tikval.flow.folder import Folder
 from tikval.flow.session import cores
 from tikval.media.child import Child
 from tikval.media.reading import Want
 from tikval.rows import ScriptRow, arrow_schema
 from tikval.script.local import LocalScripts
+from tikval.store.folder import Folder
 
 TARGET = 0.90
 SETS: list[tuple[str, object]] = [("writer.ocr.frames", 1)]

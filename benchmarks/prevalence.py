@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tikval.evaluate.prevalence import Interval, Sums, corrected, raw, sums_of
+from tikval.stats.prevalence import Interval, Sums, corrected, raw, sums_of
 
 DESIGNS, CORPORA = 18, 100  # accounts and annotated videos drawn so often, and corpora of each
 

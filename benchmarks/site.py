@@ -29,11 +29,11 @@ from typing import Any, Final
 from playwright.sync_api import Browser
 
 from benchmarks.decode import machine, rounded
-from tests.browser import open_tab, running
-from tests.rows import prediction
-from tikval.report.browse import browse_files
-from tikval.report.pages import site_files
-from tikval.report.record import Card, Failure, Report
+from tests.fixtures.browser import open_tab, running
+from tests.fixtures.rows import prediction
+from tikval.report.site.browse import browse_files
+from tikval.report.site.pages import site_files
+from tikval.report.site.record import Card, Failure, Report
 from tikval.rows import PredictionRow, Reason, row_key
 from tikval.values import LABELS, VALUES
 

@@ -26,10 +26,10 @@ import yaml
 
 from jobs import finetune
 from tikval.config import FinetuneConfig, load_config
-from tikval.evaluate.metrics import prf
-from tikval.flow.folder import Folder
 from tikval.flow.session import cores
 from tikval.hub.bundled import fetch
+from tikval.stats.metrics import prf
+from tikval.store.folder import Folder
 
 TARGET = 0.379  # the official metric of a tf-idf ridge with tuned thresholds
 

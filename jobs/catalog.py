@@ -10,15 +10,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from tikval.catalog import accounts_of, list_videos, read_accounts
+from tikval.cli.job import main
 from tikval.codebook import load_codebook
 from tikval.config import CatalogConfig, UserError, find
 from tikval.files import delete, write_table
-from tikval.flow.erase import not_erased
-from tikval.flow.folder import Folder, Run
-from tikval.flow.main import main
-from tikval.labels import read_labels
 from tikval.rows import AccountRow, LabelRow, VideoRow, arrow_schema
+from tikval.sources.catalog import accounts_of, list_videos, read_accounts
+from tikval.sources.labels import read_labels
+from tikval.store.folder import Folder, Run
+from tikval.study.erasure import not_erased
 
 
 def run(config: CatalogConfig) -> Run:

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tikval.cli.job import main
 from tikval.config import CombineConfig, ExtractConfig, FinetuneConfig, UserError
 from tikval.files import delete, list_files, read_bytes, write_bytes, write_table
-from tikval.finetune.choose import Bools, Floats, brier, ece
 from tikval.finetune.combine import Decided, Scored, averaged, decide, ensemble, features, out_of_fold
 from tikval.finetune.examples import Examples
-from tikval.finetune.folds import Fold, folds_hash, from_json, groups_of
-from tikval.finetune.said import answers_of, judged, mean_of_seeds
-from tikval.flow.folder import Folder, Run
-from tikval.flow.learn import inputs_of, load_examples
-from tikval.flow.main import main
+from tikval.finetune.inputs import inputs_of, load_examples
+from tikval.finetune.prediction_rows import answers_of, judged, mean_of_seeds
 from tikval.rows import PredictionRow, arrow_schema
+from tikval.stats.folds import Fold, folds_hash, from_json, groups_of
+from tikval.stats.thresholds import Bools, Floats, brier, ece
+from tikval.store.folder import Folder, Run
 
 
 def run(config: CombineConfig) -> Run:

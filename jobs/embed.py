@@ -7,14 +7,14 @@ ray job submit --working-dir . -- python -m jobs.embed configs/embed.yaml
 from collections.abc import Callable
 from functools import partial
 
+from tikval.cli.job import main
 from tikval.config import EmbedConfig
+from tikval.embed.duplicate_marks import mark_near_duplicates
 from tikval.embed.plan import Plan, make_plan
 from tikval.embed.reading import ClipReader, check
 from tikval.flow.data import Stage, Step, run_stage
-from tikval.flow.duplicates import mark_near_duplicates
-from tikval.flow.folder import Folder, Run
-from tikval.flow.main import main
 from tikval.rows import ClipRow, EmbeddingRow, arrow_schema
+from tikval.store.folder import Folder, Run
 
 
 def encoder(config: EmbedConfig, plan: Plan) -> Stage:

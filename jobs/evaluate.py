@@ -11,14 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from tikval.cli.job import main
 from tikval.codebook import load_codebook
 from tikval.config import CombineConfig, EvaluateConfig, FinetuneConfig, UserError, find
 from tikval.evaluate.answers import Answers, Truth, read_answers, read_trained, read_truth
-from tikval.evaluate.study import judge
+from tikval.evaluate.evaluation import judge
 from tikval.files import delete, list_files, write_table
-from tikval.flow.folder import Folder, Run
-from tikval.flow.main import main
 from tikval.rows import ComparisonRow, Reason, ScoreRow, SliceRow, arrow_schema
+from tikval.store.folder import Folder, Run
 
 
 def run(config: EvaluateConfig) -> Run:

@@ -9,17 +9,17 @@ from functools import partial
 from typing import Final
 
 from tikval.ask import video
+from tikval.cli.job import main
 from tikval.codebook import Codebook, load_codebook, reply_schema
 from tikval.config import ExtractConfig, LlmExtractor, LocalExtractor, UserError, find
 from tikval.extract.llm import AskOfScript, ReadValues
 from tikval.extract.local import Load, LocalValues
-from tikval.flow.asking import accounts_kept_back, fixed_prompt_of, rows_kept_back, steps_of
 from tikval.flow.data import Stage, Step, run_stage
-from tikval.flow.estimate import estimate_of
-from tikval.flow.folder import Folder, Run
-from tikval.flow.main import main
+from tikval.flow.llm_steps import accounts_kept_back, fixed_prompt_of, rows_kept_back, steps_of
 from tikval.hub.sentences import load_encoder
 from tikval.rows import PredictionRow, arrow_schema, sha256
+from tikval.store.folder import Folder, Run
+from tikval.study.estimate import estimate_of
 
 MAX_NOTES: Final = {"vllm": 300, "endpoint": 300}  # characters; Gemini's schemas know no such limit
 

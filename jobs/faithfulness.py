@@ -19,9 +19,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from tikval.config import FaithfulnessConfig, UserError
-from tikval.evaluate.faithfulness import MAX_QUOTES, MAX_WORDS, Estimate, compare, summarise
-from tikval.evaluate.sheets import (
+from tikval.annotate.rating_sheets import (
     GUIDE,
     Line,
     agreement,
@@ -30,13 +28,15 @@ from tikval.evaluate.sheets import (
     read_sheet,
     write_sheet,
 )
+from tikval.cli.job import main
+from tikval.config import FaithfulnessConfig, UserError
+from tikval.evaluate.faithfulness import MAX_QUOTES, MAX_WORDS, Estimate, compare, summarise
 from tikval.files import delete, list_files, read_bytes, read_parquet, write_bytes, write_table
-from tikval.flow.folder import Folder, Run
-from tikval.flow.keys import contains, keys_of
-from tikval.flow.main import main
-from tikval.flow.progress import StageProgress
 from tikval.privacy import strip_handles
 from tikval.rows import FaithfulnessRow, Reason, ScriptRow, VideoRow, arrow_schema
+from tikval.store.folder import Folder, Run
+from tikval.store.progress import StageProgress
+from tikval.store.row_keys import contains, keys_of
 
 SHEETS: Final = ("rater_1.csv", "rater_2.csv")
 _QUIET: Final = 1_000  # videos that take a few seconds: no progress is shown

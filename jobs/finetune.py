@@ -16,16 +16,21 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from tikval.cli.job import FAILED, guard, summary, too_many_failed, training_arguments
 from tikval.config import FinetuneConfig, TextEncoder, UserError
 from tikval.files import delete, list_files, read_parquet, write_bytes, write_table
 from tikval.finetune.examples import Examples
-from tikval.finetune.folds import PARTS, Fold, to_json
-from tikval.finetune.lesson import Training
-from tikval.flow.folder import Folder, Run
-from tikval.flow.kept import write_facts
-from tikval.flow.learn import folds_of, inputs_of, load_examples, pin_encoder, pretrained_encoders, state_of
-from tikval.flow.main import FAILED, guard, summary, too_many_failed, training_arguments
-from tikval.flow.teach import Rows, Teach, history_of, result_name
+from tikval.finetune.inputs import (
+    folds_of,
+    inputs_of,
+    load_examples,
+    pin_encoder,
+    pretrained_encoders,
+    state_of,
+)
+from tikval.finetune.model_index import write_facts
+from tikval.finetune.training import Training
+from tikval.flow.finetune_worker import Rows, Teach, history_of, result_name
 from tikval.flow.train import (
     Course,
     check_place,
@@ -34,6 +39,8 @@ from tikval.flow.train import (
     run_trainings,
 )
 from tikval.rows import PredictionRow, arrow_schema
+from tikval.stats.folds import PARTS, Fold, to_json
+from tikval.store.folder import Folder, Run
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,7 @@ def _check(plan: Plan, say: bool) -> None:
         f"{len(trainings)} trainings; rows of the first: {sizes}",
     ]
     if isinstance(first.model, TextEncoder):
-        from tikval.finetune.check import describe
+        from tikval.finetune.memory import describe
 
         room = memory_of_a_training(config.pool, config.workers)
         needs = describe(first.model, first.fit, workers=config.workers, available=room)

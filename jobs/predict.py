@@ -9,15 +9,15 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+from tikval.cli.job import main
 from tikval.config import PredictConfig
 from tikval.files import read_bytes, write_bytes
-from tikval.finetune.folds import PARTS, from_json
-from tikval.finetune.kept import Facts
+from tikval.finetune.model_files import Facts
+from tikval.finetune.model_index import usable
 from tikval.flow.data import Stage, Step, run_stage
-from tikval.flow.folder import Folder, Run
-from tikval.flow.kept import usable
-from tikval.flow.main import main
 from tikval.rows import PredictionRow, arrow_schema
+from tikval.stats.folds import PARTS, from_json
+from tikval.store.folder import Folder, Run
 
 
 def run(config: PredictConfig) -> Run:
@@ -33,7 +33,7 @@ def run(config: PredictConfig) -> Run:
 
 
 def _load(config: PredictConfig, facts: Facts, names: Sequence[str]) -> Stage:
-    from tikval.finetune.apply import Judge  # torch, which only the actor pays for
+    from tikval.finetune.inference import Judge  # torch, which only the actor pays for
 
     return Judge(config, facts, names)
 

@@ -25,17 +25,17 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from tikval.cli.job import guard, summary, training_arguments
 from tikval.config import Fit, PretrainConfig, TextEncoder, UserError
 from tikval.files import delete, filesystem, list_files, read_schema, write_bytes, write_table
-from tikval.finetune.check import describe
-from tikval.finetune.corpus import Corpus, Reading, read_all, read_by
-from tikval.finetune.folds import Fold, to_json
+from tikval.finetune.inputs import encoder_uri, folds_of, inputs_of, load_examples, pin_encoder, read_corpus
+from tikval.finetune.memory import describe
 from tikval.finetune.pretrain import Pretrained, Progress, check_masks, logit_bytes, pretrain
-from tikval.flow.folder import Folder, Run
-from tikval.flow.learn import encoder_uri, folds_of, inputs_of, load_examples, pin_encoder, read_corpus
-from tikval.flow.main import guard, summary, training_arguments
+from tikval.finetune.pretrain_corpus import Corpus, Reading, read_all, read_by
 from tikval.flow.train import Course, Worker, check_place, forget_checkpoints, run_trainings
 from tikval.flow.train import memory_of_a_training as memory_of
+from tikval.stats.folds import Fold, to_json
+from tikval.store.folder import Folder, Run
 
 _STATE: Final = "state.pt"
 _SCHEMA: Final = pa.schema([("video_id", pa.string()), ("left_out", pa.string())])

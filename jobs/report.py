@@ -6,12 +6,12 @@ ray job submit --working-dir . -- python -m jobs.report configs/demo/report.yaml
 
 import time
 
+from tikval.cli.job import main
 from tikval.codebook import load_codebook
 from tikval.config import ReportConfig, UserError, find
-from tikval.flow.folder import Folder, Run
-from tikval.flow.main import main
-from tikval.flow.site import gather, write_site
-from tikval.flow.site_facts import scripts_of
+from tikval.report.site.facts import scripts_of
+from tikval.report.site.gather import gather, write_site
+from tikval.store.folder import Folder, Run
 
 
 def run(config: ReportConfig) -> Run:

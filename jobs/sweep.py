@@ -21,22 +21,29 @@ from typing import Any
 
 import yaml
 
+from tikval.cli.job import FAILED, guard, summary, too_many_failed, training_arguments
 from tikval.config import SweepConfig, TextEncoder, UserError
 from tikval.config.train import changed
 from tikval.files import delete, write_bytes
-from tikval.finetune.check import describe
 from tikval.finetune.examples import Examples
-from tikval.finetune.folds import Fold, to_json
-from tikval.finetune.lesson import Training
+from tikval.finetune.inputs import (
+    folds_of,
+    inputs_of,
+    load_examples,
+    pin_encoder,
+    pretrained_encoders,
+    state_of,
+)
+from tikval.finetune.memory import describe
+from tikval.finetune.tracking import Tracker
+from tikval.finetune.training import Training
 from tikval.finetune.trial import Given, Trial, attempt, inner, ranked
-from tikval.flow.folder import Folder, Run
-from tikval.flow.learn import folds_of, inputs_of, load_examples, pin_encoder, pretrained_encoders, state_of
-from tikval.flow.main import FAILED, guard, summary, too_many_failed, training_arguments
-from tikval.flow.progress import StageProgress
+from tikval.finetune.trial_files import TrialFiles, read_trials, write_trials
 from tikval.flow.session import start_ray
-from tikval.flow.track import Tracker
 from tikval.flow.train import memory_of_a_training
-from tikval.flow.trials import TrialFiles, read_trials, write_trials
+from tikval.stats.folds import Fold, to_json
+from tikval.store.folder import Folder, Run
+from tikval.store.progress import StageProgress
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ ray job submit --working-dir . -- python -m jobs.write_scripts configs/demo/scri
 from functools import partial
 
 from tikval.ask import video
+from tikval.cli.job import main
 from tikval.config import LlmWriter, ScriptConfig
-from tikval.flow.asking import accounts_kept_back, fixed_prompt_of, steps_of
 from tikval.flow.data import Step, run_stage
-from tikval.flow.estimate import estimate_of
-from tikval.flow.folder import Folder, Run
-from tikval.flow.main import main
+from tikval.flow.llm_steps import accounts_kept_back, fixed_prompt_of, steps_of
 from tikval.rows import ScriptRow, arrow_schema, sha256
 from tikval.script.llm import ReadScript
 from tikval.script.local import LocalScripts, check
+from tikval.store.folder import Folder, Run
+from tikval.study.estimate import estimate_of
 
 
 def run(config: ScriptConfig) -> Run:

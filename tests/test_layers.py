@@ -113,7 +113,7 @@ def test_a_right_import_is_not(mine: str, source: str) -> None:
     assert not wrong_imports(mine, source)
 
 
-@pytest.mark.parametrize("module", ["tikval.cli", "tikval.flow.folder", "jobs.catalog"])
+@pytest.mark.parametrize("module", ["tikval.cli", "tikval.store.folder", "jobs.catalog"])
 def test_what_answers_at_once_loads_no_models_and_no_ray(module: str) -> None:
     code = f"import sys, {module}; print(*(name for name in sys.modules if '.' not in name))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.rows import label, prediction, script, video
+from tests.fixtures.rows import label, prediction, script, video
 from tikval.cli import HINTS
 from tikval.rows import (
     AccountRow,

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tikval.cli.app import app
+from tikval.cli.job import FAILED, guard, summary, too_many_failed
 from tikval.config import (
     CatalogConfig,
     CombineConfig,
@@ -28,9 +29,8 @@ from tikval.config import (
     nested,
     read_yaml,
 )
-from tikval.flow.folder import Folder, Run
-from tikval.flow.main import FAILED, guard, summary, too_many_failed
 from tikval.llm.gate import read_spent
+from tikval.store.folder import Folder, Run
 
 
 @app.command()
@@ -216,7 +216,7 @@ def estimate(
 ) -> None:
     """What a paid run will cost: lengths of a sample of the videos, the real prompt, the prices of today."""
     from jobs import catalog
-    from tikval.flow.estimate import estimate_of
+    from tikval.study.estimate import estimate_of
 
     stages = _paid_stages(file, overrides or [])
     catalog.run(stages[0].videos if isinstance(stages[0], ScriptConfig) else stages[0].catalog)

@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from tikval.flow.main import guard
+from tikval.cli.job import guard
 
 app = typer.Typer(
     help="Which of Schwartz's 19 human values a short video endorses or confronts.",

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tikval.cli.app import app
+from tikval.cli.job import FAILED
 from tikval.config import (
     UserError,
 )
-from tikval.flow.main import FAILED
-from tikval.flow.status import RUNNING, Status, read_status
-from tikval.flow.study import Study, stage_folders
 from tikval.rows import Reason
+from tikval.store.runs import Study, stage_folders
+from tikval.store.status import RUNNING, Status, read_status
 
 HINTS = {
     Reason.DUPLICATE_ID: "rename one of the files, or give video_id in a manifest",
@@ -108,7 +108,7 @@ def _status_table(found: list[Status]) -> Table:
 @app.command()
 def doctor() -> None:
     """What this machine has, and what it lacks for the local profile."""
-    from tikval.flow.doctor import findings
+    from tikval.study.doctor import findings
 
     table = Table("what", "found", "needed for")
     lacks = 0

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from tikval.annotate.agreement import Coding
 from tikval.cli.app import CODEBOOK, app
+from tikval.cli.job import FAILED
 from tikval.config import (
     UserError,
 )
-from tikval.flow.agreement import Coding
-from tikval.flow.main import FAILED
-from tikval.flow.study import Study
+from tikval.store.runs import Study
 
 
 @app.command()
@@ -30,8 +30,8 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Also into a folder that is not empty.")] = False,
 ) -> None:
     """One line per video and answer of a system: ids, error, and each value as -1, 0, 1 or empty; or the scores."""
-    from tikval.flow.export import export_table, scores_table, stale_scores, write_export
-    from tikval.flow.export_dataset import export_dataset
+    from tikval.report.export.dataset import export_dataset
+    from tikval.report.export.values import export_table, scores_table, stale_scores, write_export
 
     if "://" in file:
         raise UserError(f"{file}: is not on this machine; export writes to a local disk")
@@ -70,8 +70,8 @@ def agreement(
     codebook: Annotated[str, typer.Option(help="Of the annotations.")] = CODEBOOK,
 ) -> None:
     """How far annotators agree beyond chance, with 95 % intervals: people, systems, and the absent baseline."""
-    from tikval.flow import agreement as agreeing
-    from tikval.flow.annotators import add_systems, codebook_of, people, read_tables
+    from tikval.annotate import agreement as agreeing
+    from tikval.annotate.annotators import add_systems, codebook_of, people, read_tables
 
     book = codebook_of(codebook)
     found = people(read_tables(tables, book), book)
@@ -100,8 +100,8 @@ def consolidate(
     codebook: Annotated[str, typer.Option(help="Of the annotations.")] = CODEBOOK,
 ) -> None:
     """Two annotators and a third as one: what the two agree on, else what the third says."""
-    from tikval.flow.annotators import codebook_of, read_tables
-    from tikval.flow.consolidate import consolidate_rows, decided, left_out, write_consolidated
+    from tikval.annotate.annotators import codebook_of, read_tables
+    from tikval.annotate.consolidated_table import consolidate_rows, decided, left_out, write_consolidated
 
     book = codebook_of(codebook)
     rows = read_tables(tables, book)
@@ -124,8 +124,8 @@ def prevalence(
     csv: Annotated[Path | None, typer.Option(help="Also write the rates to this file.")] = None,
 ) -> None:
     """How often each value is endorsed and confronted, raw and, where videos are annotated, corrected."""
-    from tikval.flow.prevalence import prevalence_of
-    from tikval.flow.show_prevalence import show, write_csv
+    from tikval.evaluate.prevalence import prevalence_of
+    from tikval.report.tables.prevalence import show, write_csv
 
     found = prevalence_of(Study(out), system, by, annotator)
     show(found, Console(markup=False, width=None if sys.stdout.isatty() else 180))
@@ -143,7 +143,7 @@ def tables(
     ] = None,
 ) -> None:
     """The paper's Tables 3 to 6 over these systems, its numbers beside ours with what differs."""
-    from tikval.flow.paper_tables import show, tables_of, write
+    from tikval.report.tables.paper import show, tables_of, write
 
     found = tables_of(Study(out), beside or [])
     show(found, Console(markup=False, width=None if sys.stdout.isatty() else 200))
@@ -161,7 +161,7 @@ def figures(
     annotator: Annotated[str | None, typer.Option(help="Whose labels are drawn.")] = None,
 ) -> None:
     """The paper's Figures 1 to 4, Schwartz's circle, systems' F1, rates by genre and month: SVG, PNG, PDF, CSV."""
-    from tikval.flow.figures import figures_of, write
+    from tikval.report.figures.gather import figures_of, write
 
     found = figures_of(Study(out), system or (), annotator)
     written = write(found, folder)
@@ -178,7 +178,7 @@ def export_trained(
     force: Annotated[bool, typer.Option("--force", help="Also into a folder that is not empty.")] = False,
 ) -> None:
     """A trained encoder as a folder that transformers loads, with a card: scores, thresholds, limits."""
-    from tikval.flow.export_model import export_model, trained_folder
+    from tikval.report.export.model import export_model, trained_folder
 
     export_model(trained_folder(trained), training, to, force)
     print(f"{training}: {to}; read README.md there before you share it")
@@ -191,7 +191,7 @@ def erase(
     account: Annotated[list[str] | None, typer.Option(help="Forget all videos of this account.")] = None,
 ) -> None:
     """Remove every derived row of some videos, and keep them from coming back."""
-    from tikval.flow.erase import erase as forget
+    from tikval.study.erasure import erase as forget
 
     if not video_ids and not account:
         raise UserError("name the videos to erase, or --account NAME")

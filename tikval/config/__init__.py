@@ -18,7 +18,7 @@ from tikval.config.base import (
 from tikval.config.embed import EmbedConfig, OnScreenText, Pictures, Sound
 from tikval.config.extract import ExtractConfig, Extractor, FaithfulnessConfig, LlmExtractor, LocalExtractor
 from tikval.config.judge import CombineConfig, EvaluateConfig, Member, ReportConfig, System
-from tikval.config.models import Api, Endpoint, Engine, Gemini, Llm, Vllm
+from tikval.config.llm import Api, Endpoint, Engine, Gemini, Llm, Vllm
 from tikval.config.predict import PredictConfig
 from tikval.config.scripts import (
     CatalogConfig,

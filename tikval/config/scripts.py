@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from tikval.config.base import Config, JobConfig, Limits, Pool, TextFile, Upstream
-from tikval.config.models import HOW_A_MODEL_IS_ASKED, Api, Engine, Llm
+from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Llm
 
 
 class CatalogConfig(JobConfig):

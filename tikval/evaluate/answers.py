@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tikval.evaluate.metrics import Bools, Floats
 from tikval.rows import LabelRow, PredictionRow
+from tikval.stats.metrics import Bools, Floats
 from tikval.values import binary
 
 NO_FOLD: Final = -1

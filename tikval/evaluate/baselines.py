@@ -14,11 +14,11 @@ import numpy as np
 
 from tikval.config import Protocol
 from tikval.evaluate.answers import NO_FOLD, Answers, Run, Truth, decided, matrix, read_truth
-from tikval.evaluate.metrics import Bools, Floats, LabelScores, Mean
 from tikval.evaluate.scores import BASELINE, FAILURES, OfVideos, base_row, lines
-from tikval.finetune.choose import best_threshold
-from tikval.finetune.folds import Fold, groups_of, make_folds
 from tikval.rows import LabelRow, ScoreRow
+from tikval.stats.folds import Fold, groups_of, make_folds
+from tikval.stats.metrics import Bools, Floats, LabelScores, Mean
+from tikval.stats.thresholds import best_threshold
 
 PRIOR: Final = "frequency_prior"
 ACCOUNT_SHARED: Final = "account_name_paper"  # accounts stand on both sides of its folds

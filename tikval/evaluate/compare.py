@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tikval.evaluate.answers import Answers, Truth
-from tikval.evaluate.intervals import (
+from tikval.rows import ComparisonRow
+from tikval.stats.intervals import (
     TINY,
     Bytes,
     Draws,
@@ -29,8 +30,7 @@ from tikval.evaluate.intervals import (
     nan_mean,
     weighted_sums,
 )
-from tikval.evaluate.metrics import Bools, Floats
-from tikval.rows import ComparisonRow
+from tikval.stats.metrics import Bools, Floats
 
 METRICS: Final = {"macro_f1": "macro", "weighted_f1": "weighted"}
 

@@ -2,7 +2,7 @@
 
 Both sides may err: a recogniser mishears, a writer invents. So every share stands beside the same share against
 the heard text of another video, which says what chance gives. What the pictures show is judged by people
-(tikval/evaluate/sheets.py, the paper's section 4), not here.
+(tikval/annotate/rating_sheets.py, the paper's section 4), not here.
 
 Word streams are compared by the longest common subsequence on the bits of integers (Hyyro, 2004): fast, and bounded.
 """

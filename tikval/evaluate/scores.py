@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tikval.evaluate.answers import Answers, Run, Truth, decided
-from tikval.evaluate.intervals import Draws, Interval, corrected, of_labels, of_mean, sums_of
-from tikval.evaluate.metrics import Bools, Floats, LabelScores, Mean, macro, micro, movie, prf, weighted
-from tikval.evaluate.ranking import mean_rank, ranked
 from tikval.rows import EmbeddingRow, PredictionRow, ScoreRow, ScriptRow, VideoRow
+from tikval.stats.intervals import Draws, Interval, corrected, of_labels, of_mean, sums_of
+from tikval.stats.metrics import Bools, Floats, LabelScores, Mean, macro, micro, movie, prf, weighted
+from tikval.stats.ranking import mean_rank, ranked
 from tikval.values import CONFRONTED, ENDORSED
 
 ALL: Final = "all"

@@ -11,9 +11,9 @@ import numpy as np
 
 from tikval.evaluate.answers import Answers, Truth
 from tikval.evaluate.compare import METRICS
-from tikval.evaluate.intervals import Draws, Spread, of_mean, sums_of
-from tikval.evaluate.metrics import Bools
 from tikval.rows import SliceRow
+from tikval.stats.intervals import Draws, Spread, of_mean, sums_of
+from tikval.stats.metrics import Bools
 
 GENRE, WITHOUT, DROP = "genre", "without_genre", "drop"
 FROM_TO = "endorsed - confronted"

@@ -17,9 +17,9 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tikval.finetune.choose import Bools, Floats, best_threshold, fit_platt, logistic, logit, sigmoid
-from tikval.finetune.folds import Fold
-from tikval.finetune.partition import Ints, place, renumbered
+from tikval.stats.folds import Fold
+from tikval.stats.partitions import Ints, place, renumbered
+from tikval.stats.thresholds import Bools, Floats, best_threshold, fit_platt, logistic, logit, sigmoid
 
 STRENGTHS: Final = (0.1, 1.0, 10.0, 100.0, 1000.0)  # of the L2 penalty, beside log losses summed over rows
 INNER_FOLDS: Final = 5

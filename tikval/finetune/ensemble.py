@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tikval.config import Protocol
-from tikval.finetune.choose import Bools, Floats, best_threshold, brier, ece
-from tikval.finetune.kept import Facts, Measured, Scores
-from tikval.finetune.partition import Ints
+from tikval.finetune.model_files import Facts, Measured, Scores
+from tikval.stats.partitions import Ints
+from tikval.stats.thresholds import Bools, Floats, best_threshold, brier, ece
 
 DRAWS: Final = 1_000
 _SHARE: Final = (2.5, 97.5)  # percentiles: 95 % of the draws lie between

@@ -17,9 +17,9 @@ from torch import Tensor, distributed, nn
 from tikval.config import Fit
 from tikval.finetune import optim
 from tikval.finetune.batches import Data, Indices, Vectors, reading_batches, steps_of, training_batches
-from tikval.finetune.choose import positive_weights
-from tikval.finetune.link import EACH_LABEL, Link
 from tikval.finetune.model import VectorClassifier
+from tikval.finetune.output_link import EACH_LABEL, Link
+from tikval.stats.thresholds import positive_weights
 
 Floats = NDArray[np.float32]
 Score = Callable[[Floats, Floats], float]  # probabilities [n, L] and labels [n, L] -> larger is better

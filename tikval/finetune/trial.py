@@ -15,8 +15,8 @@ import numpy as np
 
 from tikval.config.train import Fit, changed
 from tikval.finetune.examples import Examples
-from tikval.finetune.lesson import Training, learn
 from tikval.finetune.loop import Epoch, State
+from tikval.finetune.training import Training, learn
 
 Say = Callable[[dict[str, Any]], None]
 

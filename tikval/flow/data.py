@@ -20,12 +20,12 @@ import pyarrow as pa
 
 from tikval.config import JobConfig, Pool, UserError
 from tikval.files import filesystem, read_parquet
-from tikval.flow.folder import Finish, Folder, Run
-from tikval.flow.keys import Seen, contains, keys_of
 from tikval.flow.observe import Observer, log
-from tikval.flow.progress import StageProgress
 from tikval.flow.session import check_gpus, cores, cpus, on_cluster, start_ray
 from tikval.rows import Reason
+from tikval.store.folder import Finish, Folder, Run
+from tikval.store.progress import StageProgress
+from tikval.store.row_keys import Seen, contains, keys_of
 
 
 class Stage(Protocol):

@@ -17,8 +17,8 @@ from typing import IO, Any, Final, Generic, Protocol, TypeVar
 
 from tikval.config import LearnConfig, Pool, UserError
 from tikval.files import filesystem, is_local
-from tikval.flow.progress import StageProgress
 from tikval.flow.session import check_gpus, cores, cpus, on_cluster, start_ray
+from tikval.store.progress import StageProgress
 
 MAX_DEATHS: Final = 3  # of a training's workers, before it is given up
 

@@ -21,8 +21,8 @@ from ray import tune
 
 from tikval.config import Pool, SweepConfig, UserError
 from tikval.finetune.trial import Trial
-from tikval.flow.search import Schedulers, Searches
 from tikval.flow.session import check_gpus, cores, cpus, on_cluster
+from tikval.flow.tune_search import Schedulers, Searches
 from tikval.rows import Reason
 
 MAX_DEATHS: Final = 3  # of a trial's process, before it is given up

@@ -1,6 +1,6 @@
 """Pictures by decord2, for those who want it; what packets tell, and the sound, come from PyAV's pass as ever.
 
-Slower than the default reader, and not exact. Seen with decord2 3.4.0 (tests/test_decoders.py):
+Slower than the default reader, and not exact. Seen with decord2 3.4.0 (tests/media/test_decoders.py):
   - a file with an edit list: the pictures that it cuts are counted, so others come than asked for (2 s off in one
     real file)
   - open groups of pictures (common in HEVC), MPEG-TS, and AVI with B-frames: other pictures than asked for

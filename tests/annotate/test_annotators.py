@@ -1,0 +1,247 @@
+"""Who is compared with whom: annotators out of tables, systems as annotators, two and a third as one; the commands."""
+
+import csv
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+from tests.fixtures.rows import label
+from tests.stats.test_agreement import values_of
+from tests.study.test_erasure_and_export import ANN, Made
+from tikval.annotate.agreement import Coding, Row, compare, comparisons
+from tikval.annotate.annotators import Annotators, add_systems, people, read_tables
+from tikval.annotate.consolidate import NO_THIRD, ONE_ANNOTATOR, consolidate
+from tikval.annotate.consolidated_table import consolidate_rows, write_consolidated
+from tikval.cli import app
+from tikval.codebook import load_codebook
+from tikval.config import UserError, find
+from tikval.rows import LabelRow, PredictionRow, arrow_schema
+from tikval.sources.labels import read_labels
+from tikval.store.folder import Folder
+from tikval.values import SLUGS
+
+BOOK = load_codebook(find("prompts/codebook.yaml"))
+FACE = SLUGS.index("face")
+CODINGS: tuple[Coding, ...] = ("binary", "three_way", "dominance")
+
+
+def faces(annotator: str, account: str | None = None, /, **stances: int) -> list[LabelRow]:
+    """Stances of one value per video."""
+    zeros = [0] * len(SLUGS)
+    return [
+        label(
+            video, annotator=annotator, account=account, stances=[*zeros[:FACE], stance, *zeros[FACE + 1 :]]
+        )
+        for video, stance in stances.items()
+    ]
+
+
+def said_by(*rows: list[LabelRow]) -> Annotators:
+    return people([row for some in rows for row in some], BOOK)
+
+
+def pick(rows: list[Row], names: tuple[str, ...], coding: Coding, of: str = "all") -> dict[str, float]:
+    (row,) = (row for row in rows if (row.names, row.coding, row.of) == (names, coding, of))
+    return values_of(row.line) | {"videos": row.videos, "cells": row.line.cells}
+
+
+def test_codings_differ_where_dominance_and_sign_do() -> None:
+    found = said_by(faces("a", v1=2, v2=1, v3=-1, v4=0), faces("b", v1=1, v2=1, v3=1, v4=0))
+    rows = compare(found, comparisons(found, None), CODINGS, by_value=True)
+    two = ("a", "b")
+    assert [pick(rows, two, "three_way", "face")[name] for name in ("observed", "positive")] == [3 / 4, 2 / 3]
+    assert [pick(rows, two, "dominance", "face")[name] for name in ("observed", "positive")] == [2 / 4, 1 / 3]
+    assert [pick(rows, two, "binary", f"face{sign}")["observed"] for sign in "+-"] == [3 / 4, 3 / 4]
+    assert pick(rows, two, "binary", "face+")["positive"] == 2 * 2 / (2 + 3)
+    # pooled over labels, what is said the same is that of three ways
+    assert pick(rows, two, "binary")["positive"] == pick(rows, two, "three_way")["positive"] == 2 / 3
+    assert pick(rows, two, "binary", "confronted")["cells"] == 4 * 19
+    assert pick(rows, ("a", "absent"), "three_way", "face")["observed"] == 1 / 4
+    assert pick(rows, ("b", "absent"), "three_way", "face")["observed"] == 1 / 4
+    (tradition,) = (row for row in rows if (row.names, row.coding, row.of) == (two, "three_way", "tradition"))
+    assert tradition.note == "one category only"
+
+
+def test_who_is_compared_with_whom() -> None:
+    two = said_by(faces("a", v1=1), faces("b", v1=1))
+    assert comparisons(two, None) == [("a", "b"), ("a", "absent"), ("b", "absent")]
+    three = said_by(faces("a", v1=1), faces("b", v1=1), faces("c", v1=1))
+    assert comparisons(three, None)[:4] == [("a", "b", "c"), ("a", "b"), ("a", "c"), ("b", "c")]
+    assert comparisons(three, "b") == [("a", "b"), ("c", "b"), ("b", "absent")]
+    assert comparisons(three.only(["c"]), "absent") == [("c", "absent")]
+    many = said_by(*(faces(f"a{n}", v1=1) for n in range(11)))
+    assert len(comparisons(many, None)) == 1 + 11
+
+
+def test_annotators_of_different_videos() -> None:
+    found = said_by(faces("a", v1=1, v2=0), faces("b", v2=0, v3=1), faces("c", v4=1))
+    rows = compare(found, comparisons(found, None), CODINGS)
+    assert pick(rows, ("a", "b"), "three_way")["videos"] == 1
+    assert pick(rows, ("a", "b", "c"), "three_way")["videos"] == 1
+    assert pick(rows, ("a", "absent"), "three_way")["videos"] == 2
+    assert pick(rows, ("a", "c"), "three_way")["videos"] == 0
+    only = found.only(["a", "c"])
+    with pytest.raises(UserError, match=r"no video in common .*: a, c$"):
+        compare(only, comparisons(only, None), CODINGS)
+
+
+def test_annotators_who_are_not_there() -> None:
+    found = said_by(faces("a", v1=1))
+    with pytest.raises(UserError, match="one annotator only \\(a\\)"):
+        comparisons(found, None)
+    with pytest.raises(UserError, match="nobody: no such annotator; there are a"):
+        comparisons(said_by(faces("a", v1=1)), "nobody")
+    with pytest.raises(UserError, match="nobody: no such annotator"):
+        found.only(["nobody"])
+    with pytest.raises(UserError, match="no annotations"):
+        comparisons(said_by(), None)
+
+
+def table(path: Path, text: str) -> str:
+    path.write_text(text.replace(" ", "\n") + "\n")
+    return str(path)
+
+
+def test_a_table_of_each_annotator_is_named_after_its_file(tmp_path: Path) -> None:
+    first = table(tmp_path / "ann.csv", "video_id,face v1,1 v2,0")
+    second = table(tmp_path / "bob.csv", "video_id,annotator,face v1,robert,dominant v1,eve,-1")
+    rows = read_tables([first, second], BOOK)
+    assert [(row["annotator"], row["stances"][FACE]) for row in rows] == [
+        ("ann", 1),
+        ("ann", 0),
+        ("robert", 2),
+        ("eve", -1),
+    ]
+    assert read_tables([first], BOOK)[0]["annotator"] == "human"
+
+
+def test_tables_that_contradict_each_other(tmp_path: Path) -> None:
+    first = table(tmp_path / "one.csv", "video_id,annotator,account,face v1,ann,x,1")
+    again = table(tmp_path / "two.csv", "video_id,annotator,account,face v1,ann,x,0")
+    other = table(tmp_path / "three.csv", "video_id,annotator,account,face v1,bob,y,0")
+    absent = table(tmp_path / "four.csv", "video_id,annotator,face v1,absent,0")
+    with pytest.raises(UserError, match=r"two.csv: v1 was annotated by ann before, in .*one.csv"):
+        read_tables([first, again], BOOK)
+    with pytest.raises(UserError, match="v1 was annotated by ann before"):
+        read_tables([first, first], BOOK)
+    with pytest.raises(UserError, match="v1 is of 'y' here and of 'x' in"):
+        read_tables([first, other], BOOK)
+    with pytest.raises(UserError, match="the baseline's name"):
+        read_tables([absent], BOOK)
+
+
+# systems as annotators
+
+
+def test_a_system_is_an_annotator_and_its_failures_are_missing(tmp_path: Path) -> None:
+    made = Made(tmp_path)  # says face+ of first-video, achievement+ of third-video; broken-video failed
+    found = said_by(faces("ann", **dict.fromkeys(("first-video", "third-video", "broken-video", "gone"), 1)))
+    add_systems(found, made.out, BOOK)
+    assert set(found.said) == {"ann", "local"}
+    assert set(found.said["local"]) == {"first-video", "third-video"}
+    assert found.failed == {"local": {"unreadable": 1, "missing": 1}}
+    assert found.accounts["first-video"] == ANN
+    rows = compare(found, comparisons(found, "ann"), CODINGS, by_value=True)
+    face = pick(rows, ("local", "ann"), "three_way", "face")
+    assert (face["videos"], face["observed"], face["positive"]) == (2, 1 / 2, 2 / 3)
+    assert pick(rows, ("local", "ann"), "dominance")["cells"] == 0, "it does not tell dominance"
+    with pytest.raises(UserError, match="'local' is an annotator's name too"):
+        add_systems(said_by(faces("local", **{"first-video": 1})), made.out, BOOK)
+
+
+def test_what_a_system_does_not_model_is_missing_and_its_runs_are_annotators(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    half = made.system.model_copy(update={"system": "half"})
+    rows = []
+    for sample in (0, 1):
+        for row in made.rows[:3]:
+            changes = {"system": "half", "sample": sample, "decisions": [True] * 19 + [False] + [None] * 18}
+            rows.append({**row, **changes, "scores": None, "stances": [2, *[0] * 18] if sample else None})
+    folder = Folder(half.folder)  # as the jobs write what ran several times: a row per video and run
+    name = folder.write_part(pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow)))
+    folder.write_run(half, [name], {}, len(rows), {}, 1.0)
+    found = said_by(faces("ann", **{"first-video": 1}))
+    add_systems(found, made.out, BOOK)
+    assert set(found.said) == {"ann", "local", "half (sample 0)", "half (sample 1)"}
+    said = found.said["half (sample 1)"]["first-video"]
+    assert list(said.three_way) == [1, *[None] * 18], "absent or confronted: it cannot tell"
+    assert list(said.labels[:20]) == [True] * 19 + [False]
+    assert list(said.with_dominance) == [2, *[0] * 18]
+
+
+def test_a_study_of_another_codebook(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    other = BOOK.model_copy(update={"values": BOOK.values[::-1]})
+    with pytest.raises(UserError, match=r"local: its codebook is prompts/codebook\.yaml"):
+        add_systems(said_by(faces("ann", **{"first-video": 1})), made.out, other)
+
+
+# consolidation
+
+
+def test_a_third_decides_where_two_differ() -> None:
+    first = {"v1": [1, 0, -1, 2], "v2": [0, 0, 0, 0], "v3": [1, 0, 0, 0], "v4": [0] * 4}
+    second = {"v1": [1, 1, 1, 1], "v2": [0, 0, 0, 0], "v3": [0, 0, 0, 0], "v5": [0] * 4}
+    done = consolidate(first, second, {"v1": [0, 1, -1, 0], "v9": [1] * 4})
+    assert done.stances == {"v1": [1, 1, -1, 0], "v2": [0, 0, 0, 0]}
+    assert done.decided == {"agreed": 1 + 4, "with_first": 1, "with_second": 1, "with_neither": 1}
+    assert done.left_out == {"v3": NO_THIRD, "v4": ONE_ANNOTATOR, "v5": ONE_ANNOTATOR}
+
+
+def test_what_is_consolidated_can_be_read_as_annotations(tmp_path: Path) -> None:
+    rows = [
+        *faces("a", "=x", v1=1, v2=2, **{'=1+"1,': 0}),
+        *faces("b", "=x", v1=-1, v2=2, **{'=1+"1,': 0}),
+        *faces("c", v1=1),
+    ]
+    done, two = consolidate_rows(rows, "c", [])
+    assert two == ("a", "b")
+    write_consolidated(done, rows, SLUGS, tmp_path / "labels.csv")
+    read = read_labels(str(tmp_path / "labels.csv"), SLUGS, BOOK.label_set)
+    assert {row["video_id"]: row["stances"][FACE] for row in read} == {"v1": 1, "v2": 2, '=1+"1,': 0}
+    assert {(row["annotator"], row["account"]) for row in read} == {("consolidated", "=x")}
+
+
+def test_consolidating_without_two_and_a_third() -> None:
+    rows = [*faces("a", v1=1), *faces("b", v1=0), *faces("c", v2=0), *faces("d", v1=0)]
+    with pytest.raises(UserError, match="nobody: no such annotator; there are a, b, c, d"):
+        consolidate_rows(rows, "nobody", [])
+    with pytest.raises(UserError, match="two annotators besides c are needed, not a, b, d"):
+        consolidate_rows(rows, "c", [])
+    for two in (["a"], ["a", "a"], ["a", "c"]):
+        with pytest.raises(UserError, match="two annotators besides c"):
+            consolidate_rows(rows, "c", two)
+    with pytest.raises(UserError, match=r"nothing to consolidate: 1 the two differ.*\(v1\)"):
+        consolidate_rows(rows, "c", ["a", "b"])
+
+
+# commands
+
+
+def test_the_commands(tmp_path: Path) -> None:
+    tables = [
+        table(tmp_path / "ann.csv", "video_id,account,face v1,x,1 v2,y,0 v3,y,2"),
+        table(tmp_path / "bob.csv", "video_id,face v1,1 v2,1 v3,2"),
+        table(tmp_path / "eve.csv", "video_id,face v1,1 v2,1"),
+    ]
+    out = str(tmp_path / "agreement.csv")
+    done = CliRunner().invoke(app, ["agreement", *tables, "--by", "value", "--csv", out])
+    assert done.exit_code == 0, done.output
+    with (tmp_path / "agreement.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == (1 + 3 + 3) * (3 + 38 + 1 + 19 + 1 + 19)
+    assert rows[0]["annotators"] == "ann & bob & eve"
+    (face,) = (
+        row
+        for row in rows
+        if (row["annotators"], row["coding"], row["value"]) == ("ann & bob", "three_way", "face")
+    )
+    assert float(face["observed"]) == pytest.approx(2 / 3)
+    to = str(tmp_path / "both.csv")
+    done = CliRunner().invoke(app, ["consolidate", *tables, "--third", "eve", "--to", to])
+    assert done.exit_code == 0, done.output
+    assert "3 videos, 57 stances: 56 (98.2%) agreed on; eve said as ann in 0, as bob in 1" in done.output
+    done = CliRunner().invoke(app, ["agreement", tables[0], tables[1], "--csv", str(tmp_path / "a.txt")])
+    assert "must end in .csv" in str(done.exception)

@@ -1,0 +1,86 @@
+"""Mistral over scripts from its committed configurations, on a real engine with random weights, to a finished page."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import catalog, evaluate, extract_values, report, write_scripts
+from tests.fixtures.corpus import TEXTS, write_captioned
+from tests.fixtures.vllm_checkpoints import write_mistral
+from tests.flow.test_vllm import ENVIRONMENT, PROMPT, SCRIPT
+from tikval.config import ExtractConfig, ReportConfig, load_config
+from tikval.store.folder import Folder
+
+pytest.importorskip("vllm")
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def mistral(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        yield write_mistral(tmp_path_factory.mktemp("mistral"), [PROMPT, SCRIPT])
+
+
+def system(place: str, tmp_path: Path, model: Path, context: int) -> list[tuple[str, Any]]:
+    """Overrides: these videos, a writer that every machine has, the tiny model on one core."""
+    out = str(tmp_path / "out")
+    return [
+        *((f"{place}{at}out", out) for at in ("", "scripts.", "scripts.videos.")),
+        (f"{place}scripts.videos.videos", str(tmp_path / "videos")),
+        (f"{place}scripts.writer", {"kind": "local", "ocr": {"frames": 1}, "speech": {"engine": "none"}}),
+        (f"{place}scripts.pool", {"actors": 1, "cpus": 0.5}),
+        (f"{place}extractor.llm.model", str(model)),
+        (f"{place}extractor.llm.context_tokens", context),
+        (f"{place}engine", {"max_sequences": 4, "batch_rows": 4}),
+        (f"{place}pool", {"actors": 1, "cpus": 0.5, "gpus": 0}),
+        (f"{place}read_pool", {"actors": 1, "cpus": 0.25}),
+    ]
+
+
+def test_mistral_two_step_to_a_finished_report(tmp_path: Path, mistral: Path) -> None:
+    context = json.loads((mistral / "config.json").read_text())["max_position_embeddings"]
+    (tmp_path / "videos").mkdir()
+    for n, text in enumerate(TEXTS):
+        write_captioned(tmp_path / "videos" / f"v{n}.mp4", text)
+    (tmp_path / "videos" / "page.mp4").write_text("<html>")
+    paper, ours = "configs/paper/mistral_two_step.yaml", "configs/mistral/predictions.yaml"
+    config = load_config(
+        ReportConfig,
+        "configs/mistral/report.yaml",
+        [
+            ("scores.predictions", [ours, paper]),
+            ("scores.predictions.1.system", "as_the_paper"),
+            ("out", str(tmp_path / "out")),
+            ("scores.out", str(tmp_path / "out")),
+            *system("scores.predictions.0.", tmp_path, mistral, context),
+            *system("scores.predictions.1.", tmp_path, mistral, context),
+            ("scores.predictions.1.extractor.llm.max_tokens", 60),
+        ],
+    )
+    held, free = config.scores.extracted
+    catalog.run(held.catalog)
+    assert held.scripts is not None
+    write_scripts.run(held.scripts)
+    for predictions in (held, free):
+        extract_values.run(predictions)
+    evaluate.run(config.scores)
+    report.run(config)
+
+    def rows(of: ExtractConfig) -> dict[str, Any]:
+        return {row["video_id"]: row for row in Folder(of.folder).read().to_pylist()}
+
+    ids = ["v0", "v1", "v2"]
+    said = rows(held)
+    assert said["page"]["error"] == "unreadable"
+    assert [said[name]["error"] for name in ids] == [None] * 3, (
+        "the schema is enforced, so random weights answer"
+    )
+    assert all(len(said[name]["decisions"]) == 38 and said[name]["tokens_in"] > 1000 for name in ids)
+    unheld = rows(free)
+    assert {unheld[name]["error"] for name in ids} <= {"bad_reply", "truncated"}, "and unheld they do not"
+    assert "as_the_paper" in Path(f"{config.folder}/index.html").read_text()

@@ -1,0 +1,87 @@
+"""A whole site in a real browser: every page, wide and narrow, light and dark, from disk and from a server."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs import evaluate
+from jobs import report as report_job
+from tests.fixtures import browser
+from tests.fixtures.trained import IDS, Study, stances
+from tikval.config import EvaluateConfig, ReportConfig
+
+pytestmark = pytest.mark.browser
+chromium, visit = browser.chromium, browser.visit
+
+PAGES = ("index", "systems", "values", "accounts", "videos", "paper", "failures")
+WIDER = "document.documentElement.scrollWidth - innerWidth"
+# what is drawn: pixels of each chart's canvas that are not transparent
+DRAWN = """Array.from(document.querySelectorAll(".plot"), (div) => {
+    const canvas = div.querySelector("canvas");
+    if (!canvas) return 0;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return data.reduce((n, value, at) => n + (at % 4 === 3 && value > 0), 0);
+})"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    study = Study(tmp_path_factory.mktemp("study"))
+    trained = study.trained("bert", study.noisy(1))
+    asked = study.asked("gemini", lambda name: stances(int(study.truth[name][0]), 0))
+    scores = EvaluateConfig(predictions=(trained, asked), out=study.out, draws=100, permutations=100)
+    evaluate.run(scores)
+    config = ReportConfig(scores=scores, out=study.out)
+    report_job.run(config)
+    return Path(config.folder)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [browser.DESK_PX, browser.PHONE_PX])
+def test_every_page_is_whole(site: Path, visit: browser.Visit, width: int, dark: bool) -> None:
+    charts = 0
+    for name in PAGES:
+        tab = visit(site, f"{name}.html", width=width, dark=dark)
+        tab.page.wait_for_timeout(300)
+        assert tab.page.evaluate(WIDER) <= 0, f"{name} is wider than the screen"
+        assert tab.page.locator("nav a[aria-current]").count() == 1
+        drawn = tab.page.evaluate(DRAWN)
+        assert all(pixels > 500 for pixels in drawn), f"{name}: {drawn}"
+        charts += len(drawn)
+    assert charts >= 7
+
+
+def test_from_the_list_to_a_video_and_back_to_it(site: Path, visit: browser.Visit) -> None:
+    with browser.serving(site) as address:
+        tab = visit(address, "videos.html")
+        tab.page.get_by_label("Search").fill(IDS[7])
+        tab.page.get_by_text("1 of 92 videos").wait_for()
+        tab.page.get_by_role("link", name=IDS[7]).click()
+        tab.page.wait_for_url("**/videos/*.html")
+        assert tab.page.get_by_role("heading", level=1).inner_text() == IDS[7]
+        for heading in ("Annotated by people", "bert", "gemini", "Script"):
+            assert tab.page.get_by_role("heading", name=heading).is_visible()
+        tab.page.go_back()
+        assert tab.page.get_by_label("Search").input_value() == IDS[7]
+
+
+def test_the_numbers_of_a_chart_and_its_files_are_at_hand(site: Path, visit: browser.Visit) -> None:
+    tab = visit(site, "systems.html")
+    figure = tab.page.locator("#systems_f1")
+    assert "bert" in (figure.locator(".plot").get_attribute("aria-label") or "")
+    table = figure.locator("table")
+    assert not table.is_visible()
+    figure.locator("summary").focus()
+    tab.page.keyboard.press("Enter")
+    assert table.is_visible()
+    for suffix in ("svg", "png", "pdf", "csv"):
+        link = figure.locator(f'a[href="charts/systems_f1.{suffix}"]')
+        assert link.get_attribute("download") is not None
+        assert (site / "charts" / f"systems_f1.{suffix}").is_file()
+
+
+def test_without_scripts_the_drawn_figures_are_shown(site: Path, visit: browser.Visit) -> None:
+    tab = visit(site, "values.html", scripts=False)
+    assert tab.page.locator("noscript img").count() >= 3
+    tab = visit(site, "index.html", scripts=False)
+    assert tab.page.get_by_role("heading", name="Coverage").is_visible()

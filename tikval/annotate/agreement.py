@@ -1,0 +1,233 @@
+"""Annotators -> a table of agreement: who is compared with whom, coded how, over which values.
+
+Codings: `binary` (each label present or absent; the endorsed, the confronted, and all), `three_way` (confronted,
+absent, endorsed) and `dominance` (the same, with dominant apart from endorsed).
+"""
+
+import csv
+import io
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from tikval.annotate.annotators import ABSENT, Annotators, Said
+from tikval.config import UserError
+from tikval.evaluate.scores import ALL
+from tikval.files import write_bytes
+from tikval.stats.agreement import COEFFICIENTS, MISSING, Codes, Estimate, Line, agreement
+from tikval.stats.metrics import Bools
+from tikval.values import CONFRONTED, ENDORSED, SIGN
+
+Coding = Literal["binary", "three_way", "dominance"]
+CATEGORIES: Final[dict[Coding, int]] = {"binary": 2, "three_way": 3, "dominance": 4}
+MAX_PAIRS: Final = (
+    45  # of more than ten annotators only all together are compared, and each with the baseline
+)
+COLUMNS: Final = (
+    "annotators",
+    "raters",
+    "baseline",
+    "coding",
+    "stance",
+    "value",
+    "videos",
+    "cells",
+    "chance",
+)
+
+
+class Row(NamedTuple):
+    names: tuple[str, ...]  # compared
+    coding: Coding
+    stance: str  # endorsed or confronted, of binary labels; else all
+    value: str  # a slug, or all
+    videos: int  # of which two annotators or more said something
+    line: Line
+
+    @property
+    def title(self) -> str:
+        return " & ".join(self.names) if len(self.names) < 4 else f"all {len(self.names)}"
+
+    @property
+    def of(self) -> str:
+        """What was judged, in one word: all, endorsed, a value, or a label."""
+        return self.stance if self.value == ALL else f"{self.value}{SIGN.get(self.stance, '')}"
+
+    @property
+    def note(self) -> str:
+        """Why a number is not there."""
+        said = self.line.coefficients
+        if not self.line.cells:
+            return "no cell in common"
+        if math.isnan(said["alpha"].value):
+            return "one category only"
+        return "few accounts: no interval" if any(map(_is_bare, said.values())) else ""
+
+
+def comparisons(annotators: Annotators, against: str | None) -> list[tuple[str, ...]]:
+    """Names compared together: all of them, each pair, and each one with the baseline that says nothing.
+
+    `against` an annotator: each other one with that one, which alone is compared with the baseline. Raises UserError
+    for an unknown annotator and for fewer than two.
+    """
+    names = list(annotators.said)
+    if not names:
+        raise UserError("the tables hold no annotations")
+    if against == ABSENT:
+        return [(name, ABSENT) for name in names]
+    if against is not None:
+        annotators.check(against)
+    if len(names) < 2:
+        raise UserError(
+            f"one annotator only ({names[0]}): give another table, --systems OUT, or --against {ABSENT}"
+        )
+    if against is not None:
+        return [*((name, against) for name in names if name != against), (against, ABSENT)]
+    pairs = list(itertools.combinations(names, 2))
+    together = [tuple(names)] if len(names) > 2 else []
+    return [*together, *(pairs if len(pairs) <= MAX_PAIRS else []), *((name, ABSENT) for name in names)]
+
+
+def compare(
+    annotators: Annotators,
+    compared: Sequence[tuple[str, ...]],
+    codings: Sequence[Coding],
+    *,
+    by_value: bool = False,
+) -> list[Row]:
+    """Agreement of each group of names in each coding, pooled over the values, and of each value if asked for.
+
+    Intervals come from a bootstrap over accounts; a video without one stands alone. Raises UserError where no two
+    annotators have a video in common.
+    """
+    videos = sorted({video for said in annotators.said.values() for video in said})
+    owners = [annotators.accounts.get(video) for video in videos]
+    keys = [
+        f"account {owner}" if owner else f"video {video}" for owner, video in zip(owners, videos, strict=True)
+    ]
+    clusters_N = np.unique(np.array(keys), return_inverse=True)[1]
+    rows = []
+    for coding in codings:
+        said = {name: _codes(annotators, name, videos, coding) for name in annotators.said}
+        where, pools_PV = _pools(annotators.slugs, coding, by_value)
+        made = [_rows(names, said, clusters_N, coding, where, pools_PV) for names in compared]
+        rows += [row for of_one_pool in zip(*made, strict=True) for row in of_one_pool]
+    wanted = [row for row in rows if ABSENT not in row.names] or rows
+    if not any(row.line.cells for row in wanted):
+        raise UserError(f"no video in common ({', '.join(codings)}): {', '.join(annotators.said)}")
+    return rows
+
+
+def _rows(
+    names: tuple[str, ...],
+    said: dict[str, Codes],
+    clusters_N: NDArray[np.int64],
+    coding: Coding,
+    where: Sequence[tuple[str, str]],
+    pools_PV: Bools,
+) -> list[Row]:
+    n_categories, absent = CATEGORIES[coding], _absent(coding)
+    first = said[names[0]]
+    nothing = np.where(first == MISSING, np.int8(MISSING), np.int8(absent))
+    codes_RNV = np.stack([nothing if name == ABSENT else said[name] for name in names])
+    rated_RN = (codes_RNV != MISSING).any(2)
+    here = rated_RN.any(0)
+    clusters = np.unique(clusters_N[here], return_inverse=True)[
+        1
+    ]  # those that have a say here, numbered anew
+    lines = agreement(codes_RNV[:, here], n_categories, absent, pools_PV, clusters)
+    videos = int((rated_RN.sum(0) > 1).sum())
+    return [Row(names, coding, *at, videos, line) for at, line in zip(where, lines, strict=True)]
+
+
+def _absent(coding: Coding) -> int:
+    """The category that stands for it."""
+    return 0 if coding == "binary" else 1
+
+
+def _codes(annotators: Annotators, name: str, videos: Sequence[str], coding: Coding) -> Codes:
+    """[N, V], or [N, L] of binary labels, as categories: a label's truth, or the stance + 1."""
+    said = annotators.said[name]
+    n_items = len(annotators.slugs) * (2 if coding == "binary" else 1)
+    codes = np.full((len(videos), n_items), MISSING, dtype=np.int8)
+    for n, video in enumerate(videos):
+        if video in said:
+            codes[n] = [MISSING if x is None else x + _absent(coding) for x in _coded(said[video], coding)]
+    return codes
+
+
+def _coded(said: Said, coding: Coding) -> Sequence[int | None]:
+    return {"binary": said.labels, "three_way": said.three_way, "dominance": said.with_dominance}[coding]
+
+
+def _pools(slugs: Sequence[str], coding: Coding, by_value: bool) -> tuple[list[tuple[str, str]], Bools]:
+    """(stance, value) of each pool and the items in it, [P, V] or [P, L]."""
+    every, one = np.ones((1, len(slugs)), dtype=bool), np.eye(len(slugs), dtype=bool)
+    if coding != "binary":
+        single = [(ALL, slug) for slug in slugs]
+        return [(ALL, ALL), *(single if by_value else [])], np.concatenate(
+            [every, one[: len(slugs) * by_value]]
+        )
+    both = np.array([[True, True], [True, False], [False, True]])  # all labels, endorsed, confronted
+    single = [(stance, slug) for stance in (ENDORSED, CONFRONTED) for slug in slugs]
+    pooled = [(stance, ALL) for stance in (ALL, ENDORSED, CONFRONTED)]
+    by_label = np.eye(2 * len(slugs), dtype=bool)[: 2 * len(slugs) * by_value]
+    return [*pooled, *(single if by_value else [])], np.concatenate([np.kron(both, every), by_label])
+
+
+def as_table(rows: Sequence[Row]) -> Table:
+    """For people: coefficients with their 95 % intervals."""
+    table = Table(
+        "coding", "of", "annotators", "videos", "cells", "same", "AC1", "alpha", "kappa", "positive"
+    )
+    notes = any(row.note for row in rows)
+    if notes:
+        table.add_column("note")
+    for row in rows:
+        same, *others = (row.line.coefficients[name] for name in COEFFICIENTS)
+        counts = (f"{row.videos:,}", f"{row.line.cells:,}", _plain(same).partition(" ")[0])
+        cells = [row.coding, row.of, row.title, *counts, *map(_plain, others)]
+        table.add_row(*cells, *([row.note] if notes else []))
+    return table
+
+
+def write_csv(rows: Sequence[Row], file: Path) -> None:
+    """One line per comparison, coding and pool, numbers in full. Raises UserError where it cannot be written."""
+    text = io.StringIO()
+    numbers = [f"{name}{end}" for name in COEFFICIENTS for end in ("", "_low", "_high")]
+    csv.writer(text).writerow([*COLUMNS, *numbers, "note"])
+    for row in rows:
+        title = " & ".join(row.names)
+        title = f"'{title}" if title[:1] in "=+-@\t\r" else title  # no formula in a spreadsheet
+        about = [title, len(row.names), ABSENT in row.names, row.coding, row.stance, row.value, row.videos]
+        estimates = [number for name in COEFFICIENTS for number in row.line.coefficients[name]]
+        cells = ["" if math.isnan(number) else number for number in (row.line.expected, *estimates)]
+        csv.writer(text).writerow([*about, row.line.cells, *cells, row.note])
+    put(file, text.getvalue())
+
+
+def put(file: Path, text: str) -> None:
+    """Write a CSV file. Raises UserError for another name, and where it cannot be written."""
+    if file.suffix != ".csv":
+        raise UserError(f"{file}: the name must end in .csv")
+    try:
+        write_bytes(str(file), text.encode())
+    except OSError as err:
+        raise UserError(f"{file}: cannot be written ({err.strerror})") from err
+
+
+def _plain(estimate: Estimate) -> str:
+    if math.isnan(estimate.value):
+        return "-"
+    interval = "" if _is_bare(estimate) else f" [{estimate.low:.3f}, {estimate.high:.3f}]"
+    return f"{estimate.value:.3f}{interval}"
+
+
+def _is_bare(estimate: Estimate) -> bool:
+    return not math.isnan(estimate.value) and math.isnan(estimate.low)

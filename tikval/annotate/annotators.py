@@ -1,0 +1,164 @@
+"""Who said what of which video: people, out of tables, and systems, out of a finished analysis."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any, Final, NamedTuple
+
+from tikval.codebook import Codebook, load_codebook
+from tikval.config import (
+    UserError,
+    find,
+)
+from tikval.evaluate.scores import MISSING
+from tikval.files import read_records
+from tikval.rows import LabelRow, PredictionRow
+from tikval.sources.labels import read_labels
+from tikval.store.folder import Run
+from tikval.store.runs import Study, system_config
+from tikval.values import binary, stances
+
+ABSENT: Final = "absent"  # the annotator who says nothing of any video: the baseline
+
+
+class Said(NamedTuple):
+    """Of one video by one annotator; None: this annotator does not tell it."""
+
+    with_dominance: Sequence[int | None]  # [V] Stance codes
+    three_way: Sequence[int | None]  # [V] -1, 0 or 1
+    labels: Sequence[bool | None]  # [L] = V endorsed, then V confronted
+
+
+@dataclass
+class Annotators:
+    slugs: tuple[str, ...]
+    said: dict[str, dict[str, Said]] = field(default_factory=dict)  # by annotator and video
+    accounts: dict[str, str] = field(default_factory=dict)  # of the videos whose account is known
+    failed: dict[str, dict[str, int]] = field(default_factory=dict)  # annotated videos by system and reason
+
+    def only(self, names: Sequence[str]) -> "Annotators":
+        """These alone, in this order. Raises UserError for one that is not there."""
+        for name in names:
+            self.check(name)
+        some = {name: self.said[name] for name in names} if names else self.said
+        return Annotators(self.slugs, some, self.accounts, self.failed)
+
+    def check(self, name: str) -> None:
+        if name not in self.said:
+            raise UserError(f"{name}: no such annotator; there are {', '.join(sorted(self.said))}")
+
+
+def codebook_of(uri: str) -> Codebook:
+    try:
+        return load_codebook(find(uri))
+    except ValueError as err:
+        raise UserError(str(err)) from err
+
+
+def read_tables(uris: Sequence[str], codebook: Codebook) -> list[LabelRow]:
+    """Annotations of one or several tables; of several, one without a column `annotator` is named after its file.
+
+    Raises UserError as `read_labels` does, and for two annotations of one video by one annotator, two accounts of
+    one video, and an annotator with the baseline's name.
+    """
+    rows: list[LabelRow] = []
+    where: dict[tuple[str, str], int] = {}  # place among the tables
+    accounts: dict[str, tuple[str, str]] = {}
+    for place, uri in enumerate(uris):
+        _, cells = next(iter(read_records(uri)), (0, dict[str, Any]()))
+        name = PurePath(uri).stem if len(uris) > 1 and "annotator" not in cells else None
+        for row in read_labels(uri, codebook.slugs, codebook.label_set):
+            row["annotator"] = name or row["annotator"]
+            video, who = row["video_id"], row["annotator"]
+            if who == ABSENT:
+                raise UserError(f"{uri}: {ABSENT!r} is the baseline's name; give this annotator another one")
+            if (before := where.setdefault((video, who), place)) != place:
+                raise UserError(f"{uri}: {video} was annotated by {who} before, in {uris[before]}")
+            if row["account"]:
+                account, there = accounts.setdefault(video, (row["account"], uri))
+                if account != row["account"]:
+                    raise UserError(
+                        f"{uri}: {video} is of {row['account']!r} here and of {account!r} in {there}"
+                    )
+            rows.append(row)
+    return rows
+
+
+def people(rows: Sequence[LabelRow], codebook: Codebook) -> Annotators:
+    found = Annotators(codebook.slugs)
+    for row in rows:
+        codes = row["stances"]
+        said = Said(codes, [min(code, 1) for code in codes], binary(codes))
+        found.said.setdefault(row["annotator"], {})[row["video_id"]] = said
+        if row["account"]:
+            found.accounts[row["video_id"]] = row["account"]
+    return found
+
+
+def add_systems(found: Annotators, out: str, codebook: Codebook) -> None:
+    """Each finished system of an analysis as one more annotator of the annotated videos.
+
+    A system that ran several times (partitions, seeds, samples) is as many annotators. A failure is no annotation: it
+    is counted in `failed`. Raises UserError for another codebook and for a name that somebody has already.
+    """
+    study = Study(out)
+    catalog = study.catalog()
+    annotated = {video for said in found.said.values() for video in said}
+    for row in catalog.read(["video_id", "account"]).to_pylist():
+        if row["account"]:
+            found.accounts.setdefault(row["video_id"], row["account"])
+    systems = study.systems()
+    if not systems:
+        raise UserError(f"{out}: no system has finished yet")
+    for system, (folder, run) in systems.items():
+        _check_codebook(run, system, codebook)
+        rows = [row for row in folder.rows(catalog) if row["video_id"] in annotated]
+        runs = _runs(system, [row for row in rows if row["error"] is None])
+        for name, said in runs.items():
+            if name in found.said or name == ABSENT:
+                raise UserError(f"{out}: {name!r} is an annotator's name too; give one of them another")
+            found.said[name] = said
+        failures = {row["video_id"]: row["error"] for row in rows}
+        without = annotated - {video for said in runs.values() for video in said}
+        reasons = Counter(failures.get(video) or MISSING for video in without)
+        found.failed[system] = dict(reasons.most_common())
+
+
+def _check_codebook(run: Run, system: str, codebook: Codebook) -> None:
+    config = system_config(run)
+    theirs = codebook_of(config.codebook)
+    if (theirs.label_set, theirs.slugs) != (codebook.label_set, codebook.slugs):
+        raise UserError(f"{system}: its codebook is {config.codebook}; give the same one as --codebook")
+
+
+def _runs(system: str, rows: Sequence[PredictionRow]) -> dict[str, dict[str, Said]]:
+    """Results by annotator and video. The folds of one partition and seed are one annotator: each video is in one."""
+    by_run: dict[tuple[str | None, int | None, int | None], dict[str, Said]] = {}
+    for row in rows:
+        said = by_run.setdefault((row["split"], row["seed"], row["sample"]), {})
+        if row["video_id"] in said:
+            raise UserError(f"{system}: two results of {row['video_id']} in one run")
+        said[row["video_id"]] = _said(row)
+    if len(by_run) < 2:
+        return {system: next(iter(by_run.values()), {})}
+    named: dict[str, dict[str, Said]] = {}
+    for (split, seed, sample), said in by_run.items():
+        parts = [
+            split,
+            None if seed is None else f"seed {seed}",
+            None if sample is None else f"sample {sample}",
+        ]
+        named[f"{system} ({', '.join(filter(None, parts))})"] = said
+    return named
+
+
+def _said(row: PredictionRow) -> Said:
+    """Three ways where both labels of a value are modelled; dominance where the system tells it."""
+    decisions, n_values = row["decisions"] or [], len(row["decisions"] or []) // 2
+    both = [
+        yes is not None and no is not None for yes, no in zip(decisions, decisions[n_values:], strict=False)
+    ]
+    codes = stances(decisions, row["scores"] or [None] * len(decisions))
+    three_way = [code if known else None for code, known in zip(codes, both, strict=True)]
+    return Said(row["stances"] or [None] * n_values, three_way, decisions)

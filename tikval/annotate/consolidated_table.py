@@ -1,0 +1,83 @@
+"""Annotations of two and of a third who resolves -> one table of annotations, which a catalog reads."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tikval.annotate.agreement import put
+from tikval.annotate.consolidate import (
+    AGREED,
+    WITH_FIRST,
+    WITH_NEITHER,
+    WITH_SECOND,
+    Consolidated,
+    consolidate,
+)
+from tikval.config import UserError
+from tikval.rows import LabelRow
+
+ANNOTATOR: Final = "consolidated"  # as the published annotations are read
+_NAMED: Final = 5  # ids in a message
+
+
+def consolidate_rows(
+    rows: Sequence[LabelRow], third: str, two: Sequence[str]
+) -> tuple[Consolidated, tuple[str, str]]:
+    """What became of the annotations, and the first two annotators; `two` may be left out where there are no others.
+
+    Raises UserError for an unknown annotator, for two that are not two, and where nothing could be consolidated.
+    """
+    names = list(dict.fromkeys(row["annotator"] for row in rows))
+    for name in (third, *two):
+        if name not in names:
+            raise UserError(f"{name}: no such annotator; there are {', '.join(sorted(names))}")
+    first_two = list(two) or [name for name in names if name != third]
+    if len(set(first_two)) != 2 or len(first_two) != 2 or third in first_two:
+        raise UserError(
+            f"two annotators besides {third} are needed, not {', '.join(first_two) or 'none'}: "
+            "name them with --annotator, twice"
+        )
+    first, second, judge = (
+        {row["video_id"]: row["stances"] for row in rows if row["annotator"] == name}
+        for name in (*first_two, third)
+    )
+    done = consolidate(first, second, judge)
+    if not done.stances:
+        raise UserError(f"nothing to consolidate: {left_out(done)}")
+    return done, (first_two[0], first_two[1])
+
+
+def left_out(done: Consolidated) -> str:
+    """Videos that could not be decided, by reason."""
+    said = []
+    for reason, n in Counter(done.left_out.values()).most_common():
+        ids = [video for video, why in done.left_out.items() if why == reason]
+        said.append(f"{n} {reason} ({', '.join(ids[:_NAMED])}{', ...' if n > _NAMED else ''})")
+    return "; ".join(said) or "no video was annotated by either of the two"
+
+
+def decided(done: Consolidated, two: tuple[str, str], third: str) -> str:
+    """How many values of videos were decided how."""
+    counts = done.decided
+    total = sum(counts.values())
+    return (
+        f"{len(done.stances)} videos, {total:,} stances: {counts[AGREED]:,} ({counts[AGREED] / total:.1%}) agreed on; "
+        f"{third} said as {two[0]} in {counts[WITH_FIRST]:,}, as {two[1]} in {counts[WITH_SECOND]:,}, "
+        f"as neither in {counts[WITH_NEITHER]:,}"
+    )
+
+
+def write_consolidated(
+    done: Consolidated, rows: Sequence[LabelRow], slugs: Sequence[str], file: Path
+) -> None:
+    """The plain form of annotations. Ids stay as they are, as they are read again."""
+    accounts = {row["video_id"]: row["account"] for row in rows if row["account"]}
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["video_id", "account", "annotator", *slugs])
+    for video, stances in done.stances.items():
+        writer.writerow([video, accounts.get(video, ""), ANNOTATOR, *stances])
+    put(file, text.getvalue())

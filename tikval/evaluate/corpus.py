@@ -1,0 +1,225 @@
+"""What one system, or one annotator, said of all videos of a study, as arrays: read column by column, for millions.
+
+Shape letters: R rows of predictions, N videos with a result, n of them annotated, V values, L = 2V labels.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tikval.codebook import Codebook, load_codebook
+from tikval.config import (
+    CatalogConfig,
+    PredictConfig,
+    UserError,
+    find,
+)
+from tikval.files import read_bytes
+from tikval.rows import LabelRow
+from tikval.stats.folds import PARTS, from_json
+from tikval.stats.metrics import Bools
+from tikval.store.folder import Folder
+from tikval.store.row_keys import contains, keys_of
+from tikval.store.runs import Study, system_config
+from tikval.values import binary
+
+ANNOTATIONS: Final = "annotations"  # in the place of a system's name: the annotator's own labels
+MISSING: Final = "missing"  # listed, but the system has no row of it
+TRAINED_ON: Final = "trained on"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    system: str
+    codebook: Codebook
+    said: NDArray[Any]  # [N, L] 0 or 1, or a share where a system spoke several times of a video
+    modelled: Bools  # [L]
+    videos: pa.Table  # [N] video_id, account, genre, posted_at
+    labelled: NDArray[np.int64]  # [n] places in N of the annotated videos
+    truth: Bools  # [n, L]
+    left_out: dict[str, int]  # videos of the catalog without a usable result, by reason
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_human(self) -> bool:
+        return self.system == ANNOTATIONS
+
+
+def read_corpus(study: Study, system: str | None = None, annotator: str | None = None) -> Corpus:
+    """Of the system that is named, or of the only one. Raises UserError where it is unclear or not there."""
+    catalog = study.catalog()
+    listed = catalog.read(["video_id", "row_key", "account", "genre", "posted_at", "error"])
+    accounts = {row["account"]: row["genre"] for row in catalog.read_beside("accounts")}
+    labels, whose = _labels(catalog, annotator)
+    if system is None:
+        system = _only(study, labels)
+    if system == ANNOTATIONS:
+        return _human(listed, accounts, labels, whose, catalog)
+    systems = study.systems()
+    if system not in systems:
+        raise UserError(f"{study.out}: no system {system}; there are {', '.join(sorted(systems)) or 'none'}")
+    folder, run = systems[system]
+    config = system_config(run)
+    codebook = load_codebook(find(config.codebook))
+    n_labels = len(codebook.labels)
+
+    rows = folder.read(["row_key", "error", "decisions"])
+    keys = keys_of(listed["row_key"])
+    order = np.argsort(keys, kind="stable")
+    rows = rows.filter(pa.array(contains(keys[order], keys_of(rows["row_key"]))))
+    at_R = order[np.searchsorted(keys[order], keys_of(rows["row_key"]))]
+    good_R = np.asarray(rows["error"].is_null().to_numpy(), bool)
+    said_RL, known_RL = _decisions(rows["decisions"].filter(pa.array(good_R)), n_labels, folder.uri)
+    modelled: Bools = np.asarray(known_RL.any(0))
+    if partly := [codebook.labels[i] for i in np.flatnonzero(modelled & ~np.asarray(known_RL.all(0)))]:
+        raise UserError(f"{system}: modelled for some videos only: {', '.join(partly)}")
+
+    notes: list[str] = []
+    out = _errors(rows.filter(pa.array(~good_R)), at_R[~good_R], at_R[good_R])
+    if never := listed.num_rows - len(np.unique(at_R)):
+        out[MISSING] = never
+    place_N, said_NL, several = _per_video(said_RL, at_R[good_R])
+    if several > 1:
+        notes.append(f"{system} judged videos {several} times; shares are means over what it said")
+    videos = listed.take(pa.array(place_N))
+    usable = True
+    if isinstance(config, PredictConfig):
+        trained = _trained_on(config)
+        if trained is None:
+            usable = False
+            notes.append(f"which videos {system} was trained on is not known any more: nothing is corrected")
+        else:
+            seen = pc.is_in(videos["video_id"], pa.array(sorted(trained), pa.string()))
+            held = ~np.asarray(seen.to_numpy(), bool)
+            if n_trained := int((~held).sum()):
+                out[TRAINED_ON] = n_trained
+                videos, said_NL = videos.filter(pa.array(held)), said_NL[held]
+    labelled, truth = np.empty(0, np.int64), np.empty((0, n_labels), bool)
+    if labels and usable:
+        if labels[0]["label_set"] != codebook.label_set or 2 * len(labels[0]["stances"]) != n_labels:
+            notes.append(f"the annotations are of {labels[0]['label_set']}, {system} of {codebook.label_set}")
+        else:
+            videos, labelled, truth = _with_truth(videos, labels)
+    videos = _with_genres(videos, accounts)
+    return Corpus(
+        system, codebook, said_NL, modelled, videos, labelled, truth, dict(out.most_common()), notes
+    )
+
+
+def _human(
+    listed: pa.Table,
+    accounts: dict[str, str | None],
+    labels: list[LabelRow],
+    whose: str,
+    catalog: Folder,
+) -> Corpus:
+    """The annotator's labels, with or without videos: what was annotated counts even where no file is there."""
+    if not labels:
+        raise UserError(f"{catalog.uri}: has no annotations; name them in the catalog's configuration")
+    codebook = load_codebook(find(CatalogConfig.model_validate(catalog.finished().config).codebook))
+    known = listed.filter(listed["error"].is_null())
+    ids = pa.array([row["video_id"] for row in labels], pa.string())
+    posts = known.take(pc.index_in(ids, known["video_id"]))  # nulls where no usable file is there
+    named = pa.array([row["account"] for row in labels], pa.string())
+    videos = posts.set_column(0, "video_id", ids)
+    videos = _with_genres(_set(videos, "account", pc.coalesce(posts["account"], named)), accounts)
+    truth = np.array([binary(row["stances"]) for row in labels], np.uint8)
+    notes = [f"labels of {whose}; {posts['row_key'].null_count} of these videos have no usable file"]
+    none = np.empty(0, np.int64), np.empty((0, truth.shape[1]), bool)
+    return Corpus(ANNOTATIONS, codebook, truth, np.ones(truth.shape[1], bool), videos, *none, {}, notes)
+
+
+def _only(study: Study, labels: list[LabelRow]) -> str:
+    names = sorted(study.systems())
+    if len(names) == 1:
+        return names[0]
+    if not names and labels:
+        return ANNOTATIONS
+    if not names:
+        raise UserError(f"{study.out}: no system has finished yet, and there are no annotations")
+    raise UserError(f"{study.out}: holds several systems; name one with --system: {', '.join(names)}")
+
+
+def _labels(catalog: Folder, annotator: str | None) -> tuple[list[LabelRow], str]:
+    """Of one annotator, and who that is."""
+    rows: list[LabelRow] = catalog.read_beside("labels")
+    names = sorted({row["annotator"] for row in rows})
+    if annotator is None and len(names) > 1:
+        raise UserError(f"several annotators; name one with --annotator: {', '.join(names)}")
+    if annotator is not None and annotator not in names:
+        raise UserError(f"no annotator {annotator}; there are {', '.join(names) or 'none'}")
+    whose = annotator or (names[0] if names else "")
+    return [row for row in rows if row["annotator"] == whose], whose
+
+
+def _decisions(column: pa.ChunkedArray, n_labels: int, where: str) -> tuple[NDArray[np.uint8], Bools]:
+    """uint8 [R, L] said, bool [R, L] modelled, without a Python object per row."""
+    array = column.combine_chunks()
+    if len(array) == 0:
+        return np.empty((0, n_labels), np.uint8), np.empty((0, n_labels), bool)
+    lengths = pc.list_value_length(array)
+    if array.null_count or pc.min(lengths).as_py() != n_labels or pc.max(lengths).as_py() != n_labels:
+        raise UserError(f"{where}: a result does not have {n_labels} decisions")
+    flat = array.flatten()
+    said = pc.fill_null(flat, False).to_numpy(zero_copy_only=False).reshape(-1, n_labels)
+    known = flat.is_valid().to_numpy(zero_copy_only=False).reshape(-1, n_labels)
+    return said.astype(np.uint8), known
+
+
+def _errors(failed: pa.Table, at_f: NDArray[np.int64], at_good: NDArray[np.int64]) -> Counter[str]:
+    """Videos without any result, by the reason of one of their rows."""
+    at, first = np.unique(at_f, return_index=True)
+    without = first[~np.isin(at, at_good)]
+    return Counter(failed["error"].take(pa.array(without)).to_pylist())
+
+
+def _per_video(
+    said_RL: NDArray[np.uint8], at_R: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[Any], int]:
+    """Places in the catalog [N], what was said of each [N, L], and how often one was judged at most."""
+    place, video_R, times = np.unique(at_R, return_inverse=True, return_counts=True)
+    if len(place) == len(at_R):
+        return at_R, said_RL, 1
+    said = np.stack([np.bincount(video_R, column, len(place)) / times for column in said_RL.T], axis=1)
+    return place, said.astype(np.float32), int(times.max())
+
+
+def _trained_on(config: PredictConfig) -> set[str] | None:
+    folds = read_bytes(f"{config.trained.folder}/folds.json")
+    if folds is None:  # erased with the rows that it named
+        return None
+    return {name for fold in from_json(folds.decode()) for part in PARTS for name in getattr(fold, part)}
+
+
+def _with_truth(videos: pa.Table, labels: list[LabelRow]) -> tuple[pa.Table, NDArray[np.int64], Bools]:
+    """The videos, with the account that an annotation names where the catalog names none; places; truth."""
+    ids = pa.array([row["video_id"] for row in labels], pa.string())
+    place = pc.index_in(ids, videos["video_id"])
+    here = np.asarray(place.is_valid().to_numpy(zero_copy_only=False), bool)
+    at = np.asarray(place.drop_null().to_numpy(zero_copy_only=False), np.int64)
+    kept = [row for row, there in zip(labels, here, strict=True) if there]
+    truth = np.array([binary(row["stances"]) for row in kept], bool)
+    truth = truth.reshape(len(kept), 2 * len(labels[0]["stances"]))
+    named = np.full(videos.num_rows, None, object)
+    named[at] = [row["account"] for row in kept]
+    accounts = pc.coalesce(videos["account"], pa.array(named, pa.string()))
+    return _set(videos, "account", accounts), at, truth
+
+
+def _with_genres(videos: pa.Table, accounts: dict[str, str | None]) -> pa.Table:
+    """A video without a genre has its account's."""
+    known = {account: genre for account, genre in accounts.items() if genre}
+    if not known:
+        return videos
+    names = pa.array(list(known), pa.string())
+    found = pa.array(list(known.values()), pa.string()).take(pc.index_in(videos["account"], names))
+    return _set(videos, "genre", pc.coalesce(videos["genre"], found))
+
+
+def _set(videos: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:
+    return videos.set_column(videos.schema.get_field_index(name), name, values)

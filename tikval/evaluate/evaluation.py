@@ -1,0 +1,55 @@
+"""All that is told of a set of systems: scores with intervals, baselines, comparisons, genres."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tikval.evaluate.answers import Answers, Truth
+from tikval.evaluate.baselines import BASELINES, account_names, frequency_prior, human_agreement
+from tikval.evaluate.compare import comparisons
+from tikval.evaluate.scores import everything, score
+from tikval.evaluate.slices import slices
+from tikval.rows import ComparisonRow, LabelRow, ScoreRow, SliceRow
+from tikval.stats.intervals import Draws
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    scores: list[ScoreRow]
+    comparisons: list[ComparisonRow]
+    slices: list[SliceRow]
+    notes: list[str] = field(default_factory=list)  # for people: what was left out, and why
+
+
+def judge(
+    systems: Sequence[Answers],
+    truth: Truth,
+    labels: Sequence[LabelRow],
+    *,
+    annotator: str | None = None,
+    genres: Mapping[str, str | None] | None = None,
+    draws: int = 1_000,
+    permutations: int = 2_000,
+    seed: int = 0,
+) -> Study:
+    """`labels` are those of all annotators, `truth` is read from them. Empty where nothing is annotated.
+
+    Raises ValueError for a system with the name of a baseline.
+    """
+    if taken := sorted({system.system for system in systems} & set(BASELINES)):
+        raise ValueError(f"systems with the name of a baseline: {', '.join(taken)}")
+    if not truth.ids:
+        return Study([], [], [])
+    drawn, notes = Draws(truth.n_groups, draws, seed), list[str]()
+    baselines = [everything(truth)]
+    try:
+        baselines += account_names(truth)
+    except ValueError as err:
+        notes.append(f"the account's name as a baseline is left out: {err}")
+    people = human_agreement(labels, truth, annotator)
+    scores = [*score(baselines[0], truth, drawn), *frequency_prior(truth)]
+    for answers in (*baselines[1:], *([people] if people else []), *systems):
+        scores += score(answers, truth, drawn)
+    parts = [
+        row for answers in (baselines[0], *systems) for row in slices(answers, truth, drawn, genres or {})
+    ]
+    return Study(scores, comparisons(systems, baselines, truth, drawn, permutations, seed), parts, notes)

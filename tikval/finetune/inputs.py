@@ -1,0 +1,128 @@
+"""What is learnt from, out of the folders upstream: examples, folds, and the commit of the encoder."""
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tikval.codebook import load_codebook
+from tikval.config import FinetuneConfig, LearnConfig, PretrainConfig, TextEncoder, UserError, find
+from tikval.files import read_bytes
+from tikval.finetune.examples import Examples, examples_of, read_texts
+from tikval.finetune.pretrain_corpus import Corpus, corpus_of
+from tikval.hub.pin import pinned
+from tikval.sources.labels import read_labels
+from tikval.stats.folds import Fold, check_folds, folds_hash, from_json, groups_of, make_folds
+from tikval.store.folder import Folder
+
+
+def load_examples(config: LearnConfig) -> Examples:
+    """One text or vector and one truth per annotated row. Raises ValueError and UserError."""
+    codebook = load_codebook(find(config.codebook))
+    wanted: dict[str, Any] = {
+        "wanted": config.labels,
+        "min_share": config.min_share,
+        "annotator": config.annotator,
+    }
+    if config.texts:
+        rows, accounts, split = read_texts(config.texts.table)
+        annotations = read_labels(config.texts.annotations, codebook.slugs, codebook.label_set)
+        return examples_of(
+            rows, annotations, codebook.labels, accounts=accounts, near_duplicates={}, split=split, **wanted
+        )
+    rows, accounts, near_duplicates = read_rows(config)
+    annotations = [
+        row for row in Folder(config.catalog.folder).read_beside("labels") if row["video_id"] in accounts
+    ]
+    if not annotations:
+        raise UserError(
+            f"{config.catalog.folder}: has no annotations; name them in the catalog's configuration"
+        )
+    accounts |= {row["video_id"]: row["account"] for row in annotations if row["account"]}
+    return examples_of(
+        rows, annotations, codebook.labels, accounts=accounts, near_duplicates=near_duplicates, **wanted
+    )
+
+
+def read_rows(config: LearnConfig) -> tuple[list[Any], dict[str, str | None], dict[str, int | None]]:
+    """All rows of the study, annotated or not; of each video its account, and its near-duplicates' number."""
+    source = config.embeddings if config.takes_vectors else config.scripts
+    assert source is not None
+    catalog = Folder(source.videos.folder)
+    near = Folder(config.embeddings.folder).rows(catalog) if config.embeddings else []
+    return (
+        Folder(source.folder).rows(catalog),
+        {row["video_id"]: row["account"] for row in catalog.rows(catalog)},
+        {row["video_id"]: row["near_duplicates"] for row in near},
+    )
+
+
+def read_corpus(config: PretrainConfig, examples: Examples) -> Corpus:
+    """The texts of all rows of the study, or of the table."""
+    if config.texts:
+        rows, accounts, _ = read_texts(config.texts.table)
+        return corpus_of(rows, examples, accounts, {})
+    rows, accounts, near_duplicates = read_rows(config)
+    return corpus_of(rows, examples, accounts, near_duplicates)
+
+
+def inputs_of(config: LearnConfig, examples: Examples) -> dict[str, str]:
+    """Each input and its state: where one changed, what was learnt from it is learnt anew.
+
+    Raises UserError where a job upstream has not finished.
+    """
+    sources = [source for source in (config.scripts, config.embeddings) if source]
+    uris = [uri for source in sources for uri in (source.folder, source.videos.folder)]
+    if isinstance(config, FinetuneConfig) and config.encoder:
+        uris.append(config.encoder.folder)
+    inputs = {config.texts.table: examples.state} if config.texts else {}
+    return inputs | {uri: Folder(uri).finished().state for uri in uris}
+
+
+def state_of(
+    config: FinetuneConfig, examples: Examples, folds: Sequence[Fold], inputs: Mapping[str, str]
+) -> str:
+    """Changes whenever what the trainings learn from changes; in the names of their results."""
+    shared = folds_hash(folds)
+    if config.encoder:
+        shared = hashlib.sha256(f"{shared} {inputs[config.encoder.folder]}".encode()).hexdigest()[:16]
+    return f"{examples.state}-{shared}"
+
+
+def folds_of(config: LearnConfig, examples: Examples) -> list[Fold]:
+    """Warns of what people should know of them. Raises ValueError where they cannot be made."""
+    groups = groups_of(examples.accounts, examples.near_duplicates, examples.ids)
+    folds = make_folds(examples.ids, groups, examples.truth, config.protocol, examples.split, examples.labels)
+    for warning in check_folds(folds, examples.ids, groups, examples.truth, examples.labels):
+        print(f"{config.stage}: {warning}", file=sys.stderr)
+    return folds
+
+
+def pin_encoder(folder: Folder, model: TextEncoder) -> TextEncoder:
+    """The encoder at one commit: that which this folder's first start found. Raises UserError where there is none."""
+    commits = folder.commits()
+    if model.model not in commits:
+        commits[model.model] = pinned(model.model, model.revision)
+    return model.model_copy(update={"revision": commits[model.model]})
+
+
+def encoder_uri(folder: str, name: str) -> str:
+    """Of a pre-training's folder, the encoder that saw nothing of a fold's test rows ("p0-f1"), or "all" rows."""
+    return f"{folder}/encoders/{name}"
+
+
+def pretrained_encoders(config: PretrainConfig, folds: Sequence[Fold]) -> dict[str, TextEncoder]:
+    """By the name of the fold. Raises UserError where pre-training has not finished, or was of other folds."""
+    Folder(config.folder).finished()
+    if config.leave_out == "test":
+        kept = read_bytes(f"{config.folder}/folds.json")
+        if kept is None or folds_hash(from_json(kept.decode())) != folds_hash(folds):
+            raise UserError(
+                f"{config.folder}: was pre-trained for other folds (annotations or rows changed since); "
+                "run jobs.pretrain again"
+            )
+    names = {fold.name: fold.name if config.leave_out == "test" else "all" for fold in folds}
+    return {
+        fold: config.model.model_copy(update={"model": encoder_uri(config.folder, name), "revision": None})
+        for fold, name in names.items()
+    }

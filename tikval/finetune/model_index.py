@@ -1,0 +1,80 @@
+"""What a trained system's folder says of its models: written when all trainings are done, read by who uses them."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from tikval.config import FinetuneConfig, UserError
+from tikval.files import delete, list_files, write_bytes
+from tikval.finetune.ensemble import HeldOut, facts_of
+from tikval.finetune.examples import Examples
+from tikval.finetune.model_files import Facts, read_facts, read_kept
+from tikval.stats.folds import Fold, groups_of
+from tikval.store.folder import Folder
+
+
+def write_facts(
+    folder: Folder,
+    config: FinetuneConfig,
+    examples: Examples,
+    trained: Mapping[str, tuple[Fold, int, pa.Table]],
+) -> None:
+    """models/ensemble.json of a system whose models are kept; else none, not even an older one.
+
+    `trained`: of each training by name its fold, its seed and its PredictionRows, all of them results.
+    """
+    target = f"{folder.uri}/models/ensemble.json"
+    kept = all(list_files(f"{folder.uri}/models/{name}", "model.json") for name in trained)
+    if config.keep_models == "none" or not kept:
+        delete(target)
+        return
+    row_of = {video_id: n for n, video_id in enumerate(examples.ids)}
+    at = [examples.all_labels.index(label) for label in examples.labels]
+    held, members = list[HeldOut](), dict[str, dict[str, str | int]]()
+    for name, (fold, seed, table) in trained.items():
+        model = read_kept(f"{folder.uri}/models/{name}")
+        rows = np.array([row_of[video_id] for video_id in table["video_id"].to_pylist()], np.int64)
+        scores_nL = np.array(table["scores"].to_pylist(), np.float32)[:, at]
+        said_nL = np.array(table["decisions"].to_pylist(), object)[:, at].astype(bool)
+        run = (fold.partition, seed)
+        held.append(HeldOut(name, run, rows, scores_nL, said_nL, np.array(model.thresholds)))
+        members[name] = {
+            "weights_sha256": model.weights_sha256,
+            "train": len(fold.train),
+            "validation": len(fold.validation),
+            "test": len(fold.test),
+            "cut_rows": int(json.loads(table.schema.metadata[b"tikval"])["cut_rows"]),
+        }
+    facts = facts_of(
+        held,
+        examples.truth,
+        groups_of(examples.accounts, examples.near_duplicates, examples.ids),
+        config.protocol,
+        members=members,
+        system=config.system,
+        label_set=examples.label_set,
+        all_labels=examples.all_labels,
+        labels=examples.labels,
+        failed=len(examples.failed),
+    )
+    write_bytes(target, facts.model_dump_json(indent=2).encode())
+
+
+def usable(folder: str, wanted: Sequence[str] | None) -> tuple[Facts, tuple[str, ...]]:
+    """The facts of a finished system, and the names of the trainings that are wanted (None: of all).
+
+    Raises UserError for what has not finished, was not kept or does not exist.
+    """
+    Folder(folder).finished()
+    facts = read_facts(folder)
+    if unknown := sorted(set(wanted or ()) - set(facts.members)):
+        raise UserError(f"{folder}: no training {unknown[0]}; there are {', '.join(sorted(facts.members))}")
+    names = tuple(name for name in facts.members if wanted is None or name in wanted)
+    if not names:
+        raise UserError("members: names no training")
+    for name in names:
+        if not list_files(f"{folder}/models/{name}", "weights.pt"):
+            raise UserError(f"{folder}/models/{name}: its weights are gone; run jobs.finetune anew")
+    return facts, names

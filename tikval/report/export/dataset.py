@@ -1,0 +1,158 @@
+"""A study as a data set that Hugging Face's `datasets` loads: ids and labels only, as the paper's ethics ask.
+
+README.md             the card
+predictions.parquet   a line per video and answer of a system
+labels.parquet        a line per video and annotator, where there are annotations
+"""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tikval.codebook import Codebook, load_codebook
+from tikval.config import CatalogConfig, UserError, find, validate
+from tikval.privacy import strip_handles
+from tikval.report.export.dataset_card import card
+from tikval.report.export.dataset_facts import Facts, label_facts, scores_of, system_facts
+from tikval.report.export.values import in_one, read_systems
+from tikval.rows import LabelRow
+from tikval.store.runs import Study
+
+PREDICTIONS: Final = "predictions"
+LABELS: Final = "labels"
+CARD: Final = "README.md"
+_WORD: Final = re.compile(r"[\w.]+")
+
+
+def export_dataset(study: Study, to: Path, only: tuple[str, ...] = (), force: bool = False) -> list[str]:
+    """Write the folder. Returns what its owner should know before sharing it.
+
+    Raises UserError for a study without a finished system and, unless forced, for a folder that is not empty; forced,
+    its card and data are replaced and other files stay.
+    """
+    _check_place(to, force)
+    systems = read_systems(study, only)
+    videos, owners, rows = _catalog(study)
+    tables = {PREDICTIONS: in_one([system.table for system in systems])}
+    known = _labels(study, rows)
+    if known is not None:
+        tables[LABELS] = known[1]
+    ids = {video_id for table in tables.values() for video_id in pc.unique(table["video_id"]).to_pylist()}
+    minors = _minors(study)
+    scores, why_not = scores_of(study, systems)
+    facts = Facts(
+        systems=tuple(system_facts(study, system, videos) for system in systems),
+        labels=known and label_facts(known[0], rows, videos),
+        scores=tuple(scores),
+        no_scores=why_not,
+        ids=len(ids),
+        naming=_naming(ids, owners),
+        minors=sum(owners.get(video_id) in minors for video_id in ids),
+    )
+    text = card(facts, {name: table.schema for name, table in tables.items()})
+    _write(to, text, tables)
+    return _notes(facts)
+
+
+def _notes(facts: Facts) -> list[str]:
+    notes = []
+    if facts.naming:
+        notes.append(
+            f"{facts.naming} of {facts.ids} ids contain an account's name, a handle or an address: give the videos "
+            "other ids (video_id of a manifest) before you share them"
+        )
+    if facts.minors:
+        notes.append(
+            f"{facts.minors} ids are of accounts marked as a minor's: leave them out before you share them"
+        )
+    return notes
+
+
+def _check_place(to: Path, force: bool) -> None:
+    if to.exists() and not to.is_dir():
+        raise UserError(f"{to}: is a file; name a folder")
+    if to.exists() and any(to.iterdir()) and not force:
+        raise UserError(f"{to}: is not empty; name another folder, or add --force to write into it")
+
+
+def _write(to: Path, text: str, tables: Mapping[str, pa.Table]) -> None:
+    """The card last: without it nothing here is a data set."""
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        for stale in (
+            CARD,
+            f"{PREDICTIONS}.parquet",
+            f"{LABELS}.parquet",
+        ):  # may name who has been erased since
+            (to / stale).unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=to, prefix=".tmp-") as place:
+            for name, table in tables.items():
+                pq.write_table(
+                    table, Path(place) / f"{name}.parquet", compression="zstd", row_group_size=100_000
+                )
+                (Path(place) / f"{name}.parquet").replace(to / f"{name}.parquet")
+            (Path(place) / CARD).write_text(text, encoding="utf-8")
+            (Path(place) / CARD).replace(to / CARD)
+    except OSError as err:
+        raise UserError(f"{to}: cannot be written ({err.strerror or err})") from err
+
+
+def _catalog(study: Study) -> tuple[set[str], dict[str, str], list[LabelRow]]:
+    """Ids of the videos, accounts of all that have one, and annotations; nothing where all is said of texts."""
+    if study.latest("catalog") is None:
+        return set(), {}, []
+    listed = study.catalog().read(["video_id", "account"]).to_pylist()
+    labels = study.catalog().read_beside("labels")
+    owners = {row["video_id"]: row["account"] for row in (*labels, *listed) if row["account"]}
+    return {row["video_id"] for row in listed}, owners, labels
+
+
+def _minors(study: Study) -> set[str]:
+    if study.latest("catalog") is None:
+        return set()
+    return {row["account"] for row in study.catalog().read_beside("accounts") if row["is_minor"]}
+
+
+def _labels(study: Study, rows: list[LabelRow]) -> tuple[Codebook, pa.Table] | None:
+    """Ids and stances of all annotators, who are numbered: a name is not a label."""
+    if not rows:
+        return None
+    run = study.catalog().finished()
+    config = validate(CatalogConfig, run.config, f"{study.catalog().uri}/run.json")
+    codebook = load_codebook(find(config.codebook))
+    stances = np.array([row["stances"] for row in rows], np.int8)
+    if {row["label_set"] for row in rows} != {codebook.label_set} or stances.shape[1] != len(codebook.slugs):
+        raise UserError(
+            f"{config.codebook}: has changed since the annotations were read; run jobs.catalog again"
+        )
+    names = {name: n + 1 for n, name in enumerate(sorted({row["annotator"] for row in rows}))}
+    columns = {
+        "video_id": pa.array([row["video_id"] for row in rows], pa.string()),
+        "annotator": pa.array([names[row["annotator"]] for row in rows], pa.int64()),
+    }
+    values = {slug: pa.array(stances[:, v]) for v, slug in enumerate(codebook.slugs)}
+    table = pa.table(columns | values).sort_by([("video_id", "ascending"), ("annotator", "ascending")])
+    return codebook, table
+
+
+def _naming(ids: set[str], owners: Mapping[str, str]) -> int:
+    """How many ids hold their account's name, or as a word any account's, or an @handle, or an address."""
+    names = {name.lstrip("@").casefold() for name in owners.values()} - {""}
+
+    def names_somebody(video_id: str) -> bool:
+        own, said = owners.get(video_id, "").lstrip("@").casefold(), video_id.casefold()
+        return bool(
+            (len(own) > 2 and own in said)
+            or names & {*_WORD.findall(said), *said.split("/")}
+            or strip_handles(video_id) != video_id
+            or "://" in video_id
+        )
+
+    return sum(map(names_somebody, ids))

@@ -1,0 +1,84 @@
+"""One kept training -> a folder that transformers loads by itself, with its card."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tikval.config import FinetuneConfig, TextEncoder, UserError, load_config
+from tikval.finetune.model_files import Kept, read_kept
+from tikval.finetune.model_index import usable
+from tikval.report.export.model_card import base_of, card
+
+
+def trained_folder(said: str) -> str:
+    """The folder that is meant by a fine-tuning configuration, or by itself."""
+    if said.endswith((".yaml", ".yml")):
+        return load_config(FinetuneConfig, said, []).folder
+    return said.rstrip("/")
+
+
+def export_model(folder: str, training: str, to: Path, force: bool = False) -> None:
+    """Write config.json, model.safetensors, the tokenizer's files and README.md.
+
+    Raises UserError for a training that was not kept, for what no model of transformers says the same as, and, unless
+    forced, for a folder that is not empty; forced, files of the same names are replaced and others stay.
+    """
+    facts, _ = usable(folder, [training])
+    kept = read_kept(f"{folder}/models/{training}")
+    check_exportable(kept)
+    try:
+        if to.exists() and not to.is_dir():
+            raise UserError(f"{to}: is a file; name a folder")
+        if to.exists() and any(to.iterdir()) and not force:
+            raise UserError(f"{to}: is not empty; name another folder, or add --force to write into it")
+        to.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=to, prefix=".tmp-") as place:
+            _write(folder, training, facts.members[training].weights_sha256, Path(place))
+            (Path(place) / "README.md").write_text(card(facts, kept, training), encoding="utf-8")
+            for file in sorted(Path(place).iterdir()):
+                file.replace(to / file.name)
+    except OSError as err:
+        raise UserError(f"{to}: cannot be written ({err.strerror or err})") from err
+
+
+def check_exportable(kept: Kept) -> None:
+    """Raises UserError for what transformers has no model of its own for."""
+    if not isinstance(kept.model, TextEncoder):
+        raise UserError("a head over vectors is no model of transformers; use it by jobs.predict")
+    instead = "train with model.pooling: head and fit.heads: multilabel to export, or use jobs.predict"
+    if kept.model.pooling != "head":
+        raise UserError(f"model.pooling: mean is no model of transformers' own; {instead}")
+    if kept.heads == "per_label":
+        raise UserError(f"fit.heads: per_label is one model for each label and not one; {instead}")
+    if kept.heads == "three_way":
+        raise UserError(
+            "fit.heads: three_way has probabilities of a value's labels that depend on each other, and a pipeline "
+            f"would say others; {instead}"
+        )
+
+
+def _write(folder: str, training: str, weights_sha256: str, place: Path) -> None:
+    from tikval.finetune.inference import Member  # torch: only when all has been checked
+
+    member = Member(f"{folder}/models/{training}", weights_sha256)
+    assert isinstance(member.kept.model, TextEncoder)
+    model: Any = member.models[0].encoder
+    labels = member.kept.labels
+    model.config.problem_type = "multi_label_classification"
+    model.config.id2label = dict(enumerate(labels))
+    model.config.label2id = {label: i for i, label in enumerate(labels)}
+    model.save_pretrained(place, max_shard_size="1TB")  # one file
+    member.tokenizer.model_max_length = member.kept.model.max_tokens
+    member.tokenizer.save_pretrained(place)
+    for name in ("config.json", "tokenizer_config.json"):
+        _forget_place(place / name, base_of(member.kept.model))
+
+
+def _forget_place(file: Path, base: str | None) -> None:
+    """transformers notes where a model was loaded from: a folder of the machine that trained it."""
+    said = json.loads(file.read_text(encoding="utf-8"))
+    for key in ("_name_or_path", "name_or_path"):
+        if key in said:
+            said[key] = base or ""
+    file.write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,173 @@
+"""The numbers of the figures as JSON, for charts on a web page: what the CSV says, and titles for people.
+
+Made from the same numbers as the CSV; nan is None. `kind` says which chart it is. No ids and no accounts.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from tikval.evaluate.scores import BASELINE
+from tikval.report.figures.numbers import STANCES, Radar, Said, exact, group_arcs
+from tikval.report.figures.pipelines import Step
+from tikval.report.figures.rates import GroupRates
+from tikval.report.figures.style import RAW
+from tikval.report.figures.systems import Scored, everything
+from tikval.report.score_tables import NAMES
+from tikval.stats.metrics import Floats
+
+Data = dict[str, Any]
+
+PER_VIDEO, OCCURRENCES, RADAR, CIRCLE, PIPELINES, SYSTEMS, GENRES, MONTHS = KINDS = (
+    "per_video",
+    "occurrences",
+    "radar",
+    "circle",
+    "pipelines",
+    "systems_f1",
+    "genres",
+    "months",
+)
+_TIMES: Final = ("rate", "low", "high")
+
+
+def per_video_data(series: Sequence[Said]) -> Data:
+    """`counts`: of videos with 0, 1, 2 ... values."""
+    return {
+        "kind": PER_VIDEO,
+        "note": _note(series),
+        "series": [{**_of(one), "counts": list(one.per_video)} for one in series],
+    }
+
+
+def occurrences_data(series: Sequence[Said], titles: Sequence[str]) -> Data:
+    """By stance the number of videos for each of `values`."""
+    return {
+        "kind": OCCURRENCES,
+        "note": _note(series),
+        "values": list(titles),
+        "series": [{**_of(one), **_stances(one.counts)} for one in series],
+    }
+
+
+def circle_data(series: Sequence[Said], titles: Sequence[str], slugs: Sequence[str]) -> Data:
+    """By stance the share of the videos, from 0 to 1; `groups` as figure_numbers.group_arcs."""
+    return {
+        "kind": CIRCLE,
+        "note": _note(series),
+        "values": list(titles),
+        "groups": [{"name": name, "begin": begin, "end": end} for name, begin, end in group_arcs(slugs)],
+        "series": [{**_of(one), **_stances(one.shares)} for one in series],
+    }
+
+
+def radar_data(found: Radar, titles: Sequence[str]) -> Data:
+    return {
+        "kind": RADAR,
+        "stance": found.stance,
+        "videos": found.videos,
+        "values": list(titles),
+        "support": list(found.support),
+        "series": [
+            {"name": NAMES.get(name, name), "baseline": name == BASELINE, "f1": _plain(f1_V)}
+            for name, f1_V in found.f1.items()
+        ],
+    }
+
+
+def systems_data(found: Sequence[Scored]) -> Data:
+    """The best one first; `everything` is what saying every label scores."""
+    return {
+        "kind": SYSTEMS,
+        "everything": everything(found),
+        "systems": [
+            {
+                "name": one.title,
+                "baseline": one.is_baseline,
+                "f1": one.f1,
+                "lower": one.lower,
+                "upper": one.upper,
+                "videos": one.videos,
+                "scored": one.scored,
+            }
+            for one in found
+        ],
+    }
+
+
+def genres_data(sources: Sequence[GroupRates], titles: Sequence[str]) -> Data:
+    """By stance and value the share of each genre's videos, from 0 to 1."""
+    return {
+        "kind": GENRES,
+        "values": list(titles),
+        "sources": [
+            {
+                "name": one.name,
+                "note": one.note,
+                "genres": list(one.groups),
+                "videos": list(one.videos),
+                **_stances(one.rate),
+            }
+            for one in sources
+        ],
+    }
+
+
+def months_data(sources: Sequence[GroupRates], titles: Sequence[str], values: Sequence[int]) -> Data:
+    """Of each of `values`, the most frequent ones, by stance rate, low and high of each month, from 0 to 1."""
+    return {
+        "kind": MONTHS,
+        "values": [titles[v] for v in values],
+        "sources": [
+            {
+                "name": one.name,
+                "note": one.note,
+                "months": list(one.groups),
+                "videos": list(one.videos),
+                **{
+                    stance: [
+                        {name: _plain(part[s, v]) for name, part in zip(_TIMES, _parts(one), strict=True)}
+                        for v in values
+                    ]
+                    for s, stance in enumerate(STANCES)
+                },
+            }
+            for one in sources
+        ],
+    }
+
+
+def pipelines_data(found: Mapping[str, Sequence[Step]]) -> Data:
+    return {
+        "kind": PIPELINES,
+        "systems": [
+            {
+                "name": name,
+                "steps": [{"what": step.what, "model": step.model, "how": step.how} for step in steps],
+            }
+            for name, steps in found.items()
+        ],
+    }
+
+
+def _of(one: Said) -> Data:
+    return {"name": one.name, "human": one.is_human, "videos": one.videos}
+
+
+def _note(series: Sequence[Said]) -> str:
+    return "" if all(one.is_human for one in series) else RAW
+
+
+def _parts(one: GroupRates) -> tuple[Floats, Floats, Floats]:
+    return one.rate, one.low, one.high
+
+
+def _stances(numbers: Floats) -> Data:
+    """[2, ...] by stance."""
+    return {stance: _plain(part) for stance, part in zip(STANCES, numbers, strict=True)}
+
+
+def _plain(numbers: Floats) -> list[Any]:
+    """Lists of numbers as in the CSV, nan as None."""
+    return [exact(float(part)) if np.ndim(part) == 0 else _plain(part) for part in numbers]

@@ -1,0 +1,193 @@
+"""A study -> the paper's Figures 1 to 4 and more, as files: SVG, PNG, PDF, and their numbers as CSV."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tikval.codebook import Codebook
+from tikval.config import UserError
+from tikval.evaluate.corpus import ANNOTATIONS, Corpus, read_corpus
+from tikval.evaluate.prevalence import RAW as RAW_RATES
+from tikval.evaluate.prevalence import prevalence_in
+from tikval.files import write_bytes
+from tikval.report.figures import sheets as sheet_of
+from tikval.report.figures.numbers import STANCES, Said, radar_of, said_of
+from tikval.report.figures.pipelines import steps_of
+from tikval.report.figures.rates import GroupRates, genres_of, months_of, most_said, rates_of
+from tikval.report.figures.sheets import Sheet
+from tikval.report.figures.style import RAW, SUFFIXES, render, styled
+from tikval.report.figures.systems import scored_of
+from tikval.store.runs import Study, system_config
+from tikval.values import SLUGS
+
+__all__ = ["Figures", "Sheet", "figures_of", "listing", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    sheets: list[Sheet]
+    series: list[Said]
+    skipped: list[str]  # what is not drawn, and why
+    notes: list[str] = field(default_factory=list)
+
+
+def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None = None) -> Figures:
+    """Of the annotations, where there are any, and of the systems that are named, else of all.
+
+    Raises UserError for a system or annotator that is not there, for several annotators of whom none is named, and
+    where a system's files have changed since it ran.
+    """
+    corpora, skipped, notes = _corpora(study, systems, annotator)
+    book, runs = corpora[0].codebook, study.systems()
+    series = [said_of(one.system, one.said, one.modelled, is_human=one.is_human) for one in corpora]
+    names = [one.name for one in series if not one.is_human]
+    sheets = [sheet_of.per_video(series), sheet_of.occurrences(series, book)]
+    if names:
+        pipelines = {name: steps_of(system_config(runs[name][1])) for name in names}
+        sheets.append(sheet_of.from_videos_to_values(pipelines))
+    else:
+        skipped.append("figure3_pipelines: no system has a result")
+    scored, missing, more = _of_scores(study, book, names)
+    sheets += scored
+    skipped += missing
+    if book.slugs == SLUGS:
+        sheets.append(sheet_of.circle(series, book))
+    else:
+        skipped.append(
+            f"circle: {book.name} has other values than Schwartz's 19, and no circle of them is known"
+        )
+    grouped, missing = _of_groups(corpora)
+    return Figures([*sheets, *grouped], series, [*skipped, *missing], [*notes, *more])
+
+
+def _corpora(
+    study: Study, systems: Sequence[str], annotator: str | None
+) -> tuple[list[Corpus], list[str], list[str]]:
+    """Annotations first; of one codebook, with a video at least; what is left out, and notes."""
+    has_labels = bool(study.catalog().read_beside("labels"))
+    if annotator and not has_labels:
+        raise UserError(f"no annotator {annotator}; there are none")
+    names = [*([ANNOTATIONS] if has_labels else []), *(dict.fromkeys(systems) or sorted(study.systems()))]
+    if not names:
+        raise UserError(f"{study.out}: no system has finished yet, and there are no annotations")
+    kept: list[Corpus] = []
+    skipped, notes = list[str](), list[str]()
+    for name in dict.fromkeys(names):
+        one = read_corpus(study, name, annotator)
+        if not one.videos.num_rows:
+            skipped.append(f"{name}: no video has a result")
+        elif kept and (one.codebook.name, one.codebook.slugs) != (
+            kept[0].codebook.name,
+            kept[0].codebook.slugs,
+        ):
+            skipped.append(f"{name}: is of {one.codebook.name}, {kept[0].system} of {kept[0].codebook.name}")
+        else:
+            kept.append(one)
+            left = ", ".join(f"{reason} {n:,}" for reason, n in one.left_out.items())
+            notes += [f"{name}: left out {left}"] if left else []
+            notes += [] if one.is_human else one.notes  # theirs name the annotator
+    if not kept:
+        raise UserError(f"{study.out}: nothing to draw: {'; '.join(skipped)}")
+    return kept, skipped, notes
+
+
+def _of_scores(
+    study: Study, book: Codebook, systems: Sequence[str]
+) -> tuple[list[Sheet], list[str], list[str]]:
+    """Of the scores that finished last; what is not drawn, and notes."""
+    latest = study.latest("scores")
+    scores = latest[0].read().to_pylist() if latest else []
+    if not scores:
+        why = "nothing is annotated" if latest else "nothing is scored; run jobs/evaluate.py"
+        return [], [f"figure4_radar, systems_f1: no scores: {why}"], []
+    assert latest is not None
+    if other := {row["label_set"] for row in scores} - {book.label_set}:
+        of = ", ".join(sorted(other))
+        return [], [f"figure4_radar, systems_f1: the scores are of {of}, not {book.label_set}"], []
+    sheets, skipped, notes = list[Sheet](), list[str](), list[str]()
+    scored = {row["system"] for row in scores}
+    if unscored := [name for name in systems if name not in scored]:
+        notes.append(
+            f"not in the last scores, so neither in the radars nor in systems_f1: {', '.join(unscored)}"
+        )
+    if not study.reads_what_is_there(latest[1]):
+        notes.append(
+            "predictions or annotations have changed since they were scored; run jobs/evaluate.py again"
+        )
+    for stance in STANCES:
+        try:
+            sheets.append(sheet_of.radar(radar_of(scores, book.slugs, stance, systems), book))
+        except ValueError as err:
+            skipped.append(f"figure4_radar_{stance}: {err}")
+    try:
+        sheets.append(sheet_of.of_systems(scored_of(scores, systems)))
+    except ValueError as err:
+        skipped.append(f"systems_f1: {err}")
+    return sheets, skipped, notes
+
+
+def _of_groups(corpora: Sequence[Corpus]) -> tuple[list[Sheet], list[str]]:
+    """Rates by genre and month, of the annotations and of the first system: more would be a book of figures."""
+    sheets, skipped = list[Sheet](), list[str]()
+    book = corpora[0].codebook
+    shown = [one for one in corpora if one.is_human] + [one for one in corpora if not one.is_human][:1]
+    for by in ("genre", "month"):
+        sources = list[GroupRates]()
+        for corpus in shown:
+            try:
+                sources.append(_grouped(corpus, by))
+            except (UserError, ValueError) as err:
+                skipped.append(f"prevalence_{by} of {corpus.system}: {err}")
+        if sources and by == "genre":
+            sheets.append(sheet_of.genres(sources, book))
+        elif sources and (values := most_said(sources[0])):
+            sheets.append(sheet_of.months(sources, book, values))
+        elif sources:
+            skipped.append(f"prevalence_month: {sources[0].name} says no value")
+    return sheets, skipped
+
+
+def _grouped(corpus: Corpus, by: str) -> GroupRates:
+    """Raises UserError where no video has a genre or a date, ValueError where there are too few groups."""
+    lines = prevalence_in(corpus, by).lines
+    rates = rates_of(corpus.system, lines, corpus.codebook.slugs, "" if corpus.is_human else RAW_RATES)
+    if by == "month":
+        return months_of(rates)
+    return genres_of(rates, set(corpus.videos["genre"].to_pylist()))
+
+
+def write(found: Figures, folder: str | Path) -> list[str]:
+    """Every figure in four forms, then figures.md, which lists them; each file whole or not at all.
+
+    `folder` is a path or a URI of any store that pyarrow opens; returns the paths or URIs of the files. Files of an
+    earlier run that are not drawn this time stay, and figures.md does not list them. Raises UserError where the folder
+    cannot be written.
+    """
+    files: dict[str, bytes] = {}
+    with styled():
+        for sheet in found.sheets:
+            figure = sheet.draw()
+            for suffix in SUFFIXES:
+                files[f"{sheet.name}.{suffix}"] = render(figure, suffix)
+            files[f"{sheet.name}.csv"] = sheet.numbers
+    files["figures.md"] = listing(found).encode()
+    where = str(folder).rstrip("/")
+    try:
+        for name, data in files.items():
+            write_bytes(f"{where}/{name}", data)
+    except OSError as err:
+        raise UserError(f"{folder}: cannot be written ({err.strerror or err})") from err
+    return [f"{where}/{name}" for name in files]
+
+
+def listing(found: Figures) -> str:
+    """Markdown: each figure in one sentence, the systems and counts, and what was not drawn."""
+    lines = ["# Figures", "", RAW, ""]
+    lines += [f"* {one.name}: {one.videos:,} videos with a result" for one in found.series]
+    lines += [f"* {note}" for note in found.notes]
+    for sheet in found.sheets:
+        forms = ", ".join(f"[{suffix}]({sheet.name}.{suffix})" for suffix in (*SUFFIXES, "csv"))
+        lines += ["", f"## {sheet.title}", f"{sheet.shows} Of {', '.join(sheet.systems)}. {forms}"]
+    if found.skipped:
+        lines += ["", "## Not drawn", *(f"* {why}" for why in found.skipped)]
+    return "\n".join(lines) + "\n"

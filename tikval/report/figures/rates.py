@@ -1,0 +1,189 @@
+"""How often each value is said, by genre and over the months: the numbers, as CSV, and drawn.
+
+Shape letters: V values, G groups of videos (genres or months).
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tikval.report.figures.numbers import STANCES, as_csv, exact
+from tikval.report.figures.style import BLUE, GREY, VERMILLION, legend, panels_of, short, wrapped
+from tikval.stats.metrics import Floats
+from tikval.stats.prevalence import Line
+from tikval.values import SIGN
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_GROUPS: Final = 20  # genres that are drawn: those with the most videos
+MOST_VALUES: Final = 6  # that are drawn over the months
+_COLOUR: Final = (BLUE, VERMILLION)  # by stance
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for one begins so
+_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRates:
+    """Of one system, or of the annotations: in which share of each group's videos a label was said."""
+
+    name: str
+    note: str  # what the rates are not: empty for people's labels
+    groups: tuple[str, ...]  # [G]
+    videos: tuple[int, ...]  # [G] with a result
+    rate: Floats  # [2, V, G] endorsed, confronted; nan: not modelled, or no video
+    low: Floats  # [2, V, G] of the 95 % interval; nan: none
+    high: Floats
+
+
+def rates_of(name: str, lines: Iterable[Line], slugs: Sequence[str], note: str = "") -> GroupRates:
+    """Of lines of flow/prevalence.py, groups in their order there; what is no label of `slugs` is passed over."""
+    place = {
+        f"{slug}{SIGN[stance]}": (s, v) for s, stance in enumerate(STANCES) for v, slug in enumerate(slugs)
+    }
+    kept = [line for line in lines if line.what in place]
+    videos = {line.group: line.videos for line in kept}
+    numbers = np.full((3, len(STANCES), len(slugs), len(videos)), np.nan)
+    groups = tuple(videos)
+    for line in kept:
+        s, v = place[line.what]
+        ends = [np.nan if end is None else end for end in (line.low, line.high)]
+        numbers[:, s, v, groups.index(line.group)] = line.rate, *ends
+    return GroupRates(name, note, groups, tuple(videos.values()), *numbers)
+
+
+def genres_of(rates: GroupRates, named: Collection[str]) -> GroupRates:
+    """The genres with the most videos, in their order. Raises ValueError where fewer than two are of those `named`."""
+    if sum(group in named for group in rates.groups) < 2:
+        raise ValueError("fewer than two genres have enough videos to be shown by themselves")
+    most = np.argsort([-n for n in rates.videos], kind="stable")[:MOST_GROUPS]
+    return _only(rates, sorted(most.tolist()))
+
+
+def months_of(rates: GroupRates) -> GroupRates:
+    """From the first month to the last; one between them without enough videos is there, with nan.
+
+    Raises ValueError where there are fewer than two months.
+    """
+    known = {group: g for g, group in enumerate(rates.groups) if _MONTH.fullmatch(group)}
+    if len(known) < 2:
+        raise ValueError("fewer than two months have enough videos to be shown by themselves")
+    first, last = (12 * int(month[:4]) + int(month[5:]) - 1 for month in (min(known), max(known)))
+    months = [f"{at // 12:04d}-{at % 12 + 1:02d}" for at in range(first, last + 1)]
+    part = _only(rates, [known.get(month, -1) for month in months])
+    return replace(part, groups=tuple(months))
+
+
+def most_said(rates: GroupRates, most: int = MOST_VALUES) -> list[int]:
+    """Places of the values that are said most often, whatever the stance; none that is never said."""
+    times_V = (np.nan_to_num(rates.rate) * np.array(rates.videos)).sum((0, 2))
+    order = np.argsort(-times_V, kind="stable")
+    return [int(v) for v in order[:most] if times_V[v] > 0]
+
+
+def _only(rates: GroupRates, at: Sequence[int]) -> GroupRates:
+    """Some groups; -1 stands for one without videos."""
+    none = np.array(at) < 0
+    rate, low, high = (np.where(none, np.nan, part[:, :, at]) for part in (rates.rate, rates.low, rates.high))
+    groups = tuple("" if g < 0 else rates.groups[g] for g in at)
+    videos = tuple(0 if g < 0 else rates.videos[g] for g in at)
+    return replace(rates, groups=groups, videos=videos, rate=rate, low=low, high=high)
+
+
+def rates_csv(sources: Iterable[GroupRates], slugs: Sequence[str], by: str) -> bytes:
+    """`by` names the column of the groups; a group that begins like a formula of a spreadsheet gets a quote before it.
+
+    Empty cells: the label is not modelled, or there is no interval.
+    """
+    return as_csv(
+        ("system", "note", by, "videos", "value", "stance", "rate", "lower", "upper"),
+        (
+            (
+                *(one.name, one.note, f"'{group}" if group[:1] in _FORMULA else group, one.videos[g]),
+                *(slug, stance),
+                *(exact(part[s, v, g]) for part in (one.rate, one.low, one.high)),
+            )
+            for one in sources
+            for g, group in enumerate(one.groups)
+            for v, slug in enumerate(slugs)
+            for s, stance in enumerate(STANCES)
+        ),
+    )
+
+
+def by_genre(sources: Sequence[GroupRates], titles: Sequence[str]) -> "Figure":
+    """Two panels a source: a row per value, a column per genre, in % of the genre's videos."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    n_groups, names = max(len(one.groups) for one in sources), [short(name, 44) for name in titles]
+    width, height = max(1.8, 0.33 * n_groups + 0.3), 0.19 * len(names) + 1.1
+    figure, panels = panels_of(2 * len(sources), width, height, across=2, extra=1.8)
+    for n, panel in enumerate(panels):
+        one, s = sources[n // 2], n % 2
+        percent_VG = 100 * one.rate[s]
+        # one scale for a stance, so that its panels compare
+        top = 100 * max(0.01, *(float(np.nan_to_num(each.rate[s]).max()) for each in sources))
+        shade = LinearSegmentedColormap.from_list(STANCES[s], ["#FFFFFF", _COLOUR[s]]).with_extremes(
+            bad="#EEEEEE"
+        )
+        panel.pcolormesh(
+            np.ma.masked_invalid(percent_VG), cmap=shade, vmin=0, vmax=top, edgecolors="white", linewidth=0.5
+        )
+        for (v, g), percent in np.ndenumerate(percent_VG):
+            said = "x" if np.isnan(percent) else f"{percent:.0f}"
+            colour = "white" if percent > 0.6 * top else GREY if percent < 0.5 or said == "x" else "black"
+            panel.text(g + 0.5, v + 0.5, said, ha="center", va="center", fontsize=6, color=colour)
+        columns = [f"{short(name, 24)} ({size:,})" for name, size in zip(one.groups, one.videos, strict=True)]
+        panel.set_xticks(
+            np.arange(len(columns)) + 0.5, columns, rotation=45, ha="right", rotation_mode="anchor"
+        )
+        panel.set_yticks(np.arange(len(names)) + 0.5, names if s == 0 else [""] * len(names))
+        panel.set_ylim(len(names), 0)
+        panel.tick_params(length=0)
+        for spine in panel.spines.values():
+            spine.set_visible(False)
+        panel.set_title(f"{_who(one, 30)}\n{STANCES[s]}, % of the genre's videos", fontsize=8)
+    return figure
+
+
+def by_month(sources: Sequence[GroupRates], titles: Sequence[str], values: Sequence[int]) -> "Figure":
+    """A row of panels a source, a panel per value: both stances with their 95 % bands, in % of the month's videos."""
+    figure, panels = panels_of(
+        len(sources) * len(values), 1.5, 1.7, across=len(values), extra=0.5, sharey=True
+    )
+    for n, panel in enumerate(panels):
+        one, v = sources[n // len(values)], values[n % len(values)]
+        at = np.arange(len(one.groups))
+        for s, (marker, dash) in enumerate((("o", "-"), ("s", "--"))):
+            look: dict[str, Any] = {
+                "color": _COLOUR[s],
+                "linewidth": 1.2,
+                "marker": marker,
+                "markersize": 2.5,
+            }
+            panel.plot(at, 100 * one.rate[s, v], label=STANCES[s], linestyle=dash, **look)
+            low, high = 100 * one.low[s, v], 100 * one.high[s, v]
+            panel.fill_between(at, low, high, color=_COLOUR[s], alpha=0.2, linewidth=0)
+            panel.vlines(
+                at, low, high, color=_COLOUR[s], alpha=0.3, linewidth=0.8
+            )  # of a month by itself, too
+        step = -(-len(at) // 4)
+        panel.set_xticks(
+            at[::step], one.groups[::step], rotation=45, ha="right", rotation_mode="anchor", fontsize=6
+        )
+        panel.set_xlim(-0.4, len(at) - 0.6)
+        panel.set_ylim(bottom=0)
+        panel.set_title(wrapped(titles[v]), fontsize=7)
+        panel.grid(axis="y", color="#DDDDDD", linewidth=0.5)
+        if n % len(values) == 0:
+            panel.set_ylabel(f"{_who(one, 20)}\n% of the month's videos", fontsize=7)
+    legend(figure, panels)
+    return figure
+
+
+def _who(one: GroupRates, most: int) -> str:
+    name = short(one.name, most)
+    return f"{name}, {one.note}" if one.note else name

@@ -1,0 +1,143 @@
+"""Numbers -> sheets: a figure with its name, its title, what it shows, and its numbers for a file and for the web."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tikval.codebook import Codebook
+from tikval.report.figures import charts as draw
+from tikval.report.figures import data as web
+from tikval.report.figures.numbers import Radar, Said, circle_csv, occurrences_csv, per_video_csv, radar_csv
+from tikval.report.figures.pipelines import Step, pipelines, pipelines_csv
+from tikval.report.figures.rates import GroupRates, by_genre, by_month, rates_csv
+from tikval.report.figures.systems import Scored, scored_csv, systems_f1
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One figure to be drawn."""
+
+    name: str  # of its files
+    title: str  # for people
+    shows: str  # one sentence
+    systems: tuple[str, ...]
+    draw: "Callable[[], Figure]"  # to be called within figure_style.styled()
+    numbers: bytes  # CSV
+    data: dict[str, Any]  # the same for a chart on a web page: JSON, see figure_data.py
+
+
+def titles_of(book: Codebook) -> list[str]:
+    return [value.title for value in book.values]
+
+
+def per_video(series: Sequence[Said]) -> Sheet:
+    return Sheet(
+        "figure1_values_per_video",
+        "Values per video",
+        "How many values a video has, endorsed or confronted, in % of the videos of each panel "
+        "(the paper's Figure 1).",
+        _names(series),
+        partial(draw.values_per_video, series),
+        per_video_csv(series),
+        web.per_video_data(series),
+    )
+
+
+def occurrences(series: Sequence[Said], book: Codebook) -> Sheet:
+    return Sheet(
+        "figure2_occurrences",
+        "Values endorsed and confronted",
+        "In how many videos each value is endorsed and confronted (the paper's Figure 2).",
+        _names(series),
+        partial(draw.occurrences, series, titles_of(book)),
+        occurrences_csv(series, book.slugs),
+        web.occurrences_data(series, titles_of(book)),
+    )
+
+
+def circle(series: Sequence[Said], book: Codebook) -> Sheet:
+    return Sheet(
+        "circle",
+        "Schwartz's circle",
+        "Schwartz's circle: the share of videos that endorse and confront each value, within the four "
+        "higher-order groups; a value on a border belongs to both of its groups.",
+        _names(series),
+        partial(draw.circle, series, titles_of(book)),
+        circle_csv(series, book.slugs),
+        web.circle_data(series, titles_of(book), book.slugs),
+    )
+
+
+def from_videos_to_values(found: Mapping[str, Sequence[Step]]) -> Sheet:
+    return Sheet(
+        "figure3_pipelines",
+        "From videos to values",
+        "The steps of each system and the models that took them, from the videos to the values, as its "
+        "configuration says (the paper's Figure 3).",
+        tuple(found),
+        partial(pipelines, found),
+        pipelines_csv(found),
+        web.pipelines_data(found),
+    )
+
+
+def radar(found: Radar, book: Codebook) -> Sheet:
+    return Sheet(
+        f"figure4_radar_{found.stance}",
+        f"F1 of each value {found.stance}",
+        f"F1 of each value {found.stance}, a line per system over {found.videos:,} annotated videos, failed ones left "
+        "out, and what saying everything would score (the paper's Figure 4); in brackets how many videos have "
+        "it, a gap where there is no F1 (the paper draws 0).",
+        tuple(found.f1),
+        partial(draw.radar, found, titles_of(book)),
+        radar_csv(found),
+        web.radar_data(found, titles_of(book)),
+    )
+
+
+def of_systems(found: Sequence[Scored]) -> Sheet:
+    return Sheet(
+        "systems_f1",
+        "Macro F1 of the systems",
+        "Macro F1 of each system with its 95 % interval, over the frequent labels that it models, endorsed and "
+        "confronted, failed videos left out; baselines in grey, and what saying everything scores as a line.",
+        tuple(one.name for one in found),
+        partial(systems_f1, found),
+        scored_csv(found),
+        web.systems_data(found),
+    )
+
+
+def genres(sources: Sequence[GroupRates], book: Codebook) -> Sheet:
+    return Sheet(
+        "prevalence_genre",
+        "Values by genre",
+        "In which share of each genre's videos a value is endorsed and confronted.",
+        tuple(one.name for one in sources),
+        partial(by_genre, sources, titles_of(book)),
+        rates_csv(sources, book.slugs, "genre"),
+        web.genres_data(sources, titles_of(book)),
+    )
+
+
+def months(sources: Sequence[GroupRates], book: Codebook, values: Sequence[int]) -> Sheet:
+    return Sheet(
+        "prevalence_month",
+        "Values over time",
+        "In which share of each month's videos the most frequent values are endorsed and confronted, with 95 % "
+        "intervals; the numbers are of all values.",
+        tuple(one.name for one in sources),
+        partial(by_month, sources, titles_of(book), values),
+        rates_csv(sources, book.slugs, "month"),
+        web.months_data(sources, titles_of(book), values),
+    )
+
+
+def _names(series: Sequence[Said]) -> tuple[str, ...]:
+    return tuple(one.name for one in series)

@@ -1,0 +1,78 @@
+"""Whose videos these are, and what is said most often of each account's."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tikval.evaluate.corpus import Corpus
+from tikval.report.site.record import Account
+from tikval.report.site.rows import Stage, is_duplicate
+from tikval.rows import LabelRow
+from tikval.store.folder import Folder
+from tikval.store.row_keys import contains, keys_of
+
+ACCOUNTS_LISTED: Final = 500
+LABELS_OF_AN_ACCOUNT: Final = 3
+
+
+def with_accounts(listed: pa.Table, labels: dict[str, LabelRow], catalog: Folder) -> pa.Table:
+    """The catalog; where it names no account that of the annotation, where it names no genre that of the account."""
+    named = pa.array([row["account"] for row in labels.values()], pa.string())
+    place = pc.index_in(listed["video_id"], pa.array(list(labels), pa.string()))
+    accounts = pc.coalesce(listed["account"], named.take(place.combine_chunks()))
+    genre_of = {row["account"]: row["genre"] for row in catalog.read_beside("accounts") if row["genre"]}
+    genres = pa.array(list(genre_of.values()), pa.string())
+    place = pc.index_in(accounts, pa.array(list(genre_of), pa.string()))
+    genres = pc.coalesce(listed["genre"], genres.take(place.combine_chunks()))
+    for name, column in (("account", accounts), ("genre", genres)):
+        listed = listed.set_column(listed.schema.get_field_index(name), name, column)
+    return listed
+
+
+def account_lines(
+    listed: pa.Table, stages: dict[str, Stage], labels: dict[str, LabelRow], corpora: Sequence[Corpus]
+) -> tuple[Account, ...]:
+    """Those with the most videos, videos without an account last; nothing where no account is known."""
+    counted = ~is_duplicate(listed)
+    encoded = pc.fill_null(listed["account"], "").combine_chunks().dictionary_encode()
+    names, code_N = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    if not any(names):
+        return ()
+    videos = np.bincount(code_N[counted], minlength=len(names))
+    keys_N = keys_of(listed["row_key"])
+    lost = np.unique(np.concatenate([keys_of(stage.failed["row_key"]) for stage in stages.values()]))
+    failed = np.bincount(code_N[counted & contains(lost, keys_N)], minlength=len(names))
+    is_annotated = pc.is_in(listed["video_id"], pa.array(sorted(labels), pa.string())).to_numpy()
+    annotated = np.bincount(code_N[counted & is_annotated], minlength=len(names))
+    genres = dict(
+        zip(code_N.tolist(), listed["genre"].to_pylist(), strict=True)
+    )  # of an account's last video
+    order = sorted(range(len(names)), key=lambda i: (not names[i], -videos[i], names[i]))[:ACCOUNTS_LISTED]
+    most = {one.system: _most(one, [names[i] for i in order]) for one in corpora}
+    return tuple(
+        Account(
+            names[i] or None,
+            genres[i] if names[i] else None,
+            int(videos[i]),
+            int(failed[i]),
+            int(annotated[i]),
+            {system: labels_of[names[i]] for system, labels_of in most.items() if names[i] in labels_of},
+        )
+        for i in order
+    )
+
+
+def _most(corpus: Corpus, accounts: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
+    """By account its most frequent labels and their shares of its videos with a result."""
+    place = pc.index_in(pc.fill_null(corpus.videos["account"], ""), pa.array(accounts, pa.string()))
+    code = pc.fill_null(place, -1).to_numpy()
+    found = {}
+    for i in np.unique(code[code >= 0]).tolist():
+        share_L = corpus.said[code == i].mean(0)
+        best = np.argsort(-share_L, kind="stable")[:LABELS_OF_AN_ACCOUNT]
+        labels = corpus.codebook.labels
+        found[accounts[i]] = [(labels[at], float(share_L[at])) for at in best.tolist() if share_L[at] > 0]
+    return found

@@ -1,0 +1,74 @@
+"""Tables of contrasts: system against system, genre against genre, endorsed against confronted. No HTML here."""
+
+from typing import Any, Final
+
+from tikval.evaluate.slices import DROP, GENRE, WITHOUT
+from tikval.report.score_tables import NAMES, interval, two
+from tikval.report.site.record import Report
+
+METRICS: Final = {"macro_f1": "macro F1", "weighted_f1": "weighted F1"}
+SURE: Final = 0.05
+
+
+def comparison_lines(report: Report) -> list[dict[str, Any]]:
+    """One line per pair and metric; `sure`: the corrected p-value is below 0.05."""
+    return [
+        {
+            "a": NAMES.get(row["system_a"], row["system_a"]),
+            "b": NAMES.get(row["system_b"], row["system_b"]),
+            "metric": METRICS.get(row["metric"], row["metric"]),
+            "difference": signed(row["difference"]),
+            "interval": interval(row),
+            "p": p_value(row["p"]),
+            "p_holm": p_value(row["p_holm"]),
+            "sure": row["p_holm"] is not None and row["p_holm"] < SURE,
+            "n_videos": row["n_videos"],
+            "n_groups": row["n_groups"],
+        }
+        for row in report.comparisons
+    ]
+
+
+def drop_lines(report: Report) -> list[dict[str, Any]]:
+    """Of each system, endorsed - confronted in each of METRICS."""
+    cells: dict[str, dict[str, dict[str, str]]] = {}
+    for row in report.slices:
+        if row["by"] == DROP:
+            cell = {"value": signed(row["value"]), "interval": interval(row)}
+            cells.setdefault(NAMES.get(row["system"], row["system"]), {})[row["metric"]] = cell
+    return [{"system": system, "cells": [own[m] for m in METRICS]} for system, own in cells.items()]
+
+
+def genre_lines(report: Report) -> list[dict[str, Any]]:
+    """Of each system and genre: macro and weighted F1 of its videos, then of all others."""
+    cells: dict[tuple[str, str], dict[tuple[str, str], Any]] = {}
+    for row in report.slices:
+        if row["by"] in (GENRE, WITHOUT):
+            cells.setdefault((row["slice"], row["system"]), {})[row["by"], row["metric"]] = row
+    lines = []
+    for (genre, system), own in sorted(cells.items(), key=lambda item: item[0][0]):
+        inside = own[GENRE, "macro_f1"]
+        lines.append(
+            {
+                "genre": genre,
+                "system": NAMES.get(system, system),
+                "baseline": system in NAMES,
+                "n_videos": inside["n_videos"],
+                "n_groups": inside["n_groups"],
+                "cells": [
+                    {"value": two(row["value"]), "interval": interval(row)}
+                    for row in (own[by, metric] for by in (GENRE, WITHOUT) for metric in METRICS)
+                ],
+            }
+        )
+    return lines
+
+
+def signed(value: float | None) -> str:
+    """+0.04, \u22120.04, 0.00; a dash where there is no number."""
+    said = two(value)
+    return f"+{said}" if value is not None and round(value, 2) > 0 else said.replace("\u22120.00", "0.00")
+
+
+def p_value(p: float | None) -> str:
+    return two(None) if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,83 @@
+"""What a report says of its own making: recipes, models that answered, what calls cost, how to make it again."""
+
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import tikval
+from tikval.codebook import Codebook
+from tikval.config import ExtractConfig, JobConfig, LlmExtractor, LlmWriter, ReportConfig, ScriptConfig
+from tikval.llm.gate import read_spent
+from tikval.report.site.record import Bill
+from tikval.store.folder import Folder
+
+LOCAL_NOTICE: Final = (
+    "Demo quality, English speech only. These values come from the embedded default: a small speech recogniser, "
+    "Tesseract and sentence embeddings, without looking at what the picture shows. Do not draw conclusions "
+    "about people from them."
+)
+
+
+def is_local(system: JobConfig) -> bool:
+    return isinstance(system, ExtractConfig) and system.extractor.kind == "local"
+
+
+def scripts_of(config: ReportConfig) -> dict[str, ScriptConfig]:
+    """The recipes of scripts that the systems read, by name; the first one's are shown."""
+    recipes = {
+        system.scripts.fingerprint: system.scripts for system in config.scores.predictions if system.scripts
+    }
+    several = len(recipes) > 1
+    return {f"scripts {key[:4]}" if several else "scripts": recipe for key, recipe in recipes.items()}
+
+
+def bills_of(config: ReportConfig) -> tuple[Bill, ...]:
+    """Of the stages that called a paid model."""
+    stages: list[tuple[str, ScriptConfig | ExtractConfig]] = [*scripts_of(config).items()]
+    stages += [(f"values: {s.system}", s) for s in config.scores.predictions if isinstance(s, ExtractConfig)]
+    bills = []
+    for name, stage in stages:
+        part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
+        spent = read_spent(stage.folder)
+        if spent is not None and isinstance(part, LlmWriter | LlmExtractor):
+            paid = (spent.calls, spent.estimate_usd, spent.settled_usd, spent.unknown_usd)
+            bills.append(Bill(name, part.llm.model, *paid))
+    return tuple(bills)
+
+
+def command_of(config: ReportConfig) -> str:
+    catalog = config.scores.catalog
+    words = ["tikval", "analyze", catalog.videos, "--out", config.out]
+    for option in ("annotations", "accounts"):
+        if path := getattr(catalog, option):
+            words += [f"--{option}", path]
+    return shlex.join(words)
+
+
+def facts_of(config: ReportConfig, codebook: Codebook, catalog: Folder) -> tuple[tuple[str, str], ...]:
+    listed = datetime.fromisoformat(catalog.finished().finished_at)
+    return (
+        ("Videos listed", f"{listed:%Y-%m-%d %H:%M} UTC"),
+        ("tikval", tikval.__version__),
+        ("Codebook", f"{codebook.name}, version {codebook.version}"),
+        *((f"Recipe of the {name}", recipe.fingerprint) for name, recipe in scripts_of(config).items()),
+        *((f"Recipe of {system.system}", system.fingerprint) for system in config.scores.predictions),
+        ("Recipe in full", "run.json beside this page"),
+    )
+
+
+def about(config: ReportConfig, system: JobConfig, places: Mapping[str, Folder]) -> str:
+    """The models that answered, as the rows of the stages' folders say; `places` by the stage's name."""
+    served = _served(places[f"values: {system.system}"])  # type: ignore[attr-defined]
+    scripts: ScriptConfig | None = system.scripts  # type: ignore[attr-defined]
+    if scripts is None:
+        return f"values by {served}, from the video itself"
+    recipes = scripts_of(config)
+    name = next(name for name, recipe in recipes.items() if recipe.fingerprint == scripts.fingerprint)
+    return f"scripts by {_served(places[name])}; values by {served}"
+
+
+def _served(folder: Folder) -> str:
+    names = folder.read(["model_served"])["model_served"].unique().drop_null().to_pylist()
+    return ", ".join(sorted(names)) or "nobody"

@@ -1,0 +1,166 @@
+"""A report -> the files of a static site, which opens from disk and from a server alike.
+
+Captions, scripts, ids and replies come from strangers. Every string is escaped (autoescape), control characters are
+replaced, a video's page is named by its row key and never by its id, and a content security policy lets in nothing but
+the site's own files: no inline script, no inline style, no other host.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+
+from tikval.evaluate.scores import BASELINE
+from tikval.report import score_tables as tables
+from tikval.report.site.browse import assign, browse_files
+from tikval.report.site.cards import card_of
+from tikval.report.site.contrasts import comparison_lines, drop_lines, genre_lines
+from tikval.report.site.gap import gap_lines
+from tikval.report.site.rates import account_lines, account_names, confusion_lines, rate_tables
+from tikval.report.site.record import Chart, Report
+from tikval.report.site.texts import clean, hidden
+from tikval.values import ENDORSED
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'"
+)
+FAILURES_SHOWN: Final = 1000
+NUMBERS_SHOWN: Final = 400  # lines of a chart's table; the CSV has all
+CHARTS_OF: Final = {  # by page, the first word of a chart's name
+    "index.html": ("systems_f1", "figure2"),
+    "systems.html": ("figure3", "systems_f1", "figure4"),
+    "values.html": ("circle", "figure2", "figure1"),
+    "accounts.html": ("prevalence",),
+}
+
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+_ASSETS: Final = Path(__file__).parent / "assets"
+_KEY: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def site_files(report: Report) -> Iterator[tuple[str, bytes]]:
+    """(path in the site, its bytes), page by page: `charts/` and `pictures/` are written by those who have them.
+
+    Raises ValueError for two cards of one video, for a card's key that is no row key, and for scores without the
+    predict_everything baseline.
+    """
+    _check(report)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=clean,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"kind_of": tables.kind_of, "ENDORSED": ENDORSED}
+    environment.globals |= _shared(report)
+    names = account_names(report)
+    for file, context in _pages(report, names).items():
+        charts = [_chart(chart) for chart in _charts_of(report, file)]
+        page = environment.get_template(f"{file}.j2").render(here=file, root="", charts=charts, **context)
+        yield file, page.encode()
+    video_page = environment.get_template("video.html.j2")
+    for card in report.cards:
+        shown = card_of(card, report, names.get(card.account or ""))
+        page = video_page.render(here="videos.html", root="../", card=shown)
+        yield f"videos/{card.key}.html", page.encode()
+    yield from browse_files(report)
+    yield "data/charts.js", assign("tikval.charts", {chart.name: chart.data for chart in report.charts})
+    for asset in sorted(_ASSETS.iterdir()):
+        yield f"assets/{asset.name}", asset.read_bytes()
+
+
+def _check(report: Report) -> None:
+    seen: set[str] = set()
+    for card in report.cards:
+        if card.video_id in seen:
+            raise ValueError(f"two cards of one video: {card.video_id}")
+        seen.add(card.video_id)
+        if not _KEY.fullmatch(card.key):
+            raise ValueError(f"{card.video_id}: {card.key!r} is not a row key")
+    if report.scores and not any(row["system"] == BASELINE for row in report.scores):
+        raise ValueError(f"scores without the baseline {BASELINE}: they cannot be read without it")
+
+
+def _shared(report: Report) -> dict[str, Any]:
+    """What every page may show."""
+    # a video that fails in one stage fails in those after it: the stages' failures do not add up to videos
+    n_failed = max((sum(counts.failures.values()) for _, counts in report.coverage), default=0)
+    n_failures = report.n_failures or max(len(report.failures), n_failed)
+    pages = [
+        ("index.html", "Overview", 0),
+        ("systems.html", "Systems", 0),
+        ("values.html", "Values", 0),
+        ("accounts.html", "Accounts and genres", 0),
+        ("videos.html", "Videos", 0),
+        *([("paper.html", "The paper's tables", 0)] if report.grids else []),
+        ("failures.html", "Failures", n_failures),
+    ]
+    return {
+        "site": report,
+        "policy": POLICY,
+        "pages": pages,
+        "n_failures": n_failures,
+        "n_videos": report.n_videos or len(report.cards),
+        "coverage": [tables.coverage_line(stage, counts) for stage, counts in report.coverage],
+    }
+
+
+def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """By file, what its template needs beside that."""
+    scores = tables.score_tables(report) if report.scores else None
+    found: dict[str, dict[str, Any]] = {
+        "index.html": {"scores": scores},
+        "systems.html": {
+            "scores": scores,
+            "comparisons": comparison_lines(report),
+            "drops": drop_lines(report),
+            "gaps": gap_lines(report),
+        },
+        "values.html": {"rates": rate_tables(report), "confusions": confusion_lines(report)},
+        "accounts.html": {"genres": genre_lines(report), "accounts": account_lines(report, names)},
+        "videos.html": {},
+        "failures.html": {"failures": _failures(report)},
+    }
+    return {**found, "paper.html": {}} if report.grids else found
+
+
+def _failures(report: Report) -> list[dict[str, Any]]:
+    cards = {card.video_id: card for card in report.cards}
+    shown = []
+    for failure in report.failures[:FAILURES_SHOWN]:
+        card = cards.get(failure.video_id)
+        account = card.account if card else None
+        shown.append(
+            {
+                "failure": failure,
+                "detail": failure.detail if report.show_accounts else hidden(failure.detail, account),
+                "page": f"videos/{card.key}.html" if card else None,
+                "kind": tables.kind_of(failure.reason),
+            }
+        )
+    return shown
+
+
+def _charts_of(report: Report, file: str) -> list[Chart]:
+    first = CHARTS_OF.get(file, ())
+    return [chart for word in first for chart in report.charts if chart.name.startswith(word)]
+
+
+def _chart(chart: Chart) -> dict[str, Any]:
+    lines = list(csv.reader(io.StringIO(chart.numbers.decode())))
+    return {
+        "name": chart.name,
+        "title": chart.title,
+        "shows": chart.shows,
+        "data": chart.data,
+        "head": lines[0] if lines else [],
+        "lines": lines[1 : NUMBERS_SHOWN + 1],
+        "more": max(0, len(lines) - 1 - NUMBERS_SHOWN),
+    }

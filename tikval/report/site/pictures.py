@@ -1,0 +1,67 @@
+"""Pictures of what the videos of a report show, where they were asked for: small, three of each, read by children."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from tikval.ask.video import jpeg
+from tikval.config import Limits
+from tikval.files import delete, list_files, write_bytes
+from tikval.flow.session import cores
+from tikval.media.child import Child
+from tikval.media.fetch import read_video
+from tikval.media.reading import ClipError, Want
+from tikval.rows import VideoRow
+from tikval.store.progress import StageProgress
+
+PER_VIDEO: Final = 3  # the first, the middle and the last of what is shown
+_SIDE_PX: Final = 240  # short side
+
+
+def take_pictures(videos: Sequence[VideoRow], place: str, folder_uri: str, limits: Limits) -> set[str]:
+    """Write `<row_key>-1.jpg` and so on into `place`; the row keys of videos that have pictures there.
+
+    What an earlier run took stays, of videos that are not among these it goes. A video that cannot be read has none:
+    why, its row in the tables says.
+    """
+    there = set(list_files(place, ".jpg"))
+    done = {
+        row["row_key"] for row in videos if names_of(row["row_key"])[-1] in there
+    }  # the last is written last
+    for name in there - {name for key in done for name in names_of(key)}:
+        delete(f"{place}/{name}")
+    todo = [row for row in videos if row["row_key"] not in done and row["error"] is None]
+    children: list[Child] = []
+    own = threading.local()
+
+    def start() -> None:
+        own.child = Child(limits)
+        children.append(own.child)
+
+    def take(row: VideoRow) -> str | None:
+        try:
+            frames = read_video(own.child, row["path"], Want(frames=PER_VIDEO, side=_SIDE_PX)).frames
+        except ClipError as err:
+            return err.reason.value
+        assert frames is not None
+        for name, frame in zip(names_of(row["row_key"]), frames, strict=True):
+            write_bytes(f"{place}/{name}", jpeg(frame))
+        done.add(row["row_key"])
+        return None
+
+    try:
+        with (
+            StageProgress("pictures", len(todo), len(done), folder_uri) as progress,
+            ThreadPoolExecutor(cores(), initializer=start) as pool,
+        ):
+            for reason in pool.map(take, todo):
+                progress.advance(1, {reason: 1} if reason else {})
+    finally:
+        for child in children:
+            child.close()
+    return done
+
+
+def names_of(row_key: str) -> list[str]:
+    return [f"{row_key}-{i}.jpg" for i in range(1, PER_VIDEO + 1)]

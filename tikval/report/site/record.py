@@ -1,0 +1,135 @@
+"""What a report says, as plain data: flow/site.py gathers it, pages.py makes a site of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tikval.evaluate.scores import Coverage
+from tikval.rows import ComparisonRow, PredictionRow, ScoreRow, SliceRow
+from tikval.stats.circle import Confusion
+from tikval.stats.prevalence import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A row without a result. `stage` is the job that it failed in, `reason` a tikval.rows.Reason."""
+
+    video_id: str
+    stage: str
+    reason: str
+    detail: str | None = None
+    key: str = ""  # row_key, as of the video's card
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One video: what it is, what each system says of it and, where known, what people said."""
+
+    video_id: str
+    key: str = ""  # row_key: 32 hex digits, the name of its page
+    seconds: float | None = None
+    script: str | None = None
+    caption: str | None = None
+    account: str | None = None  # shown only if the report says so
+    genre: str | None = None
+    month: str | None = None  # 2026-03, when it was posted
+    failures: tuple[Failure, ...] = ()
+    predictions: tuple[PredictionRow, ...] = ()
+    annotated: tuple[int, ...] | None = None  # [V] stance codes
+    pictures: int = 0  # key frames, where they were asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure: drawn by the page from `data`, and lying beside it in `charts/` as SVG, PNG, PDF and CSV."""
+
+    name: str  # of its files
+    title: str
+    shows: str  # one sentence
+    numbers: bytes  # CSV
+    data: Mapping[str, Any]  # JSON; `kind` says how it is drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often each value is endorsed and confronted, by one system or by the annotator."""
+
+    system: str
+    header: str  # what kind of rates they are: not corrected for model error
+    is_human: bool
+    lines: tuple[Line, ...]  # of all videos
+    confusions: tuple[Confusion, ...]  # none without annotations
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One of the paper's tables as text."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+    notes: list[str] = field(default_factory=list)  # below it, what differs from the paper among them
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account's videos. `most` has, by system, its most frequent labels and their shares of its videos."""
+
+    name: str | None  # None: videos without an account
+    genre: str | None
+    videos: int
+    failed: int  # without a result of any system
+    annotated: int
+    most: Mapping[str, Sequence[tuple[str, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What one stage cost in calls of a paid model, over all its runs."""
+
+    stage: str
+    model: str
+    calls: int
+    estimate_usd: float | None  # made before the first call
+    paid_usd: float
+    unknown_usd: float  # of paid_usd: calls that may have been paid or not
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Names of two systems that are one recipe, trained and tested under two protocols."""
+
+    paper: str
+    honest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A site. Rates, charts and scores may cover far more videos than there are cards."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]  # (name, value): when, version, models, codebook, fingerprints
+    command: str  # that reproduces it
+    labels: tuple[str, ...]  # [L] as in a PredictionRow
+    titles: Mapping[str, str]  # of each value, by slug
+    systems: tuple[tuple[str, str], ...]  # (name, what it is)
+    coverage: tuple[tuple[str, Coverage], ...]  # by stage, in the order of the data flow
+    failures: tuple[Failure, ...] = ()
+    rates: tuple[Rates, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    notes: tuple[str, ...] = ()  # what was not drawn, and why
+    grids: tuple[Grid, ...] = ()  # the paper's tables; their files lie in `tables/`
+    accounts: tuple[Account, ...] = ()  # those with the most videos
+    scores: tuple[ScoreRow, ...] = ()  # with those of predict_everything; none without annotations
+    comparisons: tuple[ComparisonRow, ...] = ()
+    slices: tuple[SliceRow, ...] = ()  # by genre, and endorsed against confronted
+    pairs: tuple[Pair, ...] = ()  # among the systems with scores
+    cards: tuple[Card, ...] = ()
+    notice: str | None = None  # a warning that stands on top
+    exports: tuple[tuple[str, str], ...] = ()  # (what, where) of the full tables
+    bills: tuple[Bill, ...] = ()
+    n_videos: int | None = None  # in all, where `cards` holds only some of them
+    n_failures: int | None = None  # likewise
+    n_accounts: int | None = None  # likewise
+    show_accounts: bool = False

@@ -1,0 +1,119 @@
+"""A stage's table as a report needs it: counted in full, with the rows of some videos. Read file by file.
+
+Shape letters: N videos of the catalog.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tikval.evaluate.scores import Coverage
+from tikval.files import read_parquet
+from tikval.report.site.record import Failure
+from tikval.rows import LabelRow, Reason
+from tikval.store.folder import Folder
+from tikval.store.row_keys import contains, keys_of
+
+FAILURES_LISTED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One folder's rows of videos that the catalog still lists."""
+
+    coverage: Coverage
+    failed: pa.Table  # video_id, row_key, error, detail
+    shown: list[Any]  # rows of the videos that get a page
+
+
+def is_duplicate(listed: pa.Table) -> np.ndarray:
+    """bool [N]: rows whose id has a row already."""
+    return np.asarray(pc.fill_null(pc.equal(listed["error"], Reason.DUPLICATE_ID), False).to_numpy(), bool)
+
+
+def with_a_page(listed: pa.Table, labels: dict[str, LabelRow], most: int) -> np.ndarray:
+    """bool [N]: all videos, or where there are more than `most` the annotated ones first."""
+    page_N = ~is_duplicate(listed)
+    if int(page_N.sum()) <= most:
+        return page_N
+    annotated = pc.is_in(listed["video_id"], pa.array(sorted(labels), pa.string())).to_numpy()
+    order = np.flatnonzero(page_N)
+    chosen = np.concatenate([order[annotated[order]], order[~annotated[order]]])[:most]
+    page_N[:] = False
+    page_N[chosen] = True
+    return page_N
+
+
+def read_stage(folder: Folder, known: np.ndarray, paged: np.ndarray) -> Stage:
+    """Of a system that was trained several times: what its first partition and seed said of each video."""
+    tables = []
+    first: tuple[str, int] | None = None
+    for path in folder.paths():
+        table = read_parquet(path)
+        table = table.filter(pa.array(contains(known, keys_of(table["row_key"]))))
+        if "split" in table.column_names:
+            runs = table.select(["split", "seed"]).group_by(["split", "seed"]).aggregate([]).to_pylist()
+            first = min(
+                [*([first] if first else []), *((run["split"] or "", run["seed"] or 0) for run in runs)]
+            )
+        tables.append(_slim(table, paged))
+    counted, failed, shown = [], [], list[Any]()
+    for slim, rows in tables:
+        keep = _of_run(slim, first)
+        counted.append(slim.filter(keep))
+        failed.append(failed_of(counted[-1]))
+        shown += rows.filter(_of_run(rows, first)).to_pylist()
+    return Stage(coverage_of(pa.concat_tables(counted)), pa.concat_tables(failed), shown)
+
+
+def _slim(table: pa.Table, paged: np.ndarray) -> tuple[pa.Table, pa.Table]:
+    """The columns that are counted of all rows, and all columns of the rows that are shown."""
+    columns = ["video_id", "row_key", "error", "detail", "split", "seed", "abstained"]
+    some = table.select([name for name in columns if name in table.column_names])
+    return some, table.filter(pa.array(contains(paged, keys_of(table["row_key"]))))
+
+
+def _of_run(table: pa.Table, first: tuple[str, int] | None) -> pa.ChunkedArray:
+    if first is None:
+        return pa.chunked_array([pa.array(np.ones(table.num_rows, bool))])
+    split = pc.equal(pc.fill_null(table["split"], ""), first[0])
+    return pc.and_(split, pc.equal(pc.fill_null(table["seed"], 0), first[1]))
+
+
+def coverage_of(table: pa.Table) -> Coverage:
+    """As evaluate.scores.coverage, without a Python object per row."""
+    failed = table["error"].drop_null()
+    counts = {count["values"]: count["counts"] for count in pc.value_counts(failed).to_pylist()}
+    abstained = pc.sum(table["abstained"]).as_py() or 0 if "abstained" in table.column_names else 0
+    ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return Coverage(table.num_rows, table.num_rows - len(failed), abstained, ordered)
+
+
+def failed_of(table: pa.Table) -> pa.Table:
+    return table.filter(pc.is_valid(table["error"])).select(["video_id", "row_key", "error", "detail"])
+
+
+def failures_of(stages: dict[str, Stage], twice: pa.Table) -> tuple[list[Failure], int]:
+    """Each video once, at the stage where it failed first, and rows whose id was `twice` listed; how many in all.
+
+    The latter may have the key of the row that has the id, which did not fail by that.
+    """
+    seen = np.empty(0, "S16")
+    found = [
+        Failure(row["video_id"], "catalog", row["error"], row["detail"])
+        for row in twice.slice(0, FAILURES_LISTED).to_pylist()
+    ]
+    for name, stage in stages.items():
+        keys = keys_of(stage.failed["row_key"])
+        new = ~contains(seen, keys)
+        _, once = np.unique(keys[new], return_index=True)
+        rows = stage.failed.filter(pa.array(new)).take(pa.array(np.sort(once)))
+        found += [
+            Failure(row["video_id"], name, row["error"], row["detail"], row["row_key"])
+            for row in rows.slice(0, FAILURES_LISTED).to_pylist()
+        ]
+        seen = np.unique(np.concatenate([seen, keys]))
+    return sorted(found, key=lambda failure: failure.video_id), len(seen) + twice.num_rows

@@ -1,0 +1,170 @@
+"""ScoreRows of any set of systems -> the cells of the paper's Tables 3 to 6, its own number beside ours.
+
+Scores are those with failed videos left out, as the paper has it; beside them stand the bounds with all of these wrong
+and all right. "All" has two readings: `all` pools both stances (the paper's in Table 3), `mean` is the mean of the two
+(the paper's in Table 4). Movie precision, which the paper lacks, stands beside movie recall: alone, recall is
+perfect for who says everything.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tikval.evaluate.baselines import BASELINES
+from tikval.evaluate.scores import ALL, LEFT_OUT, RIGHT, STANCES, WRONG
+from tikval.report.tables.differences import AnySystem, Beside, beside
+from tikval.report.tables.published import MEANS, Published
+from tikval.rows import ScoreRow
+from tikval.values import CONFRONTED, ENDORSED, LABELS
+
+MEAN: Final = "mean"  # of the endorsed and the confronted number
+READINGS: Final = (*STANCES, MEAN)
+MOVIE: Final = "movie"
+TABLE_OF: Final = {ENDORSED: 5, CONFRONTED: 6}
+METRICS: Final = ("precision", "recall", "f1")
+
+Rows = Mapping[tuple[str, str, str, str], ScoreRow]  # by system, failures, stance, label
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number. Raises ValueError for a number of the paper without what differs."""
+
+    table: int
+    system: str
+    stance: str  # one of READINGS
+    what: str  # weighted, macro, movie, or a label
+    metric: str  # precision, recall or f1
+    value: float | None
+    lower: float | None  # of the 95 % interval; None: not computed
+    upper: float | None
+    wrong: float | None  # with all failed videos wrong
+    right: float | None  # with all of them right
+    support: int | None  # videos, of means labels in videos; None: a mean of the two stances
+    frequent: bool | None  # of a label
+    n_scored: int
+    n_videos: int
+    paper: float | None = None
+    computed: bool = False  # the paper's number is not printed: the mean of its two that are
+    beside: Beside | None = None
+
+    def __post_init__(self) -> None:
+        if self.paper is not None and self.beside is None:
+            raise ValueError(f"{self.system}: a number of the paper without what differs from it")
+
+
+def besides_of(
+    scores: Sequence[ScoreRow], configs: Sequence[AnySystem], pairs: Mapping[str, str], paper: Published
+) -> dict[str, Beside]:
+    """For each system of ours that `pairs` gives a row of the paper: that row, and what differs.
+
+    Nothing stands beside scores over other values than Schwartz's 19. Raises ValueError for a pair whose row the
+    paper does not have.
+    """
+    if unknown := sorted({row for row in pairs.values() if row not in paper.systems}):
+        raise ValueError(f"no row of the paper: {', '.join(unknown)}; there are {', '.join(paper.systems)}")
+    if not {row["label"] for row in scores if row["frequent"] is not None} <= set(LABELS):
+        return {}
+    known = {config.system: config for config in configs}
+    return {
+        name: beside(known[name], own, pairs[name], paper)
+        for name in _systems(scores)
+        if name in pairs and name in known and (own := [row for row in scores if row["system"] == name])
+    }
+
+
+def cells_of(scores: Sequence[ScoreRow], besides: Mapping[str, Beside], paper: Published) -> list[Cell]:
+    """Tables 3, 4, 5 and 6 one after another, systems in the order of the scores, baselines last."""
+    rows = {(row["system"], row["failures"], row["stance"], row["label"]): row for row in scores}
+    systems = _systems(scores)
+    cells = [cell for system in systems for cell in _table_3(rows, system, besides.get(system), paper)]
+    cells += [cell for system in systems for cell in _table_4(rows, system, besides.get(system), paper)]
+    labels = list(dict.fromkeys(row["label"] for row in scores if row["frequent"] is not None))
+    for stance in TABLE_OF:
+        for system in systems:
+            cells += _per_label(rows, system, stance, labels, besides.get(system), paper)
+    return cells
+
+
+def _systems(scores: Sequence[ScoreRow]) -> list[str]:
+    names = list(dict.fromkeys(row["system"] for row in scores))
+    return sorted(names, key=lambda name: name in BASELINES)  # stable
+
+
+def _table_3(rows: Rows, system: str, side: Beside | None, paper: Published) -> Iterator[Cell]:
+    for stance in READINGS:
+        for mean in MEANS:
+            theirs = None
+            if side and stance == MEAN:
+                theirs = _mean([paper.f1.get((side.row, one, mean)) for one in (ENDORSED, CONFRONTED)])
+            elif side:
+                theirs = paper.f1.get((side.row, stance, mean))
+            yield _cell(3, rows, system, stance, mean, "f1", side, theirs, computed=stance == MEAN)
+
+
+def _table_4(rows: Rows, system: str, side: Beside | None, paper: Published) -> Iterator[Cell]:
+    for stance in READINGS:
+        printed = {ENDORSED: ENDORSED, CONFRONTED: CONFRONTED, MEAN: ALL}.get(stance, "")
+        theirs = paper.movie_recall.get((side.row, printed)) if side else None
+        yield _cell(4, rows, system, stance, MOVIE, "recall", side, theirs)
+        yield _cell(4, rows, system, stance, MOVIE, "precision", side, None)
+
+
+def _per_label(
+    rows: Rows, system: str, stance: str, labels: Sequence[str], side: Beside | None, paper: Published
+) -> Iterator[Cell]:
+    for label in labels:
+        if (system, LEFT_OUT, stance, label) not in rows:
+            continue  # of the other stance, or not modelled
+        theirs = paper.labels.get((side.row, label)) if side else None
+        for metric in METRICS:
+            number = getattr(theirs, metric) if theirs else None
+            yield _cell(TABLE_OF[stance], rows, system, stance, label, metric, side, number)
+
+
+def _cell(
+    table: int,
+    rows: Rows,
+    system: str,
+    stance: str,
+    what: str,
+    metric: str,
+    side: Beside | None,
+    theirs: float | None,
+    *,
+    computed: bool = False,
+) -> Cell:
+    parts = (ENDORSED, CONFRONTED) if stance == MEAN else (stance,)
+
+    def number(failures: str, column: str) -> float | None:
+        found = [rows.get((system, failures, part, what)) for part in parts]
+        # of an earlier version there may be no such column
+        return _mean([None if row is None else row.get(column) for row in found])  # type: ignore[misc]
+
+    first = rows[system, LEFT_OUT, parts[0], what]
+    has_interval = metric == "f1" and stance != MEAN
+    return Cell(
+        table=table,
+        system=system,
+        stance=stance,
+        what=what,
+        metric=metric,
+        value=number(LEFT_OUT, metric),
+        lower=number(LEFT_OUT, "lower") if has_interval else None,
+        upper=number(LEFT_OUT, "upper") if has_interval else None,
+        wrong=number(WRONG, metric),
+        right=number(RIGHT, metric),
+        support=None if stance == MEAN else first["support"],
+        frequent=first["frequent"],
+        n_scored=first["n_scored"],
+        n_videos=first["n_videos"],
+        paper=theirs,
+        computed=computed and theirs is not None,
+        beside=side if theirs is not None else None,
+    )
+
+
+def _mean(numbers: Sequence[float | None]) -> float | None:
+    """None where one of them is missing."""
+    said = [number for number in numbers if number is not None]
+    return sum(said) / len(said) if len(said) == len(numbers) else None

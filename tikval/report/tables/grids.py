@@ -1,0 +1,160 @@
+"""The cells of Tables 3 to 6 for people: grids of text, Markdown, and CSV with every number in full."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from tikval.evaluate.baselines import BASELINES
+from tikval.evaluate.scores import ALL
+from tikval.report.score_tables import two
+from tikval.report.site.record import Grid
+from tikval.report.tables.cells import MEAN, METRICS, MOVIE, READINGS, TABLE_OF, Cell
+from tikval.report.tables.published import MEANS, Published
+from tikval.values import CONFRONTED, ENDORSED, VALUES
+
+TITLES: Final = {value.slug: value.title for value in VALUES}
+SAID: Final = {
+    ENDORSED: "endorsed",
+    CONFRONTED: "confronted",
+    ALL: "all, pooled",
+    MEAN: "all, mean of the two",
+}
+SHORT: Final = {"weighted": "W", "macro": "M", "precision": "P", "recall": "R", "f1": "F1"}
+
+
+def grids(cells: Sequence[Cell], paper: Published) -> list[Grid]:
+    """Tables 3 and 4, then 5 and 6 for each system: a row of the paper stands under ours, its labels beside ours."""
+    number = {name: i for i, name in enumerate(_ordered(c.system for c in cells if c.beside), 1)}
+    out = [_of_systems([c for c in cells if c.table == table], number, paper) for table in (3, 4)]
+    for table in TABLE_OF.values():
+        of_labels = [cell for cell in cells if cell.table == table]
+        for system in _ordered(c.system for c in of_labels if c.system not in BASELINES):
+            out.append(_of_labels(of_labels, system, number, paper))
+    return out
+
+
+def markdown(tables: Iterable[Grid]) -> str:
+    parts = []
+    for grid in tables:
+        lines = [_line(grid.head), _line(["---"] * len(grid.head)), *map(_line, grid.rows)]
+        notes = "\n".join(f"* {_plain(note)}" for note in grid.notes)
+        parts.append(f"## {_plain(grid.title)}\n\n" + "\n".join(lines) + f"\n\n{notes}\n")
+    return "\n".join(parts)
+
+
+def csv_text(cells: Iterable[Cell]) -> str:
+    """A line per number; `differences` stands on every line that has a number of the paper."""
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerow(
+        [
+            *("table", "system", "stance", "what", "metric", "value", "lower", "upper"),
+            *("failures_all_wrong", "failures_all_right", "support", "frequent", "n_scored", "n_videos"),
+            *("paper_system", "paper", "paper_is", "differences"),
+        ]
+    )
+    for c in cells:
+        side = c.beside
+        origin = "" if side is None else "computed" if c.computed else "printed"
+        row = [c.table, c.system, c.stance, c.what, c.metric, c.value, c.lower, c.upper, c.wrong, c.right]
+        row += [c.support, c.frequent, c.n_scored, c.n_videos]
+        writer.writerow([*row, side.title if side else "", c.paper, origin, side.text if side else ""])
+    return sink.getvalue()
+
+
+def _of_systems(cells: Sequence[Cell], number: dict[str, int], paper: Published) -> Grid:
+    table = cells[0].table
+    kinds = [(mean, "f1") for mean in MEANS] if table == 3 else [(MOVIE, "recall"), (MOVIE, "precision")]
+    places = [(stance, *kind) for stance in READINGS for kind in kinds]
+    rows, notes = [], []
+    for system in _ordered(cell.system for cell in cells):
+        own = {(cell.stance, cell.what, cell.metric): cell for cell in cells if cell.system == system}
+        line = [own[place] for place in places]
+        first = line[0]
+        rows.append([system, *map(_ours, line), f"{first.n_scored} of {first.n_videos}"])
+        if first.n_scored < first.n_videos:
+            failed = first.n_videos - first.n_scored
+            rows.append([f"with {failed} failed: all wrong to all right", *map(_bounds, line), ""])
+        side = next((cell.beside for cell in line if cell.beside), None)
+        if side is not None:
+            rows.append([f"paper: {side.title} [{number[system]}]", *map(_theirs, line), ""])
+            notes.append(f"[{number[system]}] {system} beside {side.title} of the paper. {side.text}")
+    head = [f"{SAID[stance]} {SHORT[what if table == 3 else metric]}" for stance, what, metric in places]
+    if table == 3:
+        title = "Table 3: F1 of the labels, weighted (W) and macro (M)"
+        legend = "All: pooled over the labels of both stances, as the paper's Table 3 has it, and the mean of the two"
+        legend += "; in parentheses: the mean of two numbers that the paper prints"
+    else:
+        title = "Table 4: recall (R) and precision (P) per movie"
+        legend = "All: each video's labels of both stances together, and the mean of the two, as the paper's Table 4"
+        legend += (
+            " has it; the paper gives no precision, without which recall is perfect for who says everything"
+        )
+    return Grid(title, ["system", *head, "videos"], rows, [f"{legend}.", *_source(notes, paper), *notes])
+
+
+def _of_labels(cells: Sequence[Cell], system: str, number: dict[str, int], paper: Published) -> Grid:
+    table, stance = cells[0].table, cells[0].stance
+    by = {(cell.system, cell.what, cell.metric): cell for cell in cells}
+    baselines = [name for name in BASELINES if any(cell.system == name for cell in cells)]
+    side = next((cell.beside for cell in cells if cell.system == system and cell.beside), None)
+    head = ["value", "videos", *(SHORT[metric] for metric in METRICS)]
+    if side is not None:
+        head += [f"paper {SHORT[metric]} [{number[system]}]" for metric in METRICS]
+    rows = []
+    for label in _ordered(cell.what for cell in cells if cell.system == system):
+        line = [by[system, label, metric] for metric in METRICS]
+        title = TITLES.get(label[:-1], label[:-1]) + "*" * (not line[0].frequent)
+        row = [title, str(line[0].support), *map(_ours, line)]
+        if side is not None:
+            star = "*" * (label in paper.starred)
+            row += [theirs + star if (theirs := _theirs(cell)) else "" for cell in line]
+        row += [two(by[name, label, "f1"].value) if (name, label, "f1") in by else "" for name in baselines]
+        rows.append(row)
+    notes = [f"[{number[system]}] {system} beside {side.title} of the paper. {side.text}"] if side else []
+    legend = "* in too few videos to be averaged: ours by min_share, the paper's by its own stars."
+    title = f"Table {table}: {stance} values, {system}"
+    return Grid(
+        title, head + [f"{name} F1" for name in baselines], rows, [legend, *_source(notes, paper), *notes]
+    )
+
+
+def _source(notes: Sequence[str], paper: Published) -> list[str]:
+    return [f"The paper: {' '.join(paper.source.split())}."] if notes else []
+
+
+def _ours(cell: Cell) -> str:
+    if cell.lower is None or cell.upper is None:
+        return two(cell.value)
+    return f"{two(cell.value)} [{two(cell.lower)}, {two(cell.upper)}]"
+
+
+def _bounds(cell: Cell) -> str:
+    if cell.wrong is None or cell.right is None:
+        return two(None)
+    return f"{two(cell.wrong)} to {two(cell.right)}"
+
+
+def _theirs(cell: Cell) -> str:
+    if cell.paper is None:
+        return ""
+    # three digits where it prints three
+    said = two(cell.paper) if cell.computed or round(cell.paper, 2) == cell.paper else f"{cell.paper:g}"
+    return f"({said})" if cell.computed else said
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _line(row: Sequence[str]) -> str:
+    return f"| {' | '.join(map(_plain, row))} |"
+
+
+def _plain(text: str) -> str:
+    """Paths of prompts are a user's words: nothing in them starts a column, an emphasis or a tag."""
+    text = " ".join(text.split())
+    for mark in "\\`*_|<>":
+        text = text.replace(mark, f"\\{mark}")
+    return text

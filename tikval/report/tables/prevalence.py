@@ -1,0 +1,122 @@
+"""Prevalence for people: tables on a terminal, and a CSV file."""
+
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from rich.console import Console
+from rich.table import Table
+
+from tikval.config import UserError
+from tikval.evaluate.prevalence import Prevalence
+from tikval.files import write_bytes
+from tikval.stats.circle import MEASURES, Confusion
+from tikval.stats.prevalence import Line
+
+SHOWN: Final = 30  # groups on a terminal
+
+
+def show(found: Prevalence, console: Console) -> None:
+    """A table of values for each group, the circle's measures, confusions, and what to know of them."""
+    corpus = found.corpus
+    titles = {value.slug: value.title for value in corpus.codebook.values}
+    headers = ["endorsed", "confronted"]
+    groups = [(name, list(some)) for name, some in groupby(found.lines, key=attrgetter("group"))]
+    for group, some in groups[:SHOWN]:
+        lines = {line.what: line for line in some}
+        first = next(iter(lines.values()))
+        size = (
+            f"{first.videos:,} videos, {first.clusters:,} {'videos' if found.by == 'account' else 'accounts'}"
+        )
+        table = _table(
+            f"{corpus.system}, {group}: {size}; % of videos [95 % interval]", found, headers, first
+        )
+        for slug, title in titles.items():
+            table.add_row(
+                title, *(cell for sign in "+-" for cell in _cells(lines.get(f"{slug}{sign}"), first))
+            )
+        console.print(table)
+        if measured := [lines[name] for name in MEASURES if name in lines]:
+            said = "Schwartz's circle: endorsed less confronted, mean over the values, in % of videos"
+            table = _table(said, found, ["score"], first)
+            for line in measured:
+                table.add_row(line.what.replace("_", " "), *_cells(line, first))
+            console.print(table)
+    if len(groups) > SHOWN:
+        console.print(f"... and {len(groups) - SHOWN} more groups, which --csv writes")
+    if found.confusions:
+        console.print(_confusion_table(found.confusions))
+    left = ", ".join(f"{reason} {n}" for reason, n in corpus.left_out.items())
+    for note in [f"left out: {left}" if left else "every video has a result", *found.notes]:
+        console.print(f"* {note}")
+
+
+def _table(title: str, found: Prevalence, headers: list[str], first: Line) -> Table:
+    table = Table("", title=title, title_justify="left")
+    for header in headers:
+        table.add_column(f"{header}: {found.header}")
+        if first.annotated:
+            table.add_column(f"{header}: corrected, {first.annotated} annotated")
+    return table
+
+
+def _cells(line: Line | None, first: Line) -> list[str]:
+    if line is None:
+        return ["not modelled", *(["-"] if first.annotated else [])]
+    said = [_percent(line.rate, line.low, line.high)]
+    if first.annotated:
+        said.append(_percent(line.corrected, line.corrected_low, line.corrected_high))
+    return said
+
+
+def _percent(rate: float | None, low: float | None, high: float | None) -> str:
+    if rate is None:
+        return "-"
+    ends = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{100 * rate:.1f}{ends}"
+
+
+def _confusion_table(found: list[Confusion]) -> Table:
+    head = ("stance", "false alarms that are", "number", "by chance", "number / chance [95 %]")
+    table = Table(*head, title="Where false alarms lie on the circle", title_justify="left")
+    for each in found:
+        times = "-" if np.isnan(each.ratio) else f"{each.ratio:.2f}"
+        times += "" if np.isnan(each.low) else f" [{each.low:.2f}, {each.high:.2f}]"
+        table.add_row(each.stance, each.kind, f"{each.observed}", f"{each.expected:.1f}", times)
+    return table
+
+
+def write_csv(found: Prevalence, file: Path) -> None:
+    """A line per group and label; names that a spreadsheet would take for a formula get a quote before them."""
+    header = found.header
+    columns: dict[str, list[Any]] = {
+        "system": [found.corpus.system] * len(found.lines),
+        "by": [found.by or ""] * len(found.lines),
+        **{
+            name: [getattr(line, field) for line in found.lines]
+            for name, field in (
+                ("group", "group"),
+                ("label", "what"),
+                ("videos", "videos"),
+                ("clusters", "clusters"),
+                ("annotated", "annotated"),
+                (f"rate ({header})", "rate"),
+                (f"low ({header})", "low"),
+                (f"high ({header})", "high"),
+                ("corrected rate", "corrected"),
+                ("corrected low", "corrected_low"),
+                ("corrected high", "corrected_high"),
+            )
+        },
+    }
+    columns["group"] = [f"'{name}" if name[:1] in "=+-@\t\r" else name for name in columns["group"]]
+    sink = pa.BufferOutputStream()
+    pa.csv.write_csv(pa.table(columns), sink)
+    try:
+        write_bytes(str(file), sink.getvalue())
+    except OSError as err:
+        raise UserError(f"{file}: cannot be written ({err.strerror})") from err

@@ -1,0 +1,172 @@
+"""How far a score could have come out otherwise: a bootstrap that draws whole accounts.
+
+The videos of one account are alike, so it is accounts, not videos, that are drawn with replacement (Cameron, Gelbach
+and Miller, 2008). A score needs three counts of each label: hits, videos for which it was said, and videos for which
+it is true (the support). Summed by group once, a draw is a weighted sum of groups, and all draws are one product of
+matrices: [draws, groups] @ [groups, counts].
+
+D draws, G groups, L labels, K = 3 L counts: hits, said, support. Results are nan where there is nothing to average.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tikval.evaluate.answers import Answers, Ints, Truth
+from tikval.stats.metrics import Bools, Floats
+
+LEVEL: Final = 0.95
+TINY: Final = 1e-12  # scores and differences that are equal but for rounding
+_CHUNK: Final = 128  # draws whose weights are 32-bit floats at a time
+
+Bytes = NDArray[np.uint8]
+Floats32 = NDArray[np.float32]
+
+
+class Interval(NamedTuple):
+    lower: float | None  # None: fewer than two groups, or no draw in which there was a score
+    upper: float | None
+
+
+class Draws:
+    """How often each draw has each group; the same draws for every system, so that differences are paired."""
+
+    def __init__(self, n_groups: int, draws: int, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.weights: Bytes = np.empty((draws if n_groups > 1 else 0, n_groups), dtype=np.uint8)
+        for weights_G in self.weights:
+            drawn = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)
+            weights_G[:] = np.minimum(drawn, 255)  # a group comes up once on average, 255 times never
+
+    def sums(self, counts_GK: Floats32) -> Floats:
+        """[D, K] the counts of each draw."""
+        return weighted_sums(self.weights, counts_GK)
+
+
+def weighted_sums(weights_DG: Bytes, counts_GK: Floats32) -> Floats:
+    """[D, K]; sums are exact up to 16 million, as 32-bit floats are."""
+    some_G = counts_GK.any(1)
+    kept_GK = np.ascontiguousarray(counts_GK[some_G])
+    out = np.empty((len(weights_DG), counts_GK.shape[1]))
+    for start in range(0, len(out), _CHUNK):
+        rows = weights_DG[start : start + _CHUNK]
+        out[start : start + _CHUNK] = rows[:, some_G].astype(np.float32) @ kept_GK
+    return out
+
+
+def by_group(values_NK: NDArray[np.generic], group_N: Ints, n_groups: int) -> Floats32:
+    """[G, K] sums over the videos of each group."""
+    out = np.zeros((n_groups, values_NK.shape[1]), dtype=np.float32)
+    if len(group_N):
+        order = np.argsort(group_N, kind="stable")
+        groups, first = np.unique(group_N[order], return_index=True)
+        out[groups] = np.add.reduceat(values_NK[order].astype(np.float32), first, axis=0)
+    return out
+
+
+class Sums(NamedTuple):
+    """Counts of one part of a system's answers, as they are and in each draw."""
+
+    here: Floats  # [K]
+    drawn: Floats  # [D, K]
+
+    def minus(self, other: "Sums") -> "Sums":
+        return Sums(self.here - other.here, self.drawn - other.drawn)
+
+
+def sums_of(answers: Answers, truth: Truth, draws: Draws, where_N: Bools | None = None) -> list[Sums]:
+    """Of each part, over the videos with a result (`where_N`: among these)."""
+    made = []
+    for run, part_N in answers.parts():
+        at_N = part_N & run.known if where_N is None else part_N & run.known & where_N
+        true_NL, said_NL = run.true[at_N], run.said[at_N]
+        counts_GK = by_group(
+            np.hstack([true_NL & said_NL, said_NL, true_NL]), truth.group[at_N], truth.n_groups
+        )
+        made.append(Sums(counts_GK.sum(0, dtype=np.float64), draws.sums(counts_GK)))
+    return made
+
+
+class Spread(NamedTuple):
+    """A score of all parts, averaged: as it is, and in each draw."""
+
+    here: Floats  # [] or [L]
+    drawn: Floats  # [D] or [D, L]
+
+    def minus(self, other: "Spread") -> "Spread":
+        return Spread(self.here - other.here, self.drawn - other.drawn)
+
+    def interval(self) -> Interval:
+        """Of a score that has no axis of labels."""
+        return corrected(float(self.here), self.drawn)
+
+
+def of_labels(parts: Sequence[Sums]) -> Spread:
+    """F1 of each label."""
+    return Spread(
+        nan_mean([label_f1(*_thirds(part.here)) for part in parts]),
+        nan_mean([label_f1(*_thirds(part.drawn)) for part in parts]),
+    )
+
+
+def of_mean(parts: Sequence[Sums], use_L: Bools, how: str) -> Spread:
+    """`macro` or `weighted` F1 over the labels `use_L`."""
+    return Spread(
+        nan_mean([mean_f1(*_thirds(part.here), use_L, how) for part in parts]),
+        nan_mean([mean_f1(*_thirds(part.drawn), use_L, how) for part in parts]),
+    )
+
+
+def _thirds(counts: Floats) -> tuple[Floats, Floats, Floats]:
+    hits, said, support = np.split(counts, 3, axis=-1)
+    return hits, said, support
+
+
+def label_f1(hits: Floats, said: Floats, support: Floats) -> Floats:
+    """[..., L] as metrics.prf: nan where a label is neither said nor true."""
+    total = said + support
+    out = np.full(total.shape, np.nan)
+    np.divide(2 * hits, total, out=out, where=total > 0)
+    return out
+
+
+def mean_f1(hits: Floats, said: Floats, support: Floats, use_L: Bools, how: str) -> Floats:
+    """[...] as metrics.macro and metrics.weighted, over the labels `use_L` of counts [..., L]."""
+    support = support[..., use_L]
+    f1 = label_f1(hits[..., use_L], said[..., use_L], support)
+    weight = (~np.isnan(f1)).astype(np.float64) if how == "macro" else support
+    total = weight.sum(-1)
+    out = np.full(total.shape, np.nan)
+    np.divide((np.nan_to_num(f1) * weight).sum(-1), total, out=out, where=total > 0)
+    return out
+
+
+def nan_mean(values: Sequence[Floats]) -> Floats:
+    """Mean over the parts that have a number; nan where none has."""
+    stacked = np.stack(values)
+    known = ~np.isnan(stacked)
+    number = known.sum(0)
+    out = np.full(number.shape, np.nan)
+    np.divide(np.where(known, stacked, 0).sum(0), number, out=out, where=number > 0)
+    return out
+
+
+def corrected(here: float, drawn_D: Floats, level: float = LEVEL) -> Interval:
+    """Bias-corrected percentiles (Efron, 1981) of the draws that have a score.
+
+    A draw leaves out more than a third of the accounts, so rare labels score lower in it than they did: of a macro F1
+    more than half of the draws lie below. z0 says how many; the percentiles are taken that much further up.
+    """
+    known = drawn_D[~np.isnan(drawn_D)]
+    if not len(known) or math.isnan(here):
+        return Interval(None, None)
+    near = np.abs(known - here) <= TINY
+    share = float(((known < here) & ~near).mean() + near.mean() / 2)
+    normal, edge = NormalDist(), 1 / (2 * len(known))
+    z0, z = normal.inv_cdf(min(max(share, edge), 1 - edge)), normal.inv_cdf((1 + level) / 2)
+    low, high = np.quantile(known, [normal.cdf(2 * z0 - z), normal.cdf(2 * z0 + z)])
+    return Interval(float(low), float(high))

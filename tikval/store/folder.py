@@ -1,0 +1,273 @@
+"""One stage's output folder: Parquet parts, `run.json` when it is finished, and a lock while a driver writes.
+
+    <stage>-<fingerprint>/
+      part-*.parquet   rows as they come; a part is written whole or not at all
+      run.json         written last: the files that hold the finished table, one row per key, and the counts
+      .lock            held by the driver that writes; on an object store lock.json
+
+Who reads a finished folder reads the files that run.json names, so a part that comes late from a dying worker
+is not seen. Who resumes looks at every part on disk. A key may then stand in several rows (a retried failure, a
+part written twice): the result counts, else the last attempt; `seal` leaves one.
+"""
+
+import functools
+import hashlib
+import json
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import tikval
+from tikval.config import JobConfig, UserError
+from tikval.files import (
+    delete,
+    delete_folder,
+    is_local,
+    list_files,
+    read_bytes,
+    read_parquet,
+    write_bytes,
+    write_table,
+)
+from tikval.rows import Reason
+from tikval.store.lock import lock
+from tikval.store.row_keys import Found, Seen, contains, keys_of
+
+SEALED_ROWS: Final = 100_000  # per file of a finished table, or
+SEALED_BYTES: Final = 128 * 2**20  # in memory: as much as `seal` holds at once, and one part
+
+
+@dataclass(frozen=True)
+class Run:
+    """What run.json says of a finished folder."""
+
+    stage: str
+    fingerprint: str
+    files: list[str]
+    beside: dict[str, str]  # other small tables of the folder, by name
+    inputs: dict[str, str]  # upstream folder -> its state when this run read it
+    rows: int
+    failed: dict[str, int]  # by reason
+    config: dict[str, Any]
+    seconds: float
+    finished_at: str
+    tikval: str
+
+    @property
+    def state(self) -> str:
+        """Changes whenever the finished table is written anew."""
+        names = [*self.files, *self.beside.values()]
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+    @property
+    def retryable(self) -> int:
+        return sum(n for reason, n in self.failed.items() if not Reason(reason).terminal)
+
+
+SITE_FOLDERS: Final = ("assets", "charts", "data", "pictures", "tables", "videos")  # below a report's folder
+
+
+class Folder:
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    @property
+    def stage(self) -> str:
+        return self.uri.rpartition("/")[2].partition("-")[0]
+
+    def run(self) -> Run | None:
+        data = read_bytes(f"{self.uri}/run.json")
+        return Run(**json.loads(data)) if data is not None else None
+
+    def finished(self) -> Run:
+        """The run upstream. Raises UserError where it has not finished."""
+        run = self.run()
+        if run is None:
+            raise UserError(f"{self.uri}: not finished; run the job that writes it first")
+        return run
+
+    def paths(self) -> list[str]:
+        """Files of the finished table, as pyarrow and Ray open them."""
+        return [f"{self.uri}/{name}" for name in self.finished().files]
+
+    def read(self, columns: list[str] | None = None) -> pa.Table:
+        """The finished table, in memory."""
+        return pa.concat_tables([read_parquet(path, columns) for path in self.paths()])
+
+    def keys(self) -> np.ndarray:
+        """Row keys of the finished table, S16 [N]."""
+        return keys_of(self.read(["row_key"])["row_key"])
+
+    def rows(self, catalog: "Folder") -> list[Any]:
+        """The finished table's rows of videos that the catalog still lists."""
+        table, wanted = self.read(), np.sort(catalog.keys())
+        rows: list[Any] = table.filter(pa.array(contains(wanted, keys_of(table["row_key"])))).to_pylist()
+        return rows
+
+    def read_beside(self, name: str) -> list[Any]:
+        """Rows of a small table that lies beside the main one, [] where this run has none."""
+        file = self.finished().beside.get(name)
+        return read_parquet(f"{self.uri}/{file}").to_pylist() if file else []
+
+    def parts(self) -> list[str]:
+        """Names of the files of rows on disk, whether or not run.json names them."""
+        return list_files(self.uri, ".parquet")
+
+    def write_part(self, table: pa.Table) -> str:
+        name = f"part-{secrets.token_hex(8)}.parquet"
+        write_table(f"{self.uri}/{name}", table)
+        return name
+
+    def seen(self) -> Seen:
+        """Every key on disk, whether or not the run finished. Reads three columns, part by part."""
+        return Found(self._keys(self.parts())).seen()
+
+    def _keys(self, names: list[str]) -> list[pa.Table]:
+        return [read_parquet(f"{self.uri}/{name}", ["row_key", "attempt", "error"]) for name in names]
+
+    def seal(
+        self, config: JobConfig, inputs: dict[str, str], seconds: float, finish: "Finish | None" = None
+    ) -> Run:
+        """Make the finished table of all parts, one row per key; say so in run.json, then drop what it replaces.
+
+        `finish` may put other files in the place of those, and tables beside them.
+
+        Killed at any point, the next seal finds either the old files or both, and the same rows.
+        """
+        names = self.parts()
+        keep = dict(zip(names, Found(self._keys(names)).the_one_that_counts(), strict=True))
+        files, counts, total = [], dict[str, int](), 0
+        full = [name for name, mask in keep.items() if name.startswith("full-") and mask.all()]
+        for name in full:
+            total += len(keep[name])
+            _count(read_parquet(f"{self.uri}/{name}", ["error"]), counts)
+        for table in _chunks(self.uri, {name: mask for name, mask in keep.items() if name not in full}):
+            total += table.num_rows
+            _count(table, counts)
+            kind = "full" if _is_full(table) else "data"
+            files.append(f"{kind}-{secrets.token_hex(8)}.parquet")
+            write_table(f"{self.uri}/{files[-1]}", table.sort_by("video_id"))
+        if names and not full and not files:  # a table without rows is still a table
+            files.append(f"data-{secrets.token_hex(8)}.parquet")
+            write_table(f"{self.uri}/{files[-1]}", read_parquet(f"{self.uri}/{names[0]}").slice(0, 0))
+        made = sorted([*full, *files])
+        tables = {name for name in list_files(self.uri, ".parquet", beside=True) if name.startswith("_")}
+        final, beside = finish(self, made) if finish else (made, {})
+        run = self.write_run(config, final, inputs, total, counts, seconds, beside)
+        for name in {*names, *made, *tables} - {*final, *beside.values()}:
+            delete(f"{self.uri}/{name}")
+        return run
+
+    def write_run(
+        self,
+        config: JobConfig,
+        files: list[str],
+        inputs: dict[str, str],
+        rows: int,
+        failed: dict[str, int],
+        seconds: float,
+        beside: dict[str, str] | None = None,
+    ) -> Run:
+        run = Run(
+            stage=config.stage,
+            fingerprint=config.fingerprint,
+            files=files,
+            beside=beside or {},
+            inputs=inputs,
+            rows=rows,
+            failed=dict(sorted(failed.items())),
+            config=config.model_dump(mode="json"),
+            seconds=round(seconds, 1),
+            finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            tikval=tikval.__version__,
+        )
+        write_bytes(f"{self.uri}/run.json", json.dumps(asdict(run), indent=2).encode())
+        return run
+
+    def rewrite_run(self, run: Run, renamed: dict[str, str]) -> None:
+        """Let run.json name other files for the same tables, and count their rows anew."""
+        files = [renamed.get(name, name) for name in run.files]
+        beside = {table: renamed.get(name, name) for table, name in run.beside.items()}
+        counts, rows = dict[str, int](), 0
+        for name in files:
+            table = read_parquet(f"{self.uri}/{name}", ["error"])
+            rows += table.num_rows
+            _count(table, counts)
+        again = replace(run, files=files, beside=beside, rows=rows, failed=counts)
+        write_bytes(f"{self.uri}/run.json", json.dumps(asdict(again), indent=2).encode())
+
+    def commits(self) -> dict[str, str | None]:
+        """Of the models that this folder's rows come from, by name, as its first start pinned them."""
+        data = read_bytes(f"{self.uri}/commits.json")
+        commits: dict[str, str | None] = json.loads(data) if data is not None else {}
+        return commits
+
+    def keep_commits(self, commits: dict[str, str | None]) -> None:
+        if commits != self.commits():
+            write_bytes(f"{self.uri}/commits.json", json.dumps(commits, indent=2).encode())
+
+    def remove(self) -> None:
+        """Delete the folder's files, run.json first, so that it is never half there and called finished."""
+        delete(f"{self.uri}/run.json")
+        for suffix in (".parquet", ".html", ".json", ".csv", ".md"):
+            for name in list_files(self.uri, suffix, beside=True):
+                delete(f"{self.uri}/{name}")
+        for name in SITE_FOLDERS:
+            delete_folder(f"{self.uri}/{name}")
+
+    def sweep(self) -> None:
+        """Delete what writers that were killed left half written. Only under the lock."""
+        if is_local(self.uri):
+            for path in Path(self.uri).glob(".tmp-*"):
+                path.unlink(missing_ok=True)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Keep other drivers out; a driver that dies lets go. Raises UserError where another one is at work."""
+        _warn_of_a_passing_place(self.uri)
+        return lock(self.uri)
+
+
+@functools.cache  # once per folder
+def _warn_of_a_passing_place(uri: str) -> None:
+    if is_local(uri) and not Path(uri).is_absolute() and "working_dir_files" in Path.cwd().parts:
+        print(
+            f"tikval: warning: {uri} lies in Ray's temporary copy of the folder that was submitted ({Path.cwd()}); "
+            "give an absolute path or a URI as `out` to keep it",
+            file=sys.stderr,
+        )
+
+
+# Sees the whole table before it is called finished, as the names of its files: the names of those that take their
+# place, and tables beside them by name.
+Finish = Callable[[Folder, list[str]], tuple[list[str], dict[str, str]]]
+
+
+def _count(table: pa.Table, counts: dict[str, int]) -> None:
+    for count in pc.value_counts(table["error"].drop_null()).to_pylist():
+        counts[count["values"]] = counts.get(count["values"], 0) + count["counts"]
+
+
+def _chunks(uri: str, keep: dict[str, np.ndarray]) -> Iterator[pa.Table]:
+    """The kept rows of all files, in tables that are full, but for the last."""
+    held: pa.Table | None = None
+    for name, mask in keep.items():
+        part = read_parquet(f"{uri}/{name}").filter(pa.array(mask))
+        held = part if held is None else pa.concat_tables([held, part])
+        while held.num_rows and _is_full(held):
+            yield held.slice(0, SEALED_ROWS)
+            held = held.slice(SEALED_ROWS)
+    if held is not None and held.num_rows:
+        yield held
+
+
+def _is_full(table: pa.Table) -> bool:
+    return bool(table.num_rows >= SEALED_ROWS or table.nbytes >= SEALED_BYTES)

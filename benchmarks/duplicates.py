@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tikval.embed.duplicates import Floats, Groups, Ints, find
+from tikval.embed.duplicates import Floats, Groups, Ints, find_duplicates
 from tikval.flow.session import cores
 
 WIDTH, BATCH, COPIES = 768, 4096, 1000
@@ -60,7 +60,7 @@ def search(path: Path, n: int) -> tuple[Ints, int, float, float]:
 
     begin = time.perf_counter()
     groups = Groups(n)
-    pairs = find(stream, groups, MIN_COSINE, cores())
+    pairs = find_duplicates(stream, groups, MIN_COSINE, cores())
     seconds = time.perf_counter() - begin
     joined = len(np.unique(np.concatenate([pairs.a, pairs.b])))
     # not ru_maxrss, which a new process takes over from the one that started it

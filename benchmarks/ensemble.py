@@ -26,7 +26,7 @@ from benchmarks.touche import tables
 from jobs import combine, finetune
 from tikval.config import CombineConfig, FinetuneConfig, validate
 from tikval.evaluate.answers import Answers, read_trained, read_truth
-from tikval.evaluate.evaluation import judge
+from tikval.evaluate.evaluation import evaluate_systems
 from tikval.evaluate.scores import LEFT_OUT
 from tikval.flow.session import cores
 from tikval.hub.bundled import fetch
@@ -105,7 +105,7 @@ def main() -> int:
     ids = {row["video_id"] for row in rows["single"]}
     truth = read_truth([row for row in label_rows if row["video_id"] in ids], said_labels(slugs), 0.0)
     systems: list[Answers] = [read_trained(own, truth, name, by_fold=False) for name, own in rows.items()]
-    study = judge(systems, truth, label_rows)
+    study = evaluate_systems(systems, truth, label_rows)
     figures: dict[str, Any] = {
         "machine": machine(),
         "command": "python benchmarks/ensemble.py DATA" + " --quick" * args.quick,

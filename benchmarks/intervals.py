@@ -18,9 +18,9 @@ from typing import Final
 
 import numpy as np
 
-from tikval.evaluate.answers import Answers, Run, Truth
-from tikval.evaluate.evaluation import judge
-from tikval.stats.intervals import Draws, by_group, corrected, label_f1, mean_f1
+from tikval.evaluate.answers import Answers, SystemRun, Truth
+from tikval.evaluate.evaluation import evaluate_systems
+from tikval.stats.intervals import AccountDraws, bias_corrected, by_group, label_f1, mean_f1
 from tikval.stats.metrics import Bools, Floats
 from tikval.values import LABELS
 
@@ -60,11 +60,11 @@ def coverage(n_groups: int, studies: int, draws: int = 500) -> dict[str, dict[st
         group_N, true_NL, said_NL = world(rng, n_groups)
         counts_GK = by_group(np.hstack([true_NL & said_NL, said_NL, true_NL]), group_N, n_groups)
         here = f1s(counts_GK.sum(0, dtype=np.float64))
-        drawn = f1s(Draws(n_groups, draws, number).sums(counts_GK))
+        drawn = f1s(AccountDraws(n_groups, draws, number).sums(counts_GK))
         for how, right in truth.items():
             columns = drawn[how].reshape(draws, -1).T
             for score, column, expected in zip(here[how].ravel(), columns, right.ravel(), strict=True):
-                low, high = corrected(float(score), column)
+                low, high = bias_corrected(float(score), column)
                 if low is not None and high is not None:
                     held["reported"][how].append(bool(low <= expected <= high))
                     low, high = np.nanpercentile(column, [2.5, 97.5])
@@ -90,7 +90,7 @@ def seconds(n_groups: int, n_videos: int = 10_000) -> float:
         Answers(
             f"s{k}",
             (
-                Run(
+                SystemRun(
                     true_NL,
                     rng.random(n_videos) < 0.97,
                     true_NL ^ (rng.random(true_NL.shape) < 0.1 + 0.02 * k),
@@ -104,7 +104,7 @@ def seconds(n_groups: int, n_videos: int = 10_000) -> float:
     ]
     genres = {f"v{i}": f"genre {g % 8}" for i, g in enumerate(group_N)}
     start = time.process_time()
-    judge(systems, truth, [], genres=genres)
+    evaluate_systems(systems, truth, [], genres=genres)
     return round(time.process_time() - start, 1)
 
 

@@ -24,7 +24,7 @@ from benchmarks.decode import machine, rounded
 from benchmarks.media_clips import Spec, cached, megabits
 from tikval.config import Limits, LocalWriter
 from tikval.media.child import Child
-from tikval.script.local import want_of
+from tikval.script.local import want_of_writer
 
 RESULT: Final = Path(__file__).parent / "results" / "limits.json"
 QUICK: Final = [Spec(1080, 1920, 10, talk=True), Spec(1080, 1920, 60, talk=True)]
@@ -61,7 +61,7 @@ class Watch(threading.Thread):
 
 def measure(spec: Spec) -> dict[str, Any]:
     path = cached(spec)
-    want = want_of(LocalWriter())
+    want = want_of_writer(LocalWriter())
     with Child(Limits(seconds=3600, memory_mb=100_000)) as child:
         child.read(str(cached(Spec(64, 64, 1, talk=True))), want)
         assert child._process is not None

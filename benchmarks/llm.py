@@ -75,11 +75,11 @@ def engine_alone(config: Vllm, engine: Engine, prompts: list[str], *, on_gpu: bo
     from vllm.sampling_params import StructuredOutputsParams
 
     from tikval.flow.vllm import engine_kwargs
-    from tikval.flow.vllm_engine import Asked, Turn
+    from tikval.flow.vllm_engine import EngineRequest, Turn
 
     begin = time.monotonic()
     llm = LLM(config.model, **engine_kwargs(config, engine, on_gpu=on_gpu))
-    turn = Turn(Asked(config, json.dumps(schema())))
+    turn = Turn(EngineRequest(config, json.dumps(schema())))
     start = time.monotonic() - begin
 
     def generate(texts: list[str]) -> tuple[float, Any]:

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import LocalExtractor
-from tikval.extract.local import LocalValues, decide, sentences_of, windows
+from tikval.extract.local import LocalValues, decide_labels, sentence_windows, sentences_of
 from tikval.hub.sentences import Encoder, load_encoder
 from tikval.stats.metrics import Bools, macro, prf
 from tikval.values import VALUES
@@ -139,7 +139,7 @@ def predict(codebook: Codebook, memo: Memo, params: Params, scripts: Sequence[st
         for script in scripts
     ]
     scores_NL = np.array([row["scores"] for row in values(rows)], np.float64)
-    return scores_NL, np.array([decide(scores_L, threshold=0) for scores_L in scores_NL])
+    return scores_NL, np.array([decide_labels(scores_L, threshold=0) for scores_L in scores_NL])
 
 
 def score(codebook: Codebook, memo: Memo, params: Params, scripts: Sequence[str]) -> Floats:
@@ -268,7 +268,11 @@ def touche(codebook: Codebook, memo: Memo, shipped: Params, limit: int) -> dict[
     drawn = np.random.default_rng(0).permutation(len(rows[0]))[:limit]  # the file is sorted by source
     truth_NV = np.array([truth_of[rows[0][i]["Argument ID"]] for i in drawn])
     scripts = [f'SPEAKER: "{rows[0][i]["Premise"]}"' for i in drawn]
-    memo.learn(window for script in scripts for window in windows(sentences_of(script), int(shipped["span"])))
+    memo.learn(
+        window
+        for script in scripts
+        for window in sentence_windows(sentences_of(script), int(shipped["span"]))
+    )
     scores_NL, wins_NL = predict(codebook, memo, shipped, scripts)
     scores_NV = scores_NL[:, : len(VALUES)]
     said_NV = (scores_NV >= shipped["threshold"]) & wins_NL[:, : len(VALUES)]
@@ -300,7 +304,7 @@ def main(arguments: Sequence[str]) -> int:
     memo = Memo(encode)
     grid = QUICK_GRID if quick else GRID
     longest = int(max(grid["span"]))
-    memo.learn(w for s in itertools.chain(*texts[:3]) for w in windows(sentences_of(s), longest))
+    memo.learn(w for s in itertools.chain(*texts[:3]) for w in sentence_windows(sentences_of(s), longest))
     points = [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
     scored = [
         Scores(params, *(score(codebook, memo, params, form) for form in texts[:3])) for params in points

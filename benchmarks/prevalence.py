@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tikval.stats.prevalence import Interval, Sums, corrected, raw, sums_of
+from tikval.stats.prevalence import RateInterval, RateSums, corrected_rates, rate_sums, raw_rates
 
 DESIGNS, CORPORA = 18, 100  # accounts and annotated videos drawn so often, and corpora of each
 
@@ -35,7 +35,7 @@ CASES = (
 )
 
 
-def corpora(case: Case, seed: int) -> Sums:
+def corpora(case: Case, seed: int) -> RateSums:
     rng = np.random.default_rng(seed)
     sizes = np.maximum(1, rng.lognormal(np.log(case.videos), 0.8, case.accounts).astype(int))
     account, shape = np.repeat(np.arange(case.accounts), sizes), (case.accounts, CORPORA)
@@ -48,10 +48,10 @@ def corpora(case: Case, seed: int) -> Sums:
         labelled = np.flatnonzero(np.isin(account, drawn))
     else:
         labelled = rng.choice(len(account), int(case.share * len(account)), replace=False)
-    return sums_of(said, account, labelled, truth[labelled])
+    return rate_sums(said, account, labelled, truth[labelled])
 
 
-def covered(intervals: Interval, target: float) -> NDArray[np.bool_]:
+def covered(intervals: RateInterval, target: float) -> NDArray[np.bool_]:
     return (intervals.low <= target) & (target <= intervals.high)
 
 
@@ -60,8 +60,8 @@ def line(case: Case) -> list[float]:
     said_rate = case.rate * 0.8 + (1 - case.rate) * 0.1
     for seed in range(DESIGNS):
         sums = corpora(case, seed)
-        said, mended = raw(sums), corrected(sums)
-        alone = raw(Sums(sums.labelled, sums.true_labelled, *sums[2:]))
+        said, mended = raw_rates(sums), corrected_rates(sums)
+        alone = raw_rates(RateSums(sums.labelled, sums.true_labelled, *sums[2:]))
         given = ~np.isnan(mended.estimate)
         found.append(
             [

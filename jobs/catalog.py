@@ -12,16 +12,16 @@ import pyarrow as pa
 
 from tikval.cli.job import main
 from tikval.codebook import load_codebook
-from tikval.config import CatalogConfig, UserError, find
+from tikval.config import CatalogConfig, UserError, find_file
 from tikval.files import delete, write_table
 from tikval.rows import AccountRow, LabelRow, VideoRow, arrow_schema
 from tikval.sources.catalog import accounts_of, list_videos, read_accounts
 from tikval.sources.labels import read_labels
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 from tikval.study.erasure import not_erased
 
 
-def run(config: CatalogConfig) -> Run:
+def run(config: CatalogConfig) -> FolderRun:
     """List the videos anew; a catalog that has not changed is left as it is."""
     folder, begin = Folder(config.folder), time.monotonic()
     with folder.lock():
@@ -50,7 +50,7 @@ def _labels(config: CatalogConfig) -> list[LabelRow] | None:
     if config.annotations is None:
         return None
     try:
-        codebook = load_codebook(find(config.codebook))
+        codebook = load_codebook(find_file(config.codebook))
     except ValueError as err:
         raise UserError(str(err)) from err
     return read_labels(config.annotations, codebook.slugs, codebook.label_set)

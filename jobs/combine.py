@@ -18,17 +18,25 @@ import pyarrow as pa
 from tikval.cli.job import main
 from tikval.config import CombineConfig, ExtractConfig, FinetuneConfig, UserError
 from tikval.files import delete, list_files, read_bytes, write_bytes, write_table
-from tikval.finetune.combine import Decided, Scored, averaged, decide, ensemble, features, out_of_fold
+from tikval.finetune.combine import (
+    Decided,
+    ScoredFold,
+    averaged,
+    decide_fold,
+    ensemble,
+    features,
+    out_of_fold,
+)
 from tikval.finetune.examples import Examples
 from tikval.finetune.inputs import inputs_of, load_examples
-from tikval.finetune.prediction_rows import answers_of, judged, mean_of_seeds
+from tikval.finetune.prediction_rows import answers_of, mean_of_seeds, prediction_columns
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.stats.folds import Fold, folds_hash, from_json, groups_of
 from tikval.stats.thresholds import Bools, Floats, brier, ece
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 
-def run(config: CombineConfig) -> Run:
+def run(config: CombineConfig) -> FolderRun:
     """Combine, partition by partition, what the systems said of held-out rows; a second run answers at once."""
     folder, begin, first = Folder(config.folder), time.monotonic(), config.trained_systems[0]
     names = [system.system for system in config.systems]
@@ -123,7 +131,9 @@ class Combine:
             )
         truth_NL = self.examples.truth[[self.place[video_id] for video_id in ids]]
         scored = self._scored(folds, split, ids, truth_NL)
-        judged = [decide(each, truth_NL, self.config.threshold, self.config.calibrate) for each in scored]
+        judged = [
+            decide_fold(each, truth_NL, self.config.threshold, self.config.calibrate) for each in scored
+        ]
         said = [
             self._row(split, ids[place], each.fold.fold, scores_L, decisions_L)
             for each, its in zip(scored, judged, strict=True)
@@ -136,7 +146,9 @@ class Combine:
         facts = {"partition": folds[0].partition, "failed": len(failed)}
         return said, facts | self._facts(scored, judged, truth_NL)
 
-    def _scored(self, folds: Sequence[Fold], split: str, ids: Sequence[str], truth_NL: Bools) -> list[Scored]:
+    def _scored(
+        self, folds: Sequence[Fold], split: str, ids: Sequence[str], truth_NL: Bools
+    ) -> list[ScoredFold]:
         scores: list[Floats] = []
         stances: list[Floats] = []
         for system in self.config.systems:
@@ -156,7 +168,9 @@ class Combine:
         groups_N = self.groups[[self.place[video_id] for video_id in ids]]
         return out_of_fold(features(scores, stances)[:, self.at], truth_NL, groups_N, ids, folds)
 
-    def _facts(self, scored: Sequence[Scored], judged: Sequence[Decided], truth_NL: Bools) -> dict[str, Any]:
+    def _facts(
+        self, scored: Sequence[ScoredFold], judged: Sequence[Decided], truth_NL: Bools
+    ) -> dict[str, Any]:
         truth = np.concatenate([truth_NL[each.test] for each in scored])
         scores = {"before": np.concatenate([each.scores for each in scored])}
         if self.config.calibrate:
@@ -180,7 +194,7 @@ class Combine:
     def _row(
         self, split: str, video_id: str, fold: int, scores_L: Floats, decisions_L: Bools
     ) -> dict[str, Any]:
-        said = judged(len(self.examples.all_labels), self.at, scores_L, decisions_L)
+        said = prediction_columns(len(self.examples.all_labels), self.at, scores_L, decisions_L)
         row_key = self.examples.row_keys[self.place[video_id]]
         return self._blank(split, video_id, row_key, fold=fold, model_served=self.served, **said)
 
@@ -205,7 +219,7 @@ def _write(
     made: Sequence[Made],
     inputs: dict[str, str],
     begin: float,
-) -> Run:
+) -> FolderRun:
     rows = [row for said, _ in made for row in said]
     table = pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow))
     name = f"data-{secrets.token_hex(8)}.parquet"

@@ -10,24 +10,26 @@ from functools import partial
 from tikval.cli.job import main
 from tikval.config import EmbedConfig
 from tikval.embed.duplicate_marks import mark_near_duplicates
-from tikval.embed.plan import Plan, make_plan
-from tikval.embed.reading import ClipReader, check
+from tikval.embed.plan import EmbeddingPlan, make_plan
+from tikval.embed.reading import ClipReader, check_embedding
 from tikval.flow.data import Stage, Step, run_stage
 from tikval.rows import ClipRow, EmbeddingRow, arrow_schema
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 
-def encoder(config: EmbedConfig, plan: Plan) -> Stage:
+def encoder(config: EmbedConfig, plan: EmbeddingPlan) -> Stage:
     from tikval.embed.fuse import ClipEncoder  # deferred: torch, which the driver can do without
 
     return ClipEncoder(config, plan)
 
 
-def run(config: EmbedConfig, make_encoder: Callable[[EmbedConfig, Plan], Stage] = encoder) -> Run:
+def run(
+    config: EmbedConfig, make_encoder: Callable[[EmbedConfig, EmbeddingPlan], Stage] = encoder
+) -> FolderRun:
     folder = Folder(config.folder)
     commits = folder.commits()
     plan = make_plan(config, commits)
-    check(config, plan)
+    check_embedding(config, plan)
     folder.keep_commits(commits)
     places = plan.slices()
     vectors = arrow_schema(EmbeddingRow, vector=plan.width)

@@ -13,15 +13,15 @@ import pyarrow as pa
 
 from tikval.cli.job import main
 from tikval.codebook import load_codebook
-from tikval.config import CombineConfig, EvaluateConfig, FinetuneConfig, UserError, find
+from tikval.config import CombineConfig, EvaluateConfig, FinetuneConfig, UserError, find_file
 from tikval.evaluate.answers import Answers, Truth, read_answers, read_trained, read_truth
-from tikval.evaluate.evaluation import judge
+from tikval.evaluate.evaluation import evaluate_systems
 from tikval.files import delete, list_files, write_table
 from tikval.rows import ComparisonRow, Reason, ScoreRow, SliceRow, arrow_schema
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 
-def run(config: EvaluateConfig) -> Run:
+def run(config: EvaluateConfig) -> FolderRun:
     """Score every system on the annotated videos of the catalog; without annotations the table is empty."""
     folder, catalog, begin = Folder(config.folder), Folder(config.catalog.folder), time.monotonic()
     upstream = {system.system: Folder(system.folder) for system in config.predictions}
@@ -37,10 +37,10 @@ def run(config: EvaluateConfig) -> Run:
         videos = {row["video_id"]: row for row in about if row["error"] != Reason.DUPLICATE_ID}
         annotated = [row for row in catalog.read_beside("labels") if row["video_id"] in videos]
         try:
-            labels = load_codebook(find(config.predictions[0].codebook)).labels
+            labels = load_codebook(find_file(config.predictions[0].codebook)).labels
             accounts = {video: row["account"] for video, row in videos.items()}
             truth = read_truth(annotated, labels, config.min_share, config.annotator, accounts)
-            study = judge(
+            study = evaluate_systems(
                 [_answers(system, upstream[system.system], catalog, truth) for system in config.predictions],
                 truth,
                 annotated,

@@ -11,23 +11,23 @@ from typing import Final
 from tikval.ask import video
 from tikval.cli.job import main
 from tikval.codebook import Codebook, load_codebook, reply_schema
-from tikval.config import ExtractConfig, LlmExtractor, LocalExtractor, UserError, find
+from tikval.config import ExtractConfig, LlmExtractor, LocalExtractor, UserError, find_file
 from tikval.extract.llm import AskOfScript, ReadValues
 from tikval.extract.local import Load, LocalValues
 from tikval.flow.data import Stage, Step, run_stage
-from tikval.flow.llm_steps import accounts_kept_back, fixed_prompt_of, rows_kept_back, steps_of
+from tikval.flow.llm_steps import accounts_kept_back, fixed_prompt_of, llm_steps, rows_kept_back
 from tikval.hub.sentences import load_encoder
 from tikval.rows import PredictionRow, arrow_schema, sha256
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 from tikval.study.estimate import estimate_of
 
 MAX_NOTES: Final = {"vllm": 300, "endpoint": 300}  # characters; Gemini's schemas know no such limit
 
 
-def run(config: ExtractConfig, load: Load = load_encoder) -> Run:
+def run(config: ExtractConfig, load: Load = load_encoder) -> FolderRun:
     extractor = config.extractor
     try:
-        codebook = load_codebook(find(config.codebook))
+        codebook = load_codebook(find_file(config.codebook))
     except ValueError as err:
         raise UserError(str(err)) from err
     if isinstance(extractor, LlmExtractor):
@@ -35,13 +35,15 @@ def run(config: ExtractConfig, load: Load = load_encoder) -> Run:
     return _by_similarity(config, extractor, codebook, load)
 
 
-def _by_similarity(config: ExtractConfig, extractor: LocalExtractor, codebook: Codebook, load: Load) -> Run:
+def _by_similarity(
+    config: ExtractConfig, extractor: LocalExtractor, codebook: Codebook, load: Load
+) -> FolderRun:
     stage = partial(LocalValues, config.system, codebook, extractor, load)
     extract = Step(stage, arrow_schema(PredictionRow), config.pool)
     return run_stage(config, [extract], source=config.source, catalog=config.catalog)
 
 
-def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook) -> Run:
+def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook) -> FolderRun:
     prompt = fixed_prompt_of(config)
     llm, catalog = extractor.llm, Folder(config.catalog.folder)
     kept_back = accounts_kept_back(catalog, llm, config.api)
@@ -49,9 +51,9 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
     if config.scripts:
         ask = partial(AskOfScript, prompt, rows_kept_back(catalog, kept_back))
     else:
-        video.check(video.want_of(llm, extractor.look))
+        video.check_recognisers(video.want_of_model(llm, extractor.look))
         ask = partial(video.Asking, llm, extractor.look, config.limits, prompt, kept_back)
-    steps, beside = steps_of(
+    steps, beside = llm_steps(
         config,
         llm,
         ask=ask,

@@ -21,20 +21,20 @@ from rich.table import Table
 
 from tikval.annotate.rating_sheets import (
     GUIDE,
-    Line,
-    agreement,
+    SheetLine,
     in_random_order,
     is_untouched,
+    rating_agreement,
     read_sheet,
     write_sheet,
 )
 from tikval.cli.job import main
 from tikval.config import FaithfulnessConfig, UserError
-from tikval.evaluate.faithfulness import MAX_QUOTES, MAX_WORDS, Estimate, compare, summarise
+from tikval.evaluate.faithfulness import MAX_QUOTES, MAX_WORDS, ShareEstimate, compare_scripts, summarise
 from tikval.files import delete, list_files, read_bytes, read_parquet, write_bytes, write_table
 from tikval.privacy import strip_handles
 from tikval.rows import FaithfulnessRow, Reason, ScriptRow, VideoRow, arrow_schema
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 from tikval.store.progress import StageProgress
 from tikval.store.row_keys import contains, keys_of
 
@@ -43,7 +43,7 @@ _QUIET: Final = 1_000  # videos that take a few seconds: no progress is shown
 _STEP: Final = 100  # videos between two looks at the clock
 
 
-def run(config: FaithfulnessConfig) -> Run:
+def run(config: FaithfulnessConfig) -> FolderRun:
     """Compare a sample, print the summary, and keep the sheets: new ones while nobody has written in them.
 
     Raises UserError where an upstream run has not finished or is of other videos, and where a sheet holds what
@@ -77,7 +77,7 @@ def run(config: FaithfulnessConfig) -> Run:
 
 def _compare(
     config: FaithfulnessConfig, folder: Folder, sources: Sequence[Folder], inputs: dict[str, str]
-) -> Run:
+) -> FolderRun:
     begin = time.monotonic()
     catalog, scripts, heard = sources
     keys = _draw(config, catalog, scripts, heard)
@@ -149,7 +149,7 @@ def _row(mine: ScriptRow, theirs: ScriptRow, account: str | None, quote_share: f
             row["error"] = source["error"]
             row["detail"] = f"{which}: {source['detail'] or 'failed'}"
             return row
-    found = compare(mine["script"] or "", theirs["script"] or "", quote_share)
+    found = compare_scripts(mine["script"] or "", theirs["script"] or "", quote_share)
     row["words_said"], row["said_share"] = found.words_said, found.said_share
     row["words_shown"], row["shown_share"] = found.words_shown, found.shown_share
     row["quotes"] = found.quotes
@@ -191,7 +191,7 @@ def _print_summary(
     )
 
 
-def _number(estimate: Estimate | None) -> str:
+def _number(estimate: ShareEstimate | None) -> str:
     return "-" if estimate is None else f"{estimate.value:.2f}"
 
 
@@ -213,7 +213,9 @@ def _keep_sheets(
         lines = []
         for row in rated:
             video, script = videos[row["row_key"]], written[row["row_key"]]["script"]
-            lines.append(Line(row["video_id"], video["path"], strip_handles(script or "", video["account"])))
+            lines.append(
+                SheetLine(row["video_id"], video["path"], strip_handles(script or "", video["account"]))
+            )
         for rater, name in enumerate(SHEETS, start=1):
             write_bytes(f"{folder.uri}/{name}", write_sheet(lines, rater, config.seed))
         write_bytes(f"{folder.uri}/rating.md", GUIDE.encode())
@@ -228,7 +230,7 @@ def _keep_sheets(
     for name, sheet in zip(SHEETS, ratings, strict=True):
         full = sum(rating.made_up is not None and None not in rating.scales.values() for rating in sheet)
         print(f"{name}: {full} of {len(sheet)} videos rated; the sheet is kept as it is")
-    if found := agreement(*ratings):
+    if found := rating_agreement(*ratings):
         table = Table(title="What two people say of the scripts (0 to 2; made_up: share of yes)")
         for heading in ("", "rater 1", "rater 2", "the same rating"):
             table.add_column(heading, justify="right" if heading else "left")

@@ -21,18 +21,18 @@ from tikval.config import FinetuneConfig, TextEncoder, UserError
 from tikval.files import delete, list_files, read_parquet, write_bytes, write_table
 from tikval.finetune.examples import Examples
 from tikval.finetune.inputs import (
-    folds_of,
+    folds_of_config,
     inputs_of,
     load_examples,
     pin_encoder,
     pretrained_encoders,
     state_of,
 )
-from tikval.finetune.model_index import write_facts
+from tikval.finetune.model_index import write_model_index
 from tikval.finetune.training import Training
-from tikval.flow.finetune_worker import Rows, Teach, history_of, result_name
+from tikval.flow.finetune_worker import FinetuneWorker, Rows, history_of, result_name
 from tikval.flow.train import (
-    Course,
+    TrainingGroup,
     check_place,
     forget_checkpoints,
     memory_of_a_training,
@@ -40,7 +40,7 @@ from tikval.flow.train import (
 )
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.stats.folds import PARTS, Fold, to_json
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,19 @@ class Plan:
         return [each for each, name in zip(self.trainings, self.names, strict=True) if name not in finished]
 
 
-def run(config: FinetuneConfig) -> Run:
+def run(config: FinetuneConfig) -> FolderRun:
     """Train every fold and seed, and write what each says of its test rows."""
     return run_all([config])[0]
 
 
-def run_all(configs: Sequence[FinetuneConfig]) -> list[Run]:
+def run_all(configs: Sequence[FinetuneConfig]) -> list[FolderRun]:
     """All systems' folds and seeds as one list, so that none waits for another while there is room."""
     begin = time.monotonic()
-    done: dict[str, Run] = {}
+    done: dict[str, FolderRun] = {}
     plans = []
     for config in configs:
         plan_or_run = prepare(config)
-        if isinstance(plan_or_run, Run):
+        if isinstance(plan_or_run, FolderRun):
             done[config.folder] = plan_or_run
         else:
             plans.append(plan_or_run)
@@ -95,8 +95,8 @@ def run_all(configs: Sequence[FinetuneConfig]) -> list[Run]:
             left = plan.left()
             before = len(plan.trainings) - len(left)
             if left:
-                teach = Teach(plan.config, plan.examples, plan.state)
-                courses.append(Course(plan.config, teach, left, plan.state, before))
+                teach = FinetuneWorker(plan.config, plan.examples, plan.state)
+                courses.append(TrainingGroup(plan.config, teach, left, plan.state, before))
         try:
             run_trainings(courses)
         finally:  # of several systems, those that are whole are kept even where another failed
@@ -107,7 +107,7 @@ def run_all(configs: Sequence[FinetuneConfig]) -> list[Run]:
     return [done[config.folder] for config in configs]
 
 
-def prepare(config: FinetuneConfig, dry_run: bool = False) -> Plan | Run:
+def prepare(config: FinetuneConfig, dry_run: bool = False) -> Plan | FolderRun:
     """What is to be trained; or what was, where nothing changed since. Raises UserError for what cannot work."""
     folder = Folder(config.folder)
     try:
@@ -116,7 +116,7 @@ def prepare(config: FinetuneConfig, dry_run: bool = False) -> Plan | Run:
         before = folder.run()
         if not dry_run and before and before.inputs == inputs:
             return before
-        folds = folds_of(config, examples)
+        folds = folds_of_config(config, examples)
         encoders = _encoders(config, folder, folds)
         trainings = _trainings(config, folds, encoders)
         plan = Plan(config, folder, examples, inputs, folds, encoders, trainings)
@@ -159,10 +159,10 @@ def _check(plan: Plan, say: bool) -> None:
         f"{len(trainings)} trainings; rows of the first: {sizes}",
     ]
     if isinstance(first.model, TextEncoder):
-        from tikval.finetune.memory import describe
+        from tikval.finetune.memory import memory_needs
 
         room = memory_of_a_training(config.pool, config.workers)
-        needs = describe(first.model, first.fit, workers=config.workers, available=room)
+        needs = memory_needs(first.model, first.fit, workers=config.workers, available=room)
         said += [f"{name}: {value}" for name, value in needs.items()]
         if needs["fits"] is False:
             raise UserError(
@@ -174,7 +174,7 @@ def _check(plan: Plan, say: bool) -> None:
         print("\n".join(said))
 
 
-def _gather(plan: Plan, seconds: float) -> Run:
+def _gather(plan: Plan, seconds: float) -> FolderRun:
     """One table of all trainings, with the rows that could not be judged; the history beside it."""
     config, folder, examples, names = plan.config, plan.folder, plan.examples, plan.names
     rows_of = Rows(config, examples)
@@ -197,7 +197,7 @@ def _gather(plan: Plan, seconds: float) -> Run:
     for row in failures:
         counts[row["error"]] = counts.get(row["error"], 0) + 1
     of_training = zip(plan.trainings, tables, strict=False)  # the last table is the failures'
-    write_facts(
+    write_model_index(
         folder, config, examples, {each.name: (each.fold, each.seed, rows) for each, rows in of_training}
     )
     run = folder.write_run(config, [name], plan.inputs, table.num_rows, counts, seconds)

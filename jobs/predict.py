@@ -12,17 +12,17 @@ from functools import partial
 from tikval.cli.job import main
 from tikval.config import PredictConfig
 from tikval.files import read_bytes, write_bytes
-from tikval.finetune.model_files import Facts
-from tikval.finetune.model_index import usable
+from tikval.finetune.model_files import EnsembleFacts
+from tikval.finetune.model_index import usable_members
 from tikval.flow.data import Stage, Step, run_stage
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.stats.folds import PARTS, from_json
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 
-def run(config: PredictConfig) -> Run:
+def run(config: PredictConfig) -> FolderRun:
     trained = config.trained.folder
-    facts, names = usable(trained, config.members)
+    facts, names = usable_members(trained, config.members)
     state = facts.state_of(names)
     _forget_other_models(Folder(config.folder), trained, state)
     _warn(config)
@@ -32,7 +32,7 @@ def run(config: PredictConfig) -> Run:
     )
 
 
-def _load(config: PredictConfig, facts: Facts, names: Sequence[str]) -> Stage:
+def _load(config: PredictConfig, facts: EnsembleFacts, names: Sequence[str]) -> Stage:
     from tikval.finetune.inference import Judge  # torch, which only the actor pays for
 
     return Judge(config, facts, names)

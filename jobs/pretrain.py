@@ -28,14 +28,21 @@ import pyarrow.fs as pafs
 from tikval.cli.job import guard, summary, training_arguments
 from tikval.config import Fit, PretrainConfig, TextEncoder, UserError
 from tikval.files import delete, filesystem, list_files, read_schema, write_bytes, write_table
-from tikval.finetune.inputs import encoder_uri, folds_of, inputs_of, load_examples, pin_encoder, read_corpus
-from tikval.finetune.memory import describe
+from tikval.finetune.inputs import (
+    encoder_uri,
+    folds_of_config,
+    inputs_of,
+    load_examples,
+    pin_encoder,
+    read_pretrain_corpus,
+)
+from tikval.finetune.memory import memory_needs
 from tikval.finetune.pretrain import Pretrained, Progress, check_masks, logit_bytes, pretrain
-from tikval.finetune.pretrain_corpus import Corpus, Reading, read_all, read_by
-from tikval.flow.train import Course, Worker, check_place, forget_checkpoints, run_trainings
+from tikval.finetune.pretrain_corpus import EncoderReading, PretrainCorpus, read_all, read_by
+from tikval.flow.train import TrainingGroup, Worker, check_place, forget_checkpoints, run_trainings
 from tikval.flow.train import memory_of_a_training as memory_of
 from tikval.stats.folds import Fold, to_json
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 _STATE: Final = "state.pt"
 _SCHEMA: Final = pa.schema([("video_id", pa.string()), ("left_out", pa.string())])
@@ -47,12 +54,12 @@ class Plan:
 
     config: PretrainConfig
     model: TextEncoder  # at one commit
-    corpus: Corpus
+    corpus: PretrainCorpus
     inputs: dict[str, str]
     folds: list[Fold]
-    readings: list[Reading]
+    readings: list[EncoderReading]
 
-    def marker(self, reading: Reading) -> str:
+    def marker(self, reading: EncoderReading) -> str:
         """The file that says that an encoder is whole."""
         return f"_encoder-{reading.name}-{reading.state(self.corpus, self.model.revision)}.parquet"
 
@@ -63,11 +70,11 @@ class Plan:
         return hashlib.sha256(names.encode()).hexdigest()[:16]
 
 
-def run(config: PretrainConfig) -> Run:
+def run(config: PretrainConfig) -> FolderRun:
     """One encoder for each fold, or one for all; the run's rows are encoders."""
     begin = time.monotonic()
     plan = prepare(config)
-    if isinstance(plan, Run):
+    if isinstance(plan, FolderRun):
         return plan
     check_place(config.folder)
     folder = Folder(config.folder)
@@ -84,7 +91,7 @@ def run(config: PretrainConfig) -> Run:
         if config.leave_out == "test":
             write_bytes(f"{folder.uri}/folds.json", to_json(plan.folds).encode())
         if left:
-            run_trainings([Course(config, Guess(plan), left, plan.state, len(markers) - len(left))])
+            run_trainings([TrainingGroup(config, Guess(plan), left, plan.state, len(markers) - len(left))])
         history = [_history(plan, reading) for reading in plan.readings]
         write_bytes(f"{folder.uri}/history.json", json.dumps(history, indent=2).encode())
         done = folder.write_run(config, [], plan.inputs, len(markers), {}, time.monotonic() - begin, markers)
@@ -98,19 +105,19 @@ def run(config: PretrainConfig) -> Run:
     return done
 
 
-def prepare(config: PretrainConfig, dry_run: bool = False) -> Plan | Run:
+def prepare(config: PretrainConfig, dry_run: bool = False) -> Plan | FolderRun:
     """What is to be trained; or what was, where nothing changed since. Raises UserError for what cannot work."""
     folder = Folder(config.folder)
     try:
         examples = load_examples(config)
-        corpus = read_corpus(config, examples)
+        corpus = read_pretrain_corpus(config, examples)
         inputs = inputs_of(config, examples)
         if config.texts:  # of rows without annotations, too
             inputs[config.texts.table] += f"-{corpus.state}"
         before = folder.run()
         if not dry_run and before and before.inputs == inputs:
             return before
-        folds = folds_of(config, examples)
+        folds = folds_of_config(config, examples)
         model = pin_encoder(folder, config.model)
         plan = Plan(config, model, corpus, inputs, folds, _readings(config, corpus, folds))
         _check(plan, say=dry_run)
@@ -119,7 +126,7 @@ def prepare(config: PretrainConfig, dry_run: bool = False) -> Plan | Run:
         raise UserError(" ".join(str(err).split())[:500]) from err
 
 
-def _readings(config: PretrainConfig, corpus: Corpus, folds: Sequence[Fold]) -> list[Reading]:
+def _readings(config: PretrainConfig, corpus: PretrainCorpus, folds: Sequence[Fold]) -> list[EncoderReading]:
     if config.leave_out == "nothing":
         if config.protocol.name != "paper":
             print(
@@ -147,7 +154,7 @@ def _check(plan: Plan, say: bool) -> None:
                 f"{reading.name}: no text is left to pre-train on ({out['test']} test rows, {out['related']} related "
                 f"to them, {out['no_text']} without a text); more folds leave out less, leave_out: nothing nothing"
             )
-    needs = describe(model, Fit(batch_rows=config.batch_rows), workers=config.workers)
+    needs = memory_needs(model, Fit(batch_rows=config.batch_rows), workers=config.workers)
     check_masks(model)
     needs["logit_bytes"] = logit_bytes(model, config.batch_rows, config.mask_share, workers=config.workers)
     needs["total_bytes"] += needs["logit_bytes"]
@@ -169,7 +176,7 @@ class Guess:
 
     plan: Plan
 
-    def __call__(self, reading: Reading, worker: Worker) -> None:
+    def __call__(self, reading: EncoderReading, worker: Worker) -> None:
         config, resume = self.plan.config, None
         with worker.checkpoint() as place:
             if place is not None:
@@ -202,7 +209,7 @@ class Guess:
             if worker.rank == 0:
                 self._keep(reading, made, learnt)
 
-    def _keep(self, reading: Reading, made: str, learnt: Pretrained) -> None:
+    def _keep(self, reading: EncoderReading, made: str, learnt: Pretrained) -> None:
         folder = self.plan.config.folder
         fs, path = filesystem(encoder_uri(folder, reading.name))
         with contextlib.suppress(FileNotFoundError):  # of other texts, or of a worker that died in here
@@ -215,7 +222,7 @@ class Guess:
         write_table(f"{folder}/{self.plan.marker(reading)}", table.replace_schema_metadata({"tikval": facts}))
 
 
-def _history(plan: Plan, reading: Reading) -> dict[str, Any]:
+def _history(plan: Plan, reading: EncoderReading) -> dict[str, Any]:
     facts = read_schema(f"{plan.config.folder}/{plan.marker(reading)}").metadata[b"tikval"]
     return {
         "encoder": reading.name,

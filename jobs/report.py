@@ -8,13 +8,13 @@ import time
 
 from tikval.cli.job import main
 from tikval.codebook import load_codebook
-from tikval.config import ReportConfig, UserError, find
+from tikval.config import ReportConfig, UserError, find_file
 from tikval.report.site.facts import scripts_of
 from tikval.report.site.gather import gather, write_site
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 
-def run(config: ReportConfig) -> Run:
+def run(config: ReportConfig) -> FolderRun:
     """Write the site into the report's folder. Raises UserError where a stage before it has not finished."""
     folder, begin = Folder(config.folder), time.monotonic()
     systems = config.scores.predictions
@@ -26,7 +26,7 @@ def run(config: ReportConfig) -> Run:
         if before and before.inputs == inputs:
             return before
         try:
-            codebook = load_codebook(find(systems[0].codebook))
+            codebook = load_codebook(find_file(systems[0].codebook))
         except ValueError as err:
             raise UserError(str(err)) from err
         report, drawn = gather(config, codebook)

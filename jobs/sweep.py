@@ -27,22 +27,22 @@ from tikval.config.train import changed
 from tikval.files import delete, write_bytes
 from tikval.finetune.examples import Examples
 from tikval.finetune.inputs import (
-    folds_of,
+    folds_of_config,
     inputs_of,
     load_examples,
     pin_encoder,
     pretrained_encoders,
     state_of,
 )
-from tikval.finetune.memory import describe
+from tikval.finetune.memory import memory_needs
 from tikval.finetune.tracking import Tracker
 from tikval.finetune.training import Training
-from tikval.finetune.trial import Given, Trial, attempt, inner, ranked
+from tikval.finetune.trial import Given, Trial, attempt, inner, ranked_trials
 from tikval.finetune.trial_files import TrialFiles, read_trials, write_trials
 from tikval.flow.session import start_ray
 from tikval.flow.train import memory_of_a_training
 from tikval.stats.folds import Fold, to_json
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 from tikval.store.progress import StageProgress
 
 
@@ -58,12 +58,12 @@ class Plan:
     state: str  # of what is learnt from
 
 
-def run(config: SweepConfig) -> Run:
+def run(config: SweepConfig) -> FolderRun:
     """Try settings in every fold, and write the best as a configuration of jobs.finetune."""
     folder, begin = Folder(config.folder), time.monotonic()
     plan = prepare(config)
     tracker = Tracker(config, "-".join(plan.inputs.values())) if config.mlflow else None
-    if isinstance(plan, Run):
+    if isinstance(plan, FolderRun):
         trials = read_trials(folder)
         _warn(tracker.log(trials) if tracker else None)
         _say(config, trials)
@@ -80,7 +80,7 @@ def run(config: SweepConfig) -> Run:
     return run
 
 
-def prepare(config: SweepConfig, dry_run: bool = False) -> Plan | Run:
+def prepare(config: SweepConfig, dry_run: bool = False) -> Plan | FolderRun:
     """What is to be tried; or what was, where nothing changed since. Raises UserError for what cannot work."""
     folder = Folder(config.folder)
     try:
@@ -100,7 +100,7 @@ def _plan(config: SweepConfig, folder: Folder, examples: Examples, inputs: dict[
     if find_spec("optuna") is None:
         raise UserError('optuna is not installed: pip install "tikval[sweep]"')
     finetune = config.finetune
-    folds = folds_of(finetune, examples)
+    folds = folds_of_config(finetune, examples)
     encoders: Mapping[str, TextEncoder] = {}
     if isinstance(finetune.model, TextEncoder) and finetune.encoder:
         encoders = pretrained_encoders(finetune.encoder, folds)
@@ -153,7 +153,7 @@ def _needs(config: SweepConfig, begins: TextEncoder) -> tuple[list[dict[str, Any
         model, fit = changed(begins, config.finetune.fit, settings)
         assert isinstance(model, TextEncoder)
         try:
-            needs = describe(model, fit, available=room)
+            needs = memory_needs(model, fit, available=room)
             if needs["fits"] is False:
                 gib = needs["total_bytes"] / 2**30
                 raise ValueError(f"a trial needs about {gib:.1f} GiB and has {(room or 0) / 2**30:.1f}")
@@ -190,7 +190,7 @@ def _try(config: SweepConfig, folder: Folder, plan: Plan, tracker: Tracker | Non
 
 def _write_best(config: SweepConfig, folder: Folder, plan: Plan, trials: Sequence[Trial]) -> None:
     """best.yaml: the fine-tuning as it was, at the commit that was tried, and each fold's best settings."""
-    best = {fold: ranked(_of_fold(trials, fold), config.finetune.fit.best_by) for fold in plan.given}
+    best = {fold: ranked_trials(_of_fold(trials, fold), config.finetune.fit.best_by) for fold in plan.given}
     if not any(best.values()):
         delete(f"{folder.uri}/best.yaml")
         return
@@ -215,7 +215,7 @@ def _say(config: SweepConfig, trials: Sequence[Trial]) -> None:
     any_best = False
     for fold in dict.fromkeys(trial.fold for trial in trials):
         mine = _of_fold(trials, fold)
-        order = ranked(mine, best_by)
+        order = ranked_trials(mine, best_by)
         if not order:
             _warn(f"{fold}: no trial came to a score ({mine[0].detail}); best.yaml leaves it as it was")
             continue

@@ -10,28 +10,28 @@ from tikval.ask import video
 from tikval.cli.job import main
 from tikval.config import LlmWriter, ScriptConfig
 from tikval.flow.data import Step, run_stage
-from tikval.flow.llm_steps import accounts_kept_back, fixed_prompt_of, steps_of
+from tikval.flow.llm_steps import accounts_kept_back, fixed_prompt_of, llm_steps
 from tikval.rows import ScriptRow, arrow_schema, sha256
 from tikval.script.llm import ReadScript
-from tikval.script.local import LocalScripts, check
-from tikval.store.folder import Folder, Run
+from tikval.script.local import LocalScripts, check_writer
+from tikval.store.folder import Folder, FolderRun
 from tikval.study.estimate import estimate_of
 
 
-def run(config: ScriptConfig) -> Run:
+def run(config: ScriptConfig) -> FolderRun:
     writer = config.writer
     if isinstance(writer, LlmWriter):
         return _by_model(config, writer)
-    check(writer)
+    check_writer(writer)
     write = Step(partial(LocalScripts, writer, config.limits), arrow_schema(ScriptRow), config.pool)
     return run_stage(config, [write], source=config.videos, catalog=config.videos)
 
 
-def _by_model(config: ScriptConfig, writer: LlmWriter) -> Run:
-    video.check(video.want_of(writer.llm, writer.look))
+def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
+    video.check_recognisers(video.want_of_model(writer.llm, writer.look))
     prompt = fixed_prompt_of(config)
     kept_back = accounts_kept_back(Folder(config.videos.folder), writer.llm, config.api)
-    steps, beside = steps_of(
+    steps, beside = llm_steps(
         config,
         writer.llm,
         ask=partial(video.Asking, writer.llm, writer.look, config.limits, prompt, kept_back),

@@ -10,19 +10,19 @@ from typer.testing import CliRunner
 from tests.fixtures.rows import label
 from tests.stats.test_agreement import values_of
 from tests.study.test_erasure_and_export import ANN, Made
-from tikval.annotate.agreement import Coding, Row, compare, comparisons
+from tikval.annotate.agreement import AgreementRow, Coding, agreement_rows, compared_groups
 from tikval.annotate.annotators import Annotators, add_systems, people, read_tables
-from tikval.annotate.consolidate import NO_THIRD, ONE_ANNOTATOR, consolidate
+from tikval.annotate.consolidate import NO_THIRD, ONE_ANNOTATOR, consolidate_stances
 from tikval.annotate.consolidated_table import consolidate_rows, write_consolidated
 from tikval.cli import app
 from tikval.codebook import load_codebook
-from tikval.config import UserError, find
+from tikval.config import UserError, find_file
 from tikval.rows import LabelRow, PredictionRow, arrow_schema
 from tikval.sources.labels import read_labels
 from tikval.store.folder import Folder
 from tikval.values import SLUGS
 
-BOOK = load_codebook(find("prompts/codebook.yaml"))
+BOOK = load_codebook(find_file("prompts/codebook.yaml"))
 FACE = SLUGS.index("face")
 CODINGS: tuple[Coding, ...] = ("binary", "three_way", "dominance")
 
@@ -42,14 +42,16 @@ def said_by(*rows: list[LabelRow]) -> Annotators:
     return people([row for some in rows for row in some], BOOK)
 
 
-def pick(rows: list[Row], names: tuple[str, ...], coding: Coding, of: str = "all") -> dict[str, float]:
+def pick(
+    rows: list[AgreementRow], names: tuple[str, ...], coding: Coding, of: str = "all"
+) -> dict[str, float]:
     (row,) = (row for row in rows if (row.names, row.coding, row.of) == (names, coding, of))
     return values_of(row.line) | {"videos": row.videos, "cells": row.line.cells}
 
 
 def test_codings_differ_where_dominance_and_sign_do() -> None:
     found = said_by(faces("a", v1=2, v2=1, v3=-1, v4=0), faces("b", v1=1, v2=1, v3=1, v4=0))
-    rows = compare(found, comparisons(found, None), CODINGS, by_value=True)
+    rows = agreement_rows(found, compared_groups(found, None), CODINGS, by_value=True)
     two = ("a", "b")
     assert [pick(rows, two, "three_way", "face")[name] for name in ("observed", "positive")] == [3 / 4, 2 / 3]
     assert [pick(rows, two, "dominance", "face")[name] for name in ("observed", "positive")] == [2 / 4, 1 / 3]
@@ -66,37 +68,37 @@ def test_codings_differ_where_dominance_and_sign_do() -> None:
 
 def test_who_is_compared_with_whom() -> None:
     two = said_by(faces("a", v1=1), faces("b", v1=1))
-    assert comparisons(two, None) == [("a", "b"), ("a", "absent"), ("b", "absent")]
+    assert compared_groups(two, None) == [("a", "b"), ("a", "absent"), ("b", "absent")]
     three = said_by(faces("a", v1=1), faces("b", v1=1), faces("c", v1=1))
-    assert comparisons(three, None)[:4] == [("a", "b", "c"), ("a", "b"), ("a", "c"), ("b", "c")]
-    assert comparisons(three, "b") == [("a", "b"), ("c", "b"), ("b", "absent")]
-    assert comparisons(three.only(["c"]), "absent") == [("c", "absent")]
+    assert compared_groups(three, None)[:4] == [("a", "b", "c"), ("a", "b"), ("a", "c"), ("b", "c")]
+    assert compared_groups(three, "b") == [("a", "b"), ("c", "b"), ("b", "absent")]
+    assert compared_groups(three.only(["c"]), "absent") == [("c", "absent")]
     many = said_by(*(faces(f"a{n}", v1=1) for n in range(11)))
-    assert len(comparisons(many, None)) == 1 + 11
+    assert len(compared_groups(many, None)) == 1 + 11
 
 
 def test_annotators_of_different_videos() -> None:
     found = said_by(faces("a", v1=1, v2=0), faces("b", v2=0, v3=1), faces("c", v4=1))
-    rows = compare(found, comparisons(found, None), CODINGS)
+    rows = agreement_rows(found, compared_groups(found, None), CODINGS)
     assert pick(rows, ("a", "b"), "three_way")["videos"] == 1
     assert pick(rows, ("a", "b", "c"), "three_way")["videos"] == 1
     assert pick(rows, ("a", "absent"), "three_way")["videos"] == 2
     assert pick(rows, ("a", "c"), "three_way")["videos"] == 0
     only = found.only(["a", "c"])
     with pytest.raises(UserError, match=r"no video in common .*: a, c$"):
-        compare(only, comparisons(only, None), CODINGS)
+        agreement_rows(only, compared_groups(only, None), CODINGS)
 
 
 def test_annotators_who_are_not_there() -> None:
     found = said_by(faces("a", v1=1))
     with pytest.raises(UserError, match="one annotator only \\(a\\)"):
-        comparisons(found, None)
+        compared_groups(found, None)
     with pytest.raises(UserError, match="nobody: no such annotator; there are a"):
-        comparisons(said_by(faces("a", v1=1)), "nobody")
+        compared_groups(said_by(faces("a", v1=1)), "nobody")
     with pytest.raises(UserError, match="nobody: no such annotator"):
         found.only(["nobody"])
     with pytest.raises(UserError, match="no annotations"):
-        comparisons(said_by(), None)
+        compared_groups(said_by(), None)
 
 
 def table(path: Path, text: str) -> str:
@@ -143,7 +145,7 @@ def test_a_system_is_an_annotator_and_its_failures_are_missing(tmp_path: Path) -
     assert set(found.said["local"]) == {"first-video", "third-video"}
     assert found.failed == {"local": {"unreadable": 1, "missing": 1}}
     assert found.accounts["first-video"] == ANN
-    rows = compare(found, comparisons(found, "ann"), CODINGS, by_value=True)
+    rows = agreement_rows(found, compared_groups(found, "ann"), CODINGS, by_value=True)
     face = pick(rows, ("local", "ann"), "three_way", "face")
     assert (face["videos"], face["observed"], face["positive"]) == (2, 1 / 2, 2 / 3)
     assert pick(rows, ("local", "ann"), "dominance")["cells"] == 0, "it does not tell dominance"
@@ -184,7 +186,7 @@ def test_a_study_of_another_codebook(tmp_path: Path) -> None:
 def test_a_third_decides_where_two_differ() -> None:
     first = {"v1": [1, 0, -1, 2], "v2": [0, 0, 0, 0], "v3": [1, 0, 0, 0], "v4": [0] * 4}
     second = {"v1": [1, 1, 1, 1], "v2": [0, 0, 0, 0], "v3": [0, 0, 0, 0], "v5": [0] * 4}
-    done = consolidate(first, second, {"v1": [0, 1, -1, 0], "v9": [1] * 4})
+    done = consolidate_stances(first, second, {"v1": [0, 1, -1, 0], "v9": [1] * 4})
     assert done.stances == {"v1": [1, 1, -1, 0], "v2": [0, 0, 0, 0]}
     assert done.decided == {"agreed": 1 + 4, "with_first": 1, "with_second": 1, "with_neither": 1}
     assert done.left_out == {"v3": NO_THIRD, "v4": ONE_ANNOTATOR, "v5": ONE_ANNOTATOR}

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 import tikval.embed.duplicates as module
 from tikval.config import CatalogConfig, EmbedConfig
 from tikval.embed.duplicate_marks import mark_near_duplicates
-from tikval.embed.duplicates import Floats, Groups, Ints, Pairs, Scale, Stream, cosines, find, link
+from tikval.embed.duplicates import Floats, Groups, Ints, Pairs, Scale, Stream, cosines, find_duplicates, link
 from tikval.files import read_parquet
 from tikval.rows import DuplicateRow, EmbeddingRow, Reason, arrow_schema, row_key
-from tikval.store.folder import Folder, Run
-from tikval.study.erasure import erase
+from tikval.store.folder import Folder, FolderRun
+from tikval.study.erasure import erase_videos
 
 D = 96
 Split = list[set[int]]
@@ -60,7 +60,7 @@ def stream(x_ND: Floats, at: Ints | None = None, batch: int = 500) -> Stream:
 def found(x_ND: Floats, min_cosine: float = 0.95) -> tuple[Split, Pairs]:
     """Groups of several, and pairs, after a check that the pairs alone span the groups."""
     groups = Groups(len(x_ND))
-    pairs = find(stream(x_ND), groups, min_cosine, threads=1)
+    pairs = find_duplicates(stream(x_ND), groups, min_cosine, threads=1)
     again = Groups(len(x_ND))
     assert again.join(pairs.a, pairs.b).all(), "more pairs than a forest has"
     assert (again.of(np.arange(len(x_ND))) == groups.of(np.arange(len(x_ND)))).all()
@@ -268,7 +268,7 @@ def test_videos_without_a_vector_are_near_to_none() -> None:
     x_ND[20:] = x_ND[:20]
     at = rng.permutation(100)[:40]
     groups = Groups(100)
-    find(stream(x_ND, at), groups, 0.95, threads=1)
+    find_duplicates(stream(x_ND, at), groups, 0.95, threads=1)
     pairs = {frozenset(pair) for pair in at.reshape(2, 20).T.tolist()}
     assert {frozenset(members) for members in split(groups)} == pairs
     some = Pairs(np.sort(at[[0, 1]]), np.sort(at[[20, 21]]), np.ones(2))
@@ -283,7 +283,7 @@ def test_what_is_one_group_already_needs_no_pair() -> None:
     x_ND[10:20] = x_ND[:10]
     groups = Groups(30)
     groups.join(np.arange(10), np.arange(10, 20))
-    assert len(find(stream(x_ND), groups, 0.95, threads=1).a) == 0
+    assert len(find_duplicates(stream(x_ND), groups, 0.95, threads=1).a) == 0
 
 
 # the column and the table
@@ -328,7 +328,7 @@ class Study:
         for at in range(0, len(rows), 10):
             self.folder.write_part(pa.Table.from_pylist(list(rows[at : at + 10]), schema=schema))
 
-    def seal(self) -> Run:
+    def seal(self) -> FolderRun:
         return self.folder.seal(self.config, {}, 1.0, self.finish)
 
     def column(self) -> dict[str, int | None]:
@@ -519,7 +519,7 @@ def test_erasing_a_video_takes_its_pairs_along(study: Study, tmp_path: Path) -> 
     study.write([embedding(name, vector) for name, vector in vectors.items()])
     study.seal()
     assert len(study.pairs()) == 3
-    assert erase(str(tmp_path), {"v11"}, set()) == ({"v11"}, 2)
+    assert erase_videos(str(tmp_path), {"v11"}, set()) == ({"v11"}, 2)
     assert all("v11" not in pair for pair in study.pairs())
     assert len(study.pairs()) == 2
     for path in Path(study.folder.uri).glob("*.parquet"):

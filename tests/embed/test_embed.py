@@ -19,8 +19,8 @@ from tikval.config import CatalogConfig, EmbedConfig, OnScreenText, Pictures, Po
 from tikval.embed.attention import tiled_attention
 from tikval.embed.encoders import Encoders, load_encoders
 from tikval.embed.fuse import ClipEncoder
-from tikval.embed.plan import Plan, make_plan
-from tikval.embed.reading import ClipReader, centre_crop, piece, text_of
+from tikval.embed.plan import EmbeddingPlan, make_plan
+from tikval.embed.reading import ClipReader, centre_crop, on_screen_text, piece
 from tikval.hub.pin import pinned, served
 from tikval.media.pictures import Small
 from tikval.media.reading import Caption
@@ -199,9 +199,9 @@ def test_the_seconds_of_sound_are_those_asked_for() -> None:
 
 def test_text_is_in_order_and_names_nobody() -> None:
     captions = [Caption("LATER", 4, 4), Caption("hello\n@jane", 0, 2), Caption("pixel_pato", 0, 4)]
-    assert text_of(captions, "pixel_pato") == "hello @someone LATER"
-    assert text_of([], None) is None
-    assert text_of([Caption("pixel pato", 0, 1)], "pixel_pato") is None
+    assert on_screen_text(captions, "pixel_pato") == "hello @someone LATER"
+    assert on_screen_text([], None) is None
+    assert on_screen_text([Caption("pixel pato", 0, 1)], "pixel_pato") is None
 
 
 def test_the_threads_are_those_asked_for(checkpoints: Checkpoints) -> None:
@@ -221,7 +221,7 @@ def test_the_threads_are_those_asked_for(checkpoints: Checkpoints) -> None:
 class Known:
     """Encoders with known answers: the mean brightness, the loudest sample, the number of letters."""
 
-    def __call__(self, config: EmbedConfig, plan: Plan) -> Encoders:
+    def __call__(self, config: EmbedConfig, plan: EmbeddingPlan) -> Encoders:
         def wide(values: list[float], width: int) -> np.ndarray:
             return np.repeat(np.array(values, np.float32)[:, None], width, 1)
 
@@ -274,7 +274,7 @@ def test_the_width_follows_the_modalities(checkpoints: Checkpoints, off: str, wi
 def test_what_is_not_finite_is_a_failure(checkpoints: Checkpoints) -> None:
     config = config_of(checkpoints, sound=None, text=None)
 
-    def overflows(config: EmbedConfig, plan: Plan) -> Encoders:
+    def overflows(config: EmbedConfig, plan: EmbeddingPlan) -> Encoders:
         return Encoders(lambda clips: np.full((len(clips), 32), np.inf, np.float32), None, None, "inf")
 
     (row,) = ClipEncoder(config, make_plan(config, {}), overflows)([clip(frames=frames(1))])

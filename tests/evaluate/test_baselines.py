@@ -13,16 +13,16 @@ from tikval.evaluate.baselines import (
     ACCOUNT_SHARED,
     HUMAN,
     PRIOR,
-    account_names,
+    account_name_baselines,
     frequency_prior,
     human_agreement,
 )
-from tikval.evaluate.evaluation import judge
+from tikval.evaluate.evaluation import evaluate_systems
 from tikval.evaluate.scores import BASELINE, score
 from tikval.rows import LabelRow
 from tikval.sources.labels import read_labels
 from tikval.stats.metrics import macro, movie, prf, weighted
-from tikval.stats.ranking import average_precision, ranked
+from tikval.stats.ranking import average_precision, ranking_of_labels
 from tikval.values import LABELS, SLUGS
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "tiktok_annotations.csv"
@@ -45,7 +45,7 @@ def test_ranking_agrees_with_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth, scores = rng.random((50, 7)) < 0.3, rng.random((50, 7)).round(1)  # many ties
     truth[0] = True
-    mine = ranked(scores, truth)
+    mine = ranking_of_labels(scores, truth)
     theirs = metrics.average_precision_score(truth, scores, average=None)
     np.testing.assert_allclose(mine[:, 0], theirs, rtol=0, atol=1e-12)
     brier = [metrics.brier_score_loss(truth[:, i], scores[:, i]) for i in range(7)]
@@ -54,10 +54,10 @@ def test_ranking_agrees_with_scikit_learn(seed: int) -> None:
 
 def test_scores_that_are_missing_or_no_probabilities() -> None:
     scores = np.array([[0.5, np.nan, 1.5], [0.5, 0.2, -1.0]])
-    ranks = ranked(scores, bools("101", "010"))
+    ranks = ranking_of_labels(scores, bools("101", "010"))
     np.testing.assert_equal(np.isnan(ranks), [[False] * 3, [True] * 3, [False, True, True]])
     np.testing.assert_allclose(ranks[0], [0.5, 0.25, 0])
-    assert np.isnan(ranked(np.zeros((0, 2)), np.zeros((0, 2), dtype=bool))).all()
+    assert np.isnan(ranking_of_labels(np.zeros((0, 2)), np.zeros((0, 2), dtype=bool))).all()
 
 
 def test_what_scores_are_worth_stands_in_the_rows() -> None:
@@ -130,16 +130,16 @@ def of_accounts(n: int, per: int) -> list[LabelRow]:
 
 def test_an_account_name_is_worth_much_only_where_it_is_shared() -> None:
     truth = read_truth(of_accounts(20, 6), TWO, 0.05)
-    shared, apart = account_names(truth)
+    shared, apart = account_name_baselines(truth)
     assert (shared.system, apart.system) == (ACCOUNT_SHARED, ACCOUNT_APART)
     f1 = [pick(score(a, truth), "a+", "endorsed")["f1"] for a in (shared, apart)]
     assert (f1[0] or 0) > 0.95
     assert (f1[1] or 1) < 0.7  # saying it of all: 2/3
     assert "a-" not in {row["label"] for row in score(shared, truth)}, "a label that nobody has"
     nameless = read_truth([{**row, "account": None} for row in of_accounts(20, 6)], TWO, 0.05)
-    assert account_names(nameless) == []
+    assert account_name_baselines(nameless) == []
     with pytest.raises(ValueError, match="training part"):
-        account_names(read_truth(of_accounts(2, 6), TWO, 0.05))
+        account_name_baselines(read_truth(of_accounts(2, 6), TWO, 0.05))
 
 
 def test_people_beside_people() -> None:
@@ -168,23 +168,23 @@ def test_a_study_has_every_baseline_and_says_what_it_left_out() -> None:
     rows = of_accounts(20, 6)
     truth = read_truth(rows, TWO, 0.05)
     system = read_answers([said(v, [True, False, False, False]) for v in truth.ids], truth, "s")
-    made = judge([system], truth, rows, draws=100, permutations=100)
+    made = evaluate_systems([system], truth, rows, draws=100, permutations=100)
     assert {row["system"] for row in made.scores} == {BASELINE, PRIOR, ACCOUNT_SHARED, ACCOUNT_APART, "s"}
     assert {row["system_b"] for row in made.comparisons} <= {BASELINE, ACCOUNT_APART}
     assert made.notes == []
     few = of_accounts(2, 6)
-    small = judge([], read_truth(few, TWO, 0.05), few, draws=100, permutations=100)
+    small = evaluate_systems([], read_truth(few, TWO, 0.05), few, draws=100, permutations=100)
     assert {row["system"] for row in small.scores} == {BASELINE, PRIOR}
     assert "training part" in small.notes[0]
-    assert judge([], read_truth([], TWO, 0.0), []).scores == []
+    assert evaluate_systems([], read_truth([], TWO, 0.0), []).scores == []
     with pytest.raises(ValueError, match="name of a baseline: frequency_prior"):
-        judge([read_answers([], truth, PRIOR)], truth, rows)
+        evaluate_systems([read_answers([], truth, PRIOR)], truth, rows)
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published annotations are not here")
 def test_baselines_on_the_published_annotations() -> None:
     rows = read_labels(str(PUBLISHED), SLUGS, "schwartz-19")
-    made = judge([], read_truth(rows, LABELS, 0.051), rows, permutations=100)
+    made = evaluate_systems([], read_truth(rows, LABELS, 0.051), rows, permutations=100)
 
     def f1(system: str) -> tuple[Any, Any]:
         own = [row for row in made.scores if row["system"] == system]

@@ -16,16 +16,16 @@ from jobs.faithfulness import SHEETS, run
 from tests.fixtures.rows import script, video
 from tikval.annotate.rating_sheets import (
     COLUMNS,
-    Line,
     Rating,
-    agreement,
+    SheetLine,
     is_untouched,
+    rating_agreement,
     read_sheet,
     without,
     write_sheet,
 )
 from tikval.config import CatalogConfig, FaithfulnessConfig, LocalWriter, ScriptConfig, UserError
-from tikval.evaluate.faithfulness import MAX_QUOTES, MAX_WORDS, Comparison, compare, summarise
+from tikval.evaluate.faithfulness import MAX_QUOTES, MAX_WORDS, ScriptComparison, compare_scripts, summarise
 from tikval.files import read_parquet, write_table
 from tikval.rows import FaithfulnessRow, Reason, ScriptRow, VideoRow, arrow_schema
 from tikval.store.folder import Folder
@@ -34,8 +34,8 @@ HEAD = "Genre: Comedy\nSound: Yes\n\n"
 HEARD = HEAD + '[THREE HOURS LATER]\nSPEAKER: "I finally made it all by myself."\nSPEAKER: "Come and look."\n'
 
 
-def against(written: str, heard: str = HEARD, quote_share: float = 0.5) -> Comparison:
-    return compare(HEAD + written, heard, quote_share)
+def against(written: str, heard: str = HEARD, quote_share: float = 0.5) -> ScriptComparison:
+    return compare_scripts(HEAD + written, heard, quote_share)
 
 
 # words
@@ -47,7 +47,7 @@ def test_a_perfect_script() -> None:
         'WOMAN IN APRON: "I finally made it all by myself."\n'
         'WOMAN IN APRON (laughing): "Come and look."'
     )
-    assert found == Comparison(10, 1.0, 3, 1.0, 2, (), False)
+    assert found == ScriptComparison(10, 1.0, 3, 1.0, 2, (), False)
 
 
 def test_a_script_that_misses_half_of_the_words() -> None:
@@ -91,18 +91,19 @@ def test_small_errors_of_recognition() -> None:
 
 def test_nothing_was_heard_or_read() -> None:
     silent = against('MAN: "This is what he sings"', HEAD)
-    assert silent == Comparison(0, None, 0, None, 1, None, False)
-    assert against("He dances.", HEAD) == Comparison(0, None, 0, None, 0, (), False)
+    assert silent == ScriptComparison(0, None, 0, None, 1, None, False)
+    assert against("He dances.", HEAD) == ScriptComparison(0, None, 0, None, 0, (), False)
 
 
 def test_an_empty_script() -> None:
-    assert against("") == Comparison(10, 0.0, 3, 0.0, 0, (), False)
+    assert against("") == ScriptComparison(10, 0.0, 3, 0.0, 0, (), False)
 
 
 def test_header_lines_are_no_speech() -> None:
     heard = HEAD + 'SPEAKER: "comedy yes vertical"'
     assert (
-        compare("**Genre:** Comedy\nSOUND: Yes\nPicture: vertical\n\nA room.", heard, 0.5).said_share == 0.0
+        compare_scripts("**Genre:** Comedy\nSOUND: Yes\nPicture: vertical\n\nA room.", heard, 0.5).said_share
+        == 0.0
     )
 
 
@@ -222,7 +223,7 @@ def test_what_is_cut_says_so() -> None:
 @given(st.text(st.characters(), max_size=200), st.text(st.characters(), max_size=200))
 def test_any_text_at_all(written: str, heard: str) -> None:
     for text in (written, f'A: "{written}"', f"[{written}]"):
-        found = compare(text, f'SPEAKER: "{heard}"\n[{heard}]', 0.5)
+        found = compare_scripts(text, f'SPEAKER: "{heard}"\n[{heard}]', 0.5)
         for share, n in ((found.said_share, found.words_said), (found.shown_share, found.words_shown)):
             assert (share is None) == (n == 0)
             assert share is None or 0 <= share <= 1
@@ -232,7 +233,7 @@ def test_any_text_at_all(written: str, heard: str) -> None:
 @given(st.lists(st.sampled_from(["one", "two", "three", "hello", "jelly"]), min_size=1, max_size=30))
 def test_a_script_has_all_of_its_own_words(words: list[str]) -> None:
     text = f'{HEAD}SPEAKER: "{" ".join(words)}"\n[{" ".join(words)}]'
-    found = compare(text, text, 1.0)
+    found = compare_scripts(text, text, 1.0)
     assert (found.said_share, found.shown_share, found.unheard) == (1.0, 1.0, ())
 
 
@@ -578,7 +579,7 @@ STRANGE = (
 
 
 def test_cells_that_a_spreadsheet_would_run() -> None:
-    data = write_sheet([Line(f"v{i}", text, text) for i, text in enumerate(STRANGE)], 1, 0)
+    data = write_sheet([SheetLine(f"v{i}", text, text) for i, text in enumerate(STRANGE)], 1, 0)
     for cells in cells_of(data):
         text = STRANGE[int(cells["video_id"][1:])]
         for column in ("file", "script"):
@@ -586,7 +587,7 @@ def test_cells_that_a_spreadsheet_would_run() -> None:
             assert cells[column].startswith("'") == (text in STRANGE[:7])
         if text in STRANGE[7:]:
             assert cells["script"] == text
-    long = cells_of(write_sheet([Line("a", "", "=x" * 100_000)], 1, 0))[0]["script"]
+    long = cells_of(write_sheet([SheetLine("a", "", "=x" * 100_000)], 1, 0))[0]["script"]
     assert len(long) < 32_767
     assert long.endswith("(cut here)")
 
@@ -595,14 +596,14 @@ IDS = ("7341895431883967746", "=1+1", "-x", "3-4", "'quoted", "plain", "größe"
 
 
 def test_every_id_comes_back_as_text() -> None:
-    data = write_sheet([Line(name, "", "s") for name in IDS], 2, 0)
+    data = write_sheet([SheetLine(name, "", "s") for name in IDS], 2, 0)
     assert sorted(rating.video_id for rating in read_sheet(filled(data, **GOOD))) == sorted(IDS)
     assert not [cells for cells in cells_of(data) if cells["video_id"][:1] in tuple("0123456789=+-@")]
 
 
 def test_a_video_leaves_the_sheet_and_the_ratings_of_the_others_stay() -> None:
     data = filled(
-        write_sheet([Line(name, "", f"script of {name}") for name in ("a", "7", "c")], 1, 0), **GOOD
+        write_sheet([SheetLine(name, "", f"script of {name}") for name in ("a", "7", "c")], 1, 0), **GOOD
     )
     left = without(data, {"7", "unknown"})
     assert b"script of 7" not in left
@@ -612,7 +613,7 @@ def test_a_video_leaves_the_sheet_and_the_ratings_of_the_others_stay() -> None:
 
 
 def test_untouched() -> None:
-    data = write_sheet([Line("a", "", "s")], 1, 0)
+    data = write_sheet([SheetLine("a", "", "s")], 1, 0)
     assert is_untouched(data)
     assert not is_untouched(filled(data, notes="x"))
     assert not is_untouched(b"\xff\xfe")
@@ -624,8 +625,8 @@ def test_agreement_counts_what_both_have_rated() -> None:
 
     first = [rating("a", 2, True), rating("b", 0), rating("c", 1), rating("d", None)]
     second = [rating("a", 2, False), rating("b", 1), rating("d", 2), rating("e", 2)]
-    assert agreement(first, second) == [("sound", (1.0, 1.5), 1, 2), ("made_up", (1.0, 0.0), 0, 1)]
-    assert agreement(first, []) == []
+    assert rating_agreement(first, second) == [("sound", (1.0, 1.5), 1, 2), ("made_up", (1.0, 0.0), 0, 1)]
+    assert rating_agreement(first, []) == []
 
 
 def test_what_erase_must_know(study: Study) -> None:

@@ -24,22 +24,22 @@ from tikval.config import (
     ScriptConfig,
     UserError,
 )
-from tikval.evaluate.corpus import read_corpus
+from tikval.evaluate.corpus import read_system_corpus
 from tikval.evaluate.prevalence import Prevalence, prevalence_in, prevalence_of
 from tikval.files import write_bytes
-from tikval.report.tables.prevalence import show, write_csv
+from tikval.report.tables.prevalence import show_prevalence, write_prevalence_csv
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.stats.folds import Fold, to_json
 from tikval.stats.prevalence import (
     FEWEST,
     Floats,
     Ints,
-    Line,
-    Sums,
-    corrected,
+    RateLine,
+    RateSums,
+    corrected_rates,
     independent,
-    raw,
-    sums_of,
+    rate_sums,
+    raw_rates,
     t_quantile,
 )
 from tikval.store.folder import Folder
@@ -77,7 +77,7 @@ def small(seed: int = 0) -> tuple[Floats, Ints, Ints, Floats]:
 
 def test_sums_over_clusters() -> None:
     said, cluster, labelled, truth = small()
-    sums = sums_of(said, cluster, labelled, truth)
+    sums = rate_sums(said, cluster, labelled, truth)
     for c in range(12):
         mine = np.flatnonzero(cluster[labelled] == c)
         assert sums.videos[c] == (cluster == c).sum()
@@ -85,13 +85,13 @@ def test_sums_over_clusters() -> None:
         np.testing.assert_allclose(sums.said_labelled[c], said[labelled][mine].sum(0))
         np.testing.assert_allclose(sums.true_labelled[c], truth[mine].sum(0))
     with pytest.raises(ValueError, match="annotated with"):
-        sums_of(said, cluster, labelled, truth[1:])
+        rate_sums(said, cluster, labelled, truth[1:])
 
 
 def test_errors_are_those_of_leaving_each_cluster_out() -> None:
     said, cluster, labelled, truth = small()
-    sums = sums_of(said, cluster, labelled, truth)
-    found = raw(sums, shares=False)
+    sums = rate_sums(said, cluster, labelled, truth)
+    found = raw_rates(sums, shares=False)
     without = np.array([said[cluster != c].mean(0) for c in range(12)])
     error = np.sqrt(11 / 12 * ((without - said.mean(0)) ** 2).sum(0))
     np.testing.assert_allclose(found.estimate, said.mean(0))
@@ -104,7 +104,7 @@ def test_errors_are_those_of_leaving_each_cluster_out() -> None:
         out: Floats = truth[here].mean(0) + power * (said[keep.astype(bool)].mean(0) - said[rows].mean(0))
         return out
 
-    mended = corrected(sums, shares=False)
+    mended = corrected_rates(sums, shares=False)
     every = np.ones(len(cluster), int)
     human, whole = estimate(every, np.zeros(3)), estimate(every, np.ones(3))
     power = (mended.estimate - human) / (whole - human)
@@ -126,54 +126,58 @@ def test_a_perfect_system_has_all_videos_to_go_by_and_a_useless_one_none() -> No
     truth = rng.random((4000, 1)) < 0.3
     cluster = np.arange(4000)
     labelled = np.arange(200)
-    human = raw(sums_of(truth[:200], cluster[:200], labelled, truth[:200]))
+    human = raw_rates(rate_sums(truth[:200], cluster[:200], labelled, truth[:200]))
     for said, share in ((truth, 0.05), (rng.random((4000, 1)) < 0.3, 1.0)):
-        found = corrected(sums_of(said, cluster, labelled, truth[:200]))
+        found = corrected_rates(rate_sums(said, cluster, labelled, truth[:200]))
         width = (found.high - found.low) / (human.high - human.low)
         assert width[0] ** 2 == pytest.approx(share, rel=0.15)
-    found = corrected(sums_of(truth, cluster, labelled, truth[:200]))
+    found = corrected_rates(rate_sums(truth, cluster, labelled, truth[:200]))
     np.testing.assert_allclose(found.estimate, truth.mean(), rtol=1e-3)
 
 
 def test_where_all_are_annotated_the_annotator_decides() -> None:
     said, cluster, _, _ = small()
     truth = (np.random.default_rng(5).random(said.shape) < 0.5).astype(float)
-    found = corrected(sums_of(said, cluster, np.arange(len(said)), truth))
+    found = corrected_rates(rate_sums(said, cluster, np.arange(len(said)), truth))
     np.testing.assert_allclose(found.estimate, truth.mean(0))
 
 
 def test_nobody_says_it() -> None:
     """No variance is seen, but a share of 0 in 10 accounts is not known to be 0."""
-    found = raw(sums_of(np.zeros((40, 1)), np.repeat(np.arange(10), 4), np.zeros(0, int), np.zeros((0, 1))))
+    found = raw_rates(
+        rate_sums(np.zeros((40, 1)), np.repeat(np.arange(10), 4), np.zeros(0, int), np.zeros((0, 1)))
+    )
     assert found.estimate[0] == found.low[0] == 0
     assert 0.2 < found.high[0] < 0.4
 
 
 def test_too_little_for_an_interval() -> None:
     said, none = np.ones((9, 1)), np.zeros(0, int)
-    one = raw(sums_of(said, np.zeros(9, int), none, np.zeros((0, 1))))
+    one = raw_rates(rate_sums(said, np.zeros(9, int), none, np.zeros((0, 1))))
     assert (one.estimate[0], np.isnan(one.low[0]), np.isnan(one.high[0])) == (1, True, True)
     cluster, labelled = np.arange(40) % 10, np.arange(40)
     for having in (FEWEST - 1, FEWEST, 40 - FEWEST + 1):
         truth = (np.arange(40) < having).astype(float)[:, None]
-        found = corrected(sums_of(truth, cluster, labelled, truth))
+        found = corrected_rates(rate_sums(truth, cluster, labelled, truth))
         assert np.isnan(found.estimate[0]) == np.isnan(found.high[0]) == (having != FEWEST)
     only = np.flatnonzero(cluster == 3)
-    assert np.isnan(corrected(sums_of(np.ones((40, 1)), cluster, only, np.ones((4, 1)))).estimate).all()
+    assert np.isnan(
+        corrected_rates(rate_sums(np.ones((40, 1)), cluster, only, np.ones((4, 1)))).estimate
+    ).all()
 
 
 def test_means_that_are_no_shares() -> None:
     """Without any variance, or with few annotated accounts, no interval is made up."""
     score, cluster = np.full((40, 1), 0.25), np.arange(40) % 10
-    flat = sums_of(score, cluster, np.arange(20), score[:20])
-    for found in (raw(flat, shares=False), corrected(flat, shares=False)):
+    flat = rate_sums(score, cluster, np.arange(20), score[:20])
+    for found in (raw_rates(flat, shares=False), corrected_rates(flat, shares=False)):
         assert found.estimate[0] == pytest.approx(0.25)
         assert np.isnan([found.low[0], found.high[0]]).all()
     few = np.flatnonzero(cluster < FEWEST - 1)
-    assert np.isnan(corrected(sums_of(score, cluster, few, score[few]), shares=False).estimate).all()
+    assert np.isnan(corrected_rates(rate_sums(score, cluster, few, score[few]), shares=False).estimate).all()
 
 
-def simulated(seed: int, rate: float, of_whole_accounts: bool) -> tuple[Sums, Floats]:
+def simulated(seed: int, rate: float, of_whole_accounts: bool) -> tuple[RateSums, Floats]:
     """50 small corpora of the same accounts: rates, hits and false alarms differ from account to account."""
     rng = np.random.default_rng(seed)
     sizes = np.maximum(1, rng.lognormal(np.log(12), 0.6, 80).astype(int))
@@ -187,14 +191,14 @@ def simulated(seed: int, rate: float, of_whole_accounts: bool) -> tuple[Sums, Fl
     else:
         labelled = rng.choice(len(account), len(account) // 3, replace=False)
     expected = np.full(width, rate * 0.8 + (1 - rate) * 0.1)
-    return sums_of(said, account, labelled, truth[labelled]), expected
+    return rate_sums(said, account, labelled, truth[labelled]), expected
 
 
 @pytest.mark.parametrize("of_whole_accounts", [False, True])
 @pytest.mark.parametrize("rate", [0.1, 0.3])
 def test_intervals_cover_what_they_should_in_500_corpora(rate: float, of_whole_accounts: bool) -> None:
     drawn = [simulated(seed, rate, of_whole_accounts) for seed in range(10)]
-    said, mended = [raw(sums) for sums, _ in drawn], [corrected(sums) for sums, _ in drawn]
+    said, mended = [raw_rates(sums) for sums, _ in drawn], [corrected_rates(sums) for sums, _ in drawn]
 
     def covered(intervals: Iterable[Any], targets: Iterable[Any]) -> float:
         return float(
@@ -275,7 +279,7 @@ def made(tmp_path: Path) -> Made:
     return Made(tmp_path)
 
 
-def lines_of(found: Prevalence, what: str) -> dict[str, Line]:
+def lines_of(found: Prevalence, what: str) -> dict[str, RateLine]:
     return {line.group: line for line in found.lines if line.what == what}
 
 
@@ -324,7 +328,7 @@ def test_the_tables_say_what_they_are(made: Made, tmp_path: Path) -> None:
     assert "left out: " in text
     assert "Face" in text
     file = tmp_path / "rates.csv"
-    write_csv(found, file)
+    write_prevalence_csv(found, file)
     with file.open(encoding="utf-8", newline="") as opened:
         rows = list(csv.DictReader(opened))
     assert len(rows) == len(found.lines)
@@ -335,7 +339,7 @@ def test_the_tables_say_what_they_are(made: Made, tmp_path: Path) -> None:
 
 def shown(found: Prevalence) -> str:
     out = io.StringIO()
-    show(found, Console(file=out, markup=False, width=180))
+    show_prevalence(found, Console(file=out, markup=False, width=180))
     return " ".join(out.getvalue().split())
 
 
@@ -351,10 +355,10 @@ def test_the_command(made: Made, tmp_path: Path) -> None:
 
 def test_names_that_look_like_formulas(made: Made, tmp_path: Path) -> None:
     made.extract()
-    found = prevalence_in(read_corpus(Study(made.out)), "account", min_videos=4)
+    found = prevalence_in(read_system_corpus(Study(made.out)), "account", min_videos=4)
     assert {line.clusters for line in found.lines} == {4, 3}, "of an account, its videos"
     assert "=a0, 4 videos" in shown(found).replace(": 4", ", 4")
-    write_csv(found, tmp_path / "rates.csv")
+    write_prevalence_csv(found, tmp_path / "rates.csv")
     with (tmp_path / "rates.csv").open(encoding="utf-8", newline="") as opened:
         groups = {row["group"] for row in csv.DictReader(opened)}
     assert "'=a0" in groups

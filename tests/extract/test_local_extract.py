@@ -11,7 +11,7 @@ import pytest
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import LocalExtractor, UserError
-from tikval.extract.local import LocalValues, decide, sentences_of, windows
+from tikval.extract.local import LocalValues, decide_labels, sentence_windows, sentences_of
 from tikval.hub import bundled
 from tikval.hub.sentences import Encoder, load_encoder
 from tikval.rows import PredictionRow, Reason, ScriptRow
@@ -104,10 +104,10 @@ def test_a_posts_caption_is_read_as_it_stands() -> None:
 
 
 def test_windows_are_all_runs_up_to_the_span() -> None:
-    assert windows(["a", "b", "c"], 1) == ["a", "b", "c"]
-    assert windows(["a", "b", "c"], 2) == ["a", "b", "c", "a b", "b c"]
-    assert windows(["a"], 3) == ["a"]
-    assert windows([], 2) == []
+    assert sentence_windows(["a", "b", "c"], 1) == ["a", "b", "c"]
+    assert sentence_windows(["a", "b", "c"], 2) == ["a", "b", "c", "a b", "b c"]
+    assert sentence_windows(["a"], 3) == ["a"]
+    assert sentence_windows([], 2) == []
 
 
 def test_it_says_what_is_near_and_its_stance() -> None:
@@ -156,9 +156,14 @@ def test_decisions_follow_from_scores() -> None:
         assert row["scores"] is not None
         scores = np.array(row["scores"], np.float64)
         assert ((scores >= 0) & (scores <= 1)).all()
-        assert row["decisions"] == decide(scores, CONFIG.threshold)
-    assert decide(np.array([0.3, 0.5, 0.4, 0.5]), 0.3) == [False, True, True, False]  # a tie is endorsed
-    assert decide(np.array([0.3, 0.2, 0.1, 0.0]), 0.3) == [True, False, False, False]
+        assert row["decisions"] == decide_labels(scores, CONFIG.threshold)
+    assert decide_labels(np.array([0.3, 0.5, 0.4, 0.5]), 0.3) == [
+        False,
+        True,
+        True,
+        False,
+    ]  # a tie is endorsed
+    assert decide_labels(np.array([0.3, 0.2, 0.1, 0.0]), 0.3) == [True, False, False, False]
 
 
 def test_rows_have_the_contracts_keys_and_the_identity_of_what_they_judge() -> None:

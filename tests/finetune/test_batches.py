@@ -15,9 +15,9 @@ from tikval.finetune.batches import (
     cut,
     pack,
     reading_batches,
-    steps_of,
+    steps_per_epoch,
+    token_windows,
     training_batches,
-    windows,
 )
 from tikval.finetune.model import load_tokenizer
 
@@ -47,7 +47,7 @@ def test_what_is_cut_is_counted(words: object) -> None:
 
 @pytest.mark.parametrize("overlap", [0, 2, 5])
 def test_windows_lose_nothing_and_overlap(words: object, overlap: int) -> None:
-    tokens = windows(words, TEXTS, 8, overlap)
+    tokens = token_windows(words, TEXTS, 8, overlap)
     whole = cut(words, TEXTS, 100)
     assert tokens.cut_rows == 0
     for row in range(len(TEXTS)):
@@ -66,7 +66,7 @@ def test_windows_lose_nothing_and_overlap(words: object, overlap: int) -> None:
 
 def test_windows_that_cannot_move_on_are_refused(words: object) -> None:
     with pytest.raises(ValueError, match="6 tokens cannot overlap by 6"):
-        windows(words, TEXTS, 8, 6)
+        token_windows(words, TEXTS, 8, 6)
     with pytest.raises(ValueError, match="no room"):
         cut(words, TEXTS, 2)
 
@@ -105,7 +105,7 @@ def test_every_row_is_seen_once_and_all_workers_take_the_same_steps(many: Tokens
     for rank in range(world):
         batches = training_batches(many, ROWS, 4, seed=1, epoch=2, rank=rank, world=world)
         seen.append([batch.rows[batch.weight.numpy() > 0].tolist() for batch in batches])
-    assert {len(batches) for batches in seen} == {steps_of(50, 4)}
+    assert {len(batches) for batches in seen} == {steps_per_epoch(50, 4)}
     together = [sorted(chain(*shares)) for shares in zip(*seen, strict=True)]
     assert sorted(chain(*together)) == ROWS.tolist()
     # the same batches, whoever computes them
@@ -143,7 +143,7 @@ def test_reading_begins_with_the_longest(many: Tokens) -> None:
 
 
 def test_a_rows_windows_stay_together(words: object) -> None:
-    tokens = windows(words, TEXTS, 8, 2)
+    tokens = token_windows(words, TEXTS, 8, 2)
     for batch in training_batches(tokens, np.arange(5), 2, seed=0, epoch=1):
         assert sum(batch.counts) == len(batch.inputs[0])
         assert batch.counts == [int(tokens.starts[row + 1] - tokens.starts[row]) for row in batch.rows]

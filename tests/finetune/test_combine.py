@@ -7,10 +7,10 @@ from sklearn.linear_model import LogisticRegression
 from tikval.config import Protocol
 from tikval.finetune.combine import (
     STRENGTHS,
-    Scored,
+    ScoredFold,
     averaged,
     choose_strength,
-    decide,
+    decide_fold,
     ensemble,
     features,
     fit,
@@ -38,7 +38,7 @@ def folds() -> list[Fold]:
     return make_folds(IDS, GROUPS, made_up()[0], Protocol(partitions=1))
 
 
-def whole(scored: list[Scored]) -> Floats:
+def whole(scored: list[ScoredFold]) -> Floats:
     """[N, L] scores of the folds' test rows; nan for rows that none tests."""
     scores_NL = np.full((300, 4), np.nan)
     for each in scored:
@@ -100,8 +100,8 @@ def test_a_test_rows_own_label_is_nothing_to_its_score() -> None:
     assert not np.array_equal(before[0].scores, moved[0].scores)
 
     # nor to its threshold and calibration, which the other rows choose
-    def decided(scored: Scored, labels: Bools) -> tuple[list[float], list[list[float]]]:
-        its = decide(scored, labels, "per_label", calibrate=True)
+    def decided(scored: ScoredFold, labels: Bools) -> tuple[list[float], list[list[float]]]:
+        its = decide_fold(scored, labels, "per_label", calibrate=True)
         return its.thresholds.tolist(), its.scores.tolist()
 
     assert decided(before[0], labels_NL) == decided(unmoved[0], own)
@@ -115,20 +115,20 @@ def test_a_test_rows_own_label_is_nothing_to_its_score() -> None:
 def test_a_decision_is_a_score_and_a_threshold() -> None:
     labels_NL, first, _, _ = made_up()
     (scored, *_) = averaged(first, IDS, folds())
-    plain = decide(scored, labels_NL, 0.3, calibrate=False)
+    plain = decide_fold(scored, labels_NL, 0.3, calibrate=False)
     assert np.array_equal(plain.scores, scored.scores)
     assert plain.thresholds.tolist() == [0.3] * 4
     assert np.array_equal(plain.decisions, scored.scores >= 0.3)
     distorted = scored._replace(**{name: getattr(scored, name) ** 3 for name in ("scores", "other_scores")})
-    mended = decide(distorted, labels_NL, "global", calibrate=True)
+    mended = decide_fold(distorted, labels_NL, "global", calibrate=True)
     truth = labels_NL[scored.test]
     assert brier(mended.scores, truth) < brier(distorted.scores, truth) - 0.01
     assert len(set(mended.thresholds.tolist())) == 1
     nothing = scored._replace(others=scored.others[:0], other_scores=scored.other_scores[:0])
-    assert decide(nothing, labels_NL, 0.5, calibrate=False).thresholds.tolist() == [0.5] * 4
+    assert decide_fold(nothing, labels_NL, 0.5, calibrate=False).thresholds.tolist() == [0.5] * 4
     for threshold, calibrate in (("global", False), (0.5, True)):
         with pytest.raises(ValueError, match="empty"):
-            decide(nothing, labels_NL, threshold, calibrate)  # type: ignore[arg-type]
+            decide_fold(nothing, labels_NL, threshold, calibrate)  # type: ignore[arg-type]
 
 
 def test_a_missing_feature_pulls_neither_way() -> None:

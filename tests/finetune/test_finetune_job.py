@@ -23,11 +23,11 @@ from tests.conftest import ROOT
 from tests.fixtures.alone import train_here
 from tests.fixtures.tiny_encoders import WRITERS, write_bert
 from tikval.config import FinetuneConfig, UserError, load_config
-from tikval.finetune.training import learn
+from tikval.finetune.training import train_model
 from tikval.flow import train
 from tikval.flow.finetune_worker import Rows
 from tikval.flow.session import cores
-from tikval.flow.train import Course
+from tikval.flow.train import TrainingGroup
 from tikval.stats.folds import from_json
 from tikval.store.folder import Folder
 from tikval.store.status import read_status
@@ -169,7 +169,9 @@ def undisturbed(config: FinetuneConfig) -> list[Any]:
     assert isinstance(plan, finetune.Plan)
     found = []
     for training in plan.trainings:
-        learnt = learn(plan.examples, training, config.protocol.threshold, on_epoch=lambda epoch, state: None)
+        learnt = train_model(
+            plan.examples, training, config.protocol.threshold, on_epoch=lambda epoch, state: None
+        )
         found += Rows(config, plan.examples)(training, learnt).to_pylist()
     return found
 
@@ -195,7 +197,7 @@ class Trainer:
         self.error, self.lock, self.failed = error, threading.Lock(), threading.Event()
         self.running, self.most, self.done = Counter[str](), Counter[str](), list[str]()
 
-    def __call__(self, course: Course[Any], held: Any, training: Part) -> None:
+    def __call__(self, course: TrainingGroup[Any], held: Any, training: Part) -> None:
         folder = course.config.folder
         with self.lock:
             self.running[folder] += 1
@@ -212,10 +214,10 @@ class Trainer:
                 self.running[folder] -= 1
 
 
-def course_of(folder: Path, system: str, names: Sequence[str], **keys: Any) -> Course[Part]:
+def course_of(folder: Path, system: str, names: Sequence[str], **keys: Any) -> TrainingGroup[Part]:
     sets = [("system", system), *keys.items()]
     config = load_config(FinetuneConfig, str(folder / "finetune.yaml"), sets)
-    return Course(config, lambda training, worker: None, [Part(name) for name in names], "state", 0)
+    return TrainingGroup(config, lambda training, worker: None, [Part(name) for name in names], "state", 0)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch.multiprocessing.spawn import start_processes
 
 from tests.fixtures.tiny_encoders import write_bert
 from tikval.config import Fit, TextEncoder, VectorHead
-from tikval.finetune.batches import Data, Vectors, cut, windows
+from tikval.finetune.batches import Data, Vectors, cut, token_windows
 from tikval.finetune.loop import Epoch, Score, State, Task, Trained, predict, train
 from tikval.finetune.model import build, load_tokenizer
 from tikval.finetune.optim import adamw, rate_share
@@ -198,7 +198,10 @@ def test_windows_see_the_end_of_a_long_text(folder: Path) -> None:
     tokenizer = load_tokenizer(config)
     fit = fit_of(epochs=8, patience=8, learning_rate=3e-3, best_by="loss")
     reached = {}
-    both: dict[str, Data] = {"cut": cut(tokenizer, texts, 16), "windows": windows(tokenizer, texts, 16, 4)}
+    both: dict[str, Data] = {
+        "cut": cut(tokenizer, texts, 16),
+        "windows": token_windows(tokenizer, texts, 16, 4),
+    }
     for name, data in both.items():
         task = Task(data, labels, np.arange(32), CHOOSE, TEST, partial(build, config))
         reached[name] = accuracy(run(task, fit)[0].probabilities[TEST], labels[TEST])

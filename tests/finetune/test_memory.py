@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.fixtures.tiny_encoders import write_deberta, write_longformer, write_roberta
 from tikval.config import Fit, TextEncoder
-from tikval.finetune.memory import describe, memory_bytes, shape_of
+from tikval.finetune.memory import memory_bytes, memory_needs, shape_of
 from tikval.finetune.model import build
 
 torch.set_num_threads(1)
@@ -82,15 +82,15 @@ def test_a_dry_run_counts_without_weights(
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(settings))
     config = encoder(tmp_path, max_tokens=limit or 512)
-    said = describe(config, Fit(), available=400 * GIGABYTE)
+    said = memory_needs(config, Fit(), available=400 * GIGABYTE)
     assert said["parameters"] == pytest.approx(millions * 1e6, rel=0.01)
     assert said["positions"] == limit
     assert said["total_bytes"] > 16 * said["parameters"]
     assert said["fits"] is True
-    assert describe(config, Fit(), available=GIGABYTE)["fits"] is False
+    assert memory_needs(config, Fit(), available=GIGABYTE)["fits"] is False
     if limit:
         with pytest.raises(ValueError, match=f"at most {limit} tokens"):
-            describe(encoder(tmp_path, max_tokens=limit + 1), Fit())
+            memory_needs(encoder(tmp_path, max_tokens=limit + 1), Fit())
 
 
 def test_memory_follows_the_settings(tmp_path: Path) -> None:

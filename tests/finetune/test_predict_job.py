@@ -24,10 +24,10 @@ from tikval.config import (
     UserError,
 )
 from tikval.files import read_bytes, write_bytes
-from tikval.finetune.ensemble import Draws, HeldOut, mean_scores, thresholds_of
-from tikval.finetune.inference import Judge, Member
-from tikval.finetune.model_files import Facts, read_facts
-from tikval.finetune.model_index import usable
+from tikval.finetune.ensemble import EnsembleDraws, HeldOut, mean_scores, thresholds_of
+from tikval.finetune.inference import Judge, TrainedMember
+from tikval.finetune.model_files import EnsembleFacts, read_facts
+from tikval.finetune.model_index import usable_members
 from tikval.report.export.values import export_table
 from tikval.rows import Reason, ScriptRow, arrow_schema
 from tikval.store.folder import Folder
@@ -136,7 +136,7 @@ def config_of(trained: FinetuneConfig, on: Study, **keys: Any) -> PredictConfig:
 
 def judged(config: PredictConfig, rows: list[Any]) -> dict[str, Any]:
     """By the stage alone."""
-    facts, names = usable(config.trained.folder, config.members)
+    facts, names = usable_members(config.trained.folder, config.members)
     return {row["video_id"]: row for row in Judge(config, facts, names)(rows)}
 
 
@@ -208,7 +208,7 @@ def test_vectors_are_judged_by_their_own_width_only(tmp_path: Path) -> None:
     }
     keep(str(tmp_path), head, weights, json.dumps(said))
     kept = json.loads((tmp_path / "model.json").read_text())
-    member = Member(str(tmp_path), kept["weights_sha256"])
+    member = TrainedMember(str(tmp_path), kept["weights_sha256"])
     assert member([{"video_id": "a", "vector": [1.0, 2.0, 3.0]}]).shape == (1, 2)
     with pytest.raises(UserError, match="has 2 numbers, and the system was trained on 3"):
         member([{"video_id": "a", "vector": [1.0, 2.0]}])
@@ -244,7 +244,7 @@ def test_an_interval_is_as_wide_as_groups_differ() -> None:
     truth = random.random((400, 2)) < 0.4
     said = truth ^ (random.random((400, 2)) < 0.2)
     every = np.arange(400)
-    alone, together = Draws(every, truth), Draws(every // 100, truth)
+    alone, together = EnsembleDraws(every, truth), EnsembleDraws(every // 100, truth)
     scores = alone.scores([(every, said)])
     expected = np.mean(
         [2 * (truth & said)[:, k].sum() / (truth[:, k].sum() + said[:, k].sum()) for k in range(2)]
@@ -265,14 +265,14 @@ def test_an_interval_is_as_wide_as_groups_differ() -> None:
     assert wide.low is not None
     assert wide.high is not None
     assert wide.high - wide.low > 0.4
-    assert Draws(np.zeros(400, int), truth).scores([(every, said)]).macro_f1.low is None, (
+    assert EnsembleDraws(np.zeros(400, int), truth).scores([(every, said)]).macro_f1.low is None, (
         "one group says nothing"
     )
 
 
 def test_the_facts_agree_with_the_rows_and_name_nobody(study: Study, trained: FinetuneConfig) -> None:
     text = (Path(trained.folder) / "models/ensemble.json").read_text()
-    facts = Facts.model_validate_json(text)
+    facts = EnsembleFacts.model_validate_json(text)
     assert (facts.rows, facts.failed, facts.groups) == (N - 1, 1, 8)
     assert facts.support == tuple(sum((i + k) % 3 == 0 for i in range(N - 1)) for k in range(2))
     rows = [row for row in Folder(trained.folder).read().to_pylist() if row["error"] is None]

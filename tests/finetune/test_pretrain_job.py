@@ -20,9 +20,9 @@ from tikval.files import read_parquet
 from tikval.finetune.examples import Examples
 from tikval.finetune.inputs import pretrained_encoders
 from tikval.finetune.pretrain import check_masks
-from tikval.finetune.pretrain_corpus import Corpus, corpus_of, read_all, read_by
+from tikval.finetune.pretrain_corpus import PretrainCorpus, corpus_of, read_all, read_by
 from tikval.stats.folds import Fold, from_json
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -42,7 +42,7 @@ def row(video_id: str, text: str | None) -> dict[str, Any]:
     return {"video_id": video_id, "script": text, "caption": None, "error": error}
 
 
-def small_corpus() -> Corpus:
+def small_corpus() -> PretrainCorpus:
     """Annotated are a, b and c; e is c's near-duplicate, f has e's account, g failed, h says nothing."""
     texts = {name: f"text {name}" for name in "fedcba"} | {"g": None, "h": " "}
     return corpus_of(
@@ -209,11 +209,11 @@ def test_with_nothing_left_out_one_encoder_is_everyones(
     encoders = pretrained_encoders(config, plan.folds)
     assert {each.model for each in encoders.values()} == {f"{config.folder}/encoders/all"}
     then = finetune.prepare(finetuning)
-    assert not isinstance(then, Run)
+    assert not isinstance(then, FolderRun)
     assert then.inputs[config.folder] == state
     Folder(config.folder).write_run(config, [], plan.inputs, 1, {}, 0, {"all": "_b.parquet"})
     anew = finetune.prepare(finetuning)
-    assert not isinstance(anew, Run)
+    assert not isinstance(anew, FolderRun)
     assert anew.state != then.state, "another encoder, and all is trained anew"
 
 

@@ -22,10 +22,10 @@ from tests.conftest import ROOT
 from tests.finetune.test_finetune_job import write_study
 from tests.fixtures.alone import train_here
 from tikval.config import FinetuneConfig, SweepConfig, UserError, load_config
-from tikval.finetune.inputs import folds_of, load_examples
+from tikval.finetune.inputs import folds_of_config, load_examples
 from tikval.finetune.loop import Epoch
 from tikval.finetune.training import Training
-from tikval.finetune.trial import Trial, inner, ranked, score_of
+from tikval.finetune.trial import Trial, inner, ranked_trials, score_of
 from tikval.finetune.trial_files import TrialFiles, read_trials
 from tikval.store.folder import Folder
 
@@ -64,7 +64,7 @@ def trials_of(config: SweepConfig) -> list[dict[str, Any]]:
 def test_a_trial_is_given_no_test_row(tmp_path: Path) -> None:
     tuned = load_config(SweepConfig, str(write_sweep(tmp_path)), []).finetune
     examples = load_examples(tuned)
-    for fold in folds_of(tuned, examples):
+    for fold in folds_of_config(tuned, examples):
         given = inner(examples, Training(fold, 0, tuned.model, tuned.fit), "global")
         seen = given.training.fold
         assert given.examples.ids == tuple(sorted((*fold.train, *fold.validation)))
@@ -160,8 +160,8 @@ def test_scores_and_places() -> None:
         score_of([epoch(0, 1, float("nan"), 0.0)], "loss", np.array([1]))
 
     trials = [trial(0, 0.3), trial(1, None, error="no_score"), trial(2, 0.5), trial(3, 0.5)]
-    assert [each.number for each in ranked(trials, "macro_f1")] == [2, 3, 0]
-    assert [each.number for each in ranked(trials, "loss")] == [0, 2, 3]
+    assert [each.number for each in ranked_trials(trials, "macro_f1")] == [2, 3, 0]
+    assert [each.number for each in ranked_trials(trials, "loss")] == [0, 2, 3]
     assert Trial.from_json(trials[1].to_json()) == trials[1]
 
 
@@ -251,7 +251,7 @@ def test_each_folds_best_is_found_inside_it_and_finetune_takes_it(
     assert run.rows == 8
 
     # nothing of a test row was ever handed to a trial
-    folds = {fold.name: fold for fold in folds_of(config.finetune, load_examples(config.finetune))}
+    folds = {fold.name: fold for fold in folds_of_config(config.finetune, load_examples(config.finetune))}
     assert len(given) == 2
     for fold, raw in zip(folds.values(), given, strict=True):
         assert all(name.encode() in raw for name in (*fold.train, *fold.validation))

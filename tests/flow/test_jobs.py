@@ -9,7 +9,7 @@ from jobs import catalog, evaluate, extract_values, report, write_scripts
 from tests.fixtures.corpus import TEXTS, write_captioned
 from tests.fixtures.fakes import load_touchy, load_words
 from tikval.config import ReportConfig, UserError, load_config
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -31,7 +31,7 @@ def study(tmp_path: Path, *overrides: tuple[str, object]) -> ReportConfig:
     return load_config(ReportConfig, "configs/local/report.yaml", [*sets, *overrides])
 
 
-def run_all(config: ReportConfig) -> tuple[Run, Run]:
+def run_all(config: ReportConfig) -> tuple[FolderRun, FolderRun]:
     system = config.scores.extracted[0]
     catalog.run(config.scores.catalog)
     scripts = write_scripts.run(system.first_step)

@@ -11,7 +11,7 @@ from tikval.config import CatalogConfig, Pool, ScriptConfig
 from tikval.files import write_table
 from tikval.flow.data import Step, run_stage
 from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def no_stage() -> NoReturn:
     raise AssertionError("nothing is to do")
 
 
-def resume(config: ScriptConfig) -> Run:
+def resume(config: ScriptConfig) -> FolderRun:
     step = Step(no_stage, arrow_schema(ScriptRow), Pool())
     return run_stage(config, [step], source=config.videos, catalog=config.videos)
 

@@ -32,7 +32,7 @@ from tikval.sources.catalog import list_videos
 from tikval.store import lock
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
-from tikval.study.erasure import erase
+from tikval.study.erasure import erase_videos
 
 pytestmark = pytest.mark.cluster
 
@@ -176,7 +176,7 @@ def test_a_study_on_an_object_store(
     ]
 
     # forgotten for good
-    found, rows = erase(f"{BUCKET}/out", {"v0"}, set())
+    found, rows = erase_videos(f"{BUCKET}/out", {"v0"}, set())
     assert (found, rows) == ({"v0"}, 4)  # catalog, label, script, prediction
     catalog.run(config.scores.catalog)  # its file is still there
     study_now = Study(f"{BUCKET}/out")

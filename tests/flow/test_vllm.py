@@ -236,9 +236,9 @@ def test_another_picture_is_another_reply(seen: dict[str, AnswerRow], qwen: Path
     """The engine alone, on the very requests that the actors make."""
     from vllm import LLM, SamplingParams
 
-    from tikval.flow.vllm_engine import Asked, Turn, decoded
+    from tikval.flow.vllm_engine import EngineRequest, Turn, decoded
 
-    turn = Turn(Asked(Vllm(model=str(qwen), max_tokens=8), None))
+    turn = Turn(EngineRequest(Vllm(model=str(qwen), max_tokens=8), None))
     engine = LLM(
         str(qwen), max_num_seqs=2, dtype="float32", enforce_eager=True, limit_mm_per_prompt={"video": 0}
     )

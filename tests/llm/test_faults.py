@@ -9,11 +9,11 @@ import pytest
 
 from tikval.config import UserError
 from tikval.llm.client import Fault
-from tikval.llm.faults import Asked, backoff_seconds, fault_of, scrub
+from tikval.llm.faults import AskedServer, backoff_seconds, fault_of, scrub
 from tikval.rows import Reason
 
 KEY = "AIzaSy-not-a-key-0123456789"
-ASKED = Asked("Gemini", "gemini-x", KEY, "GEMINI_API_KEY")
+ASKED = AskedServer("Gemini", "gemini-x", KEY, "GEMINI_API_KEY")
 
 
 def google(status: int, message: str, *details: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tikval.llm.ledger import Ledger
 from tikval.llm.prices import load_prices
 from tikval.rows import Reason
 from tikval.store.folder import Folder
-from tikval.study.erasure import erase
+from tikval.study.erasure import erase_videos
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -197,7 +197,7 @@ def test_faults_pass_what_cannot_pass_is_asked_once_and_no_answer_is_a_failure(
     assert sorted(str(call.content_sha) for call in server.calls[before:]) == sorted(shas[12:])
     ledger = Ledger(str(tmp_path / "out"))
     assert sum(_belongs(ledger, key, ids[12]) for key in ledger.keys()) == 2  # noqa: SIM118
-    erase(str(tmp_path / "out"), {ids[12], ids[0]}, set())
+    erase_videos(str(tmp_path / "out"), {ids[12], ids[0]}, set())
     assert not any(_belongs(ledger, key, name) for key in ledger.keys() for name in (ids[12], ids[0]))  # noqa: SIM118
     assert len(ledger.keys()) == 12
 

@@ -6,7 +6,7 @@ import pytest
 
 from tikval.config import UserError, read_yaml, validate
 from tikval.llm.client import Usage
-from tikval.llm.prices import SHIPPED, Price, Prices, Rates, Tier, load_prices
+from tikval.llm.prices import SHIPPED, Price, Prices, Tier, TokenRates, load_prices
 
 TODAY = date(2026, 11, 22)
 
@@ -41,18 +41,18 @@ def test_a_version_of_a_model_has_its_price(prices: Prices) -> None:
 
 
 def test_a_call_costs_its_tokens() -> None:
-    price = Price(Rates(input=1, input_sound=3, cached=0.25, output=10))
+    price = Price(TokenRates(input=1, input_sound=3, cached=0.25, output=10))
     assert price.cost(Usage()) == 0
     assert price.cost(Usage(tokens_in=1_000_000)) == 1
     assert price.cost(Usage(tokens_in=1_000_000, tokens_cached=1_000_000)) == 0.25
     usage = Usage(tokens_in=1000, tokens_cached=400, tokens_sound=100, tokens_out=50)
     assert price.cost(usage) == pytest.approx((500 * 1 + 100 * 3 + 400 * 0.25 + 50 * 10) / 1e6)
-    plain = Price(Rates(input=1, output=10))
+    plain = Price(TokenRates(input=1, output=10))
     assert plain.cost(usage) == pytest.approx((1000 + 500) / 1e6)
 
 
 def test_a_long_prompt_is_dearer_as_a_whole() -> None:
-    price = Price(Rates(input=1, output=10), Tier(tokens=200_000, input=2, output=15))
+    price = Price(TokenRates(input=1, output=10), Tier(tokens=200_000, input=2, output=15))
     assert price.cost(Usage(tokens_in=200_000, tokens_out=1000)) == pytest.approx(0.21)
     assert price.cost(Usage(tokens_in=200_001, tokens_out=1000)) == pytest.approx(0.415, abs=1e-5)
 

@@ -19,7 +19,7 @@ from tikval.config import Limits
 from tikval.media import wire
 from tikval.media.child import Child, check_tools
 from tikval.media.clip import read_clip
-from tikval.media.reading import ClipError, MissingTool, Reading, Scene, Want
+from tikval.media.reading import ClipError, ClipReading, MissingTool, Scene, Want
 from tikval.rows import Reason
 
 # Does what the name of the "video" says. argv: a folder for its own notes, then what Child adds.
@@ -323,7 +323,7 @@ def test_a_reading_survives_the_wire() -> None:
     frames = np.arange(2 * 224 * 300 * 3, dtype=np.uint8).reshape(2, 224, 300, 3)
     sound = np.arange(100, dtype=np.int16)
     scene = Scene("vertical", "dark", "still", 2)
-    reading = Reading(1.5, 300, 224, 9, True, 1, 9, "ab", frames, sound, [], [], scene)
+    reading = ClipReading(1.5, 300, 224, 9, True, 1, 9, "ab", frames, sound, [], [], scene)
     data = b"".join(bytes(piece) for piece in wire.reply(reading))
     (length,) = wire.LENGTH.unpack(data[:4])
     header = wire.header_of(data[4 : 4 + length])

@@ -17,7 +17,7 @@ from tests.fixtures import clips
 from tikval.config import Limits
 from tikval.media.clip import read_clip
 from tikval.media.reading import ClipError, Scene
-from tikval.media.scene import describe
+from tikval.media.scene import describe_scene
 from tikval.rows import Reason
 
 Write = Callable[[Path], Path]
@@ -393,11 +393,11 @@ def test_name_that_is_not_utf8(tmp_path: Path) -> None:
 
 def test_scene_words() -> None:
     still = np.full((16, 398, 224, 3), 20, np.uint8)
-    assert describe(still, 576, 1024) == Scene("vertical", "dark", "still", 0)
+    assert describe_scene(still, 576, 1024) == Scene("vertical", "dark", "still", 0)
     pictures = np.stack(clips.moving(16, 224, 224))
-    assert describe(pictures, 100, 100).motion in ("slow", "lively")
-    assert describe(pictures, 100, 100).orientation == "square"
+    assert describe_scene(pictures, 100, 100).motion in ("slow", "lively")
+    assert describe_scene(pictures, 100, 100).orientation == "square"
     shots = np.repeat(np.array([10, 240, 30, 200], np.uint8), 4)[:, None, None, None]
-    cut = describe(np.broadcast_to(shots, (16, 224, 398, 3)), 1024, 576)
+    cut = describe_scene(np.broadcast_to(shots, (16, 224, 398, 3)), 1024, 576)
     assert (cut.orientation, cut.cuts, cut.motion) == ("horizontal", 3, "still")
-    assert describe(still[:1], 576, 1024).cuts == 0
+    assert describe_scene(still[:1], 576, 1024).cuts == 0

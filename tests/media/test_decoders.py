@@ -24,7 +24,7 @@ from tikval.media.clip import read_clip
 from tikval.media.decoders import check_gpu
 from tikval.media.reading import ClipError, MissingTool, Want
 from tikval.rows import Reason
-from tikval.script.local import want_of
+from tikval.script.local import want_of_writer
 
 needs_decord = pytest.mark.skipif(not importlib.util.find_spec("decord"), reason="decord2 is not installed")
 
@@ -38,8 +38,8 @@ def has_gpu() -> bool:
 
 
 def test_configuration_reaches_the_reader() -> None:
-    assert want_of(LocalWriter()).decoder == "pyav"
-    assert want_of(LocalWriter(decoder="decord")).decoder == "decord"
+    assert want_of_writer(LocalWriter()).decoder == "pyav"
+    assert want_of_writer(LocalWriter(decoder="decord")).decoder == "decord"
 
 
 def test_decord_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from tests.fixtures.mutations import broken, without_media, write_seeds
 from tests.fixtures.tricks import movies, texts, tricks
 from tikval.config import Limits
 from tikval.media.child import Child
-from tikval.media.reading import ClipError, Reading, Want
+from tikval.media.reading import ClipError, ClipReading, Want
 from tikval.rows import Reason
 
 LIMITS = Limits(seconds=30, memory_mb=1024)
@@ -125,7 +125,7 @@ def is_magenta(frames: NDArray[np.uint8]) -> bool:
     return bool(((red > 180) & (green < 80) & (blue > 180)).mean() > 0.5)
 
 
-def shows_canary(reading: Reading) -> bool:
+def shows_canary(reading: ClipReading) -> bool:
     if reading.frames is not None and is_magenta(reading.frames):
         return True
     if reading.sound is None or len(reading.sound) < 4000:

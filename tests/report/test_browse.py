@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.rows import prediction
 from tikval.report.site.browse import CAPTION_CHARS, CHUNK_BYTES, browse_files
 from tikval.report.site.record import Card, Failure, Report
-from tikval.report.site.texts import clean, hidden
+from tikval.report.site.texts import clean_text, hidden
 from tikval.rows import PredictionRow
 
 LABELS = ("a+", "b+", "a-", "b-")
@@ -227,8 +227,8 @@ def test_a_text_is_cleaned_and_anything_else_is_left() -> None:
         def __html__(self) -> str:
             return self
 
-    assert clean("a\x00b\x1b\udcff\ufffe\tc\nd") == "a\ufffdb\ufffd\ufffd\ufffd\tc\nd"
-    assert clean(Markup("\x00")) == "\x00"
-    assert (clean(7), clean(None)) == (7, None)
+    assert clean_text("a\x00b\x1b\udcff\ufffe\tc\nd") == "a\ufffdb\ufffd\ufffd\ufffd\tc\nd"
+    assert clean_text(Markup("\x00")) == "\x00"
+    assert (clean_text(7), clean_text(None)) == (7, None)
     assert hidden("jane.doe and @bob", "jane.doe") == "@someone and @someone"
     assert (hidden(None, "jane.doe"), hidden("", None)) == (None, "")

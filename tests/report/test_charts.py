@@ -18,7 +18,7 @@ from tests.fixtures import browser
 from tests.fixtures.browser import Tab, Visit
 from tests.report.test_figure_numbers import line, macro, score
 from tikval.report.figures import data as web
-from tikval.report.figures.numbers import Said, radar_of, said_of
+from tikval.report.figures.numbers import FigureSeries, radar_of, said_of
 from tikval.report.figures.rates import months_of, rates_of
 from tikval.report.figures.systems import scored_of
 from tikval.report.site import pages
@@ -27,8 +27,8 @@ from tikval.values import SLUGS, VALUES
 pytestmark = pytest.mark.browser
 chromium, visit = browser.chromium, browser.visit
 
-SITE: Final = Path(pages.__file__).parent / "assets"
-MACROS: Final = jinja2.Environment(loader=jinja2.FileSystemLoader(SITE), autoescape=True)
+ROOM: Final = Path(pages.__file__).parent
+MACROS: Final = jinja2.Environment(loader=jinja2.FileSystemLoader(ROOM / "templates"), autoescape=True)
 SCRIPTS: Final = str(MACROS.get_template("_macros.html.j2").module.chart_scripts())  # type: ignore[attr-defined]
 PHONE, DESK = 390, 1200  # pixels
 EVIL: Final = "<img src=x onerror=alert(1)> {a|b} ${c} %s"
@@ -49,7 +49,7 @@ HAS: Final = """(plot, colour) => [...plot.querySelectorAll("canvas")].some((can
 })"""
 
 
-def series(systems: int) -> list[Said]:
+def series(systems: int) -> list[FigureSeries]:
     """The annotations and some systems: each endorses every value in some of 40 videos, the first not all labels."""
     rng = np.random.default_rng(0)
     whole, part = np.ones(38, bool), np.arange(38) < 30
@@ -103,7 +103,7 @@ def page_of(folder: Path, charts: dict[str, Any], names: list[str] | None = None
     """A page as the report's: its policy, its scripts in their order, a place for every chart."""
     for part in ("assets", "data"):
         (folder / part).mkdir()
-    for script in SITE.glob("*.js"):
+    for script in (ROOM / "assets").glob("*.js"):
         shutil.copy(script, folder / "assets")
     data = json.dumps(charts).replace("<", "\\u003c")
     (folder / "data" / "charts.js").write_text(

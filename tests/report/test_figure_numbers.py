@@ -19,7 +19,7 @@ from tikval.report.figures.numbers import (
     radar_of,
     said_of,
 )
-from tikval.report.figures.pipelines import steps_of
+from tikval.report.figures.pipelines import pipeline_steps
 from tikval.report.figures.rates import (
     MOST_GROUPS,
     GroupRates,
@@ -29,10 +29,10 @@ from tikval.report.figures.rates import (
     rates_csv,
     rates_of,
 )
-from tikval.report.figures.systems import everything, scored_csv, scored_of
+from tikval.report.figures.systems import predict_everything_score, scored_csv, scored_of
 from tikval.rows import ScoreRow
 from tikval.sources.labels import read_labels
-from tikval.stats.prevalence import Line
+from tikval.stats.prevalence import RateLine
 from tikval.values import SLUGS, binary
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "tiktok_annotations.csv"
@@ -182,8 +182,8 @@ def test_the_best_system_stands_on_top_and_baselines_have_names() -> None:
         ("frequency_prior", "Guess by frequency", 0.1),
     ]
     assert [one.is_baseline for one in found] == [True, False, False, True]
-    assert everything(found) == 0.6
-    assert everything(found[1:]) is None
+    assert predict_everything_score(found) == 0.6
+    assert predict_everything_score(found[1:]) is None
     written = lines(scored_csv(found))
     assert [(line["system"], line["lower"], line["n_scored"]) for line in written[1:3]] == [
         ("a", "", "9"),
@@ -205,9 +205,9 @@ def test_the_best_system_stands_on_top_and_baselines_have_names() -> None:
 # rates
 
 
-def line(group: str, what: str, rate: float, low: float | None = None, videos: int = 10) -> Line:
+def line(group: str, what: str, rate: float, low: float | None = None, videos: int = 10) -> RateLine:
     high = None if low is None else 2 * rate - low
-    return Line(group, what, videos, 2, 0, rate, low, high, None, None, None)
+    return RateLine(group, what, videos, 2, 0, rate, low, high, None, None, None)
 
 
 def grouped(*groups: str, videos: int = 10) -> GroupRates:
@@ -293,7 +293,7 @@ def test_what_goes_to_the_web_is_json_and_says_what_the_csv_says() -> None:
         web.genres_data([genres], titles),
         web.months_data([months], titles, [1]),
         web.pipelines_data(
-            {"a": steps_of(load_config(ExtractConfig, "configs/paper/gemini_direct.yaml", []))}
+            {"a": pipeline_steps(load_config(ExtractConfig, "configs/paper/gemini_direct.yaml", []))}
         ),
     ]
     assert json.loads(json.dumps(all_of_them, allow_nan=False)) == all_of_them

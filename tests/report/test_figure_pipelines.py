@@ -6,12 +6,12 @@ import pytest
 
 from tests.report.test_figure_numbers import lines
 from tikval.config import CombineConfig, ExtractConfig, FinetuneConfig, PredictConfig, load_config
-from tikval.report.figures.pipelines import SystemConfig, brief, pipelines, pipelines_csv, steps_of
+from tikval.report.figures.pipelines import SystemConfig, brief, pipeline_steps, pipelines, pipelines_csv
 from tikval.report.figures.style import render, styled
 
 
 def steps(kind: type[SystemConfig], path: str, *changes: str) -> list[str]:
-    found = steps_of(load_config(kind, path, changes))
+    found = pipeline_steps(load_config(kind, path, changes))
     return [" | ".join(filter(None, step[1:])) for step in found]
 
 
@@ -130,7 +130,7 @@ def test_a_folder_of_models_does_not_say_whose_it_is(model: str, said: str) -> N
 
 
 def test_steps_as_csv_are_numbered() -> None:
-    found = {"direct": steps_of(load_config(ExtractConfig, "configs/paper/gemini_direct.yaml", []))}
+    found = {"direct": pipeline_steps(load_config(ExtractConfig, "configs/paper/gemini_direct.yaml", []))}
     assert [(n["system"], n["step"], n["what"], n["model"]) for n in lines(pipelines_csv(found))] == [
         ("direct", "1", "videos", ""),
         ("direct", "2", "values", GEMINI),
@@ -140,7 +140,7 @@ def test_steps_as_csv_are_numbered() -> None:
 def test_the_picture_says_who_did_what_with_which_model() -> None:
     paths = {"direct $\\frac{": "gemini_direct", "two <script>": "gemini_two_step"}
     found = {
-        name: steps_of(load_config(ExtractConfig, f"configs/paper/{path}.yaml", []))
+        name: pipeline_steps(load_config(ExtractConfig, f"configs/paper/{path}.yaml", []))
         for name, path in paths.items()
     }
     with styled():

@@ -23,11 +23,11 @@ from tikval.cli import app
 from tikval.config import CatalogConfig, EvaluateConfig, ExtractConfig, ScriptConfig, UserError
 from tikval.files import read_bytes
 from tikval.report.figures import charts as draw
-from tikval.report.figures.gather import Figures, figures_of, write
+from tikval.report.figures.gather import Figures, figures_of, write_figures
 from tikval.report.figures.numbers import Radar, said_of
 from tikval.report.figures.rates import by_genre, by_month, months_of, rates_of
 from tikval.report.figures.style import render, styled
-from tikval.report.figures.systems import Scored, systems_f1
+from tikval.report.figures.systems import SystemScore, systems_f1
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
@@ -68,9 +68,9 @@ def test_a_hostile_title_is_text() -> None:
 def test_systems_with_and_without_an_interval() -> None:
     """Intervals are corrected for bias, so that an F1 may lie outside of its own."""
     found = [
-        Scored("b", "<b> $x$", False, 0.9, 0.91, 0.95, 9, 8),
-        Scored("a", "a", False, 0.0, None, None, 9, 9),
-        Scored("predict_everything", "Predict everything", True, 0.0, None, None, 9, 9),
+        SystemScore("b", "<b> $x$", False, 0.9, 0.91, 0.95, 9, 8),
+        SystemScore("a", "a", False, 0.0, None, None, 9, 9),
+        SystemScore("predict_everything", "Predict everything", True, 0.0, None, None, 9, 9),
     ]
     with styled():
         words = words_of(render(systems_f1(found), "svg"))
@@ -159,7 +159,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert "7 figures, 29 files" in done.output
     again = figures_of(Study(made.out))
     some = [sheet for sheet in again.sheets if sheet.name in ("circle", "figure3_pipelines", "systems_f1")]
-    for path in map(Path, write(replace(again, sheets=some), second)):
+    for path in map(Path, write_figures(replace(again, sheets=some), second)):
         if path.name != "figures.md":
             assert path.read_bytes() == (first / path.name).read_bytes(), path.name
     for name in NAMES:
@@ -255,7 +255,7 @@ def test_a_codebook_of_ones_own_has_no_circle(tmp_path: Path) -> None:
         "circle: mine has other values than Schwartz's 19, and no circle of them is known",
     ):
         assert why in found.skipped
-    files = write(found, "mock://paper")  # a store of pyarrow's own, in memory
+    files = write_figures(found, "mock://paper")  # a store of pyarrow's own, in memory
     assert files[-1] == "mock://paper/figures.md"
     assert b"THRIFT" in (read_bytes("mock://paper/figure2_occurrences.svg") or b"")
 
@@ -271,4 +271,4 @@ def test_nothing_is_written_where_it_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", "mock://paper/no/such/folder"):
         with pytest.raises(UserError, match="cannot be written"):
-            write(Figures([], [], []), folder)
+            write_figures(Figures([], [], []), folder)

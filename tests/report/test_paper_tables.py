@@ -16,7 +16,7 @@ from jobs.catalog import run as run_catalog
 from tests.conftest import ROOT
 from tests.fixtures import trained
 from tests.fixtures.rows import label, prediction
-from tests.fixtures.scoring import predict_everything, score_system
+from tests.fixtures.scoring import score_everything, score_system
 from tikval.cli import app
 from tikval.config import EvaluateConfig, ExtractConfig, FinetuneConfig, Protocol, UserError, read_yaml
 from tikval.config.llm import Gemini
@@ -24,7 +24,7 @@ from tikval.report.site.record import Grid
 from tikval.report.tables.cells import MEAN, Cell, besides_of, cells_of
 from tikval.report.tables.differences import Beside, beside
 from tikval.report.tables.grids import csv_text, grids, markdown
-from tikval.report.tables.paper import show, tables_of, write
+from tikval.report.tables.paper import show_tables, tables_of, write_tables
 from tikval.report.tables.published import TOLERANCE, published, table_3_anew
 from tikval.rows import ScoreRow
 from tikval.sources.labels import read_labels
@@ -189,7 +189,7 @@ def scores_of(system: str = "gemini_two_step", min_share: float = 0.2) -> list[S
     said.append({"video_id": "d", "error": "blocked", "decisions": None, "scores": None})
     rows = [prediction(**changes, system=system) for changes in said]
     return [
-        *predict_everything(TRUTH, LABELS, min_share),
+        *score_everything(TRUTH, LABELS, min_share),
         *score_system(rows, TRUTH, LABELS, min_share, system),
     ]
 
@@ -436,10 +436,10 @@ def test_a_pair_may_be_undone(scored: trained.Study, tmp_path: Path) -> None:
     cells = tables_of(Study(scored.out), ["roberta_honest="])
     assert {c.system for c in cells if c.beside} == {"roberta"}
     console = Console(file=io.StringIO(), width=200, markup=False)
-    show(cells, console)
+    show_tables(cells, console)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
-        write(cells, tmp_path / "file")
+        write_tables(cells, tmp_path / "file")
 
 
 @pytest.mark.parametrize(

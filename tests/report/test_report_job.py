@@ -28,7 +28,7 @@ from tikval.evaluate.scores import coverage
 from tikval.report.site.gather import pictures_of
 from tikval.report.site.pictures import names_of, take_pictures
 from tikval.store.folder import Folder
-from tikval.study.erasure import erase
+from tikval.study.erasure import erase_videos
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_the_same_report_is_not_made_again_and_a_video_that_is_gone_has_no_page(
     report_job.run(config)
     assert study.keys[IDS[5]] not in shown(config)
     assert len(shown(config)) == len(IDS) - 1
-    assert erase(study.out, {IDS[6]}, set())[0] == {IDS[6]}
+    assert erase_videos(study.out, {IDS[6]}, set())[0] == {IDS[6]}
     left = [path for path in Path(config.folder).rglob("*") if path.is_file() and path.name != ".lock"]
     assert left == [], "a report names whom it shows"
 

@@ -25,7 +25,7 @@ from tests.fixtures.site import (
 from tests.stats.test_metrics import said
 from tikval.evaluate.scores import BASELINE, coverage
 from tikval.report.site.pages import FAILURES_SHOWN, NUMBERS_SHOWN, POLICY
-from tikval.report.site.record import Account, Bill, Card, Chart, Failure, Pair, Rates
+from tikval.report.site.record import Account, Bill, Card, Chart, Failure, Pair, SystemRates
 from tikval.rows import SliceRow
 from tikval.stats.circle import Confusion
 
@@ -84,7 +84,7 @@ def test_every_string_from_outside_is_text() -> None:
         coverage=((EVIL, coverage([said("x", None, error=EVIL)])),),
         failures=(failure,),
         notes=(EVIL,),
-        rates=(Rates(EVIL, EVIL, False, (rate("a+", 0.5),), (Confusion(EVIL, EVIL, 1, 1, 1, 1, 1),), (EVIL,)),),
+        rates=(SystemRates(EVIL, EVIL, False, (rate("a+", 0.5),), (Confusion(EVIL, EVIL, 1, 1, 1, 1, 1),), (EVIL,)),),
         charts=(
             Chart("circle", EVIL, EVIL, f'"{EVIL}",b\n"{EVIL}",1\n'.encode(), {"kind": EVIL}),
             Chart(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tikval.media.reading import Caption, Reading, Scene, Segment
+from tikval.media.reading import Caption, ClipReading, Scene, Segment
 from tikval.privacy import strip_handles
 from tikval.script.compose import compose
 
@@ -19,7 +19,7 @@ def reading(
     captions: Sequence[tuple[float, str]] = (),
     speech: Sequence[tuple[float, str]] = (),
     **changes: Any,
-) -> Reading:
+) -> ClipReading:
     """What was read: captions and speech by the second they begin."""
     keys: dict[str, Any] = {
         "seconds": 9.2,
@@ -36,10 +36,10 @@ def reading(
         "speech": [Segment(text, at, at + 1) for at, text in speech],
         "scene": None,
     }
-    return Reading(**{**keys, **changes})
+    return ClipReading(**{**keys, **changes})
 
 
-def body(read: Reading, account: str | None = None) -> list[str]:
+def body(read: ClipReading, account: str | None = None) -> list[str]:
     """Lines after the header."""
     return compose(read, None, account).split("\n\n", 1)[1].splitlines()
 

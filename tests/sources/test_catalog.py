@@ -15,8 +15,8 @@ from tests.fixtures.rows import video
 from tikval.config import CatalogConfig, UserError
 from tikval.rows import Reason, VideoRow, arrow_schema
 from tikval.sources.catalog import accounts_of, list_videos, read_accounts
-from tikval.store.folder import Folder, Run
-from tikval.study.erasure import erase
+from tikval.store.folder import Folder, FolderRun
+from tikval.study.erasure import erase_videos
 
 
 def touch(path: Path, data: bytes = b"x") -> Path:
@@ -425,10 +425,10 @@ def test_one_more_annotation_changes_the_state(config: CatalogConfig, tmp_path: 
 
 def test_erased_videos_stay_out(config: CatalogConfig) -> None:
     run(config)
-    erase(config.out, {"a"}, set())
+    erase_videos(config.out, {"a"}, set())
     assert table_of(config) == {"b": "empty_file"}
 
-    def again() -> Run:
+    def again() -> FolderRun:
         done = run(config)
         assert table_of(config) == {"b": "empty_file"}
         assert {row["video_id"] for row in Folder(config.folder).read_beside("labels")} == {"b", "other"}

@@ -12,7 +12,7 @@ from sklearn.metrics import cohen_kappa_score
 from typer.testing import CliRunner
 
 from tikval.cli import app
-from tikval.stats.agreement import COEFFICIENTS, MISSING, Line, agreement
+from tikval.stats.agreement import COEFFICIENTS, MISSING, AgreementLine, agreement_of
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "tiktok_annotations.csv"
 
@@ -22,14 +22,16 @@ def codes_of(*annotators: str) -> np.ndarray[Any, np.dtype[np.int8]]:
     return np.array([[[MISSING if c == "." else int(c)] for c in row] for row in annotators], dtype=np.int8)
 
 
-def line_of(*annotators: str, k: int = 2, absent: int = 0, clusters: Sequence[int] | None = None) -> Line:
+def line_of(
+    *annotators: str, k: int = 2, absent: int = 0, clusters: Sequence[int] | None = None
+) -> AgreementLine:
     codes = codes_of(*annotators)
     groups = np.arange(codes.shape[1]) if clusters is None else np.array(clusters)
-    (line,) = agreement(codes, k, absent, np.ones((1, 1), dtype=bool), groups)
+    (line,) = agreement_of(codes, k, absent, np.ones((1, 1), dtype=bool), groups)
     return line
 
 
-def values_of(line: Line) -> dict[str, float]:
+def values_of(line: AgreementLine) -> dict[str, float]:
     return {name: estimate.value for name, estimate in line.coefficients.items()}
 
 
@@ -88,7 +90,7 @@ def test_kappa_of_two_is_that_of_scikit_learn(seed: int) -> None:
     second = np.where(rng.random(60) < 0.5, first, rng.integers(0, k, 60))
     codes = np.stack([first, second])[:, :, None].astype(np.int8)
     codes[0, :5] = MISSING  # Cohen's is over what both rated
-    (line,) = agreement(codes, k, 0, np.ones((1, 1), dtype=bool), np.arange(60), draws=0)
+    (line,) = agreement_of(codes, k, 0, np.ones((1, 1), dtype=bool), np.arange(60), draws=0)
     theirs = cohen_kappa_score(first[5:], second[5:])
     assert line.coefficients["kappa"].value == pytest.approx(theirs, abs=1e-12)
 
@@ -120,11 +122,11 @@ def test_nothing_in_common_is_no_number() -> None:
 def test_items_pool_by_their_cells_and_one_that_only_one_rated_stays_out() -> None:
     codes = np.concatenate([codes_of("0011", "0111"), codes_of("1111", "....")], axis=2)
     pools = np.array([[True, True], [True, False], [False, True]])
-    both, first, second = agreement(codes, 2, 0, pools, np.arange(4), draws=50)
+    both, first, second = agreement_of(codes, 2, 0, pools, np.arange(4), draws=50)
     assert both == first
     assert second.cells == 0
     codes[1, :, 1] = codes[0, ::-1, 1]  # now the second one is agreed on
-    both, first, second = agreement(codes, 2, 0, pools, np.arange(4), draws=50)
+    both, first, second = agreement_of(codes, 2, 0, pools, np.arange(4), draws=50)
     assert both.cells == first.cells + second.cells == 8
     assert values_of(both) == pytest.approx(values_of(line_of("00111111", "01111111")))
 
@@ -156,9 +158,9 @@ def test_codes_that_are_none_are_refused() -> None:
     every = np.ones((1, 1), dtype=bool)
     for codes, k in ((codes_of("01"), 2), (codes_of("02", "01"), 2)):
         with pytest.raises(ValueError, match="codes"):
-            agreement(codes, k, 0, every, np.arange(2))
+            agreement_of(codes, k, 0, every, np.arange(2))
     with pytest.raises(ValueError, match="clusters"):
-        agreement(codes_of("01", "01"), 2, 0, every, np.arange(3))
+        agreement_of(codes_of("01", "01"), 2, 0, every, np.arange(3))
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published annotations are not here")

@@ -7,12 +7,20 @@ import numpy as np
 import pytest
 
 from tests.stats.test_metrics import TWO, bools, pick, said, true
-from tikval.evaluate.answers import Answers, Run, Truth, read_answers, read_trained, read_truth
-from tikval.evaluate.compare import compare, comparisons, draw_swaps, holm
-from tikval.evaluate.scores import everything, score
+from tikval.evaluate.answers import Answers, SystemRun, Truth, read_answers, read_trained, read_truth
+from tikval.evaluate.compare import all_comparisons, compare_pair, draw_swaps, holm
+from tikval.evaluate.scores import predict_everything, score
 from tikval.evaluate.slices import slices
 from tikval.rows import PredictionRow
-from tikval.stats.intervals import Draws, by_group, corrected, mean_f1, of_labels, of_mean, sums_of
+from tikval.stats.intervals import (
+    AccountDraws,
+    bias_corrected,
+    by_group,
+    count_sums,
+    mean_f1,
+    of_labels,
+    of_mean,
+)
 from tikval.stats.metrics import Bools, macro, prf, weighted
 
 SIX = ("a+", "b+", "c+", "a-", "b-", "c-")
@@ -37,7 +45,7 @@ def study(seed: int, n: int = 60, groups: int = 12) -> tuple[Truth, np.random.Ge
 def guess(truth: Truth, system: str, *wrongs: Bools, known: Bools | None = None) -> Answers:
     """A system that is wrong where `wrongs` say, one run for each."""
     runs = tuple(
-        Run(
+        SystemRun(
             truth.true,
             np.ones(len(truth.ids), dtype=bool) if known is None else known,
             truth.true ^ wrong,
@@ -53,9 +61,9 @@ def guess(truth: Truth, system: str, *wrongs: Bools, known: Bools | None = None)
 def test_a_draw_is_the_score_of_the_videos_of_the_drawn_accounts() -> None:
     truth, rng = study(0)
     answers = guess(truth, "s", rng.random((60, 6)) < 0.3, rng.random((60, 6)) < 0.2)
-    draws = Draws(truth.n_groups, 20, seed=1)
+    draws = AccountDraws(truth.n_groups, 20, seed=1)
     assert (draws.weights.sum(1) == truth.n_groups).all()
-    sums, use = sums_of(answers, truth, draws), np.array([1, 1, 0, 1, 1, 0], dtype=bool)
+    sums, use = count_sums(answers, truth, draws), np.array([1, 1, 0, 1, 1, 0], dtype=bool)
     labels, mean, heavy = of_labels(sums), of_mean(sums, use, "macro"), of_mean(sums, use, "weighted")
     for d, weights_G in enumerate(draws.weights):
         videos = np.concatenate([np.flatnonzero(truth.group == g) for g in np.repeat(range(12), weights_G)])
@@ -72,9 +80,9 @@ def test_counts_that_are_nowhere_are_nan_and_left_out() -> None:
     assert mean_f1(hits, on_said, support, every, "macro") == pytest.approx((2 / 3 + 0) / 2)
     assert mean_f1(hits, on_said, support, every, "weighted") == pytest.approx(2 / 3)
     assert np.isnan(mean_f1(hits, on_said, support, np.array([False, True, False]), "macro"))
-    assert corrected(0.5, np.array([np.nan, np.nan])) == (None, None)
-    assert corrected(float("nan"), np.array([0.5])) == (None, None)
-    assert corrected(0.25, np.array([0.25, np.nan])) == (0.25, 0.25)
+    assert bias_corrected(0.5, np.array([np.nan, np.nan])) == (None, None)
+    assert bias_corrected(float("nan"), np.array([0.5])) == (None, None)
+    assert bias_corrected(0.25, np.array([0.25, np.nan])) == (0.25, 0.25)
     assert by_group(bools("10", "11", "01"), np.array([2, 0, 2]), 4).tolist() == [
         *([1, 1], [0, 0]),
         *([1, 1], [0, 0]),
@@ -93,7 +101,7 @@ def test_intervals_stand_in_the_rows_of_results_only() -> None:
     )
     assert truth.group.tolist() == [0, 0, 1, 2]
     predictions = [said(v, [v != "3", False, False, v == "2"]) for v in "123"] + [said("4", None, "timeout")]
-    rows = score(read_answers(predictions, truth, "s"), truth, Draws(3, 200))
+    rows = score(read_answers(predictions, truth, "s"), truth, AccountDraws(3, 200))
     a = pick(rows, "a+", "endorsed")
     assert (a["f1"], a["lower"], a["upper"]) == (1, 1, 1)
     b = pick(rows, "b-", "confronted")  # y alone: 0; x alone: 1
@@ -113,8 +121,8 @@ def test_intervals_stand_in_the_rows_of_results_only() -> None:
 def test_one_account_has_no_interval() -> None:
     truth = labelled({"1": (1, 0), "2": (0, 0)}, {"1": "x", "2": "x"})
     answers = read_answers([said("1", [True] * 4), said("2", [False] * 4)], truth, "s")
-    assert {row["lower"] for row in score(answers, truth, Draws(1, 100))} == {None}
-    (macro_row, _) = comparisons([answers], [everything(truth)], truth, Draws(1, 100), 100)
+    assert {row["lower"] for row in score(answers, truth, AccountDraws(1, 100))} == {None}
+    (macro_row, _) = all_comparisons([answers], [predict_everything(truth)], truth, AccountDraws(1, 100), 100)
     assert macro_row["difference"] is not None
     assert (macro_row["lower"], macro_row["p"], macro_row["p_holm"]) == (None, None, None)
 
@@ -133,7 +141,7 @@ def test_the_videos_of_an_account_move_together() -> None:
         apart = Truth(
             *(same.ids, same.labels, same.label_set, same.true, same.accounts, groups, same.frequent)
         )
-        row = pick(score(guess(apart, "s", wrong), apart, Draws(apart.n_groups, 500)), "macro")
+        row = pick(score(guess(apart, "s", wrong), apart, AccountDraws(apart.n_groups, 500)), "macro")
         return (row["upper"] or 0) - (row["lower"] or 0)
 
     assert width(np.arange(480) % 12) > 4 * width(np.arange(480))
@@ -155,9 +163,9 @@ def test_an_interval_of_runs_is_that_of_their_mean() -> None:
 
     opposite = rows("p-0", "1") + rows("p-1", "3")
     answers = read_trained(opposite, truth, "s", by_fold=False)
-    row = pick(score(answers, truth, Draws(8, 400)), "a+", "endorsed")
+    row = pick(score(answers, truth, AccountDraws(8, 400)), "a+", "endorsed")
     alone = pick(
-        score(read_trained(rows("p-0", "1"), truth, "s", by_fold=False), truth, Draws(8, 400)),
+        score(read_trained(rows("p-0", "1"), truth, "s", by_fold=False), truth, AccountDraws(8, 400)),
         "a+",
         "endorsed",
     )
@@ -169,7 +177,7 @@ def test_p_of_a_swap_is_that_of_all_swaps() -> None:
     """Of 2^6 ways to swap, counted one by one."""
     truth, rng = study(7, n=30, groups=6)
     a, b = (guess(truth, name, rng.random((30, 6)) < p) for name, p in (("a", 0.1), ("b", 0.3)))
-    found = compare(a, b, truth, Draws(6, 200), draw_swaps(6, 20_000)).by_metric["macro_f1"]
+    found = compare_pair(a, b, truth, AccountDraws(6, 200), draw_swaps(6, 20_000)).by_metric["macro_f1"]
 
     def gap(swap: tuple[int, ...]) -> float:
         swapped = np.array(swap, dtype=bool)[truth.group][:, None]
@@ -186,7 +194,7 @@ def test_the_same_system_twice_differs_by_nothing_and_a_better_one_by_something(
     truth, rng = study(11, n=240, groups=60)
     bad, good = rng.random((240, 6)) < 0.3, rng.random((240, 6)) < 0.05
     a, twin, b = guess(truth, "a", bad), guess(truth, "twin", bad), guess(truth, "b", good)
-    rows = comparisons([a, twin, b], [everything(truth)], truth, Draws(60, 300), 500)
+    rows = all_comparisons([a, twin, b], [predict_everything(truth)], truth, AccountDraws(60, 300), 500)
     assert len(rows) == 2 * (3 + 3)
     by_pair = {(row["system_a"], row["system_b"], row["metric"]): row for row in rows}
     same = by_pair["a", "twin", "macro_f1"]
@@ -207,7 +215,7 @@ def test_p_values_are_uniform_where_two_systems_are_alike() -> None:
         truth, rng = study(seed, n=60, groups=20)
         account = rng.random((2, 20, 6)) < 0.4  # errors belong to accounts
         a, b = (guess(truth, str(i), account[i][truth.group] & (rng.random((60, 6)) < 0.7)) for i in (0, 1))
-        p = compare(a, b, truth, Draws(20, 100), draw_swaps(20, 300)).by_metric["macro_f1"].p
+        p = compare_pair(a, b, truth, AccountDraws(20, 100), draw_swaps(20, 300)).by_metric["macro_f1"].p
         p_values.append(p or 0)
     assert 0.35 < np.mean(p_values) < 0.65
     assert np.mean(np.array(p_values) < 0.1) < 0.25
@@ -219,24 +227,25 @@ def test_a_pair_is_compared_on_what_both_said_and_model() -> None:
     early, late = np.arange(60) < 40, np.arange(60) >= 20
     a, b = guess(truth, "a", wrong, known=early), guess(truth, "b", np.zeros_like(wrong), known=late)
     some = np.array([1, 1, 1, 0, 1, 1], dtype=bool)
-    runs = tuple(Run(r.true, r.known, r.said, r.scores, some, r.fold) for r in b.runs)
-    made = compare(a, Answers("b", runs), truth, Draws(12, 100), draw_swaps(12, 100))
+    runs = tuple(SystemRun(r.true, r.known, r.said, r.scores, some, r.fold) for r in b.runs)
+    made = compare_pair(a, Answers("b", runs), truth, AccountDraws(12, 100), draw_swaps(12, 100))
     both = early & late
     expected = macro(prf(truth.true[both][:, some], (truth.true ^ wrong)[both][:, some])).f1 - 1
     assert (made.n_videos, made.n_labels) == (20, 5)
     assert made.by_metric["macro_f1"].value == pytest.approx(expected, abs=1e-12)
-    nobody = compare(guess(truth, "a", wrong, known=early), guess(truth, "b", wrong, known=~early), truth,
-                     Draws(12, 100), draw_swaps(12, 100))  # fmt: skip
+    nobody = compare_pair(guess(truth, "a", wrong, known=early), guess(truth, "b", wrong, known=~early), truth,
+                     AccountDraws(12, 100), draw_swaps(12, 100))  # fmt: skip
     assert (nobody.n_videos, nobody.by_metric["macro_f1"]) == (0, (None, (None, None), None))
 
 
 def test_every_run_of_one_is_beside_the_only_run_of_another() -> None:
     truth, rng = study(17)
     first, second, third = (rng.random((60, 6)) < 0.2 for _ in range(3))
-    draws, swaps = Draws(12, 100), draw_swaps(12, 100)
-    both = compare(guess(truth, "a", first, second), guess(truth, "b", third), truth, draws, swaps)
+    draws, swaps = AccountDraws(12, 100), draw_swaps(12, 100)
+    both = compare_pair(guess(truth, "a", first, second), guess(truth, "b", third), truth, draws, swaps)
     alone = [
-        compare(guess(truth, "a", w), guess(truth, "b", third), truth, draws, swaps) for w in (first, second)
+        compare_pair(guess(truth, "a", w), guess(truth, "b", third), truth, draws, swaps)
+        for w in (first, second)
     ]
     expected = np.mean([made.by_metric["macro_f1"].value for made in alone])
     assert both.by_metric["macro_f1"].value == pytest.approx(expected, abs=1e-12)
@@ -262,7 +271,7 @@ def test_genres_and_the_drop_between_stances() -> None:
     genre = {
         video: "food" if i % 12 < 4 else "news" if i % 12 < 8 else None for i, video in enumerate(truth.ids)
     }
-    rows = slices(answers, truth, Draws(12, 200), genre)
+    rows = slices(answers, truth, AccountDraws(12, 200), genre)
     by = {(row["by"], row["slice"], row["metric"]): row for row in rows}
     assert {place[:2] for place in by} == {
         ("drop", "endorsed - confronted"),
@@ -279,5 +288,5 @@ def test_genres_and_the_drop_between_stances() -> None:
     drop = by["drop", "endorsed - confronted", "macro_f1"]
     assert drop["value"] == pytest.approx(halves[0] - halves[1], abs=1e-12)
     assert {
-        row["by"] for row in slices(answers, truth, Draws(12, 100), dict.fromkeys(truth.ids, "food"))
+        row["by"] for row in slices(answers, truth, AccountDraws(12, 100), dict.fromkeys(truth.ids, "food"))
     } == {"drop"}

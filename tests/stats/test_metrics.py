@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from tests.fixtures.scoring import predict_everything, score_system, score_trained
+from tests.fixtures.scoring import score_everything, score_system, score_trained
 from tikval.evaluate.scores import BASELINE, FAILURES, coverage
 from tikval.rows import LabelRow, PredictionRow, ScoreRow
 from tikval.sources.labels import read_labels
@@ -178,7 +178,7 @@ def test_one_video_and_no_result() -> None:
 
 def test_nothing_annotated_is_nothing_scored() -> None:
     assert score_system([said("1", [True] * 4)], [], TWO, 0.0, "s") == []
-    assert predict_everything([], TWO, 0.0) == []
+    assert score_everything([], TWO, 0.0) == []
 
 
 def test_ambiguous_inputs_are_refused_by_name() -> None:
@@ -193,7 +193,7 @@ def test_ambiguous_inputs_are_refused_by_name() -> None:
         score_system([], two, TWO, 0.0, "s")
     with pytest.raises(ValueError, match="no annotator 'nobody'"):
         score_system([], two, TWO, 0.0, "s", annotator="nobody")
-    assert pick(predict_everything(two, TWO, 0.0, annotator="other"), "a-", "confronted")["f1"] == 1.0
+    assert pick(score_everything(two, TWO, 0.0, annotator="other"), "a-", "confronted")["f1"] == 1.0
     with pytest.raises(ValueError, match="2 stances: 1"):
         score_system([], [true("1", 1, 0, 0)], TWO, 0.0, "s")
     with pytest.raises(ValueError, match="not 4 decisions"):
@@ -210,7 +210,7 @@ def test_coverage_counts_reasons() -> None:
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published annotations are not here")
 def test_baseline_on_the_published_annotations() -> None:
     truth = read_labels(str(PUBLISHED), SLUGS, "schwartz-19")
-    rows = predict_everything(truth, LABELS, min_share=0.05)
+    rows = score_everything(truth, LABELS, min_share=0.05)
     single = [r for r in rows if r["failures"] == "left_out" and r["frequent"] is not None]
     assert len(truth) == 888
     assert len({row["account"] for row in truth}) == 91
@@ -220,7 +220,7 @@ def test_baseline_on_the_published_annotations() -> None:
     assert pick(rows, "macro")["f1"] == pytest.approx(0.273, abs=5e-4)
     assert pick(rows, "weighted")["f1"] == pytest.approx(0.325, abs=5e-4)
     # The paper stars power_dominance- (45 of 888) as below 5 %: its own set is these 13 + 5 labels.
-    rows = predict_everything(truth, LABELS, min_share=0.051)
+    rows = score_everything(truth, LABELS, min_share=0.051)
     often = {r["label"] for r in rows if r["frequent"]}
     assert len(often) == 18
     assert "power_dominance-" not in often

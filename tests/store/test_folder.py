@@ -21,7 +21,7 @@ from tests.fixtures.rows import script, video
 from tikval.config import CatalogConfig, ScriptConfig, UserError
 from tikval.files import read_parquet, write_bytes, write_table
 from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema, row_key
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import KEY, contains, keys_of
 
 TIMEOUT, CRASHED, UNREADABLE = Reason.TIMEOUT.value, Reason.CRASHED.value, Reason.UNREADABLE.value
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(config_of(tmp_path).folder)
 
 
-def seal(folder: Folder) -> Run:
+def seal(folder: Folder) -> FolderRun:
     return folder.seal(config_of(Path(folder.uri).parent), {"upstream": "state"}, 1.0)
 
 

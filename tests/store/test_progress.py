@@ -8,12 +8,12 @@ import pytest
 import tikval.store.progress as module
 from tikval.cli.job import guard, main, summary, too_many_failed
 from tikval.config import CatalogConfig, UserError
-from tikval.store.folder import Run
+from tikval.store.folder import FolderRun
 from tikval.store.progress import StageProgress
 from tikval.store.status import FINISHED, RUNNING, STOPPED, read_status
 
 CONFIG = CatalogConfig(videos="clips", out="out", max_failed_share=0.25)
-RUN = Run("catalog", "0" * 12, [], {}, {}, 8, {"empty_file": 1, "timeout": 1}, {}, 1.0, "", "0.1.0")
+RUN = FolderRun("catalog", "0" * 12, [], {}, {}, 8, {"empty_file": 1, "timeout": 1}, {}, 1.0, "", "0.1.0")
 
 
 def test_progress_without_a_terminal(

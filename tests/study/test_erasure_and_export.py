@@ -18,9 +18,9 @@ from tikval.files import read_parquet, write_bytes
 from tikval.report.export.values import ABOUT, export_table, write_export
 from tikval.rows import PredictionRow, Reason, ScriptRow, arrow_schema
 from tikval.stats.folds import Fold, to_json
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 from tikval.store.runs import Study
-from tikval.study.erasure import erase
+from tikval.study.erasure import erase_videos
 from tikval.values import SLUGS
 
 IDS = ("first-video", "second-video", "third-video", "broken-video")
@@ -35,7 +35,7 @@ class Report(JobConfig):
     stage = "report"
 
 
-def sealed(config: JobConfig, kind: type, rows: Sequence[Any]) -> Run:
+def sealed(config: JobConfig, kind: type, rows: Sequence[Any]) -> FolderRun:
     """A finished folder of these rows, written as two parts."""
     folder = Folder(config.folder)
     for part in (rows[:1], rows[1:]):
@@ -242,7 +242,7 @@ def remaining(made: Made, job: JobConfig) -> set[str]:
 
 def test_erasing_a_video(made: Made) -> None:
     assert len(mentions(made.out, "first-video")) == 4  # catalog, labels, scripts, predictions
-    assert erase(made.out, {"first-video"}, set()) == ({"first-video"}, 4)
+    assert erase_videos(made.out, {"first-video"}, set()) == ({"first-video"}, 4)
     assert not mentions(made.out, "first-video")
     for job in (made.catalog, made.scripts, made.system):
         assert remaining(made, job) == set(IDS[1:])
@@ -252,11 +252,11 @@ def test_erasing_a_video(made: Made) -> None:
     assert others == sorted(made.rows[1:], key=lambda row: row["video_id"])
     labelled = [row["video_id"] for row in made.folder(made.catalog).read_beside("labels")]
     assert labelled == ["third-video", "never-downloaded"]
-    assert erase(made.out, {"first-video"}, set()) == (set(), 0)
+    assert erase_videos(made.out, {"first-video"}, set()) == (set(), 0)
 
 
 def test_erasing_a_failure_counts_it_no_more(made: Made) -> None:
-    erase(made.out, {"broken-video"}, set())
+    erase_videos(made.out, {"broken-video"}, set())
     assert made.folder(made.system).finished().failed == {}
     assert made.folder(made.scripts).finished().failed == {}
 
@@ -264,26 +264,26 @@ def test_erasing_a_failure_counts_it_no_more(made: Made) -> None:
 def test_erasing_changes_the_state_of_what_it_touched_only(made: Made) -> None:
     jobs = (made.catalog, made.scripts, made.system)
     before = [made.folder(job).finished().state for job in jobs]
-    erase(made.out, {"unknown"}, set())
+    erase_videos(made.out, {"unknown"}, set())
     assert [made.folder(job).finished().state for job in jobs] == before
-    erase(made.out, {"first-video"}, set())
+    erase_videos(made.out, {"first-video"}, set())
     assert not set(before) & {made.folder(job).finished().state for job in jobs}
 
 
 def test_erasing_an_account(made: Made) -> None:
     assert mentions(made.out, ANN)
-    found, rows = erase(made.out, set(), {ANN})
+    found, rows = erase_videos(made.out, set(), {ANN})
     assert found == {"first-video", "second-video", "never-downloaded"}
     assert rows == 2 + 2 + 2 + 2 + 1  # catalog, labels, scripts, predictions, accounts
     for text in (ANN, "first-video", "second-video", "never-downloaded"):
         assert not mentions(made.out, text)
     assert remaining(made, made.system) == {"third-video", "broken-video"}
     assert [row["account"] for row in made.folder(made.catalog).read_beside("accounts")] == [BOB]
-    assert erase(made.out, set(), {ANN}) == (set(), 0)
+    assert erase_videos(made.out, set(), {ANN}) == (set(), 0)
 
 
 def test_an_erased_account_does_not_come_back(made: Made) -> None:
-    erase(made.out, set(), {ANN})
+    erase_videos(made.out, set(), {ANN})
     (made.root / "new.mp4").write_bytes(b"x")
     with (made.root / "videos.csv").open("a") as file:
         file.write(f"new.mp4,{ANN},\n")
@@ -294,12 +294,12 @@ def test_an_erased_account_does_not_come_back(made: Made) -> None:
 
 
 def test_what_is_kept_of_the_erased_names_nobody(made: Made) -> None:
-    erase(made.out, {"first-video", "not-there-yet"}, {BOB})
+    erase_videos(made.out, {"first-video", "not-there-yet"}, {BOB})
     kept = (Path(made.out) / "erased.json").read_text()
     assert not [name for name in (*IDS, "not-there-yet", BOB) if name in kept]
     (made.root / "other").mkdir()
     other = Made(made.root / "other")
-    erase(other.out, {"first-video"}, set())
+    erase_videos(other.out, {"first-video"}, set())
     hashes = set(json.loads((Path(other.out) / "erased.json").read_text())["videos"])
     assert not hashes & set(json.loads(kept)["videos"]), "two studies can be matched"
 
@@ -316,7 +316,7 @@ def test_scores_and_pages_go_whole(made: Made) -> None:
         ):
             write_bytes(f"{job.folder}/{name}", b"<p>first-video</p>")
         made.folder(job).write_run(job, [], {}, 0, {}, 0)
-    erase(made.out, {"first-video"}, set())
+    erase_videos(made.out, {"first-video"}, set())
     for job in (scores, report):
         assert made.folder(job).run() is None
     assert not mentions(made.out, "first-video")
@@ -336,7 +336,7 @@ def test_folds_that_name_the_erased_go_also_without_a_result(made: Made) -> None
     }
     for name, data in written.items():
         write_bytes(f"{made.out}/{name}/folds.json", data)
-    erase(made.out, {"first-video"}, set())
+    erase_videos(made.out, {"first-video"}, set())
     left = sorted(path.parent.name for path in Path(made.out).rglob("folds.json"))
     assert left == ["pretrain-cccccccccccc"]
 
@@ -354,7 +354,7 @@ def test_parts_that_no_run_names_are_erased_too(made: Made) -> None:
     write_bytes(f"{page.folder}/index.html", b"<p>first-video</p>")
     Path(made.scripts.folder, ".tmp-0123456789abcdef").write_bytes(b"PAR1 first-video")
     assert len(mentions(made.out, "first-video")) == 8
-    erase(made.out, {"first-video"}, set())
+    erase_videos(made.out, {"first-video"}, set())
     assert not mentions(made.out, "first-video")
     assert made.folder(unfinished).run() is None
     assert len(made.folder(unfinished).seen().done) == 3
@@ -364,13 +364,13 @@ def test_erase_touches_nothing_that_is_not_tikvals(made: Made) -> None:
     theirs = Path(made.out) / "mine" / "first-video.parquet"
     theirs.parent.mkdir()
     pq.write_table(pa.table({"other": ["first-video"]}), theirs)
-    erase(made.out, {"first-video"}, {ANN})
+    erase_videos(made.out, {"first-video"}, {ANN})
     assert theirs.exists()
     assert [path.name for path in theirs.parent.iterdir()] == [theirs.name]
 
 
 def test_erase_waits_for_no_run_at_work(made: Made) -> None:
     with made.folder(made.system).lock(), pytest.raises(UserError, match="in use by another run"):
-        erase(made.out, {"first-video"}, set())
-    erase(made.out, {"first-video"}, set())
+        erase_videos(made.out, {"first-video"}, set())
+    erase_videos(made.out, {"first-video"}, set())
     assert not mentions(made.out, "first-video")

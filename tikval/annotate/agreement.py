@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from tikval.annotate.annotators import ABSENT, Annotators, Said
+from tikval.annotate.annotators import ABSENT, Annotators, VideoAnnotation
 from tikval.config import UserError
 from tikval.evaluate.scores import ALL
 from tikval.files import write_bytes
-from tikval.stats.agreement import COEFFICIENTS, MISSING, Codes, Estimate, Line, agreement
+from tikval.stats.agreement import COEFFICIENTS, MISSING, AgreementLine, Codes, Coefficient, agreement_of
 from tikval.stats.metrics import Bools
 from tikval.values import CONFRONTED, ENDORSED, SIGN
 
@@ -42,13 +42,13 @@ COLUMNS: Final = (
 )
 
 
-class Row(NamedTuple):
+class AgreementRow(NamedTuple):
     names: tuple[str, ...]  # compared
     coding: Coding
     stance: str  # endorsed or confronted, of binary labels; else all
     value: str  # a slug, or all
     videos: int  # of which two annotators or more said something
-    line: Line
+    line: AgreementLine
 
     @property
     def title(self) -> str:
@@ -70,7 +70,7 @@ class Row(NamedTuple):
         return "few accounts: no interval" if any(map(_is_bare, said.values())) else ""
 
 
-def comparisons(annotators: Annotators, against: str | None) -> list[tuple[str, ...]]:
+def compared_groups(annotators: Annotators, against: str | None) -> list[tuple[str, ...]]:
     """Names compared together: all of them, each pair, and each one with the baseline that says nothing.
 
     `against` an annotator: each other one with that one, which alone is compared with the baseline. Raises UserError
@@ -94,13 +94,13 @@ def comparisons(annotators: Annotators, against: str | None) -> list[tuple[str, 
     return [*together, *(pairs if len(pairs) <= MAX_PAIRS else []), *((name, ABSENT) for name in names)]
 
 
-def compare(
+def agreement_rows(
     annotators: Annotators,
     compared: Sequence[tuple[str, ...]],
     codings: Sequence[Coding],
     *,
     by_value: bool = False,
-) -> list[Row]:
+) -> list[AgreementRow]:
     """Agreement of each group of names in each coding, pooled over the values, and of each value if asked for.
 
     Intervals come from a bootstrap over accounts; a video without one stands alone. Raises UserError where no two
@@ -131,7 +131,7 @@ def _rows(
     coding: Coding,
     where: Sequence[tuple[str, str]],
     pools_PV: Bools,
-) -> list[Row]:
+) -> list[AgreementRow]:
     n_categories, absent = CATEGORIES[coding], _absent(coding)
     first = said[names[0]]
     nothing = np.where(first == MISSING, np.int8(MISSING), np.int8(absent))
@@ -141,9 +141,9 @@ def _rows(
     clusters = np.unique(clusters_N[here], return_inverse=True)[
         1
     ]  # those that have a say here, numbered anew
-    lines = agreement(codes_RNV[:, here], n_categories, absent, pools_PV, clusters)
+    lines = agreement_of(codes_RNV[:, here], n_categories, absent, pools_PV, clusters)
     videos = int((rated_RN.sum(0) > 1).sum())
-    return [Row(names, coding, *at, videos, line) for at, line in zip(where, lines, strict=True)]
+    return [AgreementRow(names, coding, *at, videos, line) for at, line in zip(where, lines, strict=True)]
 
 
 def _absent(coding: Coding) -> int:
@@ -162,7 +162,7 @@ def _codes(annotators: Annotators, name: str, videos: Sequence[str], coding: Cod
     return codes
 
 
-def _coded(said: Said, coding: Coding) -> Sequence[int | None]:
+def _coded(said: VideoAnnotation, coding: Coding) -> Sequence[int | None]:
     return {"binary": said.labels, "three_way": said.three_way, "dominance": said.with_dominance}[coding]
 
 
@@ -181,7 +181,7 @@ def _pools(slugs: Sequence[str], coding: Coding, by_value: bool) -> tuple[list[t
     return [*pooled, *(single if by_value else [])], np.concatenate([np.kron(both, every), by_label])
 
 
-def as_table(rows: Sequence[Row]) -> Table:
+def agreement_table(rows: Sequence[AgreementRow]) -> Table:
     """For people: coefficients with their 95 % intervals."""
     table = Table(
         "coding", "of", "annotators", "videos", "cells", "same", "AC1", "alpha", "kappa", "positive"
@@ -197,7 +197,7 @@ def as_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def write_csv(rows: Sequence[Row], file: Path) -> None:
+def write_agreement_csv(rows: Sequence[AgreementRow], file: Path) -> None:
     """One line per comparison, coding and pool, numbers in full. Raises UserError where it cannot be written."""
     text = io.StringIO()
     numbers = [f"{name}{end}" for name in COEFFICIENTS for end in ("", "_low", "_high")]
@@ -209,10 +209,10 @@ def write_csv(rows: Sequence[Row], file: Path) -> None:
         estimates = [number for name in COEFFICIENTS for number in row.line.coefficients[name]]
         cells = ["" if math.isnan(number) else number for number in (row.line.expected, *estimates)]
         csv.writer(text).writerow([*about, row.line.cells, *cells, row.note])
-    put(file, text.getvalue())
+    put_csv(file, text.getvalue())
 
 
-def put(file: Path, text: str) -> None:
+def put_csv(file: Path, text: str) -> None:
     """Write a CSV file. Raises UserError for another name, and where it cannot be written."""
     if file.suffix != ".csv":
         raise UserError(f"{file}: the name must end in .csv")
@@ -222,12 +222,12 @@ def put(file: Path, text: str) -> None:
         raise UserError(f"{file}: cannot be written ({err.strerror})") from err
 
 
-def _plain(estimate: Estimate) -> str:
+def _plain(estimate: Coefficient) -> str:
     if math.isnan(estimate.value):
         return "-"
     interval = "" if _is_bare(estimate) else f" [{estimate.low:.3f}, {estimate.high:.3f}]"
     return f"{estimate.value:.3f}{interval}"
 
 
-def _is_bare(estimate: Estimate) -> bool:
+def _is_bare(estimate: Coefficient) -> bool:
     return not math.isnan(estimate.value) and math.isnan(estimate.low)

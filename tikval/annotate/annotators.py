@@ -9,20 +9,20 @@ from typing import Any, Final, NamedTuple
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import (
     UserError,
-    find,
+    find_file,
 )
 from tikval.evaluate.scores import MISSING
 from tikval.files import read_records
 from tikval.rows import LabelRow, PredictionRow
 from tikval.sources.labels import read_labels
-from tikval.store.folder import Run
+from tikval.store.folder import FolderRun
 from tikval.store.runs import Study, system_config
 from tikval.values import binary, stances
 
 ABSENT: Final = "absent"  # the annotator who says nothing of any video: the baseline
 
 
-class Said(NamedTuple):
+class VideoAnnotation(NamedTuple):
     """Of one video by one annotator; None: this annotator does not tell it."""
 
     with_dominance: Sequence[int | None]  # [V] Stance codes
@@ -33,7 +33,7 @@ class Said(NamedTuple):
 @dataclass
 class Annotators:
     slugs: tuple[str, ...]
-    said: dict[str, dict[str, Said]] = field(default_factory=dict)  # by annotator and video
+    said: dict[str, dict[str, VideoAnnotation]] = field(default_factory=dict)  # by annotator and video
     accounts: dict[str, str] = field(default_factory=dict)  # of the videos whose account is known
     failed: dict[str, dict[str, int]] = field(default_factory=dict)  # annotated videos by system and reason
 
@@ -51,7 +51,7 @@ class Annotators:
 
 def codebook_of(uri: str) -> Codebook:
     try:
-        return load_codebook(find(uri))
+        return load_codebook(find_file(uri))
     except ValueError as err:
         raise UserError(str(err)) from err
 
@@ -89,7 +89,7 @@ def people(rows: Sequence[LabelRow], codebook: Codebook) -> Annotators:
     found = Annotators(codebook.slugs)
     for row in rows:
         codes = row["stances"]
-        said = Said(codes, [min(code, 1) for code in codes], binary(codes))
+        said = VideoAnnotation(codes, [min(code, 1) for code in codes], binary(codes))
         found.said.setdefault(row["annotator"], {})[row["video_id"]] = said
         if row["account"]:
             found.accounts[row["video_id"]] = row["account"]
@@ -125,16 +125,16 @@ def add_systems(found: Annotators, out: str, codebook: Codebook) -> None:
         found.failed[system] = dict(reasons.most_common())
 
 
-def _check_codebook(run: Run, system: str, codebook: Codebook) -> None:
+def _check_codebook(run: FolderRun, system: str, codebook: Codebook) -> None:
     config = system_config(run)
     theirs = codebook_of(config.codebook)
     if (theirs.label_set, theirs.slugs) != (codebook.label_set, codebook.slugs):
         raise UserError(f"{system}: its codebook is {config.codebook}; give the same one as --codebook")
 
 
-def _runs(system: str, rows: Sequence[PredictionRow]) -> dict[str, dict[str, Said]]:
+def _runs(system: str, rows: Sequence[PredictionRow]) -> dict[str, dict[str, VideoAnnotation]]:
     """Results by annotator and video. The folds of one partition and seed are one annotator: each video is in one."""
-    by_run: dict[tuple[str | None, int | None, int | None], dict[str, Said]] = {}
+    by_run: dict[tuple[str | None, int | None, int | None], dict[str, VideoAnnotation]] = {}
     for row in rows:
         said = by_run.setdefault((row["split"], row["seed"], row["sample"]), {})
         if row["video_id"] in said:
@@ -142,7 +142,7 @@ def _runs(system: str, rows: Sequence[PredictionRow]) -> dict[str, dict[str, Sai
         said[row["video_id"]] = _said(row)
     if len(by_run) < 2:
         return {system: next(iter(by_run.values()), {})}
-    named: dict[str, dict[str, Said]] = {}
+    named: dict[str, dict[str, VideoAnnotation]] = {}
     for (split, seed, sample), said in by_run.items():
         parts = [
             split,
@@ -153,7 +153,7 @@ def _runs(system: str, rows: Sequence[PredictionRow]) -> dict[str, dict[str, Sai
     return named
 
 
-def _said(row: PredictionRow) -> Said:
+def _said(row: PredictionRow) -> VideoAnnotation:
     """Three ways where both labels of a value are modelled; dominance where the system tells it."""
     decisions, n_values = row["decisions"] or [], len(row["decisions"] or []) // 2
     both = [
@@ -161,4 +161,4 @@ def _said(row: PredictionRow) -> Said:
     ]
     codes = stances(decisions, row["scores"] or [None] * len(decisions))
     three_way = [code if known else None for code, known in zip(codes, both, strict=True)]
-    return Said(row["stances"] or [None] * n_values, three_way, decisions)
+    return VideoAnnotation(row["stances"] or [None] * n_values, three_way, decisions)

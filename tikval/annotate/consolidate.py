@@ -20,7 +20,7 @@ class Consolidated(NamedTuple):
     left_out: dict[str, str]  # every other video of the two, and why
 
 
-def consolidate(first: Stances, second: Stances, third: Stances) -> Consolidated:
+def consolidate_stances(first: Stances, second: Stances, third: Stances) -> Consolidated:
     """Per value of each video: what the first two agree on, else what the third says.
 
     Stances are compared as coded: endorsed and dominant differ. A video is left out whole where it cannot be decided,

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tikval.annotate.agreement import put
+from tikval.annotate.agreement import put_csv
 from tikval.annotate.consolidate import (
     AGREED,
     WITH_FIRST,
     WITH_NEITHER,
     WITH_SECOND,
     Consolidated,
-    consolidate,
+    consolidate_stances,
 )
 from tikval.config import UserError
 from tikval.rows import LabelRow
@@ -44,7 +44,7 @@ def consolidate_rows(
         {row["video_id"]: row["stances"] for row in rows if row["annotator"] == name}
         for name in (*first_two, third)
     )
-    done = consolidate(first, second, judge)
+    done = consolidate_stances(first, second, judge)
     if not done.stances:
         raise UserError(f"nothing to consolidate: {left_out(done)}")
     return done, (first_two[0], first_two[1])
@@ -59,7 +59,7 @@ def left_out(done: Consolidated) -> str:
     return "; ".join(said) or "no video was annotated by either of the two"
 
 
-def decided(done: Consolidated, two: tuple[str, str], third: str) -> str:
+def summary_of(done: Consolidated, two: tuple[str, str], third: str) -> str:
     """How many values of videos were decided how."""
     counts = done.decided
     total = sum(counts.values())
@@ -80,4 +80,4 @@ def write_consolidated(
     writer.writerow(["video_id", "account", "annotator", *slugs])
     for video, stances in done.stances.items():
         writer.writerow([video, accounts.get(video, ""), ANNOTATOR, *stances])
-    put(file, text.getvalue())
+    put_csv(file, text.getvalue())

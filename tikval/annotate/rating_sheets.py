@@ -38,7 +38,7 @@ _FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four: 
 _YES_NO: Final = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 
 
-class Line(NamedTuple):
+class SheetLine(NamedTuple):
     video_id: str
     file: str
     script: str  # without handles
@@ -59,7 +59,7 @@ class Agreement(NamedTuple):
     n: int  # videos that both rated
 
 
-def write_sheet(lines: Iterable[Line], rater: int, seed: int) -> bytes:
+def write_sheet(lines: Iterable[SheetLine], rater: int, seed: int) -> bytes:
     """A CSV file with empty rating cells, in an order of this rater's own."""
     ordered = sorted(lines, key=lambda line: in_random_order(f"{seed}/{rater}", line.video_id))
     return _csv(
@@ -113,7 +113,7 @@ def without(data: bytes, video_ids: set[str]) -> bytes:
     return _csv([tuple(cells[column] for column in COLUMNS) for cells in kept])
 
 
-def agreement(first: Iterable[Rating], second: Iterable[Rating]) -> list[Agreement]:
+def rating_agreement(first: Iterable[Rating], second: Iterable[Rating]) -> list[Agreement]:
     """Means and exact agreement in each column, over the videos that both have rated in it."""
     others = {rating.video_id: rating for rating in second}
     pairs = [(rating, others[rating.video_id]) for rating in first if rating.video_id in others]

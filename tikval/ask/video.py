@@ -11,10 +11,10 @@ from PIL import Image
 
 from tikval.ask.whisper import Whisper
 from tikval.codebook import render_material
-from tikval.config import Gemini, Limits, Llm, Look, UserError, find
+from tikval.config import Gemini, Limits, Llm, Look, UserError, find_file
 from tikval.media.child import Child, check_tools
 from tikval.media.fetch import read_video
-from tikval.media.reading import ClipError, MissingTool, Reading, Want
+from tikval.media.reading import ClipError, ClipReading, MissingTool, Want
 from tikval.privacy import strip_handles
 from tikval.rows import AskRow, Reason, sha256
 
@@ -28,14 +28,14 @@ def takes_videos(llm: Llm) -> bool:
 
 def fixed_prompt(llm: Llm, prompt: str) -> str:
     """The prompt for a video, with the note for a model that gets pictures in its place."""
-    return prompt if takes_videos(llm) else prompt + find(PICTURES_PROMPT).read_text(encoding="utf-8")
+    return prompt if takes_videos(llm) else prompt + find_file(PICTURES_PROMPT).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenVideo:
     """What was read of one video."""
 
-    reading: Reading
+    reading: ClipReading
     pictures: list[bytes] | None  # JPEG; None: the model takes the video itself
     speech: str | None
     language: str | None
@@ -47,26 +47,26 @@ class Looker:
     def __init__(self, llm: Llm, look: Look, limits: Limits) -> None:
         """Raises UserError where this machine lacks a tool."""
         self.look = None if takes_videos(llm) else look
-        self.want = want_of(llm, look)
-        check(self.want)
+        self.want = want_of_model(llm, look)
+        check_recognisers(self.want)
         self.child = Child(limits)
         whisper = self.look is not None and self.look.speech.engine == "whisper"
         self.whisper = Whisper(look.speech.model, look.speech.revision) if whisper else None
 
-    def read(self, path: str) -> Seen:
+    def read(self, path: str) -> SeenVideo:
         """Raises ClipError. A video that cannot be read here is not sent, and not paid for."""
         reading = read_video(self.child, path, self.want)
         if self.look is None:
-            return Seen(reading, None, None, None)
+            return SeenVideo(reading, None, None, None)
         segments, language = reading.speech, "en" if reading.speech else None
         if self.whisper is not None and reading.sound is not None and len(reading.sound):
             segments, language = self.whisper.transcribe(reading.sound)
         assert reading.frames is not None
         pictures = [jpeg(frame) for frame in reading.frames]
-        return Seen(reading, pictures, " ".join(segment.text for segment in segments), language)
+        return SeenVideo(reading, pictures, " ".join(segment.text for segment in segments), language)
 
 
-def want_of(llm: Llm, look: Look) -> Want:
+def want_of_model(llm: Llm, look: Look) -> Want:
     if takes_videos(llm):
         return Want()  # its length, its hash, and that it is one
     return Want(
@@ -79,7 +79,7 @@ def want_of(llm: Llm, look: Look) -> Want:
     )
 
 
-def check(want: Want) -> None:
+def check_recognisers(want: Want) -> None:
     try:
         check_tools(want)
     except MissingTool as err:

@@ -24,13 +24,13 @@ from tikval.config import (
     ReportConfig,
     ScriptConfig,
     UserError,
-    find,
+    find_file,
     load_config,
     nested,
     read_yaml,
 )
 from tikval.llm.gate import read_spent
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 
 @app.command()
@@ -111,7 +111,7 @@ def _embedding(report_file: str, config: ReportConfig, overrides: list[str]) -> 
     """What the profile says of embeddings, over the same videos and into the same folder."""
     beside = str(Path(report_file).with_name("embed.yaml"))
     try:
-        find(beside)
+        find_file(beside)
     except UserError:
         beside = "configs/embed.yaml"
     same = [("out", config.out), ("videos", config.scores.catalog.model_dump(mode="json"))]
@@ -139,7 +139,7 @@ def _run_all(config: ReportConfig, embed: EmbedConfig | None, budget: float | No
     """Every job of a study in order. Returns the exit code."""
     from jobs import report
 
-    runs: list[tuple[JobConfig, Run]] = []
+    runs: list[tuple[JobConfig, FolderRun]] = []
     steps = {job.folder: job for _, job in nested(config.scores)}
     if embed and embed.folder not in steps:
         steps = {**dict(list(steps.items())[:-1]), embed.folder: embed, config.scores.folder: config.scores}

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tikval.config import JobConfig, UserError, load_config
-from tikval.store.folder import Run
+from tikval.store.folder import FolderRun
 
 C = TypeVar("C", bound=JobConfig)
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
 
 
-def summary(config: JobConfig, run: Run) -> str:
+def summary(config: JobConfig, run: FolderRun) -> str:
     """One line on a finished stage: results, failures by reason, where they lie."""
     failed = sum(run.failed.values())
     reasons = ", ".join(f"{reason} {n}" for reason, n in run.failed.items())
@@ -23,7 +23,7 @@ def summary(config: JobConfig, run: Run) -> str:
     return f"{said}, in {config.folder}{again}"
 
 
-def too_many_failed(config: JobConfig, run: Run) -> bool:
+def too_many_failed(config: JobConfig, run: FolderRun) -> bool:
     return sum(run.failed.values()) > config.max_failed_share * run.rows
 
 
@@ -49,7 +49,7 @@ def training_arguments(kind: type[C], job: str) -> tuple[list[C], bool]:
     return [load_config(kind, file, overrides) for file in files], "--dry-run" in sys.argv
 
 
-def main(kind: type[C], run: Callable[[C], Run]) -> None:
+def main(kind: type[C], run: Callable[[C], FolderRun]) -> None:
     """Run one job from the command line and exit: 0, 1 when too many rows failed, 2 for a mistake of the user."""
 
     def work() -> int:

@@ -78,16 +78,16 @@ def agreement(
     if systems:
         add_systems(found, systems, book)
     found = found.only(annotator or [])
-    compared = agreeing.comparisons(found, against)
-    rows = agreeing.compare(
+    compared = agreeing.compared_groups(found, against)
+    rows = agreeing.agreement_rows(
         found, compared, [coding] if coding else list(agreeing.CATEGORIES), by_value=by is not None
     )
-    Console(markup=False, width=None if sys.stdout.isatty() else 200).print(agreeing.as_table(rows))
+    Console(markup=False, width=None if sys.stdout.isatty() else 200).print(agreeing.agreement_table(rows))
     for system, reasons in found.failed.items():
         if reasons:
             print(f"{system}: no result for {', '.join(f'{n} {reason}' for reason, n in reasons.items())}")
     if csv:
-        agreeing.write_csv(rows, csv)
+        agreeing.write_agreement_csv(rows, csv)
         print(f"{len(rows)} lines: {csv}")
 
 
@@ -101,13 +101,13 @@ def consolidate(
 ) -> None:
     """Two annotators and a third as one: what the two agree on, else what the third says."""
     from tikval.annotate.annotators import codebook_of, read_tables
-    from tikval.annotate.consolidated_table import consolidate_rows, decided, left_out, write_consolidated
+    from tikval.annotate.consolidated_table import consolidate_rows, left_out, summary_of, write_consolidated
 
     book = codebook_of(codebook)
     rows = read_tables(tables, book)
     done, two = consolidate_rows(rows, third, annotator or [])
     write_consolidated(done, rows, book.slugs, to)
-    print(f"{decided(done, two, third)}: {to}")
+    print(f"{summary_of(done, two, third)}: {to}")
     if done.left_out:
         print(f"tikval: left out: {left_out(done)}", file=sys.stderr)
         raise typer.Exit(FAILED)
@@ -125,12 +125,12 @@ def prevalence(
 ) -> None:
     """How often each value is endorsed and confronted, raw and, where videos are annotated, corrected."""
     from tikval.evaluate.prevalence import prevalence_of
-    from tikval.report.tables.prevalence import show, write_csv
+    from tikval.report.tables.prevalence import show_prevalence, write_prevalence_csv
 
     found = prevalence_of(Study(out), system, by, annotator)
-    show(found, Console(markup=False, width=None if sys.stdout.isatty() else 180))
+    show_prevalence(found, Console(markup=False, width=None if sys.stdout.isatty() else 180))
     if csv:
-        write_csv(found, csv)
+        write_prevalence_csv(found, csv)
         print(f"{len(found.lines)} lines: {csv}")
 
 
@@ -143,12 +143,12 @@ def tables(
     ] = None,
 ) -> None:
     """The paper's Tables 3 to 6 over these systems, its numbers beside ours with what differs."""
-    from tikval.report.tables.paper import show, tables_of, write
+    from tikval.report.tables.paper import show_tables, tables_of, write_tables
 
     found = tables_of(Study(out), beside or [])
-    show(found, Console(markup=False, width=None if sys.stdout.isatty() else 200))
+    show_tables(found, Console(markup=False, width=None if sys.stdout.isatty() else 200))
     if csv:
-        print(f"written: {', '.join(write(found, csv))}")
+        print(f"written: {', '.join(write_tables(found, csv))}")
 
 
 @app.command()
@@ -161,10 +161,10 @@ def figures(
     annotator: Annotated[str | None, typer.Option(help="Whose labels are drawn.")] = None,
 ) -> None:
     """The paper's Figures 1 to 4, Schwartz's circle, systems' F1, rates by genre and month: SVG, PNG, PDF, CSV."""
-    from tikval.report.figures.gather import figures_of, write
+    from tikval.report.figures.gather import figures_of, write_figures
 
     found = figures_of(Study(out), system or (), annotator)
-    written = write(found, folder)
+    written = write_figures(found, folder)
     print(f"{len(found.sheets)} figures, {len(written)} files: {folder}/figures.md lists them")
     for said in (*found.skipped, *found.notes):
         print(f"tikval: note: {said}", file=sys.stderr)
@@ -191,7 +191,7 @@ def erase(
     account: Annotated[list[str] | None, typer.Option(help="Forget all videos of this account.")] = None,
 ) -> None:
     """Remove every derived row of some videos, and keep them from coming back."""
-    from tikval.study.erasure import erase as forget
+    from tikval.study.erasure import erase_videos as forget
 
     if not video_ids and not account:
         raise UserError("name the videos to erase, or --account NAME")

@@ -9,7 +9,7 @@ from tikval.config.base import (
     TextFile,
     Upstream,
     UserError,
-    find,
+    find_file,
     load_config,
     nested,
     read_yaml,
@@ -17,7 +17,7 @@ from tikval.config.base import (
 )
 from tikval.config.embed import EmbedConfig, OnScreenText, Pictures, Sound
 from tikval.config.extract import ExtractConfig, Extractor, FaithfulnessConfig, LlmExtractor, LocalExtractor
-from tikval.config.judge import CombineConfig, EvaluateConfig, Member, ReportConfig, System
+from tikval.config.judge import CombineConfig, CombinedSystem, EvaluateConfig, ReportConfig, System
 from tikval.config.llm import Api, Endpoint, Engine, Gemini, Llm, Vllm
 from tikval.config.predict import PredictConfig
 from tikval.config.scripts import (
@@ -91,7 +91,7 @@ __all__ = [
     "VectorHead",
     "Vllm",
     "Writer",
-    "find",
+    "find_file",
     "load_config",
     "nested",
     "read_yaml",

@@ -19,7 +19,7 @@ class UserError(Exception):
     """Something the user can mend; shown as one line, without a traceback."""
 
 
-def find(path: str) -> Path:
+def find_file(path: str) -> Path:
     """A prompt or configuration: below the working directory, else as shipped with tikval."""
     package = Path(__file__).parents[1]
     for folder in (Path(), package / "share", package.parent):
@@ -99,7 +99,7 @@ def _recipe_of(value: Any, metadata: list[Any]) -> Any:
     if isinstance(value, dict):
         return {key: _recipe_of(item, metadata) for key, item in value.items()}
     if CONTENT in metadata and value is not None:
-        return hashlib.sha256(find(value).read_bytes()).hexdigest()
+        return hashlib.sha256(find_file(value).read_bytes()).hexdigest()
     return value
 
 
@@ -129,7 +129,7 @@ TextFile = Annotated[str, CONTENT]
 
 
 def read_yaml(path: str) -> dict[str, Any]:
-    file = find(path)
+    file = find_file(path)
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError as err:

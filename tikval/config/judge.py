@@ -26,7 +26,9 @@ def _kind_of_system(system: Any) -> str:
 _Extract = Annotated[ExtractConfig, Tag("extract")]
 _Finetune = Annotated[FinetuneConfig, Tag("finetune")]
 _Predict = Annotated[PredictConfig, Tag("predict")]
-Member = Annotated[Annotated[_Extract | _Finetune, Discriminator(_kind_of_system)], BeforeValidator(inline)]
+CombinedSystem = Annotated[
+    Annotated[_Extract | _Finetune, Discriminator(_kind_of_system)], BeforeValidator(inline)
+]
 
 
 class CombineConfig(JobConfig):
@@ -37,7 +39,7 @@ class CombineConfig(JobConfig):
 
     stage: ClassVar[str] = "combined"
 
-    systems: tuple[Member, ...] = Field(min_length=1)
+    systems: tuple[CombinedSystem, ...] = Field(min_length=1)
     system: SystemName
     # mean: of the trained systems' and seeds' scores; regression: regularised, with language models' stances too
     how: Literal["mean", "regression"] = "mean"

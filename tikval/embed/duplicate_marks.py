@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.embed.duplicates import Floats, Groups, Ints, Pairs, Stream, cosines, find
+from tikval.embed.duplicates import Floats, Groups, Ints, Pairs, Stream, cosines, find_duplicates
 from tikval.files import read_parquet, write_table
 from tikval.flow.session import cores
 from tikval.rows import DuplicateRow, arrow_schema
@@ -38,7 +38,7 @@ def mark_near_duplicates(picture_slice: slice | None, sound_slice: slice | None,
         same = _same_file(videos.file_keys)
         groups.join(same.a, same.b)
         shown = ["has_video"] if picture_slice else ["has_video", "has_sound", "has_text"]
-        alike = find(_vectors(folder, videos, shown, picture_slice), groups, min_cosine, cores())
+        alike = find_duplicates(_vectors(folder, videos, shown, picture_slice), groups, min_cosine, cores())
         pairs = Pairs.of([same, alike])
         heard_E = np.full(len(pairs.a), np.nan)
         if sound_slice:

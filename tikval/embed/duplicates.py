@@ -99,7 +99,7 @@ class Scale:
         return _unit(((x_BD - self.mean_D) * self.inverse_D).astype(np.float32))
 
 
-def find(vectors: Stream, groups: Groups, min_cosine: float, threads: int) -> Pairs:
+def find_duplicates(vectors: Stream, groups: Groups, min_cosine: float, threads: int) -> Pairs:
     """Join the videos whose cosine is at least `min_cosine` (to 6 digits); return the pairs that joined two groups.
 
     Passes over the vectors: one to learn the scale, one for sketches if there are more than EXACT_VECTORS, one to

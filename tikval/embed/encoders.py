@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tikval.config import EmbedConfig, Pictures, Sound
 from tikval.embed import attention
-from tikval.embed.plan import PicturePlan, Plan, SoundPlan
+from tikval.embed.plan import EmbeddingPlan, PicturePlan, SoundPlan
 from tikval.hub.pin import served
 from tikval.hub.sentences import load_encoder
 from tikval.media.reading import SAMPLE_RATE
@@ -32,10 +32,10 @@ class Encoders(NamedTuple):
     served: str
 
 
-Load = Callable[[EmbedConfig, Plan], Encoders]
+Load = Callable[[EmbedConfig, EmbeddingPlan], Encoders]
 
 
-def load_encoders(config: EmbedConfig, plan: Plan) -> Encoders:
+def load_encoders(config: EmbedConfig, plan: EmbeddingPlan) -> Encoders:
     """The models on the GPU where there is one, else on `threads` cores."""
     names = []
     pictures = sound = text = None

@@ -6,7 +6,7 @@ import numpy as np
 
 from tikval.config import EmbedConfig
 from tikval.embed.encoders import Load, load_encoders
-from tikval.embed.plan import Plan
+from tikval.embed.plan import EmbeddingPlan
 from tikval.rows import ClipRow, EmbeddingRow, Reason
 
 _FLAG = {"pictures": "has_video", "sound": "has_sound", "text": "has_text"}
@@ -15,7 +15,7 @@ _FLAG = {"pictures": "has_video", "sound": "has_sound", "text": "has_text"}
 class ClipEncoder:
     """The stage: holds the models, and is called once per batch."""
 
-    def __init__(self, config: EmbedConfig, plan: Plan, load: Load = load_encoders) -> None:
+    def __init__(self, config: EmbedConfig, plan: EmbeddingPlan, load: Load = load_encoders) -> None:
         self.places, self.width = plan.slices(), plan.width
         self.crop_px = plan.pictures.crop_px if plan.pictures else (0, 0)
         self.encoders = load(config, plan)

@@ -46,7 +46,7 @@ class TextPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EmbeddingPlan:
     """The modalities in the order of the fused vector; None: switched off."""
 
     pictures: PicturePlan | None
@@ -68,7 +68,7 @@ class Plan:
         return places
 
 
-def make_plan(config: EmbedConfig, commits: dict[str, str | None]) -> Plan:
+def make_plan(config: EmbedConfig, commits: dict[str, str | None]) -> EmbeddingPlan:
     """`commits` are those that an earlier start of the same run pinned, by model name; new ones are added to it.
 
     Raises UserError where a model is missing, or is of a kind that this code does not prepare the input of.
@@ -80,7 +80,7 @@ def make_plan(config: EmbedConfig, commits: dict[str, str | None]) -> Plan:
         return commits[model]
 
     video, sound, text = config.video, config.sound, config.text
-    return Plan(
+    return EmbeddingPlan(
         pictures=_pictures(video, commit(video.model, video.revision)) if video else None,
         sound=_sound(sound, commit(sound.model, sound.revision)) if sound else None,
         text=_text(text, commit) if text else None,

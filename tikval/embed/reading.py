@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tikval.config import EmbedConfig, Sound, UserError
-from tikval.embed.plan import Plan
+from tikval.embed.plan import EmbeddingPlan
 from tikval.media.child import Child, check_tools
 from tikval.media.fetch import read_video
 from tikval.media.reading import SAMPLE_RATE, Caption, ClipError, MissingTool, Want
@@ -16,7 +16,7 @@ from tikval.rows import ClipRow, Reason
 MIN_SAMPLES = SAMPLE_RATE // 10  # shorter sound is none: Wav2Vec2 makes one vector of 25 ms
 
 
-def want_of(config: EmbedConfig, plan: Plan) -> Want:
+def want_of_embedding(config: EmbedConfig, plan: EmbeddingPlan) -> Want:
     return Want(
         frames=config.video.frames if config.video else 0,
         side=plan.pictures.side_px if plan.pictures else Want.side,
@@ -29,10 +29,10 @@ def want_of(config: EmbedConfig, plan: Plan) -> Want:
     )
 
 
-def check(config: EmbedConfig, plan: Plan) -> None:
+def check_embedding(config: EmbedConfig, plan: EmbeddingPlan) -> None:
     """What this machine lacks, found out before any actor starts. Raises UserError."""
     try:
-        check_tools(want_of(config, plan))
+        check_tools(want_of_embedding(config, plan))
     except MissingTool as err:
         raise UserError(str(err)) from err
 
@@ -40,10 +40,10 @@ def check(config: EmbedConfig, plan: Plan) -> None:
 class ClipReader:
     """The stage: one child process that reads files."""
 
-    def __init__(self, config: EmbedConfig, plan: Plan) -> None:
-        check(config, plan)
+    def __init__(self, config: EmbedConfig, plan: EmbeddingPlan) -> None:
+        check_embedding(config, plan)
         self.config, self.plan = config, plan
-        self.want = want_of(config, plan)
+        self.want = want_of_embedding(config, plan)
         self.child = Child(config.limits)
 
     def __call__(self, rows: list[Any]) -> list[ClipRow]:
@@ -65,7 +65,7 @@ class ClipReader:
             **self._row(row),
             "frames": frames,
             "sound": sound,
-            "text": text_of(reading.captions, row["account"]),
+            "text": on_screen_text(reading.captions, row["account"]),
             "content_sha": reading.content_sha,
         }
 
@@ -100,7 +100,7 @@ def piece(sound_S: NDArray[np.int16], config: Sound) -> NDArray[np.int16]:
     return sound_S[max(0, start) :][:n]
 
 
-def text_of(captions: list[Caption], account: str | None) -> str | None:
+def on_screen_text(captions: list[Caption], account: str | None) -> str | None:
     """What stands in the pictures, in order of time, without handles and the account's watermark."""
     ordered = sorted(captions, key=lambda caption: caption.first_seconds)
     shown = [caption.text for caption in ordered if not is_watermark(caption.text, account)]

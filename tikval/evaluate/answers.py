@@ -50,7 +50,7 @@ class Truth:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class SystemRun:
     """What a system said of the videos once: one partition and seed of a trained system, else all it said."""
 
     true: Bools  # [N, L]
@@ -64,12 +64,12 @@ class Run:
 @dataclass(frozen=True, eq=False)
 class Answers:
     system: str
-    runs: tuple[Run, ...]  # their scores are averaged
+    runs: tuple[SystemRun, ...]  # their scores are averaged
     by_fold: bool = False  # each fold is scored by itself
     trained: bool = False  # what was trained was frequent when it was frozen: every label it models counts
     knows_accounts: bool = False  # accounts of the videos it was tested on were among those it learnt from
 
-    def parts(self) -> Iterator[tuple[Run, Bools]]:
+    def parts(self) -> Iterator[tuple[SystemRun, Bools]]:
         """What is scored by itself: runs, or the folds of each, with the [N] videos that belong to them."""
         for run in self.runs:
             folds = sorted(set(run.fold.tolist()) - {NO_FOLD}) if self.by_fold else []
@@ -164,11 +164,13 @@ def read_trained(
     return Answers(system, made, by_fold=by_fold, trained=True, knows_accounts=by_fold)
 
 
-def decided(system: str, truth: Truth, said: Iterable[Bools], modelled_L: Bools | None = None) -> Answers:
+def answers_from_decisions(
+    system: str, truth: Truth, said: Iterable[Bools], modelled_L: Bools | None = None
+) -> Answers:
     """Of [N, L] decisions without scores or failures, one Run for each; all labels are modelled if none are named."""
     n_videos, n_labels = truth.true.shape
     runs = [
-        Run(
+        SystemRun(
             true=truth.true,
             known=np.ones(n_videos, dtype=bool),
             said=said_NL,
@@ -189,7 +191,9 @@ def _folds(rows: Sequence[PredictionRow]) -> dict[str, int]:
     return {row["video_id"]: next(turn) if row["fold"] is None else row["fold"] for row in by_id}
 
 
-def _run(predictions: Sequence[PredictionRow], truth: Truth, system: str, folds: Mapping[str, int]) -> Run:
+def _run(
+    predictions: Sequence[PredictionRow], truth: Truth, system: str, folds: Mapping[str, int]
+) -> SystemRun:
     refuse_twice((row["video_id"] for row in predictions), "predictions")
     results = {row["video_id"]: row for row in predictions if row["error"] is None}
     n_labels = len(truth.labels)
@@ -205,7 +209,7 @@ def _run(predictions: Sequence[PredictionRow], truth: Truth, system: str, folds:
     if (partly_L := modelled_L & ~has_NL.all(0)).any():
         partly = ", ".join(truth.labels[i] for i in np.flatnonzero(partly_L))
         raise ValueError(f"{system}: modelled for some videos only: {partly}")
-    return Run(
+    return SystemRun(
         true=truth.true,
         known=known_N,
         said=decided_NL == 1,

@@ -13,7 +13,15 @@ from typing import Final
 import numpy as np
 
 from tikval.config import Protocol
-from tikval.evaluate.answers import NO_FOLD, Answers, Run, Truth, decided, matrix, read_truth
+from tikval.evaluate.answers import (
+    NO_FOLD,
+    Answers,
+    SystemRun,
+    Truth,
+    answers_from_decisions,
+    matrix,
+    read_truth,
+)
 from tikval.evaluate.scores import BASELINE, FAILURES, OfVideos, base_row, lines
 from tikval.rows import LabelRow, ScoreRow
 from tikval.stats.folds import Fold, groups_of, make_folds
@@ -95,7 +103,7 @@ def _expected_movie(true_NL: Bools, share_L: Floats) -> Mean:
     return Mean(float((true_NL @ worth_L).mean()) / some, recall, float("nan"))
 
 
-def account_names(truth: Truth) -> list[Answers]:
+def account_name_baselines(truth: Truth) -> list[Answers]:
     """What the account's name alone is worth where accounts stand on both sides of a fold, and where none does.
 
     A classifier that sees no video says each frequent label as often as the account's training videos have it, drawn
@@ -123,7 +131,7 @@ def account_names(truth: Truth) -> list[Answers]:
             parts = [fold for fold in folds if fold.partition == partition]
             said_NL[:, truth.frequent] = account_only(parts, truth.ids, names, true_NL)
             said.append(said_NL)
-        answers = decided(system, truth, said, truth.frequent)
+        answers = answers_from_decisions(system, truth, said, truth.frequent)
         made.append(Answers(system, answers.runs, knows_accounts=system == ACCOUNT_SHARED))
     return made
 
@@ -167,7 +175,7 @@ def human_agreement(rows: Sequence[LabelRow], truth: Truth, annotator: str | Non
         has[name], said[name] = np.zeros(n_videos, dtype=bool), np.zeros_like(truth.true)
         has[name][at], said[name][at] = True, matrix(own, truth.labels)
     runs = [
-        Run(
+        SystemRun(
             true=said[one],
             known=has[one] & has[other],
             said=said[other],

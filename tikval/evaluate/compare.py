@@ -20,12 +20,12 @@ from tikval.evaluate.answers import Answers, Truth
 from tikval.rows import ComparisonRow
 from tikval.stats.intervals import (
     TINY,
+    AccountDraws,
     Bytes,
-    Draws,
     Floats32,
     Interval,
+    bias_corrected,
     by_group,
-    corrected,
     mean_f1,
     nan_mean,
     weighted_sums,
@@ -48,14 +48,14 @@ class Difference(NamedTuple):
     p: float | None  # two-sided
 
 
-class Comparison(NamedTuple):
+class SystemComparison(NamedTuple):
     n_videos: int
     n_groups: int
     n_labels: int
     by_metric: dict[str, Difference]
 
 
-def compare(a: Answers, b: Answers, truth: Truth, draws: Draws, swaps: Bytes) -> Comparison:
+def compare_pair(a: Answers, b: Answers, truth: Truth, draws: AccountDraws, swaps: Bytes) -> SystemComparison:
     """One pair. p = (1 + swaps that give a difference at least as large, either way) / (1 + P)."""
     use_L = a.modelled & b.modelled & (truth.frequent | a.trained | b.trained)
     use_L5 = np.ones(int(use_L.sum()), dtype=bool)
@@ -86,9 +86,9 @@ def compare(a: Answers, b: Answers, truth: Truth, draws: Draws, swaps: Bytes) ->
         if n_groups > 1 and not math.isnan(value):
             as_large = np.abs(nan_mean(swapped[metric])) >= abs(value) - TINY
             p = float((1 + as_large.sum()) / (1 + len(swaps)))
-        interval = corrected(value, nan_mean(drawn[metric])) if n_groups > 1 else Interval(None, None)
+        interval = bias_corrected(value, nan_mean(drawn[metric])) if n_groups > 1 else Interval(None, None)
         found[metric] = Difference(None if math.isnan(value) else value, interval, p)
-    return Comparison(int(both_N.sum()), n_groups, len(use_L5), found)
+    return SystemComparison(int(both_N.sum()), n_groups, len(use_L5), found)
 
 
 def _swapped(counts_GK: Floats32, total_K: Floats, swaps: Bytes) -> Floats:
@@ -129,11 +129,11 @@ def mean_of(answers: Answers, truth: Truth, how: str) -> float:
     return float(nan_mean(values))
 
 
-def comparisons(
+def all_comparisons(
     systems: Sequence[Answers],
     baselines: Sequence[Answers],
     truth: Truth,
-    draws: Draws,
+    draws: AccountDraws,
     permutations: int,
     seed: int = 0,
 ) -> list[ComparisonRow]:
@@ -149,7 +149,7 @@ def comparisons(
     rows: list[ComparisonRow] = []
 
     def add(a: Answers, b: Answers, metrics: Iterable[str]) -> None:
-        made = compare(a, b, truth, draws, swaps)
+        made = compare_pair(a, b, truth, draws, swaps)
         for metric in metrics:
             found = made.by_metric[metric]
             rows.append(

@@ -17,7 +17,7 @@ from tikval.config import (
     CatalogConfig,
     PredictConfig,
     UserError,
-    find,
+    find_file,
 )
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
@@ -34,7 +34,7 @@ TRAINED_ON: Final = "trained on"
 
 
 @dataclass(frozen=True)
-class Corpus:
+class SystemCorpus:
     system: str
     codebook: Codebook
     said: NDArray[Any]  # [N, L] 0 or 1, or a share where a system spoke several times of a video
@@ -50,7 +50,7 @@ class Corpus:
         return self.system == ANNOTATIONS
 
 
-def read_corpus(study: Study, system: str | None = None, annotator: str | None = None) -> Corpus:
+def read_system_corpus(study: Study, system: str | None = None, annotator: str | None = None) -> SystemCorpus:
     """Of the system that is named, or of the only one. Raises UserError where it is unclear or not there."""
     catalog = study.catalog()
     listed = catalog.read(["video_id", "row_key", "account", "genre", "posted_at", "error"])
@@ -65,7 +65,7 @@ def read_corpus(study: Study, system: str | None = None, annotator: str | None =
         raise UserError(f"{study.out}: no system {system}; there are {', '.join(sorted(systems)) or 'none'}")
     folder, run = systems[system]
     config = system_config(run)
-    codebook = load_codebook(find(config.codebook))
+    codebook = load_codebook(find_file(config.codebook))
     n_labels = len(codebook.labels)
 
     rows = folder.read(["row_key", "error", "decisions"])
@@ -106,7 +106,7 @@ def read_corpus(study: Study, system: str | None = None, annotator: str | None =
         else:
             videos, labelled, truth = _with_truth(videos, labels)
     videos = _with_genres(videos, accounts)
-    return Corpus(
+    return SystemCorpus(
         system, codebook, said_NL, modelled, videos, labelled, truth, dict(out.most_common()), notes
     )
 
@@ -117,11 +117,11 @@ def _human(
     labels: list[LabelRow],
     whose: str,
     catalog: Folder,
-) -> Corpus:
+) -> SystemCorpus:
     """The annotator's labels, with or without videos: what was annotated counts even where no file is there."""
     if not labels:
         raise UserError(f"{catalog.uri}: has no annotations; name them in the catalog's configuration")
-    codebook = load_codebook(find(CatalogConfig.model_validate(catalog.finished().config).codebook))
+    codebook = load_codebook(find_file(CatalogConfig.model_validate(catalog.finished().config).codebook))
     known = listed.filter(listed["error"].is_null())
     ids = pa.array([row["video_id"] for row in labels], pa.string())
     posts = known.take(pc.index_in(ids, known["video_id"]))  # nulls where no usable file is there
@@ -131,7 +131,7 @@ def _human(
     truth = np.array([binary(row["stances"]) for row in labels], np.uint8)
     notes = [f"labels of {whose}; {posts['row_key'].null_count} of these videos have no usable file"]
     none = np.empty(0, np.int64), np.empty((0, truth.shape[1]), bool)
-    return Corpus(ANNOTATIONS, codebook, truth, np.ones(truth.shape[1], bool), videos, *none, {}, notes)
+    return SystemCorpus(ANNOTATIONS, codebook, truth, np.ones(truth.shape[1], bool), videos, *none, {}, notes)
 
 
 def _only(study: Study, labels: list[LabelRow]) -> str:

@@ -4,23 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tikval.evaluate.answers import Answers, Truth
-from tikval.evaluate.baselines import BASELINES, account_names, frequency_prior, human_agreement
-from tikval.evaluate.compare import comparisons
-from tikval.evaluate.scores import everything, score
+from tikval.evaluate.baselines import BASELINES, account_name_baselines, frequency_prior, human_agreement
+from tikval.evaluate.compare import all_comparisons
+from tikval.evaluate.scores import predict_everything, score
 from tikval.evaluate.slices import slices
 from tikval.rows import ComparisonRow, LabelRow, ScoreRow, SliceRow
-from tikval.stats.intervals import Draws
+from tikval.stats.intervals import AccountDraws
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class Evaluation:
     scores: list[ScoreRow]
     comparisons: list[ComparisonRow]
     slices: list[SliceRow]
     notes: list[str] = field(default_factory=list)  # for people: what was left out, and why
 
 
-def judge(
+def evaluate_systems(
     systems: Sequence[Answers],
     truth: Truth,
     labels: Sequence[LabelRow],
@@ -30,7 +30,7 @@ def judge(
     draws: int = 1_000,
     permutations: int = 2_000,
     seed: int = 0,
-) -> Study:
+) -> Evaluation:
     """`labels` are those of all annotators, `truth` is read from them. Empty where nothing is annotated.
 
     Raises ValueError for a system with the name of a baseline.
@@ -38,11 +38,11 @@ def judge(
     if taken := sorted({system.system for system in systems} & set(BASELINES)):
         raise ValueError(f"systems with the name of a baseline: {', '.join(taken)}")
     if not truth.ids:
-        return Study([], [], [])
-    drawn, notes = Draws(truth.n_groups, draws, seed), list[str]()
-    baselines = [everything(truth)]
+        return Evaluation([], [], [])
+    drawn, notes = AccountDraws(truth.n_groups, draws, seed), list[str]()
+    baselines = [predict_everything(truth)]
     try:
-        baselines += account_names(truth)
+        baselines += account_name_baselines(truth)
     except ValueError as err:
         notes.append(f"the account's name as a baseline is left out: {err}")
     people = human_agreement(labels, truth, annotator)
@@ -52,4 +52,6 @@ def judge(
     parts = [
         row for answers in (baselines[0], *systems) for row in slices(answers, truth, drawn, genres or {})
     ]
-    return Study(scores, comparisons(systems, baselines, truth, drawn, permutations, seed), parts, notes)
+    return Evaluation(
+        scores, all_comparisons(systems, baselines, truth, drawn, permutations, seed), parts, notes
+    )

@@ -45,7 +45,7 @@ _WORD: Final = re.compile(rf"[{_ALONE}]|(?:[^\W_{_ALONE}]|[{_MARKS}])+")
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ScriptComparison:
     words_said: int  # heard by the recogniser
     said_share: float | None  # of them that the script quotes or shows, in order; None: nothing was heard
     words_shown: int  # of the captions that were read
@@ -55,7 +55,7 @@ class Comparison:
     cut: bool  # only the first MAX_WORDS words or MAX_QUOTES quotes were compared
 
 
-def compare(script: str, heard_script: str, quote_share: float) -> Comparison:
+def compare_scripts(script: str, heard_script: str, quote_share: float) -> ScriptComparison:
     """One script beside what was recognised in its video, both in the paper's format.
 
     A quoted line is unheard when less than `quote_share` of its words stand in order, near one another, in
@@ -75,7 +75,7 @@ def compare(script: str, heard_script: str, quote_share: float) -> Comparison:
         for text, words in quotes[:MAX_QUOTES]
         if not any(_stands_in(words[:MAX_WORDS], stream, quote_share) for stream in streams)
     )
-    return Comparison(
+    return ScriptComparison(
         words_said=len(said),
         said_share=in_order / len(said) if said else None,
         words_shown=len(shown),
@@ -192,7 +192,7 @@ def _stands_in(quote: Sequence[str], stream: _Stream, share: float) -> bool:
     )
 
 
-class Estimate(NamedTuple):
+class ShareEstimate(NamedTuple):
     value: float
     low: float | None  # 95 % interval; None with fewer than two accounts
     high: float | None
@@ -203,9 +203,9 @@ class Estimate(NamedTuple):
 class Summary:
     videos: int
     failed: int  # the script or the hearing failed: in none of the shares
-    said: Estimate | None  # mean over the videos in which something was heard
-    shown: Estimate | None  # mean over the videos in which something was read
-    unheard: Estimate | None  # of all quoted lines of the videos in which something was heard
+    said: ShareEstimate | None  # mean over the videos in which something was heard
+    shown: ShareEstimate | None  # mean over the videos in which something was read
+    unheard: ShareEstimate | None  # of all quoted lines of the videos in which something was heard
     not_heard: (
         int  # the script quotes speech where the recogniser heard nothing: music, other languages, inventions
     )
@@ -231,7 +231,7 @@ def summarise(
     )
 
 
-def _estimate(parts: Sequence[tuple[Hashable, float, int]], seed: int) -> Estimate | None:
+def _estimate(parts: Sequence[tuple[Hashable, float, int]], seed: int) -> ShareEstimate | None:
     """Ratio of sums of (cluster, numerator, denominator), the clusters drawn anew with replacement."""
     clusters: dict[Hashable, list[float]] = {}
     for name, numerator, denominator in parts:
@@ -243,8 +243,8 @@ def _estimate(parts: Sequence[tuple[Hashable, float, int]], seed: int) -> Estima
     sums_C2 = np.array(list(clusters.values()))
     total, n = sums_C2.sum(0)
     if len(sums_C2) < 2:
-        return Estimate(float(total / n), None, None, int(n))
+        return ShareEstimate(float(total / n), None, None, int(n))
     rng = np.random.default_rng(seed)
     drawn_S2 = np.array([sums_C2[rng.integers(0, len(sums_C2), len(sums_C2))].sum(0) for _ in range(DRAWS)])
     low, high = np.percentile(drawn_S2[:, 0] / drawn_S2[:, 1], [2.5, 97.5])
-    return Estimate(float(total / n), float(low), float(high), int(n))
+    return ShareEstimate(float(total / n), float(low), float(high), int(n))

@@ -12,9 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.config import UserError
-from tikval.evaluate.corpus import Corpus, read_corpus
+from tikval.evaluate.corpus import SystemCorpus, read_system_corpus
 from tikval.stats.circle import MEASURES, Confusion, confusions, weights
-from tikval.stats.prevalence import FEWEST, Interval, Ints, Line, Sums, corrected, raw, sums_of
+from tikval.stats.prevalence import (
+    FEWEST,
+    Ints,
+    RateInterval,
+    RateLine,
+    RateSums,
+    corrected_rates,
+    rate_sums,
+    raw_rates,
+)
 from tikval.store.runs import Study
 from tikval.values import SLUGS
 
@@ -28,9 +37,9 @@ RANDOM: Final = "the corrected rates hold only if the annotated videos are a ran
 
 @dataclass(frozen=True)
 class Prevalence:
-    corpus: Corpus
+    corpus: SystemCorpus
     by: str | None
-    lines: list[Line]
+    lines: list[RateLine]
     confusions: list[Confusion]  # empty without annotations, or with other values than Schwartz's
     notes: list[str]
 
@@ -45,10 +54,10 @@ def prevalence_of(
     """Of one system of a study. Raises UserError where it is unclear which, or nothing tells the groups."""
     if by is not None and by not in BY:
         raise UserError(f"--by {by}: not one of {', '.join(BY)}")
-    return prevalence_in(read_corpus(study, system, annotator), by)
+    return prevalence_in(read_system_corpus(study, system, annotator), by)
 
 
-def prevalence_in(corpus: Corpus, by: str | None = None, min_videos: int = MIN_VIDEOS) -> Prevalence:
+def prevalence_in(corpus: SystemCorpus, by: str | None = None, min_videos: int = MIN_VIDEOS) -> Prevalence:
     """Rates of every label that is modelled, and on Schwartz's circle, in each group of videos."""
     n = corpus.videos.num_rows
     if n == 0:
@@ -63,9 +72,9 @@ def prevalence_in(corpus: Corpus, by: str | None = None, min_videos: int = MIN_V
         notes.append("an account's interval takes its videos as independent")
     many = int(cluster_N.max()) + 1
     cells, cell_N = np.unique(group_N * many + cluster_N, return_inverse=True)  # an account within a group
-    sums = sums_of(corpus.said, cell_N, corpus.labelled, corpus.truth)
+    sums = rate_sums(corpus.said, cell_N, corpus.labelled, corpus.truth)
     ends = np.searchsorted(cells // many, np.arange(len(names) + 1))
-    lines: list[Line] = []
+    lines: list[RateLine] = []
     for name, begin, end in zip(names, ends[:-1], ends[1:], strict=True):
         lines += _lines(corpus, name, int(end - begin), sums.part(slice(begin, end)))
     labelled = len(corpus.labelled)
@@ -78,7 +87,7 @@ def prevalence_in(corpus: Corpus, by: str | None = None, min_videos: int = MIN_V
     return Prevalence(corpus, by, lines, found, notes)
 
 
-def _lines(corpus: Corpus, group: str, clusters: int, sums: Sums) -> Iterator[Line]:
+def _lines(corpus: SystemCorpus, group: str, clusters: int, sums: RateSums) -> Iterator[RateLine]:
     """Labels first, then the circle's groups and axes where all their labels are modelled."""
     at, labels = np.flatnonzero(corpus.modelled), corpus.codebook.labels
     some = sums if len(at) == len(labels) else sums.only(at)
@@ -88,9 +97,9 @@ def _lines(corpus: Corpus, group: str, clusters: int, sums: Sums) -> Iterator[Li
         whole = [m for m in range(len(MEASURES)) if not weights_LM[~corpus.modelled, m].any()]
         parts.append(([MEASURES[m] for m in whole], sums.times(weights_LM[:, whole]), False))
     for names, part, shares in parts:
-        said, mended = raw(part, shares=shares), corrected(part, shares=shares)
+        said, mended = raw_rates(part, shares=shares), corrected_rates(part, shares=shares)
         for k, what in enumerate(names):
-            yield Line(
+            yield RateLine(
                 group,
                 what,
                 int(part.videos.sum()),
@@ -101,21 +110,21 @@ def _lines(corpus: Corpus, group: str, clusters: int, sums: Sums) -> Iterator[Li
             )
 
 
-def _numbers(interval: Interval, k: int) -> list[float | None]:
+def _numbers(interval: RateInterval, k: int) -> list[float | None]:
     return [None if np.isnan(end[k]) else float(end[k]) for end in interval]
 
 
-def _on_circle(corpus: Corpus) -> bool:
+def _on_circle(corpus: SystemCorpus) -> bool:
     return corpus.codebook.slugs == SLUGS
 
 
-def _confusions(corpus: Corpus, account_n: Ints) -> list[Confusion]:
+def _confusions(corpus: SystemCorpus, account_n: Ints) -> list[Confusion]:
     """Of a system that judged videos several times: of what it said at least half of the times."""
     said = corpus.said[corpus.labelled] >= 0.5
     return confusions(corpus.truth, said, np.unique(account_n, return_inverse=True)[1])
 
 
-def _accounts(corpus: Corpus) -> tuple[Ints, int]:
+def _accounts(corpus: SystemCorpus) -> tuple[Ints, int]:
     """Numbers of accounts [N], those without one each by itself; and how many have none."""
     code, names = _codes(corpus.videos["account"])
     none = code < 0
@@ -123,7 +132,7 @@ def _accounts(corpus: Corpus) -> tuple[Ints, int]:
     return code, int(none.sum())
 
 
-def _groups(corpus: Corpus, by: str | None, min_videos: int) -> tuple[list[str], Ints, list[str]]:
+def _groups(corpus: SystemCorpus, by: str | None, min_videos: int) -> tuple[list[str], Ints, list[str]]:
     """Names of groups, the group of each video [N], and what is to be said of them."""
     if by is None:
         return [EVERY], np.zeros(corpus.videos.num_rows, np.int64), []

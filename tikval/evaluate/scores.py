@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tikval.evaluate.answers import Answers, Run, Truth, decided
+from tikval.evaluate.answers import Answers, SystemRun, Truth, answers_from_decisions
 from tikval.rows import EmbeddingRow, PredictionRow, ScoreRow, ScriptRow, VideoRow
-from tikval.stats.intervals import Draws, Interval, corrected, of_labels, of_mean, sums_of
+from tikval.stats.intervals import AccountDraws, Interval, bias_corrected, count_sums, of_labels, of_mean
 from tikval.stats.metrics import Bools, Floats, LabelScores, Mean, macro, micro, movie, prf, weighted
-from tikval.stats.ranking import mean_rank, ranked
+from tikval.stats.ranking import mean_rank, ranking_of_labels
 from tikval.values import CONFRONTED, ENDORSED
 
 ALL: Final = "all"
@@ -61,7 +61,7 @@ def coverage(
     return Coverage(n_rows + missing, n_results, n_abstained, dict(reasons.most_common()))
 
 
-def score(answers: Answers, truth: Truth, draws: Draws | None = None) -> list[ScoreRow]:
+def score(answers: Answers, truth: Truth, draws: AccountDraws | None = None) -> list[ScoreRow]:
     """Scores of one system under each reading of failures: every label it models, then the aggregates.
 
     Only annotated videos count; those without a prediction failed as "missing". Aggregates run over the frequent
@@ -80,23 +80,25 @@ def score(answers: Answers, truth: Truth, draws: Draws | None = None) -> list[Sc
     return with_intervals(rows, answers, truth, draws) if draws else rows
 
 
-def everything(truth: Truth) -> Answers:
+def predict_everything(truth: Truth) -> Answers:
     """The baseline that says every label of every video. It never fails: its three readings are the same.
 
     On the published labels of the paper with a min_share of 0.05 (19 labels) its macro F1 over all is 0.273, its
     weighted F1 0.325. The paper itself leaves power_dominance- out (45 of 888 videos, starred in Table 6), as 0.051
     does: over those 18 labels they are 0.283 and 0.329.
     """
-    return decided(BASELINE, truth, [np.ones_like(truth.true)])
+    return answers_from_decisions(BASELINE, truth, [np.ones_like(truth.true)])
 
 
-def with_intervals(rows: list[ScoreRow], answers: Answers, truth: Truth, draws: Draws) -> list[ScoreRow]:
+def with_intervals(
+    rows: list[ScoreRow], answers: Answers, truth: Truth, draws: AccountDraws
+) -> list[ScoreRow]:
     """The same rows, those of `left_out` now with the 95 % intervals of their F1."""
-    sums, found = sums_of(answers, truth, draws), dict[tuple[str, str], Interval]()
+    sums, found = count_sums(answers, truth, draws), dict[tuple[str, str], Interval]()
     here_L, drawn_DL = of_labels(sums)
     for i, label in enumerate(truth.labels):
         place = ENDORSED if truth.endorsed[i] else CONFRONTED, label
-        found[place] = corrected(float(here_L[i]), drawn_DL[:, i])
+        found[place] = bias_corrected(float(here_L[i]), drawn_DL[:, i])
     for stance, mask_L in zip(STANCES, truth.masks, strict=True):
         for how in MEANS:
             found[stance, how] = of_mean(sums, answers.averaged(truth) & mask_L, how).interval()
@@ -107,7 +109,7 @@ def with_intervals(rows: list[ScoreRow], answers: Answers, truth: Truth, draws: 
     return rows
 
 
-def _part(run: Run, part_N: Bools, truth: Truth, answers: Answers) -> list[ScoreRow]:
+def _part(run: SystemRun, part_N: Bools, truth: Truth, answers: Answers) -> list[ScoreRow]:
     use_L, modelled_L = answers.averaged(truth), answers.modelled
     true_NL, said_NL, known_N = run.true[part_N], run.said[part_N], run.known[part_N]
     rows = []
@@ -149,7 +151,7 @@ def lines(
     """The rows of one reading: modelled labels, then macro, weighted, movie and movie_micro of each of STANCES."""
     ranks_L3 = np.full((len(truth.labels), 3), np.nan)
     if scores_NL is not None and true_NL is not None:
-        ranks_L3 = ranked(scores_NL, true_NL)
+        ranks_L3 = ranking_of_labels(scores_NL, true_NL)
     rows: list[ScoreRow] = []
 
     def add(stance: str, label: str, often: bool | None, support: int, mean: Mean, ranks: Floats) -> None:

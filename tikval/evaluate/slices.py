@@ -12,19 +12,21 @@ import numpy as np
 from tikval.evaluate.answers import Answers, Truth
 from tikval.evaluate.compare import METRICS
 from tikval.rows import SliceRow
-from tikval.stats.intervals import Draws, Spread, of_mean, sums_of
+from tikval.stats.intervals import AccountDraws, Spread, count_sums, of_mean
 from tikval.stats.metrics import Bools
 
 GENRE, WITHOUT, DROP = "genre", "without_genre", "drop"
 FROM_TO = "endorsed - confronted"
 
 
-def slices(answers: Answers, truth: Truth, draws: Draws, genres: Mapping[str, str | None]) -> list[SliceRow]:
+def slices(
+    answers: Answers, truth: Truth, draws: AccountDraws, genres: Mapping[str, str | None]
+) -> list[SliceRow]:
     """Rows of one system; `genres` by video. Of genres there are none where all videos are of one."""
     if not truth.ids:
         return []
     use_L, every_N = answers.averaged(truth), np.ones(len(truth.ids), dtype=bool)
-    whole = sums_of(answers, truth, draws)
+    whole = count_sums(answers, truth, draws)
     rows: list[SliceRow] = []
 
     def add(by: str, name: str, where_N: Bools, spreads: dict[str, Spread]) -> None:
@@ -55,7 +57,7 @@ def slices(answers: Answers, truth: Truth, draws: Draws, genres: Mapping[str, st
     genre_N = np.array([genres.get(video) or "" for video in truth.ids])
     names = sorted(set(genre_N.tolist()) - {""})
     for name in names if len(set(genre_N.tolist())) > 1 else ():
-        inside = sums_of(answers, truth, draws, genre_N == name)
+        inside = count_sums(answers, truth, draws, genre_N == name)
         outside = [part.minus(one) for part, one in zip(whole, inside, strict=True)]
         for by, where_N, parts in ((GENRE, genre_N == name, inside), (WITHOUT, genre_N != name, outside)):
             add(by, name, where_N, {metric: of_mean(parts, use_L, how) for metric, how in METRICS.items()})

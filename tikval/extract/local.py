@@ -51,7 +51,7 @@ def _text_of(line: str) -> str:
     return spoken["said"] if spoken else shown["text"] if shown else line
 
 
-def windows(sentences: Sequence[str], span: int) -> list[str]:
+def sentence_windows(sentences: Sequence[str], span: int) -> list[str]:
     """Every run of 1 to `span` sentences that follow each other, joined; the shorter runs first."""
     starts = ((n, i) for n in range(1, span + 1) for i in range(len(sentences) - n + 1))
     return [" ".join(sentences[i : i + n]) for n, i in starts]
@@ -84,7 +84,7 @@ def label_shares(windows_ND: np.ndarray, vectors: LabelVectors, config: LocalExt
     return np.asarray(total_L / (len(share_NL) + config.prior_windows))
 
 
-def decide(scores_L: np.ndarray, threshold: float) -> list[bool]:
+def decide_labels(scores_L: np.ndarray, threshold: float) -> list[bool]:
     """Labels at or above the threshold; of a value's two stances only the stronger one."""
     half = len(scores_L) // 2
     rival_L = np.concatenate([scores_L[half:], scores_L[:half]])
@@ -114,9 +114,9 @@ class LocalValues:
             return self.failure(
                 row, Reason.NO_TEXT, "nothing was recognised as said, shown as text or written"
             )
-        windows_ND = self.encode(windows(sentences, self.config.span))
+        windows_ND = self.encode(sentence_windows(sentences, self.config.span))
         scores_L = label_shares(windows_ND, self.vectors, self.config)
-        decisions = decide(scores_L, self.config.threshold)
+        decisions = decide_labels(scores_L, self.config.threshold)
         return self._row(
             row,
             decisions=decisions,

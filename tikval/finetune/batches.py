@@ -107,7 +107,7 @@ def cut(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> Tokens:
     )
 
 
-def windows(tokenizer: Any, texts: Sequence[str], max_tokens: int, overlap_tokens: int) -> Tokens:
+def token_windows(tokenizer: Any, texts: Sequence[str], max_tokens: int, overlap_tokens: int) -> Tokens:
     """Each text as windows of at most `max_tokens` with the special tokens in each; nothing is lost.
 
     As few windows as overlap by at least `overlap_tokens`, evenly spread: all windows of a long text are full.
@@ -173,7 +173,7 @@ def _piece(before: list[int], body: list[int], after: list[int], pad_id: int) ->
     return np.array([*before, *body, *after] or [pad_id], np.int32)
 
 
-def steps_of(n_rows: int, batch_rows: int) -> int:
+def steps_per_epoch(n_rows: int, batch_rows: int) -> int:
     """Batches of one epoch."""
     return ceil(n_rows / batch_rows)
 
@@ -185,7 +185,7 @@ def epoch_rows(sizes: Indices, rows: Indices, batch_rows: int, *, seed: int, epo
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(rows)
-    parts: list[Indices] = np.array_split(order, steps_of(len(rows), batch_rows))
+    parts: list[Indices] = np.array_split(order, steps_per_epoch(len(rows), batch_rows))
     batches: list[Indices] = []
     for first in range(0, len(parts), _CHUNK):
         lengths = [len(part) for part in parts[first : first + _CHUNK]]

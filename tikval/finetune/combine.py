@@ -94,7 +94,7 @@ def choose_strength(
     return strength, p_NL
 
 
-class Scored(NamedTuple):
+class ScoredFold(NamedTuple):
     """One fold's test rows, and the rows that may choose for them: no score of these was fitted on the test rows."""
 
     fold: Fold
@@ -105,10 +105,12 @@ class Scored(NamedTuple):
     strength: float | None = None  # of a regression
 
 
-def averaged(scores_NL: Floats, ids: Sequence[str], folds: Sequence[Fold]) -> list[Scored]:
+def averaged(scores_NL: Floats, ids: Sequence[str], folds: Sequence[Fold]) -> list[ScoredFold]:
     """Fold by fold, the mean scores (`ensemble`) of one partition's rows; ids that no row has are left out."""
     parts = [(fold, *_places(fold, ids)) for fold in _of_one_partition(folds)]
-    return [Scored(fold, test, scores_NL[test], others, scores_NL[others]) for fold, test, others in parts]
+    return [
+        ScoredFold(fold, test, scores_NL[test], others, scores_NL[others]) for fold, test, others in parts
+    ]
 
 
 def out_of_fold(
@@ -118,7 +120,7 @@ def out_of_fold(
     ids: Sequence[str],
     folds: Sequence[Fold],
     strengths: Sequence[float] = STRENGTHS,
-) -> list[Scored]:
+) -> list[ScoredFold]:
     """A regression for each fold of one partition, fitted on the rows that it does not test.
 
     The other rows' scores come from those rows alone, held out in whole groups: a regression that scored them by the
@@ -131,7 +133,7 @@ def out_of_fold(
         x_mLF, y_mL = features_NLF[others], labels_NL[others]
         strength, other_scores = choose_strength(x_mLF, y_mL, groups_N[others], strengths)
         scores = fit(x_mLF, y_mL, strength).apply(features_NLF[test])
-        scored.append(Scored(fold, test, scores, others, other_scores, strength))
+        scored.append(ScoredFold(fold, test, scores, others, other_scores, strength))
     return scored
 
 
@@ -159,8 +161,8 @@ class Decided(NamedTuple):
     decisions: Bools  # [n, L]
 
 
-def decide(
-    scored: Scored, labels_NL: Bools, threshold: float | Literal["global", "per_label"], calibrate: bool
+def decide_fold(
+    scored: ScoredFold, labels_NL: Bools, threshold: float | Literal["global", "per_label"], calibrate: bool
 ) -> Decided:
     """Calibrate and decide a fold's test rows by the truth of the other rows, never by their own.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tikval.config import Protocol
-from tikval.finetune.model_files import Facts, Measured, Scores
+from tikval.finetune.model_files import EnsembleFacts, Measured, Scores
 from tikval.stats.partitions import Ints
 from tikval.stats.thresholds import Bools, Floats, best_threshold, brier, ece
 
@@ -56,7 +56,7 @@ def thresholds_of(means_NL: Floats, truth_NL: Bools, held: Sequence[HeldOut], pr
     return best_threshold(means_NL[known_N], truth_NL[known_N], protocol.threshold)
 
 
-class Draws:
+class EnsembleDraws:
     """Groups drawn with replacement, as often as there are groups: how far a score hangs on who was in the sample."""
 
     def __init__(self, groups_N: Ints, truth_NL: Bools) -> None:
@@ -138,7 +138,7 @@ def parts_of(held: Sequence[HeldOut], by_fold: bool) -> Iterator[tuple[Ints, Boo
         yield np.concatenate([each.rows for each in some]), np.concatenate([each.said for each in some])
 
 
-def facts_of(
+def ensemble_facts(
     held: Sequence[HeldOut],
     truth_NL: Bools,
     groups_N: Ints,
@@ -146,19 +146,19 @@ def facts_of(
     *,
     members: Mapping[str, Mapping[str, str | int]],
     **names: object,
-) -> Facts:
+) -> EnsembleFacts:
     """`members`: of each training what Member says besides scores; `names`: what Facts says of the study.
 
     Raises ValueError where a threshold is to be chosen and no label has a positive.
     """
     means_NL = mean_scores(held, truth_NL.shape)
     known_N = np.isfinite(means_NL).all(1)
-    draws = Draws(groups_N, truth_NL)
+    draws = EnsembleDraws(groups_N, truth_NL)
     parts = list(parts_of(held, by_fold=protocol.name == "paper"))
     f1_DPL, _ = draws.f1(parts)
     f1_DL = _mean(np.moveaxis(f1_DPL, 1, 2), np.ones(1))
     own = "validation rows" if protocol.name == "given" else "held-out scores"
-    return Facts.model_validate(
+    return EnsembleFacts.model_validate(
         {
             **names,
             "protocol": protocol,

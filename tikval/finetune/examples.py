@@ -100,7 +100,7 @@ def examples_of(
     return Examples(
         ids=tuple(ids),
         row_keys=tuple(by_id[video_id]["row_key"] for video_id in ids),
-        texts=tuple(text_of(by_id[video_id]) for video_id in ids) if "vector" not in first else None,
+        texts=tuple(text_of_post(by_id[video_id]) for video_id in ids) if "vector" not in first else None,
         vectors=np.array([by_id[video_id]["vector"] for video_id in ids], np.float32)
         if "vector" in first
         else None,
@@ -146,7 +146,7 @@ def read_texts(table: str) -> tuple[list[Any], dict[str, str | None], dict[str, 
     return rows, accounts, split or None
 
 
-def text_of(row: Any) -> str:
+def text_of_post(row: Any) -> str:
     """What a text system reads of a post: its script, and its caption where it has one."""
     caption = row["caption"]
     return f"{row['script']}\n[{caption}]\n" if caption and caption.strip() else str(row["script"])

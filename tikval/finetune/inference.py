@@ -20,14 +20,14 @@ from torch import nn
 
 from tikval.config import PredictConfig, TextEncoder, UserError, VectorHead
 from tikval.files import fetch_folder, read_bytes, write_bytes
-from tikval.finetune.batches import Data, Vectors, cut, windows
+from tikval.finetune.batches import Data, Vectors, cut, token_windows
 from tikval.finetune.combine import ensemble
-from tikval.finetune.examples import text_of
+from tikval.finetune.examples import text_of_post
 from tikval.finetune.loop import predict
 from tikval.finetune.model import build, load_tokenizer, read_settings
-from tikval.finetune.model_files import Facts, read_kept
+from tikval.finetune.model_files import EnsembleFacts, read_kept
 from tikval.finetune.output_link import EACH_LABEL, link_of
-from tikval.finetune.prediction_rows import judged
+from tikval.finetune.prediction_rows import prediction_columns
 from tikval.rows import PredictionRow, Reason
 from tikval.stats.thresholds import Floats
 
@@ -47,7 +47,7 @@ def keep(place: str, model: TextEncoder | VectorHead, weights: bytes, said: str)
     write_bytes(f"{place}/model.json", json.dumps(facts, indent=2).encode())
 
 
-class Member:
+class TrainedMember:
     """One kept training, loaded: its models, one or one for each label, and its way of cutting texts."""
 
     def __init__(self, place: str, weights_sha256: str, device: str = "cpu") -> None:
@@ -87,9 +87,9 @@ class Member:
                         f"on {self.kept.width}; embed as it was embedded for training"
                     )
             return Vectors(np.array([row["vector"] for row in rows], np.float32))
-        texts = [text_of(row) for row in rows]
+        texts = [text_of_post(row) for row in rows]
         if self.form.long_texts == "windows":
-            return windows(self.tokenizer, texts, self.form.max_tokens, self.form.overlap_tokens)
+            return token_windows(self.tokenizer, texts, self.form.max_tokens, self.form.overlap_tokens)
         return cut(self.tokenizer, texts, self.form.max_tokens)
 
     def _shell(self, n_outputs: int) -> nn.Module:
@@ -100,7 +100,7 @@ class Member:
 class Judge:
     """ScriptRow or EmbeddingRow -> PredictionRow, in batches of rows: the members' mean, and its thresholds."""
 
-    def __init__(self, config: PredictConfig, facts: Facts, names: Sequence[str]) -> None:
+    def __init__(self, config: PredictConfig, facts: EnsembleFacts, names: Sequence[str]) -> None:
         """`names`: the members that are averaged. Raises UserError as Member."""
         if not config.pool.gpus:
             torch.set_num_threads(max(1, int(config.pool.cpus)))
@@ -108,7 +108,7 @@ class Judge:
         device = "cuda" if config.pool.gpus else "cpu"
         places = {name: f"{config.trained.folder}/models/{name}" for name in names}
         self.members = [
-            Member(place, facts.members[name].weights_sha256, device) for name, place in places.items()
+            TrainedMember(place, facts.members[name].weights_sha256, device) for name, place in places.items()
         ]
         alone = self.members[0].kept.thresholds if len(self.members) == 1 else None
         self.thresholds_L = np.array(alone or facts.thresholds)
@@ -128,7 +128,9 @@ class Judge:
         ]
 
     def _judged(self, row: Any, scores_L: Floats) -> PredictionRow:
-        said = judged(len(self.facts.all_labels), self.places, scores_L, scores_L >= self.thresholds_L)
+        said = prediction_columns(
+            len(self.facts.all_labels), self.places, scores_L, scores_L >= self.thresholds_L
+        )
         return self._row(row, model_served=self.served, **said)
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> PredictionRow:

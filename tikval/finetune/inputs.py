@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tikval.codebook import load_codebook
-from tikval.config import FinetuneConfig, LearnConfig, PretrainConfig, TextEncoder, UserError, find
+from tikval.config import FinetuneConfig, LearnConfig, PretrainConfig, TextEncoder, UserError, find_file
 from tikval.files import read_bytes
 from tikval.finetune.examples import Examples, examples_of, read_texts
-from tikval.finetune.pretrain_corpus import Corpus, corpus_of
+from tikval.finetune.pretrain_corpus import PretrainCorpus, corpus_of
 from tikval.hub.pin import pinned
 from tikval.sources.labels import read_labels
 from tikval.stats.folds import Fold, check_folds, folds_hash, from_json, groups_of, make_folds
@@ -18,7 +18,7 @@ from tikval.store.folder import Folder
 
 def load_examples(config: LearnConfig) -> Examples:
     """One text or vector and one truth per annotated row. Raises ValueError and UserError."""
-    codebook = load_codebook(find(config.codebook))
+    codebook = load_codebook(find_file(config.codebook))
     wanted: dict[str, Any] = {
         "wanted": config.labels,
         "min_share": config.min_share,
@@ -57,7 +57,7 @@ def read_rows(config: LearnConfig) -> tuple[list[Any], dict[str, str | None], di
     )
 
 
-def read_corpus(config: PretrainConfig, examples: Examples) -> Corpus:
+def read_pretrain_corpus(config: PretrainConfig, examples: Examples) -> PretrainCorpus:
     """The texts of all rows of the study, or of the table."""
     if config.texts:
         rows, accounts, _ = read_texts(config.texts.table)
@@ -89,7 +89,7 @@ def state_of(
     return f"{examples.state}-{shared}"
 
 
-def folds_of(config: LearnConfig, examples: Examples) -> list[Fold]:
+def folds_of_config(config: LearnConfig, examples: Examples) -> list[Fold]:
     """Warns of what people should know of them. Raises ValueError where they cannot be made."""
     groups = groups_of(examples.accounts, examples.near_duplicates, examples.ids)
     folds = make_folds(examples.ids, groups, examples.truth, config.protocol, examples.split, examples.labels)

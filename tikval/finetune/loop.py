@@ -16,7 +16,7 @@ from torch import Tensor, distributed, nn
 
 from tikval.config import Fit
 from tikval.finetune import optim
-from tikval.finetune.batches import Data, Indices, Vectors, reading_batches, steps_of, training_batches
+from tikval.finetune.batches import Data, Indices, Vectors, reading_batches, steps_per_epoch, training_batches
 from tikval.finetune.model import VectorClassifier
 from tikval.finetune.output_link import EACH_LABEL, Link
 from tikval.stats.thresholds import positive_weights
@@ -149,7 +149,7 @@ class _Worker:
         self.model.to(device)
         self.optimizer = optim.adamw(self.model, fit.learning_rate, fit.weight_decay)
         self.parallel = optim.parallel(self.model, device) if world > 1 else self.model
-        self.steps = steps_of(len(task.train_rows), fit.batch_rows)
+        self.steps = steps_per_epoch(len(task.train_rows), fit.batch_rows)
         self.positive_weight_L = None
         if fit.positive_weight is not None:
             weight_L = positive_weights(self.labels_NL.numpy()[task.train_rows] > 0.5, fit.positive_weight)

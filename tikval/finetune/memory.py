@@ -87,7 +87,7 @@ def shape_of(config: TextEncoder) -> tuple[Shape, int | None]:
     return Shape(parameters, settings.num_hidden_layers, width, kept, scores), positions(encoder)
 
 
-def describe(
+def memory_needs(
     config: TextEncoder, fit: Fit, *, workers: int = 1, available: int | None = None
 ) -> dict[str, Any]:
     """What a dry run shows: parameters, positions, bytes; with `available` bytes of a device, whether it fits.

@@ -97,7 +97,7 @@ def build(
 
     settings = read_settings(config)
     check_encoder(config.model, settings)
-    quiet()
+    quiet_transformers()
     own = config.pooling == "head"
     if own:
         settings.num_labels, settings.problem_type = n_labels, "multi_label_classification"
@@ -144,7 +144,7 @@ def _read_weights(config: TextEncoder, kind: Any, settings: Any, own_head: bool)
     return encoder
 
 
-def quiet() -> None:
+def quiet_transformers() -> None:
     """A checkpoint's pre-training head is left out on purpose, and transformers would list it at every load."""
     from transformers import logging
 

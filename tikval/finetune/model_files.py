@@ -37,7 +37,7 @@ class Scores(Config):
     gain: Measured
 
 
-class Member(Config):
+class MemberFacts(Config):
     """One training."""
 
     weights_sha256: str
@@ -48,7 +48,7 @@ class Member(Config):
     scores: Scores  # over its test rows, with its own thresholds
 
 
-class Facts(Config):
+class EnsembleFacts(Config):
     system: str
     protocol: Protocol
     label_set: str
@@ -57,7 +57,7 @@ class Facts(Config):
     thresholds: tuple[float, ...]  # [L] of the average of all members
     # none: a number of the protocol's
     thresholds_from: Literal["held-out scores", "validation rows", "none"]
-    members: dict[str, Member]
+    members: dict[str, MemberFacts]
     rows: int  # held out and judged
     failed: int  # annotated, without a text or vector
     groups: int  # of accounts and near-duplicates
@@ -97,7 +97,7 @@ def read_kept(place: str) -> Kept:
         raise UserError(f"{place}/model.json: not as jobs.finetune writes it now; train it again") from err
 
 
-def read_facts(folder: str) -> Facts:
+def read_facts(folder: str) -> EnsembleFacts:
     """Of a trained system's folder. Raises UserError where no models were kept."""
     data = read_bytes(f"{folder}/models/ensemble.json")
     if data is None:
@@ -105,7 +105,7 @@ def read_facts(folder: str) -> Facts:
             f"{folder}: its models were not kept; delete the folder and run jobs.finetune with keep_models: best"
         )
     try:
-        return Facts.model_validate_json(data)
+        return EnsembleFacts.model_validate_json(data)
     except ValidationError as err:
         raise UserError(
             f"{folder}/models/ensemble.json: not as jobs.finetune writes it now; train it again"

@@ -8,14 +8,14 @@ import pyarrow as pa
 
 from tikval.config import FinetuneConfig, UserError
 from tikval.files import delete, list_files, write_bytes
-from tikval.finetune.ensemble import HeldOut, facts_of
+from tikval.finetune.ensemble import HeldOut, ensemble_facts
 from tikval.finetune.examples import Examples
-from tikval.finetune.model_files import Facts, read_facts, read_kept
+from tikval.finetune.model_files import EnsembleFacts, read_facts, read_kept
 from tikval.stats.folds import Fold, groups_of
 from tikval.store.folder import Folder
 
 
-def write_facts(
+def write_model_index(
     folder: Folder,
     config: FinetuneConfig,
     examples: Examples,
@@ -47,7 +47,7 @@ def write_facts(
             "test": len(fold.test),
             "cut_rows": int(json.loads(table.schema.metadata[b"tikval"])["cut_rows"]),
         }
-    facts = facts_of(
+    facts = ensemble_facts(
         held,
         examples.truth,
         groups_of(examples.accounts, examples.near_duplicates, examples.ids),
@@ -62,7 +62,7 @@ def write_facts(
     write_bytes(target, facts.model_dump_json(indent=2).encode())
 
 
-def usable(folder: str, wanted: Sequence[str] | None) -> tuple[Facts, tuple[str, ...]]:
+def usable_members(folder: str, wanted: Sequence[str] | None) -> tuple[EnsembleFacts, tuple[str, ...]]:
     """The facts of a finished system, and the names of the trainings that are wanted (None: of all).
 
     Raises UserError for what has not finished, was not kept or does not exist.

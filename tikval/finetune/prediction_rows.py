@@ -13,14 +13,14 @@ from tikval.rows import PredictionRow
 from tikval.stats.thresholds import Bools, Floats
 
 
-class Said(NamedTuple):
+class UntrainedAnswers(NamedTuple):
     """What a system that was not trained here answered."""
 
     kind: Literal["stances", "scores"]
     answers: Floats  # [N, V] stances, or [N, A] scores; nan where it failed or was not asked
 
 
-def judged(n_all: int, at: Sequence[int], scores_L: Floats, decisions_L: Bools) -> dict[str, Any]:
+def prediction_columns(n_all: int, at: Sequence[int], scores_L: Floats, decisions_L: Bools) -> dict[str, Any]:
     """Fields of a PredictionRow: scores and decisions over the label set, None for labels that are not modelled.
 
     `at`: places of the L modelled labels among the set's `n_all`.
@@ -61,7 +61,7 @@ def mean_of_seeds(
     return mean_NA
 
 
-def answers_of(rows: Sequence[PredictionRow], ids: Sequence[str], label_set: str) -> Said:
+def answers_of(rows: Sequence[PredictionRow], ids: Sequence[str], label_set: str) -> UntrainedAnswers:
     """A language model's stances, or the scores of a system that gives no stances.
 
     Raises ValueError where it says nothing of any of the rows.
@@ -77,7 +77,7 @@ def answers_of(rows: Sequence[PredictionRow], ids: Sequence[str], label_set: str
     known = np.array([row[kind] for row in said], dtype=np.float64)
     answers = np.full((len(ids), known.shape[1]), np.nan)
     answers[[video_id in of for video_id in ids]] = known
-    return Said(kind, answers)
+    return UntrainedAnswers(kind, answers)
 
 
 def _check_labels(rows: Sequence[PredictionRow], label_set: str) -> None:

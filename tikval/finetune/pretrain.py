@@ -18,14 +18,14 @@ from torch.nn.functional import cross_entropy
 
 from tikval.config import TextEncoder
 from tikval.finetune import optim
-from tikval.finetune.batches import pack, steps_of, training_batches
+from tikval.finetune.batches import pack, steps_per_epoch, training_batches
 from tikval.finetune.model import (
     check_encoder,
     check_length,
     load_tokenizer,
     masks_of,
     positions,
-    quiet,
+    quiet_transformers,
     read_settings,
 )
 from tikval.hub.pin import place_of
@@ -93,7 +93,7 @@ def load_masked_model(config: TextEncoder) -> tuple[Any, bool]:
 
     settings = read_settings(config)
     check_encoder(config.model, settings)
-    quiet()
+    quiet_transformers()
     model, loading = AutoModelForMaskedLM.from_pretrained(
         place_of(config.model, config.revision),
         revision=config.revision,
@@ -169,7 +169,7 @@ def pretrain(
         optimizer.load_state_dict(resume.optimizer)
         losses = resume.losses
     data = pack(tokenizer, texts, config.max_tokens)
-    steps = steps_of(len(data), batch_rows)
+    steps = steps_per_epoch(len(data), batch_rows)
     guess = _Guess(
         config, tokenizer, optim.parallel(model, device) if world > 1 else model, model.config, device
     )

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from tikval.finetune.examples import Examples, text_of
+from tikval.finetune.examples import Examples, text_of_post
 from tikval.stats.folds import Fold, groups_of
 from tikval.stats.partitions import Ints
 
@@ -21,7 +21,7 @@ REASONS: Final = ("test", "related", "no_text")
 
 
 @dataclass(frozen=True)
-class Corpus:
+class PretrainCorpus:
     """Sorted by id, so that nothing depends on the order of files."""
 
     ids: tuple[str, ...]  # [N]
@@ -37,17 +37,17 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class Reading:
+class EncoderReading:
     """What one encoder reads: all rows but those left out."""
 
     name: str  # of a fold, or "all"
     left_out: tuple[LeftOut | None, ...]  # [N]
 
-    def texts(self, corpus: Corpus) -> list[str]:
+    def texts(self, corpus: PretrainCorpus) -> list[str]:
         rows = zip(corpus.texts, self.left_out, strict=True)
         return [text for text, reason in rows if reason is None and text is not None]
 
-    def state(self, corpus: Corpus, commit: str | None) -> str:
+    def state(self, corpus: PretrainCorpus, commit: str | None) -> str:
         """Changes whenever a training from `commit` would read anything else."""
         rows = zip(corpus.ids, corpus.texts, self.left_out, strict=True)
         read = [(video_id, _digest(text)) for video_id, text, reason in rows if reason is None]
@@ -63,7 +63,7 @@ def corpus_of(
     examples: Examples,
     accounts: Mapping[str, str | None],
     near_duplicates: Mapping[str, int | None],
-) -> Corpus:
+) -> PretrainCorpus:
     """ScriptRows or rows of texts, their accounts and near-duplicates as the catalog knows them.
 
     The annotations may name accounts of their own; a row then belongs to both. Raises ValueError for an id that comes
@@ -71,7 +71,7 @@ def corpus_of(
     """
     by_id = sorted(rows, key=lambda row: str(row["video_id"]))
     ids = tuple(str(row["video_id"]) for row in by_id)
-    texts = [text_of(row) if row["error"] is None else None for row in by_id]
+    texts = [text_of_post(row) if row["error"] is None else None for row in by_id]
     annotated = dict(zip(examples.ids, examples.accounts, strict=True))
     groups_N = groups_of(
         [annotated.get(each) or accounts.get(each) for each in ids],
@@ -80,15 +80,15 @@ def corpus_of(
     )
     # grouped again, with the groups so far in the place of near-duplicates
     groups_N = groups_of([accounts.get(each) for each in ids], groups_N.tolist(), ids)
-    return Corpus(ids, tuple(text if text and text.strip() else None for text in texts), groups_N)
+    return PretrainCorpus(ids, tuple(text if text and text.strip() else None for text in texts), groups_N)
 
 
-def read_by(corpus: Corpus, fold: Fold, *, whole_groups: bool) -> Reading:
+def read_by(corpus: PretrainCorpus, fold: Fold, *, whole_groups: bool) -> EncoderReading:
     """All but a fold's test rows; with `whole_groups` also without the rows of their groups."""
     tested = set(fold.test)
     test_N = np.array([video_id in tested for video_id in corpus.ids], bool)
     near_N = np.isin(corpus.groups, np.unique(corpus.groups[test_N])) if whole_groups else test_N
-    return Reading(
+    return EncoderReading(
         fold.name,
         tuple(
             _reason(text, test=test, related=near)
@@ -97,8 +97,8 @@ def read_by(corpus: Corpus, fold: Fold, *, whole_groups: bool) -> Reading:
     )
 
 
-def read_all(corpus: Corpus) -> Reading:
-    return Reading("all", tuple(_reason(text, test=False, related=False) for text in corpus.texts))
+def read_all(corpus: PretrainCorpus) -> EncoderReading:
+    return EncoderReading("all", tuple(_reason(text, test=False, related=False) for text in corpus.texts))
 
 
 def _reason(text: str | None, *, test: bool, related: bool) -> LeftOut | None:

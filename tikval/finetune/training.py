@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tikval.config import Fit, TextEncoder, VectorHead
-from tikval.finetune.batches import Data, Vectors, cut, windows
+from tikval.finetune.batches import Data, Vectors, cut, token_windows
 from tikval.finetune.examples import Examples
 from tikval.finetune.loop import Epoch, State, Task, Trained, train
 from tikval.finetune.model import build, load_tokenizer
@@ -37,7 +37,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class TrainedModel:
     """What one training says of its test rows."""
 
     ids: tuple[str, ...]  # [n]
@@ -55,11 +55,11 @@ def data_of(examples: Examples, model: TextEncoder | VectorHead) -> Data:
     assert examples.texts is not None
     tokenizer = load_tokenizer(model)
     if model.long_texts == "windows":
-        return windows(tokenizer, examples.texts, model.max_tokens, model.overlap_tokens)
+        return token_windows(tokenizer, examples.texts, model.max_tokens, model.overlap_tokens)
     return cut(tokenizer, examples.texts, model.max_tokens)
 
 
-def learn(
+def train_model(
     examples: Examples,
     training: Training,
     threshold: float | Literal["global", "per_label"],
@@ -69,7 +69,7 @@ def learn(
     device: str = "cpu",
     rank: int = 0,
     world: int = 1,
-) -> Learnt:
+) -> TrainedModel:
     """Train, and judge the test rows with the best epoch.
 
     The validation rows choose the epoch, and the threshold unless it is a number; a fold without them (`paper`) has
@@ -114,7 +114,7 @@ def learn(
     )
     thresholds = thresholds_of(trained.probabilities[choosing], examples.truth[choosing])
     lost = data.lost if not isinstance(data, Vectors) else np.zeros(1, np.int64)
-    return Learnt(
+    return TrainedModel(
         fold.test,
         trained.probabilities[test],
         thresholds,
@@ -131,7 +131,7 @@ def save_weights(weights: dict[int, dict[str, Any]]) -> bytes:
     return out.getvalue()
 
 
-def describe(examples: Examples, training: Training, learnt: Learnt) -> str:
+def model_facts(examples: Examples, training: Training, learnt: TrainedModel) -> str:
     """model.json beside the weights: all that is needed to use them."""
     said = {
         "model": training.model.model_dump(mode="json"),

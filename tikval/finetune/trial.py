@@ -16,7 +16,7 @@ import numpy as np
 from tikval.config.train import Fit, changed
 from tikval.finetune.examples import Examples
 from tikval.finetune.loop import Epoch, State
-from tikval.finetune.training import Training, learn
+from tikval.finetune.training import Training, train_model
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -108,7 +108,7 @@ def attempt(given: Given, settings: Mapping[str, Any], say: Say, device: str = "
         if fit.heads != "per_label":
             report(now.history, [epoch], _was_last(now.history, fit))
 
-    learnt = learn(
+    learnt = train_model(
         given.examples,
         replace(training, model=model, fit=fit),
         given.threshold,
@@ -140,7 +140,7 @@ def score_of(history: Iterable[Epoch], best_by: str, positives_L: np.ndarray) ->
     return score
 
 
-def ranked(trials: Iterable[Trial], best_by: str) -> list[Trial]:
+def ranked_trials(trials: Iterable[Trial], best_by: str) -> list[Trial]:
     """Those of one fold that came to a score, best first; of equals the earlier."""
     scored = [trial for trial in trials if trial.score is not None]
     sign = 1 if best_by == "loss" else -1

@@ -12,7 +12,7 @@ import pyarrow as pa
 from tikval.config import SweepConfig
 from tikval.files import delete, list_files, read_bytes, write_bytes, write_table
 from tikval.finetune.trial import Trial
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 _SCHEMA: Final = pa.schema(
     [
@@ -47,7 +47,7 @@ class TrialFiles:
 
 def write_trials(
     config: SweepConfig, folder: Folder, trials: Sequence[Trial], inputs: dict[str, str], seconds: float
-) -> Run:
+) -> FolderRun:
     """The table of a sweep that is over, in the place of an earlier one."""
     rows = [
         {

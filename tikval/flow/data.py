@@ -23,9 +23,9 @@ from tikval.files import filesystem, read_parquet
 from tikval.flow.observe import Observer, log
 from tikval.flow.session import check_gpus, cores, cpus, on_cluster, start_ray
 from tikval.rows import Reason
-from tikval.store.folder import Finish, Folder, Run
+from tikval.store.folder import Finish, Folder, FolderRun
 from tikval.store.progress import StageProgress
-from tikval.store.row_keys import Seen, contains, keys_of
+from tikval.store.row_keys import SeenKeys, contains, keys_of
 
 
 class Stage(Protocol):
@@ -46,7 +46,7 @@ class Step(NamedTuple):
     calls: int = 1  # of the stage at once in each actor, from as many threads
 
 
-class Through(NamedTuple):
+class RayStep(NamedTuple):
     """A step that Ray brings, such as an engine for language models: a dataset to a dataset, row for row."""
 
     apply: Callable[[Any], Any]
@@ -81,7 +81,7 @@ MAX_CALL_ROWS = 4
 
 def run_stage(
     config: JobConfig,
-    steps: Sequence[Step | Through],
+    steps: Sequence[Step | RayStep],
     *,
     source: JobConfig,
     catalog: JobConfig,
@@ -89,7 +89,7 @@ def run_stage(
     in_flight_mb: int | None = None,
     settings: dict[str, str] | None = None,
     finish: Finish | None = None,
-) -> Run:
+) -> FolderRun:
     """Bring one folder up to date with the folder before it, and return what run.json says.
 
     Only videos of the current catalog are worked on; rows of others stay where they are. At most `in_flight_mb`
@@ -125,7 +125,7 @@ def run_stage(
         return folder.seal(config, inputs, time.monotonic() - begin, finish)
 
 
-def _schema(steps: Sequence[Step | Through]) -> pa.Schema:
+def _schema(steps: Sequence[Step | RayStep]) -> pa.Schema:
     """Of the rows that are written."""
     last = steps[-1]
     assert isinstance(last, Step)
@@ -135,9 +135,9 @@ def _schema(steps: Sequence[Step | Through]) -> pa.Schema:
 def _compute(
     folder: Folder,
     upstream: Folder,
-    steps: Sequence[Step | Through],
+    steps: Sequence[Step | RayStep],
     todo: np.ndarray,
-    seen: Seen,
+    seen: SeenKeys,
     *,
     name: str,
     in_flight_mb: int | None,
@@ -152,7 +152,7 @@ def _compute(
     per_part = int(np.clip(len(todo) // MAX_PARTS, 1, MAX_PART_ROWS))
     rows = _rows_to_do(upstream.paths(), work, _batch_rows(steps[0].pool, len(todo)))
     for at, step in enumerate(steps):
-        if isinstance(step, Through):
+        if isinstance(step, RayStep):
             rows = step.apply(rows)
             continue
         batch_rows = _batch_rows(step.pool, len(todo))

@@ -12,8 +12,8 @@ from tikval.files import delete, read_schema, write_table
 from tikval.finetune.examples import Examples
 from tikval.finetune.inference import keep
 from tikval.finetune.loop import Epoch, State
-from tikval.finetune.prediction_rows import judged
-from tikval.finetune.training import Learnt, Training, describe, learn, save_weights
+from tikval.finetune.prediction_rows import prediction_columns
+from tikval.finetune.training import TrainedModel, Training, model_facts, save_weights, train_model
 from tikval.flow.train import Worker
 from tikval.hub.pin import served
 from tikval.rows import PredictionRow, arrow_schema
@@ -24,7 +24,7 @@ _BEST: Final = "best.pt"
 
 
 @dataclass(frozen=True)
-class Teach:
+class FinetuneWorker:
     """One training in each of its workers."""
 
     config: FinetuneConfig
@@ -47,7 +47,7 @@ class Teach:
             said = {"epoch": epoch.epoch, "head": epoch.head, "score": epoch.score, "loss": epoch.loss}
             worker.report(said, {_STATE: now.save, _BEST: partial(torch.save, best)})
 
-        learnt = learn(
+        learnt = train_model(
             self.examples,
             training,
             self.config.protocol.threshold,
@@ -60,11 +60,11 @@ class Teach:
         if worker.rank == 0:
             self._write(training, learnt, best)
 
-    def _write(self, training: Training, learnt: Learnt, best: dict[int, Any]) -> None:
+    def _write(self, training: Training, learnt: TrainedModel, best: dict[int, Any]) -> None:
         folder = self.config.folder
         place = f"{folder}/models/{training.name}"
         if self.config.keep_models == "best":
-            keep(place, training.model, save_weights(best), describe(self.examples, training, learnt))
+            keep(place, training.model, save_weights(best), model_facts(self.examples, training, learnt))
         else:
             delete(f"{place}/model.json")  # of an earlier training, which is no longer this one's
         table = Rows(self.config, self.examples)(training, learnt)
@@ -88,7 +88,7 @@ class Rows:
     def __init__(self, config: FinetuneConfig, examples: Examples) -> None:
         self.config, self.examples = config, examples
 
-    def __call__(self, training: Training, learnt: Learnt) -> pa.Table:
+    def __call__(self, training: Training, learnt: TrainedModel) -> pa.Table:
         model = training.model
         name = served(model.model, model.revision) if isinstance(model, TextEncoder) else "mlp"
         place = {video_id: n for n, video_id in enumerate(self.examples.ids)}
@@ -104,7 +104,7 @@ class Rows:
                     training.seed,
                     fold=training.fold.fold,
                     model_served=name,
-                    **judged(len(self.examples.all_labels), at, probabilities, decisions),
+                    **prediction_columns(len(self.examples.all_labels), at, probabilities, decisions),
                 )
             )
         return pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow))

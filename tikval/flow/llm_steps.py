@@ -27,9 +27,9 @@ from tikval.config import (
     ScriptConfig,
     UserError,
     Vllm,
-    find,
+    find_file,
 )
-from tikval.flow.data import Chain, Stage, Step, Through
+from tikval.flow.data import Chain, RayStep, Stage, Step
 from tikval.flow.gate_actor import RemoteGate, open_gate
 from tikval.flow.session import on_cluster
 from tikval.llm.client import Client
@@ -45,7 +45,7 @@ _READERS: Final = Pool(actors=1, cpus=0.25, batch_rows=32)  # of replies: a few 
 Beside = Callable[[], AbstractContextManager[None]]
 
 
-def steps_of(
+def llm_steps(
     config: ScriptConfig | ExtractConfig,
     llm: Gemini | Vllm | Endpoint,
     *,
@@ -56,7 +56,7 @@ def steps_of(
     sample: int | None,
     out: pa.Schema,
     estimate: Callable[[], float | None],
-) -> tuple[Sequence[Step | Through], Beside]:
+) -> tuple[Sequence[Step | RayStep], Beside]:
     """Steps for run_stage and what has to run beside them. Raises UserError where a key or a library is missing."""
     if isinstance(llm, Vllm):
         from tikval.flow.vllm import vllm_answers
@@ -64,7 +64,7 @@ def steps_of(
 
         if not on_cluster():  # there, the driver's node needs none
             check_installed()
-        engines = Through(
+        engines = RayStep(
             lambda rows: vllm_answers(llm, config.engine, config.pool, schema)(rows), config.pool
         )  # once Ray runs: it asks for the cluster's GPUs
         return [
@@ -148,7 +148,7 @@ def fixed_prompt_of(config: ScriptConfig | ExtractConfig) -> str:
     assert isinstance(extractor, LlmExtractor)
     try:
         prompt = render_prompt(
-            load_codebook(find(config.codebook)),
+            load_codebook(find_file(config.codebook)),
             _text(extractor.prompt),
             "script" if config.scripts else "video",
             examples_per_value=extractor.examples_per_value,
@@ -161,6 +161,6 @@ def fixed_prompt_of(config: ScriptConfig | ExtractConfig) -> str:
 
 def _text(path: str) -> str:
     try:
-        return find(path).read_text(encoding="utf-8")
+        return find_file(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as err:
         raise UserError(f"{path}: not UTF-8 text (byte {err.start})") from err

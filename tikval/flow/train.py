@@ -67,7 +67,7 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Course(Generic[T]):
+class TrainingGroup(Generic[T]):
     """The trainings of one configuration."""
 
     config: LearnConfig
@@ -77,7 +77,7 @@ class Course(Generic[T]):
     before: int  # trainings that earlier runs finished
 
 
-def run_trainings(courses: Sequence[Course[Any]]) -> None:
+def run_trainings(courses: Sequence[TrainingGroup[Any]]) -> None:
     """All trainings of all courses; as many at once as there is room for, whatever course they are of.
 
     A training that fails ends its course, and the others go on. Raises UserError for what a training cannot get over.
@@ -129,7 +129,7 @@ def run_trainings(courses: Sequence[Course[Any]]) -> None:
             _raise(courses, failed)
 
 
-def _progress_of(course: Course[Any]) -> StageProgress:
+def _progress_of(course: TrainingGroup[Any]) -> StageProgress:
     return StageProgress(course.config.stage, len(course.trainings), course.before, course.config.folder)
 
 
@@ -149,7 +149,7 @@ def _has_room(config: LearnConfig, running: Sequence[LearnConfig]) -> bool:
     return wanted_cpus <= (cpus() if on_cluster() else cores()) and wanted_gpus <= resources.get("GPU", 0)
 
 
-def _raise(courses: Sequence[Course[Any]], failed: dict[int, BaseException]) -> None:
+def _raise(courses: Sequence[TrainingGroup[Any]], failed: dict[int, BaseException]) -> None:
     """What ended some courses, as one error."""
     causes = {n: _cause(failed[n]) for n in sorted(failed)}
     for n, cause in causes.items():
@@ -172,7 +172,7 @@ def memory_of_a_training(pool: Pool, workers: int) -> int | None:
     return int(torch.cuda.get_device_properties(0).total_memory * min(1.0, pool.gpus))
 
 
-def _train(course: Course[Any], held: list[Any], training: Named) -> None:
+def _train(course: TrainingGroup[Any], held: list[Any], training: Named) -> None:
     """One training, from its first worker to its last."""
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tikval.config import Engine, Pool, UserError, Vllm
 from tikval.flow.session import check_gpus, on_cluster
-from tikval.flow.vllm_engine import NOT_ASKED, Asked, check_installed, engine_actor, quiet
+from tikval.flow.vllm_engine import NOT_ASKED, EngineRequest, check_installed, engine_actor, quiet_vllm
 from tikval.rows import AnswerRow, arrow_schema
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def vllm_answers(
     """
     if not on_cluster():  # there, the driver's node needs none
         check_installed()
-    quiet()
+    quiet_vllm()
     from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
     processor = build_processor(
@@ -58,7 +58,7 @@ def vllm_answers(
         preprocess=_before,
     )
     stage = processor.get_stage_by_name("vLLMEngineStage")
-    asked = Asked(config, json.dumps(schema) if schema else None)
+    asked = EngineRequest(config, json.dumps(schema) if schema else None)
     # a copy: an assignment would place the engines anew, and by then Ray has dropped the bundles and takes a GPU
     processor.stages["vLLMEngineStage"] = stage.model_copy(
         update={

@@ -41,7 +41,7 @@ def check_installed() -> None:
         )
 
 
-def quiet() -> None:
+def quiet_vllm() -> None:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.llm").setLevel(logging.ERROR)
@@ -49,7 +49,7 @@ def quiet() -> None:
 
 
 @dataclass(frozen=True)
-class Asked:
+class EngineRequest:
     """What is the same in every row."""
 
     config: Vllm
@@ -74,9 +74,9 @@ def engine_actor() -> type:
     from ray.llm._internal.batch.stages.vllm_engine_stage import vLLMEngineStageUDF
 
     class EngineActor(vLLMEngineStageUDF):
-        def __init__(self, *args: Any, asked: Asked, **kwargs: Any) -> None:
+        def __init__(self, *args: Any, asked: EngineRequest, **kwargs: Any) -> None:
             check_installed()
-            quiet()
+            quiet_vllm()
             self.asked = asked
             self.one_by_one = ThreadPoolExecutor(1)  # a tokenizer is not safe in two threads
             try:
@@ -108,7 +108,7 @@ def engine_actor() -> type:
 class Turn:
     """AskRow -> a request of Ray's engine: one turn of the user in the model's own chat template, as tokens."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: EngineRequest) -> None:
         """Raises UserError where the model has no chat template."""
         from transformers import AutoProcessor, AutoTokenizer
         from vllm.sampling_params import RequestOutputKind
@@ -164,7 +164,7 @@ def decoded(pictures: list[bytes]) -> list[Any]:
     return [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
 
 
-def _read(output: dict[str, Any], asked: Asked) -> dict[str, Any]:
+def _read(output: dict[str, Any], asked: EngineRequest) -> dict[str, Any]:
     """The columns of an AnswerRow that one output of Ray's engine fills."""
     said = output["__inference_error__"]
     if said:

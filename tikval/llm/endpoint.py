@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tikval.config import Api, Endpoint, UserError
 from tikval.llm.client import Admit, Fault, Question, Reply, Usage, at_will
-from tikval.llm.faults import Asked, fault_of, scrub
+from tikval.llm.faults import AskedServer, fault_of, scrub
 from tikval.rows import Reason
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class EndpointClient:
             raise UserError("api.base_url: an endpoint needs its address, as http://host:8000/v1")
         self._url = f"{api.base_url.rstrip('/')}/chat/completions"
         self._seconds = api.timeout_seconds
-        self._asked = Asked("the endpoint", config.model, key, "TIKVAL_ENDPOINT_KEY")
+        self._asked = AskedServer("the endpoint", config.model, key, "TIKVAL_ENDPOINT_KEY")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         optional = {"temperature": config.temperature, "seed": config.seed}
         self._fixed: dict[str, Any] = {

@@ -30,7 +30,7 @@ _SPENT: Final = re.compile(
 )
 
 
-class Asked(NamedTuple):
+class AskedServer(NamedTuple):
     """Who was asked, for what a message may say of it."""
 
     service: str  # for people: Gemini, or the endpoint's address
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
     key_variable: str  # where the key comes from
 
 
-def fault_of(asked: Asked, status: int, headers: Mapping[str, str], body: object) -> Fault | UserError:
+def fault_of(asked: AskedServer, status: int, headers: Mapping[str, str], body: object) -> Fault | UserError:
     """The error to raise for a reply whose status is not 200.
 
     `body` is the parsed JSON, or what came in its place. UserError is for what no row can succeed with: the key,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tikval.config import Api, Gemini, UserError
 from tikval.llm.client import Admit, Fault, Question, Reply, Usage, at_will
-from tikval.llm.faults import Asked, fault_of, scrub
+from tikval.llm.faults import AskedServer, fault_of, scrub
 from tikval.rows import Reason
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class GeminiClient:
         except ImportError as err:
             raise UserError("Gemini needs its package: pip install 'tikval[gemini]'") from err
         self._config, self._api = config, api
-        self._asked = Asked("Gemini", config.model, key, "GEMINI_API_KEY")
+        self._asked = AskedServer("Gemini", config.model, key, "GEMINI_API_KEY")
         # The SDK would take aiohttp wherever Ray's extras bring it and httpx2 elsewhere. This is httpx2 everywhere, as
         # it (1) keeps the status of an error whose body is no JSON, (2) follows no redirect with the key in a header,
         # (3) lets a hook see a request. Its limit of 100 connections is lifted: `in_flight` is the limit.

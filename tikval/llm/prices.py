@@ -15,7 +15,7 @@ SHIPPED: Final = "configs/prices.yaml"
 Resolution = Literal["low", "medium", "high"]
 
 
-class Rates(Config):
+class TokenRates(Config):
     """USD per million tokens."""
 
     input: float = Field(ge=0)
@@ -24,13 +24,13 @@ class Rates(Config):
     output: float = Field(ge=0)  # thinking included
 
 
-class Tier(Rates):
+class Tier(TokenRates):
     """Rates of the whole call where its prompt is longer than `tokens`."""
 
     tokens: int = Field(gt=0)
 
 
-class Period(Rates):
+class Period(TokenRates):
     """Rates of one model from a day on, until the day that is no longer one of them."""
 
     since: date = Field(alias="from")
@@ -60,7 +60,7 @@ class Family(Config):
 class Price(NamedTuple):
     """Of one model on one day."""
 
-    rates: Rates
+    rates: TokenRates
     above: Tier | None = None
 
     def cost(self, usage: Usage) -> float:
@@ -82,7 +82,7 @@ class Price(NamedTuple):
             (tokens_in - tokens_sound, rates.input), (tokens_sound, sound), (max_tokens_out, rates.output)
         )
 
-    def _rates(self, tokens_in: int) -> Rates:
+    def _rates(self, tokens_in: int) -> TokenRates:
         return self.above if self.above is not None and tokens_in > self.above.tokens else self.rates
 
 

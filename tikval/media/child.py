@@ -22,7 +22,7 @@ from tikval.media import wire
 from tikval.media.decoders import check_decoder
 from tikval.media.ocr import check_ocr
 from tikval.media.process import Died, WorkerProcess
-from tikval.media.reading import ClipError, Reading, Want
+from tikval.media.reading import ClipError, ClipReading, Want
 from tikval.media.speech import check_speech
 from tikval.rows import Reason
 
@@ -75,7 +75,7 @@ class Child:
         with self._lock:
             self._stop()
 
-    def read(self, path: str, want: Want) -> Reading:
+    def read(self, path: str, want: Want) -> ClipReading:
         """Read one video.
 
         A worker that dies is replaced and the video tried once more, within the same deadline: a stray kill must
@@ -105,7 +105,7 @@ class Child:
                     return reading
             raise AssertionError
 
-    def _ask(self, process: WorkerProcess, path: str, want: Want, deadline: float) -> Reading:
+    def _ask(self, process: WorkerProcess, path: str, want: Want, deadline: float) -> ClipReading:
         process.send(wire.request(str(Path(path).absolute()), want, self._limits))
         header = process.receive_header(deadline)
         wire.raise_failure(header)

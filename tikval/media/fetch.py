@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tikval.files import filesystem, is_local
 from tikval.media.child import Child
-from tikval.media.reading import ClipError, Reading, Want
+from tikval.media.reading import ClipError, ClipReading, Want
 from tikval.rows import Reason
 
 
-def read_video(child: Child, path: str, want: Want) -> Reading:
+def read_video(child: Child, path: str, want: Want) -> ClipReading:
     """Read a local file or an object. Raises ClipError, and what Child.read raises for a machine that lacks a tool."""
     try:
         with local_copy(path) as file:

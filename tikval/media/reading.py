@@ -84,7 +84,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ClipReading:
     seconds: float
     width: int  # as shown, after rotation
     height: int

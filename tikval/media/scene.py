@@ -13,7 +13,7 @@ _CUT: Final = 0.28  # distance of two colour layouts, of 1, above which two fram
 _GRID: Final = 8
 
 
-def describe(frames: NDArray[np.uint8], width: int, height: int) -> Scene:
+def describe_scene(frames: NDArray[np.uint8], width: int, height: int) -> Scene:
     """Describe [T, H, W, 3] evenly spaced frames, T >= 1, of a video shown at width x height."""
     # [T, G, G, 3] mean colours of the cells of a coarse grid, 0 to 1: deaf to noise and small shifts
     rows = np.array_split(np.arange(frames.shape[1]), _GRID)

@@ -19,8 +19,8 @@ from tikval.media.reading import (
     SAMPLE_RATE,
     Caption,
     ClipError,
+    ClipReading,
     MissingTool,
-    Reading,
     Scene,
     Segment,
     Want,
@@ -51,7 +51,7 @@ def request(path: str, want: Want, limits: Limits) -> list[memoryview]:
     return message({"path": path, "want": dataclasses.asdict(want), "limits": limits.model_dump()})
 
 
-def reply(reading: Reading) -> list[memoryview]:
+def reply(reading: ClipReading) -> list[memoryview]:
     header = {
         field.name: getattr(reading, field.name)
         for field in dataclasses.fields(reading)
@@ -114,18 +114,18 @@ def payload_sizes(header: dict[str, Any], want: Want, limits: Limits) -> tuple[l
 
 def reading_of(
     header: dict[str, Any], frames: NDArray[np.uint8] | None, sound: NDArray[np.int16] | None
-) -> Reading:
+) -> ClipReading:
     """Raises Garbage."""
     facts = {**header, "frames": frames, "sound": sound}
     facts["captions"] = [_record(Caption, item) for item in _list(header.get("captions"))]
     facts["speech"] = [_record(Segment, item) for item in _list(header.get("speech"))]
     facts["scene"] = None if header.get("scene") is None else _record(Scene, header["scene"])
-    for name, kind in get_type_hints(Reading).items():
+    for name, kind in get_type_hints(ClipReading).items():
         if kind in (str, int, float, bool):
             facts[name] = _value(kind, facts.get(name))
-    if facts.keys() != {field.name for field in dataclasses.fields(Reading)}:
+    if facts.keys() != {field.name for field in dataclasses.fields(ClipReading)}:
         raise Garbage("unknown fields")
-    return Reading(**facts)
+    return ClipReading(**facts)
 
 
 def _record(kind: type[_Record], data: Any) -> _Record:

@@ -24,8 +24,8 @@ from tikval.config import Limits
 from tikval.media import wire
 from tikval.media.clip import read_clip
 from tikval.media.ocr import read_captions
-from tikval.media.reading import ClipError, MissingTool, Reading, Segment, Want
-from tikval.media.scene import FRAMES, describe
+from tikval.media.reading import ClipError, ClipReading, MissingTool, Segment, Want
+from tikval.media.scene import FRAMES, describe_scene
 from tikval.media.speech import Recogniser
 from tikval.rows import Reason
 
@@ -117,7 +117,7 @@ def answer(request: dict[str, Any], recogniser: list[Recogniser]) -> list[memory
         return wire.message({"error": Reason.INTERNAL_ERROR, "detail": first_line[:300]})
 
 
-def read(path: str, want: Want, limits: Limits, recogniser: list[Recogniser]) -> Reading:
+def read(path: str, want: Want, limits: Limits, recogniser: list[Recogniser]) -> ClipReading:
     clip = read_clip(
         path,
         frames=want.frames or (FRAMES if want.scene else 0),
@@ -138,7 +138,7 @@ def read(path: str, want: Want, limits: Limits, recogniser: list[Recogniser]) ->
             for s in recogniser[0].transcribe(clip.sound)
         ]
     captions = read_captions(clip.key_frames, clip.key_seconds, want.ocr_languages) if want.ocr_frames else []
-    return Reading(
+    return ClipReading(
         seconds=clip.seconds,
         width=clip.width,
         height=clip.height,
@@ -151,7 +151,7 @@ def read(path: str, want: Want, limits: Limits, recogniser: list[Recogniser]) ->
         sound=clip.sound if want.sound else None,
         captions=captions,
         speech=speech,
-        scene=describe(clip.frames, clip.width, clip.height) if want.scene else None,
+        scene=describe_scene(clip.frames, clip.width, clip.height) if want.scene else None,
     )
 
 

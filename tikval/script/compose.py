@@ -12,13 +12,13 @@ import re
 from difflib import SequenceMatcher
 from typing import Final
 
-from tikval.media.reading import Caption, Reading, Segment
+from tikval.media.reading import Caption, ClipReading, Segment
 from tikval.privacy import is_watermark, strip_handles
 
 _REPEATED: Final = 0.8  # a caption with this share of its words in the speech is a subtitle
 
 
-def compose(reading: Reading, genre: str | None, account: str | None) -> str:
+def compose(reading: ClipReading, genre: str | None, account: str | None) -> str:
     """The script: header lines, then dialogue and [CAPTIONS] in order of time. Nothing is made up: a genre that
     nobody gave is not guessed, and who speaks is not told apart."""
     spoken = " ".join(segment.text for segment in reading.speech)
@@ -37,7 +37,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _header(reading: Reading, genre: str | None) -> list[str]:
+def _header(reading: ClipReading, genre: str | None) -> list[str]:
     lines = [
         f"Genre: {_one_line(genre or '') or 'not stated'}",
         f"Sound: {'Yes' if reading.has_sound else 'No'}",

@@ -29,7 +29,7 @@ class ReadScript:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
         carried = json.loads(row["carried"])
-        script = clean(row["reply"] or "", carried["account"])
+        script = clean_script(row["reply"] or "", carried["account"])
         if not re.search(r"\w", script):
             return self.failure(row, Reason.BAD_REPLY, "the reply is empty")
         if len(script) > MAX_CHARACTERS:
@@ -50,7 +50,7 @@ class ReadScript:
         return script_row
 
 
-def clean(reply: str, account: str | None) -> str:
+def clean_script(reply: str, account: str | None) -> str:
     """The script alone: out of its code fence, without control characters and without names of accounts."""
     fenced = _FENCE.match(reply)
     text = (fenced["inside"] if fenced else reply).replace("\r\n", "\n").replace("\u2028", "\n")

@@ -9,19 +9,19 @@ from tikval.ask.whisper import Whisper
 from tikval.config import Limits, LocalWriter, UserError
 from tikval.media.child import Child, check_tools
 from tikval.media.fetch import read_video
-from tikval.media.reading import ClipError, MissingTool, Reading, Segment, Want
+from tikval.media.reading import ClipError, ClipReading, MissingTool, Segment, Want
 from tikval.privacy import strip_handles
 from tikval.rows import Reason, ScriptRow
 from tikval.script.compose import compose
 
 
-class Recogniser(Protocol):
+class SpeechRecogniser(Protocol):
     served: str
 
     def transcribe(self, sound: NDArray[np.int16]) -> tuple[list[Segment], str | None]: ...
 
 
-def want_of(config: LocalWriter) -> Want:
+def want_of_writer(config: LocalWriter) -> Want:
     return Want(
         sound=config.speech.engine == "whisper",
         speech=config.speech.engine == "moonshine",
@@ -33,15 +33,15 @@ def want_of(config: LocalWriter) -> Want:
     )
 
 
-def check(config: LocalWriter) -> None:
+def check_writer(config: LocalWriter) -> None:
     """What this machine lacks for the stage, found out before any actor starts. Raises UserError."""
     try:
-        check_tools(want_of(config))
+        check_tools(want_of_writer(config))
     except MissingTool as err:
         raise UserError(str(err)) from err
 
 
-def load_recogniser(config: LocalWriter) -> Recogniser | None:
+def load_recogniser(config: LocalWriter) -> SpeechRecogniser | None:
     """Whisper where it is configured; the bundled recogniser works in the child and needs nothing here."""
     return Whisper(config.speech.model, config.speech.revision) if config.speech.engine == "whisper" else None
 
@@ -50,9 +50,9 @@ class LocalScripts:
     """The stage: one child process that reads files, and with Whisper its model, per actor."""
 
     def __init__(self, config: LocalWriter, limits: Limits) -> None:
-        check(config)
+        check_writer(config)
         self.config = config
-        self.want = want_of(config)
+        self.want = want_of_writer(config)
         self.child = Child(limits)
         self.recogniser = load_recogniser(config)
 
@@ -81,7 +81,7 @@ class LocalScripts:
         script_row: ScriptRow = self._row(row) | written  # type: ignore[assignment]
         return script_row
 
-    def _listen(self, reading: Reading) -> tuple[list[Segment], str | None]:
+    def _listen(self, reading: ClipReading) -> tuple[list[Segment], str | None]:
         if self.recogniser is not None and reading.sound is not None and len(reading.sound):
             return self.recogniser.transcribe(reading.sound)
         return reading.speech, "en" if reading.speech else None

@@ -39,7 +39,7 @@ _PLAIN: Final = 6  # sums of a cell that are not by category
 _CHUNK: Final = 2**22  # weights of draws in memory at once
 
 
-class Estimate(NamedTuple):
+class Coefficient(NamedTuple):
     """nan where it is not defined. The interval is 95 %, by percentiles; nan also with fewer than two clusters."""
 
     value: float
@@ -47,15 +47,15 @@ class Estimate(NamedTuple):
     high: float
 
 
-class Line(NamedTuple):
+class AgreementLine(NamedTuple):
     """Agreement over one pool of items."""
 
     cells: int  # with two ratings or more
     expected: float  # agreement by chance, as AC1 has it
-    coefficients: dict[str, Estimate]  # by COEFFICIENTS
+    coefficients: dict[str, Coefficient]  # by COEFFICIENTS
 
 
-def agreement(
+def agreement_of(
     codes_RNV: Codes,
     n_categories: int,
     absent: int,
@@ -63,7 +63,7 @@ def agreement(
     clusters_N: NDArray[np.int64],
     draws: int = DRAWS,
     seed: int = 0,
-) -> list[Line]:
+) -> list[AgreementLine]:
     """Agreement over each of P pools. `absent` is the category that says nothing; clusters count from 0.
 
     An item that no two annotators rated in any video is left out of its pools. Clusters are drawn with replacement,
@@ -82,7 +82,7 @@ def agreement(
     drawn = _bootstrap(sums_CPS, two, draws, seed)
     expected_P = _expected(total_PS)
     return [
-        Line(
+        AgreementLine(
             int(total_PS[p, 1]),
             float(expected_P[p]),
             {name: _estimate(values[name][p], drawn[name][:, p]) for name in COEFFICIENTS},
@@ -169,12 +169,12 @@ def _bootstrap(sums_CPS: Floats, two: bool, draws: int, seed: int) -> dict[str, 
     return {name: np.concatenate([part[name] for part in parts]) for name in COEFFICIENTS}
 
 
-def _estimate(value: float, drawn_D: Floats) -> Estimate:
+def _estimate(value: float, drawn_D: Floats) -> Coefficient:
     known = drawn_D[~np.isnan(drawn_D)]
     if np.isnan(value) or len(known) < max(1.0, (1 - MAX_UNDEFINED) * len(drawn_D)):
-        return Estimate(float(value), float("nan"), float("nan"))
+        return Coefficient(float(value), float("nan"), float("nan"))
     low, high = np.percentile(known, [2.5, 97.5])
-    return Estimate(float(value), float(low), float(high))
+    return Coefficient(float(value), float(low), float(high))
 
 
 def _divide(a: Floats, b: Floats) -> Floats:

@@ -32,7 +32,7 @@ class Interval(NamedTuple):
     upper: float | None
 
 
-class Draws:
+class AccountDraws:
     """How often each draw has each group; the same draws for every system, so that differences are paired."""
 
     def __init__(self, n_groups: int, draws: int, seed: int = 0) -> None:
@@ -68,17 +68,19 @@ def by_group(values_NK: NDArray[np.generic], group_N: Ints, n_groups: int) -> Fl
     return out
 
 
-class Sums(NamedTuple):
+class CountSums(NamedTuple):
     """Counts of one part of a system's answers, as they are and in each draw."""
 
     here: Floats  # [K]
     drawn: Floats  # [D, K]
 
-    def minus(self, other: "Sums") -> "Sums":
-        return Sums(self.here - other.here, self.drawn - other.drawn)
+    def minus(self, other: "CountSums") -> "Sums":
+        return CountSums(self.here - other.here, self.drawn - other.drawn)
 
 
-def sums_of(answers: Answers, truth: Truth, draws: Draws, where_N: Bools | None = None) -> list[Sums]:
+def count_sums(
+    answers: Answers, truth: Truth, draws: AccountDraws, where_N: Bools | None = None
+) -> list[CountSums]:
     """Of each part, over the videos with a result (`where_N`: among these)."""
     made = []
     for run, part_N in answers.parts():
@@ -87,7 +89,7 @@ def sums_of(answers: Answers, truth: Truth, draws: Draws, where_N: Bools | None 
         counts_GK = by_group(
             np.hstack([true_NL & said_NL, said_NL, true_NL]), truth.group[at_N], truth.n_groups
         )
-        made.append(Sums(counts_GK.sum(0, dtype=np.float64), draws.sums(counts_GK)))
+        made.append(CountSums(counts_GK.sum(0, dtype=np.float64), draws.sums(counts_GK)))
     return made
 
 
@@ -102,10 +104,10 @@ class Spread(NamedTuple):
 
     def interval(self) -> Interval:
         """Of a score that has no axis of labels."""
-        return corrected(float(self.here), self.drawn)
+        return bias_corrected(float(self.here), self.drawn)
 
 
-def of_labels(parts: Sequence[Sums]) -> Spread:
+def of_labels(parts: Sequence[CountSums]) -> Spread:
     """F1 of each label."""
     return Spread(
         nan_mean([label_f1(*_thirds(part.here)) for part in parts]),
@@ -113,7 +115,7 @@ def of_labels(parts: Sequence[Sums]) -> Spread:
     )
 
 
-def of_mean(parts: Sequence[Sums], use_L: Bools, how: str) -> Spread:
+def of_mean(parts: Sequence[CountSums], use_L: Bools, how: str) -> Spread:
     """`macro` or `weighted` F1 over the labels `use_L`."""
     return Spread(
         nan_mean([mean_f1(*_thirds(part.here), use_L, how) for part in parts]),
@@ -155,7 +157,7 @@ def nan_mean(values: Sequence[Floats]) -> Floats:
     return out
 
 
-def corrected(here: float, drawn_D: Floats, level: float = LEVEL) -> Interval:
+def bias_corrected(here: float, drawn_D: Floats, level: float = LEVEL) -> Interval:
     """Bias-corrected percentiles (Efron, 1981) of the draws that have a score.
 
     A draw leaves out more than a third of the accounts, so rare labels score lower in it than they did: of a macro F1

@@ -23,7 +23,7 @@ _AT_ONCE: Final = 4_000_000  # numbers of a temporary array
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RateLine:
     """One label (or higher-order group, or axis) in one group of videos; None where there is too little."""
 
     group: str
@@ -39,7 +39,7 @@ class Line:
     corrected_high: float | None
 
 
-class Interval(NamedTuple):
+class RateInterval(NamedTuple):
     """Estimates and the ends of their 95 % intervals; nan where there is too little for one."""
 
     estimate: Floats  # [K]
@@ -47,7 +47,7 @@ class Interval(NamedTuple):
     high: Floats  # [K]
 
 
-class Sums(NamedTuple):
+class RateSums(NamedTuple):
     """What is known of each cluster. The last three are of its annotated videos."""
 
     videos: Floats  # [C]
@@ -56,20 +56,20 @@ class Sums(NamedTuple):
     said_labelled: Floats  # [C, K]
     true_labelled: Floats  # [C, K] by the annotator
 
-    def part(self, clusters: slice) -> "Sums":
-        return Sums(*(column[clusters] for column in self))
+    def part(self, clusters: slice) -> "RateSums":
+        return RateSums(*(column[clusters] for column in self))
 
-    def only(self, quantities: slice | Ints) -> "Sums":
+    def only(self, quantities: slice | Ints) -> "RateSums":
         n, said, m, said_m, true_m = self
-        return Sums(n, said[:, quantities], m, said_m[:, quantities], true_m[:, quantities])
+        return RateSums(n, said[:, quantities], m, said_m[:, quantities], true_m[:, quantities])
 
-    def times(self, weights_KM: Floats) -> "Sums":
+    def times(self, weights_KM: Floats) -> "RateSums":
         """Of M weighted sums of the K quantities."""
         n, said, m, said_m, true_m = self
-        return Sums(n, said @ weights_KM, m, said_m @ weights_KM, true_m @ weights_KM)
+        return RateSums(n, said @ weights_KM, m, said_m @ weights_KM, true_m @ weights_KM)
 
 
-def sums_of(said_NK: ArrayLike, cluster_N: Ints, labelled_n: Ints, true_nK: ArrayLike) -> Sums:
+def rate_sums(said_NK: ArrayLike, cluster_N: Ints, labelled_n: Ints, true_nK: ArrayLike) -> RateSums:
     """Sums over clusters numbered from 0; `labelled_n` are the rows of `said_NK` that `true_nK` speaks of."""
     said, true = np.asarray(said_NK), np.asarray(true_nK)
     if len(said) != len(cluster_N) or len(true) != len(labelled_n):
@@ -85,7 +85,7 @@ def sums_of(said_NK: ArrayLike, cluster_N: Ints, labelled_n: Ints, true_nK: Arra
             out[:, k] = np.bincount(cluster, values[:, k], n_clusters)
         return out
 
-    return Sums(
+    return RateSums(
         np.bincount(cluster_N, minlength=n_clusters).astype(np.float64),
         add(said, cluster_N),
         np.bincount(within, minlength=n_clusters).astype(np.float64),
@@ -94,7 +94,7 @@ def sums_of(said_NK: ArrayLike, cluster_N: Ints, labelled_n: Ints, true_nK: Arra
     )
 
 
-def raw(sums: Sums, *, shares: bool = True) -> Interval:
+def raw_rates(sums: RateSums, *, shares: bool = True) -> RateInterval:
     """What the system said, over all videos: not corrected for model error.
 
     The variance is that of the delete-one-cluster jackknife of a ratio. For shares the interval is Wilson's with the
@@ -113,7 +113,7 @@ def raw(sums: Sums, *, shares: bool = True) -> Interval:
     return _wilson(estimate, worth, t, ~np.isnan(error))
 
 
-def corrected(sums: Sums, *, shares: bool = True) -> Interval:
+def corrected_rates(sums: RateSums, *, shares: bool = True) -> RateInterval:
     """What the annotator would have said of all videos: prediction-powered inference of a mean, clustered.
 
     estimate = mean(truth, annotated) + power · (mean(said, all) - mean(said, annotated)). With a power of 1 it is the
@@ -129,15 +129,15 @@ def corrected(sums: Sums, *, shares: bool = True) -> Interval:
     width = sums.said.shape[1]
     step = _step(len(sums.videos))
     parts = [_corrected(sums.only(slice(k, k + step)), shares) for k in range(0, width, step)]
-    return Interval(*np.concatenate([np.empty((3, 0)), *parts], axis=1))
+    return RateInterval(*np.concatenate([np.empty((3, 0)), *parts], axis=1))
 
 
-def _corrected(sums: Sums, shares: bool) -> Interval:
+def _corrected(sums: RateSums, shares: bool) -> RateInterval:
     m, n = sums.labelled, sums.videos
     total = m.sum()
     nothing = np.full(sums.said.shape[1], np.nan)
     if (m > 0).sum() < (2 if shares else FEWEST):
-        return Interval(nothing, nothing, nothing)
+        return RateInterval(nothing, nothing, nothing)
     truth, human_C = _leave_one_out(sums.true_labelled, m)
     all_said, all_C = _leave_one_out(sums.said, n)
     said, said_C = _leave_one_out(sums.said_labelled, m)
@@ -159,18 +159,18 @@ def _corrected(sums: Sums, shares: bool) -> Interval:
     return _wilson(estimate, worth, t, enough)
 
 
-def _symmetric(mean: Floats, half: Floats) -> Interval:
+def _symmetric(mean: Floats, half: Floats) -> RateInterval:
     """Where no variance is seen there is no interval: nobody is that sure."""
     half = np.where(half > 0, half, np.nan)
-    return Interval(mean, mean - half, mean + half)
+    return RateInterval(mean, mean - half, mean + half)
 
 
-def _wilson(share: Floats, worth: Floats, t: float, given: NDArray[np.bool_]) -> Interval:
+def _wilson(share: Floats, worth: Floats, t: float, given: NDArray[np.bool_]) -> RateInterval:
     """Wilson's interval of shares that are worth this many independent videos; nan where not `given`."""
     a = t**2 / worth
     centre, half = (share + a / 2) / (1 + a), np.sqrt(a * (share * (1 - share) + a / 4)) / (1 + a)
     low, high = np.minimum(share, centre - half), np.maximum(share, centre + half)  # rounding at 0 and 1
-    return Interval(share, np.where(given, low, np.nan), np.where(given, high, np.nan))
+    return RateInterval(share, np.where(given, low, np.nan), np.where(given, high, np.nan))
 
 
 def ratio(sum_CK: Floats, size_C: Floats) -> tuple[Floats, Floats]:

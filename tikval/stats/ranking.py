@@ -25,7 +25,7 @@ def average_precision(scores_N: Floats, true_N: Bools) -> float:
     return float(gained @ (hits / n_said))
 
 
-def ranked(scores_NL: Floats, true_NL: Bools) -> Floats:
+def ranking_of_labels(scores_NL: Floats, true_NL: Bools) -> Floats:
     """[L, 3] average precision, Brier score and expected calibration error of each label.
 
     nan for a label that some video has no score for; the last two also where a score is no probability.

@@ -40,14 +40,14 @@ from tikval.files import (
 )
 from tikval.rows import Reason
 from tikval.store.lock import lock
-from tikval.store.row_keys import Found, Seen, contains, keys_of
+from tikval.store.row_keys import KeyIndex, SeenKeys, contains, keys_of
 
 SEALED_ROWS: Final = 100_000  # per file of a finished table, or
 SEALED_BYTES: Final = 128 * 2**20  # in memory: as much as `seal` holds at once, and one part
 
 
 @dataclass(frozen=True)
-class Run:
+class FolderRun:
     """What run.json says of a finished folder."""
 
     stage: str
@@ -84,11 +84,11 @@ class Folder:
     def stage(self) -> str:
         return self.uri.rpartition("/")[2].partition("-")[0]
 
-    def run(self) -> Run | None:
+    def run(self) -> FolderRun | None:
         data = read_bytes(f"{self.uri}/run.json")
-        return Run(**json.loads(data)) if data is not None else None
+        return FolderRun(**json.loads(data)) if data is not None else None
 
-    def finished(self) -> Run:
+    def finished(self) -> FolderRun:
         """The run upstream. Raises UserError where it has not finished."""
         run = self.run()
         if run is None:
@@ -127,16 +127,16 @@ class Folder:
         write_table(f"{self.uri}/{name}", table)
         return name
 
-    def seen(self) -> Seen:
+    def seen(self) -> SeenKeys:
         """Every key on disk, whether or not the run finished. Reads three columns, part by part."""
-        return Found(self._keys(self.parts())).seen()
+        return KeyIndex(self._keys(self.parts())).seen()
 
     def _keys(self, names: list[str]) -> list[pa.Table]:
         return [read_parquet(f"{self.uri}/{name}", ["row_key", "attempt", "error"]) for name in names]
 
     def seal(
         self, config: JobConfig, inputs: dict[str, str], seconds: float, finish: "Finish | None" = None
-    ) -> Run:
+    ) -> FolderRun:
         """Make the finished table of all parts, one row per key; say so in run.json, then drop what it replaces.
 
         `finish` may put other files in the place of those, and tables beside them.
@@ -144,7 +144,7 @@ class Folder:
         Killed at any point, the next seal finds either the old files or both, and the same rows.
         """
         names = self.parts()
-        keep = dict(zip(names, Found(self._keys(names)).the_one_that_counts(), strict=True))
+        keep = dict(zip(names, KeyIndex(self._keys(names)).the_one_that_counts(), strict=True))
         files, counts, total = [], dict[str, int](), 0
         full = [name for name, mask in keep.items() if name.startswith("full-") and mask.all()]
         for name in full:
@@ -176,8 +176,8 @@ class Folder:
         failed: dict[str, int],
         seconds: float,
         beside: dict[str, str] | None = None,
-    ) -> Run:
-        run = Run(
+    ) -> FolderRun:
+        run = FolderRun(
             stage=config.stage,
             fingerprint=config.fingerprint,
             files=files,
@@ -193,7 +193,7 @@ class Folder:
         write_bytes(f"{self.uri}/run.json", json.dumps(asdict(run), indent=2).encode())
         return run
 
-    def rewrite_run(self, run: Run, renamed: dict[str, str]) -> None:
+    def rewrite_run(self, run: FolderRun, renamed: dict[str, str]) -> None:
         """Let run.json name other files for the same tables, and count their rows anew."""
         files = [renamed.get(name, name) for name in run.files]
         beside = {table: renamed.get(name, name) for table, name in run.beside.items()}

@@ -14,7 +14,7 @@ KEY: Final = "S16"  # a row_key of 32 hexadecimal digits as 16 bytes
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenKeys:
     """Keys already in a folder: `done` need no work; `retry` failed in a way that may pass, at `attempts`."""
 
     done: np.ndarray  # S16 [K], sorted, unique
@@ -22,7 +22,7 @@ class Seen:
     attempts: np.ndarray  # int64 [R], the last attempt of each
 
 
-class Found:
+class KeyIndex:
     """The rows of some files by key: of one key's rows a result counts, else a final failure, else the last attempt."""
 
     def __init__(self, tables: list[pa.Table]) -> None:
@@ -43,10 +43,10 @@ class Found:
         keep[self._first()] = True
         return np.split(keep, np.cumsum(self.sizes)[:-1]) if self.sizes else []
 
-    def seen(self) -> Seen:
+    def seen(self) -> SeenKeys:
         first = self._first()  # in the order of the keys
         again = self.retryable[first]
-        return Seen(self.keys[first][~again], self.keys[first][again], self.attempts[first][again])
+        return SeenKeys(self.keys[first][~again], self.keys[first][again], self.attempts[first][again])
 
     def _first(self) -> np.ndarray:
         """Places of the rows that count, sorted by key. A terminal failure is done, so it beats a retryable one."""

@@ -16,7 +16,7 @@ from tikval.config import (
     validate,
 )
 from tikval.files import filesystem
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 
 _STAGE_FOLDER: Final = re.compile(r"[a-z]+-[0-9a-f]{12}")
 
@@ -43,7 +43,9 @@ class Study:
         self.out = out.rstrip("/")
         places = stage_folders(out) if only is None else dict.fromkeys(only)
         found = [(folder, folder.run()) for folder in map(Folder, places)]
-        self.runs: list[tuple[Folder, Run]] = [(folder, run) for folder, run in found if run is not None]
+        self.runs: list[tuple[Folder, FolderRun]] = [
+            (folder, run) for folder, run in found if run is not None
+        ]
         self.unfinished = [folder for folder, run in found if run is None]
         if not self.runs:
             raise UserError(f"{out}: no finished run of tikval lies here")
@@ -51,12 +53,12 @@ class Study:
     def folders(self, stage: str | None = None) -> list[Folder]:
         return [folder for folder, run in self.runs if stage in (None, run.stage)]
 
-    def latest(self, stage: str) -> tuple[Folder, Run] | None:
+    def latest(self, stage: str) -> tuple[Folder, FolderRun] | None:
         """The run of a stage that finished last."""
         runs = [(folder, run) for folder, run in self.runs if run.stage == stage]
         return max(runs, key=lambda pair: pair[1].finished_at, default=None)
 
-    def systems(self) -> dict[str, tuple[Folder, Run]]:
+    def systems(self) -> dict[str, tuple[Folder, FolderRun]]:
         """By name, whatever stage it is of: the run that finished last."""
         runs = [(folder, run) for folder, run in self.runs if run.stage in _SYSTEMS]
         ordered = sorted(runs, key=lambda pair: pair[1].finished_at)
@@ -68,16 +70,16 @@ class Study:
             raise UserError(f"{self.out}: holds no catalog")
         return latest[0]
 
-    def reads_what_is_there(self, run: Run) -> bool:
+    def reads_what_is_there(self, run: FolderRun) -> bool:
         """Whether all that a run has read is in this folder still, and unchanged."""
         now = {_name(folder.uri): run.state for folder, run in self.runs}
         return all(now.get(_name(uri)) == state for uri, state in run.inputs.items())
 
-    def has_read(self, run: Run, folder: Folder) -> bool:
+    def has_read(self, run: FolderRun, folder: Folder) -> bool:
         return _name(folder.uri) in map(_name, run.inputs)
 
 
-def system_config(run: Run) -> SystemConfig:
+def system_config(run: FolderRun) -> SystemConfig:
     """Of a run that Study.systems() found. Raises UserError where the files that its recipe names have changed."""
     kind = PredictConfig if "trained" in run.config else _SYSTEMS[run.stage]
     name = run.config["system"]

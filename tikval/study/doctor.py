@@ -16,7 +16,7 @@ from tikval.flow.session import cores
 from tikval.hub.bundled import cached_folder
 from tikval.media.child import check_tools
 from tikval.media.reading import MissingTool, Want
-from tikval.script.local import want_of
+from tikval.script.local import want_of_writer
 
 
 class Finding(NamedTuple):
@@ -35,7 +35,11 @@ def findings() -> list[Finding]:
         Finding("Ray", os.environ.get("RAY_ADDRESS") or f"{_version('ray')}, this machine only", "every job"),
         Finding("GPU", _gpu(), "embeddings and vLLM at speed"),
         _tool("Tesseract", Want(ocr_frames=LocalWriter().ocr.frames), _tesseract()),
-        _tool("speech recogniser", Want(speech=want_of(LocalWriter()).speech), _version("moonshine-voice")),
+        _tool(
+            "speech recogniser",
+            Want(speech=want_of_writer(LocalWriter()).speech),
+            _version("moonshine-voice"),
+        ),
         _encoder(),
         Finding("Gemini", f"{_version('google-genai')}, {_set('GEMINI_API_KEY')}", "profiles gemini, paper"),
         Finding("vLLM", _version("vllm"), "profiles mistral, qwen, paper"),

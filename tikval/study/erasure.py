@@ -40,7 +40,7 @@ def not_erased(out: str, rows: Iterable[R]) -> list[R]:
     return [row for row in rows if not named(row)]
 
 
-def erase(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], int]:
+def erase_videos(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], int]:
     """Remove videos, and all videos of accounts, from every table, page and paid reply below `out`, finished or not.
 
     Returns the ids that were found, and the number of rows that went. Scores and pages were made with these

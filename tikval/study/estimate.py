@@ -36,7 +36,7 @@ _OFF: Final = (0.5, 2.5)  # how far the assumed output may be off
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     stage: str
     name: str  # of the system or the model
     model: str
@@ -50,7 +50,7 @@ class Estimate:
     basis: str
 
 
-def estimate_of(config: ScriptConfig | ExtractConfig) -> Estimate:
+def estimate_of(config: ScriptConfig | ExtractConfig) -> CostEstimate:
     """What the rows that are still to do will cost. Raises UserError without a finished catalog, or a price."""
     part = config.writer if isinstance(config, ScriptConfig) else config.extractor
     catalog_config = config.videos if isinstance(config, ScriptConfig) else config.catalog
@@ -60,7 +60,7 @@ def estimate_of(config: ScriptConfig | ExtractConfig) -> Estimate:
     if not isinstance(part, LlmWriter | LlmExtractor) or not isinstance(part.llm, Gemini):
         own = "runs on your own hardware, or at an endpoint without a price here"
         model = part.llm.model if isinstance(part, LlmWriter | LlmExtractor) else "none"
-        return Estimate(config.stage, name, model, len(rows), None, 0, 0, None, None, None, own)
+        return CostEstimate(config.stage, name, model, len(rows), None, 0, 0, None, None, None, own)
     llm, prices = part.llm, load_prices(config.api.prices)
     watched = isinstance(config, ScriptConfig) or config.videos is not None
     lengths = _lengths(rows, config.limits)
@@ -85,7 +85,7 @@ def estimate_of(config: ScriptConfig | ExtractConfig) -> Estimate:
     less, more = (1.0, 1.0) if measured else _OFF
     if measured:
         basis = f"replies as long as those of {measured[1]} calls of this recipe"
-    return Estimate(
+    return CostEstimate(
         config.stage,
         name,
         llm.model,

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import CatalogConfig, UserError, find, validate
+from tikval.config import CatalogConfig, UserError, find_file, validate
 from tikval.privacy import strip_handles
-from tikval.report.export.dataset_card import card
-from tikval.report.export.dataset_facts import Facts, label_facts, scores_of, system_facts
+from tikval.report.export.dataset_card import dataset_card
+from tikval.report.export.dataset_facts import DatasetFacts, label_facts, scores_of, system_facts
 from tikval.report.export.values import in_one, read_systems
 from tikval.rows import LabelRow
 from tikval.store.runs import Study
@@ -47,7 +47,7 @@ def export_dataset(study: Study, to: Path, only: tuple[str, ...] = (), force: bo
     ids = {video_id for table in tables.values() for video_id in pc.unique(table["video_id"]).to_pylist()}
     minors = _minors(study)
     scores, why_not = scores_of(study, systems)
-    facts = Facts(
+    facts = DatasetFacts(
         systems=tuple(system_facts(study, system, videos) for system in systems),
         labels=known and label_facts(known[0], rows, videos),
         scores=tuple(scores),
@@ -56,12 +56,12 @@ def export_dataset(study: Study, to: Path, only: tuple[str, ...] = (), force: bo
         naming=_naming(ids, owners),
         minors=sum(owners.get(video_id) in minors for video_id in ids),
     )
-    text = card(facts, {name: table.schema for name, table in tables.items()})
+    text = dataset_card(facts, {name: table.schema for name, table in tables.items()})
     _write(to, text, tables)
     return _notes(facts)
 
 
-def _notes(facts: Facts) -> list[str]:
+def _notes(facts: DatasetFacts) -> list[str]:
     notes = []
     if facts.naming:
         notes.append(
@@ -126,7 +126,7 @@ def _labels(study: Study, rows: list[LabelRow]) -> tuple[Codebook, pa.Table] | N
         return None
     run = study.catalog().finished()
     config = validate(CatalogConfig, run.config, f"{study.catalog().uri}/run.json")
-    codebook = load_codebook(find(config.codebook))
+    codebook = load_codebook(find_file(config.codebook))
     stances = np.array([row["stances"] for row in rows], np.int8)
     if {row["label_set"] for row in rows} != {codebook.label_set} or stances.shape[1] != len(codebook.slugs):
         raise UserError(

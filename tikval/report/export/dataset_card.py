@@ -13,7 +13,7 @@ import yaml
 import tikval
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import BASELINE, FAILURES, LEFT_OUT, RIGHT, WRONG
-from tikval.report.export.dataset_facts import Facts, SystemFacts, plain, public_name
+from tikval.report.export.dataset_facts import DatasetFacts, SystemFacts, plain, public_name
 from tikval.report.site.facts import LOCAL_NOTICE
 from tikval.rows import ScoreRow
 
@@ -21,7 +21,7 @@ SPLIT: Final = "full"  # the one split of each configuration: nothing here is se
 NONE: Final = "–"  # noqa: RUF001 - nothing to say
 
 
-def card(facts: Facts, features: Mapping[str, pa.Schema]) -> str:
+def dataset_card(facts: DatasetFacts, features: Mapping[str, pa.Schema]) -> str:
     """README.md. `features`: the columns of each configuration, whose data lie in a file of its name."""
     parts = (_head(features), _title(facts), _systems(facts), _scores(facts), _coding(facts), _limits(facts))
     return "\n".join([*(line for part in parts for line in part), ""])
@@ -49,7 +49,7 @@ def _head(features: Mapping[str, pa.Schema]) -> list[str]:
     return ["---", yaml.safe_dump(head, sort_keys=False, allow_unicode=True).rstrip(), "---"]
 
 
-def _title(facts: Facts) -> list[str]:
+def _title(facts: DatasetFacts) -> list[str]:
     lines = [
         "# Human values in short videos: ids and labels",
         "",
@@ -77,7 +77,7 @@ def _title(facts: Facts) -> list[str]:
     return lines
 
 
-def _systems(facts: Facts) -> list[str]:
+def _systems(facts: DatasetFacts) -> list[str]:
     lines = [
         "## What was run",
         "| system | what it is | models that answered | codebook | recipe | finished | tikval |",
@@ -112,7 +112,7 @@ def _systems(facts: Facts) -> list[str]:
     return [*lines, ""]
 
 
-def _scores(facts: Facts) -> list[str]:
+def _scores(facts: DatasetFacts) -> list[str]:
     lines = ["## Scores"]
     if not facts.scores:
         return [*lines, f"None: {facts.no_scores}.", ""]
@@ -154,7 +154,7 @@ def _f1(row: ScoreRow | None) -> str:
     return f"{row['f1']:.3f}{between}"
 
 
-def _coding(facts: Facts) -> list[str]:
+def _coding(facts: DatasetFacts) -> list[str]:
     books = {system.codebook.name: system.codebook for system in facts.systems}
     if facts.labels:
         books.setdefault(facts.labels.codebook.name, facts.labels.codebook)
@@ -200,7 +200,7 @@ def _partly(system: SystemFacts) -> str:
     return "; ".join(said)
 
 
-def _limits(facts: Facts) -> list[str]:
+def _limits(facts: DatasetFacts) -> list[str]:
     limits = [
         "Not for decisions about individual people, and not for identifying them: a system judges what one video "
         "shows, is often wrong, and a value in a video is not a trait of who made it or is seen in it.",

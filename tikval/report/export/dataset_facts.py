@@ -49,7 +49,7 @@ class LabelFacts:
 
 
 @dataclass(frozen=True)
-class Facts:
+class DatasetFacts:
     systems: tuple[SystemFacts, ...]
     labels: LabelFacts | None
     scores: tuple[ScoreRow, ...]  # of these systems and the baselines

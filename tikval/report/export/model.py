@@ -7,8 +7,8 @@ from typing import Any
 
 from tikval.config import FinetuneConfig, TextEncoder, UserError, load_config
 from tikval.finetune.model_files import Kept, read_kept
-from tikval.finetune.model_index import usable
-from tikval.report.export.model_card import base_of, card
+from tikval.finetune.model_index import usable_members
+from tikval.report.export.model_card import base_of, model_card
 
 
 def trained_folder(said: str) -> str:
@@ -24,7 +24,7 @@ def export_model(folder: str, training: str, to: Path, force: bool = False) -> N
     Raises UserError for a training that was not kept, for what no model of transformers says the same as, and, unless
     forced, for a folder that is not empty; forced, files of the same names are replaced and others stay.
     """
-    facts, _ = usable(folder, [training])
+    facts, _ = usable_members(folder, [training])
     kept = read_kept(f"{folder}/models/{training}")
     check_exportable(kept)
     try:
@@ -35,7 +35,7 @@ def export_model(folder: str, training: str, to: Path, force: bool = False) -> N
         to.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=to, prefix=".tmp-") as place:
             _write(folder, training, facts.members[training].weights_sha256, Path(place))
-            (Path(place) / "README.md").write_text(card(facts, kept, training), encoding="utf-8")
+            (Path(place) / "README.md").write_text(model_card(facts, kept, training), encoding="utf-8")
             for file in sorted(Path(place).iterdir()):
                 file.replace(to / file.name)
     except OSError as err:
@@ -59,9 +59,9 @@ def check_exportable(kept: Kept) -> None:
 
 
 def _write(folder: str, training: str, weights_sha256: str, place: Path) -> None:
-    from tikval.finetune.inference import Member  # torch: only when all has been checked
+    from tikval.finetune.inference import TrainedMember  # torch: only when all has been checked
 
-    member = Member(f"{folder}/models/{training}", weights_sha256)
+    member = TrainedMember(f"{folder}/models/{training}", weights_sha256)
     assert isinstance(member.kept.model, TextEncoder)
     model: Any = member.models[0].encoder
     labels = member.kept.labels

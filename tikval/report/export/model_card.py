@@ -10,7 +10,7 @@ from typing import Final
 import yaml
 
 from tikval.config import TextEncoder
-from tikval.finetune.model_files import Facts, Kept, Measured
+from tikval.finetune.model_files import EnsembleFacts, Kept, Measured
 
 _HUB_NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _PROTOCOLS: Final = {
@@ -28,7 +28,7 @@ def base_of(model: TextEncoder) -> str | None:
     return name if _HUB_NAME.fullmatch(name) and not Path(name).exists() else None
 
 
-def card(facts: Facts, kept: Kept, training: str) -> str:
+def model_card(facts: EnsembleFacts, kept: Kept, training: str) -> str:
     """README.md of one exported training of a text encoder with transformers' own head."""
     assert isinstance(kept.model, TextEncoder)
     base, member = base_of(kept.model), facts.members[training]
@@ -103,7 +103,7 @@ def card(facts: Facts, kept: Kept, training: str) -> str:
     return "\n".join(lines)
 
 
-def _limits(facts: Facts, kept: Kept, training: str, n_others: int) -> list[str]:
+def _limits(facts: EnsembleFacts, kept: Kept, training: str, n_others: int) -> list[str]:
     model, member = kept.model, facts.members[training]
     assert isinstance(model, TextEncoder)
     left = [label for label in facts.all_labels if label not in facts.labels]

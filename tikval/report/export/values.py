@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import UserError, find
+from tikval.config import UserError, find_file
 from tikval.files import read_parquet, write_bytes
-from tikval.store.folder import Folder, Run
+from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study, SystemConfig, has_texts, system_config
 
@@ -44,7 +44,7 @@ class Exported:
 
     system: str
     folder: Folder
-    run: Run
+    run: FolderRun
     config: SystemConfig
     codebook: Codebook
     table: pa.Table  # ABOUT, and V values as int8
@@ -68,7 +68,7 @@ def read_systems(study: Study, only: Sequence[str] = ()) -> list[Exported]:
             others = [f"--system {name}" for name in sorted(systems) if name != system]
             hint = f", or leave it out: {' '.join(others)}" if others else ""
             raise UserError(f"{err}{hint}") from err
-        codebook = load_codebook(find(config.codebook))
+        codebook = load_codebook(find_file(config.codebook))
         if wanted is None and not has_texts(config):
             wanted = np.sort(study.catalog().keys())
         table, modelled = _read(folder, None if has_texts(config) else wanted, codebook, system)

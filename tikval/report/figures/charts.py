@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tikval.evaluate.scores import BASELINE
-from tikval.report.figures.numbers import STANCES, Radar, Said, group_arcs
+from tikval.report.figures.numbers import STANCES, FigureSeries, Radar, group_arcs
 from tikval.report.figures.style import (
     BLACK,
     BLUE,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def values_per_video(series: Sequence[Said]) -> "Figure":
+def values_per_video(series: Sequence[FigureSeries]) -> "Figure":
     """Figure 1: a panel per system, in % of its videos; the annotations as a line in those of the others."""
     figure, panels = panels_of(len(series), 2.6, 2.2, sharey=True)
     human = next((one for one in series if one.is_human), None)
@@ -58,7 +58,7 @@ def values_per_video(series: Sequence[Said]) -> "Figure":
     return figure
 
 
-def occurrences(series: Sequence[Said], titles: Sequence[str]) -> "Figure":
+def occurrences(series: Sequence[FigureSeries], titles: Sequence[str]) -> "Figure":
     """Figure 2: in how many videos each value is confronted (to the left) and endorsed (to the right)."""
     names = [short(name, 44) for name in titles]
     height = 0.6 + 0.17 * len(names)
@@ -107,7 +107,7 @@ def radar(found: Radar, titles: Sequence[str]) -> "Figure":
     return figure
 
 
-def circle(series: Sequence[Said], titles: Sequence[str]) -> "Figure":
+def circle(series: Sequence[FigureSeries], titles: Sequence[str]) -> "Figure":
     """Schwartz's circle: of each value the share of videos that endorse and confront it, around it the groups."""
     from matplotlib.ticker import MaxNLocator
 
@@ -170,5 +170,5 @@ def _rings(panel: Any, ticks: Sequence[float], labels: Sequence[str], angle: flo
         panel.text(angle, tick, label, ha="center", va="center", fontsize=6, bbox=white, zorder=5)
 
 
-def _percent(one: Said) -> Floats:
+def _percent(one: FigureSeries) -> Floats:
     return 100 * np.array(one.per_video) / one.videos

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from tikval.evaluate.scores import BASELINE
-from tikval.report.figures.numbers import STANCES, Radar, Said, exact, group_arcs
-from tikval.report.figures.pipelines import Step
+from tikval.report.figures.numbers import STANCES, FigureSeries, Radar, exact, group_arcs
+from tikval.report.figures.pipelines import PipelineStep
 from tikval.report.figures.rates import GroupRates
 from tikval.report.figures.style import RAW
-from tikval.report.figures.systems import Scored, everything
+from tikval.report.figures.systems import SystemScore, predict_everything_score
 from tikval.report.score_tables import NAMES
 from tikval.stats.metrics import Floats
 
@@ -32,7 +32,7 @@ PER_VIDEO, OCCURRENCES, RADAR, CIRCLE, PIPELINES, SYSTEMS, GENRES, MONTHS = KIND
 _TIMES: Final = ("rate", "low", "high")
 
 
-def per_video_data(series: Sequence[Said]) -> Data:
+def per_video_data(series: Sequence[FigureSeries]) -> Data:
     """`counts`: of videos with 0, 1, 2 ... values."""
     return {
         "kind": PER_VIDEO,
@@ -41,7 +41,7 @@ def per_video_data(series: Sequence[Said]) -> Data:
     }
 
 
-def occurrences_data(series: Sequence[Said], titles: Sequence[str]) -> Data:
+def occurrences_data(series: Sequence[FigureSeries], titles: Sequence[str]) -> Data:
     """By stance the number of videos for each of `values`."""
     return {
         "kind": OCCURRENCES,
@@ -51,7 +51,7 @@ def occurrences_data(series: Sequence[Said], titles: Sequence[str]) -> Data:
     }
 
 
-def circle_data(series: Sequence[Said], titles: Sequence[str], slugs: Sequence[str]) -> Data:
+def circle_data(series: Sequence[FigureSeries], titles: Sequence[str], slugs: Sequence[str]) -> Data:
     """By stance the share of the videos, from 0 to 1; `groups` as figure_numbers.group_arcs."""
     return {
         "kind": CIRCLE,
@@ -76,11 +76,11 @@ def radar_data(found: Radar, titles: Sequence[str]) -> Data:
     }
 
 
-def systems_data(found: Sequence[Scored]) -> Data:
+def systems_data(found: Sequence[SystemScore]) -> Data:
     """The best one first; `everything` is what saying every label scores."""
     return {
         "kind": SYSTEMS,
-        "everything": everything(found),
+        "everything": predict_everything_score(found),
         "systems": [
             {
                 "name": one.title,
@@ -138,7 +138,7 @@ def months_data(sources: Sequence[GroupRates], titles: Sequence[str], values: Se
     }
 
 
-def pipelines_data(found: Mapping[str, Sequence[Step]]) -> Data:
+def pipelines_data(found: Mapping[str, Sequence[PipelineStep]]) -> Data:
     return {
         "kind": PIPELINES,
         "systems": [
@@ -151,11 +151,11 @@ def pipelines_data(found: Mapping[str, Sequence[Step]]) -> Data:
     }
 
 
-def _of(one: Said) -> Data:
+def _of(one: FigureSeries) -> Data:
     return {"name": one.name, "human": one.is_human, "videos": one.videos}
 
 
-def _note(series: Sequence[Said]) -> str:
+def _note(series: Sequence[FigureSeries]) -> str:
     return "" if all(one.is_human for one in series) else RAW
 
 

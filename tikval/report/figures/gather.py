@@ -6,13 +6,13 @@ from pathlib import Path
 
 from tikval.codebook import Codebook
 from tikval.config import UserError
-from tikval.evaluate.corpus import ANNOTATIONS, Corpus, read_corpus
+from tikval.evaluate.corpus import ANNOTATIONS, SystemCorpus, read_system_corpus
 from tikval.evaluate.prevalence import RAW as RAW_RATES
 from tikval.evaluate.prevalence import prevalence_in
 from tikval.files import write_bytes
 from tikval.report.figures import sheets as sheet_of
-from tikval.report.figures.numbers import STANCES, Said, radar_of, said_of
-from tikval.report.figures.pipelines import steps_of
+from tikval.report.figures.numbers import STANCES, FigureSeries, radar_of, said_of
+from tikval.report.figures.pipelines import pipeline_steps
 from tikval.report.figures.rates import GroupRates, genres_of, months_of, most_said, rates_of
 from tikval.report.figures.sheets import Sheet
 from tikval.report.figures.style import RAW, SUFFIXES, render, styled
@@ -26,7 +26,7 @@ __all__ = ["Figures", "Sheet", "figures_of", "listing", "write"]
 @dataclass(frozen=True, slots=True)
 class Figures:
     sheets: list[Sheet]
-    series: list[Said]
+    series: list[FigureSeries]
     skipped: list[str]  # what is not drawn, and why
     notes: list[str] = field(default_factory=list)
 
@@ -41,17 +41,17 @@ def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None 
     book, runs = corpora[0].codebook, study.systems()
     series = [said_of(one.system, one.said, one.modelled, is_human=one.is_human) for one in corpora]
     names = [one.name for one in series if not one.is_human]
-    sheets = [sheet_of.per_video(series), sheet_of.occurrences(series, book)]
+    sheets = [sheet_of.per_video_sheet(series), sheet_of.occurrences_sheet(series, book)]
     if names:
-        pipelines = {name: steps_of(system_config(runs[name][1])) for name in names}
-        sheets.append(sheet_of.from_videos_to_values(pipelines))
+        pipelines = {name: pipeline_steps(system_config(runs[name][1])) for name in names}
+        sheets.append(sheet_of.pipelines_sheet(pipelines))
     else:
         skipped.append("figure3_pipelines: no system has a result")
     scored, missing, more = _of_scores(study, book, names)
     sheets += scored
     skipped += missing
     if book.slugs == SLUGS:
-        sheets.append(sheet_of.circle(series, book))
+        sheets.append(sheet_of.circle_sheet(series, book))
     else:
         skipped.append(
             f"circle: {book.name} has other values than Schwartz's 19, and no circle of them is known"
@@ -62,7 +62,7 @@ def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None 
 
 def _corpora(
     study: Study, systems: Sequence[str], annotator: str | None
-) -> tuple[list[Corpus], list[str], list[str]]:
+) -> tuple[list[SystemCorpus], list[str], list[str]]:
     """Annotations first; of one codebook, with a video at least; what is left out, and notes."""
     has_labels = bool(study.catalog().read_beside("labels"))
     if annotator and not has_labels:
@@ -70,10 +70,10 @@ def _corpora(
     names = [*([ANNOTATIONS] if has_labels else []), *(dict.fromkeys(systems) or sorted(study.systems()))]
     if not names:
         raise UserError(f"{study.out}: no system has finished yet, and there are no annotations")
-    kept: list[Corpus] = []
+    kept: list[SystemCorpus] = []
     skipped, notes = list[str](), list[str]()
     for name in dict.fromkeys(names):
-        one = read_corpus(study, name, annotator)
+        one = read_system_corpus(study, name, annotator)
         if not one.videos.num_rows:
             skipped.append(f"{name}: no video has a result")
         elif kept and (one.codebook.name, one.codebook.slugs) != (
@@ -116,17 +116,17 @@ def _of_scores(
         )
     for stance in STANCES:
         try:
-            sheets.append(sheet_of.radar(radar_of(scores, book.slugs, stance, systems), book))
+            sheets.append(sheet_of.radar_sheet(radar_of(scores, book.slugs, stance, systems), book))
         except ValueError as err:
             skipped.append(f"figure4_radar_{stance}: {err}")
     try:
-        sheets.append(sheet_of.of_systems(scored_of(scores, systems)))
+        sheets.append(sheet_of.systems_sheet(scored_of(scores, systems)))
     except ValueError as err:
         skipped.append(f"systems_f1: {err}")
     return sheets, skipped, notes
 
 
-def _of_groups(corpora: Sequence[Corpus]) -> tuple[list[Sheet], list[str]]:
+def _of_groups(corpora: Sequence[SystemCorpus]) -> tuple[list[Sheet], list[str]]:
     """Rates by genre and month, of the annotations and of the first system: more would be a book of figures."""
     sheets, skipped = list[Sheet](), list[str]()
     book = corpora[0].codebook
@@ -139,15 +139,15 @@ def _of_groups(corpora: Sequence[Corpus]) -> tuple[list[Sheet], list[str]]:
             except (UserError, ValueError) as err:
                 skipped.append(f"prevalence_{by} of {corpus.system}: {err}")
         if sources and by == "genre":
-            sheets.append(sheet_of.genres(sources, book))
+            sheets.append(sheet_of.genres_sheet(sources, book))
         elif sources and (values := most_said(sources[0])):
-            sheets.append(sheet_of.months(sources, book, values))
+            sheets.append(sheet_of.months_sheet(sources, book, values))
         elif sources:
             skipped.append(f"prevalence_month: {sources[0].name} says no value")
     return sheets, skipped
 
 
-def _grouped(corpus: Corpus, by: str) -> GroupRates:
+def _grouped(corpus: SystemCorpus, by: str) -> GroupRates:
     """Raises UserError where no video has a genre or a date, ValueError where there are too few groups."""
     lines = prevalence_in(corpus, by).lines
     rates = rates_of(corpus.system, lines, corpus.codebook.slugs, "" if corpus.is_human else RAW_RATES)
@@ -156,7 +156,7 @@ def _grouped(corpus: Corpus, by: str) -> GroupRates:
     return genres_of(rates, set(corpus.videos["genre"].to_pylist()))
 
 
-def write(found: Figures, folder: str | Path) -> list[str]:
+def write_figures(found: Figures, folder: str | Path) -> list[str]:
     """Every figure in four forms, then figures.md, which lists them; each file whole or not at all.
 
     `folder` is a path or a URI of any store that pyarrow opens; returns the paths or URIs of the files. Files of an

@@ -26,7 +26,7 @@ Line = Sequence[str | int | float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class FigureSeries:
     """What one system, or the annotator, said of the videos that it has a result for."""
 
     name: str
@@ -42,7 +42,7 @@ class Said:
         return share
 
 
-def said_of(name: str, said_NL: NDArray[Any], modelled_L: Bools, *, is_human: bool = False) -> Said:
+def said_of(name: str, said_NL: NDArray[Any], modelled_L: Bools, *, is_human: bool = False) -> FigureSeries:
     """`said_NL` is 0 or 1, or a share where a system judged a video several times: shares are added up for `counts`,
     and a value is one of a video's where it was said at least half of the times. A value of both stances counts once
     per video. Raises ValueError for arrays that do not fit each other, and without videos."""
@@ -55,7 +55,9 @@ def said_of(name: str, said_NL: NDArray[Any], modelled_L: Bools, *, is_human: bo
     mostly_NL = (said_NL >= _MOSTLY) & modelled_L
     values_N = (mostly_NL[:, :half] | mostly_NL[:, half:]).sum(1)
     counts_L = np.where(modelled_L, said_NL.sum(0, dtype=np.float64), np.nan)
-    return Said(name, n_videos, tuple(np.bincount(values_N).tolist()), counts_L.reshape(2, half), is_human)
+    return FigureSeries(
+        name, n_videos, tuple(np.bincount(values_N).tolist()), counts_L.reshape(2, half), is_human
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def group_arcs(slugs: Sequence[str]) -> list[tuple[str, float, float]]:
     return arcs
 
 
-def per_video_csv(series: Sequence[Said]) -> bytes:
+def per_video_csv(series: Sequence[FigureSeries]) -> bytes:
     return as_csv(
         ("system", "videos", "values_of_the_video", "count", "share"),
         (
@@ -126,7 +128,7 @@ def per_video_csv(series: Sequence[Said]) -> bytes:
     )
 
 
-def occurrences_csv(series: Sequence[Said], slugs: Sequence[str]) -> bytes:
+def occurrences_csv(series: Sequence[FigureSeries], slugs: Sequence[str]) -> bytes:
     """A label that is not modelled has an empty count."""
     return as_csv(
         ("system", "videos", "value", "stance", "count", "share"),
@@ -144,7 +146,7 @@ def radar_csv(radar: Radar) -> bytes:
     return as_csv(columns, ([row[name] for name in columns] for row in radar.rows))  # type: ignore[literal-required]
 
 
-def circle_csv(series: Sequence[Said], slugs: Sequence[str]) -> bytes:
+def circle_csv(series: Sequence[FigureSeries], slugs: Sequence[str]) -> bytes:
     """`place` counts from 0 around the circle; a value on a border has two groups."""
     groups = {slug: " and ".join(group for group in GROUPS if slug in GROUPS[group]) for slug in slugs}
     return as_csv(

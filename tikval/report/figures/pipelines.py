@@ -36,14 +36,14 @@ _GAP: Final = 0.3  # inches, for an arrow
 _MODEL, _HOW = 32, 38  # characters in a line of a box
 
 
-class Step(NamedTuple):
+class PipelineStep(NamedTuple):
     place: int  # one of the columns
     what: str
     model: str = ""
     how: str = ""
 
 
-def steps_of(config: SystemConfig) -> tuple[Step, ...]:
+def pipeline_steps(config: SystemConfig) -> tuple[PipelineStep, ...]:
     """From what is given to the values. No prompt, no path and no text of the configuration is in it."""
     if isinstance(config, CombineConfig):
         return _combined(config)
@@ -51,13 +51,15 @@ def steps_of(config: SystemConfig) -> tuple[Step, ...]:
         return _prompted(config)
     learnt = config.trained if isinstance(config, PredictConfig) else config
     given, of = ("texts", "texts") if learnt.texts else ("videos", "scripts")
-    steps = [Step(GIVEN, given)]
+    steps = [PipelineStep(GIVEN, given)]
     if made := (config.embeddings if learnt.takes_vectors else config.scripts):
         steps.append(_embeddings(made) if isinstance(made, EmbedConfig) else _script(made))
     if learnt.encoder is not None:
         left_out = learnt.encoder.leave_out == "test"
         how = f"on the {of} of each fold's training" if left_out else f"on all {of}"
-        steps.append(Step(PRETRAINED, "continued pretraining", brief(learnt.encoder.model.model), how))
+        steps.append(
+            PipelineStep(PRETRAINED, "continued pretraining", brief(learnt.encoder.model.model), how)
+        )
     folds = _folds(learnt.protocol)
     if isinstance(learnt.model, VectorHead):
         model, trained = f"MLP, {'-'.join(map(str, learnt.model.hidden)) or 'no'} hidden", "trained"
@@ -66,36 +68,36 @@ def steps_of(config: SystemConfig) -> tuple[Step, ...]:
     if isinstance(config, PredictConfig):
         some = f"{len(config.members)} models" if config.members else "mean of the models"
         trained = f"{some} of {learnt.system}, {trained} before"
-    return *steps, Step(JUDGED, "values", model, f"{trained}; {folds}")
+    return *steps, PipelineStep(JUDGED, "values", model, f"{trained}; {folds}")
 
 
-def _prompted(config: ExtractConfig) -> tuple[Step, ...]:
-    extractor, steps = config.extractor, [Step(GIVEN, "videos")]
+def _prompted(config: ExtractConfig) -> tuple[PipelineStep, ...]:
+    extractor, steps = config.extractor, [PipelineStep(GIVEN, "videos")]
     if config.scripts is not None:
         steps.append(_script(config.scripts))
     if isinstance(extractor, LocalExtractor):
         how = "sentences of the script beside the codebook's"
-        return *steps, Step(JUDGED, "values", brief(extractor.encoder), how)
+        return *steps, PipelineStep(JUDGED, "values", brief(extractor.encoder), how)
     if config.scripts is None and extractor.llm.kind != "gemini":
         steps.append(_looked(extractor.look))
     shots = extractor.examples_per_value
     some = "all examples" if shots is None else f"{shots} examples a stance" if shots else "no examples"
     how = f"prompted: definitions, {some}"
-    return *steps, Step(JUDGED, "values", brief(extractor.llm.model), how)
+    return *steps, PipelineStep(JUDGED, "values", brief(extractor.llm.model), how)
 
 
-def _combined(config: CombineConfig) -> tuple[Step, ...]:
+def _combined(config: CombineConfig) -> tuple[PipelineStep, ...]:
     first = config.trained_systems[0]
     scores = "mean of scores" if config.how == "mean" else "regression on what they say"
     fitted = " calibrated," if config.calibrate else ""
     return (
-        Step(GIVEN, "texts" if first.texts else "videos"),
-        Step(MADE, "systems", " + ".join(system.system for system in config.systems)),
-        Step(JUDGED, "values", scores, f"combined;{fitted} {_folds(first.protocol)}"),
+        PipelineStep(GIVEN, "texts" if first.texts else "videos"),
+        PipelineStep(MADE, "systems", " + ".join(system.system for system in config.systems)),
+        PipelineStep(JUDGED, "values", scores, f"combined;{fitted} {_folds(first.protocol)}"),
     )
 
 
-def _script(config: ScriptConfig) -> Step:
+def _script(config: ScriptConfig) -> PipelineStep:
     writer = config.writer
     if isinstance(writer, LocalWriter):
         heard = _heard(writer.speech)
@@ -103,27 +105,31 @@ def _script(config: ScriptConfig) -> Step:
         how = " and ".join(
             part for part in ("speech" if heard else "", "on-screen text" if read else "") if part
         )
-        return Step(MADE, "script", " + ".join(filter(None, (heard, read))), how or "no speech, no text")
+        return PipelineStep(
+            MADE, "script", " + ".join(filter(None, (heard, read))), how or "no speech, no text"
+        )
     if writer.llm.kind == "gemini":
-        return Step(MADE, "script", brief(writer.llm.model), "watches the video")
+        return PipelineStep(MADE, "script", brief(writer.llm.model), "watches the video")
     seen = _looked(writer.look)
     heard = f", speech by {seen.model}" if seen.model else ""
-    return Step(MADE, "script", brief(writer.llm.model), f"{seen.how}{heard}")
+    return PipelineStep(MADE, "script", brief(writer.llm.model), f"{seen.how}{heard}")
 
 
-def _looked(look: Look) -> Step:
+def _looked(look: Look) -> PipelineStep:
     heard = _heard(look.speech)
-    return Step(MADE, "pictures and speech" if heard else "pictures", heard, f"{look.frames} pictures")
+    return PipelineStep(
+        MADE, "pictures and speech" if heard else "pictures", heard, f"{look.frames} pictures"
+    )
 
 
 def _heard(speech: Speech) -> str:
     return {"moonshine": "moonshine", "whisper": brief(speech.model), "none": ""}[speech.engine]
 
 
-def _embeddings(config: EmbedConfig) -> Step:
+def _embeddings(config: EmbedConfig) -> PipelineStep:
     parts = (("pictures", config.video), ("sound", config.sound), ("on-screen text", config.text))
     used = [(name, brief(part.model)) for name, part in parts if part is not None]
-    return Step(
+    return PipelineStep(
         MADE, "embeddings", " + ".join(model for _, model in used), ", ".join(name for name, _ in used)
     )
 
@@ -142,7 +148,7 @@ def brief(model: str) -> str:
     return model if is_hub or not parts else parts[-1]
 
 
-def pipelines_csv(pipelines: Mapping[str, Sequence[Step]]) -> bytes:
+def pipelines_csv(pipelines: Mapping[str, Sequence[PipelineStep]]) -> bytes:
     return as_csv(
         ("system", "step", "what", "model", "how"),
         (
@@ -153,7 +159,7 @@ def pipelines_csv(pipelines: Mapping[str, Sequence[Step]]) -> bytes:
     )
 
 
-def pipelines(found: Mapping[str, Sequence[Step]]) -> "Figure":
+def pipelines(found: Mapping[str, Sequence[PipelineStep]]) -> "Figure":
     """A row per system, its steps under each other where they are of one kind."""
     left, x = dict[int, float](), _NAMES
     for place in sorted({step.place for steps in found.values() for step in steps}):
@@ -186,7 +192,7 @@ def pipelines(found: Mapping[str, Sequence[Step]]) -> "Figure":
     return figure
 
 
-def _lines(step: Step) -> list[Text]:
+def _lines(step: PipelineStep) -> list[Text]:
     """Text and look of each line of a box."""
     names = " + ".join(
         model.rpartition("/")[2] for model in step.model.split(" + ")

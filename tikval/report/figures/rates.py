@@ -13,7 +13,7 @@ import numpy as np
 from tikval.report.figures.numbers import STANCES, as_csv, exact
 from tikval.report.figures.style import BLUE, GREY, VERMILLION, legend, panels_of, short, wrapped
 from tikval.stats.metrics import Floats
-from tikval.stats.prevalence import Line
+from tikval.stats.prevalence import RateLine
 from tikval.values import SIGN
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class GroupRates:
     high: Floats
 
 
-def rates_of(name: str, lines: Iterable[Line], slugs: Sequence[str], note: str = "") -> GroupRates:
+def rates_of(name: str, lines: Iterable[RateLine], slugs: Sequence[str], note: str = "") -> GroupRates:
     """Of lines of flow/prevalence.py, groups in their order there; what is no label of `slugs` is passed over."""
     place = {
         f"{slug}{SIGN[stance]}": (s, v) for s, stance in enumerate(STANCES) for v, slug in enumerate(slugs)

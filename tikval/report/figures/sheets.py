@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 from tikval.codebook import Codebook
 from tikval.report.figures import charts as draw
 from tikval.report.figures import data as web
-from tikval.report.figures.numbers import Radar, Said, circle_csv, occurrences_csv, per_video_csv, radar_csv
-from tikval.report.figures.pipelines import Step, pipelines, pipelines_csv
+from tikval.report.figures.numbers import (
+    FigureSeries,
+    Radar,
+    circle_csv,
+    occurrences_csv,
+    per_video_csv,
+    radar_csv,
+)
+from tikval.report.figures.pipelines import PipelineStep, pipelines, pipelines_csv
 from tikval.report.figures.rates import GroupRates, by_genre, by_month, rates_csv
-from tikval.report.figures.systems import Scored, scored_csv, systems_f1
+from tikval.report.figures.systems import SystemScore, scored_csv, systems_f1
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +43,7 @@ def titles_of(book: Codebook) -> list[str]:
     return [value.title for value in book.values]
 
 
-def per_video(series: Sequence[Said]) -> Sheet:
+def per_video_sheet(series: Sequence[FigureSeries]) -> Sheet:
     return Sheet(
         "figure1_values_per_video",
         "Values per video",
@@ -49,7 +56,7 @@ def per_video(series: Sequence[Said]) -> Sheet:
     )
 
 
-def occurrences(series: Sequence[Said], book: Codebook) -> Sheet:
+def occurrences_sheet(series: Sequence[FigureSeries], book: Codebook) -> Sheet:
     return Sheet(
         "figure2_occurrences",
         "Values endorsed and confronted",
@@ -61,7 +68,7 @@ def occurrences(series: Sequence[Said], book: Codebook) -> Sheet:
     )
 
 
-def circle(series: Sequence[Said], book: Codebook) -> Sheet:
+def circle_sheet(series: Sequence[FigureSeries], book: Codebook) -> Sheet:
     return Sheet(
         "circle",
         "Schwartz's circle",
@@ -74,7 +81,7 @@ def circle(series: Sequence[Said], book: Codebook) -> Sheet:
     )
 
 
-def from_videos_to_values(found: Mapping[str, Sequence[Step]]) -> Sheet:
+def pipelines_sheet(found: Mapping[str, Sequence[PipelineStep]]) -> Sheet:
     return Sheet(
         "figure3_pipelines",
         "From videos to values",
@@ -87,7 +94,7 @@ def from_videos_to_values(found: Mapping[str, Sequence[Step]]) -> Sheet:
     )
 
 
-def radar(found: Radar, book: Codebook) -> Sheet:
+def radar_sheet(found: Radar, book: Codebook) -> Sheet:
     return Sheet(
         f"figure4_radar_{found.stance}",
         f"F1 of each value {found.stance}",
@@ -101,7 +108,7 @@ def radar(found: Radar, book: Codebook) -> Sheet:
     )
 
 
-def of_systems(found: Sequence[Scored]) -> Sheet:
+def systems_sheet(found: Sequence[SystemScore]) -> Sheet:
     return Sheet(
         "systems_f1",
         "Macro F1 of the systems",
@@ -114,7 +121,7 @@ def of_systems(found: Sequence[Scored]) -> Sheet:
     )
 
 
-def genres(sources: Sequence[GroupRates], book: Codebook) -> Sheet:
+def genres_sheet(sources: Sequence[GroupRates], book: Codebook) -> Sheet:
     return Sheet(
         "prevalence_genre",
         "Values by genre",
@@ -126,7 +133,7 @@ def genres(sources: Sequence[GroupRates], book: Codebook) -> Sheet:
     )
 
 
-def months(sources: Sequence[GroupRates], book: Codebook, values: Sequence[int]) -> Sheet:
+def months_sheet(sources: Sequence[GroupRates], book: Codebook, values: Sequence[int]) -> Sheet:
     return Sheet(
         "prevalence_month",
         "Values over time",
@@ -139,5 +146,5 @@ def months(sources: Sequence[GroupRates], book: Codebook, values: Sequence[int])
     )
 
 
-def _names(series: Sequence[Said]) -> tuple[str, ...]:
+def _names(series: Sequence[FigureSeries]) -> tuple[str, ...]:
     return tuple(one.name for one in series)

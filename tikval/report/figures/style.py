@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tikval.report.figures.numbers import Said
+from tikval.report.figures.numbers import FigureSeries
 from tikval.stats.metrics import Floats
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def panels_of(
     return figure, grid[:n]
 
 
-def title(panel: "Axes", one: Said, pad: float | None = None) -> None:
+def title(panel: "Axes", one: FigureSeries, pad: float | None = None) -> None:
     panel.set_title(f"{short(one.name, 30)}: {one.videos:,} videos", pad=pad)
 
 
@@ -109,7 +109,7 @@ def legend(figure: "Figure", panels: Sequence["Axes"], note: str | None = None) 
     )
 
 
-def note_of(series: Sequence[Said]) -> str | None:
+def note_of(series: Sequence[FigureSeries]) -> str | None:
     return None if all(one.is_human for one in series) else RAW
 
 

@@ -20,7 +20,7 @@ _MACRO: Final = "macro"
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class SystemScore:
     """Macro F1 of one system, or of a baseline, over both stances; failed videos are left out."""
 
     name: str  # as in the rows
@@ -33,10 +33,10 @@ class Scored:
     scored: int  # of them with a result
 
 
-def scored_of(scores: Iterable[ScoreRow], systems: Sequence[str]) -> list[Scored]:
+def scored_of(scores: Iterable[ScoreRow], systems: Sequence[str]) -> list[SystemScore]:
     """The best one first: the systems that are named, and all baselines. Raises ValueError where none has an F1."""
     found = [
-        Scored(
+        SystemScore(
             row["system"],
             NAMES.get(row["system"], row["system"]),
             row["system"] in BASELINES,
@@ -56,12 +56,12 @@ def scored_of(scores: Iterable[ScoreRow], systems: Sequence[str]) -> list[Scored
     return sorted(found, key=lambda one: (-one.f1, one.name))
 
 
-def everything(found: Iterable[Scored]) -> float | None:
+def predict_everything_score(found: Iterable[SystemScore]) -> float | None:
     """What saying every label of every video scores."""
     return next((one.f1 for one in found if one.name == BASELINE), None)
 
 
-def scored_csv(found: Iterable[Scored]) -> bytes:
+def scored_csv(found: Iterable[SystemScore]) -> bytes:
     head = ("system", "title", "baseline", "macro_f1", "lower", "upper", "n_videos", "n_scored")
     return as_csv(
         head,
@@ -81,7 +81,7 @@ def scored_csv(found: Iterable[Scored]) -> bytes:
     )
 
 
-def systems_f1(found: Sequence[Scored]) -> "Figure":
+def systems_f1(found: Sequence[SystemScore]) -> "Figure":
     """A line per system, the best on top; baselines grey, and what saying everything scores as a line through all."""
     figure, panels = panels_of(1, 4.2, 0.5 + 0.23 * len(found), extra=1.6)
     panel = panels[0]
@@ -107,7 +107,7 @@ def systems_f1(found: Sequence[Scored]) -> "Figure":
                 f"{one.f1:.2f}", (max(right, one.f1), at), (5, 0), textcoords="offset points", va="center",
                 fontsize=7, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.3},
             )  # fmt: skip
-    if (base := everything(found)) is not None:
+    if (base := predict_everything_score(found)) is not None:
         panel.axvline(base, color=BLACK, linewidth=0.8, linestyle=":", label=NAMES[BASELINE], zorder=0)
     panel.set_yticks(range(len(found)), [short(one.title, 40) for one in found])
     panel.set_ylim(len(found) - 0.4, -0.6)

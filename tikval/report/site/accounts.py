@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.evaluate.corpus import Corpus
+from tikval.evaluate.corpus import SystemCorpus
 from tikval.report.site.record import Account
-from tikval.report.site.rows import Stage, is_duplicate
+from tikval.report.site.rows import StageRows, is_duplicate
 from tikval.rows import LabelRow
 from tikval.store.folder import Folder
 from tikval.store.row_keys import contains, keys_of
@@ -32,8 +32,11 @@ def with_accounts(listed: pa.Table, labels: dict[str, LabelRow], catalog: Folder
     return listed
 
 
-def account_lines(
-    listed: pa.Table, stages: dict[str, Stage], labels: dict[str, LabelRow], corpora: Sequence[Corpus]
+def account_rows(
+    listed: pa.Table,
+    stages: dict[str, StageRows],
+    labels: dict[str, LabelRow],
+    corpora: Sequence[SystemCorpus],
 ) -> tuple[Account, ...]:
     """Those with the most videos, videos without an account last; nothing where no account is known."""
     counted = ~is_duplicate(listed)
@@ -65,7 +68,7 @@ def account_lines(
     )
 
 
-def _most(corpus: Corpus, accounts: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
+def _most(corpus: SystemCorpus, accounts: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
     """By account its most frequent labels and their shares of its videos with a result."""
     place = pc.index_in(pc.fill_null(corpus.videos["account"], ""), pa.array(accounts, pa.string()))
     code = pc.fill_null(place, -1).to_numpy()

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tikval.report.site.rates import account_names
 from tikval.report.site.record import Card, Report
-from tikval.report.site.texts import clean, hidden
+from tikval.report.site.texts import clean_text, hidden
 from tikval.rows import PredictionRow
 from tikval.values import binary
 
@@ -48,23 +48,23 @@ def _columns(report: Report) -> dict[str, Any]:
     stage_at = {stage: at for at, stage in enumerate(stages)}
     unmodelled_S = [_unmodelled(answers_N) for answers_N in answers_SN]
     return {
-        "slugs": [clean(slug) for slug in slugs],
-        "titles": [clean(report.titles.get(slug, slug)) for slug in slugs],
-        "systems": [clean(system) for system in systems],
-        "accounts": [clean(names[account]) for account in accounts],
-        "genres": [clean(genre) for genre in genres],
-        "months": [clean(month) for month in months],
-        "stages": [clean(stage) for stage in stages],
+        "slugs": [clean_text(slug) for slug in slugs],
+        "titles": [clean_text(report.titles.get(slug, slug)) for slug in slugs],
+        "systems": [clean_text(system) for system in systems],
+        "accounts": [clean_text(names[account]) for account in accounts],
+        "genres": [clean_text(genre) for genre in genres],
+        "months": [clean_text(month) for month in months],
+        "stages": [clean_text(stage) for stage in stages],
         "in_all": max(report.n_videos or 0, len(cards)),
-        "id": [clean(card.video_id) for card in cards],
-        "key": [clean(card.key) for card in cards],
+        "id": [clean_text(card.video_id) for card in cards],
+        "key": [clean_text(card.key) for card in cards],
         "seconds": [_seconds(card) for card in cards],
         "caption": [_beginning(_shown(card, card.caption, report)) for card in cards],
         "account": account_N,
         "genre": genre_N,
         "month": month_N,
         # of each video: pairs of a place in `stages` and a reason
-        "failures": [[[stage_at[f.stage], clean(f.reason)] for f in card.failures] for card in cards],
+        "failures": [[[stage_at[f.stage], clean_text(f.reason)] for f in card.failures] for card in cards],
         # [N]: the labels that people annotated, or null
         "annotated": [_annotated(card, report) for card in cards],
         # [S][N]: the labels that a system says, or the reason of its failure, or null where it has no row
@@ -103,7 +103,7 @@ def _said(answer: PredictionRow | None) -> list[int] | str | None:
         return None
     decisions, scores = answer["decisions"], answer["scores"]
     if answer["error"] is not None or decisions is None:
-        return str(clean(answer["error"] or "no result"))
+        return str(clean_text(answer["error"] or "no result"))
     said = [i for i, decided in enumerate(decisions) if decided]
     return sorted(said, key=lambda i: -(scores[i] or 0.0)) if scores else said
 
@@ -135,7 +135,7 @@ def _seconds(card: Card) -> float | None:
 
 
 def _shown(card: Card, text: str | None, report: Report) -> str:
-    return clean(text if report.show_accounts else hidden(text, card.account)) or ""
+    return clean_text(text if report.show_accounts else hidden(text, card.account)) or ""
 
 
 def _beginning(text: str) -> str:

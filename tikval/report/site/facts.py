@@ -19,7 +19,7 @@ LOCAL_NOTICE: Final = (
 )
 
 
-def is_local(system: JobConfig) -> bool:
+def is_local_system(system: JobConfig) -> bool:
     return isinstance(system, ExtractConfig) and system.extractor.kind == "local"
 
 
@@ -55,7 +55,7 @@ def command_of(config: ReportConfig) -> str:
     return shlex.join(words)
 
 
-def facts_of(config: ReportConfig, codebook: Codebook, catalog: Folder) -> tuple[tuple[str, str], ...]:
+def report_facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> tuple[tuple[str, str], ...]:
     listed = datetime.fromisoformat(catalog.finished().finished_at)
     return (
         ("Videos listed", f"{listed:%Y-%m-%d %H:%M} UTC"),

@@ -17,19 +17,27 @@ import pyarrow.compute as pc
 
 from tikval.codebook import Codebook
 from tikval.config import ReportConfig
-from tikval.evaluate.corpus import ANNOTATIONS, Corpus, read_corpus
+from tikval.evaluate.corpus import ANNOTATIONS, SystemCorpus, read_system_corpus
 from tikval.evaluate.prevalence import prevalence_in
 from tikval.files import delete_folder, write_bytes
 from tikval.report.figures import gather as figures
-from tikval.report.site.accounts import account_lines, with_accounts
-from tikval.report.site.facts import LOCAL_NOTICE, about, bills_of, command_of, facts_of, is_local, scripts_of
+from tikval.report.site.accounts import account_rows, with_accounts
+from tikval.report.site.facts import (
+    LOCAL_NOTICE,
+    about,
+    bills_of,
+    command_of,
+    is_local_system,
+    report_facts,
+    scripts_of,
+)
 from tikval.report.site.gap import pairs_of
 from tikval.report.site.pages import site_files
 from tikval.report.site.pictures import PER_VIDEO, take_pictures
-from tikval.report.site.record import Card, Chart, Failure, Rates, Report
+from tikval.report.site.record import Card, Chart, Failure, Report, SystemRates
 from tikval.report.site.rows import (
     FAILURES_LISTED,
-    Stage,
+    StageRows,
     coverage_of,
     failed_of,
     failures_of,
@@ -76,7 +84,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     stages = {name: read_stage(folder, known, paged) for name, folder in places.items()}
     twice_N = is_duplicate(listed)
     failed = failed_of(listed.filter(pa.array(~twice_N)))
-    stages = {"catalog": Stage(coverage_of(listed), failed, []), **stages}
+    stages = {"catalog": StageRows(coverage_of(listed), failed, []), **stages}
     failures, n_failures = failures_of(stages, failed_of(listed.filter(pa.array(twice_N))))
     study = Study(config.out, [folder.uri for folder in (catalog, *places.values(), scores)])
     corpora = _corpora(study, [system.system for system in systems], bool(labels), config.scores.annotator)
@@ -89,7 +97,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     cells = paper_tables.tables_of(study) if rows else []
     report = Report(
         title=config.title,
-        facts=facts_of(config, codebook, catalog),
+        facts=report_facts(config, codebook, catalog),
         command=command_of(config),
         labels=codebook.labels,
         titles={value.slug: value.title for value in codebook.values},
@@ -102,7 +110,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
             Chart(one.name, one.title, one.shows, one.numbers, one.data) for one in found.sheets
         ) if found else (),
         notes=(*found.notes, *(f"not drawn: {why}" for why in found.skipped)) if found else (),
-        accounts=account_lines(listed, stages, labels, corpora),
+        accounts=account_rows(listed, stages, labels, corpora),
         n_accounts=pc.count_distinct(listed["account"]).as_py(),
         grids=tuple(grids(cells, published())) if cells else (),
         scores=tuple(rows),
@@ -111,7 +119,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
         pairs=pairs_of(systems),
         cards=tuple(_cards(paged_videos, stages, failures, labels, list(scripts), pictured)),
         n_videos=int((~twice_N).sum()),
-        notice=LOCAL_NOTICE if any(map(is_local, systems)) else None,
+        notice=LOCAL_NOTICE if any(map(is_local_system, systems)) else None,
         exports=(("One line per video and system", f"tikval export {shlex.quote(config.out)} values.csv"),),
         bills=bills_of(config),
         show_accounts=config.show_accounts,
@@ -125,9 +133,9 @@ def write_site(folder: Folder, report: Report, drawn: Drawn) -> None:
         if part != PICTURES:  # these are kept by their own rule
             delete_folder(f"{folder.uri}/{part}")
     if drawn.figures:
-        figures.write(drawn.figures, f"{folder.uri}/charts")
+        figures.write_figures(drawn.figures, f"{folder.uri}/charts")
     if drawn.cells:
-        paper_tables.write(drawn.cells, f"{folder.uri}/tables")
+        paper_tables.write_tables(drawn.cells, f"{folder.uri}/tables")
 
     def write(file: tuple[str, bytes]) -> None:
         write_bytes(f"{folder.uri}/{file[0]}", file[1])
@@ -160,16 +168,18 @@ def _labels(catalog: Folder, annotator: str | None) -> dict[str, LabelRow]:
     return {row["video_id"]: row for row in rows if annotator in (None, row["annotator"])}
 
 
-def _corpora(study: Study, systems: Sequence[str], annotated: bool, annotator: str | None) -> list[Corpus]:
+def _corpora(
+    study: Study, systems: Sequence[str], annotated: bool, annotator: str | None
+) -> list[SystemCorpus]:
     """Of the annotations and of every system that has a result."""
     names = [*([ANNOTATIONS] if annotated else []), *systems]
-    found = [read_corpus(study, name, annotator) for name in names]
+    found = [read_system_corpus(study, name, annotator) for name in names]
     return [one for one in found if one.videos.num_rows]
 
 
-def _rates(corpus: Corpus) -> Rates:
+def _rates(corpus: SystemCorpus) -> SystemRates:
     found = prevalence_in(corpus)
-    return Rates(
+    return SystemRates(
         corpus.system,
         found.header,
         corpus.is_human,
@@ -188,7 +198,7 @@ def pictures_of(config: ReportConfig, catalog: Folder, videos: Sequence[VideoRow
 
 def _cards(
     videos: Sequence[VideoRow],
-    stages: dict[str, Stage],
+    stages: dict[str, StageRows],
     failures: Sequence[Failure],
     labels: dict[str, LabelRow],
     scripts: Sequence[str],

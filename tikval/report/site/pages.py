@@ -22,7 +22,7 @@ from tikval.report.site.contrasts import comparison_lines, drop_lines, genre_lin
 from tikval.report.site.gap import gap_lines
 from tikval.report.site.rates import account_lines, account_names, confusion_lines, rate_tables
 from tikval.report.site.record import Chart, Report
-from tikval.report.site.texts import clean, hidden
+from tikval.report.site.texts import clean_text, hidden
 from tikval.values import ENDORSED
 
 POLICY: Final = (
@@ -54,7 +54,7 @@ def site_files(report: Report) -> Iterator[tuple[str, bytes]]:
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=clean,
+        finalize=clean_text,
         trim_blocks=True,
         lstrip_blocks=True,
     )

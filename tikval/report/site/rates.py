@@ -7,7 +7,7 @@ from typing import Any
 from tikval.report.score_tables import title_of
 from tikval.report.site.record import Report
 from tikval.stats.circle import MEASURES
-from tikval.stats.prevalence import Line
+from tikval.stats.prevalence import RateLine
 from tikval.values import CONFRONTED, ENDORSED, SIGN
 
 
@@ -47,7 +47,7 @@ def rate_tables(report: Report) -> list[dict[str, Any]]:
     return out
 
 
-def _cell(line: Line | None) -> dict[str, str] | None:
+def _cell(line: RateLine | None) -> dict[str, str] | None:
     """None where the label is not modelled, which is not a rate of zero."""
     if line is None:
         return None

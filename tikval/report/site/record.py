@@ -7,7 +7,7 @@ from typing import Any
 from tikval.evaluate.scores import Coverage
 from tikval.rows import ComparisonRow, PredictionRow, ScoreRow, SliceRow
 from tikval.stats.circle import Confusion
-from tikval.stats.prevalence import Line
+from tikval.stats.prevalence import RateLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,13 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class SystemRates:
     """How often each value is endorsed and confronted, by one system or by the annotator."""
 
     system: str
     header: str  # what kind of rates they are: not corrected for model error
     is_human: bool
-    lines: tuple[Line, ...]  # of all videos
+    lines: tuple[RateLine, ...]  # of all videos
     confusions: tuple[Confusion, ...]  # none without annotations
     notes: tuple[str, ...]
 
@@ -116,7 +116,7 @@ class Report:
     systems: tuple[tuple[str, str], ...]  # (name, what it is)
     coverage: tuple[tuple[str, Coverage], ...]  # by stage, in the order of the data flow
     failures: tuple[Failure, ...] = ()
-    rates: tuple[Rates, ...] = ()
+    rates: tuple[SystemRates, ...] = ()
     charts: tuple[Chart, ...] = ()
     notes: tuple[str, ...] = ()  # what was not drawn, and why
     grids: tuple[Grid, ...] = ()  # the paper's tables; their files lie in `tables/`

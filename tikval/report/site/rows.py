@@ -21,7 +21,7 @@ FAILURES_LISTED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StageRows:
     """One folder's rows of videos that the catalog still lists."""
 
     coverage: Coverage
@@ -47,7 +47,7 @@ def with_a_page(listed: pa.Table, labels: dict[str, LabelRow], most: int) -> np.
     return page_N
 
 
-def read_stage(folder: Folder, known: np.ndarray, paged: np.ndarray) -> Stage:
+def read_stage(folder: Folder, known: np.ndarray, paged: np.ndarray) -> StageRows:
     """Of a system that was trained several times: what its first partition and seed said of each video."""
     tables = []
     first: tuple[str, int] | None = None
@@ -66,7 +66,7 @@ def read_stage(folder: Folder, known: np.ndarray, paged: np.ndarray) -> Stage:
         counted.append(slim.filter(keep))
         failed.append(failed_of(counted[-1]))
         shown += rows.filter(_of_run(rows, first)).to_pylist()
-    return Stage(coverage_of(pa.concat_tables(counted)), pa.concat_tables(failed), shown)
+    return StageRows(coverage_of(pa.concat_tables(counted)), pa.concat_tables(failed), shown)
 
 
 def _slim(table: pa.Table, paged: np.ndarray) -> tuple[pa.Table, pa.Table]:
@@ -96,7 +96,7 @@ def failed_of(table: pa.Table) -> pa.Table:
     return table.filter(pc.is_valid(table["error"])).select(["video_id", "row_key", "error", "detail"])
 
 
-def failures_of(stages: dict[str, Stage], twice: pa.Table) -> tuple[list[Failure], int]:
+def failures_of(stages: dict[str, StageRows], twice: pa.Table) -> tuple[list[Failure], int]:
     """Each video once, at the stage where it failed first, and rows whose id was `twice` listed; how many in all.
 
     The latter may have the key of the row that has the id, which did not fail by that.

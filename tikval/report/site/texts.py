@@ -8,7 +8,7 @@ from tikval.privacy import strip_handles
 _NO_TEXT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def clean(value: Any) -> Any:
+def clean_text(value: Any) -> Any:
     """What a template prints: no control characters (not HTML) and no lone surrogates (not UTF-8).
 
     Anything but a plain string is returned as it is.

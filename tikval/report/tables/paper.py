@@ -44,7 +44,7 @@ def tables_of(study: Study, pairs: Sequence[str] = ()) -> list[Cell]:
     return cells_of(scores, besides, paper)
 
 
-def show(cells: Sequence[Cell], console: Console) -> None:
+def show_tables(cells: Sequence[Cell], console: Console) -> None:
     for grid in grids(cells, published()):
         table = Table(*grid.head, title=grid.title, title_justify="left")
         for row in grid.rows:
@@ -54,7 +54,7 @@ def show(cells: Sequence[Cell], console: Console) -> None:
             console.print(note)
 
 
-def write(cells: Sequence[Cell], folder: Path | str) -> list[str]:
+def write_tables(cells: Sequence[Cell], folder: Path | str) -> list[str]:
     """`table_3.csv` to `table_6.csv`, and all as `tables.md`, into a folder or below a URI.
 
     Returns where they lie. Raises UserError where they cannot be written.

@@ -15,12 +15,12 @@ from tikval.config import UserError
 from tikval.evaluate.prevalence import Prevalence
 from tikval.files import write_bytes
 from tikval.stats.circle import MEASURES, Confusion
-from tikval.stats.prevalence import Line
+from tikval.stats.prevalence import RateLine
 
 SHOWN: Final = 30  # groups on a terminal
 
 
-def show(found: Prevalence, console: Console) -> None:
+def show_prevalence(found: Prevalence, console: Console) -> None:
     """A table of values for each group, the circle's measures, confusions, and what to know of them."""
     corpus = found.corpus
     titles = {value.slug: value.title for value in corpus.codebook.values}
@@ -55,7 +55,7 @@ def show(found: Prevalence, console: Console) -> None:
         console.print(f"* {note}")
 
 
-def _table(title: str, found: Prevalence, headers: list[str], first: Line) -> Table:
+def _table(title: str, found: Prevalence, headers: list[str], first: RateLine) -> Table:
     table = Table("", title=title, title_justify="left")
     for header in headers:
         table.add_column(f"{header}: {found.header}")
@@ -64,7 +64,7 @@ def _table(title: str, found: Prevalence, headers: list[str], first: Line) -> Ta
     return table
 
 
-def _cells(line: Line | None, first: Line) -> list[str]:
+def _cells(line: RateLine | None, first: RateLine) -> list[str]:
     if line is None:
         return ["not modelled", *(["-"] if first.annotated else [])]
     said = [_percent(line.rate, line.low, line.high)]
@@ -90,7 +90,7 @@ def _confusion_table(found: list[Confusion]) -> Table:
     return table
 
 
-def write_csv(found: Prevalence, file: Path) -> None:
+def write_prevalence_csv(found: Prevalence, file: Path) -> None:
     """A line per group and label; names that a spreadsheet would take for a formula get a quote before them."""
     header = found.header
     columns: dict[str, list[Any]] = {

@@ -30,18 +30,20 @@ def run(config: CatalogConfig) -> FolderRun:
         accounts = read_accounts(config.accounts) if config.accounts else accounts_of(videos)
         accounts = not_erased(config.out, accounts)
         files = [_write(folder, "data", VideoRow, videos)]
-        beside = {"accounts": _write(folder, "_accounts", AccountRow, accounts)}
+        side_tables = {"accounts": _write(folder, "_accounts", AccountRow, accounts)}
         if labels is not None:
-            beside["labels"] = _write(folder, "_labels", LabelRow, not_erased(config.out, labels))
+            side_tables["labels"] = _write(folder, "_labels", LabelRow, not_erased(config.out, labels))
         before = folder.run()
-        if before and before.files == files and before.beside == beside:
+        if before and before.files == files and before.side_tables == side_tables:
             return before
         failed: dict[str, int] = {}
         for row in videos:
             if row["error"]:
                 failed[row["error"]] = failed.get(row["error"], 0) + 1
-        done = folder.write_run(config, files, {}, len(videos), failed, time.monotonic() - begin, beside)
-        for name in {*before.files, *before.beside.values()} - {*files, *beside.values()} if before else ():
+        done = folder.write_run(config, files, {}, len(videos), failed, time.monotonic() - begin, side_tables)
+        for name in (
+            {*before.files, *before.side_tables.values()} - {*files, *side_tables.values()} if before else ()
+        ):
             delete(f"{folder.uri}/{name}")
         return done
 

@@ -134,17 +134,17 @@ class Combine:
         judged = [
             decide_fold(each, truth_NL, self.config.threshold, self.config.calibrate) for each in scored
         ]
-        said = [
+        predicted = [
             self._row(split, ids[place], each.fold.fold, scores_L, decisions_L)
             for each, its in zip(scored, judged, strict=True)
             for place, scores_L, decisions_L in zip(each.test, its.scores, its.decisions, strict=True)
         ]
-        said += [
+        predicted += [
             self._blank(split, video_id, key, error=reason, detail=detail)
             for video_id, (key, reason, detail) in failed.items()
         ]
         facts = {"partition": folds[0].partition, "failed": len(failed)}
-        return said, facts | self._facts(scored, judged, truth_NL)
+        return predicted, facts | self._facts(scored, judged, truth_NL)
 
     def _scored(
         self, folds: Sequence[Fold], split: str, ids: Sequence[str], truth_NL: Bools
@@ -159,8 +159,8 @@ class Combine:
                     seeds = system.protocol.seeds
                     scores.append(mean_of_seeds(here, ids, seeds, self.at, label_set))
                 else:
-                    said = answers_of(rows, ids, label_set)
-                    (scores if said.kind == "scores" else stances).append(said.answers)
+                    predicted = answers_of(rows, ids, label_set)
+                    (scores if predicted.kind == "scores" else stances).append(predicted.answers)
             except ValueError as err:
                 raise ValueError(f"{system.system}: {err}") from err
         if self.config.how == "mean":
@@ -194,9 +194,9 @@ class Combine:
     def _row(
         self, split: str, video_id: str, fold: int, scores_L: Floats, decisions_L: Bools
     ) -> dict[str, Any]:
-        said = prediction_columns(len(self.examples.all_labels), self.at, scores_L, decisions_L)
+        predicted = prediction_columns(len(self.examples.all_labels), self.at, scores_L, decisions_L)
         row_key = self.examples.row_keys[self.place[video_id]]
-        return self._blank(split, video_id, row_key, fold=fold, model_served=self.served, **said)
+        return self._blank(split, video_id, row_key, fold=fold, model_served=self.served, **predicted)
 
     def _blank(self, split: str, video_id: str, row_key: str, **result: Any) -> dict[str, Any]:
         return dict.fromkeys(PredictionRow.__annotations__) | {
@@ -220,20 +220,20 @@ def _write(
     inputs: dict[str, str],
     begin: float,
 ) -> FolderRun:
-    rows = [row for said, _ in made for row in said]
+    rows = [row for predicted, _ in made for row in predicted]
     table = pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow))
     name = f"data-{secrets.token_hex(8)}.parquet"
     write_table(f"{folder.uri}/{name}", table.sort_by([(key, "ascending") for key in ("split", "video_id")]))
     systems = [system.system for system in config.systems]
     partitions = [facts for _, facts in made]
-    said = {"how": config.how, "systems": systems, "folds_hash": folds, "partitions": partitions}
-    write_bytes(f"{folder.uri}/combined.json", json.dumps(said, indent=2).encode())
+    predicted = {"how": config.how, "systems": systems, "folds_hash": folds, "partitions": partitions}
+    write_bytes(f"{folder.uri}/combined.json", json.dumps(predicted, indent=2).encode())
     counts: dict[str, int] = {}
     for row in rows:
         if row["error"] is not None:
             counts[row["error"]] = counts.get(row["error"], 0) + 1
     run = folder.write_run(config, [name], inputs, table.num_rows, counts, time.monotonic() - begin)
-    for stale in set(list_files(folder.uri, ".parquet", beside=True)) - {name}:
+    for stale in set(list_files(folder.uri, ".parquet", include_side_tables=True)) - {name}:
         delete(f"{folder.uri}/{stale}")
     return run
 

@@ -35,7 +35,7 @@ def run(config: EvaluateConfig) -> FolderRun:
         about = catalog.read(["video_id", "account", "genre", "error"]).to_pylist()
         # the later one of two rows with one id says nothing of the video
         videos = {row["video_id"]: row for row in about if row["error"] != Reason.DUPLICATE_ID}
-        annotated = [row for row in catalog.read_beside("labels") if row["video_id"] in videos]
+        annotated = [row for row in catalog.read_side_table("labels") if row["video_id"] in videos]
         try:
             labels = load_codebook(find_file(config.predictions[0].codebook)).labels
             accounts = {video: row["account"] for video, row in videos.items()}
@@ -54,14 +54,14 @@ def run(config: EvaluateConfig) -> FolderRun:
             raise UserError(str(err)) from err
         for note in study.notes:
             print(f"tikval: note: {note}", file=sys.stderr)
-        old = list_files(folder.uri, ".parquet", beside=True)
+        old = list_files(folder.uri, ".parquet", include_side_tables=True)
         name = _write(folder, "data", ScoreRow, study.scores)
-        beside = {
+        side_tables = {
             "comparisons": _write(folder, "_comparisons", ComparisonRow, study.comparisons),
             "slices": _write(folder, "_slices", SliceRow, study.slices),
         }
         seconds = time.monotonic() - begin
-        done = folder.write_run(config, [name], inputs, len(study.scores), {}, seconds, beside)
+        done = folder.write_run(config, [name], inputs, len(study.scores), {}, seconds, side_tables)
         for file in old:
             delete(f"{folder.uri}/{file}")
         return done

@@ -53,7 +53,7 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
     else:
         video.check_recognisers(video.want_of_model(llm, extractor.look))
         ask = partial(video.Asking, llm, extractor.look, config.limits, prompt, kept_back)
-    steps, beside = llm_steps(
+    steps, context = llm_steps(
         config,
         llm,
         ask=ask,
@@ -64,7 +64,7 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
         out=arrow_schema(PredictionRow),
         estimate=lambda: estimate_of(config).usd,
     )
-    return run_stage(config, steps, source=config.source, catalog=config.catalog, beside=beside)
+    return run_stage(config, steps, source=config.source, catalog=config.catalog, context=context)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def run(config: FaithfulnessConfig) -> FolderRun:
         videos = _rows_of(
             catalog, [row["row_key"] for row in rows], ["row_key", "video_id", "path", "account"]
         )
-        _print_summary(config, rows, folder.read_beside("chance"), videos)
+        _print_summary(config, rows, folder.read_side_table("chance"), videos)
         if config.rated:
             _keep_sheets(config, folder, scripts, rows, videos)
     return done
@@ -103,11 +103,11 @@ def _compare(
             if advance:
                 advance(len(step), _failed(rows[-len(step) :]))
     names = [f"data-{secrets.token_hex(8)}.parquet", f"_chance-{secrets.token_hex(8)}.parquet"]
-    old = list_files(folder.uri, ".parquet", beside=True)
+    old = list_files(folder.uri, ".parquet", include_side_tables=True)
     for name, table in zip(names, (rows, chance), strict=True):
         write_table(f"{folder.uri}/{name}", pa.Table.from_pylist(table, schema=arrow_schema(FaithfulnessRow)))
-    beside, seconds = {"chance": names[1]}, time.monotonic() - begin
-    done = folder.write_run(config, names[:1], inputs, len(rows), _failed(rows), seconds, beside)
+    side_tables, seconds = {"chance": names[1]}, time.monotonic() - begin
+    done = folder.write_run(config, names[:1], inputs, len(rows), _failed(rows), seconds, side_tables)
     for file in old:
         delete(f"{folder.uri}/{file}")
     return done

@@ -64,7 +64,7 @@ class Plan:
         return [result_name(training, self.state) for training in self.trainings]
 
     def left(self) -> list[Training]:
-        finished = set(list_files(self.folder.uri, ".parquet", beside=True))
+        finished = set(list_files(self.folder.uri, ".parquet", include_side_tables=True))
         return [each for each, name in zip(self.trainings, self.names, strict=True) if name not in finished]
 
 
@@ -201,7 +201,7 @@ def _gather(plan: Plan, seconds: float) -> FolderRun:
         folder, config, examples, {each.name: (each.fold, each.seed, rows) for each, rows in of_training}
     )
     run = folder.write_run(config, [name], plan.inputs, table.num_rows, counts, seconds)
-    for stale in set(list_files(folder.uri, ".parquet", beside=True)) - {name, *names}:
+    for stale in set(list_files(folder.uri, ".parquet", include_side_tables=True)) - {name, *names}:
         delete(f"{folder.uri}/{stale}")
     return run
 

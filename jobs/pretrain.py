@@ -81,7 +81,7 @@ def run(config: PretrainConfig) -> FolderRun:
     with folder.lock():
         folder.keep_commits({plan.model.model: plan.model.revision})
         markers = {reading.name: plan.marker(reading) for reading in plan.readings}
-        found = set(list_files(folder.uri, ".parquet", beside=True))
+        found = set(list_files(folder.uri, ".parquet", include_side_tables=True))
         left = [reading for reading in plan.readings if markers[reading.name] not in found]
         if left or found - set(markers.values()):
             # what lies there is about to be replaced: from now on it counts as unfinished

@@ -31,7 +31,7 @@ def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
     video.check_recognisers(video.want_of_model(writer.llm, writer.look))
     prompt = fixed_prompt_of(config)
     kept_back = accounts_kept_back(Folder(config.videos.folder), writer.llm, config.api)
-    steps, beside = llm_steps(
+    steps, context = llm_steps(
         config,
         writer.llm,
         ask=partial(video.Asking, writer.llm, writer.look, config.limits, prompt, kept_back),
@@ -42,7 +42,7 @@ def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
         out=arrow_schema(ScriptRow),
         estimate=lambda: estimate_of(config).usd,
     )
-    return run_stage(config, steps, source=config.videos, catalog=config.videos, beside=beside)
+    return run_stage(config, steps, source=config.videos, catalog=config.videos, context=context)
 
 
 if __name__ == "__main__":

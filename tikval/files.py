@@ -119,7 +119,7 @@ def read_schema(uri: str) -> pa.Schema:
         return pq.read_schema(file)
 
 
-def list_files(uri: str, suffix: str, *, beside: bool = False) -> list[str]:
+def list_files(uri: str, suffix: str, *, include_side_tables: bool = False) -> list[str]:
     """Names of the files of one folder (not below it) with a suffix, sorted, without temporary ones.
 
     Names that begin with `_` are tables beside the main one, left out unless asked for.
@@ -131,7 +131,7 @@ def list_files(uri: str, suffix: str, *, beside: bool = False) -> list[str]:
         for info in infos
         if info.type == pafs.FileType.File
         and info.base_name.endswith(suffix)
-        and not info.base_name.startswith("." if beside else (".", "_"))
+        and not info.base_name.startswith("." if include_side_tables else (".", "_"))
     )
 
 

@@ -38,7 +38,7 @@ def faces(annotator: str, account: str | None = None, /, **stances: int) -> list
     ]
 
 
-def said_by(*rows: list[LabelRow]) -> Annotators:
+def annotations_by(*rows: list[LabelRow]) -> Annotators:
     return people([row for some in rows for row in some], BOOK)
 
 
@@ -50,7 +50,7 @@ def pick(
 
 
 def test_codings_differ_where_dominance_and_sign_do() -> None:
-    found = said_by(faces("a", v1=2, v2=1, v3=-1, v4=0), faces("b", v1=1, v2=1, v3=1, v4=0))
+    found = annotations_by(faces("a", v1=2, v2=1, v3=-1, v4=0), faces("b", v1=1, v2=1, v3=1, v4=0))
     rows = agreement_rows(found, compared_groups(found, None), CODINGS, by_value=True)
     two = ("a", "b")
     assert [pick(rows, two, "three_way", "face")[name] for name in ("observed", "positive")] == [3 / 4, 2 / 3]
@@ -67,18 +67,18 @@ def test_codings_differ_where_dominance_and_sign_do() -> None:
 
 
 def test_who_is_compared_with_whom() -> None:
-    two = said_by(faces("a", v1=1), faces("b", v1=1))
+    two = annotations_by(faces("a", v1=1), faces("b", v1=1))
     assert compared_groups(two, None) == [("a", "b"), ("a", "absent"), ("b", "absent")]
-    three = said_by(faces("a", v1=1), faces("b", v1=1), faces("c", v1=1))
+    three = annotations_by(faces("a", v1=1), faces("b", v1=1), faces("c", v1=1))
     assert compared_groups(three, None)[:4] == [("a", "b", "c"), ("a", "b"), ("a", "c"), ("b", "c")]
     assert compared_groups(three, "b") == [("a", "b"), ("c", "b"), ("b", "absent")]
     assert compared_groups(three.only(["c"]), "absent") == [("c", "absent")]
-    many = said_by(*(faces(f"a{n}", v1=1) for n in range(11)))
+    many = annotations_by(*(faces(f"a{n}", v1=1) for n in range(11)))
     assert len(compared_groups(many, None)) == 1 + 11
 
 
 def test_annotators_of_different_videos() -> None:
-    found = said_by(faces("a", v1=1, v2=0), faces("b", v2=0, v3=1), faces("c", v4=1))
+    found = annotations_by(faces("a", v1=1, v2=0), faces("b", v2=0, v3=1), faces("c", v4=1))
     rows = agreement_rows(found, compared_groups(found, None), CODINGS)
     assert pick(rows, ("a", "b"), "three_way")["videos"] == 1
     assert pick(rows, ("a", "b", "c"), "three_way")["videos"] == 1
@@ -90,15 +90,15 @@ def test_annotators_of_different_videos() -> None:
 
 
 def test_annotators_who_are_not_there() -> None:
-    found = said_by(faces("a", v1=1))
+    found = annotations_by(faces("a", v1=1))
     with pytest.raises(UserError, match="one annotator only \\(a\\)"):
         compared_groups(found, None)
     with pytest.raises(UserError, match="nobody: no such annotator; there are a"):
-        compared_groups(said_by(faces("a", v1=1)), "nobody")
+        compared_groups(annotations_by(faces("a", v1=1)), "nobody")
     with pytest.raises(UserError, match="nobody: no such annotator"):
         found.only(["nobody"])
     with pytest.raises(UserError, match="no annotations"):
-        compared_groups(said_by(), None)
+        compared_groups(annotations_by(), None)
 
 
 def table(path: Path, text: str) -> str:
@@ -139,10 +139,12 @@ def test_tables_that_contradict_each_other(tmp_path: Path) -> None:
 
 def test_a_system_is_an_annotator_and_its_failures_are_missing(tmp_path: Path) -> None:
     made = Made(tmp_path)  # says face+ of first-video, achievement+ of third-video; broken-video failed
-    found = said_by(faces("ann", **dict.fromkeys(("first-video", "third-video", "broken-video", "gone"), 1)))
+    found = annotations_by(
+        faces("ann", **dict.fromkeys(("first-video", "third-video", "broken-video", "gone"), 1))
+    )
     add_systems(found, made.out, BOOK)
-    assert set(found.said) == {"ann", "local"}
-    assert set(found.said["local"]) == {"first-video", "third-video"}
+    assert set(found.annotations) == {"ann", "local"}
+    assert set(found.annotations["local"]) == {"first-video", "third-video"}
     assert found.failed == {"local": {"unreadable": 1, "missing": 1}}
     assert found.accounts["first-video"] == ANN
     rows = agreement_rows(found, compared_groups(found, "ann"), CODINGS, by_value=True)
@@ -150,7 +152,7 @@ def test_a_system_is_an_annotator_and_its_failures_are_missing(tmp_path: Path) -
     assert (face["videos"], face["observed"], face["positive"]) == (2, 1 / 2, 2 / 3)
     assert pick(rows, ("local", "ann"), "dominance")["cells"] == 0, "it does not tell dominance"
     with pytest.raises(UserError, match="'local' is an annotator's name too"):
-        add_systems(said_by(faces("local", **{"first-video": 1})), made.out, BOOK)
+        add_systems(annotations_by(faces("local", **{"first-video": 1})), made.out, BOOK)
 
 
 def test_what_a_system_does_not_model_is_missing_and_its_runs_are_annotators(tmp_path: Path) -> None:
@@ -164,20 +166,20 @@ def test_what_a_system_does_not_model_is_missing_and_its_runs_are_annotators(tmp
     folder = Folder(half.folder)  # as the jobs write what ran several times: a row per video and run
     name = folder.write_part(pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow)))
     folder.write_run(half, [name], {}, len(rows), {}, 1.0)
-    found = said_by(faces("ann", **{"first-video": 1}))
+    found = annotations_by(faces("ann", **{"first-video": 1}))
     add_systems(found, made.out, BOOK)
-    assert set(found.said) == {"ann", "local", "half (sample 0)", "half (sample 1)"}
-    said = found.said["half (sample 1)"]["first-video"]
-    assert list(said.three_way) == [1, *[None] * 18], "absent or confronted: it cannot tell"
-    assert list(said.labels[:20]) == [True] * 19 + [False]
-    assert list(said.with_dominance) == [2, *[0] * 18]
+    assert set(found.annotations) == {"ann", "local", "half (sample 0)", "half (sample 1)"}
+    annotations = found.annotations["half (sample 1)"]["first-video"]
+    assert list(annotations.three_way) == [1, *[None] * 18], "absent or confronted: it cannot tell"
+    assert list(annotations.labels[:20]) == [True] * 19 + [False]
+    assert list(annotations.with_dominance) == [2, *[0] * 18]
 
 
 def test_a_study_of_another_codebook(tmp_path: Path) -> None:
     made = Made(tmp_path)
     other = BOOK.model_copy(update={"values": BOOK.values[::-1]})
     with pytest.raises(UserError, match=r"local: its codebook is prompts/codebook\.yaml"):
-        add_systems(said_by(faces("ann", **{"first-video": 1})), made.out, other)
+        add_systems(annotations_by(faces("ann", **{"first-video": 1})), made.out, other)
 
 
 # consolidation

@@ -343,7 +343,7 @@ class Study:
         return groups
 
     def pairs(self) -> dict[tuple[str, str], DuplicateRow]:
-        rows = self.folder.read_beside("near_duplicates")
+        rows = self.folder.read_side_table("near_duplicates")
         assert all(row["near_duplicates"] == self.column()[row["video_id"]] for row in rows)
         return {(row["video_id"], row["other_id"]): row for row in rows}
 
@@ -383,13 +383,13 @@ def test_column_and_table(study: Study) -> None:
     assert {None} == {value for pair, value in heard.items() if "v35" in pair}
     alike = [value for pair, value in heard.items() if pair == ("v02", "v31")]
     assert all(value is not None and abs(value) < 0.9 for value in alike)
-    beside = read_parquet(f"{study.folder.uri}/{run.beside['near_duplicates']}")
+    beside = read_parquet(f"{study.folder.uri}/{run.side_tables['near_duplicates']}")
     assert beside.schema == arrow_schema(DuplicateRow)
     assert study.folder.read().schema == arrow_schema(EmbeddingRow, vector=WIDTH)
     kept = {row["video_id"]: {**row, "near_duplicates": None} for row in study.folder.read().to_pylist()}
     assert kept == {row["video_id"]: row for row in rows}
     on_disk = {path.name for path in Path(study.folder.uri).iterdir()}
-    assert on_disk == {*run.files, *run.beside.values(), "run.json"}
+    assert on_disk == {*run.files, *run.side_tables.values(), "run.json"}
 
 
 def test_a_file_without_change_keeps_its_name(study: Study) -> None:
@@ -406,11 +406,11 @@ def test_a_file_without_change_keeps_its_name(study: Study) -> None:
     assert all(name.startswith("full-") for name in after.files)
     assert study.groups() == {0: {"v01", "v33"}}
     again = study.seal()
-    assert (again.files, again.beside) == (after.files, after.beside)
+    assert (again.files, again.side_tables) == (after.files, after.side_tables)
     study.write([embedding("v00-again", vectors["v00"])])
     later = study.seal()
     assert study.groups() == {0: {"v00", "v00-again"}, 1: {"v01", "v33"}}
-    assert later.beside != after.beside
+    assert later.side_tables != after.side_tables
 
 
 def test_the_order_of_rows_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

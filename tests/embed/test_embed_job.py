@@ -82,7 +82,7 @@ def test_vectors_failures_and_duplicates(
     group = rows["v01"]["near_duplicates"]
     assert group is not None
     assert rows["reupload"]["near_duplicates"] == group
-    pairs = Folder(config.folder).read_beside("near_duplicates")
+    pairs = Folder(config.folder).read_side_table("near_duplicates")
     assert {("reupload", "v01", True)} <= {(p["video_id"], p["other_id"], p["same_file"]) for p in pairs}
 
     capsys.readouterr()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.stats.test_metrics import TWO, bools, pick, said, true
+from tests.stats.test_metrics import TWO, bools, pick, predicted, true
 from tikval.evaluate.answers import read_answers, read_truth
 from tikval.evaluate.baselines import (
     ACCOUNT_APART,
@@ -62,7 +62,7 @@ def test_scores_that_are_missing_or_no_probabilities() -> None:
 
 def test_what_scores_are_worth_stands_in_the_rows() -> None:
     truth = read_truth([true("1", 1, -1), true("2", 0, 0), true("3", 1, 0)], TWO, 0.0)
-    rows = [said("1", [True, True, False, True]), said("2", [True, False, False, None])]
+    rows = [predicted("1", [True, True, False, True]), predicted("2", [True, False, False, None])]
     rows[1]["decisions"] = [True, False, False, True]
     rows[0]["scores"], rows[1]["scores"] = [0.9, 0.1, 0.2, 0.5], [0.6, 0.2, 0.3, None]
     lines = score(read_answers(rows, truth, "s"), truth)
@@ -167,7 +167,7 @@ def test_people_beside_people() -> None:
 def test_a_study_has_every_baseline_and_says_what_it_left_out() -> None:
     rows = of_accounts(20, 6)
     truth = read_truth(rows, TWO, 0.05)
-    system = read_answers([said(v, [True, False, False, False]) for v in truth.ids], truth, "s")
+    system = read_answers([predicted(v, [True, False, False, False]) for v in truth.ids], truth, "s")
     made = evaluate_systems([system], truth, rows, draws=100, permutations=100)
     assert {row["system"] for row in made.scores} == {BASELINE, PRIOR, ACCOUNT_SHARED, ACCOUNT_APART, "s"}
     assert {row["system_b"] for row in made.comparisons} <= {BASELINE, ACCOUNT_APART}

@@ -42,11 +42,11 @@ def test_a_study_has_intervals_comparisons_and_baselines(study: Study) -> None:
     assert macro["gemini"]["average_precision"] is None
     assert macro[PRIOR]["f1"] < macro[BASELINE]["f1"] < macro["bert"]["f1"]
 
-    pairs = Folder(config.folder).read_beside("comparisons")
+    pairs = Folder(config.folder).read_side_table("comparisons")
     assert {(row["system_a"], row["system_b"]) for row in pairs} >= {("bert", "gemini")}
     assert {row["n_groups"] for row in pairs} == {15}
     assert all(row["p"] <= row["p_holm"] <= 1 for row in pairs)
-    drops = Folder(config.folder).read_beside("slices")
+    drops = Folder(config.folder).read_side_table("slices")
     assert {row["by"] for row in drops} == {"drop"}, "the videos have no genre"
 
     assert evaluate.run(config) == run, "nothing to do"
@@ -54,7 +54,7 @@ def test_a_study_has_intervals_comparisons_and_baselines(study: Study) -> None:
     again = evaluate.run(config)
     assert again.state != run.state
     assert sorted(path.name for path in Path(config.folder).glob("*.parquet")) == sorted(
-        [*again.files, *again.beside.values()]
+        [*again.files, *again.side_tables.values()]
     ), "the old tables are gone"
 
     page = ReportConfig(scores=config, out=study.out)

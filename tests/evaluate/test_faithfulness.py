@@ -356,7 +356,7 @@ def test_the_job_compares_every_video(study: Study, capsys: pytest.CaptureFixtur
     assert set(rows) == {f"video-{i:02}" for i in range(12)}
     for found in rows.values():
         assert (found["said_share"], found["quotes"], found["unheard"]) == (1.0, 2, ["nobody ever said so"])
-    chance = Folder(config.folder).read_beside("chance")
+    chance = Folder(config.folder).read_side_table("chance")
     assert {found["video_id"] for found in chance} == set(rows)
     assert max(found["said_share"] for found in chance) < 0.7
     printed = " ".join(capsys.readouterr().out.split())
@@ -387,7 +387,7 @@ def test_a_failure_is_a_row_and_no_zero(study: Study, capsys: pytest.CaptureFixt
     found = study.rows(config)["video-03"]
     assert (found["error"], found["detail"], found["said_share"]) == ("blocked", "script: said no", None)
     assert "Faithfulness of 11 scripts, 1 failed" in capsys.readouterr().out
-    assert "video-03" not in {row["video_id"] for row in Folder(config.folder).read_beside("chance")}
+    assert "video-03" not in {row["video_id"] for row in Folder(config.folder).read_side_table("chance")}
     assert "video-03" not in (Path(config.folder) / SHEETS[0]).read_text()
 
 

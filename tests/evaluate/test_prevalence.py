@@ -70,38 +70,40 @@ def small(seed: int = 0) -> tuple[Floats, Ints, Ints, Floats]:
     """said [N, 3], clusters [N], annotated places and their truth."""
     rng = np.random.default_rng(seed)
     cluster = rng.permutation(np.repeat(np.arange(12), rng.integers(1, 9, 12)))
-    said = rng.random((len(cluster), 3)).round(1)
+    predicted = rng.random((len(cluster), 3)).round(1)
     labelled = np.sort(rng.choice(len(cluster), len(cluster) // 2, replace=False))
-    return said, cluster, labelled, (rng.random((len(labelled), 3)) < 0.5).astype(float)
+    return predicted, cluster, labelled, (rng.random((len(labelled), 3)) < 0.5).astype(float)
 
 
 def test_sums_over_clusters() -> None:
-    said, cluster, labelled, truth = small()
-    sums = rate_sums(said, cluster, labelled, truth)
+    predicted, cluster, labelled, truth = small()
+    sums = rate_sums(predicted, cluster, labelled, truth)
     for c in range(12):
         mine = np.flatnonzero(cluster[labelled] == c)
         assert sums.videos[c] == (cluster == c).sum()
-        np.testing.assert_allclose(sums.said[c], said[cluster == c].sum(0))
-        np.testing.assert_allclose(sums.said_labelled[c], said[labelled][mine].sum(0))
+        np.testing.assert_allclose(sums.predicted[c], predicted[cluster == c].sum(0))
+        np.testing.assert_allclose(sums.predicted_labelled[c], predicted[labelled][mine].sum(0))
         np.testing.assert_allclose(sums.true_labelled[c], truth[mine].sum(0))
     with pytest.raises(ValueError, match="annotated with"):
-        rate_sums(said, cluster, labelled, truth[1:])
+        rate_sums(predicted, cluster, labelled, truth[1:])
 
 
 def test_errors_are_those_of_leaving_each_cluster_out() -> None:
-    said, cluster, labelled, truth = small()
-    sums = rate_sums(said, cluster, labelled, truth)
+    predicted, cluster, labelled, truth = small()
+    sums = rate_sums(predicted, cluster, labelled, truth)
     found = raw_rates(sums, shares=False)
-    without = np.array([said[cluster != c].mean(0) for c in range(12)])
-    error = np.sqrt(11 / 12 * ((without - said.mean(0)) ** 2).sum(0))
-    np.testing.assert_allclose(found.estimate, said.mean(0))
+    without = np.array([predicted[cluster != c].mean(0) for c in range(12)])
+    error = np.sqrt(11 / 12 * ((without - predicted.mean(0)) ** 2).sum(0))
+    np.testing.assert_allclose(found.estimate, predicted.mean(0))
     t = t_quantile(independent(sums.videos) - 1)
     np.testing.assert_allclose(found.high - found.estimate, t * error)
 
     def estimate(keep: Ints, power: Floats) -> Floats:
         here = np.isin(labelled, np.flatnonzero(keep))
         rows = labelled[here]
-        out: Floats = truth[here].mean(0) + power * (said[keep.astype(bool)].mean(0) - said[rows].mean(0))
+        out: Floats = truth[here].mean(0) + power * (
+            predicted[keep.astype(bool)].mean(0) - predicted[rows].mean(0)
+        )
         return out
 
     mended = corrected_rates(sums, shares=False)
@@ -127,8 +129,8 @@ def test_a_perfect_system_has_all_videos_to_go_by_and_a_useless_one_none() -> No
     cluster = np.arange(4000)
     labelled = np.arange(200)
     human = raw_rates(rate_sums(truth[:200], cluster[:200], labelled, truth[:200]))
-    for said, share in ((truth, 0.05), (rng.random((4000, 1)) < 0.3, 1.0)):
-        found = corrected_rates(rate_sums(said, cluster, labelled, truth[:200]))
+    for predicted, share in ((truth, 0.05), (rng.random((4000, 1)) < 0.3, 1.0)):
+        found = corrected_rates(rate_sums(predicted, cluster, labelled, truth[:200]))
         width = (found.high - found.low) / (human.high - human.low)
         assert width[0] ** 2 == pytest.approx(share, rel=0.15)
     found = corrected_rates(rate_sums(truth, cluster, labelled, truth[:200]))
@@ -136,9 +138,9 @@ def test_a_perfect_system_has_all_videos_to_go_by_and_a_useless_one_none() -> No
 
 
 def test_where_all_are_annotated_the_annotator_decides() -> None:
-    said, cluster, _, _ = small()
-    truth = (np.random.default_rng(5).random(said.shape) < 0.5).astype(float)
-    found = corrected_rates(rate_sums(said, cluster, np.arange(len(said)), truth))
+    predicted, cluster, _, _ = small()
+    truth = (np.random.default_rng(5).random(predicted.shape) < 0.5).astype(float)
+    found = corrected_rates(rate_sums(predicted, cluster, np.arange(len(predicted)), truth))
     np.testing.assert_allclose(found.estimate, truth.mean(0))
 
 
@@ -152,8 +154,8 @@ def test_nobody_says_it() -> None:
 
 
 def test_too_little_for_an_interval() -> None:
-    said, none = np.ones((9, 1)), np.zeros(0, int)
-    one = raw_rates(rate_sums(said, np.zeros(9, int), none, np.zeros((0, 1))))
+    predicted, none = np.ones((9, 1)), np.zeros(0, int)
+    one = raw_rates(rate_sums(predicted, np.zeros(9, int), none, np.zeros((0, 1))))
     assert (one.estimate[0], np.isnan(one.low[0]), np.isnan(one.high[0])) == (1, True, True)
     cluster, labelled = np.arange(40) % 10, np.arange(40)
     for having in (FEWEST - 1, FEWEST, 40 - FEWEST + 1):
@@ -185,20 +187,20 @@ def simulated(seed: int, rate: float, of_whole_accounts: bool) -> tuple[RateSums
     shares, hits = rng.beta(rate * 4, (1 - rate) * 4, (80, width)), rng.beta(8, 2, (80, width))
     alarms = rng.beta(1, 9, (80, width))
     truth = rng.random((len(account), width)) < shares[account]
-    said = rng.random(truth.shape) < np.where(truth, hits[account], alarms[account])
+    predicted = rng.random(truth.shape) < np.where(truth, hits[account], alarms[account])
     if of_whole_accounts:
         labelled = np.flatnonzero(np.isin(account, rng.choice(80, 30, replace=False)))
     else:
         labelled = rng.choice(len(account), len(account) // 3, replace=False)
     expected = np.full(width, rate * 0.8 + (1 - rate) * 0.1)
-    return rate_sums(said, account, labelled, truth[labelled]), expected
+    return rate_sums(predicted, account, labelled, truth[labelled]), expected
 
 
 @pytest.mark.parametrize("of_whole_accounts", [False, True])
 @pytest.mark.parametrize("rate", [0.1, 0.3])
 def test_intervals_cover_what_they_should_in_500_corpora(rate: float, of_whole_accounts: bool) -> None:
     drawn = [simulated(seed, rate, of_whole_accounts) for seed in range(10)]
-    said, mended = [raw_rates(sums) for sums, _ in drawn], [corrected_rates(sums) for sums, _ in drawn]
+    predicted, mended = [raw_rates(sums) for sums, _ in drawn], [corrected_rates(sums) for sums, _ in drawn]
 
     def covered(intervals: Iterable[Any], targets: Iterable[Any]) -> float:
         return float(
@@ -207,20 +209,20 @@ def test_intervals_cover_what_they_should_in_500_corpora(rate: float, of_whole_a
             )
         )
 
-    assert 0.92 < covered(said, [expected for _, expected in drawn]) < 0.98
+    assert 0.92 < covered(predicted, [expected for _, expected in drawn]) < 0.98
     assert 0.92 < covered(mended, [rate] * 10) < 0.98
-    biased, fair = (np.mean([each.estimate for each in some]) - rate for some in (said, mended))
+    biased, fair = (np.mean([each.estimate for each in some]) - rate for some in (predicted, mended))
     assert abs(fair) < 0.005
     assert biased == pytest.approx(0.1 - 0.3 * rate, abs=0.01)  # false alarms, less what is missed
     if rate == 0.1:
-        assert covered(said, [rate] * 10) < 0.1, "who does not correct is sure of a wrong rate"
+        assert covered(predicted, [rate] * 10) < 0.1, "who does not correct is sure of a wrong rate"
 
 
 def test_intervals_that_ignore_accounts_are_too_narrow() -> None:
     drawn = [simulated(seed, 0.3, False) for seed in range(10)]
     hits = []
     for sums, expected in drawn:
-        share = sums.said.sum(0) / sums.videos.sum()
+        share = sums.predicted.sum(0) / sums.videos.sum()
         half = 1.96 * np.sqrt(share * (1 - share) / sums.videos.sum())
         hits.append(np.abs(share - expected) <= half)
     assert np.mean(hits) < 0.85
@@ -262,9 +264,9 @@ class Made:
         name = folder.write_part(pa.Table.from_pylist(list(rows), schema=arrow_schema(PredictionRow)))
         folder.write_run(config, [name], {}, len(rows), {}, 1.0)
 
-    def row(self, n: int, *said: str, **changes: Any) -> PredictionRow:
+    def row(self, n: int, *predicted: str, **changes: Any) -> PredictionRow:
         name = self.ids[n]
-        return prediction(name, *said, row_key=self.keys[name], **changes)
+        return prediction(name, *predicted, row_key=self.keys[name], **changes)
 
     def extract(self) -> "Made":
         """`face+` of every other pair; the last video fails, and the one before was not reached."""
@@ -399,10 +401,10 @@ def test_a_label_that_is_not_modelled_has_no_rate(made: Made) -> None:
         assert row["decisions"] is not None
         row["decisions"][LABELS.index("tradition+")] = None
     made.says(made.system, rows)
-    said = {line.what for line in prevalence_of(Study(made.out)).lines}
-    assert "tradition+" not in said
-    assert "conservation" not in said
-    assert {"tradition-", "self_transcendence"} <= said
+    predicted = {line.what for line in prevalence_of(Study(made.out)).lines}
+    assert "tradition+" not in predicted
+    assert "conservation" not in predicted
+    assert {"tradition-", "self_transcendence"} <= predicted
     rows[0]["decisions"] = [True] * len(LABELS)
     made.says(made.system.model_copy(update={"system": "odd"}), rows)
     with pytest.raises(UserError, match=r"odd: modelled for some videos only: tradition\+"):
@@ -413,7 +415,7 @@ def test_mistakes(tmp_path: Path) -> None:
     made = Made(tmp_path, "path")
     made.says(made.system, [made.row(n) for n in range(49)])
     made.says(made.system.model_copy(update={"system": "b"}), [made.row(n) for n in range(49)])
-    for arguments, said in (
+    for arguments, predicted in (
         ((None,), "several systems; name one with --system: b, local"),
         (("c",), "no system c; there are b, local"),
         (("b", "week"), "--by week: not one of account, genre, month"),
@@ -421,7 +423,7 @@ def test_mistakes(tmp_path: Path) -> None:
         (("b", "genre"), "no video has a genre"),
         (("b", None, "nobody"), "no annotator nobody; there are human"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=predicted):
             prevalence_of(Study(made.out), *arguments)
     alone = prevalence_of(Study(made.out), "b")
     assert "49 of 49 videos have no account" in " ".join(alone.notes)

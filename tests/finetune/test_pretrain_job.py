@@ -152,7 +152,7 @@ def test_finetuning_begins_with_an_encoder_that_never_saw_its_test_rows(
     folds = {fold.name: fold for fold in from_json((folder / "folds.json").read_text())}
     history = {entry["encoder"]: entry for entry in json.loads((folder / "history.json").read_text())}
     for name, fold in folds.items():
-        table = read_parquet(f"{folder}/{run.beside[name]}").to_pylist()
+        table = read_parquet(f"{folder}/{run.side_tables[name]}").to_pylist()
         assert [line["video_id"] for line in table] == sorted(account_of)
         seen = {line["video_id"] for line in table if line["left_out"] is None}
         tested = {account_of[video_id] for video_id in fold.test}
@@ -178,7 +178,7 @@ def test_finetuning_begins_with_an_encoder_that_never_saw_its_test_rows(
 
     # killed after two encoders: the third one's folder may be half there, the others are not trained again
     (folder / "run.json").unlink()
-    (folder / run.beside["p0-f1"]).unlink()
+    (folder / run.side_tables["p0-f1"]).unlink()
     (folder / "encoders/p0-f1/model.safetensors").write_bytes(b"half")
     kept = (folder / "encoders/p0-f0/model.safetensors").stat().st_mtime_ns
     assert pretrain.run(config).state == run.state

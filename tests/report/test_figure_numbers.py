@@ -16,8 +16,8 @@ from tikval.report.figures.numbers import (
     group_arcs,
     occurrences_csv,
     per_video_csv,
+    predicted_of,
     radar_of,
-    said_of,
 )
 from tikval.report.figures.pipelines import pipeline_steps
 from tikval.report.figures.rates import (
@@ -25,7 +25,7 @@ from tikval.report.figures.rates import (
     GroupRates,
     genres_of,
     months_of,
-    most_said,
+    most_predicted,
     rates_csv,
     rates_of,
 )
@@ -47,10 +47,10 @@ def lines(data: bytes) -> list[dict[str, str]]:
 
 
 def test_counts_by_hand() -> None:
-    said = np.array(
+    predicted = np.array(
         [[1, 0, 0, 1], [1, 0, 1, 0], [0, 0, 0, 0]]
     )  # two values; the second video says one twice over
-    one = said_of("a", said, ALL_MODELLED)
+    one = predicted_of("a", predicted, ALL_MODELLED)
     assert one.per_video == (1, 1, 1)
     assert one.counts.tolist() == [[2, 0], [1, 1]]
     assert [line["count"] for line in lines(per_video_csv([one]))] == ["1", "1", "1"]
@@ -64,13 +64,13 @@ def test_counts_by_hand() -> None:
 
 
 def test_what_is_not_modelled_is_no_zero() -> None:
-    one = said_of("a", np.zeros((2, 4)), np.array([True, True, True, False]))
+    one = predicted_of("a", np.zeros((2, 4)), np.array([True, True, True, False]))
     assert np.isnan(one.counts[1, 1])
     assert [line["count"] for line in lines(occurrences_csv([one], "xy"))] == ["0", "0", "0", ""]
 
 
 def test_shares_of_several_answers() -> None:
-    one = said_of("a", np.array([[0.5, 0.25, 0, 0], [1, 0.25, 0, 0]]), ALL_MODELLED)
+    one = predicted_of("a", np.array([[0.5, 0.25, 0, 0], [1, 0.25, 0, 0]]), ALL_MODELLED)
     assert one.per_video == (0, 2)
     assert one.counts.tolist() == [[1.5, 0.5], [0, 0]]
 
@@ -78,8 +78,8 @@ def test_shares_of_several_answers() -> None:
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published annotations are elsewhere")
 def test_the_published_annotations() -> None:
     rows = read_labels(str(PUBLISHED), SLUGS, "schwartz-19")
-    said = np.array([binary(row["stances"]) for row in rows])
-    one = said_of("annotations", said, np.ones(38, bool), is_human=True)
+    predicted = np.array([binary(row["stances"]) for row in rows])
+    one = predicted_of("annotations", predicted, np.ones(38, bool), is_human=True)
     assert one.per_video == (4, 59, 205, 275, 181, 100, 31, 19, 12, 1, 1)
     assert one.counts.sum(1).tolist() == [2132, 820]
 
@@ -87,7 +87,7 @@ def test_the_published_annotations() -> None:
 @pytest.mark.parametrize("shape", [(2, 3), (2, 6), (0, 4)])
 def test_arrays_that_do_not_fit(shape: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="a: "):
-        said_of("a", np.zeros(shape), ALL_MODELLED)
+        predicted_of("a", np.zeros(shape), ALL_MODELLED)
 
 
 def score(system: str, label: str, f1: float | None, support: int, failures: str = "left_out") -> ScoreRow:
@@ -128,16 +128,16 @@ def test_a_radar_has_gaps_and_one_baseline() -> None:
     assert list(found.f1) == ["predict_everything", "a"]
     assert found.support == (3, 0, 1)
     np.testing.assert_array_equal(found.f1["a"], [0.7, np.nan, np.nan])
-    for slugs, stance, said in (
+    for slugs, stance, predicted in (
         ("xy", "endorsed", "three values"),
         ("xyz", "confronted", "no annotated video"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=predicted):
             radar_of(rows, slugs, stance, ["a"])
 
 
 def test_the_circle_names_both_groups_of_a_border() -> None:
-    found = lines(circle_csv([said_of("a", np.zeros((1, 38)), np.ones(38, bool))], SLUGS))
+    found = lines(circle_csv([predicted_of("a", np.zeros((1, 38)), np.ones(38, bool))], SLUGS))
     assert [line["place"] for line in found] == [str(i) for i in range(19)]
     assert {line["value"]: line["groups"] for line in found}["face"] == "self_enhancement and conservation"
 
@@ -212,8 +212,10 @@ def line(group: str, what: str, rate: float, low: float | None = None, videos: i
 
 def grouped(*groups: str, videos: int = 10) -> GroupRates:
     """x is endorsed by half of the videos of each group, y confronted by a fifth; y+ is not modelled."""
-    said = [(group, what, rate) for group in groups for what, rate in (("x+", 0.5), ("x-", 0.0), ("y-", 0.2))]
-    return rates_of("a", [line(group, what, rate, rate / 2, videos) for group, what, rate in said], "xy")
+    predicted = [
+        (group, what, rate) for group in groups for what, rate in (("x+", 0.5), ("x-", 0.0), ("y-", 0.2))
+    ]
+    return rates_of("a", [line(group, what, rate, rate / 2, videos) for group, what, rate in predicted], "xy")
 
 
 def test_rates_stand_where_their_label_and_group_are() -> None:
@@ -232,8 +234,8 @@ def test_rates_stand_where_their_label_and_group_are() -> None:
 
 def test_genres_are_those_with_the_most_videos() -> None:
     names = [f"g{n:02}" for n in range(MOST_GROUPS + 2)]
-    said = [line(name, "x+", 0.5, videos=5 + (n != 1) + (n != 4)) for n, name in enumerate(names)]
-    found = genres_of(rates_of("a", said, "x"), names)
+    predicted = [line(name, "x+", 0.5, videos=5 + (n != 1) + (n != 4)) for n, name in enumerate(names)]
+    found = genres_of(rates_of("a", predicted, "x"), names)
     assert found.groups == tuple(name for name in names if name not in ("g01", "g04"))
     assert found.rate.shape == (2, 1, MOST_GROUPS)
     for groups, named in ((("other (few)", "not given"), ["food"]), (("food", "not given"), ["food"])):
@@ -253,13 +255,13 @@ def test_a_month_without_videos_is_a_gap() -> None:
 
 
 def test_values_are_ranked_by_videos_and_not_by_months() -> None:
-    said = [
+    predicted = [
         *(line("2026-01", what, rate, videos=100) for what, rate in (("x+", 0.1), ("y+", 0.1), ("z+", 0.0))),
         *(line("2026-02", what, rate, videos=10) for what, rate in (("x+", 0.9), ("y-", 1.0), ("z-", 0.0))),
     ]
-    found = rates_of("a", said, "wxyz")
-    assert most_said(found) == [2, 1]  # y of 20 videos, x of 19; z is never said, w is not modelled
-    assert most_said(found, 1) == [2]
+    found = rates_of("a", predicted, "wxyz")
+    assert most_predicted(found) == [2, 1]  # y of 20 videos, x of 19; z is never said, w is not modelled
+    assert most_predicted(found, 1) == [2]
 
 
 def test_a_genre_is_no_formula_of_a_spreadsheet() -> None:
@@ -277,14 +279,14 @@ def test_a_genre_is_no_formula_of_a_spreadsheet() -> None:
 
 
 def test_what_goes_to_the_web_is_json_and_says_what_the_csv_says() -> None:
-    one = said_of("a", np.array([[1, 0.5, 1, 0], [1, 0, 0, 0]]), np.array([True, True, True, False]))
-    people = said_of("annotations", np.zeros((1, 4)), ALL_MODELLED, is_human=True)
+    one = predicted_of("a", np.array([[1, 0.5, 1, 0], [1, 0, 0, 0]]), np.array([True, True, True, False]))
+    people = predicted_of("annotations", np.zeros((1, 4)), ALL_MODELLED, is_human=True)
     series, titles = [people, one], ["X: x", "Y"]
     months, genres = months_of(grouped("2026-01", "2026-03")), grouped("f", "g")
     all_of_them = [
         web.per_video_data(series),
         web.occurrences_data(series, titles),
-        web.circle_data([said_of("a", np.zeros((1, 38)), np.ones(38, bool))], list(SLUGS), SLUGS),
+        web.circle_data([predicted_of("a", np.zeros((1, 38)), np.ones(38, bool))], list(SLUGS), SLUGS),
         web.radar_data(
             radar_of([score("predict_everything", f"{v}+", 0.5, 3) for v in "xyz"], "xyz", "endorsed", []),
             "xyz",

@@ -24,7 +24,7 @@ from tikval.config import CatalogConfig, EvaluateConfig, ExtractConfig, ScriptCo
 from tikval.files import read_bytes
 from tikval.report.figures import charts as draw
 from tikval.report.figures.gather import Figures, figures_of, write_figures
-from tikval.report.figures.numbers import Radar, said_of
+from tikval.report.figures.numbers import Radar, predicted_of
 from tikval.report.figures.rates import by_genre, by_month, months_of, rates_of
 from tikval.report.figures.style import render, styled
 from tikval.report.figures.systems import SystemScore, systems_f1
@@ -49,7 +49,7 @@ def words_of(picture: bytes) -> str:
 
 def test_a_hostile_title_is_text() -> None:
     titles = ["<script>alert(1)</script>", "$\\frac{a--", "x" * 500]
-    one = said_of("a", np.eye(6), np.array([True] * 5 + [False]))
+    one = predicted_of("a", np.eye(6), np.array([True] * 5 + [False]))
     found = Radar("endorsed", 6, (1, 1, 0), {"a": np.array([0.5, 1, np.nan])}, ())
     rates = rates_of(titles[0], [line(f"<script>{n}", "x+", 0.5, 0.1) for n in range(2)], "xyz", titles[1])
     with styled():
@@ -75,7 +75,7 @@ def test_systems_with_and_without_an_interval() -> None:
     with styled():
         words = words_of(render(systems_f1(found), "svg"))
         alone = words_of(render(systems_f1(found[:1]), "svg"))
-    assert all(said in words for said in ("<b> $x$", "0.90", "baselines"))
+    assert all(predicted in words for predicted in ("<b> $x$", "0.90", "baselines"))
     assert "Predict everything" not in alone
 
 
@@ -112,12 +112,12 @@ class Made:
         self.out = str(root / "out")
         videos = ["w.mp4,p,,", "x.mp4,p,,", "y.mp4,q,,", "z.mp4,q,,"]
         labels = ["w,1,0", "x,1,-1", "y,0,0", "z,1,0"]
-        said = {"w": ["face+"], "x": ["face+", "humility-"], "y": []}
+        predicted = {"w": ["face+"], "x": ["face+", "humility-"], "y": []}
         for n in range(20 if dated else 0):
             month = "01" if n < 10 else "03"
             videos.append(f"clip{n}.mp4,,{('food', 'sports')[n % 2]},2026-{month}-05T00:00:00Z")
             labels.append(f"clip{n},{1 - n % 2},0")
-            said[f"clip{n}"] = ["face+"]
+            predicted[f"clip{n}"] = ["face+"]
         for one in videos:
             (root / one.split(",")[0]).write_bytes(b"x")
         (root / "videos.csv").write_text("\n".join(["path,account,genre,posted_at", *videos]))
@@ -138,7 +138,7 @@ class Made:
                 config = ExtractConfig(scripts=scripts, system=system, out=self.out)
                 rows = [
                     prediction(v, *(of if system == "a" or v.startswith("clip") else []), row_key=keys[v])
-                    for v, of in said.items()
+                    for v, of in predicted.items()
                 ]
                 self._says(config, [*rows, prediction("z", row_key=keys["z"], error="unreadable")])
                 systems.append(config)
@@ -181,7 +181,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert float(f1["predict_everything", "face+"]) == pytest.approx(6 / 7)
     means = {n["system"]: float(n["macro_f1"]) for n in written["systems_f1"]}
     assert means["a"] == 1 > means["predict_everything"] > means["b"] == 0
-    said = (first / "figures.md").read_text()
+    predicted = (first / "figures.md").read_text()
     for words in (
         "not corrected for model error",
         "* a: 3 videos",
@@ -191,7 +191,7 @@ def test_the_command(tmp_path: Path) -> None:
         "* prevalence_genre of annotations: no video has a genre",
         "* prevalence_month of a: no video has a month",
     ):
-        assert words in said
+        assert words in predicted
     only = figures_of(Study(made.out), ["b"])
     assert [one.name for one in only.series] == ["annotations", "b"]
     with pytest.raises(UserError, match="no system c; there are a, b"):
@@ -228,9 +228,9 @@ def test_genres_and_months_are_of_the_annotations_and_the_first_system(tmp_path:
 
 def test_no_id_and_no_account_is_in_a_figure(tmp_path: Path) -> None:
     sheets = figures_of(Study(Made(tmp_path, dated=True).out)).sheets
-    said = " ".join(repr((sheet.data, sheet.numbers, sheet.shows)) for sheet in sheets)
-    assert "food" in said
-    assert not re.search(r"clip\d|\b[w-z]\b|\.mp4|\b[pq]\b", said)
+    predicted = " ".join(repr((sheet.data, sheet.numbers, sheet.shows)) for sheet in sheets)
+    assert "food" in predicted
+    assert not re.search(r"clip\d|\b[w-z]\b|\.mp4|\b[pq]\b", predicted)
 
 
 def test_without_annotations_there_is_no_score(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.fixtures.site import (
     report,
     video,
 )
-from tests.stats.test_metrics import said
+from tests.stats.test_metrics import predicted
 from tikval.evaluate.scores import BASELINE, coverage
 from tikval.report.site.pages import FAILURES_SHOWN, NUMBERS_SHOWN, POLICY
 from tikval.report.site.record import Account, Bill, Card, Chart, Failure, Pair, SystemRates
@@ -59,7 +59,7 @@ def test_a_strict_policy_holds_on_every_page() -> None:
 
 
 def test_every_string_from_outside_is_text() -> None:
-    evil = said(EVIL, [True, False, False, True])
+    evil = predicted(EVIL, [True, False, False, True])
     evil["system"] = evil["notes"] = EVIL
     failure = Failure(EVIL, EVIL, EVIL, EVIL, KEYS["one"])
     step = dict.fromkeys(("what", "model", "how"), EVIL)
@@ -81,7 +81,7 @@ def test_every_string_from_outside_is_text() -> None:
         systems=((EVIL, EVIL),),
         exports=((EVIL, EVIL),),
         bills=(Bill(EVIL, EVIL, 1, None, 0.1, 0.0),),
-        coverage=((EVIL, coverage([said("x", None, error=EVIL)])),),
+        coverage=((EVIL, coverage([predicted("x", None, error=EVIL)])),),
         failures=(failure,),
         notes=(EVIL,),
         rates=(SystemRates(EVIL, EVIL, False, (rate("a+", 0.5),), (Confusion(EVIL, EVIL, 1, 1, 1, 1, 1),), (EVIL,)),),
@@ -208,7 +208,7 @@ def test_pages_mark_hits_misses_and_false_alarms_in_words() -> None:
 
 
 def test_a_label_that_is_not_modelled_is_not_missed() -> None:
-    blind = report(cards=(card("two", predictions=(said("two", [False, False, False, None]),)),))
+    blind = report(cards=(card("two", predictions=(predicted("two", [False, False, False, None]),)),))
     assert "not modelled" in video(blind, "two").words
     assert "0 missed" in video(blind, "two").words
 

@@ -377,18 +377,18 @@ def test_a_catalog_with_annotations_and_accounts_beside(config: CatalogConfig, t
     assert (done.rows, done.failed) == (2, {"empty_file": 1})
     assert folder.run() == done
     assert table_of(config) == {"a": None, "b": "empty_file"}
-    labels = folder.read_beside("labels")
+    labels = folder.read_side_table("labels")
     assert [(row["video_id"], row["account"], sum(row["stances"])) for row in labels] == [
         ("a", "ann", 1),
         ("b", "bob", 1),
         ("other", None, 1),
     ]
-    assert folder.read_beside("accounts") == []
+    assert folder.read_side_table("accounts") == []
 
     accounts = touch(tmp_path / "accounts.csv", b"account,is_minor\nann,yes\n")
     again = run(config.model_copy(update={"accounts": str(accounts), "annotations": None}))
-    assert [row["account"] for row in folder.read_beside("accounts")] == ["ann"]
-    assert folder.read_beside("labels") == []
+    assert [row["account"] for row in folder.read_side_table("accounts")] == ["ann"]
+    assert folder.read_side_table("labels") == []
     assert again.state != done.state
     assert len(list(Path(config.folder).glob("*.parquet"))) == 2, "a replaced table stayed behind"
 
@@ -431,7 +431,7 @@ def test_erased_videos_stay_out(config: CatalogConfig) -> None:
     def again() -> FolderRun:
         done = run(config)
         assert table_of(config) == {"b": "empty_file"}
-        assert {row["video_id"] for row in Folder(config.folder).read_beside("labels")} == {"b", "other"}
+        assert {row["video_id"] for row in Folder(config.folder).read_side_table("labels")} == {"b", "other"}
         return done
 
     again()
@@ -460,7 +460,7 @@ def test_annotations_in_the_values_of_another_codebook(config: CatalogConfig, tm
     (tmp_path / "book.yaml").write_text(str(book))
     touch(tmp_path / "labels.csv", b"video_id,purity\na,1\n")
     run(config.model_copy(update={"codebook": str(tmp_path / "book.yaml")}))
-    (row,) = Folder(config.folder).read_beside("labels")
+    (row,) = Folder(config.folder).read_side_table("labels")
     assert (row["label_set"], row["stances"]) == ("mine", [0, 1])
     (tmp_path / "book.yaml").write_text("name: mine\n")
     with pytest.raises(UserError, match=r"book\.yaml"):

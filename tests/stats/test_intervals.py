@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.stats.test_metrics import TWO, bools, pick, said, true
+from tests.stats.test_metrics import TWO, bools, pick, predicted, true
 from tikval.evaluate.answers import Answers, SystemRun, Truth, read_answers, read_trained, read_truth
 from tikval.evaluate.compare import all_comparisons, compare_pair, draw_swaps, holm
 from tikval.evaluate.scores import predict_everything, score
@@ -67,19 +67,19 @@ def test_a_draw_is_the_score_of_the_videos_of_the_drawn_accounts() -> None:
     labels, mean, heavy = of_labels(sums), of_mean(sums, use, "macro"), of_mean(sums, use, "weighted")
     for d, weights_G in enumerate(draws.weights):
         videos = np.concatenate([np.flatnonzero(truth.group == g) for g in np.repeat(range(12), weights_G)])
-        drawn = [prf(truth.true[videos], run.said[videos]) for run in answers.runs]
+        drawn = [prf(truth.true[videos], run.predicted[videos]) for run in answers.runs]
         np.testing.assert_allclose(labels.drawn[d], np.mean([s.f1 for s in drawn], axis=0), atol=1e-12)
-        some = [prf(truth.true[videos][:, use], run.said[videos][:, use]) for run in answers.runs]
+        some = [prf(truth.true[videos][:, use], run.predicted[videos][:, use]) for run in answers.runs]
         assert mean.drawn[d] == pytest.approx(np.mean([macro(s).f1 for s in some]), abs=1e-12)
         assert heavy.drawn[d] == pytest.approx(np.mean([weighted(s).f1 for s in some]), abs=1e-12)
 
 
 def test_counts_that_are_nowhere_are_nan_and_left_out() -> None:
-    hits, on_said, support = (np.array(x, dtype=float) for x in ([1, 0, 0], [2, 0, 1], [1, 0, 0]))
+    hits, on_predicted, support = (np.array(x, dtype=float) for x in ([1, 0, 0], [2, 0, 1], [1, 0, 0]))
     every = np.ones(3, dtype=bool)
-    assert mean_f1(hits, on_said, support, every, "macro") == pytest.approx((2 / 3 + 0) / 2)
-    assert mean_f1(hits, on_said, support, every, "weighted") == pytest.approx(2 / 3)
-    assert np.isnan(mean_f1(hits, on_said, support, np.array([False, True, False]), "macro"))
+    assert mean_f1(hits, on_predicted, support, every, "macro") == pytest.approx((2 / 3 + 0) / 2)
+    assert mean_f1(hits, on_predicted, support, every, "weighted") == pytest.approx(2 / 3)
+    assert np.isnan(mean_f1(hits, on_predicted, support, np.array([False, True, False]), "macro"))
     assert bias_corrected(0.5, np.array([np.nan, np.nan])) == (None, None)
     assert bias_corrected(float("nan"), np.array([0.5])) == (None, None)
     assert bias_corrected(0.25, np.array([0.25, np.nan])) == (0.25, 0.25)
@@ -100,7 +100,9 @@ def test_intervals_stand_in_the_rows_of_results_only() -> None:
         {"1": (1, 0), "2": (1, -1), "3": (0, -1), "4": (1, 0)}, {"1": "x", "2": "x", "3": "y", "4": "z"}
     )
     assert truth.group.tolist() == [0, 0, 1, 2]
-    predictions = [said(v, [v != "3", False, False, v == "2"]) for v in "123"] + [said("4", None, "timeout")]
+    predictions = [predicted(v, [v != "3", False, False, v == "2"]) for v in "123"] + [
+        predicted("4", None, "timeout")
+    ]
     rows = score(read_answers(predictions, truth, "s"), truth, AccountDraws(3, 200))
     a = pick(rows, "a+", "endorsed")
     assert (a["f1"], a["lower"], a["upper"]) == (1, 1, 1)
@@ -120,7 +122,7 @@ def test_intervals_stand_in_the_rows_of_results_only() -> None:
 
 def test_one_account_has_no_interval() -> None:
     truth = labelled({"1": (1, 0), "2": (0, 0)}, {"1": "x", "2": "x"})
-    answers = read_answers([said("1", [True] * 4), said("2", [False] * 4)], truth, "s")
+    answers = read_answers([predicted("1", [True] * 4), predicted("2", [False] * 4)], truth, "s")
     assert {row["lower"] for row in score(answers, truth, AccountDraws(1, 100))} == {None}
     (macro_row, _) = all_comparisons([answers], [predict_everything(truth)], truth, AccountDraws(1, 100), 100)
     assert macro_row["difference"] is not None
@@ -153,7 +155,7 @@ def test_an_interval_of_runs_is_that_of_their_mean() -> None:
     def rows(split: str, wrong: str) -> list[PredictionRow]:
         return [
             {
-                **said(str(i), [bool(i % 2) != (str(i) in wrong), None, None, None]),
+                **predicted(str(i), [bool(i % 2) != (str(i) in wrong), None, None, None]),
                 "split": split,
                 "seed": 0,
                 "fold": i % 2,
@@ -181,8 +183,11 @@ def test_p_of_a_swap_is_that_of_all_swaps() -> None:
 
     def gap(swap: tuple[int, ...]) -> float:
         swapped = np.array(swap, dtype=bool)[truth.group][:, None]
-        says = [np.where(swapped, one.runs[0].said, other.runs[0].said) for one, other in ((b, a), (a, b))]
-        first, second = (macro(prf(truth.true, said_NL)).f1 for said_NL in says)
+        says = [
+            np.where(swapped, one.runs[0].predicted, other.runs[0].predicted)
+            for one, other in ((b, a), (a, b))
+        ]
+        first, second = (macro(prf(truth.true, predicted_NL)).f1 for predicted_NL in says)
         return first - second
 
     assert found.value == pytest.approx(gap((0,) * 6), abs=1e-12)
@@ -221,13 +226,13 @@ def test_p_values_are_uniform_where_two_systems_are_alike() -> None:
     assert np.mean(np.array(p_values) < 0.1) < 0.25
 
 
-def test_a_pair_is_compared_on_what_both_said_and_model() -> None:
+def test_a_pair_is_compared_on_what_both_predicted_and_model() -> None:
     truth, rng = study(13)
     wrong = rng.random((60, 6)) < 0.3
     early, late = np.arange(60) < 40, np.arange(60) >= 20
     a, b = guess(truth, "a", wrong, known=early), guess(truth, "b", np.zeros_like(wrong), known=late)
     some = np.array([1, 1, 1, 0, 1, 1], dtype=bool)
-    runs = tuple(SystemRun(r.true, r.known, r.said, r.scores, some, r.fold) for r in b.runs)
+    runs = tuple(SystemRun(r.true, r.known, r.predicted, r.scores, some, r.fold) for r in b.runs)
     made = compare_pair(a, Answers("b", runs), truth, AccountDraws(12, 100), draw_swaps(12, 100))
     both = early & late
     expected = macro(prf(truth.true[both][:, some], (truth.true ^ wrong)[both][:, some])).f1 - 1

@@ -18,7 +18,7 @@ PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "tiktok_annotations.
 TWO = ("a+", "b+", "a-", "b-")  # the labels of a codebook of two values
 
 
-def said(video: str, decisions: list[bool | None] | None, error: str | None = None) -> PredictionRow:
+def predicted(video: str, decisions: list[bool | None] | None, error: str | None = None) -> PredictionRow:
     return PredictionRow(
         video_id=video,
         row_key="",
@@ -125,10 +125,10 @@ def test_movie_averages_over_the_videos_that_have_a_label() -> None:
 def test_failures_are_bounded_and_never_absent() -> None:
     truth = [true("1", 1, 0), true("2", 2, -1), true("3", 0, -1), true("4", 1, 0)]
     predictions = [
-        said("1", [True, False, False, False]),
-        said("2", [True, False, False, False]),
-        said("3", None, error="unreadable"),
-        said("unannotated", [True, True, True, True]),  # video 4 is missing altogether
+        predicted("1", [True, False, False, False]),
+        predicted("2", [True, False, False, False]),
+        predicted("3", None, error="unreadable"),
+        predicted("unannotated", [True, True, True, True]),  # video 4 is missing altogether
     ]
     rows = score_system(predictions, truth, TWO, 0.0, "mine")
     assert {(r["n_videos"], r["n_scored"], r["system"]) for r in rows} == {(4, 2, "mine")}
@@ -148,7 +148,7 @@ def test_failures_are_bounded_and_never_absent() -> None:
 
 def test_aggregates_use_frequent_labels_and_rows_show_all() -> None:
     truth = [true(str(i), 1, -1 if i == 0 else 0) for i in range(20)]
-    predictions = [said(str(i), [True, False, False, False]) for i in range(20)]
+    predictions = [predicted(str(i), [True, False, False, False]) for i in range(20)]
     rows = score_system(predictions, truth, TWO, 0.05, "s")  # b- has exactly one of twenty: frequent
     assert pick(rows, "b-", "confronted")["frequent"] is True
     assert pick(rows, "macro")["f1"] == 0.5
@@ -160,30 +160,32 @@ def test_aggregates_use_frequent_labels_and_rows_show_all() -> None:
 
 def test_a_label_that_is_not_modelled_has_no_row() -> None:
     truth = [true("1", 1, -1), true("2", 1, -1)]
-    rows = score_system([said(v, [True, False, False, None]) for v in "12"], truth, TWO, 0.0, "s")
+    rows = score_system([predicted(v, [True, False, False, None]) for v in "12"], truth, TWO, 0.0, "s")
     assert "b-" not in {r["label"] for r in rows}
     assert pick(rows, "macro")["f1"] == 1.0
     with pytest.raises(ValueError, match="some videos only: b-"):
-        score_system([said("1", [True, True, True, None]), said("2", [True] * 4)], truth, TWO, 0.0, "s")
+        score_system(
+            [predicted("1", [True, True, True, None]), predicted("2", [True] * 4)], truth, TWO, 0.0, "s"
+        )
 
 
 def test_one_video_and_no_result() -> None:
-    rows = score_system([said("1", None, error="timeout")], [true("1", 1, 0)], TWO, 0.0, "s")
+    rows = score_system([predicted("1", None, error="timeout")], [true("1", 1, 0)], TWO, 0.0, "s")
     assert [pick(rows, "macro", failures=f)["f1"] for f in FAILURES] == [None, 0.0, 1.0]
     assert rows[0]["n_scored"] == 0
-    rows = score_system([said("1", [True, False, False, False])], [true("1", 1, 0)], TWO, 0.0, "s")
+    rows = score_system([predicted("1", [True, False, False, False])], [true("1", 1, 0)], TWO, 0.0, "s")
     assert pick(rows, "movie", "endorsed")["recall"] == 1.0
     assert pick(rows, "movie", "confronted")["recall"] is None
 
 
 def test_nothing_annotated_is_nothing_scored() -> None:
-    assert score_system([said("1", [True] * 4)], [], TWO, 0.0, "s") == []
+    assert score_system([predicted("1", [True] * 4)], [], TWO, 0.0, "s") == []
     assert score_everything([], TWO, 0.0) == []
 
 
 def test_ambiguous_inputs_are_refused_by_name() -> None:
     truth = [true("1", 1, 0)]
-    twice = [said("1", [True] * 4), said("1", [False] * 4)]
+    twice = [predicted("1", [True] * 4), predicted("1", [False] * 4)]
     with pytest.raises(ValueError, match=r"predictions: 1$"):
         score_system(twice, truth, TWO, 0.0, "s")
     with pytest.raises(ValueError, match=r"annotations: 1$"):
@@ -197,11 +199,15 @@ def test_ambiguous_inputs_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="2 stances: 1"):
         score_system([], [true("1", 1, 0, 0)], TWO, 0.0, "s")
     with pytest.raises(ValueError, match="not 4 decisions"):
-        score_system([said("1", [True])], truth, TWO, 0.0, "s")
+        score_system([predicted("1", [True])], truth, TWO, 0.0, "s")
 
 
 def test_coverage_counts_reasons() -> None:
-    rows = [said("1", [False] * 4), said("2", None, error="timeout"), said("3", None, error="timeout")]
+    rows = [
+        predicted("1", [False] * 4),
+        predicted("2", None, error="timeout"),
+        predicted("3", None, error="timeout"),
+    ]
     counted = coverage(rows, expected=("1", "2", "3", "4"))
     assert (counted.rows, counted.results, counted.abstained) == (4, 1, 1)
     assert counted.failures == {"timeout": 2, "missing": 1}
@@ -241,7 +247,7 @@ def test_a_system_that_was_trained_is_scored_per_run_or_per_fold() -> None:
 
     def row(video: str, fold: int | None, yes: bool, error: str | None = None) -> PredictionRow:
         decided: list[bool | None] | None = None if error else [yes, None, None, None]
-        return {**said(video, decided, error), "split": "p-0", "seed": 0, "fold": fold}
+        return {**predicted(video, decided, error), "split": "p-0", "seed": 0, "fold": fold}
 
     rows = [row("v0", 0, True), row("v1", 0, False), row("v2", 1, True), row("v3", 1, True)]
 

@@ -168,8 +168,8 @@ def test_tables_beside_the_main_one(folder: Folder, tmp_path: Path) -> None:
     write_table(f"{folder.uri}/_notes-1.parquet", pa.table({"note": ["x"]}))
     part = folder.write_part(table(script("a")))
     folder.write_run(config_of(tmp_path), [part], {}, 1, {}, 0, {"notes": "_notes-1.parquet"})
-    assert folder.read_beside("notes") == [{"note": "x"}]
-    assert folder.read_beside("other") == []
+    assert folder.read_side_table("notes") == [{"note": "x"}]
+    assert folder.read_side_table("other") == []
     assert done_of(folder) == {key("a")}
 
 

@@ -250,7 +250,7 @@ def test_erasing_a_video(made: Made) -> None:
     assert made.folder(made.system).finished().failed == {"unreadable": 1}
     others = made.folder(made.system).read().sort_by("video_id").to_pylist()
     assert others == sorted(made.rows[1:], key=lambda row: row["video_id"])
-    labelled = [row["video_id"] for row in made.folder(made.catalog).read_beside("labels")]
+    labelled = [row["video_id"] for row in made.folder(made.catalog).read_side_table("labels")]
     assert labelled == ["third-video", "never-downloaded"]
     assert erase_videos(made.out, {"first-video"}, set()) == (set(), 0)
 
@@ -278,7 +278,7 @@ def test_erasing_an_account(made: Made) -> None:
     for text in (ANN, "first-video", "second-video", "never-downloaded"):
         assert not mentions(made.out, text)
     assert remaining(made, made.system) == {"third-video", "broken-video"}
-    assert [row["account"] for row in made.folder(made.catalog).read_beside("accounts")] == [BOB]
+    assert [row["account"] for row in made.folder(made.catalog).read_side_table("accounts")] == [BOB]
     assert erase_videos(made.out, set(), {ANN}) == (set(), 0)
 
 
@@ -290,7 +290,7 @@ def test_an_erased_account_does_not_come_back(made: Made) -> None:
     run_catalog(made.catalog)
     assert not mentions(made.out, ANN)
     assert remaining(made, made.catalog) == {"third-video", "broken-video"}
-    assert [row["account"] for row in made.folder(made.catalog).read_beside("accounts")] == [BOB]
+    assert [row["account"] for row in made.folder(made.catalog).read_side_table("accounts")] == [BOB]
 
 
 def test_what_is_kept_of_the_erased_names_nobody(made: Made) -> None:

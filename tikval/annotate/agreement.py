@@ -76,7 +76,7 @@ def compared_groups(annotators: Annotators, against: str | None) -> list[tuple[s
     `against` an annotator: each other one with that one, which alone is compared with the baseline. Raises UserError
     for an unknown annotator and for fewer than two.
     """
-    names = list(annotators.said)
+    names = list(annotators.annotations)
     if not names:
         raise UserError("the tables hold no annotations")
     if against == ABSENT:
@@ -106,7 +106,7 @@ def agreement_rows(
     Intervals come from a bootstrap over accounts; a video without one stands alone. Raises UserError where no two
     annotators have a video in common.
     """
-    videos = sorted({video for said in annotators.said.values() for video in said})
+    videos = sorted({video for said in annotators.annotations.values() for video in said})
     owners = [annotators.accounts.get(video) for video in videos]
     keys = [
         f"account {owner}" if owner else f"video {video}" for owner, video in zip(owners, videos, strict=True)
@@ -114,13 +114,13 @@ def agreement_rows(
     clusters_N = np.unique(np.array(keys), return_inverse=True)[1]
     rows = []
     for coding in codings:
-        said = {name: _codes(annotators, name, videos, coding) for name in annotators.said}
+        said = {name: _codes(annotators, name, videos, coding) for name in annotators.annotations}
         where, pools_PV = _pools(annotators.slugs, coding, by_value)
         made = [_rows(names, said, clusters_N, coding, where, pools_PV) for names in compared]
         rows += [row for of_one_pool in zip(*made, strict=True) for row in of_one_pool]
     wanted = [row for row in rows if ABSENT not in row.names] or rows
     if not any(row.line.cells for row in wanted):
-        raise UserError(f"no video in common ({', '.join(codings)}): {', '.join(annotators.said)}")
+        raise UserError(f"no video in common ({', '.join(codings)}): {', '.join(annotators.annotations)}")
     return rows
 
 
@@ -153,7 +153,7 @@ def _absent(coding: Coding) -> int:
 
 def _codes(annotators: Annotators, name: str, videos: Sequence[str], coding: Coding) -> Codes:
     """[N, V], or [N, L] of binary labels, as categories: a label's truth, or the stance + 1."""
-    said = annotators.said[name]
+    said = annotators.annotations[name]
     n_items = len(annotators.slugs) * (2 if coding == "binary" else 1)
     codes = np.full((len(videos), n_items), MISSING, dtype=np.int8)
     for n, video in enumerate(videos):

@@ -33,7 +33,7 @@ class VideoAnnotation(NamedTuple):
 @dataclass
 class Annotators:
     slugs: tuple[str, ...]
-    said: dict[str, dict[str, VideoAnnotation]] = field(default_factory=dict)  # by annotator and video
+    annotations: dict[str, dict[str, VideoAnnotation]] = field(default_factory=dict)  # by annotator and video
     accounts: dict[str, str] = field(default_factory=dict)  # of the videos whose account is known
     failed: dict[str, dict[str, int]] = field(default_factory=dict)  # annotated videos by system and reason
 
@@ -41,12 +41,12 @@ class Annotators:
         """These alone, in this order. Raises UserError for one that is not there."""
         for name in names:
             self.check(name)
-        some = {name: self.said[name] for name in names} if names else self.said
+        some = {name: self.annotations[name] for name in names} if names else self.annotations
         return Annotators(self.slugs, some, self.accounts, self.failed)
 
     def check(self, name: str) -> None:
-        if name not in self.said:
-            raise UserError(f"{name}: no such annotator; there are {', '.join(sorted(self.said))}")
+        if name not in self.annotations:
+            raise UserError(f"{name}: no such annotator; there are {', '.join(sorted(self.annotations))}")
 
 
 def codebook_of(uri: str) -> Codebook:
@@ -90,7 +90,7 @@ def people(rows: Sequence[LabelRow], codebook: Codebook) -> Annotators:
     for row in rows:
         codes = row["stances"]
         said = VideoAnnotation(codes, [min(code, 1) for code in codes], binary(codes))
-        found.said.setdefault(row["annotator"], {})[row["video_id"]] = said
+        found.annotations.setdefault(row["annotator"], {})[row["video_id"]] = said
         if row["account"]:
             found.accounts[row["video_id"]] = row["account"]
     return found
@@ -104,7 +104,7 @@ def add_systems(found: Annotators, out: str, codebook: Codebook) -> None:
     """
     study = Study(out)
     catalog = study.catalog()
-    annotated = {video for said in found.said.values() for video in said}
+    annotated = {video for said in found.annotations.values() for video in said}
     for row in catalog.read(["video_id", "account"]).to_pylist():
         if row["account"]:
             found.accounts.setdefault(row["video_id"], row["account"])
@@ -116,9 +116,9 @@ def add_systems(found: Annotators, out: str, codebook: Codebook) -> None:
         rows = [row for row in folder.rows(catalog) if row["video_id"] in annotated]
         runs = _runs(system, [row for row in rows if row["error"] is None])
         for name, said in runs.items():
-            if name in found.said or name == ABSENT:
+            if name in found.annotations or name == ABSENT:
                 raise UserError(f"{out}: {name!r} is an annotator's name too; give one of them another")
-            found.said[name] = said
+            found.annotations[name] = said
         failures = {row["video_id"]: row["error"] for row in rows}
         without = annotated - {video for said in runs.values() for video in said}
         reasons = Counter(failures.get(video) or MISSING for video in without)

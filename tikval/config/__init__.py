@@ -48,6 +48,7 @@ __all__ = [
     "Axis",
     "CatalogConfig",
     "CombineConfig",
+    "CombinedSystem",
     "Config",
     "EmbedConfig",
     "Endpoint",

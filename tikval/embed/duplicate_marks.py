@@ -144,7 +144,7 @@ def _mark(folder: Folder, name: str, number_R: Ints) -> str:
 def _beside(folder: Folder, table: pa.Table) -> str:
     """Write the table of pairs, unless the finished run has this very one; its name."""
     run = folder.run()
-    before = run.beside.get(COLUMN) if run else None
+    before = run.side_tables.get(COLUMN) if run else None
     if before and read_parquet(f"{folder.uri}/{before}").equals(table):
         return before
     name = f"_{COLUMN}-{secrets.token_hex(8)}.parquet"

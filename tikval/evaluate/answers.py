@@ -55,7 +55,7 @@ class SystemRun:
 
     true: Bools  # [N, L]
     known: Bools  # [N] has a result
-    said: Bools  # [N, L] False where there is none
+    predicted: Bools  # [N, L] False where there is none
     scores: Floats  # [N, L] nan where there is none
     modelled: Bools  # [L]
     fold: Ints  # [N] that a video was tested in; NO_FOLD: it was not among the rows at all
@@ -165,7 +165,7 @@ def read_trained(
 
 
 def answers_from_decisions(
-    system: str, truth: Truth, said: Iterable[Bools], modelled_L: Bools | None = None
+    system: str, truth: Truth, predicted: Iterable[Bools], modelled_L: Bools | None = None
 ) -> Answers:
     """Of [N, L] decisions without scores or failures, one Run for each; all labels are modelled if none are named."""
     n_videos, n_labels = truth.true.shape
@@ -173,12 +173,12 @@ def answers_from_decisions(
         SystemRun(
             true=truth.true,
             known=np.ones(n_videos, dtype=bool),
-            said=said_NL,
-            scores=np.full(said_NL.shape, np.nan),
+            predicted=predicted_NL,
+            scores=np.full(predicted_NL.shape, np.nan),
             modelled=np.ones(n_labels, dtype=bool) if modelled_L is None else modelled_L,
             fold=np.zeros(n_videos, dtype=np.int64),
         )
-        for said_NL in said
+        for predicted_NL in predicted
     ]
     return Answers(system, tuple(runs))
 
@@ -212,7 +212,7 @@ def _run(
     return SystemRun(
         true=truth.true,
         known=known_N,
-        said=decided_NL == 1,
+        predicted=decided_NL == 1,
         scores=np.array(given, dtype=float).reshape(len(truth.ids), n_labels),
         modelled=modelled_L,
         fold=np.array([folds.get(video, NO_FOLD) for video in truth.ids], dtype=np.int64),

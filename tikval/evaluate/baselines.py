@@ -74,16 +74,16 @@ def _expected_f1(support: int, n_videos: int) -> tuple[float, float]:
     """Of one label, and the probability that it is said at all; nan, 0 for a label that no video has."""
     if support == 0:
         return float("nan"), 0.0
-    share, said = support / n_videos, np.arange(n_videos + 1)
+    share, predicted = support / n_videos, np.arange(n_videos + 1)
     with np.errstate(divide="ignore"):
         # from one number of videos to the next, in logarithms: no factor is ever too large for a float
-        steps = np.log(np.arange(n_videos, 0, -1)) - np.log(said[1:]) + np.log(share) - np.log1p(-share)
+        steps = np.log(np.arange(n_videos, 0, -1)) - np.log(predicted[1:]) + np.log(share) - np.log1p(-share)
     if share == 1:
-        p = np.where(said == n_videos, 1.0, 0.0)
+        p = np.where(predicted == n_videos, 1.0, 0.0)
     else:
         log_p = np.concatenate([[0.0], steps.cumsum()]) + n_videos * np.log1p(-share)
         p = np.exp(log_p)
-    return float(p @ (2 * said * share / (said + support))), float(1 - p[0])
+    return float(p @ (2 * predicted * share / (predicted + support))), float(1 - p[0])
 
 
 def _expected_movie(true_NL: Bools, share_L: Floats) -> Mean:
@@ -125,13 +125,13 @@ def account_name_baselines(truth: Truth) -> list[Answers]:
     ):
         named = [label for label, often in zip(truth.labels, truth.frequent, strict=True) if often]
         folds = make_folds(truth.ids, groups_N, true_NL, protocol, names=named)
-        said = []
+        predicted = []
         for partition in range(protocol.partitions):
-            said_NL = np.zeros_like(truth.true)
+            predicted_NL = np.zeros_like(truth.true)
             parts = [fold for fold in folds if fold.partition == partition]
-            said_NL[:, truth.frequent] = account_only(parts, truth.ids, names, true_NL)
-            said.append(said_NL)
-        answers = answers_from_decisions(system, truth, said, truth.frequent)
+            predicted_NL[:, truth.frequent] = account_only(parts, truth.ids, names, true_NL)
+            predicted.append(predicted_NL)
+        answers = answers_from_decisions(system, truth, predicted, truth.frequent)
         made.append(Answers(system, answers.runs, knows_accounts=system == ACCOUNT_SHARED))
     return made
 
@@ -143,7 +143,7 @@ def account_only(folds: Sequence[Fold], ids: Sequence[str], accounts: Sequence[s
     """
     row_of = {name: i for i, name in enumerate(ids)}
     names, account_N = np.unique(np.asarray(accounts), return_inverse=True)
-    said_NL = np.zeros_like(true_NL)
+    predicted_NL = np.zeros_like(true_NL)
     for fold in folds:
         train, test = (np.array([row_of[name] for name in part]) for part in (fold.train, fold.test))
         chooses = np.array([row_of[name] for name in fold.validation]) if fold.validation else train
@@ -153,8 +153,8 @@ def account_only(folds: Sequence[Fold], ids: Sequence[str], accounts: Sequence[s
         rows_A = np.bincount(account_N[train], minlength=len(names))
         rate_AL = (positives_AL + rate_L) / (rows_A + 1)[:, None]
         threshold_L = best_threshold(rate_AL[account_N[chooses]], true_NL[chooses], "global")
-        said_NL[test] = rate_AL[account_N[test]] >= threshold_L
-    return said_NL
+        predicted_NL[test] = rate_AL[account_N[test]] >= threshold_L
+    return predicted_NL
 
 
 def human_agreement(rows: Sequence[LabelRow], truth: Truth, annotator: str | None) -> Answers | None:
@@ -167,18 +167,18 @@ def human_agreement(rows: Sequence[LabelRow], truth: Truth, annotator: str | Non
     who = others if len(others) > 1 else [*others, annotator] if others and annotator else []
     place, n_videos = {video: i for i, video in enumerate(truth.ids)}, len(truth.ids)
     has: dict[str, Bools] = {}
-    said: dict[str, Bools] = {}
+    predicted: dict[str, Bools] = {}
     for name in who:
         own = [row for row in rows if row["annotator"] == name and row["video_id"] in place]
         read_truth(own, truth.labels, 0)  # refuses a video that one person annotated twice
         at = [place[row["video_id"]] for row in own]
-        has[name], said[name] = np.zeros(n_videos, dtype=bool), np.zeros_like(truth.true)
-        has[name][at], said[name][at] = True, matrix(own, truth.labels)
+        has[name], predicted[name] = np.zeros(n_videos, dtype=bool), np.zeros_like(truth.true)
+        has[name][at], predicted[name][at] = True, matrix(own, truth.labels)
     runs = [
         SystemRun(
-            true=said[one],
+            true=predicted[one],
             known=has[one] & has[other],
-            said=said[other],
+            predicted=predicted[other],
             scores=np.full(truth.true.shape, np.nan),
             modelled=np.ones(len(truth.labels), dtype=bool),
             fold=np.where(has[one] & has[other], 0, NO_FOLD),

@@ -68,7 +68,7 @@ def compare_pair(a: Answers, b: Answers, truth: Truth, draws: AccountDraws, swap
     for one, other in pairs:
         at_N = one.known & other.known
         both_N |= at_N
-        true, says_a, says_b = (m[np.ix_(at_N, use_L)] for m in (one.true, one.said, other.said))
+        true, says_a, says_b = (m[np.ix_(at_N, use_L)] for m in (one.true, one.predicted, other.predicted))
         counts_GK = by_group(
             np.hstack([true & says_a, says_a, true & says_b, says_b, true]), truth.group[at_N], truth.n_groups
         )
@@ -104,8 +104,10 @@ def _swapped(counts_GK: Floats32, total_K: Floats, swaps: Bytes) -> Floats:
 
 def _difference(counts: Floats, use_L: Bools, how: str) -> Floats:
     """[...] mean F1 of a - that of b, from counts [..., 5 L]."""
-    hits_a, said_a, hits_b, said_b, support = np.split(counts, 5, axis=-1)
-    return mean_f1(hits_a, said_a, support, use_L, how) - mean_f1(hits_b, said_b, support, use_L, how)
+    hits_a, predicted_a, hits_b, predicted_b, support = np.split(counts, 5, axis=-1)
+    return mean_f1(hits_a, predicted_a, support, use_L, how) - mean_f1(
+        hits_b, predicted_b, support, use_L, how
+    )
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -123,9 +125,11 @@ def mean_of(answers: Answers, truth: Truth, how: str) -> float:
     """Mean F1 over the labels that are averaged, folds pooled; nan where there is none."""
     values = []
     for run in answers.runs:
-        true, said = run.true[run.known], run.said[run.known]
-        hits_L, said_L, support_L = (x.sum(0).astype(np.float64) for x in (true & said, said, true))
-        values.append(mean_f1(hits_L, said_L, support_L, answers.averaged(truth), how))
+        true, predicted = run.true[run.known], run.predicted[run.known]
+        hits_L, predicted_L, support_L = (
+            x.sum(0).astype(np.float64) for x in (true & predicted, predicted, true)
+        )
+        values.append(mean_f1(hits_L, predicted_L, support_L, answers.averaged(truth), how))
     return float(nan_mean(values))
 
 

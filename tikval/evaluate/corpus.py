@@ -37,7 +37,7 @@ TRAINED_ON: Final = "trained on"
 class SystemCorpus:
     system: str
     codebook: Codebook
-    said: NDArray[Any]  # [N, L] 0 or 1, or a share where a system spoke several times of a video
+    predicted: NDArray[Any]  # [N, L] 0 or 1, or a share where a system spoke several times of a video
     modelled: Bools  # [L]
     videos: pa.Table  # [N] video_id, account, genre, posted_at
     labelled: NDArray[np.int64]  # [n] places in N of the annotated videos
@@ -54,7 +54,7 @@ def read_system_corpus(study: Study, system: str | None = None, annotator: str |
     """Of the system that is named, or of the only one. Raises UserError where it is unclear or not there."""
     catalog = study.catalog()
     listed = catalog.read(["video_id", "row_key", "account", "genre", "posted_at", "error"])
-    accounts = {row["account"]: row["genre"] for row in catalog.read_beside("accounts")}
+    accounts = {row["account"]: row["genre"] for row in catalog.read_side_table("accounts")}
     labels, whose = _labels(catalog, annotator)
     if system is None:
         system = _only(study, labels)
@@ -74,7 +74,7 @@ def read_system_corpus(study: Study, system: str | None = None, annotator: str |
     rows = rows.filter(pa.array(contains(keys[order], keys_of(rows["row_key"]))))
     at_R = order[np.searchsorted(keys[order], keys_of(rows["row_key"]))]
     good_R = np.asarray(rows["error"].is_null().to_numpy(), bool)
-    said_RL, known_RL = _decisions(rows["decisions"].filter(pa.array(good_R)), n_labels, folder.uri)
+    predicted_RL, known_RL = _decisions(rows["decisions"].filter(pa.array(good_R)), n_labels, folder.uri)
     modelled: Bools = np.asarray(known_RL.any(0))
     if partly := [codebook.labels[i] for i in np.flatnonzero(modelled & ~np.asarray(known_RL.all(0)))]:
         raise UserError(f"{system}: modelled for some videos only: {', '.join(partly)}")
@@ -83,7 +83,7 @@ def read_system_corpus(study: Study, system: str | None = None, annotator: str |
     out = _errors(rows.filter(pa.array(~good_R)), at_R[~good_R], at_R[good_R])
     if never := listed.num_rows - len(np.unique(at_R)):
         out[MISSING] = never
-    place_N, said_NL, several = _per_video(said_RL, at_R[good_R])
+    place_N, predicted_NL, several = _per_video(predicted_RL, at_R[good_R])
     if several > 1:
         notes.append(f"{system} judged videos {several} times; shares are means over what it said")
     videos = listed.take(pa.array(place_N))
@@ -98,7 +98,7 @@ def read_system_corpus(study: Study, system: str | None = None, annotator: str |
             held = ~np.asarray(seen.to_numpy(), bool)
             if n_trained := int((~held).sum()):
                 out[TRAINED_ON] = n_trained
-                videos, said_NL = videos.filter(pa.array(held)), said_NL[held]
+                videos, predicted_NL = videos.filter(pa.array(held)), predicted_NL[held]
     labelled, truth = np.empty(0, np.int64), np.empty((0, n_labels), bool)
     if labels and usable:
         if labels[0]["label_set"] != codebook.label_set or 2 * len(labels[0]["stances"]) != n_labels:
@@ -107,7 +107,7 @@ def read_system_corpus(study: Study, system: str | None = None, annotator: str |
             videos, labelled, truth = _with_truth(videos, labels)
     videos = _with_genres(videos, accounts)
     return SystemCorpus(
-        system, codebook, said_NL, modelled, videos, labelled, truth, dict(out.most_common()), notes
+        system, codebook, predicted_NL, modelled, videos, labelled, truth, dict(out.most_common()), notes
     )
 
 
@@ -147,7 +147,7 @@ def _only(study: Study, labels: list[LabelRow]) -> str:
 
 def _labels(catalog: Folder, annotator: str | None) -> tuple[list[LabelRow], str]:
     """Of one annotator, and who that is."""
-    rows: list[LabelRow] = catalog.read_beside("labels")
+    rows: list[LabelRow] = catalog.read_side_table("labels")
     names = sorted({row["annotator"] for row in rows})
     if annotator is None and len(names) > 1:
         raise UserError(f"several annotators; name one with --annotator: {', '.join(names)}")
@@ -166,9 +166,9 @@ def _decisions(column: pa.ChunkedArray, n_labels: int, where: str) -> tuple[NDAr
     if array.null_count or pc.min(lengths).as_py() != n_labels or pc.max(lengths).as_py() != n_labels:
         raise UserError(f"{where}: a result does not have {n_labels} decisions")
     flat = array.flatten()
-    said = pc.fill_null(flat, False).to_numpy(zero_copy_only=False).reshape(-1, n_labels)
+    predicted = pc.fill_null(flat, False).to_numpy(zero_copy_only=False).reshape(-1, n_labels)
     known = flat.is_valid().to_numpy(zero_copy_only=False).reshape(-1, n_labels)
-    return said.astype(np.uint8), known
+    return predicted.astype(np.uint8), known
 
 
 def _errors(failed: pa.Table, at_f: NDArray[np.int64], at_good: NDArray[np.int64]) -> Counter[str]:
@@ -179,14 +179,16 @@ def _errors(failed: pa.Table, at_f: NDArray[np.int64], at_good: NDArray[np.int64
 
 
 def _per_video(
-    said_RL: NDArray[np.uint8], at_R: NDArray[np.int64]
+    predicted_RL: NDArray[np.uint8], at_R: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[Any], int]:
     """Places in the catalog [N], what was said of each [N, L], and how often one was judged at most."""
     place, video_R, times = np.unique(at_R, return_inverse=True, return_counts=True)
     if len(place) == len(at_R):
-        return at_R, said_RL, 1
-    said = np.stack([np.bincount(video_R, column, len(place)) / times for column in said_RL.T], axis=1)
-    return place, said.astype(np.float32), int(times.max())
+        return at_R, predicted_RL, 1
+    predicted = np.stack(
+        [np.bincount(video_R, column, len(place)) / times for column in predicted_RL.T], axis=1
+    )
+    return place, predicted.astype(np.float32), int(times.max())
 
 
 def _trained_on(config: PredictConfig) -> set[str] | None:

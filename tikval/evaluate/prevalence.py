@@ -72,7 +72,7 @@ def prevalence_in(corpus: SystemCorpus, by: str | None = None, min_videos: int =
         notes.append("an account's interval takes its videos as independent")
     many = int(cluster_N.max()) + 1
     cells, cell_N = np.unique(group_N * many + cluster_N, return_inverse=True)  # an account within a group
-    sums = rate_sums(corpus.said, cell_N, corpus.labelled, corpus.truth)
+    sums = rate_sums(corpus.predicted, cell_N, corpus.labelled, corpus.truth)
     ends = np.searchsorted(cells // many, np.arange(len(names) + 1))
     lines: list[RateLine] = []
     for name, begin, end in zip(names, ends[:-1], ends[1:], strict=True):
@@ -97,7 +97,7 @@ def _lines(corpus: SystemCorpus, group: str, clusters: int, sums: RateSums) -> I
         whole = [m for m in range(len(MEASURES)) if not weights_LM[~corpus.modelled, m].any()]
         parts.append(([MEASURES[m] for m in whole], sums.times(weights_LM[:, whole]), False))
     for names, part, shares in parts:
-        said, mended = raw_rates(part, shares=shares), corrected_rates(part, shares=shares)
+        predicted, mended = raw_rates(part, shares=shares), corrected_rates(part, shares=shares)
         for k, what in enumerate(names):
             yield RateLine(
                 group,
@@ -105,7 +105,7 @@ def _lines(corpus: SystemCorpus, group: str, clusters: int, sums: RateSums) -> I
                 int(part.videos.sum()),
                 clusters,
                 int(part.labelled.sum()),
-                *_numbers(said, k),  # type: ignore[arg-type]
+                *_numbers(predicted, k),  # type: ignore[arg-type]
                 *_numbers(mended, k),
             )
 
@@ -120,8 +120,8 @@ def _on_circle(corpus: SystemCorpus) -> bool:
 
 def _confusions(corpus: SystemCorpus, account_n: Ints) -> list[Confusion]:
     """Of a system that judged videos several times: of what it said at least half of the times."""
-    said = corpus.said[corpus.labelled] >= 0.5
-    return confusions(corpus.truth, said, np.unique(account_n, return_inverse=True)[1])
+    predicted = corpus.predicted[corpus.labelled] >= 0.5
+    return confusions(corpus.truth, predicted, np.unique(account_n, return_inverse=True)[1])
 
 
 def _accounts(corpus: SystemCorpus) -> tuple[Ints, int]:

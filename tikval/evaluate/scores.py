@@ -111,21 +111,21 @@ def with_intervals(
 
 def _part(run: SystemRun, part_N: Bools, truth: Truth, answers: Answers) -> list[ScoreRow]:
     use_L, modelled_L = answers.averaged(truth), answers.modelled
-    true_NL, said_NL, known_N = run.true[part_N], run.said[part_N], run.known[part_N]
+    true_NL, predicted_NL, known_N = run.true[part_N], run.predicted[part_N], run.known[part_N]
     rows = []
     for failures in FAILURES:
         base = base_row(answers.system, truth, failures, len(known_N), int(known_N.sum()))
         scores_NL = None
         if failures == LEFT_OUT:
-            pair = true_NL[known_N], said_NL[known_N]
+            pair = true_NL[known_N], predicted_NL[known_N]
             scores_NL = run.scores[part_N & run.known]
         else:
             guess = ~true_NL if failures == WRONG else true_NL
-            pair = true_NL, np.where(known_N[:, None], said_NL, guess)
+            pair = true_NL, np.where(known_N[:, None], predicted_NL, guess)
         movies = []
         for mask_L in truth.masks:
-            true, said = (each[:, use_L & mask_L] for each in pair)
-            movies.append(OfVideos(movie(true, said), micro(true, said), int(true.any(1).sum())))
+            true, predicted = (each[:, use_L & mask_L] for each in pair)
+            movies.append(OfVideos(movie(true, predicted), micro(true, predicted), int(true.any(1).sum())))
         rows += lines(prf(*pair), movies, truth, modelled_L, use_L, base, scores_NL, pair[0])
     return rows
 
@@ -204,8 +204,8 @@ def _averaged(rows: Sequence[ScoreRow], runs: int) -> ScoreRow:
     """Numbers averaged; counts per run, in which each video is in one part."""
 
     def mean(name: str) -> float | None:
-        said = [row[name] for row in rows if row[name] is not None]  # type: ignore[literal-required]
-        return float(np.mean(said)) if said else None
+        predicted = [row[name] for row in rows if row[name] is not None]  # type: ignore[literal-required]
+        return float(np.mean(predicted)) if predicted else None
 
     def count(name: str) -> int:
         return int(sum(row[name] for row in rows)) // runs  # type: ignore[literal-required]

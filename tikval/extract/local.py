@@ -89,7 +89,7 @@ def decide_labels(scores_L: np.ndarray, threshold: float) -> list[bool]:
     half = len(scores_L) // 2
     rival_L = np.concatenate([scores_L[half:], scores_L[:half]])
     wins_L = np.concatenate([scores_L[:half] >= rival_L[:half], scores_L[half:] > rival_L[half:]])
-    return [bool(said) for said in (scores_L >= threshold) & wins_L]
+    return [bool(predicted) for predicted in (scores_L >= threshold) & wins_L]
 
 
 class LocalValues:

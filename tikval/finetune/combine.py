@@ -44,8 +44,8 @@ def features(scores: Sequence[ArrayLike] = (), stances: Sequence[ArrayLike] = ()
     A stance is 1 for the label it says, -1 for the value's other label and 0 for both where the value is absent.
     """
     columns = [logit(score) for score in scores]
-    for said in stances:
-        sign_NV = np.sign(np.asarray(said, dtype=np.float64))
+    for predicted in stances:
+        sign_NV = np.sign(np.asarray(predicted, dtype=np.float64))
         columns.append(np.concatenate([sign_NV, -sign_NV], axis=1))
     if not columns or len({column.shape for column in columns}) > 1:
         raise ValueError(f"scores [N, L] and stances [N, V] of one shape: {[c.shape for c in columns]}")

@@ -31,7 +31,7 @@ class HeldOut:
     run: tuple[int, int]  # partition and seed
     rows: Ints  # [n] among the N
     scores: NDArray[np.float32]  # [n, L]
-    said: Bools  # [n, L]
+    predicted: Bools  # [n, L]
     thresholds: Floats  # [L] its own
 
 
@@ -73,14 +73,14 @@ class EnsembleDraws:
     def f1(self, parts: Sequence[tuple[Ints, Bools]]) -> tuple[Floats, Floats]:
         """F1 of labels said of some rows, and the labels' support, [D, P, L]; nan: neither true nor said."""
         f1s, supports = [], []
-        for rows, said_nL in parts:
+        for rows, predicted_nL in parts:
             truth_nL = self.truth_NL[rows]
-            hits_DL, true_DL, said_DL = (
+            hits_DL, true_DL, predicted_DL = (
                 self.times_DG @ self._per_group(rows, column_nL)
-                for column_nL in (truth_nL & said_nL, truth_nL, said_nL)
+                for column_nL in (truth_nL & predicted_nL, truth_nL, predicted_nL)
             )
             f1_DL = np.full(hits_DL.shape, np.nan)
-            np.divide(2 * hits_DL, true_DL + said_DL, out=f1_DL, where=true_DL + said_DL > 0)
+            np.divide(2 * hits_DL, true_DL + predicted_DL, out=f1_DL, where=true_DL + predicted_DL > 0)
             f1s.append(f1_DL)
             supports.append(true_DL)
         return np.stack(f1s, 1), np.stack(supports, 1)
@@ -102,7 +102,7 @@ class EnsembleDraws:
     def scores(self, parts: Sequence[tuple[Ints, Bools]]) -> Scores:
         """Of labels said of some rows in each part; the parts averaged."""
         macro_D, weighted_D = _averages(*self.f1(parts))
-        every = [(rows, np.ones_like(said_nL)) for rows, said_nL in parts]
+        every = [(rows, np.ones_like(predicted_nL)) for rows, predicted_nL in parts]
         base_macro_D, base_weighted_D = _averages(*self.f1(every))
         return Scores(
             macro_f1=self.measured(macro_D),
@@ -135,7 +135,7 @@ def parts_of(held: Sequence[HeldOut], by_fold: bool) -> Iterator[tuple[Ints, Boo
     for each in held:
         together.setdefault(each.name if by_fold else each.run, []).append(each)
     for some in together.values():
-        yield np.concatenate([each.rows for each in some]), np.concatenate([each.said for each in some])
+        yield np.concatenate([each.rows for each in some]), np.concatenate([each.predicted for each in some])
 
 
 def ensemble_facts(
@@ -165,7 +165,7 @@ def ensemble_facts(
             "thresholds": tuple(thresholds_of(means_NL, truth_NL, held, protocol).tolist()),
             "thresholds_from": own if isinstance(protocol.threshold, str) else "none",
             "members": {
-                each.name: {**members[each.name], "scores": draws.scores([(each.rows, each.said)])}
+                each.name: {**members[each.name], "scores": draws.scores([(each.rows, each.predicted)])}
                 for each in held
             },
             "rows": int(known_N.sum()),

@@ -32,7 +32,7 @@ def load_examples(config: LearnConfig) -> Examples:
         )
     rows, accounts, near_duplicates = read_rows(config)
     annotations = [
-        row for row in Folder(config.catalog.folder).read_beside("labels") if row["video_id"] in accounts
+        row for row in Folder(config.catalog.folder).read_side_table("labels") if row["video_id"] in accounts
     ]
     if not annotations:
         raise UserError(

@@ -37,9 +37,9 @@ def write_model_index(
         model = read_kept(f"{folder.uri}/models/{name}")
         rows = np.array([row_of[video_id] for video_id in table["video_id"].to_pylist()], np.int64)
         scores_nL = np.array(table["scores"].to_pylist(), np.float32)[:, at]
-        said_nL = np.array(table["decisions"].to_pylist(), object)[:, at].astype(bool)
+        predicted_nL = np.array(table["decisions"].to_pylist(), object)[:, at].astype(bool)
         run = (fold.partition, seed)
-        held.append(HeldOut(name, run, rows, scores_nL, said_nL, np.array(model.thresholds)))
+        held.append(HeldOut(name, run, rows, scores_nL, predicted_nL, np.array(model.thresholds)))
         members[name] = {
             "weights_sha256": model.weights_sha256,
             "train": len(fold.train),

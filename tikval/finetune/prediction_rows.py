@@ -47,9 +47,9 @@ def mean_of_seeds(
             raise ValueError(
                 f"nothing said of {lacking[0]} with seed {seed} (rows changed since); run jobs.finetune again"
             )
-        said = [of[seed, video_id] for video_id in ids]
-        _check_labels(said, label_set)
-        scores_NA = np.array([row["scores"] for row in said], dtype=np.float64)
+        predicted = [of[seed, video_id] for video_id in ids]
+        _check_labels(predicted, label_set)
+        scores_NA = np.array([row["scores"] for row in predicted], dtype=np.float64)
         known_A = np.isfinite(scores_NA).all(0)
         if np.flatnonzero(known_A).tolist() != list(at):
             raise ValueError(
@@ -67,14 +67,14 @@ def answers_of(rows: Sequence[PredictionRow], ids: Sequence[str], label_set: str
     Raises ValueError where it says nothing of any of the rows.
     """
     of = {row["video_id"]: row for row in rows if row["error"] is None}
-    said = [of[video_id] for video_id in ids if video_id in of]
-    if not said:
+    predicted = [of[video_id] for video_id in ids if video_id in of]
+    if not predicted:
         raise ValueError(f"no answer for any of the {len(ids)} rows that are combined")
-    _check_labels(said, label_set)
-    kind: Literal["stances", "scores"] = "scores" if said[0]["stances"] is None else "stances"
-    if said[0][kind] is None:
+    _check_labels(predicted, label_set)
+    kind: Literal["stances", "scores"] = "scores" if predicted[0]["stances"] is None else "stances"
+    if predicted[0][kind] is None:
         raise ValueError("gives neither stances nor scores")
-    known = np.array([row[kind] for row in said], dtype=np.float64)
+    known = np.array([row[kind] for row in predicted], dtype=np.float64)
     answers = np.full((len(ids), known.shape[1]), np.nan)
     answers[[video_id in of for video_id in ids]] = known
     return UntrainedAnswers(kind, answers)

@@ -85,7 +85,7 @@ def run_stage(
     *,
     source: JobConfig,
     catalog: JobConfig,
-    beside: Callable[[], AbstractContextManager[None]] = nullcontext,
+    context: Callable[[], AbstractContextManager[None]] = nullcontext,
     in_flight_mb: int | None = None,
     settings: dict[str, str] | None = None,
     finish: Finish | None = None,
@@ -93,7 +93,7 @@ def run_stage(
     """Bring one folder up to date with the folder before it, and return what run.json says.
 
     Only videos of the current catalog are worked on; rows of others stay where they are. At most `in_flight_mb`
-    of rows wait in the object store between steps (None: Ray Data's own share of it). `beside` is entered on the
+    of rows wait in the object store between steps (None: Ray Data's own share of it). `context` is entered on the
     driver, once Ray runs, for as long as the rows stream: actors that stages ask by name. `finish` looks at the whole
     table before it is called finished; `settings` are those of its own, which recompute no row.
     Raises UserError where the upstream run is not finished or another driver works on this folder.
@@ -113,7 +113,7 @@ def run_stage(
         if len(todo):
             start_ray()
             check_gpus(max(step.pool.gpus for step in steps))
-            with beside():
+            with context():
                 _compute(folder, upstream, steps, todo, seen, name=config.stage, in_flight_mb=in_flight_mb)
             _check_written(folder, todo)
         elif (

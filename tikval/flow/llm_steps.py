@@ -91,10 +91,10 @@ def llm_steps(
     pool = config.pool.model_copy(update={"batch_rows": 1})  # one slow reply holds no other row up
     step = Step(partial(Chain, ask, answer, read), out, pool, calls=config.api.in_flight)
 
-    def beside() -> AbstractContextManager[None]:
+    def context() -> AbstractContextManager[None]:
         return open_gate(gate, config.folder, ledger, config.budget_usd, config.api, llm.model, estimate())
 
-    return [step], beside
+    return [step], context
 
 
 def check_access(llm: Gemini | Endpoint, api: Api) -> None:
@@ -125,7 +125,7 @@ def accounts_kept_back(catalog: Folder, llm: Gemini | Vllm | Endpoint, api: Api)
     """Accounts that feature a minor, where the model is not our own and nobody said that they may be sent."""
     if isinstance(llm, Vllm) or api.send_minors:
         return frozenset()
-    return frozenset(row["account"] for row in catalog.read_beside("accounts") if row["is_minor"])
+    return frozenset(row["account"] for row in catalog.read_side_table("accounts") if row["is_minor"])
 
 
 def rows_kept_back(catalog: Folder, accounts: Iterable[str]) -> frozenset[str]:

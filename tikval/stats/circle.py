@@ -108,22 +108,27 @@ class Confusion:
     high: float
 
 
-def confusions(truth_NL: Bools, said_NL: Bools, cluster_N: Ints) -> list[Confusion]:
+def confusions(truth_NL: Bools, predicted_NL: Bools, cluster_N: Ints) -> list[Confusion]:
     """Where on the circle the false alarms lie, seen from the values that are true of the same video and stance.
 
     A false alarm is of the first kind of KINDS that fits. Chance: the same number of false alarms in the same video,
     their values drawn from those that are not true of it, as often as the system falsely says each in all videos. So
     neither how often a system says a value nor how many values a video has makes a difference from 1.
     """
-    if truth_NL.shape != said_NL.shape or truth_NL.shape[1:] != (2 * len(SLUGS),):
-        raise ValueError(f"truth is {truth_NL.shape}, said is {said_NL.shape}: both must be [videos, 38]")
+    if truth_NL.shape != predicted_NL.shape or truth_NL.shape[1:] != (2 * len(SLUGS),):
+        raise ValueError(
+            f"truth is {truth_NL.shape}, said is {predicted_NL.shape}: both must be [videos, 38]"
+        )
     half = len(SLUGS)
-    truth, said = (truth_NL[:, :half], truth_NL[:, half:]), (said_NL[:, :half], said_NL[:, half:])
+    truth, predicted = (
+        (truth_NL[:, :half], truth_NL[:, half:]),
+        (predicted_NL[:, :half], predicted_NL[:, half:]),
+    )
     n_clusters = int(cluster_N.max()) + 1 if len(cluster_N) else 0
     found = []
     for s, stance in enumerate((ENDORSED, CONFRONTED)):
         kind_NV = _kinds(truth[s], truth[1 - s])
-        false_NV = said[s] & ~truth[s]
+        false_NV = predicted[s] & ~truth[s]
         chance_NV = ~truth[s] * false_NV.sum(0)  # not yet summing to 1
         whole_N = np.maximum(chance_NV.sum(1), 1)  # 0 only where there is no false alarm
         for k, kind in enumerate(KINDS):

@@ -74,7 +74,7 @@ class CountSums(NamedTuple):
     here: Floats  # [K]
     drawn: Floats  # [D, K]
 
-    def minus(self, other: "CountSums") -> "Sums":
+    def minus(self, other: "CountSums") -> "CountSums":
         return CountSums(self.here - other.here, self.drawn - other.drawn)
 
 
@@ -85,9 +85,9 @@ def count_sums(
     made = []
     for run, part_N in answers.parts():
         at_N = part_N & run.known if where_N is None else part_N & run.known & where_N
-        true_NL, said_NL = run.true[at_N], run.said[at_N]
+        true_NL, predicted_NL = run.true[at_N], run.predicted[at_N]
         counts_GK = by_group(
-            np.hstack([true_NL & said_NL, said_NL, true_NL]), truth.group[at_N], truth.n_groups
+            np.hstack([true_NL & predicted_NL, predicted_NL, true_NL]), truth.group[at_N], truth.n_groups
         )
         made.append(CountSums(counts_GK.sum(0, dtype=np.float64), draws.sums(counts_GK)))
     return made
@@ -124,22 +124,22 @@ def of_mean(parts: Sequence[CountSums], use_L: Bools, how: str) -> Spread:
 
 
 def _thirds(counts: Floats) -> tuple[Floats, Floats, Floats]:
-    hits, said, support = np.split(counts, 3, axis=-1)
-    return hits, said, support
+    hits, predicted, support = np.split(counts, 3, axis=-1)
+    return hits, predicted, support
 
 
-def label_f1(hits: Floats, said: Floats, support: Floats) -> Floats:
+def label_f1(hits: Floats, predicted: Floats, support: Floats) -> Floats:
     """[..., L] as metrics.prf: nan where a label is neither said nor true."""
-    total = said + support
+    total = predicted + support
     out = np.full(total.shape, np.nan)
     np.divide(2 * hits, total, out=out, where=total > 0)
     return out
 
 
-def mean_f1(hits: Floats, said: Floats, support: Floats, use_L: Bools, how: str) -> Floats:
+def mean_f1(hits: Floats, predicted: Floats, support: Floats, use_L: Bools, how: str) -> Floats:
     """[...] as metrics.macro and metrics.weighted, over the labels `use_L` of counts [..., L]."""
     support = support[..., use_L]
-    f1 = label_f1(hits[..., use_L], said[..., use_L], support)
+    f1 = label_f1(hits[..., use_L], predicted[..., use_L], support)
     weight = (~np.isnan(f1)).astype(np.float64) if how == "macro" else support
     total = weight.sum(-1)
     out = np.full(total.shape, np.nan)

@@ -1,6 +1,6 @@
 """Precision, recall and F1 of binary labels, and the paper's ways of averaging them: numbers in, numbers out.
 
-N videos, L labels. `truth` and `said` are boolean [N, L].
+N videos, L labels. `truth` and `predicted` are boolean [N, L].
 
 Convention for empty denominators, in a label's own scores: precision is nan where nothing was said, recall is
 nan where nothing is true, F1 is 0 where something is true or said but nothing was hit, and nan where neither.
@@ -35,14 +35,14 @@ class Mean(NamedTuple):
     f1: float
 
 
-def prf(truth: Bools, said: Bools) -> LabelScores:
+def prf(truth: Bools, predicted: Bools) -> LabelScores:
     """Scores of each label over N videos; empty denominators as in the module's convention."""
-    if truth.shape != said.shape:
-        raise ValueError(f"truth is {truth.shape}, said is {said.shape}: both must be [videos, labels]")
-    hits = (truth & said).sum(0)
-    n_said, support = said.sum(0), truth.sum(0)
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth is {truth.shape}, said is {predicted.shape}: both must be [videos, labels]")
+    hits = (truth & predicted).sum(0)
+    n_predicted, support = predicted.sum(0), truth.sum(0)
     return LabelScores(
-        _divide(hits, n_said), _divide(hits, support), _divide(2 * hits, n_said + support), support
+        _divide(hits, n_predicted), _divide(hits, support), _divide(2 * hits, n_predicted + support), support
     )
 
 
@@ -56,7 +56,7 @@ def weighted(scores: LabelScores) -> Mean:
     return _average(scores, scores.support.astype(np.float64))
 
 
-def movie(truth: Bools, said: Bools) -> Mean:
+def movie(truth: Bools, predicted: Bools) -> Mean:
     """Scores of each video, averaged over videos (the paper's Recall/BLEU, section 5 and Table 4).
 
     Recall: the mean, over the videos for which a label is true, of the share of their labels that was said.
@@ -65,17 +65,17 @@ def movie(truth: Bools, said: Bools) -> Mean:
     means run over different videos. To get the paper's "All Values", average the two stances; over the labels
     of both stances together this function pools them instead, so that a video counts once.
     """
-    hits = (truth & said).sum(1)
-    return Mean(_mean(_divide(hits, said.sum(1))), _mean(_divide(hits, truth.sum(1))), float("nan"))
+    hits = (truth & predicted).sum(1)
+    return Mean(_mean(_divide(hits, predicted.sum(1))), _mean(_divide(hits, truth.sum(1))), float("nan"))
 
 
-def micro(truth: Bools, said: Bools) -> Mean:
+def micro(truth: Bools, predicted: Bools) -> Mean:
     """Of all pairs of a video and a label together: who says much, or has many labels, weighs more than in `movie`."""
-    hits, n_said, n_true = int((truth & said).sum()), int(said.sum()), int(truth.sum())
+    hits, n_predicted, n_true = int((truth & predicted).sum()), int(predicted.sum()), int(truth.sum())
     return Mean(
         *(
             a / b if b else float("nan")
-            for a, b in ((hits, n_said), (hits, n_true), (2 * hits, n_said + n_true))
+            for a, b in ((hits, n_predicted), (hits, n_true), (2 * hits, n_predicted + n_true))
         )
     )
 

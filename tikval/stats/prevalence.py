@@ -51,45 +51,45 @@ class RateSums(NamedTuple):
     """What is known of each cluster. The last three are of its annotated videos."""
 
     videos: Floats  # [C]
-    said: Floats  # [C, K] by the system, over all videos
+    predicted: Floats  # [C, K] by the system, over all videos
     labelled: Floats  # [C] annotated videos
-    said_labelled: Floats  # [C, K]
+    predicted_labelled: Floats  # [C, K]
     true_labelled: Floats  # [C, K] by the annotator
 
     def part(self, clusters: slice) -> "RateSums":
         return RateSums(*(column[clusters] for column in self))
 
     def only(self, quantities: slice | Ints) -> "RateSums":
-        n, said, m, said_m, true_m = self
-        return RateSums(n, said[:, quantities], m, said_m[:, quantities], true_m[:, quantities])
+        n, predicted, m, predicted_m, true_m = self
+        return RateSums(n, predicted[:, quantities], m, predicted_m[:, quantities], true_m[:, quantities])
 
     def times(self, weights_KM: Floats) -> "RateSums":
         """Of M weighted sums of the K quantities."""
-        n, said, m, said_m, true_m = self
-        return RateSums(n, said @ weights_KM, m, said_m @ weights_KM, true_m @ weights_KM)
+        n, predicted, m, predicted_m, true_m = self
+        return RateSums(n, predicted @ weights_KM, m, predicted_m @ weights_KM, true_m @ weights_KM)
 
 
-def rate_sums(said_NK: ArrayLike, cluster_N: Ints, labelled_n: Ints, true_nK: ArrayLike) -> RateSums:
-    """Sums over clusters numbered from 0; `labelled_n` are the rows of `said_NK` that `true_nK` speaks of."""
-    said, true = np.asarray(said_NK), np.asarray(true_nK)
-    if len(said) != len(cluster_N) or len(true) != len(labelled_n):
+def rate_sums(predicted_NK: ArrayLike, cluster_N: Ints, labelled_n: Ints, true_nK: ArrayLike) -> RateSums:
+    """Sums over clusters numbered from 0; `labelled_n` are the rows of `predicted_NK` that `true_nK` speaks of."""
+    predicted, true = np.asarray(predicted_NK), np.asarray(true_nK)
+    if len(predicted) != len(cluster_N) or len(true) != len(labelled_n):
         raise ValueError(
-            f"{len(said)} videos in {len(cluster_N)} clusters, {len(labelled_n)} annotated with {len(true)}"
+            f"{len(predicted)} videos in {len(cluster_N)} clusters, {len(labelled_n)} annotated with {len(true)}"
         )
     n_clusters = int(cluster_N.max()) + 1 if len(cluster_N) else 0
     within = cluster_N[labelled_n]
 
     def add(values: NDArray[np.generic], cluster: Ints) -> Floats:
-        out = np.empty((n_clusters, said.shape[1]))
-        for k in range(said.shape[1]):
+        out = np.empty((n_clusters, predicted.shape[1]))
+        for k in range(predicted.shape[1]):
             out[:, k] = np.bincount(cluster, values[:, k], n_clusters)
         return out
 
     return RateSums(
         np.bincount(cluster_N, minlength=n_clusters).astype(np.float64),
-        add(said, cluster_N),
+        add(predicted, cluster_N),
         np.bincount(within, minlength=n_clusters).astype(np.float64),
-        add(said[labelled_n], within),
+        add(predicted[labelled_n], within),
         add(true, within),
     )
 
@@ -102,7 +102,7 @@ def raw_rates(sums: RateSums, *, shares: bool = True) -> RateInterval:
     intervals for proportions in complex sample surveys"): near 0 and 1 it keeps its coverage and stays inside. For
     other means it is the estimate and t standard errors.
     """
-    estimate, error = ratio(sums.said, sums.videos)
+    estimate, error = ratio(sums.predicted, sums.videos)
     t = t_quantile(independent(sums.videos) - 1)
     if not shares:
         return _symmetric(estimate, t * error)
@@ -126,7 +126,7 @@ def corrected_rates(sums: RateSums, *, shares: bool = True) -> RateInterval:
     estimated (nan) for a share that fewer than FEWEST annotated videos have, or lack; nor where one cluster holds all
     annotated videos, nor for other means where fewer than FEWEST clusters do.
     """
-    width = sums.said.shape[1]
+    width = sums.predicted.shape[1]
     step = _step(len(sums.videos))
     parts = [_corrected(sums.only(slice(k, k + step)), shares) for k in range(0, width, step)]
     return RateInterval(*np.concatenate([np.empty((3, 0)), *parts], axis=1))
@@ -135,17 +135,17 @@ def corrected_rates(sums: RateSums, *, shares: bool = True) -> RateInterval:
 def _corrected(sums: RateSums, shares: bool) -> RateInterval:
     m, n = sums.labelled, sums.videos
     total = m.sum()
-    nothing = np.full(sums.said.shape[1], np.nan)
+    nothing = np.full(sums.predicted.shape[1], np.nan)
     if (m > 0).sum() < (2 if shares else FEWEST):
         return RateInterval(nothing, nothing, nothing)
     truth, human_C = _leave_one_out(sums.true_labelled, m)
-    all_said, all_C = _leave_one_out(sums.said, n)
-    said, said_C = _leave_one_out(sums.said_labelled, m)
-    gap_C = all_C - said_C  # [C, K]
+    all_predicted, all_C = _leave_one_out(sums.predicted, n)
+    predicted, predicted_C = _leave_one_out(sums.predicted_labelled, m)
+    gap_C = all_C - predicted_C  # [C, K]
     spread = (gap_C**2).sum(0)
     power = np.divide(-(human_C * gap_C).sum(0), spread, out=np.zeros_like(spread), where=spread > 1e-24)
     power = np.clip(power, 0, 1)
-    estimate = truth + power * (all_said - said)
+    estimate = truth + power * (all_predicted - predicted)
     clusters = len(n)
     error = np.sqrt((clusters - 1) / clusters * ((human_C + power * gap_C) ** 2).sum(0))
     t = t_quantile(independent(m) - 1)

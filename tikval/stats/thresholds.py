@@ -50,8 +50,8 @@ def _best_of(scores_NL: Floats, truth_NL: Bools) -> float:
     """
     order_NL = np.argsort(-scores_NL, axis=0, kind="stable")
     hits_NL = np.take_along_axis(truth_NL, order_NL, axis=0).cumsum(0)
-    n_said = np.arange(1, len(scores_NL) + 1)[:, None]
-    change_NL = np.diff(2 * hits_NL / (n_said + truth_NL.sum(0)), axis=0, prepend=0)
+    n_predicted = np.arange(1, len(scores_NL) + 1)[:, None]
+    change_NL = np.diff(2 * hits_NL / (n_predicted + truth_NL.sum(0)), axis=0, prepend=0)
 
     sorted_NL = np.take_along_axis(scores_NL, order_NL, axis=0)
     falling = np.argsort(-sorted_NL.ravel(), kind="stable")
@@ -66,23 +66,23 @@ def _best_of(scores_NL: Floats, truth_NL: Bools) -> float:
     return middle if middle > score[best + 1] else float(score[best])
 
 
-def f1_macro(labels_NL: Bools, said_NL: Bools) -> float:
+def f1_macro(labels_NL: Bools, predicted_NL: Bools) -> float:
     """Plain mean of the labels' F1; labels neither true nor said are left out, nan where that leaves none."""
-    f1_L, _ = _f1(labels_NL, said_NL)
+    f1_L, _ = _f1(labels_NL, predicted_NL)
     return float(f1_L.mean()) if len(f1_L) else float("nan")
 
 
-def f1_weighted(labels_NL: Bools, said_NL: Bools) -> float:
+def f1_weighted(labels_NL: Bools, predicted_NL: Bools) -> float:
     """Mean of the labels' F1 weighted by support; nan where nothing is true."""
-    f1_L, support_L = _f1(labels_NL, said_NL)
+    f1_L, support_L = _f1(labels_NL, predicted_NL)
     return float(f1_L @ support_L / support_L.sum()) if support_L.any() else float("nan")
 
 
-def _f1(truth_NL: Bools, said_NL: Bools) -> tuple[Floats, NDArray[np.int64]]:
+def _f1(truth_NL: Bools, predicted_NL: Bools) -> tuple[Floats, NDArray[np.int64]]:
     """As tikval.stats.metrics, which stands above this package: F1 and support of the labels true or said."""
-    hits_L, support_L, n_said_L = (truth_NL & said_NL).sum(0), truth_NL.sum(0), said_NL.sum(0)
-    asked_L = support_L + n_said_L > 0
-    return 2 * hits_L[asked_L] / (support_L + n_said_L)[asked_L], support_L[asked_L]
+    hits_L, support_L, n_predicted_L = (truth_NL & predicted_NL).sum(0), truth_NL.sum(0), predicted_NL.sum(0)
+    asked_L = support_L + n_predicted_L > 0
+    return 2 * hits_L[asked_L] / (support_L + n_predicted_L)[asked_L], support_L[asked_L]
 
 
 def positive_weights(labels_NL: Bools, cap: float) -> Floats:

@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +53,7 @@ class FolderRun:
     stage: str
     fingerprint: str
     files: list[str]
-    beside: dict[str, str]  # other small tables of the folder, by name
+    side_tables: dict[str, str]  # other small tables of the folder, by name
     inputs: dict[str, str]  # upstream folder -> its state when this run read it
     rows: int
     failed: dict[str, int]  # by reason
@@ -62,10 +62,22 @@ class FolderRun:
     finished_at: str
     tikval: str
 
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Of run.json, where side tables stand as `beside`: the key of the first version's files."""
+        fields = json.loads(data)
+        return cls(side_tables=fields.pop("beside"), **fields)
+
+    def to_json(self) -> bytes:
+        names = {"side_tables": "beside"}
+        return json.dumps(
+            {names.get(key, key): value for key, value in asdict(self).items()}, indent=2
+        ).encode()
+
     @property
     def state(self) -> str:
         """Changes whenever the finished table is written anew."""
-        names = [*self.files, *self.beside.values()]
+        names = [*self.files, *self.side_tables.values()]
         return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
     @property
@@ -86,7 +98,7 @@ class Folder:
 
     def run(self) -> FolderRun | None:
         data = read_bytes(f"{self.uri}/run.json")
-        return FolderRun(**json.loads(data)) if data is not None else None
+        return FolderRun.from_json(data) if data is not None else None
 
     def finished(self) -> FolderRun:
         """The run upstream. Raises UserError where it has not finished."""
@@ -113,9 +125,9 @@ class Folder:
         rows: list[Any] = table.filter(pa.array(contains(wanted, keys_of(table["row_key"])))).to_pylist()
         return rows
 
-    def read_beside(self, name: str) -> list[Any]:
+    def read_side_table(self, name: str) -> list[Any]:
         """Rows of a small table that lies beside the main one, [] where this run has none."""
-        file = self.finished().beside.get(name)
+        file = self.finished().side_tables.get(name)
         return read_parquet(f"{self.uri}/{file}").to_pylist() if file else []
 
     def parts(self) -> list[str]:
@@ -160,10 +172,14 @@ class Folder:
             files.append(f"data-{secrets.token_hex(8)}.parquet")
             write_table(f"{self.uri}/{files[-1]}", read_parquet(f"{self.uri}/{names[0]}").slice(0, 0))
         made = sorted([*full, *files])
-        tables = {name for name in list_files(self.uri, ".parquet", beside=True) if name.startswith("_")}
-        final, beside = finish(self, made) if finish else (made, {})
-        run = self.write_run(config, final, inputs, total, counts, seconds, beside)
-        for name in {*names, *made, *tables} - {*final, *beside.values()}:
+        tables = {
+            name
+            for name in list_files(self.uri, ".parquet", include_side_tables=True)
+            if name.startswith("_")
+        }
+        final, side_tables = finish(self, made) if finish else (made, {})
+        run = self.write_run(config, final, inputs, total, counts, seconds, side_tables)
+        for name in {*names, *made, *tables} - {*final, *side_tables.values()}:
             delete(f"{self.uri}/{name}")
         return run
 
@@ -175,13 +191,13 @@ class Folder:
         rows: int,
         failed: dict[str, int],
         seconds: float,
-        beside: dict[str, str] | None = None,
+        side_tables: dict[str, str] | None = None,
     ) -> FolderRun:
         run = FolderRun(
             stage=config.stage,
             fingerprint=config.fingerprint,
             files=files,
-            beside=beside or {},
+            side_tables=side_tables or {},
             inputs=inputs,
             rows=rows,
             failed=dict(sorted(failed.items())),
@@ -190,20 +206,20 @@ class Folder:
             finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             tikval=tikval.__version__,
         )
-        write_bytes(f"{self.uri}/run.json", json.dumps(asdict(run), indent=2).encode())
+        write_bytes(f"{self.uri}/run.json", run.to_json())
         return run
 
     def rewrite_run(self, run: FolderRun, renamed: dict[str, str]) -> None:
         """Let run.json name other files for the same tables, and count their rows anew."""
         files = [renamed.get(name, name) for name in run.files]
-        beside = {table: renamed.get(name, name) for table, name in run.beside.items()}
+        side_tables = {table: renamed.get(name, name) for table, name in run.side_tables.items()}
         counts, rows = dict[str, int](), 0
         for name in files:
             table = read_parquet(f"{self.uri}/{name}", ["error"])
             rows += table.num_rows
             _count(table, counts)
-        again = replace(run, files=files, beside=beside, rows=rows, failed=counts)
-        write_bytes(f"{self.uri}/run.json", json.dumps(asdict(again), indent=2).encode())
+        again = replace(run, files=files, side_tables=side_tables, rows=rows, failed=counts)
+        write_bytes(f"{self.uri}/run.json", again.to_json())
 
     def commits(self) -> dict[str, str | None]:
         """Of the models that this folder's rows come from, by name, as its first start pinned them."""
@@ -219,7 +235,7 @@ class Folder:
         """Delete the folder's files, run.json first, so that it is never half there and called finished."""
         delete(f"{self.uri}/run.json")
         for suffix in (".parquet", ".html", ".json", ".csv", ".md"):
-            for name in list_files(self.uri, suffix, beside=True):
+            for name in list_files(self.uri, suffix, include_side_tables=True):
                 delete(f"{self.uri}/{name}")
         for name in SITE_FOLDERS:
             delete_folder(f"{self.uri}/{name}")

@@ -51,7 +51,7 @@ def erase_videos(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set
     ids = video_ids | {
         row["video_id"]
         for folder in study.folders("catalog")
-        for row in [*folder.read(["video_id", "account"]).to_pylist(), *folder.read_beside("labels")]
+        for row in [*folder.read(["video_id", "account"]).to_pylist(), *folder.read_side_table("labels")]
         if row["account"] in accounts
     }
     _remember(out, ids, accounts)
@@ -120,7 +120,7 @@ def _filter(folder: Folder, ids: set[str], accounts: set[str]) -> tuple[set[str]
     found: set[str] = set()
     rows = 0
     renamed: dict[str, str] = {}
-    for name in list_files(folder.uri, ".parquet", beside=True):
+    for name in list_files(folder.uri, ".parquet", include_side_tables=True):
         table = read_parquet(f"{folder.uri}/{name}")
         gone = pa.array([False] * table.num_rows, pa.bool_())
         for column, names in (("video_id", ids), ("other_id", ids), ("account", accounts)):

@@ -109,7 +109,7 @@ def _catalog(study: Study) -> tuple[set[str], dict[str, str], list[LabelRow]]:
     if study.latest("catalog") is None:
         return set(), {}, []
     listed = study.catalog().read(["video_id", "account"]).to_pylist()
-    labels = study.catalog().read_beside("labels")
+    labels = study.catalog().read_side_table("labels")
     owners = {row["video_id"]: row["account"] for row in (*labels, *listed) if row["account"]}
     return {row["video_id"] for row in listed}, owners, labels
 
@@ -117,7 +117,7 @@ def _catalog(study: Study) -> tuple[set[str], dict[str, str], list[LabelRow]]:
 def _minors(study: Study) -> set[str]:
     if study.latest("catalog") is None:
         return set()
-    return {row["account"] for row in study.catalog().read_beside("accounts") if row["is_minor"]}
+    return {row["account"] for row in study.catalog().read_side_table("accounts") if row["is_minor"]}
 
 
 def _labels(study: Study, rows: list[LabelRow]) -> tuple[Codebook, pa.Table] | None:
@@ -147,10 +147,10 @@ def _naming(ids: set[str], owners: Mapping[str, str]) -> int:
     names = {name.lstrip("@").casefold() for name in owners.values()} - {""}
 
     def names_somebody(video_id: str) -> bool:
-        own, said = owners.get(video_id, "").lstrip("@").casefold(), video_id.casefold()
+        own, predicted = owners.get(video_id, "").lstrip("@").casefold(), video_id.casefold()
         return bool(
-            (len(own) > 2 and own in said)
-            or names & {*_WORD.findall(said), *said.split("/")}
+            (len(own) > 2 and own in predicted)
+            or names & {*_WORD.findall(predicted), *predicted.split("/")}
             or strip_handles(video_id) != video_id
             or "://" in video_id
         )

@@ -97,12 +97,12 @@ def _read(
         rows = read_parquet(path, columns)
         if wanted is not None:
             rows = rows.filter(pa.array(contains(wanted, keys_of(rows["row_key"]))))
-        said_RV, known_RL = _stances(rows, len(codebook.labels), path)
+        predicted_RV, known_RL = _stances(rows, len(codebook.labels), path)
         half = len(codebook.slugs)
         unknown_RV = ~(known_RL[:, :half] | known_RL[:, half:])
         rows = rows.append_column("system", pa.array([system] * rows.num_rows, pa.string()))
         about = [rows[field.name].cast(field.type) for field in ABOUT]
-        values = [pa.array(said_RV[:, v], mask=unknown_RV[:, v]) for v in range(half)]
+        values = [pa.array(predicted_RV[:, v], mask=unknown_RV[:, v]) for v in range(half)]
         tables.append(pa.table([*about, *values], names=[*ABOUT.names, *codebook.slugs]))
         modelled |= known_RL.any(0)
     return pa.concat_tables(tables), modelled
@@ -111,16 +111,16 @@ def _read(
 def _stances(rows: pa.Table, n_labels: int, where: str) -> tuple[NDArray[np.int8], Bools]:
     """int8 [R, V] as tikval.values.stances has it, and which labels a row tells, [R, L]; 0 and none of a failure."""
     good_R = np.asarray(rows["error"].is_null().to_numpy(), bool)
-    said_RL, known_RL = (np.zeros((rows.num_rows, n_labels), bool) for _ in range(2))
+    predicted_RL, known_RL = (np.zeros((rows.num_rows, n_labels), bool) for _ in range(2))
     scores_RL = np.zeros((rows.num_rows, n_labels), np.float32)
     if good_R.any():
         flat = _flat(rows["decisions"].filter(pa.array(good_R)), n_labels, where)
-        said_RL[good_R] = pc.fill_null(flat, False).to_numpy(zero_copy_only=False).reshape(-1, n_labels)
+        predicted_RL[good_R] = pc.fill_null(flat, False).to_numpy(zero_copy_only=False).reshape(-1, n_labels)
         known_RL[good_R] = flat.is_valid().to_numpy(zero_copy_only=False).reshape(-1, n_labels)
         scored_R = good_R & np.asarray(rows["scores"].is_valid().to_numpy(), bool)
         flat = _flat(rows["scores"].filter(pa.array(scored_R)), n_labels, where)
         scores_RL[scored_R] = pc.fill_null(flat, 0.0).to_numpy(zero_copy_only=False).reshape(-1, n_labels)
-    yes, no = np.split(said_RL, 2, axis=1)
+    yes, no = np.split(predicted_RL, 2, axis=1)
     more = np.greater_equal(*np.split(scores_RL, 2, axis=1))
     stances: NDArray[np.int8] = np.where(yes & no, np.where(more, 1, -1), yes.astype(np.int8) - no)
     return stances.astype(np.int8), known_RL
@@ -145,10 +145,10 @@ def scores_table(study: Study) -> pa.Table:
     for folder, run in sorted(study.runs, key=lambda pair: pair[1].finished_at):
         if run.stage == "scores" and run.files:
             table = folder.read()
-            for place, (name, said) in enumerate(
+            for place, (name, predicted) in enumerate(
                 (("recipe", run.fingerprint), ("scored_at", run.finished_at))
             ):
-                table = table.add_column(place, name, pa.array([said] * table.num_rows, pa.string()))
+                table = table.add_column(place, name, pa.array([predicted] * table.num_rows, pa.string()))
             tables.append(table)
     if not sum(table.num_rows for table in tables):
         raise UserError(

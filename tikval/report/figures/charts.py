@@ -69,8 +69,8 @@ def occurrences(series: Sequence[FigureSeries], titles: Sequence[str]) -> "Figur
         for s, sign in ((1, -1), (0, 1)):
             count_V = one.counts[s]
             bars = panel.barh(place_V, sign * np.nan_to_num(count_V), 0.8, label=STANCES[s], **OF_STANCE[s])
-            said = [f"{count:,.0f}" if count > 0 else "" for count in count_V]
-            panel.bar_label(bars, said, padding=2, fontsize=6)
+            predicted = [f"{count:,.0f}" if count > 0 else "" for count in count_V]
+            panel.bar_label(bars, predicted, padding=2, fontsize=6)
             unmodelled(panel, np.full(len(names), sign * 0.04 * most), place_V, count_V)
         panel.axvline(0, color=BLACK, linewidth=0.6)
         panel.set_yticks(place_V, names)
@@ -99,8 +99,8 @@ def radar(found: Radar, titles: Sequence[str]) -> "Figure":
         if name != BASELINE:
             colour, marker, dashes = next(looks)
             look = {"color": colour, "marker": marker, "linestyle": dashes, "markersize": 4, "linewidth": 1.2}
-        said = name.replace("_", " ") if name == BASELINE else name
-        panel.plot(closed, np.append(f1_V, f1_V[0]), label=said, clip_on=False, **look)
+        predicted = name.replace("_", " ") if name == BASELINE else name
+        panel.plot(closed, np.append(f1_V, f1_V[0]), label=predicted, clip_on=False, **look)
     panel.set_ylim(0, 1)
     _rings(panel, [0.2, 0.4, 0.6, 0.8, 1.0], ["0.2", "0.4", "0.6", "0.8", "F1 = 1"], math.pi / len(titles))
     legend(figure, panels, f"{found.stance}; in brackets: annotated videos with the value")
@@ -135,14 +135,16 @@ def circle(series: Sequence[FigureSeries], titles: Sequence[str]) -> "Figure":
 
 def _groups(panel: Any, step: float, top: float) -> None:
     """Arcs of the higher-order groups; a value on a border is half of each."""
-    for said, begin, end in group_arcs(SLUGS):
+    for predicted, begin, end in group_arcs(SLUGS):
         arc = np.linspace(begin + 0.06, end - 0.06, 60) * step
         panel.plot(arc, np.full(60, 1.1 * top), color=BLACK, linewidth=1.5, solid_capstyle="butt")
         middle = (begin + end) / 2 * step
         turn = -math.degrees(middle)
         turn += 180 if math.cos(middle) < 0 else 0  # never upside down
         white = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
-        panel.text(middle, 1.21 * top, said, rotation=turn, ha="center", va="center", fontsize=7, bbox=white)
+        panel.text(
+            middle, 1.21 * top, predicted, rotation=turn, ha="center", va="center", fontsize=7, bbox=white
+        )
 
 
 def _around(panel: Any, labels: Sequence[str], far: float) -> Floats:

@@ -11,16 +11,16 @@ from tikval.evaluate.prevalence import RAW as RAW_RATES
 from tikval.evaluate.prevalence import prevalence_in
 from tikval.files import write_bytes
 from tikval.report.figures import sheets as sheet_of
-from tikval.report.figures.numbers import STANCES, FigureSeries, radar_of, said_of
+from tikval.report.figures.numbers import STANCES, FigureSeries, predicted_of, radar_of
 from tikval.report.figures.pipelines import pipeline_steps
-from tikval.report.figures.rates import GroupRates, genres_of, months_of, most_said, rates_of
+from tikval.report.figures.rates import GroupRates, genres_of, months_of, most_predicted, rates_of
 from tikval.report.figures.sheets import Sheet
 from tikval.report.figures.style import RAW, SUFFIXES, render, styled
 from tikval.report.figures.systems import scored_of
 from tikval.store.runs import Study, system_config
 from tikval.values import SLUGS
 
-__all__ = ["Figures", "Sheet", "figures_of", "listing", "write"]
+__all__ = ["Figures", "Sheet", "figures_of", "listing", "write_figures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None 
     """
     corpora, skipped, notes = _corpora(study, systems, annotator)
     book, runs = corpora[0].codebook, study.systems()
-    series = [said_of(one.system, one.said, one.modelled, is_human=one.is_human) for one in corpora]
+    series = [predicted_of(one.system, one.predicted, one.modelled, is_human=one.is_human) for one in corpora]
     names = [one.name for one in series if not one.is_human]
     sheets = [sheet_of.per_video_sheet(series), sheet_of.occurrences_sheet(series, book)]
     if names:
@@ -64,7 +64,7 @@ def _corpora(
     study: Study, systems: Sequence[str], annotator: str | None
 ) -> tuple[list[SystemCorpus], list[str], list[str]]:
     """Annotations first; of one codebook, with a video at least; what is left out, and notes."""
-    has_labels = bool(study.catalog().read_beside("labels"))
+    has_labels = bool(study.catalog().read_side_table("labels"))
     if annotator and not has_labels:
         raise UserError(f"no annotator {annotator}; there are none")
     names = [*([ANNOTATIONS] if has_labels else []), *(dict.fromkeys(systems) or sorted(study.systems()))]
@@ -140,7 +140,7 @@ def _of_groups(corpora: Sequence[SystemCorpus]) -> tuple[list[Sheet], list[str]]
                 skipped.append(f"prevalence_{by} of {corpus.system}: {err}")
         if sources and by == "genre":
             sheets.append(sheet_of.genres_sheet(sources, book))
-        elif sources and (values := most_said(sources[0])):
+        elif sources and (values := most_predicted(sources[0])):
             sheets.append(sheet_of.months_sheet(sources, book, values))
         elif sources:
             skipped.append(f"prevalence_month: {sources[0].name} says no value")

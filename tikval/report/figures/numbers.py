@@ -42,19 +42,21 @@ class FigureSeries:
         return share
 
 
-def said_of(name: str, said_NL: NDArray[Any], modelled_L: Bools, *, is_human: bool = False) -> FigureSeries:
-    """`said_NL` is 0 or 1, or a share where a system judged a video several times: shares are added up for `counts`,
+def predicted_of(
+    name: str, predicted_NL: NDArray[Any], modelled_L: Bools, *, is_human: bool = False
+) -> FigureSeries:
+    """`predicted_NL` is 0 or 1, or a share where a system judged a video several times: shares are added up for `counts`,
     and a value is one of a video's where it was said at least half of the times. A value of both stances counts once
     per video. Raises ValueError for arrays that do not fit each other, and without videos."""
-    n_videos, n_labels = said_NL.shape
+    n_videos, n_labels = predicted_NL.shape
     if n_labels % 2 or modelled_L.shape != (n_labels,):
-        raise ValueError(f"{name}: said is {said_NL.shape}, modelled is {modelled_L.shape}")
+        raise ValueError(f"{name}: said is {predicted_NL.shape}, modelled is {modelled_L.shape}")
     if not n_videos:
         raise ValueError(f"{name}: no video has a result")
     half = n_labels // 2
-    mostly_NL = (said_NL >= _MOSTLY) & modelled_L
+    mostly_NL = (predicted_NL >= _MOSTLY) & modelled_L
     values_N = (mostly_NL[:, :half] | mostly_NL[:, half:]).sum(1)
-    counts_L = np.where(modelled_L, said_NL.sum(0, dtype=np.float64), np.nan)
+    counts_L = np.where(modelled_L, predicted_NL.sum(0, dtype=np.float64), np.nan)
     return FigureSeries(
         name, n_videos, tuple(np.bincount(values_N).tolist()), counts_L.reshape(2, half), is_human
     )

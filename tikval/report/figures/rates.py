@@ -77,7 +77,7 @@ def months_of(rates: GroupRates) -> GroupRates:
     return replace(part, groups=tuple(months))
 
 
-def most_said(rates: GroupRates, most: int = MOST_VALUES) -> list[int]:
+def most_predicted(rates: GroupRates, most: int = MOST_VALUES) -> list[int]:
     """Places of the values that are said most often, whatever the stance; none that is never said."""
     times_V = (np.nan_to_num(rates.rate) * np.array(rates.videos)).sum((0, 2))
     order = np.argsort(-times_V, kind="stable")
@@ -133,9 +133,11 @@ def by_genre(sources: Sequence[GroupRates], titles: Sequence[str]) -> "Figure":
             np.ma.masked_invalid(percent_VG), cmap=shade, vmin=0, vmax=top, edgecolors="white", linewidth=0.5
         )
         for (v, g), percent in np.ndenumerate(percent_VG):
-            said = "x" if np.isnan(percent) else f"{percent:.0f}"
-            colour = "white" if percent > 0.6 * top else GREY if percent < 0.5 or said == "x" else "black"
-            panel.text(g + 0.5, v + 0.5, said, ha="center", va="center", fontsize=6, color=colour)
+            predicted = "x" if np.isnan(percent) else f"{percent:.0f}"
+            colour = (
+                "white" if percent > 0.6 * top else GREY if percent < 0.5 or predicted == "x" else "black"
+            )
+            panel.text(g + 0.5, v + 0.5, predicted, ha="center", va="center", fontsize=6, color=colour)
         columns = [f"{short(name, 24)} ({size:,})" for name, size in zip(one.groups, one.videos, strict=True)]
         panel.set_xticks(
             np.arange(len(columns)) + 0.5, columns, rotation=45, ha="right", rotation_mode="anchor"

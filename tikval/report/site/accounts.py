@@ -23,7 +23,7 @@ def with_accounts(listed: pa.Table, labels: dict[str, LabelRow], catalog: Folder
     named = pa.array([row["account"] for row in labels.values()], pa.string())
     place = pc.index_in(listed["video_id"], pa.array(list(labels), pa.string()))
     accounts = pc.coalesce(listed["account"], named.take(place.combine_chunks()))
-    genre_of = {row["account"]: row["genre"] for row in catalog.read_beside("accounts") if row["genre"]}
+    genre_of = {row["account"]: row["genre"] for row in catalog.read_side_table("accounts") if row["genre"]}
     genres = pa.array(list(genre_of.values()), pa.string())
     place = pc.index_in(accounts, pa.array(list(genre_of), pa.string()))
     genres = pc.coalesce(listed["genre"], genres.take(place.combine_chunks()))
@@ -74,7 +74,7 @@ def _most(corpus: SystemCorpus, accounts: Sequence[str]) -> dict[str, list[tuple
     code = pc.fill_null(place, -1).to_numpy()
     found = {}
     for i in np.unique(code[code >= 0]).tolist():
-        share_L = corpus.said[code == i].mean(0)
+        share_L = corpus.predicted[code == i].mean(0)
         best = np.argsort(-share_L, kind="stable")[:LABELS_OF_AN_ACCOUNT]
         labels = corpus.codebook.labels
         found[accounts[i]] = [(labels[at], float(share_L[at])) for at in best.tolist() if share_L[at] > 0]

@@ -114,8 +114,8 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
         n_accounts=pc.count_distinct(listed["account"]).as_py(),
         grids=tuple(grids(cells, published())) if cells else (),
         scores=tuple(rows),
-        comparisons=tuple(scores.read_beside("comparisons")),
-        slices=tuple(scores.read_beside("slices")),
+        comparisons=tuple(scores.read_side_table("comparisons")),
+        slices=tuple(scores.read_side_table("slices")),
         pairs=pairs_of(systems),
         cards=tuple(_cards(paged_videos, stages, failures, labels, list(scripts), pictured)),
         n_videos=int((~twice_N).sum()),
@@ -164,7 +164,7 @@ def _groups(files: Iterable[tuple[str, bytes]], size: int) -> Iterator[list[tupl
 
 def _labels(catalog: Folder, annotator: str | None) -> dict[str, LabelRow]:
     """Of the annotator whose labels are the truth, by video; evaluation has refused several without a choice."""
-    rows: list[LabelRow] = catalog.read_beside("labels")
+    rows: list[LabelRow] = catalog.read_side_table("labels")
     return {row["video_id"]: row for row in rows if annotator in (None, row["annotator"])}
 
 
@@ -191,7 +191,7 @@ def _rates(corpus: SystemCorpus) -> SystemRates:
 
 def pictures_of(config: ReportConfig, catalog: Folder, videos: Sequence[VideoRow]) -> set[str]:
     """Row keys of the videos that have pictures now: none of accounts that feature a minor."""
-    minors = {row["account"] for row in catalog.read_beside("accounts") if row["is_minor"]}
+    minors = {row["account"] for row in catalog.read_side_table("accounts") if row["is_minor"]}
     shown = [row for row in videos if row["account"] not in minors]
     return take_pictures(shown, f"{config.folder}/{PICTURES}", config.folder, config.limits)
 

@@ -48,6 +48,7 @@ test-full: $(READY)
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python .ci/words
 	$(BIN)/mypy
 
 clean:

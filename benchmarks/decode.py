@@ -165,8 +165,8 @@ def compare(spec: Spec, turns: int, ffmpeg_start: float) -> dict[str, Any]:
 def growth_mb(name: str, opens: int) -> float:
     """Growth of resident memory in a process of its own, from after the first tenth to the end."""
     command = [sys.executable, __file__, "--opens", str(opens), "--reader", name]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(said.splitlines()[-1])
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return float(output.splitlines()[-1])
 
 
 def open_often(name: str, opens: int) -> None:
@@ -209,8 +209,8 @@ def _version(package: str) -> str:
 def _ffmpeg_version() -> str:
     if not shutil.which("ffmpeg"):
         return "not installed"
-    said = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout
-    return said.split()[2]
+    output = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True).stdout
+    return output.split()[2]
 
 
 def rounded(x: Any) -> Any:

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from tikval.embed.duplicates import Floats, Groups, Ints, find_duplicates
-from tikval.flow.session import cores
+from tikval.embed.duplicates import Floats, Groups, find_duplicates
+from tikval.machine import cores
+from tikval.stats.arrays import Ints
 
 WIDTH, BATCH, COPIES = 768, 4096, 1000
 MIN_COSINE = 0.95

@@ -32,10 +32,11 @@ import psutil
 import pyarrow.parquet as pq
 
 from benchmarks.media_clips import Spec, cached
-from jobs import catalog, embed
 from tests.fixtures.checkpoints import Checkpoints, write_checkpoints
 from tikval.config import EmbedConfig, load_config
-from tikval.flow.session import cores
+from tikval.flow.embed import embed
+from tikval.machine import cores
+from tikval.sources.write_catalog import write_catalog
 
 PER_CORE, OF_MATRIX_RATE = 2.0, 0.40  # targets
 CLIP = Spec(576, 1024, 10, talk=True)
@@ -184,11 +185,11 @@ def the_pipeline(
     work: Path, models: Checkpoints, precision: str, clips: int, gpus: float = 0
 ) -> dict[str, Any]:
     config = config_of(work, models, precision, clips, gpus)
-    catalog.run(config.videos)
+    write_catalog(config.videos)
     watch = Watch(Path(config.folder), clips)
     watch.start()
     begin = time.time()
-    run = embed.run(config)
+    run = embed(config)
     watch.stop.set()
     watch.join()
     import ray

@@ -22,12 +22,14 @@ from typing import Any
 import psutil
 import pyarrow.parquet as pq
 
-from jobs import catalog, embed
 from tests.fixtures.checkpoints import write_checkpoints
 from tests.fixtures.clips import tone, write_clip
 from tests.fixtures.fakes import SlowEncoder
 from tikval.config import EmbedConfig, load_config
-from tikval.flow.session import cores, start_ray
+from tikval.flow.embed import embed
+from tikval.flow.session import start_ray
+from tikval.machine import cores
+from tikval.sources.write_catalog import write_catalog
 
 STORE_MB = 500
 MAX_GROWTH_MB = 50
@@ -80,9 +82,9 @@ def store() -> dict[str, float]:
     """MB of objects in Ray's store now, and spilled so far."""
     from ray._private.internal_api import memory_summary
 
-    said: str = memory_summary(stats_only=True)  # type: ignore[no-untyped-call]
-    used = re.search(r"Plasma memory usage (\d+) MiB", said)
-    spilled = re.search(r"Spilled (\d+) MiB", said)
+    output: str = memory_summary(stats_only=True)  # type: ignore[no-untyped-call]
+    used = re.search(r"Plasma memory usage (\d+) MiB", output)
+    spilled = re.search(r"Spilled (\d+) MiB", output)
     return {
         "used": float(used[1]) * 1.048576 if used else 0.0,
         "spilled": float(spilled[1]) * 1.048576 if spilled else 0.0,
@@ -99,11 +101,11 @@ def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="tikval-bench-"))
     try:
         config = config_of(work, clips)
-        catalog.run(config.videos)
+        write_catalog(config.videos)
         start_ray(object_store_mb=STORE_MB)
         memory = Memory(Path(config.folder))
         memory.start()
-        run = embed.run(config, SlowEncoder)
+        run = embed(config, SlowEncoder)
         spilled = store()["spilled"]
         memory.stop.set()
         memory.join()

@@ -41,10 +41,10 @@ def gpu_part(quick: bool, work: Path) -> tuple[dict[str, Any], dict[str, tuple[f
         config = load_config(FinetuneConfig, f"configs/paper/{name}.yaml", [])
         assert isinstance(config.model, TextEncoder)
         model = config.model.model_copy(update={"model": str(work / name)})
-        figures[name] = said = encoder(model, config.fit, sizes, 2 if quick else 6, "cuda")
-        reached[f"gpu: {name} within 40 GB"] = (float(said["within_40_gb"]), 1.0)
-        reached[f"gpu: {name}, estimated over needed"] = (said["estimated_gb"] / said["needed_gb"], OF_NEED)
-        reached[f"gpu: {name}, ours over plain"] = (said["ours over plain"], OF_PLAIN)
+        figures[name] = facts = encoder(model, config.fit, sizes, 2 if quick else 6, "cuda")
+        reached[f"gpu: {name} within 40 GB"] = (float(facts["within_40_gb"]), 1.0)
+        reached[f"gpu: {name}, estimated over needed"] = (facts["estimated_gb"] / facts["needed_gb"], OF_NEED)
+        reached[f"gpu: {name}, ours over plain"] = (facts["ours over plain"], OF_PLAIN)
     return {"gpu": torch.cuda.get_device_name(), **figures}, reached
 
 

@@ -23,13 +23,14 @@ import yaml
 
 from benchmarks.decode import machine
 from benchmarks.touche import tables
-from jobs import combine, finetune
 from tikval.config import CombineConfig, FinetuneConfig, validate
 from tikval.evaluate.answers import Answers, read_trained, read_truth
 from tikval.evaluate.evaluation import evaluate_systems
 from tikval.evaluate.scores import LEFT_OUT
-from tikval.flow.session import cores
+from tikval.finetune.combine_systems import combine_systems
+from tikval.flow.finetune import finetune_systems
 from tikval.hub.bundled import fetch
+from tikval.machine import cores
 from tikval.rows import LabelRow
 from tikval.store.folder import Folder
 
@@ -93,17 +94,17 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         slugs = tables(args.data, folder, 120 if args.quick else 600)
         config = training(folder, slugs, args.quick, args.actors)
-        seconds = finetune.run(config).seconds
+        seconds = finetune_systems([config])[0].seconds
         rows = {"single": Folder(config.folder).read().to_pylist()}
-        said: dict[str, Any] = {}
+        combined: dict[str, Any] = {}
         for name, keys in COMBINED.items():
             whole = CombineConfig(systems=(config,), system=name, out=config.out, **keys)
-            combine.run(whole)
+            combine_systems(whole)
             rows[name] = Folder(whole.folder).read().to_pylist()
-            said[name] = json.loads((Path(whole.folder) / "combined.json").read_text())
+            combined[name] = json.loads((Path(whole.folder) / "combined.json").read_text())
         label_rows = labels_of(folder, rows["single"][0]["label_set"])
     ids = {row["video_id"] for row in rows["single"]}
-    truth = read_truth([row for row in label_rows if row["video_id"] in ids], said_labels(slugs), 0.0)
+    truth = read_truth([row for row in label_rows if row["video_id"] in ids], combined_labels(slugs), 0.0)
     systems: list[Answers] = [read_trained(own, truth, name, by_fold=False) for name, own in rows.items()]
     study = evaluate_systems(systems, truth, label_rows)
     figures: dict[str, Any] = {
@@ -130,7 +131,7 @@ def main() -> int:
     return 0 if figures["met"] else 1
 
 
-def said_labels(slugs: list[str]) -> list[str]:
+def combined_labels(slugs: list[str]) -> list[str]:
     return [*(f"{slug}+" for slug in slugs), *(f"{slug}-" for slug in slugs)]
 
 

@@ -44,7 +44,8 @@ from tikval.config import FinetuneConfig, Fit, TextEncoder, load_config
 from tikval.finetune.batches import Indices, Tokens, cut, epoch_rows
 from tikval.finetune.loop import Task
 from tikval.finetune.model import build, load_tokenizer
-from tikval.flow.session import cores, start_ray
+from tikval.flow.session import start_ray
+from tikval.machine import cores
 from tikval.values import SLUGS
 
 OF_PLAIN, OVER_MIXED, SIDE_BY_SIDE = 0.95, 1.3, 1.2  # targets
@@ -125,8 +126,8 @@ def minilm(work: Path, rows: int) -> Task:
 
 
 def folds(quick: bool, work: Path) -> tuple[Figures, Reached]:
-    """The job's wall-clock seconds; both say the same of every row."""
-    from jobs import finetune
+    """The job's wall-clock seconds; both predict the same for every row."""
+    from tikval.flow.finetune import finetune_systems
     from tikval.store.folder import Folder
 
     at_once = min(3, cores())
@@ -134,7 +135,7 @@ def folds(quick: bool, work: Path) -> tuple[Figures, Reached]:
         return {"not run": "one core"}, {}
     rows, epochs, turns = (45, 1, 1) if quick else (120, 3, 2)
     study = _study(work, rows)
-    said: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     trained: dict[str, list[float]] = {}
     begin = time.perf_counter()
     start_ray()
@@ -146,11 +147,11 @@ def folds(quick: bool, work: Path) -> tuple[Figures, Reached]:
         sets = [("out", str(out)), ("pool.actors", actors), ("fit.epochs", epochs), ("fit.patience", epochs)]
         config = load_config(FinetuneConfig, str(study), sets)
         begin = time.perf_counter()
-        finetune.run(config)
+        finetune_systems([config])
         seconds = time.perf_counter() - begin
         kept = Folder(config.folder).read().to_pylist()
         assert len(kept) == rows
-        assert said.setdefault("rows", kept) == kept, "folds side by side say something else"
+        assert found.setdefault("rows", kept) == kept, "folds side by side say something else"
         history = json.loads((Path(config.folder) / "history.json").read_text())
         trained[name].append(sum(epoch["seconds"] for fold in history for epoch in fold["history"]))
         return 3600 / seconds

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.fixtures.llm_run import holds, run_and_kill
-from tikval.flow.session import cores
+from tikval.machine import cores
 
 MAX_RATIO = 1.2
 PER_MINUTE, TOKENS_PER_MINUTE = 240, 4_000_000

@@ -20,8 +20,9 @@ import numpy as np
 
 from tikval.evaluate.answers import Answers, SystemRun, Truth
 from tikval.evaluate.evaluation import evaluate_systems
-from tikval.stats.intervals import AccountDraws, bias_corrected, by_group, label_f1, mean_f1
-from tikval.stats.metrics import Bools, Floats
+from tikval.stats.arrays import Bools, Floats
+from tikval.stats.intervals import AccountDraws, bias_corrected, by_group, mean_f1
+from tikval.stats.metrics import label_f1
 from tikval.values import LABELS
 
 RATES_L: Final = np.linspace(0.055, 0.3, 18)
@@ -36,29 +37,29 @@ def world(rng: np.random.Generator, n_groups: int) -> tuple[np.ndarray, Bools, B
     true_NL = rng.random((len(group_N), len(RATES_L))) < rate_GL[group_N]
     skill_NL = rng.normal(0, 0.5, rate_GL.shape)[group_N]
     odds = [np.log(p / (1 - p)) for p in (HITS, 1 - CORRECT_REJECTIONS)]
-    said_NL = rng.random(true_NL.shape) < 1 / (1 + np.exp(-np.where(true_NL, *odds) - skill_NL))
-    return group_N, true_NL, said_NL
+    predicted_NL = rng.random(true_NL.shape) < 1 / (1 + np.exp(-np.where(true_NL, *odds) - skill_NL))
+    return group_N, true_NL, predicted_NL
 
 
 def f1s(counts: Floats) -> dict[str, Floats]:
-    hits, said, support = np.split(counts, 3, axis=-1)
+    hits, predicted, support = np.split(counts, 3, axis=-1)
     every = np.ones(len(RATES_L), dtype=bool)
-    means = {how: mean_f1(hits, said, support, every, how) for how in ("macro", "weighted")}
-    return {**means, "label": label_f1(hits, said, support)}
+    means = {how: mean_f1(hits, predicted, support, every, how) for how in ("macro", "weighted")}
+    return {**means, "label": label_f1(hits, predicted, support)}
 
 
 def coverage(n_groups: int, studies: int, draws: int = 500) -> dict[str, dict[str, float]]:
     """Share of intervals with the truth in them, of each kind of score."""
     rng = np.random.default_rng(n_groups)
-    _, true_NL, said_NL = world(rng, 40_000)
-    whole = np.hstack([true_NL & said_NL, said_NL, true_NL]).sum(0, dtype=np.float64)
+    _, true_NL, predicted_NL = world(rng, 40_000)
+    whole = np.hstack([true_NL & predicted_NL, predicted_NL, true_NL]).sum(0, dtype=np.float64)
     truth = f1s(whole)
     held: dict[str, dict[str, list[bool]]] = {
         kind: {how: [] for how in truth} for kind in ("reported", "plain")
     }
     for number in range(studies):
-        group_N, true_NL, said_NL = world(rng, n_groups)
-        counts_GK = by_group(np.hstack([true_NL & said_NL, said_NL, true_NL]), group_N, n_groups)
+        group_N, true_NL, predicted_NL = world(rng, n_groups)
+        counts_GK = by_group(np.hstack([true_NL & predicted_NL, predicted_NL, true_NL]), group_N, n_groups)
         here = f1s(counts_GK.sum(0, dtype=np.float64))
         drawn = f1s(AccountDraws(n_groups, draws, number).sums(counts_GK))
         for how, right in truth.items():

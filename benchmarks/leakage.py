@@ -66,9 +66,9 @@ def main() -> None:
         partitions = [[f for f in folds if f.partition == p] for p in range(protocol.partitions)]
         for held_out in (False, True)[: 1 + bool(folds[0].validation)]:
             of = partitions if held_out else [[without_validation(f) for f in part] for part in partitions]
-            said = [account_only(part, ids, accounts, eighteen_NL) for part in of]
+            predicted = [account_only(part, ids, accounts, eighteen_NL) for part in of]
             scores[name + "_held_out" * held_out] = [
-                float(np.mean([f1(eighteen_NL, s) for s in said])) for f1 in (f1_macro, f1_weighted)
+                float(np.mean([f1(eighteen_NL, s) for s in predicted])) for f1 in (f1_macro, f1_weighted)
             ]
     plain = [
         Fold(0, k, tuple(ids[i] for i in train), (), tuple(ids[i] for i in test))

@@ -81,7 +81,7 @@ def measure(spec: Spec) -> dict[str, Any]:
             "wall_seconds": seconds,
             "cpu_seconds": cpu_seconds(watch.root) - before,
             "found": {
-                "words": sum(len(said.text.split()) for said in reading.speech),
+                "words": sum(len(segment.text.split()) for segment in reading.speech),
                 "captions": len(reading.captions),
             },
         }

@@ -38,7 +38,8 @@ from tikval.codebook import Codebook, load_codebook
 from tikval.config import LocalExtractor
 from tikval.extract.local import LocalValues, decide_labels, sentence_windows, sentences_of
 from tikval.hub.sentences import Encoder, load_encoder
-from tikval.stats.metrics import Bools, macro, prf
+from tikval.stats.arrays import Bools
+from tikval.stats.metrics import macro, prf
 from tikval.values import VALUES
 
 HERE: Final = Path(__file__).parent
@@ -155,10 +156,10 @@ def objective(texts: Texts, scores: Scores, threshold: float, use_FN: NDArray[np
     empty_F = neutral_FN @ np.mean(stays_N, axis=0) / neutral_FN.sum(1)
     f1_F = np.zeros(len(use_FN))
     for scores_NL in (scores.written, scores.diluted):
-        said_NL = scores_NL >= threshold
-        hits_FL = use_FN @ (said_NL & texts.truth)
+        predicted_NL = scores_NL >= threshold
+        hits_FL = use_FN @ (predicted_NL & texts.truth)
         true_FL = use_FN @ texts.truth
-        f1_FL = 2 * hits_FL / np.maximum(use_FN @ said_NL + true_FL, 1)
+        f1_FL = 2 * hits_FL / np.maximum(use_FN @ predicted_NL + true_FL, 1)
         asked_FL = true_FL > 0
         f1_F += (f1_FL * asked_FL).sum(1) / asked_FL.sum(1) / 2
     return np.where(empty_F >= EMPTY, f1_F, empty_F - 1)
@@ -182,16 +183,16 @@ class Figures(NamedTuple):
     openings_empty: float
 
 
-def figures(texts: Texts, said_NL: Bools, diluted_NL: Bools, opening_NL: Bools) -> Figures:
+def figures(texts: Texts, predicted_NL: Bools, diluted_NL: Bools, opening_NL: Bools) -> Figures:
     half = texts.truth.shape[1] // 2
     parts = (slice(None), slice(half), slice(half, None))
-    whole, endorsed, confronted = (macro(prf(texts.truth[:, s], said_NL[:, s])).f1 for s in parts)
+    whole, endorsed, confronted = (macro(prf(texts.truth[:, s], predicted_NL[:, s])).f1 for s in parts)
     return Figures(
         whole,
         endorsed,
         confronted,
         macro(prf(texts.truth, diluted_NL)).f1,
-        float(1 - said_NL[texts.neutral].any(1).mean()),
+        float(1 - predicted_NL[texts.neutral].any(1).mean()),
         float(1 - opening_NL[texts.neutral].any(1).mean()),
     )
 
@@ -222,8 +223,8 @@ class Choices:
             for fold in range(FOLDS):
                 p, k = divmod(int(best_F[seed * FOLDS + fold]), len(THRESHOLDS))
                 scores, held_N = self.grid[part_P[p]], fold_N == fold
-                for said_NL, scores_NL in zip(forms, scores[1:], strict=True):
-                    said_NL[held_N] = scores_NL[held_N] >= THRESHOLDS[k]
+                for predicted_NL, scores_NL in zip(forms, scores[1:], strict=True):
+                    predicted_NL[held_N] = scores_NL[held_N] >= THRESHOLDS[k]
             out.append(figures(self.texts, *forms))
         return out
 
@@ -245,8 +246,8 @@ class Choices:
 def random_as_often(truth_NL: Bools, as_NL: Bools, draws: int = 200) -> float:
     """Macro F1 of saying each label at random, with the rate that it has in `as_NL` (the truth's: its prior)."""
     rng = np.random.default_rng(0)
-    said = (rng.random(truth_NL.shape) < as_NL.mean(0) for _ in range(draws))
-    return float(np.mean([macro(prf(truth_NL, said_NL)).f1 for said_NL in said]))
+    predicted = (rng.random(truth_NL.shape) < as_NL.mean(0) for _ in range(draws))
+    return float(np.mean([macro(prf(truth_NL, predicted_NL)).f1 for predicted_NL in predicted]))
 
 
 def everything(truth_NL: Bools) -> float:
@@ -275,13 +276,13 @@ def touche(codebook: Codebook, memo: Memo, shipped: Params, limit: int) -> dict[
     )
     scores_NL, wins_NL = predict(codebook, memo, shipped, scripts)
     scores_NV = scores_NL[:, : len(VALUES)]
-    said_NV = (scores_NV >= shipped["threshold"]) & wins_NL[:, : len(VALUES)]
+    predicted_NV = (scores_NV >= shipped["threshold"]) & wins_NL[:, : len(VALUES)]
     return {
         "arguments": len(drawn),
-        "macro_f1": macro(prf(truth_NV, said_NV)).f1,
-        "random_as_often": random_as_often(truth_NV, said_NV),
+        "macro_f1": macro(prf(truth_NV, predicted_NV)).f1,
+        "random_as_often": random_as_often(truth_NV, predicted_NV),
         "predict_everything": everything(truth_NV),
-        "left_empty": float(1 - said_NV.any(1).mean()),
+        "left_empty": float(1 - predicted_NV.any(1).mean()),
         "mean_auc": float(np.mean([auc(truth_NV[:, v], scores_NV[:, v]) for v in range(len(VALUES))])),
     }
 

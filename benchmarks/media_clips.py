@@ -27,7 +27,7 @@ SOUND_RATE: Final = 44_100  # Hz
 _MARGIN: Final = 96  # pixels that the ground pans to each side
 _VERSION: Final = 1  # of what is drawn: another is another file
 _LOOP_SECONDS: Final = 60  # longer files repeat this much
-_SAID: Final = (
+_TEXT: Final = (
     "Today I want to show you what I eat in a day as a student. I never buy lunch outside, because saving money "
     "matters to me. Every evening I cook for my friends, and we share what we have."
 )
@@ -206,7 +206,7 @@ def _voice() -> NDArray[np.int16]:
     """Some ten seconds by espeak-ng, a system package that the sample clips use too."""
     with tempfile.TemporaryDirectory() as folder:
         file = f"{folder}/voice.wav"
-        subprocess.run(["espeak-ng", "-s", "150", "-w", file, _SAID], check=True)
+        subprocess.run(["espeak-ng", "-s", "150", "-w", file, _TEXT], check=True)
         with av.open(file) as container:
             resampler = av.AudioResampler(format="s16", layout="mono", rate=SOUND_RATE)
             frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]

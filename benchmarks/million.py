@@ -29,7 +29,7 @@ import pyarrow as pa
 from tikval.config import CatalogConfig, Pool, ScriptConfig
 from tikval.files import write_table
 from tikval.flow.data import Step, run_stage
-from tikval.flow.session import cores
+from tikval.machine import cores
 from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema
 from tikval.store.folder import SEALED_ROWS, Folder
 from tikval.store.row_keys import contains
@@ -38,15 +38,15 @@ GROWTH_MB, SCAN_SECONDS, SCAN_MB = 50, 60, 2000
 
 
 class Nothing:
-    """A stage that answers at once."""
+    """A stage that returns immediately."""
 
     def __call__(self, rows: list[Any]) -> list[Any]:
         return [self.failure(row, None, None) | {"script": "s"} for row in rows]
 
     def failure(self, row: Any, reason: Reason | None, detail: str | None) -> Any:
         empty = dict.fromkeys(ScriptRow.__annotations__)
-        said = {"error": reason.value if reason else None, "detail": detail, "model": "nothing"}
-        return empty | {key: row[key] for key in ("video_id", "row_key", "attempt")} | said
+        facts = {"error": reason.value if reason else None, "detail": detail, "model": "nothing"}
+        return empty | {key: row[key] for key in ("video_id", "row_key", "attempt")} | facts
 
 
 def random_keys(n: int, seed: int) -> pa.Array:
@@ -137,10 +137,10 @@ def scan(out: Path, n: int) -> dict[str, Any]:
         columns |= {"video_id": keys, "row_key": keys, "attempt": pa.array(np.ones(size, np.int64))}
         columns["model"] = pa.array(["m"] * size)
         write_table(f"{folder.uri}/data-{seed:06}.parquet", pa.table(columns, schema=schema))
-    said = subprocess.run(
+    facts = subprocess.run(
         [sys.executable, __file__, "--scan", str(out)], capture_output=True, text=True, check=True
     )
-    return {"ids": n, **json.loads(said.stdout)}
+    return {"ids": n, **json.loads(facts.stdout)}
 
 
 def scan_here(out: str) -> None:

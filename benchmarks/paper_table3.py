@@ -3,7 +3,7 @@
     python benchmarks/paper_table3.py ../shared/data/tiktok_annotations.csv     # a second; --quick is the same
 
 Supports are those of the published annotations. Exits with 1 where a number differs by more than 0.02 that is not
-among the exceptions (tikval/report/published.yaml). The last line is one JSON object.
+among the exceptions (tikval/report/tables/published.yaml). The last line is one JSON object.
 """
 
 import argparse
@@ -31,9 +31,9 @@ def main() -> int:
     print(f"{'system':16}{'stance':12}{'mean':10}{'computed':>9}{'printed':>9}{'difference':>12}")
     for check in checks:
         off = check.computed - check.printed
-        said = "" if check.holds else f"  exception: {check.known}" if check.known else "  DIFFERS"
+        remark = "" if check.holds else f"  exception: {check.known}" if check.known else "  DIFFERS"
         place = f"{paper.systems[check.system].title:16}{check.stance:12}{check.mean:10}"
-        print(f"{place}{check.computed:9.3f}{check.printed:9.2f}{off:+12.3f}{said}")
+        print(f"{place}{check.computed:9.3f}{check.printed:9.2f}{off:+12.3f}{remark}")
     usual = [abs(check.computed - check.printed) for check in checks if not check.known]
     wrong = [check for check in checks if check.holds == bool(check.known)]
     print(

@@ -28,14 +28,15 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs import catalog, write_scripts
 from tests.fixtures.corpus import TEXTS, write_captioned
 from tikval.config import LocalWriter, ScriptConfig, load_config
-from tikval.flow.session import cores
+from tikval.flow.write_scripts import write_scripts
+from tikval.machine import cores
 from tikval.media.child import Child
 from tikval.media.reading import Want
 from tikval.rows import ScriptRow, arrow_schema
 from tikval.script.local import LocalScripts
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 
 TARGET = 0.90
@@ -99,7 +100,7 @@ def figures(begin: float, finished: list[float], memory_mb: float) -> dict[str, 
 def on_ray(work: Path) -> dict[str, float]:
     config = config_of(work, "ray")
     folder = Path(config.folder)
-    catalog.run(config.videos)
+    write_catalog(config.videos)
     finished: dict[str, list[float]] = {}
     stop = threading.Event()
 
@@ -114,7 +115,7 @@ def on_ray(work: Path) -> dict[str, float]:
     watcher.start()
     begin = time.time()
     with peak_memory() as memory:
-        write_scripts.run(config)
+        write_scripts(config)
     stop.set()
     watcher.join()
     import ray
@@ -209,7 +210,7 @@ def main() -> int:
     try:
         make_clips(work / "clips", n)
         config = config_of(work, "loops")
-        catalog.run(config.videos)
+        write_catalog(config.videos)
         rows = Folder(config.videos.folder).read().to_pylist()
         result: dict[str, Any] = {
             "clips": n,

@@ -42,13 +42,13 @@ def corpora(case: Case, seed: int) -> RateSums:
     endorses = rng.beta(case.rate * 4, (1 - case.rate) * 4, shape)
     hits, alarms = rng.beta(8, 2, shape), rng.beta(1, 9, shape)
     truth = rng.random((len(account), CORPORA)) < endorses[account]
-    said = rng.random(truth.shape) < np.where(truth, hits[account], alarms[account])
+    predicted = rng.random(truth.shape) < np.where(truth, hits[account], alarms[account])
     if case.whole_accounts:
         drawn = rng.choice(case.accounts, int(case.share * case.accounts), replace=False)
         labelled = np.flatnonzero(np.isin(account, drawn))
     else:
         labelled = rng.choice(len(account), int(case.share * len(account)), replace=False)
-    return rate_sums(said, account, labelled, truth[labelled])
+    return rate_sums(predicted, account, labelled, truth[labelled])
 
 
 def covered(intervals: RateInterval, target: float) -> NDArray[np.bool_]:
@@ -57,17 +57,17 @@ def covered(intervals: RateInterval, target: float) -> NDArray[np.bool_]:
 
 def line(case: Case) -> list[float]:
     found = []
-    said_rate = case.rate * 0.8 + (1 - case.rate) * 0.1
+    predicted_rate = case.rate * 0.8 + (1 - case.rate) * 0.1
     for seed in range(DESIGNS):
         sums = corpora(case, seed)
-        said, mended = raw_rates(sums), corrected_rates(sums)
+        predicted, mended = raw_rates(sums), corrected_rates(sums)
         alone = raw_rates(RateSums(sums.labelled, sums.true_labelled, *sums[2:]))
         given = ~np.isnan(mended.estimate)
         found.append(
             [
-                said.estimate.mean(),
-                covered(said, said_rate).mean(),
-                covered(said, case.rate).mean(),
+                predicted.estimate.mean(),
+                covered(predicted, predicted_rate).mean(),
+                covered(predicted, case.rate).mean(),
                 mended.estimate[given].mean(),
                 covered(mended, case.rate)[given].mean(),
                 (mended.high - mended.low)[given].mean() / (alone.high - alone.low)[given].mean(),

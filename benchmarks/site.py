@@ -52,33 +52,30 @@ WORDS: Final = (
 GENRES: Final = ("Food", "Comedy", "Education", "Beauty", "Sports", "News")
 
 
-def made_up(
-    n_videos: int,
-    systems: tuple[str, ...] = SYSTEMS,
-    *,
-    n_accounts: int = 300,
-    words: int = 180,
-    show_accounts: bool = False,
-) -> Report:
-    """A report of videos that nobody made; the same arguments give the same report."""
-    draw = random.Random(n_videos)
-    frequent = [draw.random() ** 2 for _ in LABELS]
+class MadeUpVideos:
+    """Cards of videos that nobody made, drawn one after another."""
 
-    def labels(least: int) -> list[str]:
-        return list(dict.fromkeys(draw.choices(LABELS, frequent, k=draw.randint(least, 5))))
+    def __init__(self, seed: int, systems: tuple[str, ...], n_accounts: int, words: int) -> None:
+        self.draw = random.Random(seed)
+        self.systems, self.n_accounts, self.words = systems, n_accounts, words
+        self.frequent = [self.draw.random() ** 2 for _ in LABELS]
 
-    def answer(video_id: str, system: str, truth: list[str]) -> PredictionRow:
-        if draw.random() < 0.01:
-            return prediction(video_id, system=system, error=draw.choice(("timeout", "bad_reply")))
-        said = [label for label in truth if draw.random() < 0.6] + labels(0)[:2]
-        row = prediction(video_id, *said, system=system)
+    def labels(self, least: int) -> list[str]:
+        return list(dict.fromkeys(self.draw.choices(LABELS, self.frequent, k=self.draw.randint(least, 5))))
+
+    def answer(self, video_id: str, system: str, truth: list[str]) -> PredictionRow:
+        if self.draw.random() < 0.01:
+            return prediction(video_id, system=system, error=self.draw.choice(("timeout", "bad_reply")))
+        predicted = [label for label in truth if self.draw.random() < 0.6] + self.labels(0)[:2]
+        row = prediction(video_id, *predicted, system=system)
         row["scores"] = None
         return row
 
-    def card(number: int) -> Card:
-        account = f"maker.{draw.randint(1, n_accounts)}"
+    def card(self, number: int) -> Card:
+        draw = self.draw
+        account = f"maker.{draw.randint(1, self.n_accounts)}"
         video_id = f"{account}/clip {number}"
-        truth = labels(0)
+        truth = self.labels(0)
         failed = draw.random() < 0.02
         about: dict[str, Any] = {
             "key": row_key(video_id, 1, "1"),
@@ -89,19 +86,30 @@ def made_up(
         }
         if failed:
             reason = draw.choice((Reason.UNREADABLE, Reason.NO_VIDEO))
-            rows = tuple(prediction(video_id, system=system, error=reason) for system in systems)
+            rows = tuple(prediction(video_id, system=system, error=reason) for system in self.systems)
             return Card(video_id, failures=(Failure(video_id, "catalog", reason),), predictions=rows, **about)
-        lines = (" ".join(draw.choices(WORDS, k=words // 10)) for _ in range(10))
+        lines = (" ".join(draw.choices(WORDS, k=self.words // 10)) for _ in range(10))
         people = tuple(_stance(value.slug, truth) for value in VALUES) if draw.random() < 0.9 else None
         return Card(
             video_id,
             seconds=draw.uniform(5, 180),
             script="\n".join(f'SPEAKER: "{line}."' for line in lines),
-            predictions=tuple(answer(video_id, system, truth) for system in systems),
+            predictions=tuple(self.answer(video_id, system, truth) for system in self.systems),
             annotated=people,
             **about,
         )
 
+
+def made_up(
+    n_videos: int,
+    systems: tuple[str, ...] = SYSTEMS,
+    *,
+    n_accounts: int = 300,
+    words: int = 180,
+    show_accounts: bool = False,
+) -> Report:
+    """A report of videos that nobody made; the same arguments give the same report."""
+    videos = MadeUpVideos(n_videos, systems, n_accounts, words)
     return Report(
         title="A made-up study",
         facts=(),
@@ -110,7 +118,7 @@ def made_up(
         titles={value.slug: value.title for value in VALUES},
         systems=tuple((system, "made up") for system in systems),
         coverage=(),
-        cards=tuple(card(number) for number in range(1, n_videos + 1)),
+        cards=tuple(videos.card(number) for number in range(1, n_videos + 1)),
         show_accounts=show_accounts,
     )
 
@@ -190,7 +198,7 @@ def load(chromium: Browser, site: Path) -> dict[str, float]:
     }
     page.context.close()
     if tab.errors:
-        raise RuntimeError(f"the page says: {tab.errors}")
+        raise RuntimeError(f"errors of the page: {tab.errors}")
     return figures
 
 

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from jobs import finetune
 from tikval.config import FinetuneConfig, load_config
-from tikval.flow.session import cores
+from tikval.flow.finetune import finetune_systems
 from tikval.hub.bundled import fetch
+from tikval.machine import cores
 from tikval.stats.metrics import prf
 from tikval.store.folder import Folder
 
@@ -39,9 +39,9 @@ def tables(data: Path, folder: Path, most: int | None) -> list[str]:
     slugs: list[str] = []
     with (
         (folder / "texts.csv").open("w", newline="") as texts,
-        (folder / "labels.csv").open("w", newline="") as said,
+        (folder / "labels.csv").open("w", newline="") as label_file,
     ):
-        text_rows, label_rows = csv.writer(texts), csv.writer(said)
+        text_rows, label_rows = csv.writer(texts), csv.writer(label_file)
         text_rows.writerow(["video_id", "text", "account", "split"])
         for part, split in (("training", "train"), ("validation", "test")):
             labels = list(csv.reader((data / f"labels-{part}.tsv").open(encoding="utf-8"), delimiter="\t"))
@@ -105,21 +105,21 @@ def trained(name: str, folder: Path, out: str, slugs: list[str], quick: bool, cp
     keys["fit"] = {"epochs": 1 if quick else 5, "batch_rows": 16, **keys["fit"]}
     (folder / "config.yaml").write_text(yaml.safe_dump(keys))
     config = load_config(FinetuneConfig, str(folder / "config.yaml"), [])
-    run = finetune.run(config)
+    run = finetune_systems([config])[0]
     history = json.loads((Path(config.folder) / "history.json").read_text())[0]["history"]
     rows = Folder(config.folder).read().to_pylist()
     return {
         "ids": [row["video_id"] for row in rows],
-        "said": np.array([[bool(d) for d in row["decisions"][: len(slugs)]] for row in rows]),
+        "labels": np.array([[bool(d) for d in row["decisions"][: len(slugs)]] for row in rows]),
         "seconds": run.seconds,
         "epochs": len(history),
         "tokens_per_second": round(history[-1]["tokens_per_second"]),
     }
 
 
-def scores(truth: np.ndarray, said: np.ndarray) -> np.ndarray:
+def scores(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Official metric, mean F1, macro precision, macro recall."""
-    each = prf(truth, said)
+    each = prf(truth, predicted)
     precision, recall = float(np.nan_to_num(each.precision).mean()), float(np.nan_to_num(each.recall).mean())
     official = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return np.array([official, float(np.nanmean(each.f1)), precision, recall])
@@ -159,14 +159,15 @@ def main() -> int:
         for _ in range(DRAWS)
     ]
     drawn = {
-        name: np.array([scores(truth[d], run["said"][d])[:2] for d in draws]) for name, run in done.items()
+        name: np.array([scores(truth[d], run["predicted"][d])[:2] for d in draws])
+        for name, run in done.items()
     }
 
     def interval(values: np.ndarray) -> list[list[float]]:
         return np.round(np.quantile(values, [0.025, 0.975], axis=0).T, 4).tolist()  # type: ignore[no-any-return]
 
     for name, run in done.items():
-        official, f1, precision, recall = scores(truth, run["said"]).round(4).tolist()
+        official, f1, precision, recall = scores(truth, run["predicted"]).round(4).tolist()
         figures[name] = {
             "official": official,
             "official_95": interval(drawn[name])[0],

@@ -831,14 +831,14 @@ def encode(clip: Clip, path: Path) -> None:
 # --- tables
 
 
-def write_tables(folder: str, beside: Path) -> None:
-    with (beside / "videos.csv").open("w", newline="") as file:
+def write_tables(folder: str, folder_of_tables: Path) -> None:
+    with (folder_of_tables / "videos.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["path", "video_id", "account", "genre", "caption", "posted_at"])
         for clip in CLIPS:
             path = f"{folder}/{clip.video_id}.mp4"
             table.writerow([path, clip.video_id, clip.account, clip.genre, clip.post, clip.posted_at])
-    with (beside / "labels.csv").open("w", newline="") as file:
+    with (folder_of_tables / "labels.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["video_id", "account", "annotator", *SLUGS])
         for clip in CLIPS:

@@ -4,46 +4,7 @@ python -m jobs.write_scripts configs/demo/scripts.yaml
 ray job submit --working-dir . -- python -m jobs.write_scripts configs/demo/scripts.yaml
 """
 
-from functools import partial
-
-from tikval.ask import video
-from tikval.cli.job import main
-from tikval.config import LlmWriter, ScriptConfig
-from tikval.flow.data import Step, run_stage
-from tikval.flow.llm_steps import accounts_kept_back, fixed_prompt_of, llm_steps
-from tikval.rows import ScriptRow, arrow_schema, sha256
-from tikval.script.llm import ReadScript
-from tikval.script.local import LocalScripts, check_writer
-from tikval.store.folder import Folder, FolderRun
-from tikval.study.estimate import estimate_of
-
-
-def run(config: ScriptConfig) -> FolderRun:
-    writer = config.writer
-    if isinstance(writer, LlmWriter):
-        return _by_model(config, writer)
-    check_writer(writer)
-    write = Step(partial(LocalScripts, writer, config.limits), arrow_schema(ScriptRow), config.pool)
-    return run_stage(config, [write], source=config.videos, catalog=config.videos)
-
-
-def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
-    video.check_recognisers(video.want_of_model(writer.llm, writer.look))
-    prompt = fixed_prompt_of(config)
-    kept_back = accounts_kept_back(Folder(config.videos.folder), writer.llm, config.api)
-    steps, context = llm_steps(
-        config,
-        writer.llm,
-        ask=partial(video.Asking, writer.llm, writer.look, config.limits, prompt, kept_back),
-        read=partial(ReadScript, writer, sha256(prompt)),
-        prompt=prompt,
-        schema=None,
-        sample=writer.sample,
-        out=arrow_schema(ScriptRow),
-        estimate=lambda: estimate_of(config).usd,
-    )
-    return run_stage(config, steps, source=config.videos, catalog=config.videos, context=context)
-
+from tikval.cli.job import run_job
 
 if __name__ == "__main__":
-    main(ScriptConfig, run)
+    run_job("write_scripts")

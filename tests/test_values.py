@@ -49,10 +49,10 @@ def test_binary_counts_dominant_as_endorsed() -> None:
 
 
 @given(codes, st.data())
-def test_stances_come_back_from_their_labels(said: list[int], data: st.DataObject) -> None:
-    decisions = binary(said)
+def test_stances_come_back_from_their_labels(codes: list[int], data: st.DataObject) -> None:
+    decisions = binary(codes)
     scores = data.draw(st.lists(score, min_size=len(decisions), max_size=len(decisions)))
-    assert stances(decisions, scores) == [min(code, 1) for code in said]
+    assert stances(decisions, scores) == [min(code, 1) for code in codes]
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_one_value_is_never_both(
 
 
 @given(codes, st.data())
-def test_a_label_that_is_not_modelled_is_not_absent(said: list[int], data: st.DataObject) -> None:
-    v = data.draw(st.integers(0, len(said) - 1))
-    decisions: list[bool | None] = [*binary(said)]
-    decisions[v] = decisions[len(said) + v] = None
-    wanted: list[int | None] = [min(code, 1) for code in said]
+def test_a_label_that_is_not_modelled_is_not_absent(codes: list[int], data: st.DataObject) -> None:
+    v = data.draw(st.integers(0, len(codes) - 1))
+    decisions: list[bool | None] = [*binary(codes)]
+    decisions[v] = decisions[len(codes) + v] = None
+    wanted: list[int | None] = [min(code, 1) for code in codes]
     wanted[v] = None
     assert stances(decisions, [None] * len(decisions)) == wanted

@@ -106,8 +106,8 @@ class _Loader(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                said = f"{key}: key is there twice"
-                raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
+                message = f"{key}: key is there twice"
+                raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -122,8 +122,8 @@ def load_codebook(path: Path) -> Codebook:
     except ValidationError as err:
         wrongs = []
         for wrong in err.errors():
-            said = "unknown key" if wrong["type"] == "extra_forbidden" else wrong["msg"]
-            wrongs.append(f"{'.'.join(map(str, wrong['loc'])) or 'the file'}: {said}")
+            message = "unknown key" if wrong["type"] == "extra_forbidden" else wrong["msg"]
+            wrongs.append(f"{'.'.join(map(str, wrong['loc'])) or 'the file'}: {message}")
         raise ValueError(f"{path}: {'; '.join(wrongs)}") from err
 
 

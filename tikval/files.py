@@ -142,7 +142,7 @@ def delete(uri: str) -> None:
 
 
 def delete_folder(uri: str) -> None:
-    """With all that is in it; nothing where there is no such folder."""
+    """Delete a folder with all that is in it; nothing happens where there is none."""
     fs, path = filesystem(uri)
     with contextlib.suppress(FileNotFoundError):
         fs.delete_dir(path)

@@ -33,12 +33,12 @@ def videos(tmp_path: Path) -> Path:
     return folder
 
 
-def check_mistake(done: subprocess.CompletedProcess[str], *said: str) -> None:
+def check_mistake(done: subprocess.CompletedProcess[str], *message: str) -> None:
     assert done.returncode == 2, done
     lines = [line for line in done.stderr.splitlines() if line.startswith("tikval: ")]
     assert len(lines) == 1, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
-    for words in said:
+    for words in message:
         assert words in lines[0]
 
 

@@ -184,7 +184,7 @@ def test_an_override_is_typed_as_in_yaml(study: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("writer.ocr.frame=3", r"scripts.yaml: writer.ocr.frame: unknown key"),
         ("writers.ocr=3", r"scripts.yaml: writers: unknown key"),
@@ -203,8 +203,8 @@ def test_an_override_is_typed_as_in_yaml(study: Path) -> None:
         ("videos=nowhere.yaml", "nowhere.yaml: no such file"),
     ],
 )
-def test_a_wrong_override_names_file_and_key(study: Path, override: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_a_wrong_override_names_file_and_key(study: Path, override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         load_config(ScriptConfig, "scripts.yaml", [override])
 
 
@@ -227,7 +227,7 @@ def test_every_wrong_key_is_named_at_once(study: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"a: [", "not YAML"),
         (b"- a\n- b\n", "mapping of keys"),
@@ -235,10 +235,10 @@ def test_every_wrong_key_is_named_at_once(study: Path) -> None:
         (b"out: caf\xe9\n", "not UTF-8"),
     ],
 )
-def test_a_file_that_is_no_configuration(study: Path, content: bytes, said: str) -> None:
+def test_a_file_that_is_no_configuration(study: Path, content: bytes, message: str) -> None:
     (study / "catalog.yaml").write_bytes(content)
     for kind, name in ((CatalogConfig, "catalog"), (ScriptConfig, "scripts")):
-        with pytest.raises(UserError, match=rf"^catalog\.yaml: .*{said}") as err:
+        with pytest.raises(UserError, match=rf"^catalog\.yaml: .*{message}") as err:
             load_config(kind, f"{name}.yaml", [])
         assert "\n" not in str(err.value)
 

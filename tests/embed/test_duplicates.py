@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 import tikval.embed.duplicates as module
 from tikval.config import CatalogConfig, EmbedConfig
 from tikval.embed.duplicate_marks import mark_near_duplicates
-from tikval.embed.duplicates import Floats, Groups, Ints, Pairs, Scale, Stream, cosines, find_duplicates, link
+from tikval.embed.duplicates import Floats, Groups, Pairs, Scale, Stream, cosines, find_duplicates, link
 from tikval.files import read_parquet
 from tikval.rows import DuplicateRow, EmbeddingRow, Reason, arrow_schema, row_key
+from tikval.stats.arrays import Ints
 from tikval.store.folder import Folder, FolderRun
 from tikval.study.erasure import erase_videos
 
@@ -254,7 +255,7 @@ def test_equal_vectors_reach_a_threshold_of_one() -> None:
 
 
 @pytest.mark.parametrize(("n", "some"), [(0, False), (1, False), (7, False), (8, True)])
-def test_too_few_vectors_teach_no_scale(n: int, some: bool) -> None:
+def test_too_few_vectors_give_no_scale(n: int, some: bool) -> None:
     rng = np.random.default_rng(6)
     x_ND = random_units(n, rng)
     x_ND[1::2] = x_ND[: n // 2 * 2 : 2]
@@ -383,8 +384,8 @@ def test_column_and_table(study: Study) -> None:
     assert {None} == {value for pair, value in heard.items() if "v35" in pair}
     alike = [value for pair, value in heard.items() if pair == ("v02", "v31")]
     assert all(value is not None and abs(value) < 0.9 for value in alike)
-    beside = read_parquet(f"{study.folder.uri}/{run.side_tables['near_duplicates']}")
-    assert beside.schema == arrow_schema(DuplicateRow)
+    pairs = read_parquet(f"{study.folder.uri}/{run.side_tables['near_duplicates']}")
+    assert pairs.schema == arrow_schema(DuplicateRow)
     assert study.folder.read().schema == arrow_schema(EmbeddingRow, vector=WIDTH)
     kept = {row["video_id"]: {**row, "near_duplicates": None} for row in study.folder.read().to_pylist()}
     assert kept == {row["video_id"]: row for row in rows}
@@ -417,14 +418,14 @@ def test_the_order_of_rows_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
     rng = np.random.default_rng(9)
     names, vectors = zip(*videos(60).items(), strict=True)
     rows = [embedding(name, vectors[at]) for name, at in zip(names, rng.integers(0, 40, 60), strict=True)]
-    said = []
+    lines = []
     for at in range(2):
         study = Study(tmp_path / str(at), monkeypatch)
         study.write([rows[row] for row in rng.permutation(60)])
         study.seal()
-        said.append((study.column(), study.pairs()))
-    assert said[0] == said[1]
-    assert len(said[0][1]) > 5
+        lines.append((study.column(), study.pairs()))
+    assert lines[0] == lines[1]
+    assert len(lines[0][1]) > 5
 
 
 def test_a_lower_threshold_finds_more(study: Study) -> None:

@@ -173,7 +173,7 @@ def test_sounds_of_several_lengths_are_each_as_if_alone(tmp_path: Path, norm: An
         assert np.allclose(ours, heard(folder, sound), atol=2e-5)
 
 
-def test_zeros_beside_a_sound_never_enter_its_mean(tmp_path: Path) -> None:
+def test_zeros_after_a_sound_never_enter_its_mean(tmp_path: Path) -> None:
     """Layer norm and a mask: padded or not is the same. Group norm sees the zeros, the mean still does not."""
     sound = noise(8_000)
     for norm, seconds, same in (("layer", 2, True), ("group", 2, False), ("group", 0.5, True)):
@@ -337,15 +337,15 @@ def test_a_click_is_no_sound_and_a_broken_file_a_failure(checkpoints: Checkpoint
 
 def changed(folder: Path, copy: Path, name: str, **facts: Any) -> str:
     shutil.copytree(folder, copy)
-    said = json.loads((copy / name).read_text())
+    keys = json.loads((copy / name).read_text())
     (copy / name).write_text(
-        json.dumps({key: value for key, value in (said | facts).items() if value != "gone"})
+        json.dumps({key: value for key, value in (keys | facts).items() if value != "gone"})
     )
     return str(copy)
 
 
 @pytest.mark.parametrize(
-    ("part", "name", "facts", "said"),
+    ("part", "name", "facts", "message"),
     [
         ("video", "config.json", {"num_frames": 8}, "takes 8 frames, not 16"),
         ("video", "config.json", {"hidden_size": "gone"}, "no hidden_size"),
@@ -372,11 +372,11 @@ def changed(folder: Path, copy: Path, name: str, **facts: Any) -> str:
     ],
 )
 def test_a_model_that_cannot_be_fed_is_refused(
-    checkpoints: Checkpoints, tmp_path: Path, part: str, name: str, facts: Any, said: str
+    checkpoints: Checkpoints, tmp_path: Path, part: str, name: str, facts: Any, message: str
 ) -> None:
     folder = {"video": checkpoints.pictures, "sound": checkpoints.sound}[part]
     model = changed(folder, tmp_path / "copy", name, **facts)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         make_plan(config_of(checkpoints, **{part: {"model": model}}), {})
 
 

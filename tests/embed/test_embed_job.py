@@ -15,11 +15,12 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import catalog, embed
 from tests.fixtures.checkpoints import Checkpoints, write_checkpoints
 from tests.fixtures.clips import tone, write_clip
 from tests.fixtures.fakes import SlowEncoder
 from tikval.config import EmbedConfig, UserError, load_config
+from tikval.flow.embed import embed
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
@@ -43,7 +44,7 @@ def config_of(models: Checkpoints, folder: Path, *overrides: tuple[str, Any]) ->
         ("encode_pool.actors", 1),
     ]
     config = load_config(EmbedConfig, "configs/demo/embed.yaml", [*sets, *overrides])
-    catalog.run(config.videos)
+    write_catalog(config.videos)
     return config
 
 
@@ -69,7 +70,7 @@ def test_vectors_failures_and_duplicates(
     shutil.copy(tmp_path / "videos/v01.mp4", tmp_path / "videos/reupload.mp4")
     (tmp_path / "videos/page.mp4").write_text("<html>")
     config = config_of(checkpoints, tmp_path)
-    run = embed.run(config)
+    run = embed(config)
     assert (run.rows, run.failed) == (11, {"unreadable": 1})
     rows = rows_of(config)
     assert sorted(rows) == ["page", "reupload", *(f"v{i:02}" for i in range(9))]
@@ -86,8 +87,8 @@ def test_vectors_failures_and_duplicates(
     assert {("reupload", "v01", True)} <= {(p["video_id"], p["other_id"], p["same_file"]) for p in pairs}
 
     capsys.readouterr()
-    assert embed.run(config) == run  # at once
-    again = embed.run(config_of(checkpoints, tmp_path, ("near_duplicate_cosine", 1.0)))
+    assert embed(config) == run  # at once
+    again = embed(config_of(checkpoints, tmp_path, ("near_duplicate_cosine", 1.0)))
     assert "to do" not in capsys.readouterr().err  # the column alone is made anew
     assert again.inputs["near_duplicate_cosine"] == "1.0"
     assert {v for v, row in rows_of(config).items() if row["near_duplicates"] is not None} == {
@@ -134,7 +135,7 @@ def test_a_killed_encoder_costs_nothing_but_time(checkpoints: Checkpoints, tmp_p
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        run = embed.run(config, SlowEncoder)
+        run = embed(config, SlowEncoder)
     finally:
         killed.set()
         killer.join()
@@ -148,16 +149,16 @@ def test_a_killed_encoder_costs_nothing_but_time(checkpoints: Checkpoints, tmp_p
         assert np.allclose(rows[f"v{index:02}"]["vector"], rows[f"v{index % 4:02}"]["vector"], atol=1e-5)
 
 
-def test_what_is_missing_is_said_before_anything_starts(
+def test_what_is_missing_is_named_before_anything_starts(
     checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_videos(tmp_path / "videos", 1)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="hub is out of reach"):
-        embed.run(config_of(checkpoints, tmp_path, ("video.model", "no/such-model")))
+        embed(config_of(checkpoints, tmp_path, ("video.model", "no/such-model")))
     with pytest.raises(UserError, match="GPUs an actor"):
-        embed.run(config_of(checkpoints, tmp_path, ("encode_pool.gpus", 0.5)))
+        embed(config_of(checkpoints, tmp_path, ("encode_pool.gpus", 0.5)))
     began = time.monotonic()
     with pytest.raises(UserError, match="takes 16 frames, not 8"):
-        embed.run(config_of(checkpoints, tmp_path, ("video.frames", 8)))
+        embed(config_of(checkpoints, tmp_path, ("video.frames", 8)))
     assert time.monotonic() - began < 5

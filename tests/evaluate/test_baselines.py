@@ -142,7 +142,7 @@ def test_an_account_name_is_worth_much_only_where_it_is_shared() -> None:
         account_name_baselines(read_truth(of_accounts(2, 6), TWO, 0.05))
 
 
-def test_people_beside_people() -> None:
+def test_people_against_people() -> None:
     rows = [
         *(true(v, *codes, annotator="x") for v, codes in {"1": (1, 0), "2": (1, -1), "3": (0, 0)}.items()),
         *(true(v, *codes, annotator="y") for v, codes in {"1": (1, 0), "2": (0, -1), "4": (1, 1)}.items()),

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs import evaluate
-from jobs import report as report_job
 from tests.fixtures.site import EVIL, Page, pages, report
 from tests.fixtures.trained import IDS, Study, stances
 from tikval.config import EvaluateConfig, ReportConfig, UserError
 from tikval.evaluate.baselines import BASELINES, HUMAN, PRIOR
+from tikval.evaluate.score_systems import score_systems
 from tikval.evaluate.scores import BASELINE
 from tikval.report.site.contrasts import comparison_lines, p_value, signed
+from tikval.report.site.write import write_report
 from tikval.rows import ComparisonRow, ScoreRow, SliceRow
 from tikval.store.folder import Folder
 
@@ -27,7 +27,7 @@ def test_a_study_has_intervals_comparisons_and_baselines(study: Study) -> None:
     trained = study.trained("bert", study.noisy(1))
     asked = study.asked("gemini", lambda name: stances(int(study.truth[name][0]), 0))
     config = EvaluateConfig(predictions=(trained, asked), out=study.out, draws=200, permutations=200)
-    run = evaluate.run(config)
+    run = score_systems(config)
     scores = Folder(config.folder).read().to_pylist()
     assert {row["system"] for row in scores} == {"bert", "gemini", *BASELINES} - {HUMAN}
     macro = {
@@ -49,31 +49,31 @@ def test_a_study_has_intervals_comparisons_and_baselines(study: Study) -> None:
     drops = Folder(config.folder).read_side_table("slices")
     assert {row["by"] for row in drops} == {"drop"}, "the videos have no genre"
 
-    assert evaluate.run(config) == run, "nothing to do"
+    assert score_systems(config) == run, "nothing to do"
     study.annotate(turned=IDS[:30])
-    again = evaluate.run(config)
+    again = score_systems(config)
     assert again.state != run.state
     assert sorted(path.name for path in Path(config.folder).glob("*.parquet")) == sorted(
         [*again.files, *again.side_tables.values()]
     ), "the old tables are gone"
 
     page = ReportConfig(scores=config, out=study.out)
-    report_job.run(page)
+    write_report(page)
     text = Page((Path(page.folder) / "systems.html").read_text(encoding="utf-8")).text
-    for said in (
+    for phrase in (
         "bert minus gemini",
         "Guess by frequency",
         "From endorsed to confronted",
         "Average precision",
     ):
-        assert said in " ".join(text.split())
+        assert phrase in " ".join(text.split())
     assert re.search(r"0\.\d\d \[0\.\d\d, [01]\.\d\d\]", text)
 
 
 def test_a_system_is_not_named_like_a_baseline(study: Study) -> None:
     config = study.asked(PRIOR, lambda _: stances(0, 0))
     with pytest.raises(UserError, match="name of a baseline: frequency_prior"):
-        evaluate.run(EvaluateConfig(predictions=(config,), out=study.out))
+        score_systems(EvaluateConfig(predictions=(config,), out=study.out))
 
 
 def pair(**changes: object) -> ComparisonRow:
@@ -110,7 +110,7 @@ def part(by: str, name: str, system: str = "s") -> list[SliceRow]:
     ]
 
 
-def test_differences_are_said_with_their_sign() -> None:
+def test_differences_are_shown_with_their_sign() -> None:
     assert [signed(x) for x in (0.041, -0.041, 0.004, -0.004, 0.0, None)] == [
         *("+0.04", "\u22120.04", "0.00", "0.00", "0.00", "\u2013")
     ]

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.faithfulness import SHEETS, run
 from tests.fixtures.rows import script, video
 from tikval.annotate.rating_sheets import (
     COLUMNS,
@@ -24,6 +23,7 @@ from tikval.annotate.rating_sheets import (
     without,
     write_sheet,
 )
+from tikval.annotate.script_ratings import SHEETS, check_faithfulness
 from tikval.config import CatalogConfig, FaithfulnessConfig, LocalWriter, ScriptConfig, UserError
 from tikval.evaluate.faithfulness import MAX_QUOTES, MAX_WORDS, ScriptComparison, compare_scripts, summarise
 from tikval.files import read_parquet, write_table
@@ -77,7 +77,7 @@ def test_speech_that_the_script_shows_as_a_caption_is_there() -> None:
     assert against("[I finally made it all by myself. Come and look]").said_share == 1.0
 
 
-def test_what_a_script_only_describes_is_not_said() -> None:
+def test_what_a_script_only_describes_is_not_spoken() -> None:
     assert against("I finally made it all by myself. Come and look. Three hours later.").said_share == 0.0
 
 
@@ -264,18 +264,18 @@ def test_summary() -> None:
     rows = [row("a"), row("b", said_share=1.0, quotes=0, unheard=[]), row("c", **FAILED), row("d", **MUTE)]
     found = summarise(rows)
     assert (found.videos, found.failed, found.not_heard, found.shown) == (4, 1, 1, None)
-    assert found.said is not None
-    assert (found.said.value, found.said.low, found.said.high, found.said.n) == (0.75, 0.5, 1.0, 2)
+    assert found.spoken is not None
+    assert (found.spoken.value, found.spoken.low, found.spoken.high, found.spoken.n) == (0.75, 0.5, 1.0, 2)
     assert found.unheard == (0.25, None, None, 4)
     assert summarise([]) == summarise([])
-    assert summarise([]).said is None
+    assert summarise([]).spoken is None
 
 
 def test_intervals_are_over_accounts() -> None:
     rows = [row(f"{i}", said_share=float(i % 2)) for i in range(100)]
-    alone = summarise(rows).said
-    alike = summarise(rows, {f"{i}": "odd" if i % 2 else f"even{i % 10}" for i in range(100)}).said
-    one = summarise(rows, {f"{i}": "one" for i in range(100)}).said
+    alone = summarise(rows).spoken
+    alike = summarise(rows, {f"{i}": "odd" if i % 2 else f"even{i % 10}" for i in range(100)}).spoken
+    one = summarise(rows, {f"{i}": "one" for i in range(100)}).spoken
     assert alone
     assert alike
     assert one
@@ -285,13 +285,13 @@ def test_intervals_are_over_accounts() -> None:
     assert 0.38 < alone.low < 0.42
     assert alike.low < 0.2
     assert one.low is None
-    assert summarise(rows).said == alone
+    assert summarise(rows).spoken == alone
 
 
 def test_intervals_are_drawn_by_the_seed() -> None:
     rows = [row(f"{i}", said_share=i / 30) for i in range(30)]
-    assert summarise(rows, seed=1).said == summarise(rows, seed=1).said
-    assert summarise(rows, seed=1).said != summarise(rows, seed=2).said
+    assert summarise(rows, seed=1).spoken == summarise(rows, seed=1).spoken
+    assert summarise(rows, seed=1).spoken != summarise(rows, seed=2).spoken
 
 
 # the job
@@ -300,7 +300,7 @@ def test_intervals_are_drawn_by_the_seed() -> None:
 WORDS = ("apples", "bridges", "candles", "dolphins", "engines", "flowers", "gardens", "hammers", "islands")
 
 
-def said_in(i: int, *more: str) -> str:
+def spoken_in(i: int, *more: str) -> str:
     a, b, c = WORDS[i % 9], WORDS[(i + 1) % 9] + str(i), WORDS[(i + 2) % 9] + str(i * 7)
     return HEAD + f'SPEAKER: "{a} {b} {c} number {i * 1001}"\n' + "".join(f"{line}\n" for line in more)
 
@@ -323,10 +323,10 @@ class Study:
         write_table(f"{catalog.uri}/{file}", pa.Table.from_pylist(listed, schema=arrow_schema(VideoRow)))
         catalog.write_run(self.catalog, [file], {}, n, {}, 1.0)
         written = [
-            script(name, script=said_in(i, "[@star.1 and STAR.2]", 'MAN: "nobody ever said so"'))
+            script(name, script=spoken_in(i, "[@star.1 and STAR.2]", 'MAN: "nobody ever said so"'))
             for i, name in enumerate(ids)
         ]
-        heard = [script(name, script=said_in(i)) for i, name in enumerate(ids)]
+        heard = [script(name, script=spoken_in(i)) for i, name in enumerate(ids)]
         self.seal(self.scripts, [cast(ScriptRow, {**r, **changed.get(r["video_id"], {})}) for r in written])
         self.seal(self.heard, heard)
 
@@ -350,7 +350,7 @@ def study(tmp_path: Path) -> Study:
 
 def test_the_job_compares_every_video(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     config = study.config(sample=None)
-    done = run(config)
+    done = check_faithfulness(config)
     assert (done.rows, done.failed) == (12, {})
     rows = study.rows(config)
     assert set(rows) == {f"video-{i:02}" for i in range(12)}
@@ -368,12 +368,12 @@ def test_the_job_compares_every_video(study: Study, capsys: pytest.CaptureFixtur
 
 def test_the_same_command_answers_at_once(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     config = study.config()
-    first = run(config)
-    said = capsys.readouterr().out
-    assert run(config) == first
-    assert capsys.readouterr().out == said
+    first = check_faithfulness(config)
+    spoken = capsys.readouterr().out
+    assert check_faithfulness(config) == first
+    assert capsys.readouterr().out == spoken
     study.fill(12)
-    again = run(config)
+    again = check_faithfulness(config)
     assert again.inputs != first.inputs
     assert len(list(Path(config.folder).glob("*.parquet"))) == 2
 
@@ -382,7 +382,7 @@ def test_a_failure_is_a_row_and_no_zero(study: Study, capsys: pytest.CaptureFixt
     blocked = {"error": Reason.BLOCKED.value, "detail": "said no", "script": None}
     study.fill(12, **{"video-03": blocked})
     config = study.config(rated=12)
-    done = run(config)
+    done = check_faithfulness(config)
     assert done.failed == {"blocked": 1}
     found = study.rows(config)["video-03"]
     assert (found["error"], found["detail"], found["said_share"]) == ("blocked", "script: said no", None)
@@ -393,35 +393,35 @@ def test_a_failure_is_a_row_and_no_zero(study: Study, capsys: pytest.CaptureFixt
 
 def test_one_more_video_does_not_reshuffle_the_sample(study: Study) -> None:
     config = study.config(sample=6)
-    run(config)
+    check_faithfulness(config)
     before = set(study.rows(config))
     study.fill(13)
-    run(config)
+    check_faithfulness(config)
     assert len(before) == 6
     assert len(before & set(study.rows(config))) >= 5
     other = study.config(sample=6, seed=1)
-    run(other)
+    check_faithfulness(other)
     assert set(study.rows(other)) != set(study.rows(config))
 
 
 def test_one_video_has_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(Study(tmp_path, 1).config())
+    check_faithfulness(Study(tmp_path, 1).config())
     assert "Faithfulness of 1 scripts" in capsys.readouterr().out
 
 
 def test_videos_that_were_not_heard_are_left_out_aloud(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study.seal(study.heard, [script(f"video-{i:02}", script=said_in(i)) for i in range(9)])
-    assert run(study.config()).rows == 9
+    study.seal(study.heard, [script(f"video-{i:02}", script=spoken_in(i)) for i in range(9)])
+    assert check_faithfulness(study.config()).rows == 9
     assert "3 videos have a script and were not heard" in capsys.readouterr().err
 
 
 def test_progress_of_many(
     study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("jobs.faithfulness._QUIET", 5)
-    run(study.config())
+    monkeypatch.setattr("tikval.evaluate.faithfulness_sample._QUIET", 5)
+    check_faithfulness(study.config())
     assert "faithfulness: 12 of 12" in capsys.readouterr().err
 
 
@@ -435,10 +435,10 @@ def test_what_the_user_can_mend(study: Study, tmp_path: Path) -> None:
         ({"heard": study.scripts}, "the same run"),
     ):
         with pytest.raises(UserError, match=why):
-            run(config.model_copy(update=changed))
+            check_faithfulness(config.model_copy(update=changed))
     Folder(study.heard.folder).remove()
     with pytest.raises(UserError, match="not finished"):
-        run(config)
+        check_faithfulness(config)
 
 
 # sheets
@@ -462,7 +462,7 @@ GOOD = {"sound": "2", "picture": "1", "captions": "0", "made_up": "no"}
 
 def test_two_sheets_of_the_same_videos(study: Study) -> None:
     config = study.config(rated=8)
-    run(config)
+    check_faithfulness(config)
     first, second = (cells_of((Path(config.folder) / name).read_bytes()) for name in SHEETS)
     ids = [cells["video_id"] for cells in first]
     assert len(ids) == 8
@@ -482,17 +482,17 @@ def test_two_sheets_of_the_same_videos(study: Study) -> None:
 
 def test_no_sheets_unless_asked_for(study: Study) -> None:
     config = study.config(rated=0)
-    run(config)
+    check_faithfulness(config)
     assert not list(Path(config.folder).glob("rat*"))
 
 
 def test_ratings_come_back(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     config = study.config(rated=4)
-    run(config)
+    check_faithfulness(config)
     one, other = (Path(config.folder) / name for name in SHEETS)
     one.write_bytes(filled(one.read_bytes(), **GOOD))
     capsys.readouterr()
-    run(config)
+    check_faithfulness(config)
     assert "rater_1.csv: 4 of 4 videos rated" in capsys.readouterr().out
     rows = cells_of(filled(other.read_bytes(), **GOOD | {"made_up": "Yes, a dog"}))
     for cells in rows[:1]:
@@ -502,7 +502,7 @@ def test_ratings_come_back(study: Study, capsys: pytest.CaptureFixture[str]) -> 
     writer.writeheader()
     writer.writerows(rows)
     other.write_bytes(file.getvalue().encode("cp1252"))
-    run(config)
+    check_faithfulness(config)
     printed = " ".join(capsys.readouterr().out.split())
     for column, first, second, same in (
         ("sound", "2.00", "1.50", "3 of 4"),
@@ -516,21 +516,21 @@ def test_ratings_come_back(study: Study, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize("cell", [{"sound": "1"}, {"notes": "cannot open it"}, {"made_up": "no"}])
 def test_a_sheet_with_anything_in_it_is_never_written_over(study: Study, cell: dict[str, str]) -> None:
     config = study.config(rated=4)
-    run(config)
+    check_faithfulness(config)
     one, other = (Path(config.folder) / name for name in SHEETS)
     empty = other.read_bytes()
     one.write_bytes(filled(one.read_bytes(), **cell))
     kept = one.read_bytes()
     study.fill(30)
-    assert run(config).rows == 30
+    assert check_faithfulness(config).rows == 30
     assert (one.read_bytes(), other.read_bytes()) == (kept, empty)
 
 
 def test_an_empty_sheet_follows_its_scripts(study: Study) -> None:
     config = study.config(rated=30)
-    run(config)
+    check_faithfulness(config)
     study.fill(20)
-    run(config)
+    check_faithfulness(config)
     assert len(cells_of((Path(config.folder) / SHEETS[1]).read_bytes())) == 20
 
 
@@ -544,23 +544,23 @@ def test_an_empty_sheet_follows_its_scripts(study: Study) -> None:
 )
 def test_what_is_no_rating(study: Study, cell: dict[str, str], why: str) -> None:
     config = study.config(rated=2)
-    run(config)
+    check_faithfulness(config)
     one = Path(config.folder) / SHEETS[0]
     one.write_bytes(filled(one.read_bytes(), **GOOD | cell))
     kept = one.read_bytes()
     with pytest.raises(UserError, match=f"rater_1.csv: {why}" if why.startswith("line") else why):
-        run(config)
+        check_faithfulness(config)
     assert one.read_bytes() == kept
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 a workbook", b"video_id,script\na,b\n", b'"' * 200_000])
 def test_a_file_that_is_no_sheet_is_kept(study: Study, data: bytes) -> None:
     config = study.config(rated=2)
-    run(config)
+    check_faithfulness(config)
     one = Path(config.folder) / SHEETS[0]
     one.write_bytes(data)
     with pytest.raises(UserError, match=r"rater_1\.csv"):
-        run(config)
+        check_faithfulness(config)
     assert one.read_bytes() == data
 
 
@@ -632,7 +632,7 @@ def test_agreement_counts_what_both_have_rated() -> None:
 def test_what_erase_must_know(study: Study) -> None:
     """Scripts stand in the sheets, unheard lines in both tables: all of it lies in files of these names."""
     config = study.config(rated=12)
-    run(config)
+    check_faithfulness(config)
     holding = {
         path.name.partition("-")[0]
         for path in Path(config.folder).iterdir()

@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from jobs.catalog import run as run_catalog
 from tests.fixtures.rows import prediction
 from tikval.cli import app
 from tikval.config import (
@@ -29,11 +28,11 @@ from tikval.evaluate.prevalence import Prevalence, prevalence_in, prevalence_of
 from tikval.files import write_bytes
 from tikval.report.tables.prevalence import show_prevalence, write_prevalence_csv
 from tikval.rows import PredictionRow, arrow_schema
+from tikval.sources.write_catalog import write_catalog
+from tikval.stats.arrays import Floats, Ints
 from tikval.stats.folds import Fold, to_json
 from tikval.stats.prevalence import (
     FEWEST,
-    Floats,
-    Ints,
     RateLine,
     RateSums,
     corrected_rates,
@@ -255,7 +254,7 @@ class Made:
         )
         self.scripts = ScriptConfig(videos=self.catalog, out=self.out)
         self.system = ExtractConfig(scripts=self.scripts, system="local", out=self.out)
-        run_catalog(self.catalog)
+        write_catalog(self.catalog)
         listed = Folder(self.catalog.folder).read(["video_id", "row_key"]).to_pylist()
         self.keys = {row["video_id"]: row["row_key"] for row in listed}
 
@@ -431,7 +430,7 @@ def test_mistakes(tmp_path: Path) -> None:
 
 def test_annotations_of_other_videos(made: Made) -> None:
     (made.root / "labels.csv").write_text("video_id,face\nnever-downloaded,1\n")
-    run_catalog(made.catalog)
+    write_catalog(made.catalog)
     found = prevalence_of(Study(made.extract().out))
     assert {line.annotated for line in found.lines} == {0}
     assert {line.corrected for line in found.lines} == {None}
@@ -441,7 +440,7 @@ def test_annotations_of_other_videos(made: Made) -> None:
 def test_several_annotators(made: Made) -> None:
     made.extract()
     (made.root / "labels.csv").write_text("video_id,annotator,face\nv00,ann,1\nv00,bob,0\nv01,bob,1\n")
-    run_catalog(made.catalog)
+    write_catalog(made.catalog)
     with pytest.raises(UserError, match="several annotators; name one with --annotator: ann, bob"):
         prevalence_of(Study(made.out))
     assert lines_of(prevalence_of(Study(made.out), annotator="bob"), "face+")["all"].annotated == 2
@@ -453,7 +452,7 @@ def test_the_published_annotations(tmp_path: Path) -> None:
     catalog = CatalogConfig(
         videos=str(tmp_path / "some.mp4"), annotations=str(PUBLISHED), out=str(tmp_path / "out")
     )
-    run_catalog(catalog)
+    write_catalog(catalog)
     found = prevalence_of(Study(catalog.out))
     counts = {line.what: line.rate * 888 for line in found.lines}
     assert {line.videos for line in found.lines} == {888}

@@ -57,7 +57,7 @@ def script_row(script: str | None, caption: str | None = None, **more: Any) -> S
     return cast(ScriptRow, row | {"has_sound": True, "model": "m"} | more)
 
 
-def said(script: str, caption: str | None = None, of: LocalValues | None = None) -> list[str]:
+def predicted(script: str, caption: str | None = None, of: LocalValues | None = None) -> list[str]:
     [row] = (of or extractor())([script_row(script, caption)])
     assert row["error"] is None
     assert row["decisions"] is not None
@@ -91,7 +91,7 @@ def said(script: str, caption: str | None = None, of: LocalValues | None = None)
         ),
     ],
 )
-def test_sentences_are_what_is_said_and_shown(script: str, sentences: list[str]) -> None:
+def test_sentences_are_what_is_predicted_and_shown(script: str, sentences: list[str]) -> None:
     assert sentences_of(script) == sentences
 
 
@@ -111,12 +111,14 @@ def test_windows_are_all_runs_up_to_the_span() -> None:
 
 
 def test_it_says_what_is_near_and_its_stance() -> None:
-    assert said('SPEAKER: "cake party cake"') == ["fun+"]
-    assert said('SPEAKER: "diet diet diet"') == ["fun-"]
-    assert said('SPEAKER: "tree forest tree. axe axe axe. axe axe axe."') == ["nature-"]  # one stance wins
-    assert said('SPEAKER: "cake party cake party. axe axe axe."') == ["fun+", "nature-"]
-    assert said("[diet diet diet]") == ["fun-"]
-    assert said("", caption="tree forest tree") == ["nature+"]
+    assert predicted('SPEAKER: "cake party cake"') == ["fun+"]
+    assert predicted('SPEAKER: "diet diet diet"') == ["fun-"]
+    assert predicted('SPEAKER: "tree forest tree. axe axe axe. axe axe axe."') == [
+        "nature-"
+    ]  # one stance wins
+    assert predicted('SPEAKER: "cake party cake party. axe axe axe."') == ["fun+", "nature-"]
+    assert predicted("[diet diet diet]") == ["fun-"]
+    assert predicted("", caption="tree forest tree") == ["nature+"]
 
 
 def test_it_abstains_where_nothing_is_near() -> None:
@@ -131,8 +133,8 @@ def test_it_abstains_where_nothing_is_near() -> None:
 def test_prior_windows_ask_more_of_a_short_text() -> None:
     once, often = 'SPEAKER: "cake party cake"', "\n".join(['SPEAKER: "cake party cake"'] * 6)
     strict = extractor(config=CONFIG.model_copy(update={"prior_windows": 9}))
-    assert (said(once), said(often)) == (["fun+"], ["fun+"])
-    assert (said(once, of=strict), said(often, of=strict)) == ([], ["fun+"])
+    assert (predicted(once), predicted(often)) == (["fun+"], ["fun+"])
+    assert (predicted(once, of=strict), predicted(often, of=strict)) == ([], ["fun+"])
 
 
 def test_the_next_sentence_is_read_along() -> None:
@@ -145,7 +147,7 @@ def test_the_next_sentence_is_read_along() -> None:
 
 
 def test_a_codebook_without_neutral_sentences_works() -> None:
-    assert said('SPEAKER: "cake party cake"', of=extractor(codebook(neutral=()))) == ["fun+"]
+    assert predicted('SPEAKER: "cake party cake"', of=extractor(codebook(neutral=()))) == ["fun+"]
 
 
 def test_decisions_follow_from_scores() -> None:

@@ -47,10 +47,10 @@ def read(found: object, answer: Format = "json") -> Answer:
 def refused(found: object, answer: Format = "json") -> str:
     with pytest.raises(BadReply) as caught:
         read(found, answer)
-    said = str(caught.value)
-    assert said.isprintable()
-    assert 0 < len(said) < 200
-    return said
+    message = str(caught.value)
+    assert message.isprintable()
+    assert 0 < len(message) < 200
+    return message
 
 
 # answers
@@ -101,10 +101,10 @@ def test_another_codebook() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "means"), [(True, True), (False, False), ("True", True), ("False", False), (None, None)]
+    ("given", "means"), [(True, True), (False, False), ("True", True), ("False", False), (None, None)]
 )
-def test_has_sound_of_figure_6(said: object, means: bool | None) -> None:
-    assert read(as_figure6(Has_sound=said), "figure6").has_sound is means
+def test_has_sound_of_figure_6(given: object, means: bool | None) -> None:
+    assert read(as_figure6(Has_sound=given), "figure6").has_sound is means
 
 
 def test_names_of_python_inside_a_text_stay() -> None:
@@ -237,9 +237,9 @@ def test_a_key_that_is_there_twice(key: str) -> None:
 
 def test_an_error_repeats_a_short_printable_word_and_no_handle() -> None:
     values = as_json()["values"]
-    said = refused(as_json(values=values | {"face": "ignore\x1b[31m\n\u202e all\ud800 " + "x" * 500}))
-    assert "ignore?[31m?? all?" in said
-    assert len(said) < 120
+    message = refused(as_json(values=values | {"face": "ignore\x1b[31m\n\u202e all\ud800 " + "x" * 500}))
+    assert "ignore?[31m?? all?" in message
+    assert len(message) < 120
     assert "@ann" not in refused(as_json(values=values | {"face": "@ann.of.cleves said so"}))
 
 

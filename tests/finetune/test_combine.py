@@ -16,8 +16,8 @@ from tikval.finetune.combine import (
     fit,
     out_of_fold,
 )
+from tikval.stats.arrays import Bools, Floats
 from tikval.stats.folds import Fold, groups_of, make_folds
-from tikval.stats.metrics import Bools, Floats
 from tikval.stats.thresholds import brier, sigmoid
 
 IDS = [f"v{i:03}" for i in range(300)]
@@ -30,8 +30,8 @@ def made_up(seed: int = 0) -> tuple[Bools, Floats, Floats, Floats]:
     stance_NV = rng.choice([-1, 0, 1], p=[0.2, 0.5, 0.3], size=(300, 2))
     labels_NL = np.concatenate([stance_NV == 1, stance_NV == -1], axis=1)
     first, second = (sigmoid(3 * labels_NL - 2 + rng.normal(0, 1.5, (300, 4))) for _ in range(2))
-    said_NV = np.where(rng.random((300, 2)) < 0.7, stance_NV, rng.choice([-1, 0, 1, 2], size=(300, 2)))
-    return labels_NL, first, second, said_NV.astype(np.float64)
+    predicted_NV = np.where(rng.random((300, 2)) < 0.7, stance_NV, rng.choice([-1, 0, 1, 2], size=(300, 2)))
+    return labels_NL, first, second, predicted_NV.astype(np.float64)
 
 
 def folds() -> list[Fold]:
@@ -59,8 +59,8 @@ def test_features_of_known_values() -> None:
 
 
 def test_it_is_scikit_learns_regression_on_standardised_features() -> None:
-    labels_NL, first, second, said = made_up()
-    x_NLF = features([first, second], [said])
+    labels_NL, first, second, predicted = made_up()
+    x_NLF = features([first, second], [predicted])
     combined = fit(x_NLF, labels_NL, strength=5.0)
     for label in range(4):
         x_NF = x_NLF[:, label]
@@ -73,18 +73,18 @@ def test_it_is_scikit_learns_regression_on_standardised_features() -> None:
 
 
 def test_together_they_are_better_than_each() -> None:
-    labels_NL, first, second, said = made_up()
+    labels_NL, first, second, predicted = made_up()
     alone = [
         brier(whole(out_of_fold(x, labels_NL, GROUPS, IDS, folds())), labels_NL)
-        for x in (features([first]), features([second]), features(stances=[said]))
+        for x in (features([first]), features([second]), features(stances=[predicted]))
     ]
-    together = out_of_fold(features([first, second], [said]), labels_NL, GROUPS, IDS, folds())
+    together = out_of_fold(features([first, second], [predicted]), labels_NL, GROUPS, IDS, folds())
     assert brier(whole(together), labels_NL) < min(alone) - 0.01
 
 
 def test_a_test_rows_own_label_is_nothing_to_its_score() -> None:
-    labels_NL, first, second, said = made_up()
-    x_NLF, made = features([first, second], [said]), folds()
+    labels_NL, first, second, predicted = made_up()
+    x_NLF, made = features([first, second], [predicted]), folds()
     before = out_of_fold(x_NLF, labels_NL, GROUPS, IDS, made)
     test = [IDS.index(name) for name in made[0].test]
     chooses = [IDS.index(name) for name in made[0].validation]
@@ -132,8 +132,8 @@ def test_a_decision_is_a_score_and_a_threshold() -> None:
 
 
 def test_a_missing_feature_pulls_neither_way() -> None:
-    labels_NL, first, second, said = made_up()
-    x_NLF = features([first, second], [said])
+    labels_NL, first, second, predicted = made_up()
+    x_NLF = features([first, second], [predicted])
     combined = fit(x_NLF, labels_NL, strength=1.0)
     lacking, mean = x_NLF[:5].copy(), x_NLF[:5].copy()
     lacking[:, :, 1], mean[:, :, 1] = np.nan, x_NLF[:, :, 1].mean(0)

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs import combine, evaluate
 from tests.fixtures.trained import AT, BROKEN, IDS, Study, stances
 from tikval.config import CombineConfig, EvaluateConfig, Protocol, UserError, load_config
+from tikval.evaluate.score_systems import score_systems
 from tikval.files import read_bytes, write_bytes
+from tikval.finetune.combine_systems import combine_systems
 from tikval.stats.folds import from_json, to_json
 from tikval.store.folder import Folder
 
@@ -25,8 +26,8 @@ def rows(config: CombineConfig, split: str = "honest-0") -> dict[str, Any]:
 
 
 def facts(config: CombineConfig) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads((Path(config.folder) / "combined.json").read_text())
-    return said
+    predicted: dict[str, Any] = json.loads((Path(config.folder) / "combined.json").read_text())
+    return predicted
 
 
 def thresholds(config: CombineConfig) -> dict[tuple[int, int], list[float]]:
@@ -43,12 +44,12 @@ def test_seeds_and_systems_are_averaged_before_a_threshold(study: Study) -> None
     sure = study.trained("sure", lambda *_: (0.9, 0.1))
     unsure = study.trained("unsure", lambda name, partition, seed: ((0.2, 0.6)[seed], 0.1), seeds=2)
     config = CombineConfig(systems=(sure, unsure), out=study.out, system="both", threshold=0.5)
-    run = combine.run(config)
+    run = combine_systems(config)
     assert (run.rows, run.failed) == (2 * len(IDS), {"unreadable": 2 * len(BROKEN)})
     folds = {name: fold.fold for fold in study.folds(sure) if fold.partition == 1 for name in fold.test}
-    said = rows(config, "honest-1")
-    assert sorted(said) == list(IDS)
-    for name, row in said.items():
+    predicted = rows(config, "honest-1")
+    assert sorted(predicted) == list(IDS)
+    for name, row in predicted.items():
         assert (row["seed"], row["system"]) == (0, "both")
         if name in BROKEN:
             assert (row["error"], row["detail"], row["decisions"], row["fold"]) == (
@@ -65,10 +66,10 @@ def test_seeds_and_systems_are_averaged_before_a_threshold(study: Study) -> None
         assert row["model_served"] == "mean of sure@1, unsure@1"
     assert thresholds(config)[0, 0] == [0.5, 0.5]
 
-    again = combine.run(config)
+    again = combine_systems(config)
     assert again == run
     study.trained("sure", lambda *_: (0.1, 0.1))
-    assert combine.run(config).files != run.files
+    assert combine_systems(config).files != run.files
     assert rows(config)[IDS[0]]["scores"][AT[0]] == pytest.approx(0.25)
 
 
@@ -80,11 +81,11 @@ def test_a_folds_own_truth_chooses_nothing_for_it(study: Study, how: Any, thresh
     config = CombineConfig(
         systems=systems, out=study.out, system="both", how=how, threshold=threshold, calibrate=True
     )
-    combine.run(config)
+    combine_systems(config)
     before, scores = thresholds(config), rows(config)
     (own, *_) = (fold for fold in study.folds(systems[0]) if (fold.partition, fold.fold) == (0, 1))
     study.annotate(turned=own.test)
-    combine.run(config)
+    combine_systems(config)
     after, changed = thresholds(config), rows(config)
     assert after[0, 1] == before[0, 1]
     assert after[0, 0] != before[0, 0]
@@ -107,7 +108,7 @@ def test_a_language_models_answers_help_and_their_failures_fail_nobody(study: St
         for name, systems in (("alone", (trained,)), ("both", (asked, trained)))
     )
     for config in (alone, both):
-        assert combine.run(config).failed == {"unreadable": 2 * len(BROKEN)}
+        assert combine_systems(config).failed == {"unreadable": 2 * len(BROKEN)}
     brier = [
         np.mean([part["brier"]["before"] for part in facts(config)["partitions"]]) for config in (alone, both)
     ]
@@ -118,7 +119,7 @@ def test_a_language_models_answers_help_and_their_failures_fail_nobody(study: St
 
     # and it is scored as what was trained is: over its labels, partitions averaged
     scores = EvaluateConfig(predictions=(trained, both), out=study.out)
-    evaluate.run(scores)
+    score_systems(scores)
     f1 = {
         line["system"]: line["f1"]
         for line in Folder(scores.folder).read().to_pylist()
@@ -136,10 +137,10 @@ def test_a_row_that_failed_in_one_system_has_failed(study: Study) -> None:
         config = CombineConfig.model_validate(
             {"systems": systems, "out": study.out, "system": "both", "how": how}
         )
-        assert combine.run(config).failed == {"unreadable": 2 * (1 + len(BROKEN))}
-        said = rows(config)
-        assert sorted(said) == list(IDS)
-        assert said[IDS[5]]["decisions"] is None
+        assert combine_systems(config).failed == {"unreadable": 2 * (1 + len(BROKEN))}
+        predicted = rows(config)
+        assert sorted(predicted) == list(IDS)
+        assert predicted[IDS[5]]["decisions"] is None
         part = facts(config)["partitions"][0]
         assert part["rows"] == 89
         assert {fold["rows"] + fold["chosen_on"] for fold in part["folds"]} == {89}
@@ -153,35 +154,35 @@ def test_calibration_is_told_before_and_after(study: Study) -> None:
     config = CombineConfig(
         systems=(study.trained("bert", overconfident),), out=study.out, system="mended", calibrate=True
     )
-    combine.run(config)
+    combine_systems(config)
     for part in facts(config)["partitions"]:
         assert part["brier"]["after"] < part["brier"]["before"]
         assert part["ece"]["after"] < part["ece"]["before"]
 
 
-def test_what_cannot_be_combined_is_said(study: Study) -> None:
+def test_what_cannot_be_combined_is_named(study: Study) -> None:
     first = study.trained("first", study.noisy(1))
 
-    def said(*systems: Any, **keys: Any) -> str:
+    def predicted(*systems: Any, **keys: Any) -> str:
         config = CombineConfig(systems=(first, *systems), out=study.out, system="both", **keys)
         with pytest.raises(UserError) as err:
-            combine.run(config)
+            combine_systems(config)
         assert not Folder(config.folder).run()
         return str(err.value)
 
     other = study.trained("other", study.noisy(1), protocol=Protocol(partitions=1))
-    assert "first and other were trained on different folds" in said(other)
-    assert "same name" in said(first)
+    assert "first and other were trained on different folds" in predicted(other)
+    assert "same name" in predicted(first)
     few = study.trained("few", study.noisy(1), labels=("face+",))
     write_bytes(f"{few.folder}/folds.json", to_json(study.folds(first)).encode())
-    assert "few: models 1 labels, not the same 2" in said(few)
+    assert "few: models 1 labels, not the same 2" in predicted(few)
     more = study.trained("more", study.noisy(1), seeds=2)
     fewer = more.model_copy(update={"protocol": Protocol(partitions=2, seeds=1), "system": "more"})
-    assert "not finished" in said(fewer)
+    assert "not finished" in predicted(fewer)
     silent = study.asked("silent", lambda _: None)
-    assert "silent: no answer for any of the 90 rows" in said(silent, how="regression")
+    assert "silent: no answer for any of the 90 rows" in predicted(silent, how="regression")
     (Path(first.folder) / "folds.json").unlink()
-    assert "jobs.finetune again" in said()
+    assert "jobs.finetune again" in predicted()
 
 
 def test_a_single_split_takes_a_number(study: Study) -> None:
@@ -190,17 +191,17 @@ def test_a_single_split_takes_a_number(study: Study) -> None:
     write_bytes(f"{config.folder}/folds.json", to_json([fold]).encode())
     for keys in ({}, {"threshold": 0.5, "calibrate": True}, {"threshold": 0.5, "how": "regression"}):
         with pytest.raises(UserError, match="single split"):
-            combine.run(CombineConfig(systems=(config,), out=study.out, system="both", **keys))
+            combine_systems(CombineConfig(systems=(config,), out=study.out, system="both", **keys))
     combined = CombineConfig(systems=(config,), out=study.out, system="both", threshold=0.5)
-    assert combine.run(combined).rows == len(fold.test) + len(BROKEN)
+    assert combine_systems(combined).rows == len(fold.test) + len(BROKEN)
 
 
-def test_an_annotation_that_went_is_said(study: Study) -> None:
+def test_an_annotation_that_went_is_named(study: Study) -> None:
     config = CombineConfig(systems=(study.trained("one", study.noisy(1)),), out=study.out, system="both")
     study.truth.pop(IDS[3])
     study.annotate()
     with pytest.raises(UserError, match=f"{IDS[3]} was trained on and is not there any more"):
-        combine.run(config)
+        combine_systems(config)
 
 
 def test_the_example_loads() -> None:

@@ -18,16 +18,16 @@ import pytest
 import torch
 import yaml
 
-from jobs import finetune
 from tests.conftest import ROOT
 from tests.fixtures.alone import train_here
 from tests.fixtures.tiny_encoders import WRITERS, write_bert
 from tikval.config import FinetuneConfig, UserError, load_config
+from tikval.finetune.finetune_plan import FinetunePlan, plan_finetuning
 from tikval.finetune.training import train_model
-from tikval.flow import train
-from tikval.flow.finetune_worker import Rows
-from tikval.flow.session import cores
+from tikval.finetune.training_results import ResultRows
+from tikval.flow import finetune, train
 from tikval.flow.train import TrainingGroup
+from tikval.machine import cores
 from tikval.stats.folds import from_json
 from tikval.store.folder import Folder
 from tikval.store.status import read_status
@@ -58,10 +58,12 @@ def write_study(folder: Path, n: int = 60, **keys: Any) -> Path:
         text_rows.writerow(["video_id", "text", "account"])
         label_rows.writerow(["video_id", *WORDS])
         for i in range(n):
-            said = [(i + k) % 3 == 0 for k in range(2)]
-            words = [text for text, yes in zip(WORDS.values(), said, strict=True) if yes] or ["the sun sets"]
+            output = [(i + k) % 3 == 0 for k in range(2)]
+            words = [text for text, yes in zip(WORDS.values(), output, strict=True) if yes] or [
+                "the sun sets"
+            ]
             text_rows.writerow([f"t{i:03}", " and ".join(words), f"account {i % 10}"])
-            label_rows.writerow([f"t{i:03}", *map(int, said)])
+            label_rows.writerow([f"t{i:03}", *map(int, output)])
         label_rows.writerow(["t999", 1, 0])  # annotated, and nobody has its text
     model = write_bert(folder / "bert", [*WORDS.values(), "the sun sets and"])
     config = {
@@ -87,7 +89,7 @@ def rows(config: FinetuneConfig) -> list[Any]:
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_every_architecture_trains_its_folds_beside_the_others(tmp_path: Path) -> None:
+def test_every_architecture_trains_its_folds_among_the_others(tmp_path: Path) -> None:
     """One command: RoBERTa's three folds in parallel, DeBERTa on two workers, Longformer; random weights."""
     configs = []
     for name, protocol, workers in (
@@ -99,7 +101,7 @@ def test_every_architecture_trains_its_folds_beside_the_others(tmp_path: Path) -
         keys |= {"model": encoder(tmp_path, name), "pool": {"cpus": 0.5}}
         configs.append(load_config(FinetuneConfig, str(write_study(tmp_path, **keys)), [("fit.epochs", 1)]))
     split_texts(tmp_path / "texts.csv")
-    runs = finetune.run_all(configs)
+    runs = finetune.finetune_systems(configs)
     for config, run in zip(configs, runs, strict=True):
         folds = from_json((Path(config.folder) / "folds.json").read_text())
         of = {video_id: fold.fold for fold in folds for video_id in fold.test}
@@ -109,7 +111,7 @@ def test_every_architecture_trains_its_folds_beside_the_others(tmp_path: Path) -
         assert [row["video_id"] for row in table] == [*sorted(of), "t999"]
         assert all(row["fold"] == of.get(row["video_id"]) for row in table)
         assert not (Path(config.folder) / "ray").exists(), "Ray Train's checkpoints are gone"
-    assert finetune.run_all(configs) == runs
+    assert finetune.finetune_systems(configs) == runs
 
 
 def encoder(folder: Path, name: str) -> dict[str, Any]:
@@ -147,10 +149,10 @@ def test_a_killed_worker_changes_nothing_but_the_time(tmp_path: Path) -> None:
                                 child.kill()
                                 killed += 1
                 time.sleep(0.02)
-            said, _ = process.communicate(timeout=250)
+            output, _ = process.communicate(timeout=250)
         finally:
             process.kill()  # or a test that fails would leave it running
-    assert process.returncode == 0, said.decode()[-3000:]
+    assert process.returncode == 0, output.decode()[-3000:]
     assert killed, "it was over before a worker could be killed"
     history = json.loads((Path(config.folder) / "history.json").read_text())
     assert all(len(entry["history"]) == 8 for entry in history)
@@ -165,22 +167,22 @@ def test_a_killed_worker_changes_nothing_but_the_time(tmp_path: Path) -> None:
 def undisturbed(config: FinetuneConfig) -> list[Any]:
     """The rows of each training, learnt here."""
     torch.set_num_threads(1)
-    plan = finetune.prepare(config, dry_run=True)
-    assert isinstance(plan, finetune.Plan)
+    plan = plan_finetuning(config, None, dry_run=True)
+    assert isinstance(plan, FinetunePlan)
     found = []
     for training in plan.trainings:
         learnt = train_model(
             plan.examples, training, config.protocol.threshold, on_epoch=lambda epoch, state: None
         )
-        found += Rows(config, plan.examples)(training, learnt).to_pylist()
+        found += ResultRows(config, plan.examples)(training, learnt).to_pylist()
     return found
 
 
 def split_texts(table: Path) -> None:
     """Say in a column which rows train and which test."""
     lines = table.read_text().splitlines()
-    said = ["split", *("test" if i % 10 < 3 else "train" for i in range(len(lines) - 1))]
-    table.write_text("".join(f"{line},{word}\n" for line, word in zip(lines, said, strict=True)))
+    output = ["split", *("test" if i % 10 < 3 else "train" for i in range(len(lines) - 1))]
+    table.write_text("".join(f"{line},{word}\n" for line, word in zip(lines, output, strict=True)))
 
 
 class Part(NamedTuple):
@@ -250,7 +252,7 @@ def test_a_course_that_fails_ends_alone_and_none_has_more_than_its_share(
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_what_ended_courses_is_said_of_each_and_a_bug_is_raised_as_it_is(
+def test_what_ended_courses_is_output_of_each_and_a_bug_is_raised_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_study(tmp_path)
@@ -269,7 +271,7 @@ def test_what_a_text_says_is_learnt_by_each_seed(tmp_path: Path, monkeypatch: py
     torch.set_num_threads(1)
     sets = [("protocol.folds", 2), ("protocol.seeds", 2)]
     config = load_config(FinetuneConfig, str(write_study(tmp_path)), sets)
-    run = finetune.run(config)
+    run = finetune.finetune_systems([config])[0]
     assert (run.rows, run.failed) == (122, {"missing_file": 2})
     one, other = ([row for row in rows(config) if row["seed"] == seed] for seed in (0, 1))
     assert [row["video_id"] for row in one] == [row["video_id"] for row in other]
@@ -287,7 +289,7 @@ def test_what_a_text_says_is_learnt_by_each_seed(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "output"),
     [
         ({"labels": ["kindness+", "kindness-"]}, "without a positive row: kindness-"),
         ({"labels": ["courage+"]}, r"courage\+: not among"),
@@ -297,28 +299,28 @@ def test_what_a_text_says_is_learnt_by_each_seed(tmp_path: Path, monkeypatch: py
         ({"model": {"kind": "text", "model": "/nowhere/bert"}}, "/nowhere/bert"),
     ],
 )
-def test_what_cannot_work_is_said_before_anything_starts(
-    tmp_path: Path, keys: dict[str, Any], said: str
+def test_what_cannot_work_is_named_before_anything_starts(
+    tmp_path: Path, keys: dict[str, Any], output: str
 ) -> None:
     config = load_config(FinetuneConfig, str(write_study(tmp_path, **keys)), [])
-    with pytest.raises(UserError, match=said):
-        finetune.prepare(config, dry_run=True)
+    with pytest.raises(UserError, match=output):
+        plan_finetuning(config, None, dry_run=True)
 
 
-def test_too_little_memory_is_said_before_anything_starts(
+def test_too_little_memory_is_named_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(finetune, "memory_of_a_training", lambda pool, workers: 100_000)
     config = load_config(FinetuneConfig, str(write_study(tmp_path)), [])
     with pytest.raises(UserError, match="gradient_checkpointing"):
-        finetune.run(config)
+        finetune.finetune_systems([config])[0]
     assert not Path(config.folder).exists()
 
 
 def test_a_dry_run_says_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_config(FinetuneConfig, str(write_study(tmp_path)), [])
-    finetune.prepare(config, dry_run=True)
-    said = capsys.readouterr().out
-    assert "60 rows, 1 without a text or vector, 2 labels" in said
-    assert "3 trainings" in said
+    plan_finetuning(config, None, dry_run=True)
+    output = capsys.readouterr().out
+    assert "60 rows, 1 without a text or vector, 2 labels" in output
+    assert "3 trainings" in output
     assert not Path(config.folder).exists()

@@ -121,7 +121,7 @@ def test_scale_is_measured_on_the_training_rows_alone() -> None:
     assert np.allclose(state.model["deviation"], x_ND[TRAIN].std(0), atol=1e-6)
 
 
-def said(scores: list[float]) -> Callable[[np.ndarray, np.ndarray], float]:
+def found(scores: list[float]) -> Callable[[np.ndarray, np.ndarray], float]:
     """A score that says these numbers one after another."""
     rest = iter(scores)
     return lambda probabilities_NL, labels_NL: next(rest)
@@ -138,7 +138,7 @@ def said(scores: list[float]) -> Callable[[np.ndarray, np.ndarray], float]:
 def test_training_stops_when_nothing_better_comes(
     scores: list[float], patience: int, best: list[bool]
 ) -> None:
-    trained, _ = run(vector_task(), fit_of(epochs=5, patience=patience), said(scores))
+    trained, _ = run(vector_task(), fit_of(epochs=5, patience=patience), found(scores))
     assert [epoch.best for epoch in trained.history] == best
     assert [epoch.score for epoch in trained.history] == scores
 
@@ -151,7 +151,7 @@ def test_probabilities_are_the_best_epochs() -> None:
         return kept[-1]
 
     task = Task(vectors(), LABELS, TRAIN, CHOOSE, TEST, make)
-    trained, states = run(task, fit_of(), said([0.1, 0.9, 0.2, 0.3]))
+    trained, states = run(task, fit_of(), found([0.1, 0.9, 0.2, 0.3]))
     kept[0].load_state_dict(State.load(io.BytesIO(states[1])).model)
     assert np.array_equal(predict(kept[0], task.data, TEST, 8), trained.probabilities[TEST])
 
@@ -179,11 +179,11 @@ def test_the_rate_goes_up_and_then_down() -> None:
 def test_biases_and_normalisations_do_not_decay() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Embedding(3, 4))
     decays = {id(p): g["weight_decay"] for g in adamw(model, 0.1, 0.5).param_groups for p in g["params"]}
-    said = {name: decays[id(p)] for name, p in model.named_parameters()}
-    assert said == {"0.weight": 0.5, "0.bias": 0, "1.weight": 0, "1.bias": 0, "2.weight": 0.5}
+    found = {name: decays[id(p)] for name, p in model.named_parameters()}
+    assert found == {"0.weight": 0.5, "0.bias": 0, "1.weight": 0, "1.bias": 0, "2.weight": 0.5}
 
 
-def test_a_loss_that_explodes_is_said() -> None:
+def test_a_loss_that_explodes_is_named() -> None:
     task = vector_task()
     task.data.matrix[3] = np.nan  # type: ignore[union-attr]
     with pytest.raises(FloatingPointError, match="epoch 1 is nan"):

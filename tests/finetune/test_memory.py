@@ -82,11 +82,11 @@ def test_a_dry_run_counts_without_weights(
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(settings))
     config = encoder(tmp_path, max_tokens=limit or 512)
-    said = memory_needs(config, Fit(), available=400 * GIGABYTE)
-    assert said["parameters"] == pytest.approx(millions * 1e6, rel=0.01)
-    assert said["positions"] == limit
-    assert said["total_bytes"] > 16 * said["parameters"]
-    assert said["fits"] is True
+    facts = memory_needs(config, Fit(), available=400 * GIGABYTE)
+    assert facts["parameters"] == pytest.approx(millions * 1e6, rel=0.01)
+    assert facts["positions"] == limit
+    assert facts["total_bytes"] > 16 * facts["parameters"]
+    assert facts["fits"] is True
     assert memory_needs(config, Fit(), available=GIGABYTE)["fits"] is False
     if limit:
         with pytest.raises(ValueError, match=f"at most {limit} tokens"):

@@ -160,12 +160,12 @@ def test_a_checkpoint_that_lacks_a_layer_is_not_filled_up_at_random(texts: list[
 def test_a_tokenizer_without_padding_pads_with_the_end(texts: list[str], tmp_path: Path) -> None:
     folder = write_roberta(tmp_path, texts)
     file = folder / "tokenizer_config.json"
-    said = json.loads(file.read_text())
-    del said["pad_token"]
-    file.write_text(json.dumps(said))
+    keys = json.loads(file.read_text())
+    del keys["pad_token"]
+    file.write_text(json.dumps(keys))
     assert load_tokenizer(encoder(folder)).pad_token == "</s>"
-    del said["eos_token"]
-    file.write_text(json.dumps(said))
+    del keys["eos_token"]
+    file.write_text(json.dumps(keys))
     with pytest.raises(ValueError, match="no token to pad with"):
         load_tokenizer(encoder(folder))
 

@@ -52,8 +52,8 @@ def test_a_value_of_one_label_is_what_it_is_for_itself(weighted: bool) -> None:
     assert torch.allclose(value.probabilities(x_BL), EACH_LABEL.probabilities(x_BL))
     assert torch.allclose(value.loss(x_BL, y_BL, weight_L), EACH_LABEL.loss(x_BL, y_BL, weight_L))
     # nor does a paired value beside it change it
-    beside = EachValue(LABELS).probabilities(logits())[:, SINGLE]
-    assert torch.allclose(beside, EACH_LABEL.probabilities(x_BL))
+    together = EachValue(LABELS).probabilities(logits())[:, SINGLE]
+    assert torch.allclose(together, EACH_LABEL.probabilities(x_BL))
 
 
 def test_loss_is_the_mean_cross_entropy_over_the_values() -> None:

@@ -11,7 +11,6 @@ import pytest
 import torch
 import yaml
 
-from jobs import catalog, evaluate, finetune, predict
 from tests.fixtures import alone
 from tests.fixtures.rows import script
 from tests.fixtures.tiny_encoders import write_bert, write_roberta
@@ -23,13 +22,17 @@ from tikval.config import (
     ScriptConfig,
     UserError,
 )
+from tikval.evaluate.score_systems import score_systems
 from tikval.files import read_bytes, write_bytes
 from tikval.finetune.ensemble import EnsembleDraws, HeldOut, mean_scores, thresholds_of
 from tikval.finetune.inference import Judge, TrainedMember
 from tikval.finetune.model_files import EnsembleFacts, read_facts
 from tikval.finetune.model_index import usable_members
+from tikval.flow import finetune
+from tikval.flow.predict import predict, warn_of_trained_videos
 from tikval.report.export.values import export_table
 from tikval.rows import Reason, ScriptRow, arrow_schema
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 from tikval.store.runs import Study as Finished
 
@@ -54,10 +57,10 @@ class Study:
         self.ids = [f"{name}{i:02}" for i in range(n)]
         for each in self.ids:
             (root / f"{each}.mp4").write_bytes(b"x")
-        said = [[int((i + k) % 3 == 0) for k in range(2)] for i in range(n)]
+        predicted = [[int((i + k) % 3 == 0) for k in range(2)] for i in range(n)]
         lines = [f"{each}.mp4,account {i % 8}" for i, each in enumerate(self.ids)]
         (root / "videos.csv").write_text("\n".join(["path,account", *lines]))
-        marks = [f"{each},{a},{b}" for each, (a, b) in zip(self.ids, said, strict=True)]
+        marks = [f"{each},{a},{b}" for each, (a, b) in zip(self.ids, predicted, strict=True)]
         (root / "labels.csv").write_text("\n".join(["video_id,kindness,thrill", *marks]))
         self.out = str(root / "out")
         self.catalog = CatalogConfig(
@@ -67,10 +70,10 @@ class Study:
             out=self.out,
         )
         self.scripts = ScriptConfig(videos=self.catalog, out=self.out)
-        catalog.run(self.catalog)
+        write_catalog(self.catalog)
         keys = {row["video_id"]: row["row_key"] for row in Folder(self.catalog.folder).read().to_pylist()}
         self.rows = []
-        for i, (each, marks_2) in enumerate(zip(self.ids, said, strict=True)):
+        for i, (each, marks_2) in enumerate(zip(self.ids, predicted, strict=True)):
             text = " and ".join(t for t, yes in zip(WORDS.values(), marks_2, strict=True) if yes) + LONG * (
                 i == 1
             )
@@ -116,7 +119,7 @@ def _codebook() -> dict[str, Any]:
 def train_here(config: FinetuneConfig) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finetune, "run_trainings", alone.train_here)
-        finetune.run(config)
+        finetune.finetune_systems([config])[0]
 
 
 @pytest.fixture(scope="module")
@@ -156,24 +159,26 @@ def held_out(trained: FinetuneConfig, fold: int) -> dict[str, Any]:
         ("three_way", {"pooling": "mean"}),
     ],
 )
-def test_a_kept_training_says_again_what_it_said_of_its_test_rows(
+def test_a_kept_training_repeats_what_it_predicted_for_its_test_rows(
     study: Study, heads: str, model: dict[str, Any]
 ) -> None:
     trained = study.finetune(heads, **model)
     encoder = Path(trained.model.model)  # type: ignore[union-attr]
     aside = encoder.rename(encoder.with_name("aside"))  # what training began with is gone
     try:
-        said = judged(config_of(trained, study, members=["p0-f1-s0"]), list(study.rows))
+        predicted = judged(config_of(trained, study, members=["p0-f1-s0"]), list(study.rows))
     finally:
         aside.rename(encoder)
     before = held_out(trained, fold=1)
     assert len(before) > 5
     for video_id, row in before.items():
-        np.testing.assert_allclose(said[video_id]["scores"][:2], row["scores"][:2], atol=1e-5)
-        assert said[video_id]["decisions"] == row["decisions"]
-        assert said[video_id]["scores"][2:] == [None, None], "labels that were not trained are not absent"
-    assert said[study.ids[-1]]["decisions"] is None, "a failure stays one"
-    assert said[study.ids[-1]]["error"] == Reason.UNREADABLE
+        np.testing.assert_allclose(predicted[video_id]["scores"][:2], row["scores"][:2], atol=1e-5)
+        assert predicted[video_id]["decisions"] == row["decisions"]
+        assert predicted[video_id]["scores"][2:] == [None, None], (
+            "labels that were not trained are not absent"
+        )
+    assert predicted[study.ids[-1]]["decisions"] is None, "a failure stays one"
+    assert predicted[study.ids[-1]]["error"] == Reason.UNREADABLE
 
 
 def test_the_members_are_averaged_before_the_thresholds(study: Study, trained: FinetuneConfig) -> None:
@@ -199,14 +204,14 @@ def test_vectors_are_judged_by_their_own_width_only(tmp_path: Path) -> None:
 
     head = VectorHead(hidden=(4,))
     weights = save_weights({0: build(head, 2, 3).state_dict()})
-    said = {
+    predicted = {
         "model": head.model_dump(mode="json"),
         "heads": "multilabel",
         "labels": ["kindness+", "thrill+"],
         "thresholds": [0.5, 0.5],
         "width": 3,
     }
-    keep(str(tmp_path), head, weights, json.dumps(said))
+    keep(str(tmp_path), head, weights, json.dumps(predicted))
     kept = json.loads((tmp_path / "model.json").read_text())
     member = TrainedMember(str(tmp_path), kept["weights_sha256"])
     assert member([{"video_id": "a", "vector": [1.0, 2.0, 3.0]}]).shape == (1, 2)
@@ -242,12 +247,12 @@ def test_the_averages_threshold_is_chosen_on_mean_held_out_scores() -> None:
 def test_an_interval_is_as_wide_as_groups_differ() -> None:
     random = np.random.default_rng(1)
     truth = random.random((400, 2)) < 0.4
-    said = truth ^ (random.random((400, 2)) < 0.2)
+    predicted = truth ^ (random.random((400, 2)) < 0.2)
     every = np.arange(400)
     alone, together = EnsembleDraws(every, truth), EnsembleDraws(every // 100, truth)
-    scores = alone.scores([(every, said)])
+    scores = alone.scores([(every, predicted)])
     expected = np.mean(
-        [2 * (truth & said)[:, k].sum() / (truth[:, k].sum() + said[:, k].sum()) for k in range(2)]
+        [2 * (truth & predicted)[:, k].sum() / (truth[:, k].sum() + predicted[:, k].sum()) for k in range(2)]
     )
     assert scores.macro_f1.value == pytest.approx(expected)
     low, high = scores.macro_f1.low, scores.macro_f1.high
@@ -265,7 +270,7 @@ def test_an_interval_is_as_wide_as_groups_differ() -> None:
     assert wide.low is not None
     assert wide.high is not None
     assert wide.high - wide.low > 0.4
-    assert EnsembleDraws(np.zeros(400, int), truth).scores([(every, said)]).macro_f1.low is None, (
+    assert EnsembleDraws(np.zeros(400, int), truth).scores([(every, predicted)]).macro_f1.low is None, (
         "one group says nothing"
     )
 
@@ -279,8 +284,8 @@ def test_the_facts_agree_with_the_rows_and_name_nobody(study: Study, trained: Fi
     f1s = []
     for k in range(2):
         true = np.array([(study.ids.index(row["video_id"]) + k) % 3 == 0 for row in rows])
-        said = np.array([row["decisions"][k] for row in rows])
-        f1s.append(2 * (true & said).sum() / (true.sum() + said.sum()))
+        predicted = np.array([row["decisions"][k] for row in rows])
+        f1s.append(2 * (true & predicted).sum() / (true.sum() + predicted.sum()))
     assert facts.scores.macro_f1.value == pytest.approx(np.mean(f1s))
     assert [each.value for each in facts.label_f1] == pytest.approx(f1s)
     assert {name: each.test for name, each in facts.members.items()} == {
@@ -301,7 +306,7 @@ def test_new_videos_are_judged_once_and_again_after_a_new_training(
     trained = study.finetune(write=write_roberta, max_tokens=24)
     new = Study(tmp_path / "new", n=9, name="new")
     config = config_of(trained, new)
-    run = predict.run(config)
+    run = predict(config)
     rows = {row["video_id"]: row for row in Folder(config.folder).read().to_pylist()}
     assert rows.keys() == set(new.ids)
     assert (run.rows, run.failed) == (9, {"unreadable": 1})
@@ -310,16 +315,16 @@ def test_new_videos_are_judged_once_and_again_after_a_new_training(
         np.testing.assert_allclose(rows[name]["scores"][:2], expected[name]["scores"][:2], atol=1e-5)
         assert rows[name]["decisions"] == expected[name]["decisions"]
         assert rows[name]["system"] == "tiny-new"
-    assert predict.run(config) == run, "nothing to do"
+    assert predict(config) == run, "nothing to do"
 
     scores = EvaluateConfig(predictions=(config,), out=new.out, min_share=0)
-    evaluate.run(scores)
+    score_systems(scores)
     lines = Folder(scores.folder).read().to_pylist()
     assert {row["label"] for row in lines if row["system"] == "tiny-new"} >= {"kindness+", "thrill+", "macro"}
     assert export_table(Finished(new.out)).num_rows == 9
 
     retrain(trained)
-    again = predict.run(config)
+    again = predict(config)
     assert again.state != run.state
     other = {row["video_id"]: row for row in Folder(config.folder).read().to_pylist()}
     assert other.keys() == rows.keys()
@@ -349,17 +354,17 @@ def retrain(trained: FinetuneConfig) -> None:
 def test_videos_that_were_trained_on_are_no_test(
     study: Study, trained: FinetuneConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    predict._warn(config_of(trained, study))
+    warn_of_trained_videos(config_of(trained, study))
     assert f"{N - 1} of {N} videos were trained on" in capsys.readouterr().err
 
 
-def test_what_cannot_judge_is_said_before_anything_starts(study: Study, tmp_path: Path) -> None:
+def test_what_cannot_judge_is_named_before_anything_starts(study: Study, tmp_path: Path) -> None:
     trained = study.finetune(max_tokens=12)
     with pytest.raises(UserError, match="no training p9-f9-s9; there are p0-f0-s0, p0-f1-s0"):
-        predict.run(config_of(trained, study, members=["p9-f9-s9"]))
+        predict(config_of(trained, study, members=["p9-f9-s9"]))
     unfinished = trained.model_copy(update={"out": str(tmp_path)})
     with pytest.raises(UserError, match="not finished"):
-        predict.run(config_of(unfinished, study))
+        predict(config_of(unfinished, study))
     place = Path(trained.folder) / "models/p0-f0-s0"
     weights = (place / "weights.pt").read_bytes()
     (place / "weights.pt").write_bytes(weights + b"x")
@@ -367,7 +372,7 @@ def test_what_cannot_judge_is_said_before_anything_starts(study: Study, tmp_path
         judged(config_of(trained, study), [])
     (place / "weights.pt").unlink()
     with pytest.raises(UserError, match="its weights are gone"):
-        predict.run(config_of(trained, study))
+        predict(config_of(trained, study))
     (Path(trained.folder) / "models/ensemble.json").unlink()
     with pytest.raises(UserError, match="its models were not kept"):
-        predict.run(config_of(trained, study))
+        predict(config_of(trained, study))

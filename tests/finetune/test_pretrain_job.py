@@ -12,15 +12,17 @@ import numpy as np
 import pytest
 import yaml
 
-from jobs import finetune, pretrain
 from tests.finetune.test_finetune_job import rows, write_study
 from tests.fixtures.tiny_encoders import write_bert, write_roberta
 from tikval.config import FinetuneConfig, PretrainConfig, TextEncoder, UserError, load_config
 from tikval.files import read_parquet
 from tikval.finetune.examples import Examples
+from tikval.finetune.finetune_plan import plan_finetuning
 from tikval.finetune.inputs import pretrained_encoders
 from tikval.finetune.pretrain import check_masks
 from tikval.finetune.pretrain_corpus import PretrainCorpus, corpus_of, read_all, read_by
+from tikval.finetune.pretrain_plan import PretrainPlan, plan_pretraining
+from tikval.flow import finetune, pretrain
 from tikval.stats.folds import Fold, from_json
 from tikval.store.folder import Folder, FolderRun
 
@@ -119,8 +121,8 @@ def write_pretraining(folder: Path, **keys: Any) -> tuple[Path, Path]:
         "fit": {"batch_rows": 8, "learning_rate": 0.01, "epochs": 1},
         "pool": study["pool"],
     }
-    for name, said in (("pretrain", first), ("finetune", then)):
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(said))
+    for name, output in (("pretrain", first), ("finetune", then)):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(output))
     return folder / "pretrain.yaml", folder / "finetune.yaml"
 
 
@@ -144,8 +146,8 @@ def test_finetuning_begins_with_an_encoder_that_never_saw_its_test_rows(
 ) -> None:
     config, finetuning = both(tmp_path)
     with pytest.raises(UserError, match="not finished; run the job that writes it first"):
-        finetune.run(finetuning)
-    run = pretrain.run(config)
+        finetune.finetune_systems([finetuning])[0]
+    run = pretrain.pretrain_encoders([config])[0]
     assert (run.rows, run.failed) == (3, {})
     folder = Path(config.folder)
     account_of = {f"t{n:03}": n % 10 for n in range(60)} | {f"u{n:03}": n for n in range(10)}
@@ -165,15 +167,15 @@ def test_finetuning_begins_with_an_encoder_that_never_saw_its_test_rows(
     assert not (folder / "ray").exists()
 
     begin = time.monotonic()
-    assert pretrain.run(config) == run
+    assert pretrain.pretrain_encoders([config])[0] == run
     assert time.monotonic() - begin < 2
 
-    done = finetune.run(finetuning)
+    done = finetune.finetune_systems([finetuning])[0]
     for each in rows(finetuning)[:-1]:
         assert f"encoders/p0-f{each['fold']}" in each["model_served"]
         assert each["model"] == config.model.model
     begin = time.monotonic()
-    assert finetune.run(finetuning) == done
+    assert finetune.finetune_systems([finetuning])[0] == done
     assert time.monotonic() - begin < 2
 
     # killed after two encoders: the third one's folder may be half there, the others are not trained again
@@ -181,26 +183,26 @@ def test_finetuning_begins_with_an_encoder_that_never_saw_its_test_rows(
     (folder / run.side_tables["p0-f1"]).unlink()
     (folder / "encoders/p0-f1/model.safetensors").write_bytes(b"half")
     kept = (folder / "encoders/p0-f0/model.safetensors").stat().st_mtime_ns
-    assert pretrain.run(config).state == run.state
+    assert pretrain.pretrain_encoders([config])[0].state == run.state
     assert (folder / "encoders/p0-f0/model.safetensors").stat().st_mtime_ns == kept
     assert (folder / "encoders/p0-f1/model.safetensors").stat().st_size > 10_000
 
     swap_labels(tmp_path)
     with pytest.raises(UserError, match=r"other folds .*run jobs\.pretrain again"):
-        finetune.run(finetuning)
+        finetune.finetune_systems([finetuning])[0]
 
 
 def test_with_nothing_left_out_one_encoder_is_everyones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, finetuning = both(tmp_path, leave_out="nothing")
-    plan = pretrain.prepare(config)
-    assert isinstance(plan, pretrain.Plan)
+    plan = plan_pretraining(config, None)
+    assert isinstance(plan, PretrainPlan)
     assert [(each.name, len(each.texts(plan.corpus))) for each in plan.readings] == [("all", 70)]
     assert "scores will flatter" in capsys.readouterr().err
     swap_labels(tmp_path)
-    again = pretrain.prepare(config)
-    assert isinstance(again, pretrain.Plan)
+    again = plan_pretraining(config, None)
+    assert isinstance(again, PretrainPlan)
     assert again.inputs != plan.inputs
     assert again.marker(again.readings[0]) == plan.marker(plan.readings[0]), "no label changes what it reads"
 
@@ -208,11 +210,11 @@ def test_with_nothing_left_out_one_encoder_is_everyones(
     state = Folder(config.folder).write_run(config, [], plan.inputs, 1, {}, 0, {"all": "_a.parquet"}).state
     encoders = pretrained_encoders(config, plan.folds)
     assert {each.model for each in encoders.values()} == {f"{config.folder}/encoders/all"}
-    then = finetune.prepare(finetuning)
+    then = plan_finetuning(finetuning, None)
     assert not isinstance(then, FolderRun)
     assert then.inputs[config.folder] == state
     Folder(config.folder).write_run(config, [], plan.inputs, 1, {}, 0, {"all": "_b.parquet"})
-    anew = finetune.prepare(finetuning)
+    anew = plan_finetuning(finetuning, None)
     assert not isinstance(anew, FolderRun)
     assert anew.state != then.state, "another encoder, and all is trained anew"
 
@@ -221,19 +223,19 @@ def test_a_dry_run_says_who_reads_what_and_trains_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, _ = both(tmp_path)
-    assert isinstance(pretrain.prepare(config, dry_run=True), pretrain.Plan)
-    said = capsys.readouterr().out
+    assert isinstance(plan_pretraining(config, None, dry_run=True), PretrainPlan)
+    output = capsys.readouterr().out
     for name in ("p0-f0", "p0-f1", "p0-f2"):
-        assert f"{name}: " in said
-    assert "test rows" in said
-    assert "total_bytes: " in said
+        assert f"{name}: " in output
+    assert "test rows" in output
+    assert "total_bytes: " in output
     assert not Path(config.folder).exists()
 
 
-def test_what_cannot_work_is_said_before_anything_starts(tmp_path: Path) -> None:
-    def refused(said: str, **keys: Any) -> None:
-        with pytest.raises(UserError, match=said):
-            pretrain.prepare(both(tmp_path, **keys)[0])
+def test_what_cannot_work_is_named_before_anything_starts(tmp_path: Path) -> None:
+    def refused(output: str, **keys: Any) -> None:
+        with pytest.raises(UserError, match=output):
+            plan_pretraining(both(tmp_path, **keys)[0], None)
 
     given = {"name": "given", "partitions": 1}
     # ten accounts, each with rows in every part of the split
@@ -267,7 +269,7 @@ def test_a_checkpoint_without_a_head_is_trained_and_told(
     write_bert(tmp_path / "bare", ["the sun sets and"])
     model = {"model": str(tmp_path / "bare"), "max_tokens": 16}
     config, _ = both(tmp_path, model=model, leave_out="nothing")
-    pretrain.run(config)
+    pretrain.pretrain_encoders([config])[0]
     assert "cannot guess masked tokens yet" in capsys.readouterr().err
     made = TextEncoder(model=f"{config.folder}/encoders/all", max_tokens=16)
     assert check_masks(made).mask_token == "[MASK]"

@@ -17,16 +17,18 @@ import numpy as np
 import pytest
 import yaml
 
-from jobs import finetune, sweep
 from tests.conftest import ROOT
 from tests.finetune.test_finetune_job import write_study
 from tests.fixtures.alone import train_here
+from tikval.cli.job import run_job
 from tikval.config import FinetuneConfig, SweepConfig, UserError, load_config
 from tikval.finetune.inputs import folds_of_config, load_examples
 from tikval.finetune.loop import Epoch
+from tikval.finetune.sweep_plan import SweepPlan, plan_sweep
 from tikval.finetune.training import Training
 from tikval.finetune.trial import Trial, inner, ranked_trials, score_of
 from tikval.finetune.trial_files import TrialFiles, read_trials
+from tikval.flow import finetune, sweep
 from tikval.store.folder import Folder
 
 SPACE = {
@@ -86,7 +88,7 @@ def dry_run(path: Path, monkeypatch: pytest.MonkeyPatch, *sets: str) -> int:
     """The exit code of the command."""
     monkeypatch.setattr(sys, "argv", ["jobs.sweep", str(path), *sets, "--dry-run"])
     with pytest.raises(SystemExit) as done:
-        sweep.main()
+        run_job("sweep")
     assert isinstance(done.value.code, int)
     return done.value.code
 
@@ -98,12 +100,12 @@ def test_a_dry_run_says_what_would_be_tried_and_writes_nothing(
     axes = {"fit.batch_rows": {"values": [4, 32]}, "model.max_tokens": {"values": [16, 32, 10_000]}}
     path = write_sweep(tmp_path, space=SPACE | axes)
     assert dry_run(path, monkeypatch) == 0
-    said, warned = capsys.readouterr()
-    assert "60 rows, 1 without a text or vector, 2 labels" in said
-    assert "2 folds, 3 trials in each; rows of the first: 24 train, 6 validation" in said
-    assert "fit.learning_rate: 0.001 to 0.03, log\nmodel.dropout: 0, 0.2\n" in said
-    assert "lie outside the space" in said, "8 rows are neither 4 nor 32"
-    assert "max_tokens: 32\n" in said, "the largest that can be trained"
+    output, warned = capsys.readouterr()
+    assert "60 rows, 1 without a text or vector, 2 labels" in output
+    assert "2 folds, 3 trials in each; rows of the first: 24 train, 6 validation" in output
+    assert "fit.learning_rate: 0.001 to 0.03, log\nmodel.dropout: 0, 0.2\n" in output
+    assert "lie outside the space" in output, "8 rows are neither 4 nor 32"
+    assert "max_tokens: 32\n" in output, "the largest that can be trained"
     for rows_ in (4, 32):
         assert f"cannot be trained: fit.batch_rows={rows_} model.max_tokens=10000: " in warned
     assert warned.count("warning") == 2
@@ -111,7 +113,7 @@ def test_a_dry_run_says_what_would_be_tried_and_writes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "output"),
     [
         ({"study": {"labels": ["kindness+", "kindness-"]}}, "without a positive row: kindness-"),
         ({"study": {"protocol": {"name": "honest", "partitions": 1, "folds": 11}}}, "groups"),
@@ -124,26 +126,26 @@ def test_a_dry_run_says_what_would_be_tried_and_writes_nothing(
         ({"space": {"fit.rate": {"low": 1, "high": 2}}}, "fit.rate: no setting"),
     ],
 )
-def test_what_cannot_work_is_said_before_any_trial(
+def test_what_cannot_work_is_named_before_any_trial(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     keys: dict[str, Any],
-    said: str,
+    output: str,
 ) -> None:
     pytest.importorskip("optuna")
     assert dry_run(write_sweep(tmp_path, **keys), monkeypatch) == 2
-    assert re.search(said, capsys.readouterr().err)
+    assert re.search(output, capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
 
 
-def test_too_little_memory_for_any_trial_is_said_before_one_starts(
+def test_too_little_memory_for_any_trial_is_named_before_one_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("optuna")
     monkeypatch.setattr(sweep, "memory_of_a_training", lambda pool, workers: 100_000)
     with pytest.raises(UserError, match="no trial can be trained: a trial needs about"):
-        sweep.run(load_config(SweepConfig, str(write_sweep(tmp_path)), []))
+        sweep.run_sweeps([load_config(SweepConfig, str(write_sweep(tmp_path)), [])])[0]
     assert not (tmp_path / "out").exists()
 
 
@@ -192,8 +194,8 @@ def test_a_later_start_knows_what_was_tried_and_draws_anew(tmp_path: Path) -> No
     late = SimpleNamespace(trial_id="late", config={"fold": "p0-f0"})
     scheduler = Schedulers(config, ["p0-f0"], done, stopped)
     scheduler.on_trial_add(None, late)
-    said = {"epoch": 1, "score": 0.05, "over": False}
-    assert scheduler.on_trial_result(None, late, said) == "STOP"
+    output = {"epoch": 1, "score": 0.05, "over": False}
+    assert scheduler.on_trial_result(None, late, output) == "STOP"
     assert stopped == {"late"}
 
 
@@ -202,8 +204,8 @@ def test_a_sweep_killed_after_its_last_trial_needs_no_more_of_them(
 ) -> None:
     pytest.importorskip("optuna")
     config = load_config(SweepConfig, str(write_sweep(tmp_path)), [("trials", 2)])
-    plan, folder = sweep.prepare(config), Folder(config.folder)
-    assert isinstance(plan, sweep.Plan)
+    plan, folder = plan_sweep(config, None), Folder(config.folder)
+    assert isinstance(plan, SweepPlan)
     files = TrialFiles(folder, plan.state)
     history = ({"head": 0, "train_loss": 0.7, "loss": 0.5, "score": 0.25},)
     done = [replace(trial(0, 0.25), fold=fold, history=history) for fold in plan.given]
@@ -213,12 +215,12 @@ def test_a_sweep_killed_after_its_last_trial_needs_no_more_of_them(
         files.write(each)
     TrialFiles(folder, "of other annotations").write(trial(1, 1.0))
 
-    run = sweep.run(config)
+    run = sweep.run_sweeps([config])[0]
     assert (run.rows, run.failed) == (4, {"no_score": 1})
     assert read_trials(folder) == sorted(done, key=lambda each: (each.fold, each.number))
     best = load_config(FinetuneConfig, f"{config.folder}/best.yaml", [])
     assert best.by_fold == {"p0-f0": {"fit.learning_rate": 0.02}, "p0-f1": {"fit.learning_rate": 0.1}}
-    assert sweep.run(config) == run
+    assert sweep.run_sweeps([config])[0] == run
     assert "p0-f0: macro_f1 0.5000 of 2 trials" in capsys.readouterr().out
 
 
@@ -243,8 +245,8 @@ def test_each_folds_best_is_found_inside_it_and_finetune_takes_it(
     study = {"model": {"kind": "text", "model": str(tmp_path / "bert"), "max_tokens": 16, "pooling": "mean"}}
     study["model"] |= {"dropout": 0, "long_texts": "windows", "overlap_tokens": 2}
     config = load_config(SweepConfig, str(write_sweep(tmp_path, study, space=space, trials=4)), [])
-    run = sweep.run(config)
-    said = capsys.readouterr().out
+    run = sweep.run_sweeps([config])[0]
+    output = capsys.readouterr().out
     table = trials_of(config)
     assert Counter(row["fold"] for row in table) == {"p0-f0": 4, "p0-f1": 4}
     assert [row["number"] for row in table] == [0, 1, 2, 3] * 2
@@ -273,19 +275,19 @@ def test_each_folds_best_is_found_inside_it_and_finetune_takes_it(
     top = {name: max((row for row in table if row["fold"] == name), key=rank) for name in folds}
     assert best.by_fold == {name: json.loads(row["settings"]) for name, row in top.items()}
     for name, row in top.items():
-        assert f"{name}: macro_f1 {row['score']:.4f} of 4 trials" in said
-    assert "the configuration's own: place" in said
-    assert path in said
+        assert f"{name}: macro_f1 {row['score']:.4f} of 4 trials" in output
+    assert "the configuration's own: place" in output
+    assert path in output
 
     # trained by it, each fold is as good on its validation rows as its best trial was
     monkeypatch.setattr(finetune, "run_trainings", train_here)
-    finetune.run(best)
+    finetune.finetune_systems([best])[0]
     for entry in json.loads((Path(best.folder) / "history.json").read_text()):
         row = top[entry["training"].removesuffix("-s0")]
         assert max(epoch["score"] for epoch in entry["history"][: row["epochs"]]) == row["score"]
 
     begin = time.monotonic()
-    assert sweep.run(config) == run
+    assert sweep.run_sweeps([config])[0] == run
     assert time.monotonic() - begin < 3
 
 

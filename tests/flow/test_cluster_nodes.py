@@ -9,10 +9,10 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import catalog
 from tests.fixtures.corpus import write_corpus
 from tests.fixtures.namespace import HEAD, Namespace, available
 from tikval.config import ScriptConfig, load_config
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 
 pytestmark = [
@@ -58,7 +58,7 @@ def test_a_job_survives_the_loss_of_a_node(tmp_path: Path, inside: Namespace) ->
         "writer.speech.engine=none",
     ]
     config = load_config(ScriptConfig, "configs/local/scripts.yaml", sets)
-    catalog.run(config.videos)
+    write_catalog(config.videos)
     _, *workers = inside.start_nodes(3, cpus=2, dashboard=False)
     job = inside.start(
         ["python", "-m", "jobs.write_scripts", "configs/local/scripts.yaml", *sets], env={"RAY_ADDRESS": HEAD}
@@ -72,8 +72,8 @@ def test_a_job_survives_the_loss_of_a_node(tmp_path: Path, inside: Namespace) ->
     for process in processes(lost):  # as the loss of a machine: everything on it is gone at once
         process.kill()
     assert 4 <= rows(config.folder) < N
-    said, _ = job.communicate(timeout=120)
-    assert job.returncode == 0, said
+    message, _ = job.communicate(timeout=120)
+    assert job.returncode == 0, message
     folder = Folder(config.folder)
     assert sorted(row["video_id"] for row in folder.read().to_pylist()) == ids
     assert folder.finished().failed == {"unreadable": N // 6}

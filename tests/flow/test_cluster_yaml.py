@@ -158,12 +158,12 @@ def wrong_nodes(cluster: Any) -> list[str]:
     shape = (
         botocore.session.get_session().get_service_model("ec2").operation_model("RunInstances").input_shape
     )
-    said = []
+    message = []
     for name, kind in cluster["available_node_types"].items():
         asked = {"ImageId": "ami-0", "MinCount": 1, "MaxCount": 1, **kind["node_config"]}
         report = botocore.validate.ParamValidator().validate(asked, shape)
-        said += [f"{name}: {report.generate_report()}"] if report.has_errors() else []
-    return said
+        message += [f"{name}: {report.generate_report()}"] if report.has_errors() else []
+    return message
 
 
 def test_aws_knows_the_machines_settings() -> None:

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs import catalog, evaluate, extract_values, report, write_scripts
 from tests.fixtures.corpus import TEXTS, write_captioned
 from tests.fixtures.fakes import load_touchy, load_words
 from tikval.config import ReportConfig, UserError, load_config
+from tikval.evaluate.score_systems import score_systems
+from tikval.flow.extract_values import extract_values
+from tikval.flow.write_scripts import write_scripts
+from tikval.report.site.write import write_report
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder, FolderRun
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
@@ -33,17 +37,17 @@ def study(tmp_path: Path, *overrides: tuple[str, object]) -> ReportConfig:
 
 def run_all(config: ReportConfig) -> tuple[FolderRun, FolderRun]:
     system = config.scores.extracted[0]
-    catalog.run(config.scores.catalog)
-    scripts = write_scripts.run(system.first_step)
-    predictions = extract_values.run(system, load_words)
-    evaluate.run(config.scores)
-    report.run(config)
+    write_catalog(config.scores.catalog)
+    scripts = write_scripts(system.first_step)
+    predictions = extract_values(system, load_words)
+    score_systems(config.scores)
+    write_report(config)
     return scripts, predictions
 
 
-def to_do(said: str) -> dict[str, int]:
+def to_do(message: str) -> dict[str, int]:
     """Rows that each stage took on, as its progress said; a stage that had nothing to do says nothing."""
-    return {stage: int(n) for stage, n in re.findall(r"(\w+): (\d+) to do", said)}
+    return {stage: int(n) for stage, n in re.findall(r"(\w+): (\d+) to do", message)}
 
 
 def test_a_study_grows_is_retried_and_follows_its_recipe(
@@ -125,7 +129,7 @@ def test_a_job_says_when_the_one_before_it_has_not_run(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     config = study(tmp_path)
     with pytest.raises(UserError, match=r"catalog-\w+: not finished"):
-        write_scripts.run(config.scores.extracted[0].first_step)
+        write_scripts(config.scores.extracted[0].first_step)
 
 
 def test_a_job_says_when_the_one_before_it_is_older_than_the_catalog(tmp_path: Path) -> None:
@@ -133,12 +137,12 @@ def test_a_job_says_when_the_one_before_it_is_older_than_the_catalog(tmp_path: P
     videos.mkdir()
     (videos / "page.mp4").write_text("<html>")
     config = study(tmp_path)
-    catalog.run(config.scores.catalog)
-    write_scripts.run(config.scores.extracted[0].first_step)
+    write_catalog(config.scores.catalog)
+    write_scripts(config.scores.extracted[0].first_step)
     (videos / "another.mp4").write_text("<html>")
-    catalog.run(config.scores.catalog)
+    write_catalog(config.scores.catalog)
     with pytest.raises(UserError, match=r"scripts-\w+: older than the catalog"):
-        extract_values.run(config.scores.extracted[0], load_words)
+        extract_values(config.scores.extracted[0], load_words)
 
 
 def test_an_exception_over_one_row_is_that_rows_failure(tmp_path: Path) -> None:
@@ -147,12 +151,12 @@ def test_an_exception_over_one_row_is_that_rows_failure(tmp_path: Path) -> None:
     write_captioned(videos / "good.mp4", TEXTS[0])
     write_captioned(videos / "bad.mp4", TEXTS[1])
     config = study(tmp_path)
-    catalog.run(config.scores.catalog)
-    write_scripts.run(config.scores.extracted[0].first_step)
-    run = extract_values.run(config.scores.extracted[0], load_touchy)
+    write_catalog(config.scores.catalog)
+    write_scripts(config.scores.extracted[0].first_step)
+    run = extract_values(config.scores.extracted[0], load_touchy)
     assert run.failed == {"internal_error": 1}
     rows = {row["video_id"]: row for row in Folder(config.scores.extracted[0].folder).read().to_pylist()}
     assert rows["bad"]["detail"] == "ValueError: not this one"
     assert rows["good"]["error"] is None
-    run = extract_values.run(config.scores.extracted[0], load_words)  # mended, and the same command again
+    run = extract_values(config.scores.extracted[0], load_words)  # mended, and the same command again
     assert run.failed == {}

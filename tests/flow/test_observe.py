@@ -58,8 +58,8 @@ def test_a_run_is_seen_while_it_works(tmp_path: Path) -> None:
 
     def watch() -> None:
         while not done.wait(0.5):
-            if said := read_status(config.folder):
-                seen.append(said)
+            if status := read_status(config.folder):
+                seen.append(status)
             counted.extend(line for line in metrics().splitlines() if line.startswith("ray_tikval_rows"))
 
     watcher = threading.Thread(target=watch)
@@ -76,9 +76,9 @@ def test_a_run_is_seen_while_it_works(tmp_path: Path) -> None:
         done.set()
         watcher.join()
 
-    working = [said for said in seen if said.state == RUNNING and 0 < said.done < 8]
+    working = [status for status in seen if status.state == RUNNING and 0 < status.done < 8]
     assert working
-    assert all(said.failed == {"timeout": said.done // 2} for said in working)
+    assert all(status.failed == {"timeout": status.done // 2} for status in working)
     last = read_status(config.folder)
     assert last is not None
     assert (last.state, last.done, last.failed) == (FINISHED, 8, {"timeout": 4})

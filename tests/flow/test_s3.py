@@ -16,19 +16,23 @@ import pyarrow.fs as pafs
 import pytest
 import ray
 
-from jobs import catalog, evaluate, extract_values, report, write_scripts
 from tests.fixtures.corpus import TEXTS, write_captioned
 from tests.fixtures.fakes import load_words
 from tests.flow.test_jobs import PLACES, SCRIPTS, SYSTEM, to_do
 from tikval.config import ReportConfig, UserError, load_config
+from tikval.evaluate.score_systems import score_systems
 from tikval.files import filesystem, read_bytes, write_bytes
 from tikval.flow import data
+from tikval.flow.extract_values import extract_values
+from tikval.flow.write_scripts import write_scripts
 from tikval.llm.client import Reply, Usage
 from tikval.llm.gate import FolderGate
 from tikval.llm.ledger import Entry, Ledger, ledger_key
 from tikval.report.export.values import export_table
+from tikval.report.site.write import write_report
 from tikval.rows import Reason
 from tikval.sources.catalog import list_videos
+from tikval.sources.write_catalog import write_catalog
 from tikval.store import lock
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
@@ -114,11 +118,11 @@ def study(*overrides: tuple[str, object]) -> ReportConfig:
 
 def run_all(config: ReportConfig) -> None:
     system = config.scores.extracted[0]
-    catalog.run(config.scores.catalog)
-    write_scripts.run(system.first_step)
-    extract_values.run(system, load_words)
-    evaluate.run(config.scores)
-    report.run(config)
+    write_catalog(config.scores.catalog)
+    write_scripts(system.first_step)
+    extract_values(system, load_words)
+    score_systems(config.scores)
+    write_report(config)
 
 
 @pytest.fixture
@@ -178,7 +182,7 @@ def test_a_study_on_an_object_store(
     # forgotten for good
     found, rows = erase_videos(f"{BUCKET}/out", {"v0"}, set())
     assert (found, rows) == ({"v0"}, 4)  # catalog, label, script, prediction
-    catalog.run(config.scores.catalog)  # its file is still there
+    write_catalog(config.scores.catalog)  # its file is still there
     study_now = Study(f"{BUCKET}/out")
     left = ["50% #1?", "more", "none", "with space"]
     assert sorted(study_now.catalog().read(["video_id"])["video_id"].to_pylist()) == left
@@ -198,7 +202,7 @@ def run_files() -> dict[str, bytes | None]:
 
 
 @pytest.mark.usefixtures("server")
-def test_what_is_not_there_or_not_ours_is_said() -> None:
+def test_what_is_not_there_or_not_ours_is_an_error() -> None:
     with pytest.raises(UserError, match="no videos found"):
         list(list_videos(f"{BUCKET}/nothing"))
     with pytest.raises(UserError, match="no such file"):
@@ -212,7 +216,7 @@ def test_what_is_not_there_or_not_ours_is_said() -> None:
         pytest.fail("locked")
 
 
-def test_a_store_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for broken in (

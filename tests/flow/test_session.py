@@ -37,9 +37,9 @@ def test_a_slow_start_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_one_that_never_starts_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "init", Slow(9))
-    with pytest.raises(UserError, match=r"did not start.*timed out during startup.*Try again") as said:
+    with pytest.raises(UserError, match=r"did not start.*timed out during startup.*Try again") as message:
         start_ray()
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(message.value)
 
 
 def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

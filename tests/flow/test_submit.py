@@ -62,17 +62,17 @@ def test_every_job_can_be_submitted(tmp_path: Path, inside: Namespace) -> None:
     wrong = inside.start(submission("catalog", tmp_path, "vidoes=elsewhere"))  # beside the right ones
     stranger = inside.start(submission("catalog", tmp_path / "nowhere"), env={"RAY_AUTH_MODE": "disabled"})
     for job in JOBS:
-        code, said = inside.run(submission(job, tmp_path))
-        assert code == 0, said
-        assert "succeeded" in said
+        code, message = inside.run(submission(job, tmp_path))
+        assert code == 0, message
+        assert "succeeded" in message
 
     models = write_checkpoints(tmp_path / "models")
     ways = ("out", "videos.out")
     sets = [f"{way}={tmp_path / 'out'}" for way in ways] + [f"videos.videos={tmp_path / 'videos'}"]
     sets += [f"video.model={models.pictures}", f"sound.model={models.sound}", f"text.model={models.text}"]
     command = ["python", "-m", "jobs.embed", "configs/demo/embed.yaml", *sets, "text.ocr.frames=1"]
-    code, said = inside.run([*SUBMIT, *command])
-    assert code == 0, said
+    code, message = inside.run([*SUBMIT, *command])
+    assert code == 0, message
 
     study = Study(str(tmp_path / "out"))
     vectors = study.latest("embeddings")
@@ -84,12 +84,12 @@ def test_every_job_can_be_submitted(tmp_path: Path, inside: Namespace) -> None:
     assert report is not None
     assert any("TO REPAIR RADIOS" in file.read_text() for file in Path(report[0].uri, "videos").iterdir())
 
-    said, _ = wrong.communicate(timeout=60)
-    assert wrong.returncode == 1, said
-    assert "tikval: configs/local/catalog.yaml: vidoes: unknown key" in said
-    said, _ = stranger.communicate(timeout=60)
-    assert stranger.returncode == 1, said
-    assert "Missing authentication token" in said
+    message, _ = wrong.communicate(timeout=60)
+    assert wrong.returncode == 1, message
+    assert "tikval: configs/local/catalog.yaml: vidoes: unknown key" in message
+    message, _ = stranger.communicate(timeout=60)
+    assert stranger.returncode == 1, message
+    assert "Missing authentication token" in message
     assert not (tmp_path / "nowhere").exists()
 
     # what was uploaded of a checkout that has a virtual environment, caches and results in it

@@ -143,9 +143,9 @@ def test_every_reply_keeps_to_the_codebooks_schema(answers: dict[str, AnswerRow]
     assert len(replies) == 7
     for row in replies:
         assert row["error"] is None, row
-        said = json.loads(row["reply"] or "")
-        jsonschema.validate(said, reply_schema(CODEBOOK))
-        assert list(said["values"]) == list(CODEBOOK.slugs)
+        message = json.loads(row["reply"] or "")
+        jsonschema.validate(message, reply_schema(CODEBOOK))
+        assert list(message["values"]) == list(CODEBOOK.slugs)
         assert row["model_served"] == str(mistral)
         assert row["tokens_out"]
         assert row["cost_usd"] is None
@@ -311,7 +311,7 @@ def test_vllms_server_answers_our_client(server: str) -> None:
         finally:
             await client.close()
 
-    said = asyncio.run(reply())
-    assert said.reason is None, said
-    jsonschema.validate(json.loads(said.text), reply_schema(CODEBOOK))
-    assert said.usage.tokens_in > 1000
+    message = asyncio.run(reply())
+    assert message.reason is None, message
+    jsonschema.validate(json.loads(message.text), reply_schema(CODEBOOK))
+    assert message.usage.tokens_in > 1000

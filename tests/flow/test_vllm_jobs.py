@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
-from jobs import catalog, evaluate, extract_values, report, write_scripts
 from tests.fixtures.corpus import TEXTS, write_captioned
 from tests.fixtures.vllm_checkpoints import write_mistral
 from tests.flow.test_vllm import ENVIRONMENT, PROMPT, SCRIPT
 from tikval.config import ExtractConfig, ReportConfig, load_config
+from tikval.evaluate.score_systems import score_systems
+from tikval.flow.extract_values import extract_values
+from tikval.flow.write_scripts import write_scripts
+from tikval.report.site.write import write_report
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 
 pytest.importorskip("vllm")
@@ -63,24 +67,24 @@ def test_mistral_two_step_to_a_finished_report(tmp_path: Path, mistral: Path) ->
         ],
     )
     held, free = config.scores.extracted
-    catalog.run(held.catalog)
+    write_catalog(held.catalog)
     assert held.scripts is not None
-    write_scripts.run(held.scripts)
+    write_scripts(held.scripts)
     for predictions in (held, free):
-        extract_values.run(predictions)
-    evaluate.run(config.scores)
-    report.run(config)
+        extract_values(predictions)
+    score_systems(config.scores)
+    write_report(config)
 
     def rows(of: ExtractConfig) -> dict[str, Any]:
         return {row["video_id"]: row for row in Folder(of.folder).read().to_pylist()}
 
     ids = ["v0", "v1", "v2"]
-    said = rows(held)
-    assert said["page"]["error"] == "unreadable"
-    assert [said[name]["error"] for name in ids] == [None] * 3, (
+    message = rows(held)
+    assert message["page"]["error"] == "unreadable"
+    assert [message[name]["error"] for name in ids] == [None] * 3, (
         "the schema is enforced, so random weights answer"
     )
-    assert all(len(said[name]["decisions"]) == 38 and said[name]["tokens_in"] > 1000 for name in ids)
+    assert all(len(message[name]["decisions"]) == 38 and message[name]["tokens_in"] > 1000 for name in ids)
     unheld = rows(free)
     assert {unheld[name]["error"] for name in ids} <= {"bad_reply", "truncated"}, "and unheld they do not"
     assert "as_the_paper" in Path(f"{config.folder}/index.html").read_text()

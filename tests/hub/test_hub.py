@@ -13,7 +13,8 @@ from tests.conftest import ROOT
 from tests.fixtures.checkpoints import Checkpoints, write_checkpoints
 from tests.fixtures.hub import Hub, serving
 
-# what a run does before it starts actors, and in one; the hub's address is read when its library is imported
+# What runs do before they start actors, and in one. A process for several: the hub's address is read when its library
+# is imported, which takes seconds.
 SCRIPT = """
 import json, sys
 from tikval.config import EmbedConfig, UserError
@@ -21,15 +22,18 @@ from tikval.embed.encoders import load_encoders
 from tikval.embed.plan import make_plan
 from tikval.store.folder import Folder
 
-config = EmbedConfig.model_validate(json.loads(sys.argv[1]))
-folder = Folder(config.folder)
-commits = folder.commits()
-try:
-    plan = make_plan(config, commits)
-except UserError as err:
-    sys.exit(str(err))
-folder.keep_commits(commits)
-print(json.dumps([plan.width, load_encoders(config, plan).served]))
+def start(keys):
+    config = EmbedConfig.model_validate(keys)
+    folder = Folder(config.folder)
+    commits = folder.commits()
+    try:
+        plan = make_plan(config, commits)
+    except UserError as err:
+        return str(err)
+    folder.keep_commits(commits)
+    return [plan.width, load_encoders(config, plan).served]
+
+print(json.dumps([start(keys) for keys in json.loads(sys.argv[1])]))
 """
 
 
@@ -38,47 +42,51 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Checkpoints:
     return write_checkpoints(tmp_path_factory.mktemp("models"))
 
 
-def start(hub: Hub, home: Path, out: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
-    config: dict[str, Any] = {
-        "out": str(out),
-        "videos": {"out": str(out), "videos": "videos"},
-        "video": {"model": "lab/pictures"},
-        "sound": {"model": "lab/sound"},
-        "text": None,
-    }
+def start(hub: Hub, home: Path, *runs: dict[str, Any]) -> list[Any]:
+    """What came of each run, started one after another in a new process: width and models, or the error's line."""
+    usual = {"video": {"model": "lab/pictures"}, "sound": {"model": "lab/sound"}, "text": None}
+    configs = [
+        {**usual, "videos": {"out": run["out"], "videos": "videos"}, **run}  # "out" is every run's own
+        for run in runs
+    ]
     environ = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
-    command = [sys.executable, "-c", SCRIPT, json.dumps(config | changes)]
-    return subprocess.run(
+    command = [sys.executable, "-c", SCRIPT, json.dumps(configs)]
+    done = subprocess.run(
         command, env=environ, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200
     )
+    assert done.returncode == 0, done.stderr[-600:]
+    results: list[Any] = json.loads(done.stdout)
+    return results
 
 
 def test_a_run_keeps_the_commits_that_it_began_with(checkpoints: Checkpoints, tmp_path: Path) -> None:
     hub = Hub({"lab/pictures": checkpoints.pictures, "lab/sound": checkpoints.sound})
     began = dict(hub.commits)
+    home, outs = tmp_path / "home", [str(tmp_path / name) for name in ("a", "b", "c", "d", "e")]
     with serving(hub):
-        first = start(hub, tmp_path / "home", tmp_path / "out")
-        assert first.returncode == 0, first.stderr
-        width, served = json.loads(first.stdout)
+        [[width, served]] = start(hub, home, {"out": outs[0]})
         assert width == 64
         assert served == f"lab/pictures@{began['lab/pictures']} + lab/sound@{began['lab/sound']}"
 
         hub.commits["lab/pictures"] = "f" * 40  # the name now stands for another model
         asked = len(hub.asked)
-        again = start(hub, tmp_path / "home", tmp_path / "out")
-        assert json.loads(again.stdout) == [64, served], again.stderr
-        assert not any("lab/" in path for path in hub.asked[asked:])
+        again, other, gone = start(
+            hub,
+            home,
+            {"out": outs[0]},
+            {"out": outs[1], "sound": None},
+            {"out": outs[2], "video": {"model": "lab/gone"}},
+        )
+        assert again == [64, served]
+        assert not any(
+            "lab/sound" in path for path in hub.asked[asked:]
+        )  # the only run of it since is `again`
+        assert other == [32, f"lab/pictures@{'f' * 40}"]
+        assert "lab/gone: the hub answers 404 for revision main" in gone
 
-        other = start(hub, tmp_path / "home", tmp_path / "other", sound=None)
-        assert json.loads(other.stdout) == [32, f"lab/pictures@{'f' * 40}"], other.stderr
-
-        gone = start(hub, tmp_path / "home", tmp_path / "third", video={"model": "lab/gone"})
-        assert "lab/gone: the hub answers 404 for revision main" in gone.stderr
-
-    away = start(
-        hub, tmp_path / "home", tmp_path / "fourth", sound=None
-    )  # nobody answers: what is cached counts
-    assert away.returncode == 0, away.stderr[-600:]
-    assert json.loads(away.stdout) == [32, f"lab/pictures@{'f' * 40}"]
-    missing = start(hub, tmp_path / "home", tmp_path / "fifth", video={"model": "lab/never"})
-    assert "lab/never: the model hub is out of reach" in missing.stderr
+    # nobody answers: what is cached counts
+    away, missing = start(
+        hub, home, {"out": outs[3], "sound": None}, {"out": outs[4], "video": {"model": "lab/never"}}
+    )
+    assert away == [32, f"lab/pictures@{'f' * 40}"]
+    assert "lab/never: the model hub is out of reach" in missing

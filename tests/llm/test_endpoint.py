@@ -232,16 +232,16 @@ def test_the_server_of_these_tests_runs_alone(tmp_path: Path) -> None:
 
         async def run() -> list[str]:
             client = EndpointClient(Endpoint(model="m"), Api(base_url=f"{address}/v1"), None, None)
-            said = []
+            replies = []
             for n in range(40):
                 try:
-                    said.append((await client.ask(Question(f"Q{n % 20}"))).text)
+                    replies.append((await client.ask(Question(f"Q{n % 20}"))).text)
                 except Fault as found:
-                    said.append(found.reason)
+                    replies.append(found.reason)
             await client.close()
-            return said
+            return replies
 
-        said = asyncio.run(run())
+        replies = asyncio.run(run())
         server.kill()
     calls = [json.loads(line) for line in journal.read_text().splitlines()]
     assert len(calls) == 40
@@ -249,6 +249,6 @@ def test_the_server_of_these_tests_runs_alone(tmp_path: Path) -> None:
         "ok"
     }  # the first call of each fails, the second does not
     assert "ok" not in {call["outcome"] for call in calls[:20]}
-    assert len(set(said[:20])) >= 3
-    assert all(text.startswith("Genre") for text in said[20:])
+    assert len(set(replies[:20])) >= 3
+    assert all(text.startswith("Genre") for text in replies[20:])
     assert all(call["billed_usd"] > 0 for call in calls[20:])

@@ -147,12 +147,12 @@ def test_a_detail_is_one_short_line_without_secrets() -> None:
         f"key {KEY}\nat https://x.test/v1?key={KEY} for 'a long text that somebody said in a video of theirs'"
     )
     for status in (400, 401, 429, 500):
-        said = str(fault_of(ASKED, status, {}, google(status, message + " x" * 500)))
-        assert KEY not in said
-        assert "somebody" not in said
-        assert "x.test" not in said
-        assert "\n" not in said
-        assert len(said) < 400
+        message = str(fault_of(ASKED, status, {}, google(status, message + " x" * 500)))
+        assert KEY not in message
+        assert "somebody" not in message
+        assert "x.test" not in message
+        assert "\n" not in message
+        assert len(message) < 400
     assert scrub("it isn't the model's fault", None) == "it isn't the model's fault"
     assert scrub("got sk-proj-0123456789abcdef here", None) == "got *** here"
     page = fault_of(ASKED, 502, {}, {"message": "<html><body>nginx</body></html>", "status": "Bad Gateway"})

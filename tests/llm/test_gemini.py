@@ -153,9 +153,13 @@ def test_the_paper_format_is_answered_too() -> None:
     template = (ROOT / "prompts/extract.txt").read_text()
     book = load_codebook(ROOT / "prompts/codebook.yaml")
     prompt = render_prompt(book, template, "video", examples_per_value=0, answer="figure6")
-    said = json.loads(ask(LlmServer(), Question(prompt)).text)
-    assert len(said) == 19 + 2
-    assert {value for key, value in said.items() if key.endswith("_values")} == {"present", "conflict", None}
+    payload = json.loads(ask(LlmServer(), Question(prompt)).text)
+    assert len(payload) == 19 + 2
+    assert {value for key, value in payload.items() if key.endswith("_values")} == {
+        "present",
+        "conflict",
+        None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -176,7 +180,7 @@ def test_a_paid_reply_of_no_use_says_why(name: str, reason: Reason, detail: str)
     assert len(fake.calls) == 1
 
 
-def test_another_model_is_said() -> None:
+def test_another_model_is_named() -> None:
     assert ask(always("wrong_model"), Question("Q")).model_served == "gemini-other"
 
 
@@ -328,7 +332,7 @@ def test_a_file_that_expired_is_uploaded_once_more(video: Path) -> None:
     assert len(fake.of("generate")) == 2
 
 
-def test_a_video_that_is_gone_is_said(tmp_path: Path) -> None:
+def test_a_video_that_is_gone_is_named(tmp_path: Path) -> None:
     fake = LlmServer()
     found = fault(fake, Question("Q", str(tmp_path / "gone.mp4")))
     assert (found.reason, found.billed) == (Reason.MISSING_FILE, "no")

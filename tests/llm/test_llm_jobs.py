@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
-from jobs import catalog, evaluate, extract_values, report, write_scripts
 from tests.fixtures.corpus import write_unlike
 from tests.fixtures.llm_server import Ask, LlmServer, Rule, Trouble, default_answer, serving
 from tikval.config import ExtractConfig, ReportConfig, ScriptConfig, UserError, load_config
+from tikval.evaluate.score_systems import score_systems
+from tikval.flow.extract_values import extract_values
+from tikval.flow.write_scripts import write_scripts
 from tikval.llm.gate import read_spent
 from tikval.llm.ledger import Ledger
 from tikval.llm.prices import load_prices
+from tikval.report.site.write import write_report
 from tikval.rows import Reason
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 from tikval.study.erasure import erase_videos
 
@@ -52,10 +56,10 @@ def direct(tmp_path: Path, server: LlmServer, *more: tuple[str, Any]) -> Extract
 
 
 def run(config: ExtractConfig) -> None:
-    catalog.run(config.catalog)
+    write_catalog(config.catalog)
     if config.scripts:
-        write_scripts.run(config.scripts)
-    extract_values.run(config)
+        write_scripts(config.scripts)
+    extract_values(config)
 
 
 def rows(config: ExtractConfig | ScriptConfig) -> dict[str, Any]:
@@ -89,8 +93,8 @@ def test_the_papers_two_systems_to_a_finished_report(tmp_path: Path, server: Llm
     two, direct = config.scores.extracted
     run(two)
     run(direct)
-    evaluate.run(config.scores)
-    report.run(config)
+    score_systems(config.scores)
+    write_report(config)
 
     assert two.scripts is not None
     for system in (two, direct):
@@ -212,19 +216,19 @@ def test_a_budget_is_kept_and_raised(tmp_path: Path, server: LlmServer) -> None:
         assert config is not None
         return config
 
-    catalog.run(script_config(None).videos)
+    write_catalog(script_config(None).videos)
     most = load_prices().of(MODEL, _today()).most(1300, 50, 600)  # of one call
-    done = write_scripts.run(script_config(0.9 * most))
+    done = write_scripts(script_config(0.9 * most))
     assert (done.failed, server.billed_usd()) == ({"over_budget": 15}, 0)
 
     enough_for_some = most + 6 * 0.0008
-    done = write_scripts.run(script_config(enough_for_some))
+    done = write_scripts(script_config(enough_for_some))
     paid = len(server.calls)
     assert 3 <= paid <= 10
     assert done.failed == {"over_budget": 15 - paid}
     assert server.billed_usd() <= enough_for_some
 
-    done = write_scripts.run(script_config(None))
+    done = write_scripts(script_config(None))
     assert done.failed == {}
     assert sorted(rows(script_config(None))) == ids
     assert len(server.calls) == 15, "what was paid is not paid again"
@@ -239,17 +243,17 @@ def test_another_model_stops_the_run_or_sets_the_row_aside(tmp_path: Path, serve
     server.rules = [Rule(Trouble("wrong_model"), match=shas[1], first=1)]
     config = two_step(tmp_path, server).scripts
     assert config is not None
-    catalog.run(config.videos)
+    write_catalog(config.videos)
     with pytest.raises(UserError, match=r"gemini-other answered in place of gemini-3\.8-flash"):
-        write_scripts.run(config)
+        write_scripts(config)
     calls = len(server.of("generate"))
     aside = two_step(tmp_path, server, ("scripts.api.wrong_model", "set_aside")).scripts
     assert aside is not None
-    assert write_scripts.run(aside).failed == {"wrong_model": 1}
+    assert write_scripts(aside).failed == {"wrong_model": 1}
     assert len(server.of("generate")) <= calls + 2, (
         "the reply of the other model was paid, and is not paid again"
     )
-    assert write_scripts.run(aside).failed == {}  # a second attempt, and this time it is the right one
+    assert write_scripts(aside).failed == {}  # a second attempt, and this time it is the right one
 
 
 def test_minors_are_sent_to_nobody(tmp_path: Path, server: LlmServer) -> None:
@@ -298,22 +302,22 @@ def test_what_no_row_can_succeed_with_stops_the_run_in_one_line(tmp_path: Path, 
     write_unlike(tmp_path / "videos", 2)
     server.rules = [Rule(Trouble("bad_key"))]
     config = direct(tmp_path, server)
-    catalog.run(config.catalog)
+    write_catalog(config.catalog)
     with pytest.raises(UserError, match="GEMINI_API_KEY") as err:
-        extract_values.run(config)
+        extract_values(config)
     assert "a-key" not in str(err.value)
 
 
-def test_a_missing_key_is_said_before_anything_starts(
+def test_a_missing_key_is_named_before_anything_starts(
     tmp_path: Path, server: LlmServer, monkeypatch: Any
 ) -> None:
     write_unlike(tmp_path / "videos", 1)
     monkeypatch.delenv("GEMINI_API_KEY")
     config = two_step(tmp_path, server).scripts
     assert config is not None
-    catalog.run(config.videos)
+    write_catalog(config.videos)
     with pytest.raises(UserError, match="GEMINI_API_KEY is not set"):
-        write_scripts.run(config)
+        write_scripts(config)
 
 
 def _belongs(ledger: Ledger, key: str, video_id: str) -> bool:

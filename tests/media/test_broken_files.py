@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from jobs import catalog, write_scripts
 from tests.fixtures.clips import (
     moving,
     patch_edit_list,
@@ -17,6 +16,8 @@ from tests.fixtures.clips import (
     write_sound_only,
 )
 from tikval.config import ScriptConfig, load_config
+from tikval.flow.write_scripts import write_scripts
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
@@ -86,8 +87,8 @@ def test_every_file_is_one_row_with_the_right_reason(tmp_path: Path) -> None:
         ("writer.ocr.frames", 1),
     ]
     config = load_config(ScriptConfig, "configs/local/scripts.yaml", sets)
-    catalog.run(config.videos)
-    run = write_scripts.run(config)
+    write_catalog(config.videos)
+    run = write_scripts(config)
     found: dict[str, str | None] = {}
     for row in sorted(Folder(config.folder).read().to_pylist(), key=lambda row: row["error"] or ""):
         again = row["video_id"] in found

@@ -90,11 +90,11 @@ def test_finds_the_words_that_the_defaults_miss() -> None:
             ours += n_found(text, read)
             invented += len(words(read)) - n_found(text, read)
             defaults += n_found(text, pytesseract.image_to_string(Image.fromarray(picture)))
-    said = f"recall {ours / total:.2f}, Tesseract's defaults {defaults / total:.2f}, {invented} of {total} invented"
-    print(said)
-    assert ours / total >= 0.85, said
-    assert defaults / total < 0.5 * ours / total, said
-    assert invented / total < 0.1, said
+    message = f"recall {ours / total:.2f}, Tesseract's defaults {defaults / total:.2f}, {invented} of {total} invented"
+    print(message)
+    assert ours / total >= 0.85, message
+    assert defaults / total < 0.5 * ours / total, message
+    assert invented / total < 0.1, message
 
 
 @pytest.mark.parametrize("size", [(270, 480), (1280, 720), (1080, 1920)])

@@ -35,7 +35,7 @@ def speak(text: str, folder: Path) -> tuple[NDArray[np.int16], int]:
 
 def word_error_rate(truth: str, text: str) -> float:
     """Edit distance in words over the number of true words."""
-    a, b = ([word.strip(".,!?").lower() for word in said.split()] for said in (truth, text))
+    a, b = ([word.strip(".,!?").lower() for word in line.split()] for line in (truth, text))
     distances = list(range(len(b) + 1))
     for i, word in enumerate(a, 1):
         before, distances[0] = distances[0], i

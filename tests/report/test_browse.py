@@ -22,7 +22,7 @@ ASSIGNMENT = (
 )
 
 
-def said(video_id: str, decisions: list[bool | None] | None, **changes: Any) -> PredictionRow:
+def predicted(video_id: str, decisions: list[bool | None] | None, **changes: Any) -> PredictionRow:
     row = prediction(video_id, error=None if decisions else "timeout", system=changes.pop("system", "s"))
     row["decisions"], row["scores"] = decisions, changes.pop("scores", None)
     assert not changes
@@ -67,7 +67,7 @@ def test_columns_of_three_videos() -> None:
         account="jane.doe",
         genre="Food",
         month="2026-03",
-        predictions=(said("one", [True, True, False, True], scores=[0.2, 0.9, 0.0, 0.5]),),
+        predictions=(predicted("one", [True, True, False, True], scores=[0.2, 0.9, 0.0, 0.5]),),
         annotated=(2, -1),
     )
     two = Card(
@@ -75,10 +75,10 @@ def test_columns_of_three_videos() -> None:
         key="1" * 32,
         genre="News",
         failures=(Failure("two", "scripts", "unreadable"), Failure("two", "values: s", "timeout")),
-        predictions=(said("two", None),),
+        predictions=(predicted("two", None),),
     )
     three = Card(
-        "three", key="2" * 32, genre="Food", predictions=(said("three", [False] * 4),), annotated=(0, 0)
+        "three", key="2" * 32, genre="Food", predictions=(predicted("three", [False] * 4),), annotated=(0, 0)
     )
     four = Card("four", key="3" * 32)
     assert videos(report(one, two, three, four)) == {
@@ -108,14 +108,14 @@ def test_columns_of_three_videos() -> None:
     }
 
 
-def test_what_is_not_modelled_is_said_once_where_it_is_the_same_and_else_for_each_video() -> None:
+def test_what_is_not_modelled_is_listed_once_where_it_is_the_same_and_else_for_each_video() -> None:
     other: dict[str, list[bool | None] | None] = {
         "x": [True, None, False, False],
         "y": [True, True, False, False],
         "z": None,
     }
     same = [
-        Card(name, predictions=(said(name, [True, None, False, None]), said(name, row, system="t")))
+        Card(name, predictions=(predicted(name, [True, None, False, None]), predicted(name, row, system="t")))
         for name, row in other.items()
     ]
     found = videos(report(*same, systems=("s", "t")))
@@ -127,7 +127,9 @@ def test_what_is_not_modelled_is_said_once_where_it_is_the_same_and_else_for_eac
 
 
 def test_a_system_that_only_cards_know_comes_last() -> None:
-    found = videos(report(Card("x", predictions=(said("x", [True, False, False, False], system="new"),))))
+    found = videos(
+        report(Card("x", predictions=(predicted("x", [True, False, False, False], system="new"),)))
+    )
     assert found["systems"] == ["s", "new"]
     assert found["said"] == [[None], [[0]]]
 
@@ -163,7 +165,10 @@ def test_whatever_strings_hold_a_file_is_one_assignment() -> None:
         genre=HOSTILE,
         month=HOSTILE,
         failures=(Failure("x", HOSTILE, HOSTILE, HOSTILE),),
-        predictions=(said("x", [True] * 4, system=HOSTILE), said("x", [True] * 4, system="__proto__")),
+        predictions=(
+            predicted("x", [True] * 4, system=HOSTILE),
+            predicted("x", [True] * 4, system="__proto__"),
+        ),
     )
     shown = report(evil, show_accounts=True)
     titles = report(Card("x"), labels=("__proto__+", "__proto__-"), titles={"__proto__": HOSTILE})
@@ -215,7 +220,7 @@ def test_a_length_that_is_no_number(seconds: float | None) -> None:
 
 
 def test_two_answers_and_annotations_of_other_values_are_refused() -> None:
-    answer = said("x", [True] * 4)
+    answer = predicted("x", [True] * 4)
     with pytest.raises(ValueError, match="two answers of s to the video x"):
         list(browse_files(report(Card("x", predictions=(answer, answer)))))
     with pytest.raises(ValueError, match="x that do not have 2 stances"):

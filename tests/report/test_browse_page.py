@@ -38,14 +38,14 @@ def write_whole(report: Report, site: Path) -> Path:
     return site
 
 
-def card(video_id: str, *said: str, **changes: Any) -> Card:
-    """A video of which the system `local` says `said`; `mistral` says nothing."""
-    rows = (prediction(video_id, *said), prediction(video_id, system="mistral"))
+def card(video_id: str, *labels: str, **changes: Any) -> Card:
+    """A video for which the system `local` predicts `labels`; `mistral` predicts nothing."""
+    rows = (prediction(video_id, *labels), prediction(video_id, system="mistral"))
     return replace(Card(video_id, key=row_key(video_id, 1, "1"), predictions=rows), **changes)
 
 
-def stances(**said: int) -> tuple[int, ...]:
-    return tuple(said.get(slug, 0) for slug in SLUGS)
+def stances(**codes: int) -> tuple[int, ...]:
+    return tuple(codes.get(slug, 0) for slug in SLUGS)
 
 
 def report(*cards: Card, **changes: Any) -> Report:
@@ -53,7 +53,7 @@ def report(*cards: Card, **changes: Any) -> Report:
 
 
 def count(page: Page) -> tuple[int, int]:
-    """(found, all) as the page says it, once it does."""
+    """(found, all) as the page shows it, once it does."""
     place = page.locator("#count")
     expect(place).to_have_text(re.compile(r"\d videos?$"))
     numbers = [int(number.replace(",", "")) for number in re.findall(r"[\d,]+", place.inner_text())]
@@ -127,13 +127,13 @@ def test_twelve_videos_are_listed_and_a_search_loads_their_texts(
         check(small)
 
 
-# What a filter must find, told from the rows and not from the page's data.
+# What a filter must find, from the rows and not from the page's data.
 
 Found = Callable[[Card], bool]
 
 
 def labels_of(one: Card, who: str) -> set[str] | None:
-    """What a system or `people` say; None without a result."""
+    """The labels of a system or of `people`; None without a result."""
     if who == "people":
         decisions: Any = None if one.annotated is None else binary(one.annotated)
     else:
@@ -141,7 +141,7 @@ def labels_of(one: Card, who: str) -> set[str] | None:
     return None if decisions is None else {label for label, yes in zip(LABELS, decisions, strict=True) if yes}
 
 
-def says(who: str, *labels: str) -> Found:
+def has_label(who: str, *labels: str) -> Found:
     return lambda one: bool((labels_of(one, who) or set()) & set(labels))
 
 
@@ -168,14 +168,20 @@ def differ(one: Card, *labels: str) -> bool:
 
 FACE = ("face+", "face-")
 FILTERS: dict[str, tuple[dict[str, str], Found]] = {
-    "value": ({"value": "face"}, either(*(says(who, *FACE) for who in (*SYSTEMS, "people")))),
-    "stance": ({"stance": "confronted"}, either(*(says(who, *LABELS[19:]) for who in (*SYSTEMS, "people")))),
+    "value": ({"value": "face"}, either(*(has_label(who, *FACE) for who in (*SYSTEMS, "people")))),
+    "stance": (
+        {"stance": "confronted"},
+        either(*(has_label(who, *LABELS[19:]) for who in (*SYSTEMS, "people"))),
+    ),
     "value and stance": (
         {"value": "face", "stance": "confronted"},
-        either(*(says(who, "face-") for who in (*SYSTEMS, "people"))),
+        either(*(has_label(who, "face-") for who in (*SYSTEMS, "people"))),
     ),
-    "said by a system": ({"value": "face", "who": "system mistral"}, says("mistral", *FACE)),
-    "said by annotators": ({"value": "face", "stance": "endorsed", "who": "people"}, says("people", "face+")),
+    "predicted by a system": ({"value": "face", "who": "system mistral"}, has_label("mistral", *FACE)),
+    "coded by annotators": (
+        {"value": "face", "stance": "endorsed", "who": "people"},
+        has_label("people", "face+"),
+    ),
     "who alone finds all": ({"who": "system local"}, lambda one: True),
     "agrees": (
         {"agree": "agrees"},
@@ -211,13 +217,13 @@ FILTERS: dict[str, tuple[dict[str, str], Found]] = {
         lambda one: (
             one.genre == "Food"
             and not reasons(one)
-            and any(says(who, *FACE)(one) for who in (*SYSTEMS, "people"))
+            and any(has_label(who, *FACE)(one) for who in (*SYSTEMS, "people"))
         ),
     ),
 }
 
 
-def test_each_filter_finds_what_the_rows_say(middle: Report, middle_site: Path, visit: Visit) -> None:
+def test_each_filter_finds_what_the_rows_have(middle: Report, middle_site: Path, visit: Visit) -> None:
     page = visit(middle_site, "videos.html").page
     for name, (state, test) in FILTERS.items():
         page.evaluate("address => { location.hash = address; }", urlencode(state))
@@ -672,7 +678,7 @@ def test_ten_thousand_videos(tmp_path: Path, visit: Visit) -> None:
     settled(page, 50)
     expect(page.locator("#pages-top .page")).to_have_text("Page 1 of 200")
     page.select_option("#value", "face")
-    expected = [one for one in many.cards if any(says(who, *FACE)(one) for who in (*SYSTEMS, "people"))]
+    expected = [one for one in many.cards if any(has_label(who, *FACE)(one) for who in (*SYSTEMS, "people"))]
     assert count(page) == (len(expected), 10_000)
     page.fill("#q", '"kitchen market"')
     spoken = [one for one in expected if "kitchen market" in f"{one.caption}\n{one.script}"]

@@ -18,7 +18,7 @@ from tests.fixtures import browser
 from tests.fixtures.browser import Tab, Visit
 from tests.report.test_figure_numbers import line, macro, score
 from tikval.report.figures import data as web
-from tikval.report.figures.numbers import FigureSeries, predicted_of, radar_of
+from tikval.report.figures.numbers import FigureSeries, radar_of, series_of
 from tikval.report.figures.rates import months_of, rates_of
 from tikval.report.figures.systems import scored_of
 from tikval.report.site import pages
@@ -55,7 +55,7 @@ def series(systems: int) -> list[FigureSeries]:
     whole, part = np.ones(38, bool), np.arange(38) < 30
     names = ["annotations", *(f"system_{n}" for n in range(systems - 1)), EVIL]
     return [
-        predicted_of(name, rng.random((40, 38)) < 0.1, part if n == 1 else whole, is_human=n == 0)
+        series_of(name, rng.random((40, 38)) < 0.1, part if n == 1 else whole, is_human=n == 0)
         for n, name in enumerate(names)
     ]
 
@@ -163,10 +163,10 @@ def test_every_kind_is_drawn(tmp_path: Path, visit: Visit, width: int, dark: boo
         assert not has(tab, name, BLUE_LIGHT if dark else BLUE_DARK)
         plot = tab.page.locator(f'[data-chart="{name}"]')
         assert plot.get_attribute("role") == "img"
-        says = plot.get_attribute("aria-label") or ""
-        assert says.endswith(".")
-        assert "annotations" in says or "predict" in says.lower() or "systems" in says
-        assert "\n" not in says
+        sentence = plot.get_attribute("aria-label") or ""
+        assert sentence.endswith(".")
+        assert "annotations" in sentence or "predict" in sentence.lower() or "systems" in sentence
+        assert "\n" not in sentence
         assert plot.locator("img, style, script").count() == 0
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -229,7 +229,7 @@ def test_a_tooltip_is_a_picture(tmp_path: Path, visit: Visit) -> None:
     assert tab.page.locator("img").count() == 0
 
 
-def test_what_cannot_be_drawn_is_predicted(tmp_path: Path, visit: Visit) -> None:
+def test_what_cannot_be_drawn_is_named(tmp_path: Path, visit: Visit) -> None:
     charts = {
         "unknown": {"kind": EVIL},
         "none": None,
@@ -239,8 +239,8 @@ def test_what_cannot_be_drawn_is_predicted(tmp_path: Path, visit: Visit) -> None
     places = ["unknown", "none", "broken", "elsewhere", "constructor", "__proto__", "figure1"]
     tab = visit(page_of(tmp_path, charts, places), "index.html", width=DESK)
     drawn(tab, "figure1", BLUE_LIGHT)  # after one that is broken
-    predicted = tab.page.locator(".plot").all_inner_texts()
-    assert [text.startswith("This chart cannot be shown here") for text in predicted] == [True] * 6 + [False]
+    texts = tab.page.locator(".plot").all_inner_texts()
+    assert [text.startswith("This chart cannot be shown here") for text in texts] == [True] * 6 + [False]
     assert len(tab.errors) == 1, tab.errors
     assert "undefined" in tab.errors.pop()  # of the broken one, for whoever looks
 

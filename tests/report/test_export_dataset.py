@@ -10,8 +10,6 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from jobs import combine, evaluate
-from jobs.catalog import run as run_catalog
 from tests.fixtures.rows import prediction
 from tests.fixtures.trained import BROKEN, IDS, TRAINED, stances
 from tests.fixtures.trained import Study as Written
@@ -25,11 +23,14 @@ from tikval.config import (
     Texts,
     UserError,
 )
+from tikval.evaluate.score_systems import score_systems
 from tikval.files import write_table
+from tikval.finetune.combine_systems import combine_systems
 from tikval.report.export.dataset import export_dataset
 from tikval.report.export.dataset_facts import public_name
 from tikval.report.export.values import ABOUT, export_table, scores_table, write_export
 from tikval.rows import PredictionRow, arrow_schema
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 from tikval.store.runs import Study, system_config
 from tikval.values import LABELS, SLUGS
@@ -45,16 +46,16 @@ class Made(Written):
         self.roberta = self.trained("roberta", self.noisy(1.0))
         systems = self.roberta, self.llm
         self.both = CombineConfig(systems=systems, out=self.out, system="both", how="regression")
-        combine.run(self.both)
+        combine_systems(self.both)
         self.scores = EvaluateConfig(
             predictions=(self.llm, self.roberta, self.both), out=self.out, draws=100, permutations=100
         )
-        evaluate.run(self.scores)
+        score_systems(self.scores)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Only to be read."""
+    """A study that tests only read."""
     return Made(tmp_path_factory.mktemp("study"))
 
 
@@ -92,7 +93,7 @@ def test_every_system_and_every_answer_has_its_line(made: Made) -> None:
 
 
 def test_values_are_those_of_the_rows(made: Made, tmp_path: Path) -> None:
-    """Against the plain definition, on random labels with gaps, and scores that may be missing."""
+    """The export agrees with the plain definition, on random labels with gaps, and scores that may be missing."""
     rng = np.random.default_rng(0)
     config = made.llm.model_copy(update={"system": "random", "out": str(tmp_path)})
     rows = []
@@ -108,13 +109,13 @@ def test_values_are_those_of_the_rows(made: Made, tmp_path: Path) -> None:
         folder.write_part(pa.Table.from_pylist(part, schema=arrow_schema(PredictionRow)))
     folder.seal(config, {}, 1.0)
     catalog = made.catalog.model_copy(update={"out": str(tmp_path)})
-    run_catalog(catalog)
+    write_catalog(catalog)
     lines = {line["video_id"]: line for line in export_table(Study(str(tmp_path))).to_pylist()}
     for row in rows:
-        said: list[int | None] = [None] * len(SLUGS)
+        expected: list[int | None] = [None] * len(SLUGS)
         if row["decisions"] is not None:
-            said = stances_of(row["decisions"], row["scores"] or [None] * len(LABELS))
-        assert [lines[row["video_id"]][slug] for slug in SLUGS] == said
+            expected = stances_of(row["decisions"], row["scores"] or [None] * len(LABELS))
+        assert [lines[row["video_id"]][slug] for slug in SLUGS] == expected
 
 
 def test_some_systems_only(made: Made) -> None:
@@ -178,7 +179,7 @@ def test_evaluations_of_other_versions_may_lack_columns(tmp_path: Path) -> None:
         EvaluateConfig(predictions=(llm,), out=study.out, min_share=share, draws=100) for share in (0.05, 0.2)
     )
     for config in (old, new):
-        evaluate.run(config)
+        score_systems(config)
     file = Folder(old.folder).paths()[0]
     write_table(file, pq.read_table(file).drop_columns(["lower", "upper"]))
     lines = scores_table(Study(study.out)).to_pylist()
@@ -196,7 +197,7 @@ def test_a_study_without_scores(tmp_path: Path) -> None:
 # the data set
 
 
-def test_the_data_set_loads_and_says_the_same(made: Made, tmp_path: Path) -> None:
+def test_the_data_set_loads_with_the_same_lines(made: Made, tmp_path: Path) -> None:
     to = tmp_path / "data"
     assert export_dataset(Study(made.out), to) == []
     assert sorted(path.name for path in to.iterdir()) == [
@@ -209,11 +210,11 @@ def test_the_data_set_loads_and_says_the_same(made: Made, tmp_path: Path) -> Non
     labels = loaded(to, "labels")
     assert labels.column_names == ["video_id", "annotator", *SLUGS]
     assert {row["annotator"] for row in labels} == {1}
-    said = {row["video_id"]: (row["face"], row["humility"]) for row in labels}
-    assert said == {name: (int(face), -int(humility)) for name, (face, humility) in made.truth.items()}
+    annotations = {row["video_id"]: (row["face"], row["humility"]) for row in labels}
+    assert annotations == {name: (int(face), -int(humility)) for name, (face, humility) in made.truth.items()}
 
 
-def test_the_card_says_what_was_run_and_what_came_out(made: Made, tmp_path: Path) -> None:
+def test_the_card_names_what_was_run_and_what_came_out(made: Made, tmp_path: Path) -> None:
     export_dataset(Study(made.out), tmp_path / "data")
     card = (tmp_path / "data" / "README.md").read_text()
     head = yaml.safe_load(card.split("---")[1])
@@ -260,7 +261,7 @@ def test_scores_of_what_has_changed_since_are_not_shown(tmp_path: Path) -> None:
 
 
 def named(root: Path, ids: dict[str, str], more: str = "") -> Written:
-    """A study whose videos are called so, by accounts."""
+    """A study of videos with these ids, each with its account."""
     study = Written(root)
     for name in ids:
         (root / f"{name.replace('/', '_')}.mp4").write_bytes(b"x")
@@ -270,7 +271,7 @@ def named(root: Path, ids: dict[str, str], more: str = "") -> Written:
     study.catalog = CatalogConfig(
         videos=str(root / "videos.csv"), accounts=str(root / "accounts.csv"), out=study.out
     )
-    run_catalog(study.catalog)
+    write_catalog(study.catalog)
     keys = {row["video_id"]: row["row_key"] for row in Folder(study.catalog.folder).read().to_pylist()}
     rows = [prediction(name, row_key=key) for name, key in keys.items()]
     config = ExtractConfig(scripts=study.scripts, system="local", out=study.out)
@@ -328,7 +329,7 @@ def test_a_stale_table_does_not_stay_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "public"),
     [
         ("gemini-2.5-flash", "gemini-2.5-flash"),
         ("sentence-transformers/all-MiniLM-L6-v2@c9745ed", "sentence-transformers/all-MiniLM-L6-v2@c9745ed"),
@@ -341,8 +342,8 @@ def test_a_stale_table_does_not_stay_behind(tmp_path: Path) -> None:
         ("a | b <script>", "a b script"),
     ],
 )
-def test_a_models_name_without_its_place(model: str, said: str) -> None:
-    assert public_name(model) == said
+def test_a_models_name_without_its_place(model: str, public: str) -> None:
+    assert public_name(model) == public
 
 
 def test_what_a_run_is_is_read_back(made: Made) -> None:
@@ -369,11 +370,11 @@ def test_the_command(made: Made, tmp_path: Path) -> None:
     assert run(str(tmp_path / "scores.parquet"), "--scores").exit_code == 0
     assert run(str(tmp_path / "data"), "--dataset").exit_code == 0
     assert (tmp_path / "data" / "README.md").exists()
-    for wrong, said in (
+    for wrong, message in (
         (("s3://bucket/values.csv",), "not on this machine"),
         ((str(tmp_path / "x"), "--scores", "--dataset"), "leave out --dataset"),
         ((str(tmp_path / "x.csv"), "--force"), "--force is for --dataset"),
         ((str(tmp_path / "data"), "--dataset"), "is not empty"),
     ):
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             CliRunner().invoke(app, ["export", made.out, *wrong], catch_exceptions=False)

@@ -1,4 +1,4 @@
-"""Kept models as folders for transformers: they say the same there, and a card says what they are worth."""
+"""Kept models as folders for transformers: they predict the same there, and a card tells what they are worth."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ def trained(study: Study) -> FinetuneConfig:
 
 
 @pytest.mark.parametrize("write", [write_bert, write_roberta])
-def test_an_exported_model_says_the_same_in_a_pipeline(
+def test_an_exported_model_predicts_the_same_in_a_pipeline(
     study: Study, tmp_path: Path, write: Callable[..., Path]
 ) -> None:
     from transformers import pipeline
@@ -41,10 +41,10 @@ def test_an_exported_model_says_the_same_in_a_pipeline(
     export_model(trained.folder, "p0-f0-s0", to)
     ask: Any = pipeline
     pipe = ask("text-classification", model=str(to), top_k=None, function_to_apply="sigmoid")
-    said = judged(config_of(trained, study, members=["p0-f0-s0"]), list(study.rows))
+    predicted = judged(config_of(trained, study, members=["p0-f0-s0"]), list(study.rows))
     rows = study.rows[:-1]
     for row, answers in zip(rows, pipe([row["script"] for row in rows], truncation=True), strict=True):
-        ours = said[row["video_id"]]["scores"]
+        ours = predicted[row["video_id"]]["scores"]
         theirs = {each["label"]: each["score"] for each in answers}
         assert theirs == pytest.approx({"kindness+": ours[0], "thrill+": ours[1]}, abs=1e-5)
     names = {file.name for file in to.iterdir()}
@@ -55,7 +55,7 @@ def test_an_exported_model_says_the_same_in_a_pipeline(
             assert not any(word in text for word in (str(study.root), "account 1", study.ids[0])), file.name
 
 
-def test_the_card_says_what_it_is_worth_and_what_it_is_not_for(
+def test_the_card_tells_what_it_is_worth_and_what_it_is_not_for(
     study: Study, trained: FinetuneConfig, tmp_path: Path
 ) -> None:
     export_model(trained.folder, "p0-f1-s0", tmp_path / "model")
@@ -67,7 +67,7 @@ def test_the_card_says_what_it_is_worth_and_what_it_is_not_for(
     own = facts.members["p0-f1-s0"].scores.macro_f1
     assert own.value is not None
     assert own.low is not None
-    for said in (
+    for words in (
         f"{own.value:.3f} [{own.low:.3f}",
         "saying every label",
         "`honest`",
@@ -79,22 +79,22 @@ def test_the_card_says_what_it_is_worth_and_what_it_is_not_for(
         "Not for decisions about individual people",
         "That of the encoder it began with applies",
     ):
-        assert said in text, said
+        assert words in text, words
 
 
 @pytest.mark.parametrize(
-    ("heads", "pooling", "said"),
+    ("heads", "pooling", "message"),
     [
         ("multilabel", "mean", "pooling: mean is no model"),
         ("per_label", "head", "one model for each label"),
-        ("three_way", "head", "a pipeline would say others"),
+        ("three_way", "head", "a pipeline would compute others"),
     ],
 )
 def test_what_transformers_has_no_model_for_is_not_exported(
-    study: Study, tmp_path: Path, heads: str, pooling: str, said: str
+    study: Study, tmp_path: Path, heads: str, pooling: str, message: str
 ) -> None:
     trained = study.finetune(heads, pooling=pooling)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         export_model(trained.folder, "p0-f0-s0", tmp_path / "model")
     assert not (tmp_path / "model").exists()
 

@@ -16,8 +16,8 @@ from tikval.report.figures.numbers import (
     group_arcs,
     occurrences_csv,
     per_video_csv,
-    predicted_of,
     radar_of,
+    series_of,
 )
 from tikval.report.figures.pipelines import pipeline_steps
 from tikval.report.figures.rates import (
@@ -43,14 +43,14 @@ def lines(data: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data.decode())))
 
 
-# what was said
+# what was predicted
 
 
 def test_counts_by_hand() -> None:
     predicted = np.array(
         [[1, 0, 0, 1], [1, 0, 1, 0], [0, 0, 0, 0]]
-    )  # two values; the second video says one twice over
-    one = predicted_of("a", predicted, ALL_MODELLED)
+    )  # two values; the second video has one twice over
+    one = series_of("a", predicted, ALL_MODELLED)
     assert one.per_video == (1, 1, 1)
     assert one.counts.tolist() == [[2, 0], [1, 1]]
     assert [line["count"] for line in lines(per_video_csv([one]))] == ["1", "1", "1"]
@@ -64,13 +64,13 @@ def test_counts_by_hand() -> None:
 
 
 def test_what_is_not_modelled_is_no_zero() -> None:
-    one = predicted_of("a", np.zeros((2, 4)), np.array([True, True, True, False]))
+    one = series_of("a", np.zeros((2, 4)), np.array([True, True, True, False]))
     assert np.isnan(one.counts[1, 1])
     assert [line["count"] for line in lines(occurrences_csv([one], "xy"))] == ["0", "0", "0", ""]
 
 
 def test_shares_of_several_answers() -> None:
-    one = predicted_of("a", np.array([[0.5, 0.25, 0, 0], [1, 0.25, 0, 0]]), ALL_MODELLED)
+    one = series_of("a", np.array([[0.5, 0.25, 0, 0], [1, 0.25, 0, 0]]), ALL_MODELLED)
     assert one.per_video == (0, 2)
     assert one.counts.tolist() == [[1.5, 0.5], [0, 0]]
 
@@ -79,7 +79,7 @@ def test_shares_of_several_answers() -> None:
 def test_the_published_annotations() -> None:
     rows = read_labels(str(PUBLISHED), SLUGS, "schwartz-19")
     predicted = np.array([binary(row["stances"]) for row in rows])
-    one = predicted_of("annotations", predicted, np.ones(38, bool), is_human=True)
+    one = series_of("annotations", predicted, np.ones(38, bool), is_human=True)
     assert one.per_video == (4, 59, 205, 275, 181, 100, 31, 19, 12, 1, 1)
     assert one.counts.sum(1).tolist() == [2132, 820]
 
@@ -87,7 +87,7 @@ def test_the_published_annotations() -> None:
 @pytest.mark.parametrize("shape", [(2, 3), (2, 6), (0, 4)])
 def test_arrays_that_do_not_fit(shape: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="a: "):
-        predicted_of("a", np.zeros(shape), ALL_MODELLED)
+        series_of("a", np.zeros(shape), ALL_MODELLED)
 
 
 def score(system: str, label: str, f1: float | None, support: int, failures: str = "left_out") -> ScoreRow:
@@ -128,16 +128,16 @@ def test_a_radar_has_gaps_and_one_baseline() -> None:
     assert list(found.f1) == ["predict_everything", "a"]
     assert found.support == (3, 0, 1)
     np.testing.assert_array_equal(found.f1["a"], [0.7, np.nan, np.nan])
-    for slugs, stance, predicted in (
+    for slugs, stance, message in (
         ("xy", "endorsed", "three values"),
         ("xyz", "confronted", "no annotated video"),
     ):
-        with pytest.raises(ValueError, match=predicted):
+        with pytest.raises(ValueError, match=message):
             radar_of(rows, slugs, stance, ["a"])
 
 
 def test_the_circle_names_both_groups_of_a_border() -> None:
-    found = lines(circle_csv([predicted_of("a", np.zeros((1, 38)), np.ones(38, bool))], SLUGS))
+    found = lines(circle_csv([series_of("a", np.zeros((1, 38)), np.ones(38, bool))], SLUGS))
     assert [line["place"] for line in found] == [str(i) for i in range(19)]
     assert {line["value"]: line["groups"] for line in found}["face"] == "self_enhancement and conservation"
 
@@ -260,7 +260,7 @@ def test_values_are_ranked_by_videos_and_not_by_months() -> None:
         *(line("2026-02", what, rate, videos=10) for what, rate in (("x+", 0.9), ("y-", 1.0), ("z-", 0.0))),
     ]
     found = rates_of("a", predicted, "wxyz")
-    assert most_predicted(found) == [2, 1]  # y of 20 videos, x of 19; z is never said, w is not modelled
+    assert most_predicted(found) == [2, 1]  # y of 20 videos, x of 19; z is never predicted, w is not modelled
     assert most_predicted(found, 1) == [2]
 
 
@@ -279,14 +279,14 @@ def test_a_genre_is_no_formula_of_a_spreadsheet() -> None:
 
 
 def test_what_goes_to_the_web_is_json_and_says_what_the_csv_says() -> None:
-    one = predicted_of("a", np.array([[1, 0.5, 1, 0], [1, 0, 0, 0]]), np.array([True, True, True, False]))
-    people = predicted_of("annotations", np.zeros((1, 4)), ALL_MODELLED, is_human=True)
+    one = series_of("a", np.array([[1, 0.5, 1, 0], [1, 0, 0, 0]]), np.array([True, True, True, False]))
+    people = series_of("annotations", np.zeros((1, 4)), ALL_MODELLED, is_human=True)
     series, titles = [people, one], ["X: x", "Y"]
     months, genres = months_of(grouped("2026-01", "2026-03")), grouped("f", "g")
     all_of_them = [
         web.per_video_data(series),
         web.occurrences_data(series, titles),
-        web.circle_data([predicted_of("a", np.zeros((1, 38)), np.ones(38, bool))], list(SLUGS), SLUGS),
+        web.circle_data([series_of("a", np.zeros((1, 38)), np.ones(38, bool))], list(SLUGS), SLUGS),
         web.radar_data(
             radar_of([score("predict_everything", f"{v}+", 0.5, 3) for v in "xyz"], "xyz", "endorsed", []),
             "xyz",

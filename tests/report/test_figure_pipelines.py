@@ -1,4 +1,4 @@
-"""Figure 3: the steps of a system are those of its configuration, and the picture says them."""
+"""Figure 3: the steps of a system are those of its configuration, and the picture shows them."""
 
 from xml.etree import ElementTree
 
@@ -114,7 +114,7 @@ def test_steps_say_what_is_switched_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "shown"),
     [
         ("FacebookAI/roberta-large", "FacebookAI/roberta-large"),
         ("gemini-3.1-pro", "gemini-3.1-pro"),
@@ -125,8 +125,8 @@ def test_steps_say_what_is_switched_off() -> None:
         ("C:\\Users\\anna\\mine", "mine"),
     ],
 )
-def test_a_folder_of_models_does_not_say_whose_it_is(model: str, said: str) -> None:
-    assert brief(model) == said
+def test_a_folder_of_models_does_not_say_whose_it_is(model: str, shown: str) -> None:
+    assert brief(model) == shown
 
 
 def test_steps_as_csv_are_numbered() -> None:

@@ -1,4 +1,4 @@
-"""Figures: files that open, stay the same and let nobody in."""
+"""Figures: files that open, stay the same and admit nobody."""
 
 import os
 import re
@@ -15,20 +15,20 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from jobs import evaluate
-from jobs.catalog import run as run_catalog
 from tests.fixtures.rows import prediction
 from tests.report.test_figure_numbers import grouped, line, lines
 from tikval.cli import app
 from tikval.config import CatalogConfig, EvaluateConfig, ExtractConfig, ScriptConfig, UserError
+from tikval.evaluate.score_systems import score_systems
 from tikval.files import read_bytes
 from tikval.report.figures import charts as draw
 from tikval.report.figures.gather import Figures, figures_of, write_figures
-from tikval.report.figures.numbers import Radar, predicted_of
+from tikval.report.figures.numbers import Radar, series_of
 from tikval.report.figures.rates import by_genre, by_month, months_of, rates_of
 from tikval.report.figures.style import render, styled
 from tikval.report.figures.systems import SystemScore, systems_f1
 from tikval.rows import PredictionRow, arrow_schema
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
 
@@ -49,7 +49,7 @@ def words_of(picture: bytes) -> str:
 
 def test_a_hostile_title_is_text() -> None:
     titles = ["<script>alert(1)</script>", "$\\frac{a--", "x" * 500]
-    one = predicted_of("a", np.eye(6), np.array([True] * 5 + [False]))
+    one = series_of("a", np.eye(6), np.array([True] * 5 + [False]))
     found = Radar("endorsed", 6, (1, 1, 0), {"a": np.array([0.5, 1, np.nan])}, ())
     rates = rates_of(titles[0], [line(f"<script>{n}", "x+", 0.5, 0.1) for n in range(2)], "xyz", titles[1])
     with styled():
@@ -75,7 +75,7 @@ def test_systems_with_and_without_an_interval() -> None:
     with styled():
         words = words_of(render(systems_f1(found), "svg"))
         alone = words_of(render(systems_f1(found[:1]), "svg"))
-    assert all(predicted in words for predicted in ("<b> $x$", "0.90", "baselines"))
+    assert all(text in words for text in ("<b> $x$", "0.90", "baselines"))
     assert "Predict everything" not in alone
 
 
@@ -87,7 +87,7 @@ def test_two_sources_of_rates_stand_under_each_other_and_models_are_not_correcte
         months = words_of(render(by_month([months_of(people), months_of(model)], ["X", "Y"], [1, 0]), "svg"))
     assert genres.count("model, raw") == 2  # endorsed and confronted
     assert months.count("model, raw") == 1
-    assert "2026-02" in months  # a month of which people say nothing is there, without a line
+    assert "2026-02" in months  # a month without annotations is there, without a line
 
 
 def test_a_notebooks_backend_is_no_matter() -> None:
@@ -100,7 +100,7 @@ def test_a_notebooks_backend_is_no_matter() -> None:
 
 
 class Made:
-    """Four videos; `a` says of each what is true and fails on the last, `b` says nothing.
+    """Four videos; `a` predicts of each what is true and fails on the last, `b` predicts nothing.
 
     `dated`: twenty more, of two genres in turn; the first ten of January, the others of March. The annotator finds face
     in those of food, both systems in all. An `annotated` study has scores.
@@ -129,7 +129,7 @@ class Made:
             out=self.out,
             **more,
         )
-        run_catalog(catalog)
+        write_catalog(catalog)
         keys = {row["video_id"]: row["row_key"] for row in Folder(catalog.folder).read().to_pylist()}
         scripts = ScriptConfig(videos=catalog, out=self.out)
         systems = []
@@ -142,7 +142,7 @@ class Made:
                 ]
                 self._says(config, [*rows, prediction("z", row_key=keys["z"], error="unreadable")])
                 systems.append(config)
-            evaluate.run(
+            score_systems(
                 EvaluateConfig(predictions=tuple(systems), out=self.out, draws=100, permutations=100)
             )
 
@@ -262,7 +262,7 @@ def test_a_codebook_of_ones_own_has_no_circle(tmp_path: Path) -> None:
 
 def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "videos.csv").write_text("path\nw.mp4\n")
-    run_catalog(CatalogConfig(videos=str(tmp_path / "videos.csv"), out=str(tmp_path / "out")))
+    write_catalog(CatalogConfig(videos=str(tmp_path / "videos.csv"), out=str(tmp_path / "out")))
     with pytest.raises(UserError, match="no system has finished yet, and there are no annotations"):
         figures_of(Study(str(tmp_path / "out")))
 

@@ -1,4 +1,4 @@
-"""The same recipe under two protocols: who is a pair, and what the page says of the gap."""
+"""The same recipe under two protocols: who is a pair, and what the page shows of the gap."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from jobs import evaluate
-from jobs import report as report_job
 from tests.fixtures.site import EVIL, pages, report
 from tests.fixtures.trained import Study
 from tikval.config import EvaluateConfig, FinetuneConfig, JobConfig, Protocol, ReportConfig, ScriptConfig
+from tikval.evaluate.score_systems import score_systems
 from tikval.report.site.gap import gap_lines, pairs_of
 from tikval.report.site.record import Pair
+from tikval.report.site.write import write_report
 from tikval.rows import ScoreRow
 
 PAPER = Protocol(name="paper", partitions=1, threshold=0.5)
@@ -20,8 +20,8 @@ SCRIPTS: dict[str, Any] = {"videos": {"videos": "clips", "out": "out"}, "out": "
 
 
 def trained(system: str, protocol: Any = None, **keys: Any) -> FinetuneConfig:
-    said = {"scripts": SCRIPTS, "out": "out", "system": system, **keys}
-    return FinetuneConfig.model_validate(said if protocol is None else {**said, "protocol": protocol})
+    config = {"scripts": SCRIPTS, "out": "out", "system": system, **keys}
+    return FinetuneConfig.model_validate(config if protocol is None else {**config, "protocol": protocol})
 
 
 def test_a_pair_differs_in_protocol_name_and_place_only() -> None:
@@ -67,7 +67,7 @@ def scored(
     return {**row, "system": system, "label": label, "stance": stance, "failures": failures, "f1": f1}
 
 
-def test_the_gap_is_that_of_the_numbers_beside_it() -> None:
+def test_the_gap_is_that_of_the_numbers_around_it() -> None:
     rows = (
         *(scored("a", "macro", 0.394), scored("a", "weighted", 0.2)),
         *(scored("b", "macro", 0.305), scored("b", "weighted", 0.31)),
@@ -101,9 +101,9 @@ def test_the_report_of_a_study_shows_the_gap(study: Study) -> None:
     paper = study.trained("bert", study.noisy(1), protocol=PAPER)
     honest = study.trained("bert_honest", study.noisy(2.5))
     scores = EvaluateConfig(predictions=(paper, honest), out=study.out)
-    evaluate.run(scores)
+    score_systems(scores)
     config = ReportConfig(scores=scores, out=study.out)
-    report_job.run(config)
+    write_report(config)
     html = (Path(config.folder) / "systems.html").read_text(encoding="utf-8")
     table = html[html.index("What the protocol adds") :].split("<tbody>")[1].split("</tbody>")[0]
     assert "bert_honest" in table

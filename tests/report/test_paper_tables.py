@@ -11,8 +11,6 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from jobs import evaluate
-from jobs.catalog import run as run_catalog
 from tests.conftest import ROOT
 from tests.fixtures import trained
 from tests.fixtures.rows import label, prediction
@@ -20,14 +18,15 @@ from tests.fixtures.scoring import score_everything, score_system
 from tikval.cli import app
 from tikval.config import EvaluateConfig, ExtractConfig, FinetuneConfig, Protocol, UserError, read_yaml
 from tikval.config.llm import Gemini
-from tikval.report.site.record import Grid
-from tikval.report.tables.cells import MEAN, Cell, besides_of, cells_of
-from tikval.report.tables.differences import Beside, beside
-from tikval.report.tables.grids import csv_text, grids, markdown
+from tikval.evaluate.score_systems import score_systems
+from tikval.report.tables.cells import MEAN, Cell, cells_of, counterparts_of
+from tikval.report.tables.differences import Counterpart, counterpart_of
+from tikval.report.tables.grids import Grid, csv_text, grids, markdown
 from tikval.report.tables.paper import show_tables, tables_of, write_tables
 from tikval.report.tables.published import TOLERANCE, published, table_3_anew
 from tikval.rows import ScoreRow
 from tikval.sources.labels import read_labels
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.runs import Study
 from tikval.values import LABELS, SIGN, SLUGS, Stance, binary
 
@@ -89,14 +88,14 @@ def test_the_transcription_is_that_of_the_paper() -> None:
     assert recall == PAPER.movie_recall
     rows = records("tables_5_6_per_value.csv")
     name = {id(row): f"{row['value']}{SIGN[row['stance']]}" for row in rows}
-    said = {
+    transcribed = {
         (row["system"], name[id(row)]): tuple(
             float(row[m]) if row[m] else None for m in ("precision", "recall", "f1")
         )
         for row in rows
         if row["precision"] not in ("", "NA")
     }
-    assert said == {place: tuple(numbers) for place, numbers in PAPER.labels.items()}
+    assert transcribed == {place: tuple(numbers) for place, numbers in PAPER.labels.items()}
     assert {name[id(row)] for row in rows if row["below_5_percent"] == "1"} == PAPER.starred
 
 
@@ -130,7 +129,7 @@ def test_table_3_follows_from_tables_5_and_6() -> None:
     assert all(c.holds == (c.known is None) for c in checks)
     (longformer,) = (c for c in checks if c.known)
     assert (longformer.printed, round(longformer.computed, 2)) == (0.28, 0.23)
-    # the exception's reason: what Table 6 gives without the label of which it says nothing
+    # the exception's reason: what Table 6 gives without the label that it never predicts
     names = [n for n in PAPER.averaged if n.endswith("-") and n != "benevolence_caring-"]
     support = np.array([counts[LABELS.index(n)] for n in names])
     f1 = np.array([PAPER.labels["longformer_2s", n].f1 for n in names], dtype=float)
@@ -178,16 +177,16 @@ TRUTH = [
     label("c", stances=coded(humility=-1)),
     label("d"),
 ]
-SAID = {"a": coded(face=1), "b": coded(face=1, humility=-1), "c": coded(humility=-1)}
+PREDICTED = {"a": coded(face=1), "b": coded(face=1, humility=-1), "c": coded(humility=-1)}
 
 
 def scores_of(system: str = "gemini_two_step", min_share: float = 0.2) -> list[ScoreRow]:
-    """Of four videos, the last of which failed."""
-    said: list[dict[str, Any]] = [
-        {"video_id": v, "decisions": binary(s), "scores": None} for v, s in SAID.items()
+    """The scores of four videos, the last of which failed."""
+    changes: list[dict[str, Any]] = [
+        {"video_id": v, "decisions": binary(s), "scores": None} for v, s in PREDICTED.items()
     ]
-    said.append({"video_id": "d", "error": "blocked", "decisions": None, "scores": None})
-    rows = [prediction(**changes, system=system) for changes in said]
+    changes.append({"video_id": "d", "error": "blocked", "decisions": None, "scores": None})
+    rows = [prediction(**row, system=system) for row in changes]
     return [
         *score_everything(TRUTH, LABELS, min_share),
         *score_system(rows, TRUTH, LABELS, min_share, system),
@@ -195,8 +194,8 @@ def scores_of(system: str = "gemini_two_step", min_share: float = 0.2) -> list[S
 
 
 def asked(**changes: Any) -> ExtractConfig:
-    said = read_yaml("configs/paper/gemini_two_step.yaml")
-    return ExtractConfig.model_validate(said | changes)
+    config = read_yaml("configs/paper/gemini_two_step.yaml")
+    return ExtractConfig.model_validate(config | changes)
 
 
 def tuned(file: str = "configs/paper/roberta.yaml", **changes: Any) -> FinetuneConfig:
@@ -205,7 +204,7 @@ def tuned(file: str = "configs/paper/roberta.yaml", **changes: Any) -> FinetuneC
 
 def cells_with(pairs: dict[str, str]) -> list[Cell]:
     scores = scores_of()
-    return cells_of(scores, besides_of(scores, [asked()], pairs, PAPER), PAPER)
+    return cells_of(scores, counterparts_of(scores, [asked()], pairs, PAPER), PAPER)
 
 
 def one(cells: list[Cell], table: int, stance: str, what: str, metric: str = "f1") -> Cell:
@@ -220,7 +219,7 @@ def one(cells: list[Cell], table: int, stance: str, what: str, metric: str = "f1
 
 def test_both_readings_of_all() -> None:
     cells = cells_with({"gemini_two_step": "gemini_2s"})
-    # face+ 1, achievement+ 0, humility- 1 of 2 said and 1 of 2 true
+    # face+ 1, achievement+ 0, humility- 1 of 2 predicted and 1 of 2 true
     macro = {stance: one(cells, 3, stance, "macro") for stance in ("endorsed", "confronted", "all", MEAN)}
     assert [macro[stance].value for stance in macro] == pytest.approx([0.5, 0.5, 0.5, 0.5])
     weighted = {stance: one(cells, 3, stance, "weighted").value for stance in macro}
@@ -232,7 +231,7 @@ def test_both_readings_of_all() -> None:
     assert [recall[s].value for s in recall] == pytest.approx([0.75, 0.5, (1 / 3 + 1 + 1) / 3, 0.625])
     assert [recall[stance].paper for stance in recall] == [0.58, 0.32, None, 0.45]
     precision = one(cells, 4, "endorsed", "movie", "precision")
-    assert (precision.value, precision.paper, precision.beside) == (1.0, None, None)
+    assert (precision.value, precision.paper, precision.counterpart) == (1.0, None, None)
 
 
 def test_per_label_with_bounds_and_support() -> None:
@@ -253,93 +252,93 @@ def test_a_number_of_the_paper_never_stands_without_what_differs() -> None:
     (cell, *_) = (c for c in cells_with({"gemini_two_step": "gemini_2s"}) if c.paper is not None)
     values = {name: getattr(cell, name) for name in Cell.__dataclass_fields__}
     with pytest.raises(ValueError, match="without what differs"):
-        Cell(**values | {"beside": None})
+        Cell(**values | {"counterpart": None})
     with pytest.raises(ValueError, match="prompt"):
-        Beside("gemini_2s", "Gemini 2s", data="x", prompt="", model="x", training="x")
+        Counterpart("gemini_2s", "Gemini 2s", data="x", prompt="", model="x", training="x")
 
 
 def test_pairs_are_explicit() -> None:
     scores = scores_of("mine")
     mine = asked(system="mine")
-    assert besides_of(scores, [mine], PAPER.counterparts, PAPER) == {}
-    assert besides_of(scores, [mine], {"mine": "gemini_d"}, PAPER)["mine"].title == "Gemini d"
+    assert counterparts_of(scores, [mine], PAPER.counterparts, PAPER) == {}
+    assert counterparts_of(scores, [mine], {"mine": "gemini_d"}, PAPER)["mine"].title == "Gemini d"
     with pytest.raises(ValueError, match=r"no row of the paper: bert; there are gemini_2s, "):
-        besides_of(scores, [mine], {"mine": "bert"}, PAPER)
+        counterparts_of(scores, [mine], {"mine": "bert"}, PAPER)
     others = [{**row, "label": row["label"].replace("face", "care")} for row in scores]
-    assert besides_of(others, [mine], {"mine": "gemini_d"}, PAPER) == {}  # type: ignore[arg-type]
+    assert counterparts_of(others, [mine], {"mine": "gemini_d"}, PAPER) == {}  # type: ignore[arg-type]
 
 
 # what differs
 
 
-def told(config: Any, row: str = "gemini_2s", scores: list[ScoreRow] | None = None) -> Beside:
+def differing(config: Any, row: str = "gemini_2s", scores: list[ScoreRow] | None = None) -> Counterpart:
     scores = scores or scores_of()
-    return beside(config, [r for r in scores if r["system"] == "gemini_two_step"], row, PAPER)
+    return counterpart_of(config, [r for r in scores if r["system"] == "gemini_two_step"], row, PAPER)
 
 
 def test_the_model_is_the_one_that_was_asked() -> None:
-    said = told(asked()).model
-    assert "values by gemini-3.1-pro-preview out of scripts by gemini-3.1-pro-preview" in said
-    assert "the paper: scripts and values by Gemini 1.5 Pro" in said
+    model = differing(asked()).model
+    assert "values by gemini-3.1-pro-preview out of scripts by gemini-3.1-pro-preview" in model
+    assert "the paper: scripts and values by Gemini 1.5 Pro" in model
     extractor = asked().extractor.model_copy(update={"llm": Gemini(model="gemini-of-a-test")})
-    assert "gemini-of-a-test" in told(asked(extractor=extractor.model_dump())).model
-    local = told(asked(extractor={"kind": "local"}))
+    assert "gemini-of-a-test" in differing(asked(extractor=extractor.model_dump())).model
+    local = differing(asked(extractor={"kind": "local"}))
     assert "without a language model" in local.model
     assert "without a prompt" in local.prompt
     direct = ExtractConfig.model_validate(read_yaml("configs/qwen/direct.yaml"))
-    assert "pictures and recognised speech" in told(direct, "gemini_d").model
-    vectors = told(tuned("configs/paper/f_videomae.yaml"), "f_videomae")
+    assert "pictures and recognised speech" in differing(direct, "gemini_d").model
+    vectors = differing(tuned("configs/paper/f_videomae.yaml"), "f_videomae")
     assert "MCG-NJU/videomae-base, facebook/wav2vec2-base" in vectors.model
     assert vectors.prompt == "none, neither here nor in the paper"
 
 
-def test_the_prompt_says_whose_it_is() -> None:
-    ours = told(asked()).prompt
+def test_the_prompt_names_whose_it_is() -> None:
+    ours = differing(asked()).prompt
     assert "prompts/script.txt, after Figure 7 in this project's words" in ours
     assert "prompts/extract.txt over prompts/codebook.yaml, after Figures 5 and 6 in this" in ours
     assert "schema" not in ours  # the format of Figure 6, as in the paper
     gemini = ExtractConfig.model_validate(read_yaml("configs/gemini/two_step.yaml"))
-    assert "JSON that a schema enforces, the paper's in the format of Figure 6" in told(gemini).prompt
+    assert "JSON that a schema enforces, the paper's in the format of Figure 6" in differing(gemini).prompt
     extractor = asked().extractor.model_copy(update={"prompt": "prompts/codebook.yaml"})
-    assert "a file of your own" in told(asked(extractor=extractor.model_dump())).prompt
+    assert "a file of your own" in differing(asked(extractor=extractor.model_dump())).prompt
 
 
 def test_the_protocol_is_named() -> None:
-    paper = told(tuned(), "roberta_2s").training
+    paper = differing(tuned(), "roberta_2s").training
     assert "the best epoch chosen on the test fold, folds averaged: as in the paper" in paper
-    honest = told(tuned("configs/paper/roberta_honest.yaml"), "roberta_2s").training
+    honest = differing(tuned("configs/paper/roberta_honest.yaml"), "roberta_2s").training
     assert "no account in two of them" in honest
-    assert told(asked()).training.startswith("none")
+    assert differing(asked()).training.startswith("none")
 
 
-def test_the_data_say_how_many_videos_and_which_labels() -> None:
-    said = told(asked()).data
-    assert said.startswith("3 of 4 annotated videos have a result; the paper scored 885")
-    assert "its published annotations list 888, so these are others, or a part of them" in said
-    assert "means run over 3 labels, the paper's over 18, of which" in said
+def test_the_data_name_how_many_videos_and_which_labels() -> None:
+    data = differing(asked()).data
+    assert data.startswith("3 of 4 annotated videos have a result; the paper scored 885")
+    assert "its published annotations list 888, so these are others, or a part of them" in data
+    assert "means run over 3 labels, the paper's over 18, of which" in data
     # whatever a system was trained for counts, frequent here or not
-    assert "means run over 38 labels" in told(tuned(), "roberta_2s").data
+    assert "means run over 38 labels" in differing(tuned(), "roberta_2s").data
 
 
 @needs_annotations
 def test_of_the_published_annotations_the_labels_are_the_papers_or_one_is_named() -> None:
     truth = read_labels(str(PUBLISHED), SLUGS, "schwartz-19")
     rows = [prediction(row["video_id"], decisions=[True] * 38, scores=None) for row in truth]
-    for share, said in (
+    for share, ending in (
         (0.051, "18 labels, the paper's over 18, the same"),
         (0.05, "19 labels, the paper's over 18, which lack power_dominance-"),
     ):
         scores = score_system(rows, truth, LABELS, share, "gemini_two_step")
-        data = told(asked(), scores=scores).data
-        assert data.endswith(said)
+        data = differing(asked(), scores=scores).data
+        assert data.endswith(ending)
         assert "others" not in data
 
 
-# for people
+# human-readable
 
 
 def noted(grid: Grid) -> set[str]:
-    """Numbers of notes that its cells or its head refer to."""
+    """The numbers of notes that a grid's cells or head refer to."""
     text = " ".join([*grid.head, *(row[0] for row in grid.rows)])
     return set(re.findall(r"\[(\d+)\]", text))
 
@@ -374,8 +373,8 @@ def test_stars_digits_and_intervals() -> None:
     scores = scores_of()
     for row in scores:
         row["lower"], row["upper"] = 0.25, 1.0
-    besides = besides_of(scores, [asked()], {"gemini_two_step": "gemini_2s"}, PAPER)
-    made = grids(cells_of(scores, besides, PAPER), PAPER)
+    counterparts = counterparts_of(scores, [asked()], {"gemini_two_step": "gemini_2s"}, PAPER)
+    made = grids(cells_of(scores, counterparts, PAPER), PAPER)
     lines = {row[0]: row for row in made[2].rows}
     assert lines["Face"][4] == "1.00 [0.25, 1.00]"
     assert lines["Benevolence: caring*"][6] == "0.486"
@@ -383,7 +382,7 @@ def test_stars_digits_and_intervals() -> None:
     assert made[0].rows[0][1] == "0.67 [0.25, 1.00]"
     assert made[0].rows[0][7] == "0.58"  # of the mean of two nothing was computed
     old = [{k: v for k, v in row.items() if k not in ("lower", "upper")} for row in scores]
-    without = grids(cells_of(old, besides, PAPER), PAPER)  # type: ignore[arg-type]
+    without = grids(cells_of(old, counterparts, PAPER), PAPER)  # type: ignore[arg-type]
     assert without[0].rows[0][1] == "0.67"
 
 
@@ -412,7 +411,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> trained.Study:
         study.trained("roberta_honest", study.noisy(2)),
         study.asked("mine", lambda name: trained.stances(1, int(Stance.CONFRONTED))),
     )
-    evaluate.run(EvaluateConfig(predictions=systems, out=study.out, draws=100, permutations=100))
+    score_systems(EvaluateConfig(predictions=systems, out=study.out, draws=100, permutations=100))
     return study
 
 
@@ -420,12 +419,12 @@ def test_the_tables_of_a_study(scored: trained.Study, tmp_path: Path) -> None:
     words = ["tables", scored.out, "--csv", str(tmp_path / "t"), "--beside", "mine=gemini_2s"]
     done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
     assert done.exit_code == 0, done.output
-    for said in ("Table 3", "Table 6: confronted values, roberta_honest", "paper: RoBERTa 2s", "written: "):
-        assert said in done.output
+    for text in ("Table 3", "Table 6: confronted values, roberta_honest", "paper: RoBERTa 2s", "written: "):
+        assert text in done.output
     with (tmp_path / "t" / "table_3.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    beside_them = {line["system"]: line["paper_system"] for line in lines if line["paper"]}
-    assert beside_them == {"roberta": "RoBERTa 2s", "roberta_honest": "RoBERTa 2s", "mine": "Gemini 2s"}
+    paper_rows = {line["system"]: line["paper_system"] for line in lines if line["paper"]}
+    assert paper_rows == {"roberta": "RoBERTa 2s", "roberta_honest": "RoBERTa 2s", "mine": "Gemini 2s"}
     training = {line["system"]: line["differences"].rpartition("Training: ")[2] for line in lines}
     assert training["roberta"] != training["roberta_honest"]
     assert any(line["lower"] for line in lines if line["system"] == "roberta")
@@ -434,7 +433,7 @@ def test_the_tables_of_a_study(scored: trained.Study, tmp_path: Path) -> None:
 
 def test_a_pair_may_be_undone(scored: trained.Study, tmp_path: Path) -> None:
     cells = tables_of(Study(scored.out), ["roberta_honest="])
-    assert {c.system for c in cells if c.beside} == {"roberta"}
+    assert {c.system for c in cells if c.counterpart} == {"roberta"}
     console = Console(file=io.StringIO(), width=200, markup=False)
     show_tables(cells, console)
     (tmp_path / "file").touch()
@@ -443,7 +442,7 @@ def test_a_pair_may_be_undone(scored: trained.Study, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pair", "said"),
+    ("pair", "message"),
     [
         ("mine", "say SYSTEM=ROW; the systems are roberta, roberta_honest, mine"),
         ("yours=gemini_d", "say SYSTEM=ROW"),
@@ -451,8 +450,8 @@ def test_a_pair_may_be_undone(scored: trained.Study, tmp_path: Path) -> None:
         ("mine=gpt", "no row of the paper: gpt"),
     ],
 )
-def test_a_bad_pair(scored: trained.Study, pair: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_a_bad_pair(scored: trained.Study, pair: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         tables_of(Study(scored.out), [pair])
 
 
@@ -461,7 +460,7 @@ def test_without_scores_there_are_no_tables(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no scores here"):
         tables_of(Study(study.out))
     system = study.asked("mine", lambda name: trained.stances(1, 0))
-    run_catalog(study.catalog.model_copy(update={"annotations": None}))
-    evaluate.run(EvaluateConfig(predictions=(system,), out=study.out))
+    write_catalog(study.catalog.model_copy(update={"annotations": None}))
+    score_systems(EvaluateConfig(predictions=(system,), out=study.out))
     with pytest.raises(UserError, match="no annotated videos"):
         tables_of(Study(study.out))

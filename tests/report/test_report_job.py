@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs import evaluate
-from jobs import report as report_job
-from jobs.catalog import run as run_catalog
 from tests.fixtures.clips import moving, write_clip
 from tests.fixtures.site import Page
 from tests.fixtures.trained import BROKEN, IDS, Study, stances
@@ -24,9 +21,11 @@ from tikval.config import (
     ScriptConfig,
     UserError,
 )
+from tikval.evaluate.score_systems import score_systems
 from tikval.evaluate.scores import coverage
-from tikval.report.site.gather import pictures_of
-from tikval.report.site.pictures import names_of, take_pictures
+from tikval.report.site.pictures import names_of, pictures_of, take_pictures
+from tikval.report.site.write import write_report
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 from tikval.study.erasure import erase_videos
 
@@ -44,7 +43,7 @@ def scored(study: Study) -> EvaluateConfig:
         return None if name == IDS[3] else stances(int(study.truth[name][0]), 0)
 
     config = EvaluateConfig(predictions=(study.asked("gemini", answer), trained), out=study.out, draws=100)
-    evaluate.run(config)
+    score_systems(config)
     return config
 
 
@@ -61,10 +60,10 @@ def test_everything_is_counted_and_some_have_pages(study: Study) -> None:
     (study.root / "labels.csv").write_text(
         "\n".join(labels[:1] + labels[-20:])
     )  # the last twenty are annotated
-    run_catalog(study.catalog)
+    write_catalog(study.catalog)
     scores = scored(study)
     config = ReportConfig(scores=scores, out=study.out, videos=30)
-    run = report_job.run(config)
+    run = write_report(config)
     assert run.rows == len(IDS)
     assert shown(config) == {study.keys[name] for name in (*IDS[:10], *IDS[-20:])}, "annotated ones first"
 
@@ -84,9 +83,9 @@ def test_everything_is_counted_and_some_have_pages(study: Study) -> None:
     assert json.loads(data.partition("tikval.videos = ")[2].rstrip(";\n"))["in_all"] == len(IDS)
 
 
-def test_accounts_are_numbers_with_what_is_said_most(study: Study) -> None:
+def test_accounts_are_numbers_with_their_most_frequent_labels(study: Study) -> None:
     config = ReportConfig(scores=scored(study), out=study.out)
-    report_job.run(config)
+    write_report(config)
     page_of = page(config, "accounts.html")
     assert "account0" not in page_of.text
     mine = [name for i, name in enumerate(IDS) if i % 15 == 0]
@@ -96,14 +95,14 @@ def test_accounts_are_numbers_with_what_is_said_most(study: Study) -> None:
     assert line.startswith(f"{len(mine)} {len(mine) - len(read)} {len(mine)} annotations: ")
     assert f"gemini: + Face {100 * share:.0f} %" in line
     named = ReportConfig(scores=config.scores, out=study.out, show_accounts=True)
-    report_job.run(named)
+    write_report(named)
     assert "account0" in page(named, "accounts.html").text
     assert named.folder != config.folder
 
 
 def test_a_system_that_was_trained_several_times_is_one_line(study: Study) -> None:
     config = ReportConfig(scores=scored(study), out=study.out)
-    report_job.run(config)
+    write_report(config)
     assert "values: bert 92 90 0 2" in page(config, "index.html").words
     words = page(config, f"videos/{study.keys[IDS[0]]}.html").words
     assert words.count("bert") == 1
@@ -112,15 +111,15 @@ def test_a_system_that_was_trained_several_times_is_one_line(study: Study) -> No
 def test_the_same_report_is_not_made_again_and_a_video_that_is_gone_has_no_page(study: Study) -> None:
     scores = scored(study)
     config = ReportConfig(scores=scores, out=study.out)
-    first = report_job.run(config)
-    assert report_job.run(config) == first
+    first = write_report(config)
+    assert write_report(config) == first
     gone = study.root / f"{IDS[5]}.mp4"
     lines = (study.root / "videos.csv").read_text().splitlines()
     (study.root / "videos.csv").write_text("\n".join(line for line in lines if not line.startswith(IDS[5])))
     gone.unlink()
-    run_catalog(study.catalog)
-    evaluate.run(scores)
-    report_job.run(config)
+    write_catalog(study.catalog)
+    score_systems(scores)
+    write_report(config)
     assert study.keys[IDS[5]] not in shown(config)
     assert len(shown(config)) == len(IDS) - 1
     assert erase_videos(study.out, {IDS[6]}, set())[0] == {IDS[6]}
@@ -131,7 +130,7 @@ def test_the_same_report_is_not_made_again_and_a_video_that_is_gone_has_no_page(
 def test_a_stage_that_has_not_run_is_named(study: Study) -> None:
     scores = EvaluateConfig(predictions=(study.asked("gemini", lambda _: stances(1, 0)),), out=study.out)
     with pytest.raises(UserError, match="not finished"):
-        report_job.run(ReportConfig(scores=scores, out=study.out))
+        write_report(ReportConfig(scores=scores, out=study.out))
 
 
 def test_charts_and_their_numbers_are_of_this_report(study: Study) -> None:
@@ -140,7 +139,7 @@ def test_charts_and_their_numbers_are_of_this_report(study: Study) -> None:
     other = study.asked("gemini", lambda _: stances(1, 1), temperature=0.5)
     assert other.folder != scores.predictions[0].folder
     config = ReportConfig(scores=scores, out=study.out)
-    report_job.run(config)
+    write_report(config)
     charts = Path(config.folder) / "charts"
     rows = list(csv.DictReader(io.StringIO((charts / "figure2_occurrences.csv").read_text())))
     of = {(row["system"], row["value"], row["stance"]): float(row["count"] or "nan") for row in rows}
@@ -161,7 +160,7 @@ def catalog_of_clips(root: Path) -> CatalogConfig:
 
 def test_pictures_of_what_can_be_read_and_of_nothing_else(tmp_path: Path) -> None:
     catalog = catalog_of_clips(tmp_path)
-    run_catalog(catalog)
+    write_catalog(catalog)
     rows = {row["video_id"]: row for row in Folder(catalog.folder).read().to_pylist()}
     place = tmp_path / "pictures"
     some = [rows["dog"], rows["broken"]]
@@ -182,7 +181,7 @@ def test_pictures_of_what_can_be_read_and_of_nothing_else(tmp_path: Path) -> Non
 def test_no_pictures_of_accounts_that_feature_a_minor(tmp_path: Path) -> None:
     (tmp_path / "accounts.csv").write_text("account,is_minor\nann,false\nkid,true\n")
     catalog = catalog_of_clips(tmp_path).model_copy(update={"accounts": str(tmp_path / "accounts.csv")})
-    run_catalog(catalog)
+    write_catalog(catalog)
     system = ExtractConfig(
         scripts=ScriptConfig(videos=catalog, out=catalog.out), out=catalog.out, system="local"
     )
@@ -196,9 +195,9 @@ def test_no_pictures_of_accounts_that_feature_a_minor(tmp_path: Path) -> None:
 def test_an_id_that_is_listed_twice_is_a_failure_of_the_second_row(study: Study) -> None:
     lines = (study.root / "videos.csv").read_text().splitlines()
     (study.root / "videos.csv").write_text("\n".join([*lines, lines[1]]))
-    run_catalog(study.catalog)
+    write_catalog(study.catalog)
     config = ReportConfig(scores=scored(study), out=study.out)
-    report_job.run(config)
+    write_report(config)
     words = page(config, "failures.html").words
     assert f"{IDS[0]} catalog duplicate_id" in words
     assert "Failures 4" in words

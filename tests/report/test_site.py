@@ -1,4 +1,4 @@
-"""The site of a report: nothing from outside becomes markup, failures are told, every video has its page."""
+"""The site of a report: nothing from outside becomes markup, failures are named, every video has its page."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ from tests.fixtures.site import (
 from tests.stats.test_metrics import predicted
 from tikval.evaluate.scores import BASELINE, coverage
 from tikval.report.site.pages import FAILURES_SHOWN, NUMBERS_SHOWN, POLICY
-from tikval.report.site.record import Account, Bill, Card, Chart, Failure, Pair, SystemRates
+from tikval.report.site.record import Account, Bill, Card, Chart, Failure, Pair, Report, SystemRates
 from tikval.rows import SliceRow
 from tikval.stats.circle import Confusion
 
@@ -58,11 +58,21 @@ def test_a_strict_policy_holds_on_every_page() -> None:
     assert POLICY.startswith("default-src 'none'")
 
 
-def test_every_string_from_outside_is_text() -> None:
-    evil = predicted(EVIL, [True, False, False, True])
-    evil["system"] = evil["notes"] = EVIL
-    failure = Failure(EVIL, EVIL, EVIL, EVIL, KEYS["one"])
+def hostile_charts() -> tuple[Chart, ...]:
     step = dict.fromkeys(("what", "model", "how"), EVIL)
+    return (
+        Chart("circle", EVIL, EVIL, f'"{EVIL}",b\n"{EVIL}",1\n'.encode(), {"kind": EVIL}),
+        Chart(
+            "figure3_pipelines",
+            EVIL,
+            EVIL,
+            b"a\n",
+            {"kind": "pipelines", "systems": [{"name": EVIL, "steps": [step]}]},
+        ),
+    )
+
+
+def hostile_slices() -> tuple[SliceRow, ...]:
     sliced = {
         "system": EVIL,
         "slice": EVIL,
@@ -72,7 +82,33 @@ def test_every_string_from_outside_is_text() -> None:
         "n_videos": 1,
         "n_groups": 1,
     }
-    hostile = report(
+    return tuple(
+        SliceRow(**sliced, by=by, metric=m)  # type: ignore[typeddict-item]
+        for by in ("genre", "without_genre", "drop")
+        for m in ("macro_f1", "weighted_f1")
+    )
+
+
+def hostile_card(failure: Failure) -> Card:
+    evil = predicted(EVIL, [True, False, False, True])
+    evil["system"] = evil["notes"] = EVIL
+    return Card(
+        EVIL,
+        KEYS["one"],
+        script=f"{EVIL}\n[CAPTIONS] {EVIL}\n[{EVIL}]",
+        caption=EVIL,
+        account=f'"{EVIL}',
+        genre=EVIL,
+        month=EVIL,
+        failures=(failure,),
+        predictions=(evil,),
+    )
+
+
+def hostile_report() -> Report:
+    """A report in which every string from outside is EVIL."""
+    failure = Failure(EVIL, EVIL, EVIL, EVIL, KEYS["one"])
+    return report(
         title=EVIL,
         notice=EVIL,
         facts=((EVIL, EVIL),),
@@ -85,37 +121,16 @@ def test_every_string_from_outside_is_text() -> None:
         failures=(failure,),
         notes=(EVIL,),
         rates=(SystemRates(EVIL, EVIL, False, (rate("a+", 0.5),), (Confusion(EVIL, EVIL, 1, 1, 1, 1, 1),), (EVIL,)),),
-        charts=(
-            Chart("circle", EVIL, EVIL, f'"{EVIL}",b\n"{EVIL}",1\n'.encode(), {"kind": EVIL}),
-            Chart(
-                "figure3_pipelines",
-                EVIL,
-                EVIL,
-                b"a\n",
-                {"kind": "pipelines", "systems": [{"name": EVIL, "steps": [step]}]},
-            ),
-        ),
+        charts=hostile_charts(),
         accounts=(Account(EVIL, EVIL, 1, 0, 0, {EVIL: ((f"{EVIL}+", 0.5),)}),),
-        slices=tuple(
-            SliceRow(**sliced, by=by, metric=m)  # type: ignore[typeddict-item]
-            for by in ("genre", "without_genre", "drop")
-            for m in ("macro_f1", "weighted_f1")
-        ),
-        cards=(
-            Card(
-                EVIL,
-                KEYS["one"],
-                script=f"{EVIL}\n[CAPTIONS] {EVIL}\n[{EVIL}]",
-                caption=EVIL,
-                account=f'"{EVIL}',
-                genre=EVIL,
-                month=EVIL,
-                failures=(failure,),
-                predictions=(evil,),
-            ),
-        ),
+        slices=hostile_slices(),
+        cards=(hostile_card(failure),),
         show_accounts=True,
     )  # fmt: skip
+
+
+def test_every_string_from_outside_is_text() -> None:
+    hostile = hostile_report()
     total = 0
     for name, data in files(hostile).items():
         if name.endswith(".html"):
@@ -213,7 +228,7 @@ def test_a_label_that_is_not_modelled_is_not_missed() -> None:
     assert "0 missed" in video(blind, "two").words
 
 
-def test_scores_stand_beside_the_baseline_or_say_that_there_are_none() -> None:
+def test_scores_stand_with_the_baseline_or_say_that_there_are_none() -> None:
     found = pages(report())
     for name in ("index.html", "systems.html"):
         assert "Predict everything" in found[name].text
@@ -227,7 +242,7 @@ def test_scores_stand_beside_the_baseline_or_say_that_there_are_none() -> None:
         assert "Predict everything" not in none[name].text
 
 
-def test_rates_stand_beside_their_corrections_and_what_is_not_modelled_is_no_rate() -> None:
+def test_rates_stand_with_their_corrections_and_what_is_not_modelled_is_no_rate() -> None:
     words = pages(report())["values.html"].words
     assert "Value A 33 % [16.7, 66.7] 25 % [15.0, 35.0] 0.0 % [0.0, 0.0]" in words
     assert "Value B 33 % [16.7, 66.7] \u2013 not modelled" in words

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs import evaluate
-from jobs import report as report_job
 from tests.fixtures import browser
 from tests.fixtures.trained import IDS, Study, stances
 from tikval.config import EvaluateConfig, ReportConfig
+from tikval.evaluate.score_systems import score_systems
+from tikval.report.site.write import write_report
 
 pytestmark = pytest.mark.browser
 chromium, visit = browser.chromium, browser.visit
@@ -30,9 +30,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained = study.trained("bert", study.noisy(1))
     asked = study.asked("gemini", lambda name: stances(int(study.truth[name][0]), 0))
     scores = EvaluateConfig(predictions=(trained, asked), out=study.out, draws=100, permutations=100)
-    evaluate.run(scores)
+    score_systems(scores)
     config = ReportConfig(scores=scores, out=study.out)
-    report_job.run(config)
+    write_report(config)
     return Path(config.folder)
 
 

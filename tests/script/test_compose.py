@@ -82,7 +82,7 @@ def test_lines_stand_in_order_of_time() -> None:
 
 
 def test_subtitles_are_dropped() -> None:
-    said = "So today we are going to bake a cake for my grandmother"
+    speech = "So today we are going to bake a cake for my grandmother"
     captions = [
         (0, "TODAY WE ARE\nGOING TO BAKE"),  # other case, two lines
         (1, "a cake for my grandmothor"),  # an error of the reader
@@ -91,7 +91,7 @@ def test_subtitles_are_dropped() -> None:
         (4, "100 %"),
         (5, "!!!"),
     ]
-    shown = body(reading(captions, [(0, said)]))[1:]
+    shown = body(reading(captions, [(0, speech)]))[1:]
     assert shown == ["[bake a cake today]", "[Recipe in my bio]", "[100 %]", "[!!!]"]
 
 

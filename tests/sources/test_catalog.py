@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.catalog import run
 from tests.fixtures.rows import video
 from tikval.config import CatalogConfig, UserError
 from tikval.rows import Reason, VideoRow, arrow_schema
 from tikval.sources.catalog import accounts_of, list_videos, read_accounts
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder, FolderRun
 from tikval.study.erasure import erase_videos
 
@@ -287,7 +287,7 @@ def test_ids_of_a_manifest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         ("video_id,caption\na,b\n", "line 1: a manifest needs a column `path`; it has video_id, caption"),
         ("path,caption\na.mp4,b\n,c\n", "line 3, column path: empty"),
@@ -296,9 +296,9 @@ def test_ids_of_a_manifest(tmp_path: Path) -> None:
         ("path,caption\na.mp4\n", "line 2: 1 cells under 2 column names"),
     ],
 )
-def test_a_mistake_in_a_manifest_names_file_line_and_column(tmp_path: Path, table: str, said: str) -> None:
+def test_a_mistake_in_a_manifest_names_file_line_and_column(tmp_path: Path, table: str, message: str) -> None:
     touch(tmp_path / "a.mp4")
-    with pytest.raises(UserError, match=rf"videos\.csv: {said}"):
+    with pytest.raises(UserError, match=rf"videos\.csv: {message}"):
         listed(manifest(tmp_path, table))
 
 
@@ -323,7 +323,7 @@ def test_accounts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         ("account,is_minor\nann,yes\nbob,maybe\n", "line 3, column is_minor: 'maybe' is neither true nor"),
         ("account,is_parent_run\nann,2\n", "line 2, column is_parent_run: '2' is neither"),
@@ -332,9 +332,11 @@ def test_accounts(tmp_path: Path) -> None:
         ("genre\nVlog\n", "line 2: column account: empty"),
     ],
 )
-def test_a_mistake_in_the_accounts_names_file_line_and_column(tmp_path: Path, table: str, said: str) -> None:
+def test_a_mistake_in_the_accounts_names_file_line_and_column(
+    tmp_path: Path, table: str, message: str
+) -> None:
     path = touch(tmp_path / "accounts.csv", table.encode())
-    with pytest.raises(UserError, match=rf"accounts\.csv: {said}"):
+    with pytest.raises(UserError, match=rf"accounts\.csv: {message}"):
         read_accounts(str(path))
 
 
@@ -371,8 +373,8 @@ def table_of(config: CatalogConfig) -> dict[str, str | None]:
     return {row["video_id"]: row["error"] for row in Folder(config.folder).read().to_pylist()}
 
 
-def test_a_catalog_with_annotations_and_accounts_beside(config: CatalogConfig, tmp_path: Path) -> None:
-    done = run(config)
+def test_a_catalog_with_annotations_and_accounts(config: CatalogConfig, tmp_path: Path) -> None:
+    done = write_catalog(config)
     folder = Folder(config.folder)
     assert (done.rows, done.failed) == (2, {"empty_file": 1})
     assert folder.run() == done
@@ -386,7 +388,7 @@ def test_a_catalog_with_annotations_and_accounts_beside(config: CatalogConfig, t
     assert folder.read_side_table("accounts") == []
 
     accounts = touch(tmp_path / "accounts.csv", b"account,is_minor\nann,yes\n")
-    again = run(config.model_copy(update={"accounts": str(accounts), "annotations": None}))
+    again = write_catalog(config.model_copy(update={"accounts": str(accounts), "annotations": None}))
     assert [row["account"] for row in folder.read_side_table("accounts")] == ["ann"]
     assert folder.read_side_table("labels") == []
     assert again.state != done.state
@@ -394,11 +396,11 @@ def test_a_catalog_with_annotations_and_accounts_beside(config: CatalogConfig, t
 
 
 def test_an_unchanged_catalog_is_left_as_it_is(config: CatalogConfig) -> None:
-    done = run(config)
+    done = write_catalog(config)
     path = Path(config.folder) / "run.json"
     before = path.stat()
     time.sleep(0.01)
-    assert run(config) == done
+    assert write_catalog(config) == done
     assert path.stat().st_mtime_ns == before.st_mtime_ns
     assert path.stat().st_ino == before.st_ino
 
@@ -407,9 +409,9 @@ def test_one_more_video_changes_the_state_and_keeps_the_keys(config: CatalogConf
     def keys() -> set[str]:
         return set(Folder(config.folder).read(["row_key"])["row_key"].to_pylist())
 
-    before, before_keys = run(config), keys()
+    before, before_keys = write_catalog(config), keys()
     touch(Path(config.videos) / "c.mp4")
-    after = run(config)
+    after = write_catalog(config)
     assert after.state != before.state
     assert after.rows == 3
     assert keys() > before_keys
@@ -417,19 +419,19 @@ def test_one_more_video_changes_the_state_and_keeps_the_keys(config: CatalogConf
 
 
 def test_one_more_annotation_changes_the_state(config: CatalogConfig, tmp_path: Path) -> None:
-    before = run(config)
+    before = write_catalog(config)
     with (tmp_path / "labels.csv").open("a") as file:
         file.write("c,,1,\n")
-    assert run(config).state != before.state
+    assert write_catalog(config).state != before.state
 
 
 def test_erased_videos_stay_out(config: CatalogConfig) -> None:
-    run(config)
+    write_catalog(config)
     erase_videos(config.out, {"a"}, set())
     assert table_of(config) == {"b": "empty_file"}
 
     def again() -> FolderRun:
-        done = run(config)
+        done = write_catalog(config)
         assert table_of(config) == {"b": "empty_file"}
         assert {row["video_id"] for row in Folder(config.folder).read_side_table("labels")} == {"b", "other"}
         return done
@@ -444,11 +446,11 @@ def test_erased_videos_stay_out(config: CatalogConfig) -> None:
 def test_a_mistake_in_the_annotations_leaves_the_catalog_as_it_was(
     config: CatalogConfig, tmp_path: Path
 ) -> None:
-    done = run(config)
+    done = write_catalog(config)
     touch(tmp_path / "labels.csv", b"video_id,purity\na,1\n")
     touch(Path(config.videos) / "c.mp4")
     with pytest.raises(UserError, match="purity"):
-        run(config)
+        write_catalog(config)
     assert Folder(config.folder).run() == done
     assert set(table_of(config)) == {"a", "b"}
 
@@ -459,9 +461,9 @@ def test_annotations_in_the_values_of_another_codebook(config: CatalogConfig, tm
     book = {"name": "mine", "version": 1, "source": "us", "values": values}
     (tmp_path / "book.yaml").write_text(str(book))
     touch(tmp_path / "labels.csv", b"video_id,purity\na,1\n")
-    run(config.model_copy(update={"codebook": str(tmp_path / "book.yaml")}))
+    write_catalog(config.model_copy(update={"codebook": str(tmp_path / "book.yaml")}))
     (row,) = Folder(config.folder).read_side_table("labels")
     assert (row["label_set"], row["stances"]) == ("mine", [0, 1])
     (tmp_path / "book.yaml").write_text("name: mine\n")
     with pytest.raises(UserError, match=r"book\.yaml"):
-        run(config.model_copy(update={"codebook": str(tmp_path / "book.yaml")}))
+        write_catalog(config.model_copy(update={"codebook": str(tmp_path / "book.yaml")}))

@@ -39,8 +39,8 @@ def test_the_published_table() -> None:
     assert codes[-1] == 820
     assert {row["annotator"] for row in rows} == {"consolidated"}
     first = next(row for row in rows if row["video_id"] == "6783398367490854150")
-    said = {slug: code for slug, code in zip(SLUGS, first["stances"], strict=True) if code}
-    assert said == {"self_direction_action": -1, "conformity_rules": -1, "benevolence_dependability": 1}
+    message = {slug: code for slug, code in zip(SLUGS, first["stances"], strict=True) if code}
+    assert message == {"self_direction_action": -1, "conformity_rules": -1, "benevolence_dependability": 1}
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_spellings_of_a_post(tmp_path: Path, address: str) -> None:
     cells = ["dominant", "conflict", "present", *[""] * 16]
     (row,) = read(tmp_path, f"1_Link1,{','.join(columns)}\n{address},{','.join(cells)}\n", SLUGS)
     assert (row["video_id"], row["account"]) == ("6783398367490854150", "some.one_1")
-    said = dict(zip(SLUGS, row["stances"], strict=True))
-    assert [said[SLUG_OF_COLUMN[column]] for column in columns[:4]] == [2, -1, 1, 0]
+    message = dict(zip(SLUGS, row["stances"], strict=True))
+    assert [message[SLUG_OF_COLUMN[column]] for column in columns[:4]] == [2, -1, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_plain_parquet(tmp_path: Path, ids: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "message"),
     [
         ("video_id,purity\na,1\n", r"line 1, column 'purity': no such value; known are care, loyalty"),
         ("video_id,purity\n\na,1\n", r"line 1, column 'purity': no such value"),
@@ -149,8 +149,8 @@ def test_plain_parquet(tmp_path: Path, ids: list[Any]) -> None:
         (b"video_id,care\ncaf\xe9,1\n", r"not UTF-8 text \(byte 17\)"),
     ],
 )
-def test_a_mistake_names_file_line_and_column(tmp_path: Path, table: str | bytes, said: str) -> None:
-    with pytest.raises(UserError, match=rf"labels\.csv: {said}") as err:
+def test_a_mistake_names_file_line_and_column(tmp_path: Path, table: str | bytes, message: str) -> None:
+    with pytest.raises(UserError, match=rf"labels\.csv: {message}") as err:
         read(tmp_path, table)
     assert "\n" not in str(err.value)
 
@@ -165,8 +165,10 @@ def test_a_parquet_file_with_a_mistake(tmp_path: Path) -> None:
         read_labels(str(path), TWO, "two")
 
 
-@pytest.mark.parametrize(("name", "said"), [("none.csv", "no such file"), ("labels.xlsx", "expected a .csv")])
-def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"), [("none.csv", "no such file"), ("labels.xlsx", "expected a .csv")]
+)
+def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "labels.xlsx").write_bytes(b"PK")
-    with pytest.raises(UserError, match=f"{name}: {said}"):
+    with pytest.raises(UserError, match=f"{name}: {message}"):
         read_labels(str(tmp_path / name), TWO, "two")

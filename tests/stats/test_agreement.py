@@ -74,12 +74,12 @@ def test_the_published_example_of_four_annotators_with_missing_cells() -> None:
     """Krippendorff (2011), example C, nominal: alpha 0.743; Gwet (2014) on the same: AC1 0.775, Fleiss 0.761."""
     line = line_of("012210301...", "0122113014.2", ".2221231140.", "01221330140.", k=5)
     assert line.cells == 11  # one video was rated by one annotator only
-    said = values_of(line)
-    assert said["observed"] == pytest.approx(0.81818, abs=5e-6)
+    values = values_of(line)
+    assert values["observed"] == pytest.approx(0.81818, abs=5e-6)
     assert line.expected == pytest.approx(0.19032, abs=5e-6)
-    assert said["ac1"] == pytest.approx(0.77544, abs=5e-6)
-    assert said["kappa"] == pytest.approx(0.76117, abs=5e-6)
-    assert said["alpha"] == pytest.approx(0.74342, abs=5e-6)
+    assert values["ac1"] == pytest.approx(0.77544, abs=5e-6)
+    assert values["kappa"] == pytest.approx(0.76117, abs=5e-6)
+    assert values["alpha"] == pytest.approx(0.74342, abs=5e-6)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -108,9 +108,9 @@ def test_perfect_agreement_is_one(annotators: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("annotators", [("000", "000"), ("000", "000", "00.")])
 def test_one_category_leaves_chance_agreement_perfect(annotators: tuple[str, ...]) -> None:
-    said = values_of(line_of(*annotators))
-    assert (said["observed"], said["ac1"]) == (1, 1)
-    assert all(math.isnan(said[name]) for name in ("kappa", "alpha", "positive"))
+    values = values_of(line_of(*annotators))
+    assert (values["observed"], values["ac1"]) == (1, 1)
+    assert all(math.isnan(values[name]) for name in ("kappa", "alpha", "positive"))
 
 
 def test_nothing_in_common_is_no_number() -> None:
@@ -135,7 +135,9 @@ def test_intervals_follow_the_accounts() -> None:
     rng = np.random.default_rng(0)
     first = rng.integers(0, 2, 20)
     second = np.where(rng.random(20) < 0.7, first, 1 - first)
-    words = ["".join(map(str, np.repeat(said, 10))) for said in (first, second)]  # ten copies of each video
+    words = [
+        "".join(map(str, np.repeat(values, 10))) for values in (first, second)
+    ]  # ten copies of each video
     alone, together = line_of(*words), line_of(*words, clusters=np.repeat(np.arange(20), 10).tolist())
     assert values_of(alone) == pytest.approx(values_of(together))
     for name in COEFFICIENTS:

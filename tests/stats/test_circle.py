@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tikval.stats.arrays import Bools
 from tikval.stats.circle import (
     AXES,
     ELSEWHERE,
@@ -17,7 +18,6 @@ from tikval.stats.circle import (
     steps,
     weights,
 )
-from tikval.stats.metrics import Bools
 from tikval.values import CONFRONTED, ENDORSED, LABELS, SLUGS
 
 
@@ -46,8 +46,8 @@ def test_steps_around_the_circle() -> None:
     assert apart[SLUGS.index("universalism_tolerance"), SLUGS.index("self_direction_thought")] == 1
 
 
-def measured(*said: str) -> dict[str, float]:
-    video = np.array([label in said for label in LABELS], float)
+def measured(*predicted: str) -> dict[str, float]:
+    video = np.array([label in predicted for label in LABELS], float)
     return dict(zip(MEASURES, video @ weights(), strict=True))
 
 
@@ -67,22 +67,22 @@ def test_scores_of_a_video() -> None:
     assert most["self_transcendence"] == pytest.approx(1)
 
 
-def video(*said: str) -> list[bool]:
-    return [label in said for label in LABELS]
+def video(*predicted: str) -> list[bool]:
+    return [label in predicted for label in LABELS]
 
 
-def counts(truth: list[list[bool]], said: list[list[bool]]) -> dict[tuple[str, str], Confusion]:
-    found = confusions(np.array(truth), np.array(said), np.arange(len(truth)))
+def counts(truth: list[list[bool]], predicted: list[list[bool]]) -> dict[tuple[str, str], Confusion]:
+    found = confusions(np.array(truth), np.array(predicted), np.arange(len(truth)))
     return {(each.stance, each.kind): each for each in found}
 
 
 def test_kinds_of_false_alarms() -> None:
     # true: achievement, place 4; its neighbours are places 2, 3, 5 and 6, its opposites 12 to 15
     truth = video("achievement+", "humility-")
-    said = video(
+    predicted = video(
         "achievement+", "stimulation+", "power_resources+", "benevolence_caring+", "humility+", "tradition+"
     )
-    found = counts([truth, video()], [said, video("face+", "face-")])
+    found = counts([truth, video()], [predicted, video("face+", "face-")])
     numbers = {
         kind: found[ENDORSED, kind].observed
         for kind in (NEIGHBOUR, OPPOSITE, ELSEWHERE, OTHER_STANCE, NONE_TRUE)
@@ -104,13 +104,13 @@ def drawn(seed: int, near: float) -> tuple[Bools, Bools]:
     """600 videos with one endorsed value, and one false alarm: next to it with a chance of `near`, else anywhere."""
     rng = np.random.default_rng(seed)
     often = rng.dirichlet(np.full(19, 2.0))
-    truth, said = np.zeros((600, 38), bool), np.zeros((600, 38), bool)
+    truth, predicted = np.zeros((600, 38), bool), np.zeros((600, 38), bool)
     for n in range(600):
         value = rng.choice(19, p=often)
         alarm = (value + rng.choice([-2, -1, 1, 2])) % 19 if rng.random() < near else rng.choice(19, p=often)
         truth[n, value] = True
-        said[n, alarm] = alarm != value
-    return truth, said
+        predicted[n, alarm] = alarm != value
+    return truth, predicted
 
 
 def test_chance_gives_one_and_confusion_more() -> None:

@@ -7,21 +7,22 @@ import numpy as np
 import pytest
 
 from tests.stats.test_metrics import TWO, bools, pick, predicted, true
+from tikval.evaluate.answer_counts import count_sums
 from tikval.evaluate.answers import Answers, SystemRun, Truth, read_answers, read_trained, read_truth
 from tikval.evaluate.compare import all_comparisons, compare_pair, draw_swaps, holm
 from tikval.evaluate.scores import predict_everything, score
 from tikval.evaluate.slices import slices
 from tikval.rows import PredictionRow
+from tikval.stats.arrays import Bools
 from tikval.stats.intervals import (
     AccountDraws,
     bias_corrected,
     by_group,
-    count_sums,
     mean_f1,
     of_labels,
     of_mean,
 )
-from tikval.stats.metrics import Bools, macro, prf, weighted
+from tikval.stats.metrics import macro, prf, weighted
 
 SIX = ("a+", "b+", "c+", "a-", "b-", "c-")
 
@@ -243,7 +244,7 @@ def test_a_pair_is_compared_on_what_both_predicted_and_model() -> None:
     assert (nobody.n_videos, nobody.by_metric["macro_f1"]) == (0, (None, (None, None), None))
 
 
-def test_every_run_of_one_is_beside_the_only_run_of_another() -> None:
+def test_every_run_of_one_is_paired_with_the_only_run_of_another() -> None:
     truth, rng = study(17)
     first, second, third = (rng.random((60, 6)) < 0.2 for _ in range(3))
     draws, swaps = AccountDraws(12, 100), draw_swaps(12, 100)

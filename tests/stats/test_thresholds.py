@@ -11,10 +11,9 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
+from tikval.stats.arrays import Bools, Floats
 from tikval.stats.metrics import macro, prf, weighted
 from tikval.stats.thresholds import (
-    Bools,
-    Floats,
     best_threshold,
     brier,
     ece,
@@ -89,9 +88,9 @@ def test_the_threshold_stands_midway_and_says_least() -> None:
 
 def test_the_scale_of_scores_is_nothing_to_the_global_threshold() -> None:
     scores_NL, labels_NL = made_up()
-    said_NL = scores_NL >= best_threshold(scores_NL, labels_NL, "global")
+    predicted_NL = scores_NL >= best_threshold(scores_NL, labels_NL, "global")
     z_NL = logit(scores_NL)
-    assert np.array_equal(said_NL, z_NL >= best_threshold(z_NL, labels_NL, "global"))
+    assert np.array_equal(predicted_NL, z_NL >= best_threshold(z_NL, labels_NL, "global"))
 
 
 def test_few_positives_move_a_labels_threshold_little() -> None:
@@ -144,10 +143,10 @@ def test_thresholds_of_a_study_take_no_time() -> None:
 @given(smalls)
 def test_f1_is_that_of_evaluation(case: tuple[Floats, Bools]) -> None:
     scores_NL, labels_NL = case
-    said_NL = scores_NL > 0.5
-    scores = prf(labels_NL, said_NL)
-    assert f1_macro(labels_NL, said_NL) == pytest.approx(macro(scores).f1, nan_ok=True)
-    assert f1_weighted(labels_NL, said_NL) == pytest.approx(weighted(scores).f1, nan_ok=True)
+    predicted_NL = scores_NL > 0.5
+    scores = prf(labels_NL, predicted_NL)
+    assert f1_macro(labels_NL, predicted_NL) == pytest.approx(macro(scores).f1, nan_ok=True)
+    assert f1_weighted(labels_NL, predicted_NL) == pytest.approx(weighted(scores).f1, nan_ok=True)
 
 
 # weights

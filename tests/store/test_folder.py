@@ -164,7 +164,7 @@ def test_rows_leave_out_what_the_catalog_no_longer_lists(folder: Folder, tmp_pat
     assert [row["video_id"] for row in folder.rows(catalog)] == ["a"]
 
 
-def test_tables_beside_the_main_one(folder: Folder, tmp_path: Path) -> None:
+def test_side_tables(folder: Folder, tmp_path: Path) -> None:
     write_table(f"{folder.uri}/_notes-1.parquet", pa.table({"note": ["x"]}))
     part = folder.write_part(table(script("a")))
     folder.write_run(config_of(tmp_path), [part], {}, 1, {}, 0, {"notes": "_notes-1.parquet"})
@@ -215,9 +215,9 @@ def test_a_relative_folder_of_a_submitted_job_is_told_of(
     for uri in ("out/scripts-1", "out/scripts-1", str(tmp_path / "scripts-2")):
         with Folder(uri).lock():
             pass
-    said = capsys.readouterr().err
-    assert said.count("warning") == 1
-    assert "out/scripts-1 lies in Ray's temporary copy" in said
+    message = capsys.readouterr().err
+    assert message.count("warning") == 1
+    assert "out/scripts-1 lies in Ray's temporary copy" in message
 
 
 @pytest.mark.usefixtures("ten_rows_a_file")
@@ -383,10 +383,10 @@ def test_a_lock_is_let_go_at_the_end(folder: Folder) -> None:
     with pytest.raises(RuntimeError), folder.lock():
         raise RuntimeError
     with folder.lock():
-        said = Path(folder.uri, ".lock").read_text()
+        message = Path(folder.uri, ".lock").read_text()
         with pytest.raises(UserError, match="in use"), folder.lock():
             pytest.fail("two drivers")
-    assert said.startswith(f"process {os.getpid()} on ")
+    assert message.startswith(f"process {os.getpid()} on ")
     with folder.lock():
         assert Path(folder.uri, ".lock").read_text().count("process") == 1
 
@@ -441,15 +441,15 @@ def test_contains(held: set[bytes], asked: list[bytes]) -> None:
 # everything together, against the rule in plain Python
 
 
-class Said(NamedTuple):
+class KeyedRow(NamedTuple):
     video: int
     attempt: int
     error: str | None
 
 
-def rule(rows: list[Said]) -> dict[int, set[Said]]:
+def rule(rows: list[KeyedRow]) -> dict[int, set[KeyedRow]]:
     """For each video the rows that may count: results, else final failures, else those of the last attempt."""
-    out: dict[int, set[Said]] = {}
+    out: dict[int, set[KeyedRow]] = {}
     for video_id in {row.video for row in rows}:
         mine = [row for row in rows if row.video == video_id]
         results = [row for row in mine if row.error is None]
@@ -459,22 +459,24 @@ def rule(rows: list[Said]) -> dict[int, set[Said]]:
     return out
 
 
-said = st.builds(
-    Said, st.integers(0, 5), st.integers(1, 3), st.sampled_from([None, TIMEOUT, CRASHED, UNREADABLE])
+keyed_rows = st.builds(
+    KeyedRow, st.integers(0, 5), st.integers(1, 3), st.sampled_from([None, TIMEOUT, CRASHED, UNREADABLE])
 )
 
 
 @settings(max_examples=25, deadline=None)
 @given(
-    batches=st.lists(st.lists(st.lists(said, min_size=1, max_size=5), max_size=3), min_size=1, max_size=3),
+    batches=st.lists(
+        st.lists(st.lists(keyed_rows, min_size=1, max_size=5), max_size=3), min_size=1, max_size=3
+    ),
     rows_a_file=st.sampled_from([1, 2, 3, 100]),
 )
-def test_folders_follow_the_rule(batches: list[list[list[Said]]], rows_a_file: int) -> None:
+def test_folders_follow_the_rule(batches: list[list[list[KeyedRow]]], rows_a_file: int) -> None:
     """Batches of parts, with a seal after each batch."""
     with tempfile.TemporaryDirectory() as out, pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SEALED_ROWS", rows_a_file)
         folder = Folder(config_of(out).folder)
-        disk: list[Said] = []
+        disk: list[KeyedRow] = []
         for parts in batches:
             for part in parts:
                 rows = [script(str(v), attempt=attempt, error=error) for v, attempt, error in part]
@@ -487,7 +489,7 @@ def test_folders_follow_the_rule(batches: list[list[list[Said]]], rows_a_file: i
             if not disk:
                 continue
             run = seal(folder)
-            kept = [Said(int(v), *row) for v, row in rows_of(folder).items()]
+            kept = [KeyedRow(int(v), *row) for v, row in rows_of(folder).items()]
             allowed = rule(disk)
             assert {row.video for row in kept} == allowed.keys()
             assert all(row in allowed[row.video] for row in kept)
@@ -496,3 +498,36 @@ def test_folders_follow_the_rule(batches: list[list[list[Said]]], rows_a_file: i
             assert all(n == rows_a_file for n in sizes(folder)[:-1])
             assert json.loads(Path(folder.uri, "run.json").read_text())["rows"] == len(kept)
             disk = kept
+
+
+# folders that an earlier version wrote
+
+RUN_OF_0_1_0 = """{
+  "stage": "catalog",
+  "fingerprint": "e3f7b8d0e677",
+  "files": ["data-7ec50ab490f98e3b.parquet"],
+  "beside": {"accounts": "_accounts-b3a0adebf91280fd.parquet", "labels": "_labels-3da08532fe4be242.parquet"},
+  "inputs": {},
+  "rows": 17,
+  "failed": {},
+  "config": {
+    "out": "out/demo",
+    "max_failed_share": 0.5,
+    "videos": "examples/videos.csv",
+    "annotations": "examples/labels.csv",
+    "accounts": null,
+    "codebook": "prompts/codebook.yaml"
+  },
+  "seconds": 1.0,
+  "finished_at": "2026-11-28T01:38:13.175+00:00",
+  "tikval": "0.1.0"
+}"""
+
+
+def test_a_folder_of_the_first_version_is_read_and_written_as_it_was(folder: Folder) -> None:
+    write_bytes(f"{folder.uri}/run.json", RUN_OF_0_1_0.encode())
+    run = folder.finished()
+    assert run.state == "e8d05c5cf90dc8d3"  # what stages of that version wrote down as their input
+    assert run.side_tables == json.loads(RUN_OF_0_1_0)["beside"]
+    assert json.loads(run.to_json()) == json.loads(RUN_OF_0_1_0)
+    assert CatalogConfig.model_validate(run.config).fingerprint == run.fingerprint

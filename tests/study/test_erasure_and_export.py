@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.catalog import run as run_catalog
 from tests.fixtures.rows import prediction, script
 from tikval.config import CatalogConfig, ExtractConfig, JobConfig, ScriptConfig, UserError
 from tikval.files import read_parquet, write_bytes
 from tikval.report.export.values import ABOUT, export_table, write_export
 from tikval.rows import PredictionRow, Reason, ScriptRow, arrow_schema
+from tikval.sources.write_catalog import write_catalog
 from tikval.stats.folds import Fold, to_json
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.runs import Study
@@ -66,7 +66,7 @@ class Made:
         )
         self.scripts = ScriptConfig(videos=self.catalog, out=self.out)
         self.system = ExtractConfig(scripts=self.scripts, system="local", out=self.out)
-        run_catalog(self.catalog)
+        write_catalog(self.catalog)
         keys = {row["video_id"]: row["row_key"] for row in Folder(self.catalog.folder).read().to_pylist()}
         broken = {"error": Reason.UNREADABLE.value, "detail": "no"}
         self.script_rows = [script(name, row_key=keys[name]) for name in IDS[:3]]
@@ -150,10 +150,10 @@ def test_export_has_a_line_per_video_and_system(made: Made) -> None:
 
 def test_export_gives_stances(made: Made) -> None:
     lines = exported(made)
-    said = {name: {slug: line[slug] for slug in SLUGS if line[slug] != 0} for name, line in lines.items()}
-    assert said["first-video"] == {"face": 1, "humility": -1}
-    assert said["second-video"] == {}
-    assert said["third-video"] == {"achievement": 1}
+    values = {name: {slug: line[slug] for slug in SLUGS if line[slug] != 0} for name, line in lines.items()}
+    assert values["first-video"] == {"face": 1, "humility": -1}
+    assert values["second-video"] == {}
+    assert values["third-video"] == {"achievement": 1}
     assert lines["first-video"]["error"] is None
 
 
@@ -165,7 +165,7 @@ def test_a_failure_is_empty_and_not_absent(made: Made) -> None:
 
 def test_export_leaves_out_what_the_catalog_no_longer_lists(made: Made) -> None:
     (made.root / "videos.csv").write_text("path\nfirst-video.mp4\n")
-    run_catalog(made.catalog)
+    write_catalog(made.catalog)
     assert list(exported(made)) == ["first-video"]
 
 
@@ -287,7 +287,7 @@ def test_an_erased_account_does_not_come_back(made: Made) -> None:
     (made.root / "new.mp4").write_bytes(b"x")
     with (made.root / "videos.csv").open("a") as file:
         file.write(f"new.mp4,{ANN},\n")
-    run_catalog(made.catalog)
+    write_catalog(made.catalog)
     assert not mentions(made.out, ANN)
     assert remaining(made, made.catalog) == {"third-video", "broken-video"}
     assert [row["account"] for row in made.folder(made.catalog).read_side_table("accounts")] == [BOB]

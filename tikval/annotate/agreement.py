@@ -21,7 +21,7 @@ from tikval.config import UserError
 from tikval.evaluate.scores import ALL
 from tikval.files import write_bytes
 from tikval.stats.agreement import COEFFICIENTS, MISSING, AgreementLine, Codes, Coefficient, agreement_of
-from tikval.stats.metrics import Bools
+from tikval.stats.arrays import Bools
 from tikval.values import CONFRONTED, ENDORSED, SIGN
 
 Coding = Literal["binary", "three_way", "dominance"]
@@ -62,12 +62,12 @@ class AgreementRow(NamedTuple):
     @property
     def note(self) -> str:
         """Why a number is not there."""
-        said = self.line.coefficients
+        numbers = self.line.coefficients
         if not self.line.cells:
             return "no cell in common"
-        if math.isnan(said["alpha"].value):
+        if math.isnan(numbers["alpha"].value):
             return "one category only"
-        return "few accounts: no interval" if any(map(_is_bare, said.values())) else ""
+        return "few accounts: no interval" if any(map(_is_bare, numbers.values())) else ""
 
 
 def compared_groups(annotators: Annotators, against: str | None) -> list[tuple[str, ...]]:
@@ -106,7 +106,7 @@ def agreement_rows(
     Intervals come from a bootstrap over accounts; a video without one stands alone. Raises UserError where no two
     annotators have a video in common.
     """
-    videos = sorted({video for said in annotators.annotations.values() for video in said})
+    videos = sorted({video for videos in annotators.annotations.values() for video in videos})
     owners = [annotators.accounts.get(video) for video in videos]
     keys = [
         f"account {owner}" if owner else f"video {video}" for owner, video in zip(owners, videos, strict=True)
@@ -114,9 +114,9 @@ def agreement_rows(
     clusters_N = np.unique(np.array(keys), return_inverse=True)[1]
     rows = []
     for coding in codings:
-        said = {name: _codes(annotators, name, videos, coding) for name in annotators.annotations}
+        codes = {name: _codes(annotators, name, videos, coding) for name in annotators.annotations}
         where, pools_PV = _pools(annotators.slugs, coding, by_value)
-        made = [_rows(names, said, clusters_N, coding, where, pools_PV) for names in compared]
+        made = [_rows(names, codes, clusters_N, coding, where, pools_PV) for names in compared]
         rows += [row for of_one_pool in zip(*made, strict=True) for row in of_one_pool]
     wanted = [row for row in rows if ABSENT not in row.names] or rows
     if not any(row.line.cells for row in wanted):
@@ -126,16 +126,16 @@ def agreement_rows(
 
 def _rows(
     names: tuple[str, ...],
-    said: dict[str, Codes],
+    codes: dict[str, Codes],
     clusters_N: NDArray[np.int64],
     coding: Coding,
     where: Sequence[tuple[str, str]],
     pools_PV: Bools,
 ) -> list[AgreementRow]:
     n_categories, absent = CATEGORIES[coding], _absent(coding)
-    first = said[names[0]]
+    first = codes[names[0]]
     nothing = np.where(first == MISSING, np.int8(MISSING), np.int8(absent))
-    codes_RNV = np.stack([nothing if name == ABSENT else said[name] for name in names])
+    codes_RNV = np.stack([nothing if name == ABSENT else codes[name] for name in names])
     rated_RN = (codes_RNV != MISSING).any(2)
     here = rated_RN.any(0)
     clusters = np.unique(clusters_N[here], return_inverse=True)[
@@ -153,17 +153,23 @@ def _absent(coding: Coding) -> int:
 
 def _codes(annotators: Annotators, name: str, videos: Sequence[str], coding: Coding) -> Codes:
     """[N, V], or [N, L] of binary labels, as categories: a label's truth, or the stance + 1."""
-    said = annotators.annotations[name]
+    annotations = annotators.annotations[name]
     n_items = len(annotators.slugs) * (2 if coding == "binary" else 1)
     codes = np.full((len(videos), n_items), MISSING, dtype=np.int8)
     for n, video in enumerate(videos):
-        if video in said:
-            codes[n] = [MISSING if x is None else x + _absent(coding) for x in _coded(said[video], coding)]
+        if video in annotations:
+            codes[n] = [
+                MISSING if x is None else x + _absent(coding) for x in _coded(annotations[video], coding)
+            ]
     return codes
 
 
-def _coded(said: VideoAnnotation, coding: Coding) -> Sequence[int | None]:
-    return {"binary": said.labels, "three_way": said.three_way, "dominance": said.with_dominance}[coding]
+def _coded(annotation: VideoAnnotation, coding: Coding) -> Sequence[int | None]:
+    return {
+        "binary": annotation.labels,
+        "three_way": annotation.three_way,
+        "dominance": annotation.with_dominance,
+    }[coding]
 
 
 def _pools(slugs: Sequence[str], coding: Coding, by_value: bool) -> tuple[list[tuple[str, str]], Bools]:

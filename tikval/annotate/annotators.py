@@ -23,7 +23,7 @@ ABSENT: Final = "absent"  # the annotator who says nothing of any video: the bas
 
 
 class VideoAnnotation(NamedTuple):
-    """Of one video by one annotator; None: this annotator does not tell it."""
+    """What one annotator labelled in one video; None: this annotator does not tell it."""
 
     with_dominance: Sequence[int | None]  # [V] Stance codes
     three_way: Sequence[int | None]  # [V] -1, 0 or 1
@@ -89,8 +89,8 @@ def people(rows: Sequence[LabelRow], codebook: Codebook) -> Annotators:
     found = Annotators(codebook.slugs)
     for row in rows:
         codes = row["stances"]
-        said = VideoAnnotation(codes, [min(code, 1) for code in codes], binary(codes))
-        found.annotations.setdefault(row["annotator"], {})[row["video_id"]] = said
+        annotation = VideoAnnotation(codes, [min(code, 1) for code in codes], binary(codes))
+        found.annotations.setdefault(row["annotator"], {})[row["video_id"]] = annotation
         if row["account"]:
             found.accounts[row["video_id"]] = row["account"]
     return found
@@ -104,7 +104,7 @@ def add_systems(found: Annotators, out: str, codebook: Codebook) -> None:
     """
     study = Study(out)
     catalog = study.catalog()
-    annotated = {video for said in found.annotations.values() for video in said}
+    annotated = {video for videos in found.annotations.values() for video in videos}
     for row in catalog.read(["video_id", "account"]).to_pylist():
         if row["account"]:
             found.accounts.setdefault(row["video_id"], row["account"])
@@ -115,12 +115,12 @@ def add_systems(found: Annotators, out: str, codebook: Codebook) -> None:
         _check_codebook(run, system, codebook)
         rows = [row for row in folder.rows(catalog) if row["video_id"] in annotated]
         runs = _runs(system, [row for row in rows if row["error"] is None])
-        for name, said in runs.items():
+        for name, annotations in runs.items():
             if name in found.annotations or name == ABSENT:
                 raise UserError(f"{out}: {name!r} is an annotator's name too; give one of them another")
-            found.annotations[name] = said
+            found.annotations[name] = annotations
         failures = {row["video_id"]: row["error"] for row in rows}
-        without = annotated - {video for said in runs.values() for video in said}
+        without = annotated - {video for videos in runs.values() for video in videos}
         reasons = Counter(failures.get(video) or MISSING for video in without)
         found.failed[system] = dict(reasons.most_common())
 
@@ -136,24 +136,24 @@ def _runs(system: str, rows: Sequence[PredictionRow]) -> dict[str, dict[str, Vid
     """Results by annotator and video. The folds of one partition and seed are one annotator: each video is in one."""
     by_run: dict[tuple[str | None, int | None, int | None], dict[str, VideoAnnotation]] = {}
     for row in rows:
-        said = by_run.setdefault((row["split"], row["seed"], row["sample"]), {})
-        if row["video_id"] in said:
+        answers = by_run.setdefault((row["split"], row["seed"], row["sample"]), {})
+        if row["video_id"] in answers:
             raise UserError(f"{system}: two results of {row['video_id']} in one run")
-        said[row["video_id"]] = _said(row)
+        answers[row["video_id"]] = _annotation_of(row)
     if len(by_run) < 2:
         return {system: next(iter(by_run.values()), {})}
     named: dict[str, dict[str, VideoAnnotation]] = {}
-    for (split, seed, sample), said in by_run.items():
+    for (split, seed, sample), answers in by_run.items():
         parts = [
             split,
             None if seed is None else f"seed {seed}",
             None if sample is None else f"sample {sample}",
         ]
-        named[f"{system} ({', '.join(filter(None, parts))})"] = said
+        named[f"{system} ({', '.join(filter(None, parts))})"] = answers
     return named
 
 
-def _said(row: PredictionRow) -> VideoAnnotation:
+def _annotation_of(row: PredictionRow) -> VideoAnnotation:
     """Three ways where both labels of a value are modelled; dominance where the system tells it."""
     decisions, n_values = row["decisions"] or [], len(row["decisions"] or []) // 2
     both = [

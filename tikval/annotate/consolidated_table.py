@@ -52,11 +52,11 @@ def consolidate_rows(
 
 def left_out(done: Consolidated) -> str:
     """Videos that could not be decided, by reason."""
-    said = []
+    reasons = []
     for reason, n in Counter(done.left_out.values()).most_common():
         ids = [video for video, why in done.left_out.items() if why == reason]
-        said.append(f"{n} {reason} ({', '.join(ids[:_NAMED])}{', ...' if n > _NAMED else ''})")
-    return "; ".join(said) or "no video was annotated by either of the two"
+        reasons.append(f"{n} {reason} ({', '.join(ids[:_NAMED])}{', ...' if n > _NAMED else ''})")
+    return "; ".join(reasons) or "no video was annotated by either of the two"
 
 
 def summary_of(done: Consolidated, two: tuple[str, str], third: str) -> str:

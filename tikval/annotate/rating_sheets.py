@@ -5,11 +5,12 @@ become numbers or dates are kept as text, and the forms in which spreadsheets sa
 """
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
+
+from tikval.evaluate.faithfulness_sample import in_random_order
 
 SCALES: Final = ("sound", "picture", "captions")  # rated 0, 1 or 2
 MADE_UP: Final = "made_up"
@@ -75,12 +76,6 @@ def write_sheet(lines: Iterable[SheetLine], rater: int, seed: int) -> bytes:
     )
 
 
-def in_random_order(seed: str, video_id: str) -> bytes:
-    """A sort key that depends on nothing but these two, so that one more video moves no other."""
-    name = f"{seed}\0{video_id}".encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(name, digest_size=16).digest()
-
-
 def is_untouched(data: bytes) -> bool:
     """Whether a sheet holds no rating and no note; one that cannot be read may hold some."""
     try:
@@ -95,14 +90,14 @@ def read_sheet(data: bytes) -> list[Rating]:
     for number, cells in _rows(data):
         scales: dict[str, int | None] = {}
         for column in SCALES:
-            said = cells[column].strip()
-            if said not in ("", "0", "1", "2"):
-                raise ValueError(f"line {number}: {column}: {said[:40]!r} is not 0, 1 or 2")
-            scales[column] = int(said) if said else None
-        said = cells[MADE_UP].strip()
-        answer = _YES_NO.match(said)
-        if said and not answer:
-            raise ValueError(f"line {number}: {MADE_UP}: {said[:40]!r} does not begin with yes or no")
+            cell = cells[column].strip()
+            if cell not in ("", "0", "1", "2"):
+                raise ValueError(f"line {number}: {column}: {cell[:40]!r} is not 0, 1 or 2")
+            scales[column] = int(cell) if cell else None
+        cell = cells[MADE_UP].strip()
+        answer = _YES_NO.match(cell)
+        if cell and not answer:
+            raise ValueError(f"line {number}: {MADE_UP}: {cell[:40]!r} does not begin with yes or no")
         ratings.append(Rating(_id(cells), scales, answer[1].lower() == "yes" if answer else None))
     return ratings
 

@@ -142,8 +142,8 @@ class PaidAnswers:
             nonlocal admitted
             admitted = await self.gate.admit(call, most_usd, tokens)
             if not admitted:
-                said = f"might cost {most_usd:.4f} USD, more than is left; raise budget_usd and run the same command"
-                raise Fault(Reason.OVER_BUDGET, said, passing=False, billed="no")
+                message = f"might cost {most_usd:.4f} USD, more than is left; raise budget_usd and run the same command"
+                raise Fault(Reason.OVER_BUDGET, message, passing=False, billed="no")
 
         try:
             return await self.client.ask(question, admit)
@@ -167,7 +167,7 @@ class PaidAnswers:
         return size // _BYTES_PER_TOKEN + shown, most
 
     def _cost(self, reply: Reply) -> float | None:
-        """By the price of the model that answered, for that is what is billed."""
+        """The cost by the price of the model that answered, for that is what is billed."""
         if self.prices is None:
             return None
         today = datetime.now(UTC).date()
@@ -186,13 +186,13 @@ class PaidAnswers:
             self.llm.model, reply.model_served, self.api.served_as
         ):
             return reply
-        said = f"{reply.model_served} answered in place of {self.llm.model}"
+        message = f"{reply.model_served} answered in place of {self.llm.model}"
         if self.api.wrong_model == "stop":
             raise UserError(
-                f"{said}: ask for it by its name, name it in api.served_as, or set such rows aside "
+                f"{message}: ask for it by its name, name it in api.served_as, or set such rows aside "
                 "(api.wrong_model=set_aside)"
             )
-        return Reply("", reply.model_served, reply.usage, Reason.WRONG_MODEL, said)
+        return Reply("", reply.model_served, reply.usage, Reason.WRONG_MODEL, message)
 
 
 def is_same_model(asked: str, served: str, also: tuple[str, ...]) -> bool:

@@ -145,7 +145,7 @@ def asked(row: Any, **what: Any) -> AskRow:
 
 
 def jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """Of uint8 [H, W, 3] RGB."""
+    """A picture as JPEG, from uint8 [H, W, 3] RGB."""
     out = io.BytesIO()
     Image.fromarray(picture).save(out, "JPEG", quality=_JPEG_QUALITY)
     return out.getvalue()

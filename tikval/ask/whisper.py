@@ -52,12 +52,12 @@ class Whisper:
         return segments, language
 
     def _segments(self, tokens: object, start_seconds: float, seconds: float) -> list[Segment]:
-        said = self.processor.tokenizer.decode(tokens, output_offsets=True, skip_special_tokens=True)
+        decoded = self.processor.tokenizer.decode(tokens, output_offsets=True, skip_special_tokens=True)
         segments = []
-        for offset in said["offsets"]:
+        for offset in decoded["offsets"]:
             begin, end = (min(at or 0.0, seconds) for at in offset["timestamp"])
             if text := offset["text"].strip():  # a last utterance that was cut off has no end
                 segments.append(Segment(text, start_seconds + begin, start_seconds + (end or seconds)))
-        if not segments and said["text"].strip():
-            segments.append(Segment(said["text"].strip(), start_seconds, start_seconds + seconds))
+        if not segments and decoded["text"].strip():
+            segments.append(Segment(decoded["text"].strip(), start_seconds, start_seconds + seconds))
         return segments

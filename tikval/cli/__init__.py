@@ -1,4 +1,4 @@
-"""`tikval ...`: the jobs for people. Every command ends by saying where its result lies."""
+"""`tikval ...`: the commands. Every command ends by saying where its result lies."""
 
 from tikval.cli import analyze, look, results
 from tikval.cli.app import app, main

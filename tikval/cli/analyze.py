@@ -1,26 +1,20 @@
 """Whole studies: every job in order, and what that will cost."""
 
-import importlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from tikval.cli.app import app
-from tikval.cli.job import FAILED, guard, summary, too_many_failed
+from tikval.cli.job import FAILED, guard, job_command, run_config, summary, too_many_failed
 from tikval.config import (
     CatalogConfig,
-    CombineConfig,
     EmbedConfig,
-    EvaluateConfig,
     ExtractConfig,
-    FinetuneConfig,
     JobConfig,
-    PredictConfig,
-    PretrainConfig,
     ReportConfig,
     ScriptConfig,
     UserError,
@@ -86,6 +80,15 @@ def run(
     raise typer.Exit(guard(lambda: _run_all(config, None, budget)))
 
 
+@app.command("job", context_settings={"ignore_unknown_options": True})
+def one_job(
+    name: Annotated[str, typer.Argument(help="catalog, write_scripts, extract_values, finetune ...")],
+    words: Annotated[list[str], typer.Argument(help="CONFIG.yaml ... [key=value ...] [--dry-run]")],
+) -> None:
+    """One job from its configuration, as `python -m jobs.NAME` does from a checkout."""
+    raise typer.Exit(guard(lambda: job_command(name, words)))
+
+
 def _places(
     file: str, everywhere: dict[str, str], annotations: str | None, accounts: str | None, codebook: str | None
 ) -> list[str | tuple[str, Any]]:
@@ -109,13 +112,13 @@ def _places(
 
 def _embedding(report_file: str, config: ReportConfig, overrides: list[str]) -> EmbedConfig:
     """What the profile says of embeddings, over the same videos and into the same folder."""
-    beside = str(Path(report_file).with_name("embed.yaml"))
+    file = str(Path(report_file).with_name("embed.yaml"))
     try:
-        find_file(beside)
+        find_file(file)
     except UserError:
-        beside = "configs/embed.yaml"
+        file = "configs/embed.yaml"
     same = [("out", config.out), ("videos", config.scores.catalog.model_dump(mode="json"))]
-    return load_config(EmbedConfig, beside, [*same, *overrides])
+    return load_config(EmbedConfig, file, [*same, *overrides])
 
 
 def _profile(name: str) -> str:
@@ -137,8 +140,6 @@ def _shipped() -> Path:
 
 def _run_all(config: ReportConfig, embed: EmbedConfig | None, budget: float | None) -> int:
     """Every job of a study in order. Returns the exit code."""
-    from jobs import report
-
     runs: list[tuple[JobConfig, FolderRun]] = []
     steps = {job.folder: job for _, job in nested(config.scores)}
     if embed and embed.folder not in steps:
@@ -146,32 +147,18 @@ def _run_all(config: ReportConfig, embed: EmbedConfig | None, budget: float | No
     paid = [job.folder for job in steps.values() if isinstance(job, ScriptConfig | ExtractConfig)]
     purse = Purse(budget, paid)
     for job in map(purse.for_stage, steps.values()):
-        # imported when its turn comes: each pulls its models' libraries
-        run = importlib.import_module(f"jobs.{_JOBS[type(job)]}").run(job)
+        run = run_config(job)
         runs.append((job, run))
         print(summary(job, run), file=sys.stderr)
-    report.run(config)
+    run_config(config)
     _show(config)
     print(f"report: {config.folder}/index.html")
-    if said := purse.said():
-        print(said)
+    if bill := purse.summary():
+        print(bill)
     wrong = [job.stage for job, run in runs if too_many_failed(job, run)]
     if wrong:
         print(f"tikval: more failed than max_failed_share allows: {', '.join(wrong)}", file=sys.stderr)
     return FAILED if wrong else 0
-
-
-_JOBS: Final[dict[type[JobConfig], str]] = {
-    CatalogConfig: "catalog",
-    ScriptConfig: "write_scripts",
-    EmbedConfig: "embed",
-    ExtractConfig: "extract_values",
-    PretrainConfig: "pretrain",
-    FinetuneConfig: "finetune",
-    PredictConfig: "predict",
-    CombineConfig: "combine",
-    EvaluateConfig: "evaluate",
-}
 
 
 class Purse:
@@ -185,17 +172,17 @@ class Purse:
         if self.budget is None or not isinstance(config, ScriptConfig | ExtractConfig):
             return config
         left = self.budget - self.spent(but=config.folder)
-        said = [usd for usd in (config.budget_usd, max(left, 0.0)) if usd is not None]
+        limits = [usd for usd in (config.budget_usd, max(left, 0.0)) if usd is not None]
         part = config.writer if isinstance(config, ScriptConfig) else config.extractor
         asks = part.kind == "llm" and part.llm.kind == "gemini"
-        return config.model_copy(update={"budget_usd": min(said)}) if asks else config
+        return config.model_copy(update={"budget_usd": min(limits)}) if asks else config
 
     def spent(self, but: str = "") -> float:
         """USD, over all runs of these stages."""
         folders = [folder for folder in self.folders if folder != but]
         return sum(spent.settled_usd for folder in folders if (spent := read_spent(folder)))
 
-    def said(self) -> str:
+    def summary(self) -> str:
         return f"paid: {spent:.2f} USD over all runs" if (spent := self.spent()) else ""
 
 
@@ -215,20 +202,19 @@ def estimate(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value of it.")] = None,
 ) -> None:
     """What a paid run will cost: lengths of a sample of the videos, the real prompt, the prices of today."""
-    from jobs import catalog
     from tikval.study.estimate import estimate_of
 
     stages = _paid_stages(file, overrides or [])
-    catalog.run(stages[0].videos if isinstance(stages[0], ScriptConfig) else stages[0].catalog)
+    run_config(stages[0].videos if isinstance(stages[0], ScriptConfig) else stages[0].catalog)
     table = Table("stage", "model", "calls", "video", "tokens in", "tokens out", "USD", "from", "to", "basis")
     total, low, high = 0.0, 0.0, 0.0
     for stage in stages:
-        said = estimate_of(stage)
-        seconds = "" if said.seconds is None else f"{said.seconds:.0f} s"
-        usd = ["" if usd is None else f"{usd:,.2f}" for usd in (said.usd, said.low_usd, said.high_usd)]
-        tokens = [f"{n:,.0f}" for n in (said.tokens_in, said.tokens_out)]
-        table.add_row(said.stage, said.model, f"{said.calls:,}", seconds, *tokens, *usd, said.basis)
-        total, low, high = total + (said.usd or 0), low + (said.low_usd or 0), high + (said.high_usd or 0)
+        cost = estimate_of(stage)
+        seconds = "" if cost.seconds is None else f"{cost.seconds:.0f} s"
+        usd = ["" if usd is None else f"{usd:,.2f}" for usd in (cost.usd, cost.low_usd, cost.high_usd)]
+        tokens = [f"{n:,.0f}" for n in (cost.tokens_in, cost.tokens_out)]
+        table.add_row(cost.stage, cost.model, f"{cost.calls:,}", seconds, *tokens, *usd, cost.basis)
+        total, low, high = total + (cost.usd or 0), low + (cost.low_usd or 0), high + (cost.high_usd or 0)
     Console(markup=False, width=None if sys.stdout.isatty() else 180).print(table)
     if high == 0:
         print(

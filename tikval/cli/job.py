@@ -1,26 +1,124 @@
-"""What every job's `python -m jobs.<name> <config.yaml> [key=value ...]` has in common."""
+"""One job from its command line: `python -m jobs.NAME CONFIG.yaml [key=value ...]`, or `tikval job NAME ...`."""
 
+import importlib
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
-from tikval.config import JobConfig, UserError, load_config
-from tikval.store.folder import FolderRun
-
-C = TypeVar("C", bound=JobConfig)
+from tikval.config import (
+    CatalogConfig,
+    CombineConfig,
+    EmbedConfig,
+    EvaluateConfig,
+    ExtractConfig,
+    FaithfulnessConfig,
+    FinetuneConfig,
+    JobConfig,
+    PredictConfig,
+    PretrainConfig,
+    ReportConfig,
+    ScriptConfig,
+    SweepConfig,
+    UserError,
+    load_config,
+)
+from tikval.store.folder import Folder, FolderRun
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
+DRY_RUN: Final = "--dry-run"
+
+
+class Job(NamedTuple):
+    """One arrow of the data flow. Functions are named and imported when they run: each pulls its models' libraries."""
+
+    config: type[JobConfig]
+    call: str  # module:function, from a configuration to its FolderRun
+    # of a job that trains: what shows its plan for --dry-run. Its `call` takes a list of configurations
+    show_plan: str | None = None
+
+
+JOBS: Final = {
+    "catalog": Job(CatalogConfig, "tikval.sources.write_catalog:write_catalog"),
+    "write_scripts": Job(ScriptConfig, "tikval.flow.write_scripts:write_scripts"),
+    "embed": Job(EmbedConfig, "tikval.flow.embed:embed"),
+    "extract_values": Job(ExtractConfig, "tikval.flow.extract_values:extract_values"),
+    "pretrain": Job(
+        PretrainConfig, "tikval.flow.pretrain:pretrain_encoders", "tikval.flow.pretrain:show_pretrain_plan"
+    ),
+    "finetune": Job(
+        FinetuneConfig, "tikval.flow.finetune:finetune_systems", "tikval.flow.finetune:show_finetune_plan"
+    ),
+    "sweep": Job(SweepConfig, "tikval.flow.sweep:run_sweeps", "tikval.flow.sweep:show_sweep_plan"),
+    "predict": Job(PredictConfig, "tikval.flow.predict:predict"),
+    "combine": Job(CombineConfig, "tikval.finetune.combine_systems:combine_systems"),
+    "faithfulness": Job(FaithfulnessConfig, "tikval.annotate.script_ratings:check_faithfulness"),
+    "evaluate": Job(EvaluateConfig, "tikval.evaluate.score_systems:score_systems"),
+    "report": Job(ReportConfig, "tikval.report.site.write:write_report"),
+}
+
+
+def run_job(name: str) -> None:
+    """The main function of jobs/NAME.py: exits with 0, 1 when too many rows failed, 2 for a mistake of the user."""
+    sys.exit(guard(lambda: job_command(name, sys.argv[1:])))
+
+
+def job_command(name: str, words: Sequence[str]) -> int:
+    """Run one job with the words of its command line; returns the exit code. Raises UserError."""
+    if name not in JOBS:
+        raise UserError(f"{name}: no such job; there are {', '.join(JOBS)}")
+    job = JOBS[name]
+    overrides = [word for word in words if "=" in word]
+    files = [word for word in words if "=" not in word and word != DRY_RUN]
+    if job.show_plan is None and (len(files) != 1 or DRY_RUN in words):
+        raise UserError(f"usage: python -m jobs.{name} CONFIG.yaml [key=value ...] (a {job.config.__name__})")
+    if not files:
+        raise UserError(f"usage: python -m jobs.{name} CONFIG.yaml ... [key=value ...] [{DRY_RUN}]")
+    configs = [load_config(job.config, file, overrides) for file in files]
+    if DRY_RUN in words:
+        for config in configs:
+            _imported(str(job.show_plan))(config)
+        return 0
+    failed = False
+    for config, done in zip(configs, _run(job, configs), strict=True):
+        print(summary(config, done))
+        failed = failed or too_many_failed(config, done)
+    return FAILED if failed else 0
+
+
+def run_config(config: JobConfig) -> FolderRun:
+    """The job of a configuration, whichever kind it is of."""
+    job = next(job for job in JOBS.values() if isinstance(config, job.config))
+    return _run(job, [config])[0]
+
+
+def _run(job: Job, configs: Sequence[JobConfig]) -> list[FolderRun]:
+    call = _imported(job.call)
+    runs: list[FolderRun] = call(configs) if job.show_plan else [call(config) for config in configs]
+    return runs
+
+
+def _imported(place: str) -> Callable[[Any], Any]:
+    module, _, function = place.partition(":")
+    call: Callable[[Any], Any] = getattr(importlib.import_module(module), function)
+    return call
 
 
 def summary(config: JobConfig, run: FolderRun) -> str:
     """One line on a finished stage: results, failures by reason, where they lie."""
     failed = sum(run.failed.values())
     reasons = ", ".join(f"{reason} {n}" for reason, n in run.failed.items())
-    said = f"{config.stage}: {run.rows - failed} results" + (
-        f", {failed} failed ({reasons})" if failed else ""
-    )
-    again = "; the same command tries the passing failures again" if run.retryable else ""
-    return f"{said}, in {config.folder}{again}"
+    results = _numbers(config, run) if isinstance(config, EvaluateConfig) else f"{run.rows - failed} results"
+    line = f"{config.stage}: {results}" + (f", {failed} failed ({reasons})" if failed else "")
+    again = "; the same command tries the retryable failures again" if run.retryable else ""
+    return f"{line}, in {config.folder}{again}"
+
+
+def _numbers(config: EvaluateConfig, run: FolderRun) -> str:
+    """How many numbers there are, and of what."""
+    videos = Folder(config.folder).read(["n_videos"])["n_videos"].to_pylist()
+    systems = len(config.predictions)
+    of = f"{systems} system{'s' * (systems != 1)} and the baselines"
+    return f"{run.rows} numbers of {of} over {max(videos, default=0)} annotated videos"
 
 
 def too_many_failed(config: JobConfig, run: FolderRun) -> bool:
@@ -37,27 +135,3 @@ def guard(work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("tikval: stopped; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
-
-
-def training_arguments(kind: type[C], job: str) -> tuple[list[C], bool]:
-    """Configurations with the overrides, which hold for all of them, and whether --dry-run was asked for."""
-    words = [word for word in sys.argv[1:] if word != "--dry-run"]
-    files = [word for word in words if "=" not in word]
-    if not files:
-        raise UserError(f"usage: python -m jobs.{job} CONFIG.yaml ... [key=value ...] [--dry-run]")
-    overrides = [word for word in words if "=" in word]
-    return [load_config(kind, file, overrides) for file in files], "--dry-run" in sys.argv
-
-
-def main(kind: type[C], run: Callable[[C], FolderRun]) -> None:
-    """Run one job from the command line and exit: 0, 1 when too many rows failed, 2 for a mistake of the user."""
-
-    def work() -> int:
-        if len(sys.argv) < 2:
-            raise UserError(f"usage: python -m jobs.NAME CONFIG.yaml [key=value ...] (a {kind.__name__})")
-        config = load_config(kind, sys.argv[1], sys.argv[2:])
-        done = run(config)
-        print(summary(config, done))
-        return FAILED if too_many_failed(config, done) else 0
-
-    sys.exit(guard(work))

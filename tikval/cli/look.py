@@ -85,23 +85,27 @@ def status(
     live = sys.stdout.isatty() and not once
     with Live(console=console, auto_refresh=False, transient=False) as screen:
         while True:
-            found = [said for folder in stage_folders(out) if (said := read_status(folder)) is not None]
+            found = [status for folder in stage_folders(out) if (status := read_status(folder)) is not None]
             if not found:
                 raise UserError(f"{out}: no stage has started here")
             screen.update(_status_table(found), refresh=True)
-            if not live or not any(said.state == RUNNING and not said.silent for said in found):
+            if not live or not any(status.state == RUNNING and not status.silent for status in found):
                 return
             time.sleep(1)
 
 
 def _status_table(found: list[Status]) -> Table:
     table = Table("stage", "state", "done", "failed", "rows/s", "left", "driver")
-    for said in sorted(found, key=lambda said: said.started_at):
-        state = "dead: run the same command again" if said.silent else said.state
-        failed = ", ".join(f"{reason} {n}" for reason, n in said.failed.items()) or "0"
-        left = f"{said.seconds_left:.0f} s" if said.state == RUNNING and said.seconds_left is not None else ""
-        done = f"{said.done} of {said.total}" + (f" (+ {said.before} before)" if said.before else "")
-        table.add_row(said.stage, state, done, failed, f"{said.rows_per_second:.2g}", left, said.driver)
+    for status in sorted(found, key=lambda status: status.started_at):
+        state = "dead: run the same command again" if status.silent else status.state
+        failed = ", ".join(f"{reason} {n}" for reason, n in status.failed.items()) or "0"
+        left = (
+            f"{status.seconds_left:.0f} s"
+            if status.state == RUNNING and status.seconds_left is not None
+            else ""
+        )
+        done = f"{status.done} of {status.total}" + (f" (+ {status.before} before)" if status.before else "")
+        table.add_row(status.stage, state, done, failed, f"{status.rows_per_second:.2g}", left, status.driver)
     return table
 
 

@@ -40,16 +40,16 @@ def export(
     if force and not dataset:
         raise UserError("--force is for --dataset; a file is replaced without it")
     study = Study(out)
-    notes, said = [], f"{file}/README.md"
+    notes, written = [], f"{file}/README.md"
     if dataset:
         notes = export_dataset(study, Path(file), tuple(system or ()), force)
     else:
         table = scores_table(study) if scores else export_table(study, system or ())
         write_export(table, Path(file))
-        said = f"{table.num_rows} lines: {file}"
+        written = f"{table.num_rows} lines: {file}"
     if scores and (stale := stale_scores(study)):
         notes = [f"what {', '.join(stale)} scored has changed since; run jobs.evaluate again"]
-    print(f"{said}; read it before you share the folder" if dataset else said)
+    print(f"{written}; read it before you share the folder" if dataset else written)
     for note in notes:
         print(f"tikval: note: {note}", file=sys.stderr)
 
@@ -138,14 +138,15 @@ def prevalence(
 def tables(
     out: Annotated[str, typer.Argument(help="The folder of an analysis with annotations.")],
     csv: Annotated[str | None, typer.Option(help="A folder or URI for them as CSV and Markdown.")] = None,
-    beside: Annotated[
-        list[str] | None, typer.Option(help="SYSTEM=ROW of the paper, such as mine=gemini_2s; SYSTEM=: none.")
+    paper_rows: Annotated[
+        list[str] | None,
+        typer.Option("--beside", help="SYSTEM=ROW of the paper, such as mine=gemini_2s; SYSTEM=: none."),
     ] = None,
 ) -> None:
     """The paper's Tables 3 to 6 over these systems, its numbers beside ours with what differs."""
     from tikval.report.tables.paper import show_tables, tables_of, write_tables
 
-    found = tables_of(Study(out), beside or [])
+    found = tables_of(Study(out), paper_rows or [])
     show_tables(found, Console(markup=False, width=None if sys.stdout.isatty() else 200))
     if csv:
         print(f"written: {', '.join(write_tables(found, csv))}")
@@ -166,8 +167,8 @@ def figures(
     found = figures_of(Study(out), system or (), annotator)
     written = write_figures(found, folder)
     print(f"{len(found.sheets)} figures, {len(written)} files: {folder}/figures.md lists them")
-    for said in (*found.skipped, *found.notes):
-        print(f"tikval: note: {said}", file=sys.stderr)
+    for note in (*found.skipped, *found.notes):
+        print(f"tikval: note: {note}", file=sys.stderr)
 
 
 @app.command("export-model")

@@ -15,11 +15,13 @@ from tikval.config.base import (
     read_yaml,
     validate,
 )
+from tikval.config.combine import CombineConfig, CombinedSystem
 from tikval.config.embed import EmbedConfig, OnScreenText, Pictures, Sound
+from tikval.config.evaluate import EvaluateConfig, System
 from tikval.config.extract import ExtractConfig, Extractor, FaithfulnessConfig, LlmExtractor, LocalExtractor
-from tikval.config.judge import CombineConfig, CombinedSystem, EvaluateConfig, ReportConfig, System
 from tikval.config.llm import Api, Endpoint, Engine, Gemini, Llm, Vllm
 from tikval.config.predict import PredictConfig
+from tikval.config.report import ReportConfig
 from tikval.config.scripts import (
     CatalogConfig,
     LlmWriter,
@@ -69,7 +71,6 @@ __all__ = [
     "LocalExtractor",
     "LocalWriter",
     "Look",
-    "Member",
     "Mlflow",
     "Ocr",
     "OnScreenText",

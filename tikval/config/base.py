@@ -29,7 +29,7 @@ def find_file(path: str) -> Path:
 
 
 class Config(BaseModel):
-    # defaults are validated, so that a number said by a file and by default is one number in the fingerprint
+    # defaults are validated, so that a number given by a file and by default is one number in the fingerprint
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
@@ -160,15 +160,15 @@ _OF_SEVERAL_KINDS: Final = {"writer", "extractor", "llm"}
 _TAGS: Final = {"extract", "finetune", "predict", "combine"}  # of a system
 
 
-def _said_keys(loc: Sequence[str | int]) -> list[str]:
+def _written_keys(loc: Sequence[str | int]) -> list[str]:
     """The keys that somebody wrote; pydantic puts the kind in after one of several kinds."""
-    said: list[str] = []
+    keys: list[str] = []
     for place, part in enumerate(loc):
         if part in _TAGS and place and isinstance(loc[place - 1], int):
             continue
-        if not (place and loc[place - 1] in _OF_SEVERAL_KINDS and (place < 2 or said[-1] == loc[place - 1])):
-            said.append(str(part))
-    return said
+        if not (place and loc[place - 1] in _OF_SEVERAL_KINDS and (place < 2 or keys[-1] == loc[place - 1])):
+            keys.append(str(part))
+    return keys
 
 
 def load_config(kind: type[C], path: str, overrides: Sequence[str | tuple[str, Any]]) -> C:
@@ -233,7 +233,7 @@ def validate(kind: type[C], data: dict[str, Any], where: str) -> C:
             within = [other for other in errors if other["loc"][: len(wrong["loc"])] == wrong["loc"]]
             if wrong["type"] == "too_short" and len(within) > 1:
                 continue
-            key = ".".join(_said_keys(wrong["loc"]))
-            said = "unknown key" if wrong["type"] == "extra_forbidden" else wrong["msg"].lower()
-            wrongs.append(f"{key}: {said}")
+            key = ".".join(_written_keys(wrong["loc"]))
+            problem = "unknown key" if wrong["type"] == "extra_forbidden" else wrong["msg"].lower()
+            wrongs.append(f"{key}: {problem}")
         raise UserError(f"{where}: {'; '.join(wrongs)}") from err

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from tikval.config.base import Config, JobConfig, Limits, Pool, TextFile, Upstream
 from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Llm
-from tikval.config.scripts import CatalogConfig, Look, ScriptConfig, local_unless_said
+from tikval.config.scripts import CatalogConfig, Look, ScriptConfig, local_unless_named
 
 
 class LocalExtractor(Config):
@@ -46,7 +46,7 @@ class LlmExtractor(Config):
 
 
 Extractor = Annotated[
-    Annotated[LocalExtractor | LlmExtractor, Field(discriminator="kind")], BeforeValidator(local_unless_said)
+    Annotated[LocalExtractor | LlmExtractor, Field(discriminator="kind")], BeforeValidator(local_unless_named)
 ]
 
 
@@ -88,7 +88,7 @@ class ExtractConfig(JobConfig):
 
     @property
     def first_step(self) -> ScriptConfig:
-        """Of a system of two steps."""
+        """The scripts that a system of two steps reads."""
         assert self.scripts is not None
         return self.scripts
 

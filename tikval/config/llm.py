@@ -15,7 +15,7 @@ class Api(Config):
     tokens_per_minute: PositiveInt = 1_000_000  # of input, likewise
     in_flight: PositiveInt = 32  # calls at once, per actor
     timeout_seconds: float = Field(default=300, gt=0)  # of one call
-    tries: PositiveInt = 6  # of one row in one run, where a passing fault is met
+    tries: PositiveInt = 6  # of one row in one run, where a retryable fault is met
     inline_mb: float = Field(
         default=20, ge=0, le=70
     )  # larger videos go by the Files API; encoded, 70 MB are 94

@@ -67,12 +67,12 @@ class LocalWriter(Config):
     decoder: Literal["pyav", "decord", "nvdec"] = "pyav"  # the others differ in pictures: docs/media.md
 
 
-def local_unless_said(part: Any) -> Any:
+def local_unless_named(part: Any) -> Any:
     return {"kind": "local", **part} if isinstance(part, dict) else part
 
 
 Writer = Annotated[
-    Annotated[LocalWriter | LlmWriter, Field(discriminator="kind")], BeforeValidator(local_unless_said)
+    Annotated[LocalWriter | LlmWriter, Field(discriminator="kind")], BeforeValidator(local_unless_named)
 ]
 
 

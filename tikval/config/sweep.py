@@ -124,7 +124,7 @@ class SweepConfig(JobConfig):
 
     @property
     def most_epochs(self) -> int:
-        """Of any trial."""
+        """The most epochs that any trial may train."""
         axis = self.space.get("fit.epochs")
         return max(int(each) for each in axis.samples) if axis else self.finetune.fit.epochs
 

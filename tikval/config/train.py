@@ -159,7 +159,7 @@ class FinetuneConfig(LearnConfig):
     operational: ClassVar[frozenset[str]] = LearnConfig.operational | {"keep_models"}
 
     system: SystemName
-    encoder: Upstream[PretrainConfig] | None = None  # what is not said here is as it says there
+    encoder: Upstream[PretrainConfig] | None = None  # keys that are not given here are as there
     model: Annotated[TextEncoder | VectorHead, Field(discriminator="kind")] = TextEncoder()
     fit: Fit = Fit()
     # of one partition's fold ("p0-f1"), other values of model.* and fit.*, as jobs/sweep.py chose them inside it
@@ -172,8 +172,8 @@ class FinetuneConfig(LearnConfig):
         if not isinstance(data, dict) or data.get("encoder") is None:
             return data
         encoder = inline(data["encoder"])
-        said = encoder if isinstance(encoder, dict) else encoder.model_dump()
-        shared = {key: said[key] for key in _SHARED if key in said}
+        keys = encoder if isinstance(encoder, dict) else encoder.model_dump()
+        shared = {key: keys[key] for key in _SHARED if key in keys}
         own = data.get("model", {})
         # what it does not say of the encoder is as there, too
         if isinstance(own, dict) and own.get("kind", "text") == "text":
@@ -211,7 +211,7 @@ class FinetuneConfig(LearnConfig):
 def changed(
     model: TextEncoder | VectorHead, fit: Fit, settings: dict[str, Any]
 ) -> tuple[TextEncoder | VectorHead, Fit]:
-    """With other values of some keys `model.*` and `fit.*`. Raises ValueError as `of_fold`."""
+    """Both, with other values of some keys `model.*` and `fit.*`. Raises ValueError as `of_fold`."""
     parts = {"model": model.model_dump(), "fit": fit.model_dump()}
     for key, value in settings.items():
         part, _, name = key.partition(".")

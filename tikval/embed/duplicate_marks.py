@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.embed.duplicates import Floats, Groups, Ints, Pairs, Stream, cosines, find_duplicates
+from tikval.embed.duplicates import Floats, Groups, Pairs, Stream, cosines, find_duplicates
 from tikval.files import read_parquet, write_table
-from tikval.flow.session import cores
+from tikval.machine import cores
 from tikval.rows import DuplicateRow, arrow_schema
+from tikval.stats.arrays import Ints
 from tikval.store.folder import Finish, Folder
 from tikval.store.row_keys import keys_of
 
@@ -47,7 +48,7 @@ def mark_near_duplicates(picture_slice: slice | None, sound_slice: slice | None,
         table = _table(videos.ids, pairs, np.arange(len(pairs.a)) < len(same.a), heard_E, number_N)
         marks = np.append(number_N, -1)  # the last for failures
         files = sorted(_mark(folder, name, marks[at_R]) for name, at_R in videos.at.items())
-        return files, {COLUMN: _beside(folder, table)}
+        return files, {COLUMN: _write_pairs(folder, table)}
 
     return finish
 
@@ -141,7 +142,7 @@ def _mark(folder: Folder, name: str, number_R: Ints) -> str:
     return marked
 
 
-def _beside(folder: Folder, table: pa.Table) -> str:
+def _write_pairs(folder: Folder, table: pa.Table) -> str:
     """Write the table of pairs, unless the finished run has this very one; its name."""
     run = folder.run()
     before = run.side_tables.get(COLUMN) if run else None

@@ -20,7 +20,8 @@ from typing import Any, Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from tikval.stats.arrays import Ints
+
 Floats = NDArray[np.float32]
 # Batches of a few thousand rows: the place of each video, [B] in 0..N-1, and its vector, [B, D].
 Stream = Callable[[], Iterator[tuple[Ints, Floats]]]

@@ -132,7 +132,7 @@ class SoundEncoder:
 
 
 def _cores_of_one(config: EmbedConfig) -> int:
-    """Of this machine, for one of the actors; 1 where their number is not fixed."""
+    """Threads for one of the actors of this machine; 1 where their number is not fixed."""
     actors = config.encode_pool.actors
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // actors) if isinstance(actors, int) else 1

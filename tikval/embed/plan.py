@@ -92,42 +92,42 @@ def _pictures(config: Pictures, commit: str | None) -> PicturePlan:
     taken = facts.get("num_frames", config.frames)
     if taken != config.frames:
         raise UserError(f"video.frames: {config.model} takes {taken} frames, not {config.frames}")
-    said = _processor(config.model, commit, "image_processor_type", _PICTURES)
-    size, crop = said.get("size"), said.get("crop_size")
+    payload = _processor(config.model, commit, "image_processor_type", _PICTURES)
+    size, crop = payload.get("size"), payload.get("crop_size")
     side = size if isinstance(size, int) else (size or {}).get("shortest_edge")
     crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
     if (
         not isinstance(side, int)
         or not crop
-        or not said.get("do_center_crop", True)
-        or said.get("resample", 2) != 2
+        or not payload.get("do_center_crop", True)
+        or payload.get("resample", 2) != 2
     ):
         raise UserError(
             f"{config.model}: asks for other than a bilinear short side and a centre crop ({PREPARED})"
         )
-    normalise = said.get("do_normalize", True)
+    normalise = payload.get("do_normalize", True)
     return PicturePlan(
         commit=commit,
         width=_hidden(config.model, facts),
         side_px=side,
         crop_px=(int(crop["height"]), int(crop["width"])),
-        scale=float(said.get("rescale_factor", 1 / 255)) if said.get("do_rescale", True) else 1.0,
-        mean=tuple(said["image_mean"]) if normalise else (0.0, 0.0, 0.0),
-        std=tuple(said["image_std"]) if normalise else (1.0, 1.0, 1.0),
+        scale=float(payload.get("rescale_factor", 1 / 255)) if payload.get("do_rescale", True) else 1.0,
+        mean=tuple(payload["image_mean"]) if normalise else (0.0, 0.0, 0.0),
+        std=tuple(payload["image_std"]) if normalise else (1.0, 1.0, 1.0),
     )
 
 
 def _sound(config: Sound, commit: str | None) -> SoundPlan:
-    said = _processor(config.model, commit, "feature_extractor_type", _SOUND)
-    if said.get("sampling_rate", SAMPLE_RATE) != SAMPLE_RATE:
+    payload = _processor(config.model, commit, "feature_extractor_type", _SOUND)
+    if payload.get("sampling_rate", SAMPLE_RATE) != SAMPLE_RATE:
         raise UserError(
-            f"{config.model}: takes sound of {said['sampling_rate']} Hz, tikval has {SAMPLE_RATE} Hz"
+            f"{config.model}: takes sound of {payload['sampling_rate']} Hz, tikval has {SAMPLE_RATE} Hz"
         )
     return SoundPlan(
         commit=commit,
         width=_hidden(config.model, _config(config.model, commit)),
-        normalise=bool(said.get("do_normalize", True)),
-        masked=bool(said.get("return_attention_mask", False)),
+        normalise=bool(payload.get("do_normalize", True)),
+        masked=bool(payload.get("return_attention_mask", False)),
     )
 
 
@@ -140,19 +140,19 @@ def _text(config: OnScreenText, commit_of: Any) -> TextPlan:
 
 def _processor(model: str, commit: str | None, key: str, known: frozenset[str]) -> Any:
     """What the model's own processor is told. Raises UserError for one whose work is not done here."""
-    said = read_json(model, commit, PREPARED)
-    if said is None:
+    payload = read_json(model, commit, PREPARED)
+    if payload is None:
         raise UserError(f"{model}: has no {PREPARED}, which tells how its input is prepared")
-    kind = said.get(key) or said.get("feature_extractor_type")
+    kind = payload.get(key) or payload.get("feature_extractor_type")
     if kind not in known:
         raise UserError(
             f"{model}: its input is prepared by {kind}; known are {', '.join(sorted(known))} ({PREPARED})"
         )
-    return said
+    return payload
 
 
 def _sentence_width(model: str, commit: str | None) -> int:
-    """Of a SentenceTransformer: its last dense layer's, else the transformer's."""
+    """The width of a SentenceTransformer: its last dense layer's, else the transformer's."""
     for module in reversed(read_json(model, commit, "modules.json") or []):
         if module["type"].endswith("Dense"):
             return int(read_json(model, commit, f"{module['path']}/config.json")["out_features"])

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tikval.rows import LabelRow, PredictionRow
-from tikval.stats.metrics import Bools, Floats
+from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.values import binary
 
 NO_FOLD: Final = -1
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +138,7 @@ def matrix(rows: Sequence[LabelRow], labels: Sequence[str]) -> Bools:
 
 
 def read_answers(predictions: Sequence[PredictionRow], truth: Truth, system: str) -> Answers:
-    """Of a system that said everything once. A label for which every result has None is not modelled.
+    """Read the answers of a system that judged each video once. A label that is None in every result is not modelled.
 
     If nothing has a result, all labels are taken as modelled. Raises ValueError, naming them, for a video with two
     predictions (samples are scored one at a time), and for a label that is modelled for some videos only.
@@ -152,7 +149,7 @@ def read_answers(predictions: Sequence[PredictionRow], truth: Truth, system: str
 def read_trained(
     predictions: Sequence[PredictionRow], truth: Truth, system: str, *, by_fold: bool
 ) -> Answers:
-    """Of a system that was trained several times: one Run for each partition and seed.
+    """Read the answers of a system that was trained several times: a SystemRun for each partition and seed.
 
     A video that failed before has no fold: these are dealt out to the folds by id, so that each counts once.
     """
@@ -167,7 +164,7 @@ def read_trained(
 def answers_from_decisions(
     system: str, truth: Truth, predicted: Iterable[Bools], modelled_L: Bools | None = None
 ) -> Answers:
-    """Of [N, L] decisions without scores or failures, one Run for each; all labels are modelled if none are named."""
+    """Answers made of [N, L] decisions without scores or failures; all labels are modelled if none are named."""
     n_videos, n_labels = truth.true.shape
     runs = [
         SystemRun(

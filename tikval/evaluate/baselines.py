@@ -24,8 +24,9 @@ from tikval.evaluate.answers import (
 )
 from tikval.evaluate.scores import BASELINE, FAILURES, OfVideos, base_row, lines
 from tikval.rows import LabelRow, ScoreRow
+from tikval.stats.arrays import Bools, Floats
 from tikval.stats.folds import Fold, groups_of, make_folds
-from tikval.stats.metrics import Bools, Floats, LabelScores, Mean
+from tikval.stats.metrics import LabelScores, Mean
 from tikval.stats.thresholds import best_threshold
 
 PRIOR: Final = "frequency_prior"
@@ -71,7 +72,7 @@ def frequency_prior(truth: Truth) -> list[ScoreRow]:
 
 
 def _expected_f1(support: int, n_videos: int) -> tuple[float, float]:
-    """Of one label, and the probability that it is said at all; nan, 0 for a label that no video has."""
+    """The F1 of one label, and the probability that it is predicted at all; nan, 0 where no video has it."""
     if support == 0:
         return float("nan"), 0.0
     share, predicted = support / n_videos, np.arange(n_videos + 1)
@@ -87,7 +88,7 @@ def _expected_f1(support: int, n_videos: int) -> tuple[float, float]:
 
 
 def _expected_movie(true_NL: Bools, share_L: Floats) -> Mean:
-    """As metrics.movie: the expected share of a video's labels that is said, and of what is said that is true."""
+    """Expected recall and precision per video, as metrics.movie: of its labels, and of what is predicted."""
     n_true_N = true_NL.sum(1)
     if not n_true_N.any():
         return Mean(float("nan"), float("nan"), float("nan"))

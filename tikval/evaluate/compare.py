@@ -18,11 +18,10 @@ import numpy as np
 
 from tikval.evaluate.answers import Answers, Truth
 from tikval.rows import ComparisonRow
+from tikval.stats.arrays import Bools, Bytes, Floats, Floats32
 from tikval.stats.intervals import (
     TINY,
     AccountDraws,
-    Bytes,
-    Floats32,
     Interval,
     bias_corrected,
     by_group,
@@ -30,7 +29,6 @@ from tikval.stats.intervals import (
     nan_mean,
     weighted_sums,
 )
-from tikval.stats.metrics import Bools, Floats
 
 METRICS: Final = {"macro_f1": "macro", "weighted_f1": "weighted"}
 

@@ -21,8 +21,8 @@ from tikval.config import (
 )
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
+from tikval.stats.arrays import Bools
 from tikval.stats.folds import PARTS, from_json
-from tikval.stats.metrics import Bools
 from tikval.store.folder import Folder
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study, system_config
@@ -51,7 +51,7 @@ class SystemCorpus:
 
 
 def read_system_corpus(study: Study, system: str | None = None, annotator: str | None = None) -> SystemCorpus:
-    """Of the system that is named, or of the only one. Raises UserError where it is unclear or not there."""
+    """Read the system that is named, or the only one. Raises UserError where it is unclear or not there."""
     catalog = study.catalog()
     listed = catalog.read(["video_id", "row_key", "account", "genre", "posted_at", "error"])
     accounts = {row["account"]: row["genre"] for row in catalog.read_side_table("accounts")}
@@ -146,7 +146,7 @@ def _only(study: Study, labels: list[LabelRow]) -> str:
 
 
 def _labels(catalog: Folder, annotator: str | None) -> tuple[list[LabelRow], str]:
-    """Of one annotator, and who that is."""
+    """The labels of one annotator, and who that is."""
     rows: list[LabelRow] = catalog.read_side_table("labels")
     names = sorted({row["annotator"] for row in rows})
     if annotator is None and len(names) > 1:

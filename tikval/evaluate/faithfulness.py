@@ -62,32 +62,32 @@ def compare_scripts(script: str, heard_script: str, quote_share: float) -> Scrip
     what was heard or in the captions that were read. Words of five letters and more may differ by one letter.
     """
     mine, theirs = _parts(script), _parts(heard_script)
-    (has, cut_has), (said, cut_said), (shown, cut_shown) = (
-        _limited(" ".join(texts)) for texts in (mine.all, theirs.said, theirs.shown)
+    (has, cut_has), (spoken, cut_spoken), (shown, cut_shown) = (
+        _limited(" ".join(texts)) for texts in (mine.all, theirs.spoken, theirs.shown)
     )
     quotes = [(text, words) for text in mine.quotes if len(words := _words(text)) >= MIN_QUOTE_WORDS]
     script_words = _Stream(has)
-    in_order = _in_order([script_words.mask(word) for word in said], len(has))
+    in_order = _in_order([script_words.mask(word) for word in spoken], len(has))
     anywhere = sum(script_words.mask(word) != 0 for word in shown)
-    streams = (_Stream(said), _Stream(shown))
+    streams = (_Stream(spoken), _Stream(shown))
     unheard = tuple(
         " ".join(text.split())[:_MAX_SHOWN]
         for text, words in quotes[:MAX_QUOTES]
         if not any(_stands_in(words[:MAX_WORDS], stream, quote_share) for stream in streams)
     )
     return ScriptComparison(
-        words_said=len(said),
-        said_share=in_order / len(said) if said else None,
+        words_said=len(spoken),
+        said_share=in_order / len(spoken) if spoken else None,
         words_shown=len(shown),
         shown_share=anywhere / len(shown) if shown else None,
         quotes=min(len(quotes), MAX_QUOTES),
-        unheard=unheard if said or not quotes else None,
-        cut=any((mine.cut, theirs.cut, cut_has, cut_said, cut_shown, len(quotes) > MAX_QUOTES)),
+        unheard=unheard if spoken or not quotes else None,
+        cut=any((mine.cut, theirs.cut, cut_has, cut_spoken, cut_shown, len(quotes) > MAX_QUOTES)),
     )
 
 
 class _Parts(NamedTuple):
-    said: list[str]
+    spoken: list[str]
     shown: list[str]
     all: list[str]  # said and shown, in the script's order
     quotes: list[str]  # of what is said, that between quotation marks
@@ -110,13 +110,13 @@ def _parts(script: str) -> _Parts:
         inside = goes_on = open_quote and bool(line) and not speaker
         for i, piece in enumerate(pieces, start=1):
             if inside and (speaker or goes_on or i < len(pieces)):
-                said = _ASIDE.sub(" ", piece)
+                text = _ASIDE.sub(" ", piece)
                 if goes_on:
-                    parts.quotes[-1] += f" {said}"
+                    parts.quotes[-1] += f" {text}"
                 else:
-                    parts.quotes.append(said)
-                parts.said.append(said)
-                parts.all.append(said)
+                    parts.quotes.append(text)
+                parts.spoken.append(text)
+                parts.all.append(text)
             else:
                 parts.shown.extend(_BRACKETS.findall(piece))
                 parts.all.extend(_BRACKETS.findall(piece))
@@ -125,9 +125,9 @@ def _parts(script: str) -> _Parts:
             bool(speaker) or open_quote
         )  # toggled once too often, behind the last piece
         if speaker and len(pieces) == 1:  # speech without quotation marks
-            said = _ASIDE.sub(" ", line[speaker.end() :])
-            parts.said.append(said)
-            parts.all.append(said)
+            text = _ASIDE.sub(" ", line[speaker.end() :])
+            parts.spoken.append(text)
+            parts.all.append(text)
     return parts
 
 
@@ -203,7 +203,7 @@ class ShareEstimate(NamedTuple):
 class Summary:
     videos: int
     failed: int  # the script or the hearing failed: in none of the shares
-    said: ShareEstimate | None  # mean over the videos in which something was heard
+    spoken: ShareEstimate | None  # mean over the videos in which something was heard
     shown: ShareEstimate | None  # mean over the videos in which something was read
     unheard: ShareEstimate | None  # of all quoted lines of the videos in which something was heard
     not_heard: (
@@ -217,14 +217,14 @@ def summarise(
     """Means with percentile intervals of a bootstrap over accounts; a video without an account stands alone."""
     names = accounts or {}
     done = [(names.get(row["video_id"]) or (row["video_id"],), row) for row in rows if row["error"] is None]
-    said = [(name, share, 1) for name, row in done if (share := row["said_share"]) is not None]
+    spoken = [(name, share, 1) for name, row in done if (share := row["said_share"]) is not None]
     shown = [(name, share, 1) for name, row in done if (share := row["shown_share"]) is not None]
     judged = [(name, row["unheard"], row["quotes"]) for name, row in done]
     lines = [(name, len(unheard), n) for name, unheard, n in judged if unheard is not None and n]
     return Summary(
         videos=len(rows),
         failed=len(rows) - len(done),
-        said=_estimate(said, seed),
+        spoken=_estimate(spoken, seed),
         shown=_estimate(shown, seed),
         unheard=_estimate(lines, seed),
         not_heard=sum(bool(n) and unheard is None for _, unheard, n in judged),

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from tikval.config import UserError
 from tikval.evaluate.corpus import SystemCorpus, read_system_corpus
+from tikval.stats.arrays import Ints
 from tikval.stats.circle import MEASURES, Confusion, confusions, weights
 from tikval.stats.prevalence import (
     FEWEST,
-    Ints,
     RateInterval,
     RateLine,
     RateSums,
@@ -51,7 +51,7 @@ class Prevalence:
 def prevalence_of(
     study: Study, system: str | None = None, by: str | None = None, annotator: str | None = None
 ) -> Prevalence:
-    """Of one system of a study. Raises UserError where it is unclear which, or nothing tells the groups."""
+    """The rates of one system of a study. Raises UserError where it is unclear which, or nothing tells the groups."""
     if by is not None and by not in BY:
         raise UserError(f"--by {by}: not one of {', '.join(BY)}")
     return prevalence_in(read_system_corpus(study, system, annotator), by)
@@ -119,7 +119,7 @@ def _on_circle(corpus: SystemCorpus) -> bool:
 
 
 def _confusions(corpus: SystemCorpus, account_n: Ints) -> list[Confusion]:
-    """Of a system that judged videos several times: of what it said at least half of the times."""
+    """The confusions of a system; where it judged videos several times, of what it predicted at least half the times."""
     predicted = corpus.predicted[corpus.labelled] >= 0.5
     return confusions(corpus.truth, predicted, np.unique(account_n, return_inverse=True)[1])
 

@@ -16,10 +16,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from tikval.evaluate.answer_counts import count_sums
 from tikval.evaluate.answers import Answers, SystemRun, Truth, answers_from_decisions
 from tikval.rows import EmbeddingRow, PredictionRow, ScoreRow, ScriptRow, VideoRow
-from tikval.stats.intervals import AccountDraws, Interval, bias_corrected, count_sums, of_labels, of_mean
-from tikval.stats.metrics import Bools, Floats, LabelScores, Mean, macro, micro, movie, prf, weighted
+from tikval.stats.arrays import Bools, Floats
+from tikval.stats.intervals import AccountDraws, Interval, bias_corrected, of_labels, of_mean
+from tikval.stats.metrics import LabelScores, Mean, macro, micro, movie, prf, weighted
 from tikval.stats.ranking import mean_rank, ranking_of_labels
 from tikval.values import CONFRONTED, ENDORSED
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tikval.evaluate.answer_counts import count_sums
 from tikval.evaluate.answers import Answers, Truth
 from tikval.evaluate.compare import METRICS
 from tikval.rows import SliceRow
-from tikval.stats.intervals import AccountDraws, Spread, count_sums, of_mean
-from tikval.stats.metrics import Bools
+from tikval.stats.arrays import Bools
+from tikval.stats.intervals import AccountDraws, Spread, of_mean
 
 GENRE, WITHOUT, DROP = "genre", "without_genre", "drop"
 FROM_TO = "endorsed - confronted"

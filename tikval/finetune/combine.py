@@ -17,9 +17,10 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.folds import Fold
-from tikval.stats.partitions import Ints, place, renumbered
-from tikval.stats.thresholds import Bools, Floats, best_threshold, fit_platt, logistic, logit, sigmoid
+from tikval.stats.partitions import place, renumbered
+from tikval.stats.thresholds import best_threshold, fit_platt, logistic, logit, sigmoid
 
 STRENGTHS: Final = (0.1, 1.0, 10.0, 100.0, 1000.0)  # of the L2 penalty, beside log losses summed over rows
 INNER_FOLDS: Final = 5
@@ -144,7 +145,7 @@ def _of_one_partition(folds: Sequence[Fold]) -> Sequence[Fold]:
 
 
 def _places(fold: Fold, ids: Sequence[str]) -> tuple[Ints, Ints]:
-    """Of a fold's test rows, and of its others."""
+    """The places of a fold's test rows, and of its others."""
     row_of = {name: i for i, name in enumerate(ids)}
     parts = (fold.test, fold.train + fold.validation)
     test, others = (

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from tikval.config import Protocol
 from tikval.finetune.model_files import EnsembleFacts, Measured, Scores
-from tikval.stats.partitions import Ints
-from tikval.stats.thresholds import Bools, Floats, best_threshold, brier, ece
+from tikval.stats.arrays import Bools, Floats, Ints
+from tikval.stats.metrics import label_f1
+from tikval.stats.thresholds import best_threshold, brier, ece
 
 DRAWS: Final = 1_000
 _SHARE: Final = (2.5, 97.5)  # percentiles: 95 % of the draws lie between
@@ -79,9 +80,7 @@ class EnsembleDraws:
                 self.times_DG @ self._per_group(rows, column_nL)
                 for column_nL in (truth_nL & predicted_nL, truth_nL, predicted_nL)
             )
-            f1_DL = np.full(hits_DL.shape, np.nan)
-            np.divide(2 * hits_DL, true_DL + predicted_DL, out=f1_DL, where=true_DL + predicted_DL > 0)
-            f1s.append(f1_DL)
+            f1s.append(label_f1(hits_DL, predicted_DL, true_DL))
             supports.append(true_DL)
         return np.stack(f1s, 1), np.stack(supports, 1)
 
@@ -91,7 +90,7 @@ class EnsembleDraws:
         return counts_GL
 
     def measured(self, values_D: Floats) -> Measured:
-        """Of a number in each draw, the sample's first."""
+        """The interval of a number in each draw, the sample's first."""
         known_D = values_D[1:][np.isfinite(values_D[1:])]
         value = float(values_D[0]) if np.isfinite(values_D[0]) else None
         if value is None or self.n_groups < 2 or not len(known_D):
@@ -100,7 +99,7 @@ class EnsembleDraws:
         return Measured(value=value, low=float(low), high=float(high))
 
     def scores(self, parts: Sequence[tuple[Ints, Bools]]) -> Scores:
-        """Of labels said of some rows in each part; the parts averaged."""
+        """F1s of the labels predicted for some rows in each part; the parts averaged."""
         macro_D, weighted_D = _averages(*self.f1(parts))
         every = [(rows, np.ones_like(predicted_nL)) for rows, predicted_nL in parts]
         base_macro_D, base_weighted_D = _averages(*self.f1(every))
@@ -121,7 +120,7 @@ def _averages(f1_DPL: Floats, support_DPL: Floats) -> tuple[Floats, Floats]:
 
 
 def _mean(values: Floats, weights: Floats) -> Floats:
-    """Over the last axis, without what is nan; nan where nothing is left."""
+    """The mean over the last axis, without what is nan; nan where nothing is left."""
     weights = np.where(np.isfinite(values), weights, 0)
     total = weights.sum(-1)
     means = np.full(total.shape, np.nan)

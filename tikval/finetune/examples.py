@@ -91,9 +91,9 @@ def examples_of(
     if not ids:
         raise ValueError(f"none of the {len(truth)} annotated rows has a text or a vector")
     places = [all_labels.index(label) for label in labels]
-    said = np.array([binary(truth[video_id]) for video_id in ids], bool)[:, places]
+    truth_NL = np.array([binary(truth[video_id]) for video_id in ids], bool)[:, places]
     if empty := [
-        label for label, some in zip(labels, np.atleast_1d(said.any(axis=0)), strict=True) if not some
+        label for label, some in zip(labels, np.atleast_1d(truth_NL.any(axis=0)), strict=True) if not some
     ]:
         raise ValueError(f"labels without a positive row: {', '.join(empty)}; leave them out of `labels`")
     first = by_id[ids[0]]
@@ -104,7 +104,7 @@ def examples_of(
         vectors=np.array([by_id[video_id]["vector"] for video_id in ids], np.float32)
         if "vector" in first
         else None,
-        truth=said,
+        truth=truth_NL,
         labels=tuple(labels),
         label_set=annotations[0]["label_set"],
         all_labels=tuple(all_labels),

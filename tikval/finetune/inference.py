@@ -29,13 +29,13 @@ from tikval.finetune.model_files import EnsembleFacts, read_kept
 from tikval.finetune.output_link import EACH_LABEL, link_of
 from tikval.finetune.prediction_rows import prediction_columns
 from tikval.rows import PredictionRow, Reason
-from tikval.stats.thresholds import Floats
+from tikval.stats.arrays import Floats
 
 _AT_ONCE: Final = 16  # rows that a model reads at once
 
 
-def keep(place: str, model: TextEncoder | VectorHead, weights: bytes, said: str) -> None:
-    """Write one training's folder; `said` is the JSON of lesson.describe."""
+def keep(place: str, model: TextEncoder | VectorHead, weights: bytes, description: str) -> None:
+    """Write one training's folder; `description` is the JSON of training.model_facts."""
     write_bytes(f"{place}/weights.pt", weights)
     if isinstance(model, TextEncoder):
         with tempfile.TemporaryDirectory() as form:
@@ -43,7 +43,7 @@ def keep(place: str, model: TextEncoder | VectorHead, weights: bytes, said: str)
             load_tokenizer(model).save_pretrained(form)
             for file in sorted(Path(form).iterdir()):
                 write_bytes(f"{place}/encoder/{file.name}", file.read_bytes())
-    facts = {**json.loads(said), "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    facts = {**json.loads(description), "weights_sha256": hashlib.sha256(weights).hexdigest()}
     write_bytes(f"{place}/model.json", json.dumps(facts, indent=2).encode())
 
 
@@ -128,10 +128,10 @@ class Judge:
         ]
 
     def _judged(self, row: Any, scores_L: Floats) -> PredictionRow:
-        said = prediction_columns(
+        columns = prediction_columns(
             len(self.facts.all_labels), self.places, scores_L, scores_L >= self.thresholds_L
         )
-        return self._row(row, model_served=self.served, **said)
+        return self._row(row, model_served=self.served, **columns)
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> PredictionRow:
         """A row with the identity of `row`, the reason and nothing that could be read as a stance."""

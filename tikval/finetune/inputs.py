@@ -107,12 +107,12 @@ def pin_encoder(folder: Folder, model: TextEncoder) -> TextEncoder:
 
 
 def encoder_uri(folder: str, name: str) -> str:
-    """Of a pre-training's folder, the encoder that saw nothing of a fold's test rows ("p0-f1"), or "all" rows."""
+    """The encoder in a pre-training's folder that saw nothing of a fold's test rows ("p0-f1"), or "all" rows."""
     return f"{folder}/encoders/{name}"
 
 
 def pretrained_encoders(config: PretrainConfig, folds: Sequence[Fold]) -> dict[str, TextEncoder]:
-    """By the name of the fold. Raises UserError where pre-training has not finished, or was of other folds."""
+    """The encoder of each fold, by its name. Raises UserError where pre-training is not finished or of other folds."""
     Folder(config.folder).finished()
     if config.leave_out == "test":
         kept = read_bytes(f"{config.folder}/folds.json")

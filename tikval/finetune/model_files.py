@@ -69,8 +69,8 @@ class EnsembleFacts(Config):
 
     def state_of(self, members: Sequence[str]) -> str:
         """Changes whenever these members would judge a row otherwise."""
-        said = [*(self.members[name].weights_sha256 for name in members), self.thresholds, self.labels]
-        return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+        parts = [*(self.members[name].weights_sha256 for name in members), self.thresholds, self.labels]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 class Kept(Config):
@@ -87,7 +87,7 @@ class Kept(Config):
 
 
 def read_kept(place: str) -> Kept:
-    """Of `models/p0-f0-s0`. Raises UserError where it is not there or not whole."""
+    """Read `models/p0-f0-s0`. Raises UserError where it is not there or not whole."""
     data = read_bytes(f"{place}/model.json")
     if data is None:
         raise UserError(f"{place}: no model was kept there; run jobs.finetune with keep_models: best")
@@ -98,7 +98,7 @@ def read_kept(place: str) -> Kept:
 
 
 def read_facts(folder: str) -> EnsembleFacts:
-    """Of a trained system's folder. Raises UserError where no models were kept."""
+    """Read the facts of a trained system's folder. Raises UserError where no models were kept."""
     data = read_bytes(f"{folder}/models/ensemble.json")
     if data is None:
         raise UserError(

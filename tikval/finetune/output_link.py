@@ -1,4 +1,4 @@
-"""From a head's logits to probabilities and a loss: each label for itself, or each value's labels against each other.
+"""A head's logits -> probabilities and a loss: each label for itself, or each value's labels against each other.
 
 B rows, L labels, V values, K labels of a value.
 """
@@ -65,11 +65,11 @@ class EachValue:
 
     def loss(self, logits_BL: Tensor, labels_BL: Tensor, positive_weight_L: Tensor | None) -> Tensor:
         sums_BV = self._log_sums(logits_BL)
-        said_BL = labels_BL * (logits_BL - sums_BV[:, self.value_L])  # log probability of what is true
+        true_BL = labels_BL * (logits_BL - sums_BV[:, self.value_L])  # log probability of what is true
         absent_BV = torch.ones_like(sums_BV).index_add(1, self.value_L.to(sums_BV.device), -labels_BL)
         if positive_weight_L is not None:
-            said_BL = said_BL * positive_weight_L
-        return ((absent_BV * sums_BV).sum(1) - said_BL.sum(1)) / sums_BV.shape[1]
+            true_BL = true_BL * positive_weight_L
+        return ((absent_BV * sums_BV).sum(1) - true_BL.sum(1)) / sums_BV.shape[1]
 
 
 def link_of(heads: Literal["multilabel", "per_label", "three_way"], labels: Sequence[str]) -> Link:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tikval.finetune.combine import ensemble
 from tikval.rows import PredictionRow
-from tikval.stats.thresholds import Bools, Floats
+from tikval.stats.arrays import Bools, Floats
 
 
 class UntrainedAnswers(NamedTuple):

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from tikval.finetune.examples import Examples, text_of_post
+from tikval.stats.arrays import Ints
 from tikval.stats.folds import Fold, groups_of
-from tikval.stats.partitions import Ints
 
 # test: a test row of the fold; related: shares an account or near-duplicates with one; no_text: failed, or empty
 LeftOut = Literal["test", "related", "no_text"]

@@ -11,7 +11,7 @@ from tikval.finetune.trial import Trial
 
 
 class Tracker:
-    """Of one sweep; what an earlier start logged is not logged again.
+    """The MLflow runs of one sweep; what an earlier start logged is not logged again.
 
     Raises UserError without the package, and where nothing answers at `tracking_uri`.
     """

@@ -133,7 +133,7 @@ def save_weights(weights: dict[int, dict[str, Any]]) -> bytes:
 
 def model_facts(examples: Examples, training: Training, learnt: TrainedModel) -> str:
     """model.json beside the weights: all that is needed to use them."""
-    said = {
+    facts = {
         "model": training.model.model_dump(mode="json"),
         "heads": training.fit.heads,
         "labels": examples.labels,
@@ -143,4 +143,4 @@ def model_facts(examples: Examples, training: Training, learnt: TrainedModel) ->
         "training": training.name,
         "history": [asdict(epoch) for epoch in learnt.history],
     }
-    return json.dumps(said, indent=2)
+    return json.dumps(facts, indent=2)

@@ -44,7 +44,7 @@ class Trial:
     error: str | None = None
     detail: str | None = None
 
-    def said(self, best_by: str) -> list[dict[str, Any]]:
+    def results(self, best_by: str) -> list[dict[str, Any]]:
         """After each epoch, as `attempt` said it; [] of one model for each label."""
         if any(epoch["head"] for epoch in self.history):
             return []
@@ -125,7 +125,7 @@ def _was_last(history: Sequence[Epoch], fit: Fit) -> bool:
 
 
 def score_of(history: Iterable[Epoch], best_by: str, positives_L: np.ndarray) -> float:
-    """Of the best epoch; over several heads (one for each label) their mean, by positives for weighted_f1.
+    """The score of the best epoch; over several heads (one for each label) their mean, by positives for weighted_f1.
 
     Raises FloatingPointError where it is no number.
     """

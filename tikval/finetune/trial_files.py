@@ -68,7 +68,7 @@ def write_trials(
 
 
 def read_trials(folder: Folder) -> list[Trial]:
-    """Of a finished sweep."""
+    """The trials of a finished sweep."""
     trials = []
     for row in folder.read().to_pylist():
         del row["epochs"]

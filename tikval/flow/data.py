@@ -21,7 +21,8 @@ import pyarrow as pa
 from tikval.config import JobConfig, Pool, UserError
 from tikval.files import filesystem, read_parquet
 from tikval.flow.observe import Observer, log
-from tikval.flow.session import check_gpus, cores, cpus, on_cluster, start_ray
+from tikval.flow.session import check_gpus, cpus, on_cluster, start_ray
+from tikval.machine import cores
 from tikval.rows import Reason
 from tikval.store.folder import Finish, Folder, FolderRun
 from tikval.store.progress import StageProgress
@@ -126,7 +127,7 @@ def run_stage(
 
 
 def _schema(steps: Sequence[Step | RayStep]) -> pa.Schema:
-    """Of the rows that are written."""
+    """The schema of the rows that are written."""
     last = steps[-1]
     assert isinstance(last, Step)
     return last.out

@@ -1,23 +1,18 @@
-"""What a worker of a fine-tuning does, and what it leaves in the folder: a model, and rows of what it says."""
+"""What a worker of Ray Train does in a fine-tuning: one training, and what it leaves in the folder."""
 
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
 
-import pyarrow as pa
-
-from tikval.config import FinetuneConfig, TextEncoder
-from tikval.files import delete, read_schema, write_table
+from tikval.config import FinetuneConfig
+from tikval.files import delete, write_table
 from tikval.finetune.examples import Examples
 from tikval.finetune.inference import keep
 from tikval.finetune.loop import Epoch, State
-from tikval.finetune.prediction_rows import prediction_columns
 from tikval.finetune.training import TrainedModel, Training, model_facts, save_weights, train_model
+from tikval.finetune.training_results import ResultRows, result_name
 from tikval.flow.train import Worker
-from tikval.hub.pin import served
-from tikval.rows import PredictionRow, arrow_schema
-from tikval.store.folder import Folder
 
 _STATE: Final = "state.pt"
 _BEST: Final = "best.pt"
@@ -44,8 +39,8 @@ class FinetuneWorker:
         def on_epoch(epoch: Epoch, now: State) -> None:
             if epoch.best:
                 best[epoch.head] = {name: value.detach().cpu().clone() for name, value in now.model.items()}
-            said = {"epoch": epoch.epoch, "head": epoch.head, "score": epoch.score, "loss": epoch.loss}
-            worker.report(said, {_STATE: now.save, _BEST: partial(torch.save, best)})
+            numbers = {"epoch": epoch.epoch, "head": epoch.head, "score": epoch.score, "loss": epoch.loss}
+            worker.report(numbers, {_STATE: now.save, _BEST: partial(torch.save, best)})
 
         learnt = train_model(
             self.examples,
@@ -67,7 +62,7 @@ class FinetuneWorker:
             keep(place, training.model, save_weights(best), model_facts(self.examples, training, learnt))
         else:
             delete(f"{place}/model.json")  # of an earlier training, which is no longer this one's
-        table = Rows(self.config, self.examples)(training, learnt)
+        table = ResultRows(self.config, self.examples)(training, learnt)
         history = json.dumps([asdict(epoch) for epoch in learnt.history])
         facts = {"history": history, "cut_rows": str(learnt.cut_rows), "lost_tokens": str(learnt.lost_tokens)}
         # last: what has it is finished
@@ -75,59 +70,3 @@ class FinetuneWorker:
             f"{folder}/{result_name(training, self.state)}",
             table.replace_schema_metadata({"tikval": json.dumps(facts)}),
         )
-
-
-def result_name(training: Training, state: str) -> str:
-    """Of one training's rows in its folder; `state` is that of what it learnt from."""
-    return f"_training-{training.name}-{state}.parquet"
-
-
-class Rows:
-    """PredictionRows of one training's test rows."""
-
-    def __init__(self, config: FinetuneConfig, examples: Examples) -> None:
-        self.config, self.examples = config, examples
-
-    def __call__(self, training: Training, learnt: TrainedModel) -> pa.Table:
-        model = training.model
-        name = served(model.model, model.revision) if isinstance(model, TextEncoder) else "mlp"
-        place = {video_id: n for n, video_id in enumerate(self.examples.ids)}
-        at = [self.examples.all_labels.index(label) for label in self.examples.labels]
-        rows = []
-        for video_id, probabilities in zip(learnt.ids, learnt.probabilities, strict=True):
-            decisions = probabilities >= learnt.thresholds
-            rows.append(
-                self.row(
-                    video_id,
-                    self.examples.row_keys[place[video_id]],
-                    training.fold.partition,
-                    training.seed,
-                    fold=training.fold.fold,
-                    model_served=name,
-                    **prediction_columns(len(self.examples.all_labels), at, probabilities, decisions),
-                )
-            )
-        return pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow))
-
-    def row(self, video_id: str, row_key: str, partition: int, seed: int, **result: Any) -> dict[str, Any]:
-        return dict.fromkeys(PredictionRow.__annotations__) | {
-            "video_id": video_id,
-            "row_key": row_key,
-            "attempt": 1,
-            "system": self.config.system,
-            "label_set": self.examples.label_set,
-            "split": f"{self.config.protocol.name}-{partition}",
-            "seed": seed,
-            "model": getattr(self.config.model, "model", "mlp"),
-            **result,
-        }
-
-
-def history_of(folder: Folder, name: str) -> dict[str, Any]:
-    """Each epoch of one training, and what its texts lost where they were too long."""
-    said = json.loads(read_schema(f"{folder.uri}/{name}").metadata[b"tikval"])
-    return {
-        "training": name.split("-", 1)[1].rsplit("-", 2)[0],
-        **said,
-        "history": json.loads(said["history"]),
-    }

@@ -6,7 +6,7 @@ API or endpoint   read, ask, read the reply                              one poo
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Final
@@ -14,20 +14,15 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tikval.ask.paid import PaidAnswers, asked_of
-from tikval.ask.video import fixed_prompt
-from tikval.codebook import load_codebook, render_prompt
 from tikval.config import (
     Api,
     Endpoint,
     ExtractConfig,
     Gemini,
-    LlmExtractor,
-    LlmWriter,
     Pool,
     ScriptConfig,
     UserError,
     Vllm,
-    find_file,
 )
 from tikval.flow.data import Chain, RayStep, Stage, Step
 from tikval.flow.gate_actor import RemoteGate, open_gate
@@ -37,12 +32,11 @@ from tikval.llm.ledger import Ledger
 from tikval.llm.prices import load_prices
 from tikval.media.fetch import local_copy
 from tikval.rows import AskRow, arrow_schema
-from tikval.store.folder import Folder
 
 GEMINI_KEY, ENDPOINT_KEY = "GEMINI_API_KEY", "TIKVAL_ENDPOINT_KEY"
 _READERS: Final = Pool(actors=1, cpus=0.25, batch_rows=32)  # of replies: a few milliseconds each
 
-Beside = Callable[[], AbstractContextManager[None]]
+LlmContext = Callable[[], AbstractContextManager[None]]
 
 
 def llm_steps(
@@ -56,8 +50,8 @@ def llm_steps(
     sample: int | None,
     out: pa.Schema,
     estimate: Callable[[], float | None],
-) -> tuple[Sequence[Step | RayStep], Beside]:
-    """Steps for run_stage and what has to run beside them. Raises UserError where a key or a library is missing."""
+) -> tuple[Sequence[Step | RayStep], LlmContext]:
+    """The steps for run_stage, and the context that they need. Raises UserError where a key or a library is missing."""
     if isinstance(llm, Vllm):
         from tikval.flow.vllm import vllm_answers
         from tikval.flow.vllm_engine import check_installed
@@ -106,7 +100,7 @@ def check_access(llm: Gemini | Endpoint, api: Api) -> None:
 
 
 def make_client(llm: Gemini | Endpoint, api: Api, schema: dict[str, Any] | None) -> Client:
-    """In the actor: keys are read where they are used, and travel in no message."""
+    """Make the client, in the actor: keys are read where they are used, and travel in no message."""
     if isinstance(llm, Gemini):
         from tikval.llm.gemini import GeminiClient
 
@@ -119,48 +113,3 @@ def make_client(llm: Gemini | Endpoint, api: Api, schema: dict[str, Any] | None)
     from tikval.llm.endpoint import EndpointClient
 
     return EndpointClient(llm, api, os.environ.get(ENDPOINT_KEY), schema)
-
-
-def accounts_kept_back(catalog: Folder, llm: Gemini | Vllm | Endpoint, api: Api) -> frozenset[str]:
-    """Accounts that feature a minor, where the model is not our own and nobody said that they may be sent."""
-    if isinstance(llm, Vllm) or api.send_minors:
-        return frozenset()
-    return frozenset(row["account"] for row in catalog.read_side_table("accounts") if row["is_minor"])
-
-
-def rows_kept_back(catalog: Folder, accounts: Iterable[str]) -> frozenset[str]:
-    """Row keys of their videos."""
-    if not (names := set(accounts)):
-        return frozenset()
-    rows = catalog.read(["row_key", "account"]).to_pylist()
-    return frozenset(row["row_key"] for row in rows if row["account"] in names)
-
-
-def fixed_prompt_of(config: ScriptConfig | ExtractConfig) -> str:
-    """The prompt before the post: the same bytes for every row.
-
-    Raises UserError where a file is missing or the template cannot be rendered.
-    """
-    if isinstance(config, ScriptConfig):
-        assert isinstance(config.writer, LlmWriter)
-        return fixed_prompt(config.writer.llm, _text(config.writer.prompt))
-    extractor = config.extractor
-    assert isinstance(extractor, LlmExtractor)
-    try:
-        prompt = render_prompt(
-            load_codebook(find_file(config.codebook)),
-            _text(extractor.prompt),
-            "script" if config.scripts else "video",
-            examples_per_value=extractor.examples_per_value,
-            answer=extractor.answer,
-        )
-    except ValueError as err:
-        raise UserError(str(err)) from err
-    return prompt if config.scripts else fixed_prompt(extractor.llm, prompt)
-
-
-def _text(path: str) -> str:
-    try:
-        return find_file(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as err:
-        raise UserError(f"{path}: not UTF-8 text (byte {err.start})") from err

@@ -17,7 +17,8 @@ from typing import IO, Any, Final, Generic, Protocol, TypeVar
 
 from tikval.config import LearnConfig, Pool, UserError
 from tikval.files import filesystem, is_local
-from tikval.flow.session import check_gpus, cores, cpus, on_cluster, start_ray
+from tikval.flow.session import check_gpus, cpus, on_cluster, start_ray
+from tikval.machine import cores
 from tikval.store.progress import StageProgress
 
 MAX_DEATHS: Final = 3  # of a training's workers, before it is given up
@@ -41,7 +42,7 @@ class Worker:
     world: int
     device: str
 
-    def report(self, said: dict[str, float], files: Mapping[str, Save]) -> None:
+    def report(self, message: dict[str, float], files: Mapping[str, Save]) -> None:
         """Numbers, and a checkpoint of some files; all workers call this, and the first one's files are kept."""
         import ray.train
 
@@ -51,7 +52,7 @@ class Worker:
                     with (Path(place) / name).open("wb") as file:
                         save(file)
             kept = ray.train.Checkpoint.from_directory(place) if self.rank == 0 else None
-            ray.train.report(said, checkpoint=kept)
+            ray.train.report(message, checkpoint=kept)
 
     @contextlib.contextmanager
     def checkpoint(self) -> Iterator[Path | None]:
@@ -77,12 +78,12 @@ class TrainingGroup(Generic[T]):
     before: int  # trainings that earlier runs finished
 
 
-def run_trainings(courses: Sequence[TrainingGroup[Any]]) -> None:
-    """All trainings of all courses; as many at once as there is room for, whatever course they are of.
+def run_trainings(groups: Sequence[TrainingGroup[Any]]) -> None:
+    """All trainings of all groups; as many at once as there is room for, whatever group they are of.
 
-    A training that fails ends its course, and the others go on. Raises UserError for what a training cannot get over.
+    A training that fails ends its group, and the others go on. Raises UserError for what a training cannot get over.
     """
-    if not courses:
+    if not groups:
         return
     # Ray Train looks at its workers this often, and a worker that reports an epoch waits for the look
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
@@ -91,28 +92,26 @@ def run_trainings(courses: Sequence[TrainingGroup[Any]]) -> None:
     start_ray()
     import ray
 
-    for course in courses:
-        check_gpus(course.config.pool.gpus)
+    for group in groups:
+        check_gpus(group.config.pool.gpus)
     # once, however many trainings; in a list, so that Ray passes it on unread
-    held = [[ray.put((course.config.pool, course.work))] for course in courses]
-    waiting = [(n, training) for n, course in enumerate(courses) for training in course.trainings]
+    held = [[ray.put((group.config.pool, group.work))] for group in groups]
+    waiting = [(n, training) for n, group in enumerate(groups) for training in group.trainings]
     running: dict[Future[None], int] = {}
     failed: dict[int, BaseException] = {}
     # threads: each waits for its trainer, whose controller and workers are actors of the cluster
     with contextlib.ExitStack() as stack:
-        over = [stack.enter_context(contextlib.ExitStack()) for _ in courses]
-        progress = [
-            end.enter_context(_progress_of(course)) for end, course in zip(over, courses, strict=True)
-        ]
+        over = [stack.enter_context(contextlib.ExitStack()) for _ in groups]
+        progress = [end.enter_context(_progress_of(group)) for end, group in zip(over, groups, strict=True)]
         threads = stack.enter_context(ThreadPoolExecutor(max(1, len(waiting))))
         try:
             while waiting or running:
                 for n, training in list(waiting):
                     if n in failed:
                         waiting.remove((n, training))
-                    elif _has_room(courses[n].config, [courses[m].config for m in running.values()]):
+                    elif _has_room(groups[n].config, [groups[m].config for m in running.values()]):
                         waiting.remove((n, training))
-                        running[threads.submit(_train, courses[n], held[n], training)] = n
+                        running[threads.submit(_train, groups[n], held[n], training)] = n
                 # nodes may come and go meanwhile
                 for done in wait(running, timeout=10, return_when=FIRST_COMPLETED).done:
                     n = running.pop(done)
@@ -126,15 +125,15 @@ def run_trainings(courses: Sequence[TrainingGroup[Any]]) -> None:
             ray.shutdown()  # else the threads would wait until their trainings end by themselves
             raise
         if failed:
-            _raise(courses, failed)
+            _raise(groups, failed)
 
 
-def _progress_of(course: TrainingGroup[Any]) -> StageProgress:
-    return StageProgress(course.config.stage, len(course.trainings), course.before, course.config.folder)
+def _progress_of(group: TrainingGroup[Any]) -> StageProgress:
+    return StageProgress(group.config.stage, len(group.trainings), group.before, group.config.folder)
 
 
 def _has_room(config: LearnConfig, running: Sequence[LearnConfig]) -> bool:
-    """For one more training: as many of a configuration as its pool says, else as the cluster holds now."""
+    """Whether one more training may start: as many of a configuration as its pool says, else as the cluster holds."""
     if config.pool.actors is not None:
         most = config.pool.actors if isinstance(config.pool.actors, int) else config.pool.actors[1]
         return sum(each is config for each in running) < most
@@ -149,14 +148,14 @@ def _has_room(config: LearnConfig, running: Sequence[LearnConfig]) -> bool:
     return wanted_cpus <= (cpus() if on_cluster() else cores()) and wanted_gpus <= resources.get("GPU", 0)
 
 
-def _raise(courses: Sequence[TrainingGroup[Any]], failed: dict[int, BaseException]) -> None:
-    """What ended some courses, as one error."""
+def _raise(groups: Sequence[TrainingGroup[Any]], failed: dict[int, BaseException]) -> None:
+    """Raise what ended some groups, as one error."""
     causes = {n: _cause(failed[n]) for n in sorted(failed)}
     for n, cause in causes.items():
         if not isinstance(cause, UserError):
             raise cause from failed[n]
-    said = "; ".join(f"{courses[n].config.folder}: {cause}" for n, cause in causes.items())
-    raise UserError(said) from next(iter(failed.values()))
+    message = "; ".join(f"{groups[n].config.folder}: {cause}" for n, cause in causes.items())
+    raise UserError(message) from next(iter(failed.values()))
 
 
 def memory_of_a_training(pool: Pool, workers: int) -> int | None:
@@ -172,12 +171,12 @@ def memory_of_a_training(pool: Pool, workers: int) -> int | None:
     return int(torch.cuda.get_device_properties(0).total_memory * min(1.0, pool.gpus))
 
 
-def _train(course: TrainingGroup[Any], held: list[Any], training: Named) -> None:
+def _train(group: TrainingGroup[Any], held: list[Any], training: Named) -> None:
     """One training, from its first worker to its last."""
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    config, name = course.config, f"{training.name}-{course.state}"
+    config, name = group.config, f"{training.name}-{group.state}"
     fs, path = filesystem(config.folder)
     resources = {"CPU": config.pool.cpus, **({"GPU": config.pool.gpus} if config.pool.gpus else {})}
     trainer = TorchTrainer(
@@ -216,7 +215,7 @@ def _in_worker(settings: dict[str, Any]) -> None:
 
 
 def forget_checkpoints(folder: str) -> None:
-    """Of trainings that are over."""
+    """Delete the checkpoints of trainings that are over."""
     fs, path = filesystem(f"{folder}/ray")
     with contextlib.suppress(FileNotFoundError, OSError):
         fs.delete_dir(path)

@@ -21,8 +21,9 @@ from ray import tune
 
 from tikval.config import Pool, SweepConfig, UserError
 from tikval.finetune.trial import Trial
-from tikval.flow.session import check_gpus, cores, cpus, on_cluster
+from tikval.flow.session import check_gpus, cpus, on_cluster
 from tikval.flow.tune_search import Schedulers, Searches
+from tikval.machine import cores
 from tikval.rows import Reason
 
 MAX_DEATHS: Final = 3  # of a trial's process, before it is given up
@@ -106,7 +107,7 @@ class _Record(tune.Callback):
 
     def __init__(self, search: Searches, finished: Callable[[Trial], None]) -> None:
         self.search, self.finished = search, finished
-        self.said: dict[str, list[dict[str, Any]]] = {}
+        self.results: dict[str, list[dict[str, Any]]] = {}
         self.stopped: set[str] = set()
         self.died: list[str] = []
 
@@ -114,23 +115,23 @@ class _Record(tune.Callback):
         return {}  # for the Tuner's copy of itself on disk, which nobody reads
 
     def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
-        self.said.setdefault(trial.trial_id, []).append(result)
+        self.results.setdefault(trial.trial_id, []).append(result)
 
     def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self.said.pop(trial.trial_id, None)  # it begins anew
+        self.results.pop(trial.trial_id, None)  # it begins anew
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         fold, number, settings = self.search.started[trial.trial_id]
-        said = self.said.pop(trial.trial_id)
-        error = said[-1].get("error")
+        results = self.results.pop(trial.trial_id)
+        error = results[-1].get("error")
         self.finished(
             Trial(
                 fold,
                 number,
                 settings,
-                score=None if error else said[-1]["score"],
-                history=tuple(epoch for each in said for epoch in each.get("new", ())),
-                seconds=round(said[-1]["time_total_s"], 3),
+                score=None if error else results[-1]["score"],
+                history=tuple(epoch for each in results for epoch in each.get("new", ())),
+                seconds=round(results[-1]["time_total_s"], 3),
                 stopped_early=trial.trial_id in self.stopped,
                 error=Reason.NO_SCORE.value if error else None,
                 detail=error,

@@ -27,7 +27,7 @@ from tikval.finetune.trial import Trial
 
 
 def space_of(axes: Mapping[str, Axis]) -> dict[str, BaseDistribution]:
-    """As Optuna draws from it; values are JSON texts, since it knows neither lists nor null."""
+    """The space as Optuna draws from it; values are JSON texts, since it knows neither lists nor null."""
     space: dict[str, BaseDistribution] = {}
     for key, axis in axes.items():
         if axis.values is not None:
@@ -142,8 +142,8 @@ class Schedulers(FIFOScheduler):
         for trial in done:
             asha, before = self.asha[trial.fold], SimpleNamespace(trial_id=f"before-{trial.number}")
             asha.on_trial_add(None, before)
-            for said in trial.said(config.finetune.fit.best_by):
-                asha.on_trial_result(None, before, said)
+            for result in trial.results(config.finetune.fit.best_by):
+                asha.on_trial_result(None, before, result)
             asha.on_trial_remove(None, before)
 
     def _of(self, trial: Any) -> Any:

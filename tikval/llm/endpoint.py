@@ -52,12 +52,12 @@ class EndpointClient:
         await admit()
         status, headers, data = await self._post(json.dumps(body).encode())
         try:
-            said = json.loads(data)
+            payload = json.loads(data)
         except ValueError:
-            said = None
+            payload = None
         if status != 200:
-            raise fault_of(self._asked, status, headers, said)
-        return _read(said)
+            raise fault_of(self._asked, status, headers, payload)
+        return _read(payload)
 
     async def _post(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         import aiohttp
@@ -80,8 +80,8 @@ class EndpointClient:
                 async for chunk in response.content.iter_chunked(2**16):
                     data += chunk
                     if len(data) > _LONGEST_REPLY:
-                        said = f"a reply of more than {_LONGEST_REPLY >> 20} MB"
-                        raise fault(Reason.BAD_REPLY, said, "unknown")
+                        message = f"a reply of more than {_LONGEST_REPLY >> 20} MB"
+                        raise fault(Reason.BAD_REPLY, message, "unknown")
                 return response.status, dict(response.headers), bytes(data)
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise UserError("api.base_url: not an http address") from None
@@ -92,17 +92,17 @@ class EndpointClient:
         except aiohttp.ClientConnectorError as err:
             raise fault(Reason.SERVER_ERROR, f"no connection: {err}", "no") from None
         except aiohttp.ClientError as err:
-            said = str(err) or type(err).__name__
-            raise fault(Reason.SERVER_ERROR, f"connection lost: {said}", "unknown") from None
+            text = str(err) or type(err).__name__
+            raise fault(Reason.SERVER_ERROR, f"connection lost: {text}", "unknown") from None
 
 
-def _read(said: Any) -> Reply:
+def _read(payload: Any) -> Reply:
     """A reply that was paid for, or a Fault where there is nothing in it."""
     try:
-        choice, used = said["choices"][0], said.get("usage") or {}
+        choice, used = payload["choices"][0], payload.get("usage") or {}
         message, finish = choice["message"], choice.get("finish_reason")
         text = message.get("content") or ""
-        refusal, served = message.get("refusal"), said.get("model")
+        refusal, served = message.get("refusal"), payload.get("model")
         prompt, reply = used.get("prompt_tokens_details") or {}, used.get("completion_tokens") or 0
         usage = Usage(
             tokens_in=used.get("prompt_tokens") or 0,

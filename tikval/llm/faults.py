@@ -46,9 +46,9 @@ def fault_of(asked: AskedServer, status: int, headers: Mapping[str, str], body: 
     the model's name, the address. A call is billed at most where a model may have run before it failed.
     """
     error = _error(body)
-    said = _short(str(error.get("message") or ""), asked.key)
+    message = _short(str(error.get("message") or ""), asked.key)
     whole = json.dumps(body, default=str)
-    detail = f"{status} {said or _phrase(status)}"
+    detail = f"{status} {message or _phrase(status)}"
     if status in (401, 403) or (status == 400 and _WRONG_KEY.search(whole)):
         return UserError(f"{asked.service} refuses the key: check {asked.key_variable} ({detail})")
     if status == 402 or (status == 400 and _WRONG_PLACE.search(whole)):

@@ -103,10 +103,10 @@ class FolderGate:
         self.spent = Spent()
         data = read_bytes(self.place)
         if data is not None:
-            said = json.loads(data)
-            self.spent = Spent(**said["spent"])
-            self.window.seed(said["window"])
-            for call, usd in said["open"].items():
+            payload = json.loads(data)
+            self.spent = Spent(**payload["spent"])
+            self.window.seed(payload["window"])
+            for call, usd in payload["open"].items():
                 entry = ledger.get(_key_of(call))
                 self._count(usd if entry is None else entry.cost_usd or 0, known=entry is not None)
         self.changed = asyncio.Condition()

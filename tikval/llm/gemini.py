@@ -139,11 +139,11 @@ class GeminiClient:
         except Fault as fault:
             if fault.reason is not Reason.TIMEOUT:
                 raise
-            said = f"the video was still {state} after {self._api.timeout_seconds:.0f} s"
-            raise Fault(Reason.TIMEOUT, said, passing=True, billed="no") from None
+            message = f"the video was still {state} after {self._api.timeout_seconds:.0f} s"
+            raise Fault(Reason.TIMEOUT, message, passing=True, billed="no") from None
         if state == "FAILED":
-            said = scrub((file.error and file.error.message) or "no reason given", self._asked.key)
-            raise Fault(Reason.REJECTED, f"video not processed: {said}", passing=False, billed="no")
+            message = scrub((file.error and file.error.message) or "no reason given", self._asked.key)
+            raise Fault(Reason.REJECTED, f"video not processed: {message}", passing=False, billed="no")
         assert file.uri is not None
         return file.uri
 
@@ -277,17 +277,17 @@ def _read(response: "types.GenerateContentResponse") -> Reply:
     return Reply(text, served, usage)
 
 
-def _usage(said: "types.GenerateContentResponseUsageMetadata | None") -> Usage:
-    if said is None:
+def _usage(usage: "types.GenerateContentResponseUsageMetadata | None") -> Usage:
+    if usage is None:
         return Usage()
     sound = sum(
         part.token_count or 0
-        for part in said.prompt_tokens_details or ()
+        for part in usage.prompt_tokens_details or ()
         if part.modality and part.modality.value == "AUDIO"
     )
     return Usage(
-        tokens_in=said.prompt_token_count or 0,
-        tokens_cached=said.cached_content_token_count or 0,
+        tokens_in=usage.prompt_token_count or 0,
+        tokens_cached=usage.cached_content_token_count or 0,
         tokens_sound=sound,
-        tokens_out=(said.candidates_token_count or 0) + (said.thoughts_token_count or 0),
+        tokens_out=(usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0),
     )

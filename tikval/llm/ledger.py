@@ -41,11 +41,11 @@ class Ledger:
         data = read_bytes(self._place(key))
         if data is None:
             return None
-        said = json.loads(data)
-        reply = said["reply"]
+        payload = json.loads(data)
+        reply = payload["reply"]
         reason = Reason(reply["reason"]) if reply["reason"] else None
         reply = Reply(**{**reply, "usage": Usage(**reply["usage"]), "reason": reason})
-        return Entry(said["video_id"], reply, said["cost_usd"], said["at"])
+        return Entry(payload["video_id"], reply, payload["cost_usd"], payload["at"])
 
     def put(self, key: str, entry: Entry) -> None:
         """Durable on return: synced to the disk, or taken by the store."""

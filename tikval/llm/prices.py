@@ -58,7 +58,7 @@ class Family(Config):
 
 
 class Price(NamedTuple):
-    """Of one model on one day."""
+    """The price of one model on one day."""
 
     rates: TokenRates
     above: Tier | None = None

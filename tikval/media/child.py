@@ -130,10 +130,12 @@ class Child:
                 if header != {"ready": True}:
                     raise wire.Garbage("did not say that it is ready")
             except (Died, wire.Garbage, ClipError) as err:
-                said = self._process.last_words()
+                message = self._process.last_words()
                 self._stop()
                 if attempt == 2:
-                    raise RuntimeError(f"the media worker cannot start: it {err}; it said: {said}") from err
+                    raise RuntimeError(
+                        f"the media worker cannot start: it {err}; it said: {message}"
+                    ) from err
         self._n_read += 1
         assert self._process is not None
         return self._process

@@ -259,8 +259,8 @@ def _blocks(lines: list[list[_Word]]) -> list[list[list[_Word]]]:
         for block in blocks:
             above = block[-1]
             gap = min(word.top for word in line) - max(word.bottom for word in above)
-            beside = line[0].left > above[-1].right or line[-1].right < above[0].left
-            if gap < 1.2 * height and not beside:
+            apart = line[0].left > above[-1].right or line[-1].right < above[0].left
+            if gap < 1.2 * height and not apart:
                 block.append(line)
                 break
         else:

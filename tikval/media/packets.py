@@ -195,7 +195,7 @@ def read_packets(container: InputContainer, streams: list[VideoStream | AudioStr
 
 
 class _Span:
-    """From the earliest start to the latest end of the packets shown."""
+    """Seconds from the earliest start to the latest end of the packets shown."""
 
     def __init__(self) -> None:
         self.start: Fraction | None = None

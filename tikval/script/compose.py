@@ -28,7 +28,7 @@ def compose(reading: ClipReading, genre: str | None, account: str | None) -> str
         if not _stands_in(caption.text, spoken) and not is_watermark(caption.text, account)
     ]
     timed = [(caption.first_seconds, 0, _shown(caption, account)) for caption in captions]
-    timed += [(segment.start_seconds, 1, _said(segment, account)) for segment in reading.speech]
+    timed += [(segment.start_seconds, 1, _spoken(segment, account)) for segment in reading.speech]
     body = [line for _, _, line in sorted(timed)]
     return "\n".join([*_header(reading, genre), "", *body]).rstrip() + "\n"
 
@@ -54,7 +54,7 @@ def _shown(caption: Caption, account: str | None) -> str:
     return f"[{text.replace('[', '(').replace(']', ')')}]"
 
 
-def _said(segment: Segment, account: str | None) -> str:
+def _spoken(segment: Segment, account: str | None) -> str:
     text = strip_handles(_one_line(segment.text), account)
     return f'SPEAKER: "{text.replace(chr(34), chr(39))}"'
 
@@ -70,10 +70,10 @@ def _unique(captions: list[Caption]) -> list[Caption]:
 
 def _stands_in(caption: str, text: str) -> bool:
     """Whether the words of a caption stand in a text in the same order, but for small errors of recognition."""
-    shown, said = _words(caption), _words(text)
-    if not shown or not said:
+    shown, spoken = _words(caption), _words(text)
+    if not shown or not spoken:
         return False
-    blocks = SequenceMatcher(None, said, shown, autojunk=False).get_matching_blocks()
+    blocks = SequenceMatcher(None, spoken, shown, autojunk=False).get_matching_blocks()
     return sum(block.size for block in blocks) / len(shown) >= _REPEATED
 
 

@@ -11,7 +11,7 @@ from tikval.rows import AnswerRow, Reason, ScriptRow
 MAX_CHARACTERS: Final = 100_000  # of a script; one of a minute has some 2,000
 _CONTROL: Final = re.compile(r"[^\S\n\t ]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _FENCE: Final = re.compile(r"\A\s*```\w*\n(?P<inside>.*?)\n?```\s*\Z", re.DOTALL)
-_SOUND: Final = re.compile(r"^\W*sound\W*\s*(?P<said>yes|no|true|false)\b", re.IGNORECASE | re.MULTILINE)
+_SOUND: Final = re.compile(r"^\W*sound\W*\s*(?P<answer>yes|no|true|false)\b", re.IGNORECASE | re.MULTILINE)
 _PASSED_ON: Final = ("caption", "seconds", "language", "lost_packets", "content_sha")
 _PAID: Final = ("tokens_in", "tokens_out", "cost_usd", "ledger_key", "model_served")
 
@@ -59,5 +59,5 @@ def clean_script(reply: str, account: str | None) -> str:
 
 def says_sound(script: str, has_sound: bool | None) -> bool | None:
     """What the script's head says, for a track of silence is no sound to the model; else what the file has."""
-    said = _SOUND.search(script[:500])
-    return said["said"].lower() in ("yes", "true") if said else has_sound
+    sound = _SOUND.search(script[:500])
+    return sound["answer"].lower() in ("yes", "true") if sound else has_sound

@@ -27,7 +27,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tikval.stats.metrics import Bools, Floats
+from tikval.stats.arrays import Bools, Floats
 
 Codes = NDArray[np.int8]
 
@@ -116,9 +116,9 @@ def _sums(codes_RN: Codes, n_categories: int, absent: int) -> Floats:
     others_N = np.where(paired_N, r_N - 1, 1)
     same_NK = seen_NK * (seen_NK - 1)
     possible_NK = seen_NK * (r_N - 1)[:, None]  # 0 in cells of one rating
-    said = np.arange(n_categories) != absent
+    present = np.arange(n_categories) != absent
     plain = [r_N > 0, paired_N, same_NK.sum(1) / (others_N * np.maximum(r_N, 1)), same_NK.sum(1) / others_N]
-    positive = [same_NK[:, said].sum(1), possible_NK[:, said].sum(1)]
+    positive = [same_NK[:, present].sum(1), possible_NK[:, present].sum(1)]
     by_category = [seen_NK / np.maximum(r_N, 1)[:, None], seen_NK * paired_N[:, None]]
     for codes_N in codes_RN[:2]:
         by_category.append((codes_N[:, None] == np.arange(n_categories)) & paired_N[:, None])
@@ -137,8 +137,8 @@ def _coefficients(sums: Floats, two: bool) -> dict[str, Floats]:
     n, n2, p_terms, o_terms, shared, possible = np.moveaxis(sums[..., :_PLAIN], -1, 0)
     share, m_k, first, second = np.split(sums[..., _PLAIN:], 4, axis=-1)
     p, m = _divide(p_terms, n2), m_k.sum(-1)
-    said, cells = (first * second, n2) if two else (share * share, n)
-    by_chance = _divide(said.sum(-1), cells * cells)
+    present, cells = (first * second, n2) if two else (share * share, n)
+    by_chance = _divide(present.sum(-1), cells * cells)
     c = _divide((m_k * (m_k - 1)).sum(-1), m * (m - 1))
     return {
         "observed": p,

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tikval.stats.metrics import Bools
-from tikval.stats.prevalence import Floats, Ints, independent, ratio, t_quantile
+from tikval.stats.arrays import Bools, Floats, Ints
+from tikval.stats.prevalence import independent, ratio, t_quantile
 from tikval.values import CONFRONTED, ENDORSED, SLUGS
 
 OPENNESS, ENHANCEMENT = "openness_to_change", "self_enhancement"

@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from tikval.config import Protocol
-from tikval.stats.partitions import Bools, Ints, place, renumbered
+from tikval.stats.arrays import Bools, Ints
+from tikval.stats.partitions import place, renumbered
 
 PARTS: Final = ("train", "validation", "test")
 

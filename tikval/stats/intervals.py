@@ -1,11 +1,11 @@
 """How far a score could have come out otherwise: a bootstrap that draws whole accounts.
 
 The videos of one account are alike, so it is accounts, not videos, that are drawn with replacement (Cameron, Gelbach
-and Miller, 2008). A score needs three counts of each label: hits, videos for which it was said, and videos for which
-it is true (the support). Summed by group once, a draw is a weighted sum of groups, and all draws are one product of
+and Miller, 2008). A score needs three counts of each label: hits, videos for which it was predicted, and videos for
+which it is true (the support). Summed by group once, a draw is a weighted sum of groups, and all draws are one product of
 matrices: [draws, groups] @ [groups, counts].
 
-D draws, G groups, L labels, K = 3 L counts: hits, said, support. Results are nan where there is nothing to average.
+D draws, G groups, L labels, K = 3 L counts: hits, predicted, support. Results are nan where there is nothing to average.
 """
 
 import math
@@ -16,15 +16,12 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tikval.evaluate.answers import Answers, Ints, Truth
-from tikval.stats.metrics import Bools, Floats
+from tikval.stats.arrays import Bools, Bytes, Floats, Floats32, Ints
+from tikval.stats.metrics import label_f1
 
 LEVEL: Final = 0.95
 TINY: Final = 1e-12  # scores and differences that are equal but for rounding
 _CHUNK: Final = 128  # draws whose weights are 32-bit floats at a time
-
-Bytes = NDArray[np.uint8]
-Floats32 = NDArray[np.float32]
 
 
 class Interval(NamedTuple):
@@ -78,21 +75,6 @@ class CountSums(NamedTuple):
         return CountSums(self.here - other.here, self.drawn - other.drawn)
 
 
-def count_sums(
-    answers: Answers, truth: Truth, draws: AccountDraws, where_N: Bools | None = None
-) -> list[CountSums]:
-    """Of each part, over the videos with a result (`where_N`: among these)."""
-    made = []
-    for run, part_N in answers.parts():
-        at_N = part_N & run.known if where_N is None else part_N & run.known & where_N
-        true_NL, predicted_NL = run.true[at_N], run.predicted[at_N]
-        counts_GK = by_group(
-            np.hstack([true_NL & predicted_NL, predicted_NL, true_NL]), truth.group[at_N], truth.n_groups
-        )
-        made.append(CountSums(counts_GK.sum(0, dtype=np.float64), draws.sums(counts_GK)))
-    return made
-
-
 class Spread(NamedTuple):
     """A score of all parts, averaged: as it is, and in each draw."""
 
@@ -103,7 +85,7 @@ class Spread(NamedTuple):
         return Spread(self.here - other.here, self.drawn - other.drawn)
 
     def interval(self) -> Interval:
-        """Of a score that has no axis of labels."""
+        """The interval of a score that has no axis of labels."""
         return bias_corrected(float(self.here), self.drawn)
 
 
@@ -126,14 +108,6 @@ def of_mean(parts: Sequence[CountSums], use_L: Bools, how: str) -> Spread:
 def _thirds(counts: Floats) -> tuple[Floats, Floats, Floats]:
     hits, predicted, support = np.split(counts, 3, axis=-1)
     return hits, predicted, support
-
-
-def label_f1(hits: Floats, predicted: Floats, support: Floats) -> Floats:
-    """[..., L] as metrics.prf: nan where a label is neither said nor true."""
-    total = predicted + support
-    out = np.full(total.shape, np.nan)
-    np.divide(2 * hits, total, out=out, where=total > 0)
-    return out
 
 
 def mean_f1(hits: Floats, predicted: Floats, support: Floats, use_L: Bools, how: str) -> Floats:
@@ -161,7 +135,7 @@ def bias_corrected(here: float, drawn_D: Floats, level: float = LEVEL) -> Interv
     """Bias-corrected percentiles (Efron, 1981) of the draws that have a score.
 
     A draw leaves out more than a third of the accounts, so rare labels score lower in it than they did: of a macro F1
-    more than half of the draws lie below. z0 says how many; the percentiles are taken that much further up.
+    more than half of the draws lie below. z0 tells how many; the percentiles are taken that much further up.
     """
     known = drawn_D[~np.isnan(drawn_D)]
     if not len(known) or math.isnan(here):

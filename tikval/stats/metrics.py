@@ -2,20 +2,18 @@
 
 N videos, L labels. `truth` and `predicted` are boolean [N, L].
 
-Convention for empty denominators, in a label's own scores: precision is nan where nothing was said, recall is
-nan where nothing is true, F1 is 0 where something is true or said but nothing was hit, and nan where neither.
-Aggregates leave out a label whose F1 is nan (nothing was asked and nothing answered); of every other label a
-nan precision or recall counts as 0, as scikit-learn's `zero_division=0` has it. So a frequent label that a
-system never says pulls its macro F1 down.
+Convention for empty denominators, in a label's own scores: precision is nan where nothing was predicted,
+recall is nan where nothing is true, F1 is 0 where something is true or predicted but nothing was hit, and nan where
+neither. Aggregates leave out a label whose F1 is nan (it is neither true nor predicted); of every other label a nan
+precision or recall counts as 0, as scikit-learn's `zero_division=0` has it. So a frequent label that a system never
+predicts pulls its macro F1 down.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
+from tikval.stats.arrays import Bools, Floats, Ints
 
 
 class LabelScores(NamedTuple):
@@ -24,7 +22,7 @@ class LabelScores(NamedTuple):
     precision: Floats  # [L]
     recall: Floats  # [L]
     f1: Floats  # [L]
-    support: NDArray[np.int64]  # [L]
+    support: Ints  # [L]
 
 
 class Mean(NamedTuple):
@@ -38,12 +36,20 @@ class Mean(NamedTuple):
 def prf(truth: Bools, predicted: Bools) -> LabelScores:
     """Scores of each label over N videos; empty denominators as in the module's convention."""
     if truth.shape != predicted.shape:
-        raise ValueError(f"truth is {truth.shape}, said is {predicted.shape}: both must be [videos, labels]")
-    hits = (truth & predicted).sum(0)
-    n_predicted, support = predicted.sum(0), truth.sum(0)
-    return LabelScores(
-        _divide(hits, n_predicted), _divide(hits, support), _divide(2 * hits, n_predicted + support), support
-    )
+        raise ValueError(
+            f"truth is {truth.shape}, predicted is {predicted.shape}: both must be [videos, labels]"
+        )
+    hits, n_predicted, support = (truth & predicted).sum(0), predicted.sum(0), truth.sum(0)
+    f1 = label_f1(hits, n_predicted, support)
+    return LabelScores(_divide(hits, n_predicted), _divide(hits, support), f1, support)
+
+
+def label_f1(hits: Ints | Floats, n_predicted: Ints | Floats, support: Ints | Floats) -> Floats:
+    """[..., L] F1 from counts of videos, or weighted sums of them: the one place where F1 is computed.
+
+    `support` counts the videos for which a label is true. nan where a label is neither predicted nor true.
+    """
+    return _divide(2 * hits, n_predicted + support)
 
 
 def macro(scores: LabelScores) -> Mean:
@@ -59,9 +65,9 @@ def weighted(scores: LabelScores) -> Mean:
 def movie(truth: Bools, predicted: Bools) -> Mean:
     """Scores of each video, averaged over videos (the paper's Recall/BLEU, section 5 and Table 4).
 
-    Recall: the mean, over the videos for which a label is true, of the share of their labels that was said.
-    Precision, which the paper does not give: the mean, over the videos of which something was said, of the
-    share of it that is true; recall alone is perfect for who predicts everything. There is no F1, as the two
+    Recall: the mean, over the videos for which a label is true, of the share of their labels that was predicted.
+    Precision, which the paper does not give: the mean, over the videos for which a label was predicted, of the share
+    of these that is true; recall alone is perfect for the predict-all baseline. There is no F1, as the two
     means run over different videos. To get the paper's "All Values", average the two stances; over the labels
     of both stances together this function pools them instead, so that a video counts once.
     """
@@ -70,14 +76,10 @@ def movie(truth: Bools, predicted: Bools) -> Mean:
 
 
 def micro(truth: Bools, predicted: Bools) -> Mean:
-    """Of all pairs of a video and a label together: who says much, or has many labels, weighs more than in `movie`."""
-    hits, n_predicted, n_true = int((truth & predicted).sum()), int(predicted.sum()), int(truth.sum())
-    return Mean(
-        *(
-            a / b if b else float("nan")
-            for a, b in ((hits, n_predicted), (hits, n_true), (2 * hits, n_predicted + n_true))
-        )
-    )
+    """Scores over all pairs of a video and a label: videos with many labels weigh more than in `movie`."""
+    hits, n_predicted, support = (truth & predicted).sum(), predicted.sum(), truth.sum()
+    f1 = label_f1(hits, n_predicted, support)
+    return Mean(float(_divide(hits, n_predicted)), float(_divide(hits, support)), float(f1))
 
 
 def _average(scores: LabelScores, weights: Floats) -> Mean:
@@ -97,7 +99,7 @@ def _mean(values: Floats) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _divide(a: NDArray[np.int64], b: NDArray[np.int64]) -> Floats:
+def _divide(a: Ints | Floats, b: Ints | Floats) -> Floats:
     """Element-wise a / b, nan where b is 0."""
     out = np.full(a.shape, np.nan)
     np.divide(a, b, out=out, where=b > 0)

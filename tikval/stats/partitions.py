@@ -12,11 +12,8 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from tikval.stats.arrays import Bools, Floats, Ints
 
 FREQUENT: Final = 0.05  # a label in fewer rows (section 4) weighs as if it were in so many
 _ORDERS: Final = 200  # tried for one partition

@@ -14,8 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from tikval.stats.arrays import Floats, Ints
 
 LEVEL: Final = 0.95
 FEWEST: Final = 5  # annotated videos with a label, and as many without it, below which nothing is corrected
@@ -64,7 +63,7 @@ class RateSums(NamedTuple):
         return RateSums(n, predicted[:, quantities], m, predicted_m[:, quantities], true_m[:, quantities])
 
     def times(self, weights_KM: Floats) -> "RateSums":
-        """Of M weighted sums of the K quantities."""
+        """The sums of M weighted sums of the K quantities."""
         n, predicted, m, predicted_m, true_m = self
         return RateSums(n, predicted @ weights_KM, m, predicted_m @ weights_KM, true_m @ weights_KM)
 

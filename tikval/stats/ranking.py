@@ -5,7 +5,7 @@ N videos, L labels.
 
 import numpy as np
 
-from tikval.stats.metrics import Bools, Floats
+from tikval.stats.arrays import Bools, Floats
 from tikval.stats.thresholds import brier, ece
 
 
@@ -20,9 +20,9 @@ def average_precision(scores_N: Floats, true_N: Bools) -> float:
     order = np.argsort(-scores_N, kind="stable")
     falling, hits = scores_N[order], true_N[order].cumsum()
     last = np.append(falling[1:] < falling[:-1], True)  # of the videos with an equal score
-    n_said, hits = np.flatnonzero(last) + 1, hits[last]
+    n_predicted, hits = np.flatnonzero(last) + 1, hits[last]
     gained = np.diff(hits, prepend=0) / true_N.sum()
-    return float(gained @ (hits / n_said))
+    return float(gained @ (hits / n_predicted))
 
 
 def ranking_of_labels(scores_NL: Floats, true_NL: Bools) -> Floats:

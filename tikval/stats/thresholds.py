@@ -1,6 +1,6 @@
 """Thresholds, calibration and weights of positives, from the scores of rows that did not train the model.
 
-Scores are probabilities; a label is said where its score is at least its threshold. Nothing here may see test rows.
+Scores are probabilities; a label is predicted where its score reaches its threshold. Nothing here may see test rows.
 
 Shape letters: N rows, L labels, F features.
 """
@@ -8,10 +8,10 @@ Shape letters: N rows, L labels, F features.
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from tikval.stats.arrays import Bools, Floats
+from tikval.stats.metrics import label_f1, prf, weighted
 
 HALFWAY: Final = 20  # positives with which a label's own threshold counts as much as the global one
 _EDGE: Final = 1e-6  # scores nearer to 0 or 1 have the logit of this
@@ -23,8 +23,8 @@ def best_threshold(scores_NL: ArrayLike, labels_NL: ArrayLike, how: Literal["glo
 
     per_label: that of the label's own best F1, drawn towards the global one: w * own + (1 - w) * global with
     w = positives / (positives + 20), so that few positives cannot move it far and a label without any keeps the
-    global one. Of equally good thresholds the largest is taken, which says least, and it stands midway between the
-    lowest score that is said and the next below.
+    global one. Of equally good thresholds the largest is taken, which predicts least, and it stands midway between
+    the lowest score that reaches it and the next below.
 
     Raises ValueError for shapes that differ, for scores that are not finite and where no label has a positive.
     """
@@ -51,7 +51,7 @@ def _best_of(scores_NL: Floats, truth_NL: Bools) -> float:
     order_NL = np.argsort(-scores_NL, axis=0, kind="stable")
     hits_NL = np.take_along_axis(truth_NL, order_NL, axis=0).cumsum(0)
     n_predicted = np.arange(1, len(scores_NL) + 1)[:, None]
-    change_NL = np.diff(2 * hits_NL / (n_predicted + truth_NL.sum(0)), axis=0, prepend=0)
+    change_NL = np.diff(label_f1(hits_NL, n_predicted, truth_NL.sum(0)), axis=0, prepend=0)
 
     sorted_NL = np.take_along_axis(scores_NL, order_NL, axis=0)
     falling = np.argsort(-sorted_NL.ravel(), kind="stable")
@@ -61,28 +61,21 @@ def _best_of(scores_NL: Floats, truth_NL: Bools) -> float:
     score, sums = score[last], sums[last]
     best = int(np.round(sums, 9).argmax())  # the first of equals: the largest threshold
     if best + 1 == len(score):
-        return float(score[best])  # all is said
+        return float(score[best])  # all is predicted
     middle = float((score[best] + score[best + 1]) / 2)
     return middle if middle > score[best + 1] else float(score[best])
 
 
 def f1_macro(labels_NL: Bools, predicted_NL: Bools) -> float:
-    """Plain mean of the labels' F1; labels neither true nor said are left out, nan where that leaves none."""
-    f1_L, _ = _f1(labels_NL, predicted_NL)
-    return float(f1_L.mean()) if len(f1_L) else float("nan")
+    """Plain mean of the labels' F1; labels neither true nor predicted are left out, nan where that leaves none."""
+    f1_L = prf(labels_NL, predicted_NL).f1
+    known_L = ~np.isnan(f1_L)
+    return float(f1_L[known_L].mean()) if known_L.any() else float("nan")
 
 
 def f1_weighted(labels_NL: Bools, predicted_NL: Bools) -> float:
     """Mean of the labels' F1 weighted by support; nan where nothing is true."""
-    f1_L, support_L = _f1(labels_NL, predicted_NL)
-    return float(f1_L @ support_L / support_L.sum()) if support_L.any() else float("nan")
-
-
-def _f1(truth_NL: Bools, predicted_NL: Bools) -> tuple[Floats, NDArray[np.int64]]:
-    """As tikval.stats.metrics, which stands above this package: F1 and support of the labels true or said."""
-    hits_L, support_L, n_predicted_L = (truth_NL & predicted_NL).sum(0), truth_NL.sum(0), predicted_NL.sum(0)
-    asked_L = support_L + n_predicted_L > 0
-    return 2 * hits_L[asked_L] / (support_L + n_predicted_L)[asked_L], support_L[asked_L]
+    return weighted(prf(labels_NL, predicted_NL)).f1
 
 
 def positive_weights(labels_NL: Bools, cap: float) -> Floats:

@@ -64,11 +64,12 @@ class FolderRun:
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Of run.json, where side tables stand as `beside`: the key of the first version's files."""
+        """Read run.json, where side tables stand under `beside`: the key that the first version wrote."""
         fields = json.loads(data)
         return cls(side_tables=fields.pop("beside"), **fields)
 
     def to_json(self) -> bytes:
+        """Return run.json as every version reads it."""
         names = {"side_tables": "beside"}
         return json.dumps(
             {names.get(key, key): value for key, value in asdict(self).items()}, indent=2
@@ -222,7 +223,7 @@ class Folder:
         write_bytes(f"{self.uri}/run.json", again.to_json())
 
     def commits(self) -> dict[str, str | None]:
-        """Of the models that this folder's rows come from, by name, as its first start pinned them."""
+        """The commits of the models that this folder's rows come from, by name, as its first start pinned them."""
         data = read_bytes(f"{self.uri}/commits.json")
         commits: dict[str, str | None] = json.loads(data) if data is not None else {}
         return commits
@@ -247,13 +248,13 @@ class Folder:
                 path.unlink(missing_ok=True)
 
     def lock(self) -> AbstractContextManager[None]:
-        """Keep other drivers out; a driver that dies lets go. Raises UserError where another one is at work."""
-        _warn_of_a_passing_place(self.uri)
+        """Keep other drivers out; a dead driver holds nothing. Raises UserError where another one is at work."""
+        _warn_of_a_temporary_place(self.uri)
         return lock(self.uri)
 
 
 @functools.cache  # once per folder
-def _warn_of_a_passing_place(uri: str) -> None:
+def _warn_of_a_temporary_place(uri: str) -> None:
     if is_local(uri) and not Path(uri).is_absolute() and "working_dir_files" in Path.cwd().parts:
         print(
             f"tikval: warning: {uri} lies in Ray's temporary copy of the folder that was submitted ({Path.cwd()}); "

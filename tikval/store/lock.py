@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def lock(uri: str) -> Iterator[None]:
-    """Keep other drivers out of a folder; a driver that dies lets go.
+    """Keep other drivers out of a folder; a dead driver holds nothing.
 
     Raises UserError where another one is at work, or the folder cannot be written.
     """
@@ -76,7 +76,7 @@ def _lease(uri: str) -> Iterator[None]:
     finally:
         stop.set()
         renewer.join()
-        lease.let_go()
+        lease.release()
     if lease.lost:
         raise UserError(f"{uri}: another run took over meanwhile ({lease.lost}); run the same command again")
 
@@ -106,10 +106,10 @@ class _Lease:
                     log.warning("%s: another run took over (%s)", self.uri, other)
                     return
                 self._write()
-            except OSError as err:  # a passing fault of the store: the lease outlives it
+            except OSError as err:  # a temporary fault of the store: the lease outlives it
                 log.warning("%s: the lease could not be renewed, and is tried again (%s)", self.uri, err)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         try:
             if not self.lost and not self._other():
                 delete(self.place)

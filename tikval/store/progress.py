@@ -29,7 +29,7 @@ class StageProgress:
         self.folder_uri, self.started_at = folder_uri, now()
         self.failed: Counter[str] = Counter()
         self.console = Console(stderr=True)
-        self.start = self.said = time.monotonic()
+        self.start = self.printed_at = time.monotonic()
         self.bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -63,8 +63,8 @@ class StageProgress:
         self.failed.update(failed)
         self.bar.update(self.task, completed=self.done, note=self._note().lstrip(", "))
         since = time.monotonic()
-        if self.done and not self.console.is_terminal and since - self.said > QUIET_SECONDS:
-            self.said = since
+        if self.done and not self.console.is_terminal and since - self.printed_at > QUIET_SECONDS:
+            self.printed_at = since
             status = self.status(RUNNING)
             left = "" if status.seconds_left is None else f", {status.seconds_left:.0f} s left"
             print(

@@ -79,5 +79,5 @@ def _is_set(errors: pa.ChunkedArray) -> np.ndarray:
 
 
 def _is_retryable(errors: pa.ChunkedArray) -> np.ndarray:
-    passing = pa.array([reason.value for reason in Reason if not reason.terminal])
-    return np.asarray(pc.fill_null(pc.is_in(errors, passing), False).to_numpy(), bool)
+    retryable = pa.array([reason.value for reason in Reason if not reason.terminal])
+    return np.asarray(pc.fill_null(pc.is_in(errors, retryable), False).to_numpy(), bool)

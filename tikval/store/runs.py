@@ -39,7 +39,7 @@ def stage_folders(out: str) -> list[str]:
 
 class Study:
     def __init__(self, out: str, only: Iterable[str] | None = None) -> None:
-        """Of all stages below `out`, or of the folders that `only` names. Raises UserError where none has finished."""
+        """Find the runs of all stages below `out`, or of the folders `only`. Raises UserError where there is none."""
         self.out = out.rstrip("/")
         places = stage_folders(out) if only is None else dict.fromkeys(only)
         found = [(folder, folder.run()) for folder in map(Folder, places)]
@@ -59,7 +59,7 @@ class Study:
         return max(runs, key=lambda pair: pair[1].finished_at, default=None)
 
     def systems(self) -> dict[str, tuple[Folder, FolderRun]]:
-        """By name, whatever stage it is of: the run that finished last."""
+        """Systems by name, whatever stage they are of: the run of each that finished last."""
         runs = [(folder, run) for folder, run in self.runs if run.stage in _SYSTEMS]
         ordered = sorted(runs, key=lambda pair: pair[1].finished_at)
         return {run.config["system"]: (folder, run) for folder, run in ordered}
@@ -80,7 +80,7 @@ class Study:
 
 
 def system_config(run: FolderRun) -> SystemConfig:
-    """Of a run that Study.systems() found. Raises UserError where the files that its recipe names have changed."""
+    """The configuration of a system's run. Raises UserError where the files that its recipe names have changed."""
     kind = PredictConfig if "trained" in run.config else _SYSTEMS[run.stage]
     name = run.config["system"]
     config = cast(SystemConfig, validate(kind, run.config, f"{name}: {run.stage}-{run.fingerprint}/run.json"))

@@ -12,8 +12,8 @@ import psutil
 
 import tikval
 from tikval.config import LocalWriter
-from tikval.flow.session import cores
 from tikval.hub.bundled import cached_folder
+from tikval.machine import cores
 from tikval.media.child import check_tools
 from tikval.media.reading import MissingTool, Want
 from tikval.script.local import want_of_writer

@@ -1,13 +1,6 @@
-"""Forgetting a video: its derived rows go, and it does not come back while its file is still there.
+"""Forgetting a video: its derived rows go, and it does not come back while its file is still there."""
 
-`erased.json` beside the stages keeps salted hashes, so that the list itself names nobody.
-"""
-
-import hashlib
-import json
 import secrets
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,29 +8,10 @@ import pyarrow.compute as pc
 from tikval.annotate.rating_sheets import without
 from tikval.files import delete, list_files, read_bytes, read_parquet, read_schema, write_bytes, write_table
 from tikval.llm.ledger import Ledger
-from tikval.rows import AccountRow, LabelRow, VideoRow
+from tikval.sources.erased import remember_erased
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
-
-R = TypeVar("R", VideoRow, LabelRow, AccountRow)
-
-
-def not_erased(out: str, rows: Iterable[R]) -> list[R]:
-    """Rows that name no video and no account that was erased from this study."""
-    data = read_bytes(f"{out}/erased.json")
-    if data is None:
-        return list(rows)
-    erased = json.loads(data)
-    gone = {"video_id": set(erased["videos"]), "account": set(erased["accounts"])}
-
-    def named(row: Mapping[str, object]) -> bool:
-        names = {column: row.get(column) for column in gone}
-        return any(
-            name and _hash(str(name), erased["salt"]) in gone[column] for column, name in names.items()
-        )
-
-    return [row for row in rows if not named(row)]
 
 
 def erase_videos(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], int]:
@@ -54,7 +28,7 @@ def erase_videos(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set
         for row in [*folder.read(["video_id", "account"]).to_pylist(), *folder.read_side_table("labels")]
         if row["account"] in accounts
     }
-    _remember(out, ids, accounts)
+    remember_erased(out, ids, accounts)
     found: set[str] = set()
     named: set[str] = set()  # ledger keys of rows that stay
     rows = 0
@@ -106,7 +80,7 @@ def _drop_folds(folder: Folder, ids: set[str]) -> None:
 
 
 def _ledger_keys(folder: Folder) -> set[str]:
-    """Those of the folder's rows, in whichever of its files."""
+    """Ledger keys of the folder's rows, in whichever of its files."""
     keys: set[str] = set()
     for name in folder.parts():
         uri = f"{folder.uri}/{name}"
@@ -139,17 +113,3 @@ def _filter(folder: Folder, ids: set[str], accounts: set[str]) -> tuple[set[str]
         for name in renamed:
             delete(f"{folder.uri}/{name}")
     return found, rows
-
-
-def _remember(out: str, ids: set[str], accounts: set[str]) -> None:
-    data = read_bytes(f"{out}/erased.json")
-    before = json.loads(data) if data is not None else {"salt": secrets.token_hex(16)}
-    erased = {"salt": before["salt"]}
-    for kind, names in (("videos", ids), ("accounts", accounts)):
-        hashes = {_hash(name, before["salt"]) for name in names}
-        erased[kind] = sorted({*before.get(kind, ()), *hashes})
-    write_bytes(f"{out}/erased.json", json.dumps(erased).encode())
-
-
-def _hash(video_id: str, salt: str) -> str:
-    return hashlib.blake2b(video_id.encode(), salt=bytes.fromhex(salt), digest_size=16).hexdigest()

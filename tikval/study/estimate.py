@@ -8,15 +8,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tikval.ask.prompts import fixed_prompt_of
 from tikval.config import ExtractConfig, Gemini, Limits, LlmExtractor, LlmWriter, ScriptConfig
 from tikval.files import list_files, read_parquet
-from tikval.flow.llm_steps import fixed_prompt_of
 from tikval.llm.client import Usage
 from tikval.llm.prices import Prices, load_prices
 from tikval.media.child import Child
@@ -41,62 +41,97 @@ class CostEstimate:
     name: str  # of the system or the model
     model: str
     calls: int  # still to be paid for
-    seconds: float | None  # mean length of the videos sent; None: scripts are
-    tokens_in: float  # per call
-    tokens_out: float  # per call, thinking included
-    usd: float | None  # None: the model runs on own hardware or has no price
-    low_usd: float | None
-    high_usd: float | None
     basis: str
+    seconds: float | None = None  # mean length of the videos sent; None: scripts are
+    tokens_in: float = 0  # per call
+    tokens_out: float = 0  # per call, thinking included
+    usd: float | None = None  # None: the model runs on own hardware or has no price
+    low_usd: float | None = None
+    high_usd: float | None = None
 
 
 def estimate_of(config: ScriptConfig | ExtractConfig) -> CostEstimate:
     """What the rows that are still to do will cost. Raises UserError without a finished catalog, or a price."""
     part = config.writer if isinstance(config, ScriptConfig) else config.extractor
     catalog_config = config.videos if isinstance(config, ScriptConfig) else config.catalog
-    catalog = Folder(catalog_config.folder)
     name = part.llm.model if isinstance(part, LlmWriter) else getattr(config, "system", "local")
-    rows = _to_do(config, catalog)
+    rows = _to_do(config, Folder(catalog_config.folder))
     if not isinstance(part, LlmWriter | LlmExtractor) or not isinstance(part.llm, Gemini):
-        own = "runs on your own hardware, or at an endpoint without a price here"
-        model = part.llm.model if isinstance(part, LlmWriter | LlmExtractor) else "none"
-        return CostEstimate(config.stage, name, model, len(rows), None, 0, 0, None, None, None, own)
-    llm, prices = part.llm, load_prices(config.api.prices)
-    watched = isinstance(config, ScriptConfig) or config.videos is not None
+        return CostEstimate(
+            stage=config.stage,
+            name=name,
+            model=part.llm.model if isinstance(part, LlmWriter | LlmExtractor) else "none",
+            calls=len(rows),
+            basis="runs on your own hardware, or at an endpoint without a price here",
+        )
     lengths = _lengths(rows, config.limits)
+    call = _tokens_per_call(config, part.llm, load_prices(config.api.prices), lengths)
+    price = load_prices(config.api.prices).of(part.llm.model, datetime.now(UTC).date())
+
+    def usd(tokens_in: float, tokens_out: float) -> float:
+        usage = Usage(
+            tokens_in=round(tokens_in), tokens_sound=round(call.sound), tokens_out=round(tokens_out)
+        )
+        return len(rows) * price.cost(usage)
+
+    return CostEstimate(
+        stage=config.stage,
+        name=name,
+        model=part.llm.model,
+        calls=len(rows),
+        seconds=float(np.mean(lengths)) if lengths and _sends_videos(config) else None,
+        tokens_in=call.tokens_in,
+        tokens_out=call.tokens_out,
+        usd=usd(call.tokens_in, call.tokens_out),
+        low_usd=usd(max(call.tokens_in - call.spread, call.prompt), call.least_out),
+        high_usd=usd(call.tokens_in + call.spread, call.most_out),
+        basis=call.basis,
+    )
+
+
+def _sends_videos(config: ScriptConfig | ExtractConfig) -> bool:
+    return isinstance(config, ScriptConfig) or config.videos is not None
+
+
+class _CallTokens(NamedTuple):
+    """Tokens of one call, on average, and how far that may be off."""
+
+    prompt: float  # of tokens_in, the same in every call
+    sound: float  # of tokens_in
+    tokens_in: float
+    spread: float  # two standard errors of the mean of tokens_in
+    tokens_out: float
+    least_out: float
+    most_out: float
+    basis: str  # of tokens_out
+
+
+def _tokens_per_call(
+    config: ScriptConfig | ExtractConfig, llm: Gemini, prices: Prices, lengths: Sequence[float]
+) -> _CallTokens:
+    """Input by the lengths [seconds] of a sample of the videos, output as measured, else as assumed."""
     prompt = _prompt_tokens(config)
-    assumed_out, basis = _assumed_output(llm, isinstance(config, ScriptConfig), lengths)
-    measured = _measured_output(Folder(config.folder))
-    tokens_out = measured[0] if measured else assumed_out
-    if watched:
+    if _sends_videos(config):
         per_video = np.array([_video_tokens(prices, llm, s) for s in lengths] or [0.0])
         sound = np.array([float(prices.sound_tokens(llm.model, s)) for s in lengths] or [0.0])
     else:
         per_video = np.array([_script_tokens(s) for s in lengths] or [0.0])
         sound = np.zeros_like(per_video)
-    price = prices.of(llm.model, datetime.now(UTC).date())
-    tokens_in = prompt + float(per_video.mean())
-
-    def usd(n_in: float, n_sound: float, n_out: float) -> float:
-        usage = Usage(tokens_in=round(n_in), tokens_sound=round(n_sound), tokens_out=round(n_out))
-        return len(rows) * price.cost(usage)
-
-    spread = 2 * float(per_video.std(ddof=1)) / np.sqrt(len(per_video)) if len(per_video) > 1 else 0.0
-    less, more = (1.0, 1.0) if measured else _OFF
-    if measured:
-        basis = f"replies as long as those of {measured[1]} calls of this recipe"
-    return CostEstimate(
-        config.stage,
-        name,
-        llm.model,
-        len(rows),
-        float(np.mean(lengths)) if lengths and watched else None,
-        tokens_in,
-        tokens_out,
-        usd(tokens_in, float(sound.mean()), tokens_out),
-        usd(max(tokens_in - spread, prompt), float(sound.mean()), less * tokens_out),
-        usd(tokens_in + spread, float(sound.mean()), min(more * tokens_out, llm.max_tokens)),
-        basis,
+    if measured := _measured_output(Folder(config.folder)):
+        out, calls = measured
+        less, more, basis = 1.0, 1.0, f"replies as long as those of {calls} calls of this recipe"
+    else:
+        out, basis = _assumed_output(llm, isinstance(config, ScriptConfig), lengths)
+        less, more = _OFF
+    return _CallTokens(
+        prompt=prompt,
+        sound=float(sound.mean()),
+        tokens_in=prompt + float(per_video.mean()),
+        spread=2 * float(per_video.std(ddof=1)) / np.sqrt(len(per_video)) if len(per_video) > 1 else 0.0,
+        tokens_out=out,
+        least_out=less * out,
+        most_out=min(more * out, llm.max_tokens),
+        basis=basis,
     )
 
 
@@ -143,14 +178,13 @@ def _script_tokens(seconds: float) -> float:
 
 
 def _assumed_output(llm: Gemini, script: bool, lengths: Sequence[float]) -> tuple[float, str]:
-    said = float(np.mean([_script_tokens(s) for s in lengths] or [0])) if script else _ANSWER_TOKENS
+    reply = float(np.mean([_script_tokens(s) for s in lengths] or [0])) if script else _ANSWER_TOKENS
     if llm.thinking_tokens is not None and llm.thinking_tokens >= 0:
         thought = llm.thinking_tokens
     else:
         thought = _THOUGHT_TOKENS.get(llm.thinking_level or "", _THOUGHT_DEFAULT)
-    return min(
-        said + thought, llm.max_tokens
-    ), f"replies of {said:.0f} tokens and {thought} of thinking, assumed"
+    basis = f"replies of {reply:.0f} tokens and {thought} of thinking, assumed"
+    return min(reply + thought, llm.max_tokens), basis
 
 
 def _measured_output(folder: Folder) -> tuple[float, int] | None:

@@ -6,7 +6,6 @@ labels.parquet        a line per video and annotator, where there are annotation
 """
 
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from tikval.config import CatalogConfig, UserError, find_file, validate
 from tikval.privacy import strip_handles
 from tikval.report.export.dataset_card import dataset_card
 from tikval.report.export.dataset_facts import DatasetFacts, label_facts, scores_of, system_facts
+from tikval.report.export.target import check_target, staging
 from tikval.report.export.values import in_one, read_systems
 from tikval.rows import LabelRow
 from tikval.store.runs import Study
@@ -37,7 +37,7 @@ def export_dataset(study: Study, to: Path, only: tuple[str, ...] = (), force: bo
     Raises UserError for a study without a finished system and, unless forced, for a folder that is not empty; forced,
     its card and data are replaced and other files stay.
     """
-    _check_place(to, force)
+    check_target(to, force)
     systems = read_systems(study, only)
     videos, owners, rows = _catalog(study)
     tables = {PREDICTIONS: in_one([system.table for system in systems])}
@@ -75,37 +75,22 @@ def _notes(facts: DatasetFacts) -> list[str]:
     return notes
 
 
-def _check_place(to: Path, force: bool) -> None:
-    if to.exists() and not to.is_dir():
-        raise UserError(f"{to}: is a file; name a folder")
-    if to.exists() and any(to.iterdir()) and not force:
-        raise UserError(f"{to}: is not empty; name another folder, or add --force to write into it")
-
-
 def _write(to: Path, text: str, tables: Mapping[str, pa.Table]) -> None:
-    """The card last: without it nothing here is a data set."""
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-        for stale in (
-            CARD,
-            f"{PREDICTIONS}.parquet",
-            f"{LABELS}.parquet",
-        ):  # may name who has been erased since
+    """Write the card last: without it nothing here is a data set."""
+    with staging(to) as place:
+        # what was here before may name who has been erased since
+        for stale in (CARD, f"{PREDICTIONS}.parquet", f"{LABELS}.parquet"):
             (to / stale).unlink(missing_ok=True)
-        with tempfile.TemporaryDirectory(dir=to, prefix=".tmp-") as place:
-            for name, table in tables.items():
-                pq.write_table(
-                    table, Path(place) / f"{name}.parquet", compression="zstd", row_group_size=100_000
-                )
-                (Path(place) / f"{name}.parquet").replace(to / f"{name}.parquet")
-            (Path(place) / CARD).write_text(text, encoding="utf-8")
-            (Path(place) / CARD).replace(to / CARD)
-    except OSError as err:
-        raise UserError(f"{to}: cannot be written ({err.strerror or err})") from err
+        for name, table in tables.items():
+            file = place / f"{name}.parquet"
+            pq.write_table(table, file, compression="zstd", row_group_size=100_000)
+            file.replace(to / file.name)
+        (place / CARD).write_text(text, encoding="utf-8")
+        (place / CARD).replace(to / CARD)
 
 
 def _catalog(study: Study) -> tuple[set[str], dict[str, str], list[LabelRow]]:
-    """Ids of the videos, accounts of all that have one, and annotations; nothing where all is said of texts."""
+    """Ids of the videos, accounts of all that have one, and annotations; nothing for a study of texts alone."""
     if study.latest("catalog") is None:
         return set(), {}, []
     listed = study.catalog().read(["video_id", "account"]).to_pylist()
@@ -121,7 +106,7 @@ def _minors(study: Study) -> set[str]:
 
 
 def _labels(study: Study, rows: list[LabelRow]) -> tuple[Codebook, pa.Table] | None:
-    """Ids and stances of all annotators, who are numbered: a name is not a label."""
+    """The codebook, and ids and stances of all annotators, who are numbered: a name is not a label."""
     if not rows:
         return None
     run = study.catalog().finished()
@@ -147,10 +132,10 @@ def _naming(ids: set[str], owners: Mapping[str, str]) -> int:
     names = {name.lstrip("@").casefold() for name in owners.values()} - {""}
 
     def names_somebody(video_id: str) -> bool:
-        own, predicted = owners.get(video_id, "").lstrip("@").casefold(), video_id.casefold()
+        own, folded = owners.get(video_id, "").lstrip("@").casefold(), video_id.casefold()
         return bool(
-            (len(own) > 2 and own in predicted)
-            or names & {*_WORD.findall(predicted), *predicted.split("/")}
+            (len(own) > 2 and own in folded)
+            or names & {*_WORD.findall(folded), *folded.split("/")}
             or strip_handles(video_id) != video_id
             or "://" in video_id
         )

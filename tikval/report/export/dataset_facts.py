@@ -1,4 +1,4 @@
-"""What an exported data set says of itself: systems, models, recipes, counts, scores; no place, no person."""
+"""The facts on the card of an exported data set: systems, models, recipes, counts, scores; no place, no person."""
 
 import re
 from dataclasses import dataclass
@@ -16,10 +16,9 @@ from tikval.rows import LabelRow, ScoreRow
 from tikval.store.folder import Folder
 from tikval.store.runs import Study, SystemConfig, has_texts
 
-_PLACE: Final = (
-    re.compile(  # a folder of this machine or an address, in the name of a model that was loaded from there
-        r"(?<![^\s,])(?:[A-Za-z][\w+.-]*://|~?\.{0,2}/|[A-Za-z]:\\|[^\s,/]+/[^\s,/]+/).*?(?=\s+sha256:|,|$)"
-    )
+# a folder of this machine or an address, in the name of a model that was loaded from there
+_PLACE: Final = re.compile(
+    r"(?<![^\s,])(?:[A-Za-z][\w+.-]*://|~?\.{0,2}/|[A-Za-z]:\\|[^\s,/]+/[^\s,/]+/).*?(?=\s+sha256:|,|$)"
 )
 
 
@@ -35,7 +34,7 @@ class SystemFacts:
     modelled: tuple[bool, ...]  # [L]
     videos: int
     coverage: Coverage  # of its rows: several of a video where it was trained several times
-    without: int  # videos of the catalog of which it says nothing
+    without: int  # videos of the catalog for which it has no row
     local: bool  # the embedded default
 
 
@@ -117,13 +116,13 @@ def _from_scripts(study: Study, config: ExtractConfig | PredictConfig | Finetune
 
 
 def _served(folder: Folder) -> list[str]:
-    """Models that answered."""
+    """The models that answered, as the rows of a folder name them."""
     columns = [read_parquet(path, ["model_served"])["model_served"] for path in folder.paths()]
     return sorted({name for column in columns for name in pc.unique(column).to_pylist() if name})
 
 
 def scores_of(study: Study, systems: list[Exported]) -> tuple[list[ScoreRow], str]:
-    """Of the last evaluation that read just these predictions and annotations; and why there is none."""
+    """The scores of the last evaluation that read just these predictions and annotations, and why there are none."""
     done = [(folder, run) for folder, run in study.runs if run.stage == "scores" and run.files]
     if not done:
         return [], "no evaluation has been run"
@@ -150,5 +149,5 @@ def public_name(model: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Of a table of Markdown, whatever a server or a codebook says."""
+    """Whatever a server or a codebook says, as one line that fits into a table of Markdown."""
     return " ".join(re.sub(r"[|<>`\[\]]", " ", text).split())

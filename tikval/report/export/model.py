@@ -1,7 +1,6 @@
 """One kept training -> a folder that transformers loads by itself, with its card."""
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,37 +8,31 @@ from tikval.config import FinetuneConfig, TextEncoder, UserError, load_config
 from tikval.finetune.model_files import Kept, read_kept
 from tikval.finetune.model_index import usable_members
 from tikval.report.export.model_card import base_of, model_card
+from tikval.report.export.target import check_target, staging
 
 
-def trained_folder(said: str) -> str:
-    """The folder that is meant by a fine-tuning configuration, or by itself."""
-    if said.endswith((".yaml", ".yml")):
-        return load_config(FinetuneConfig, said, []).folder
-    return said.rstrip("/")
+def trained_folder(trained: str) -> str:
+    """The folder of a trained system, from the file of its configuration or from the folder itself."""
+    if trained.endswith((".yaml", ".yml")):
+        return load_config(FinetuneConfig, trained, []).folder
+    return trained.rstrip("/")
 
 
 def export_model(folder: str, training: str, to: Path, force: bool = False) -> None:
     """Write config.json, model.safetensors, the tokenizer's files and README.md.
 
-    Raises UserError for a training that was not kept, for what no model of transformers says the same as, and, unless
+    Raises UserError for a training that was not kept, for one that no model of transformers reproduces, and, unless
     forced, for a folder that is not empty; forced, files of the same names are replaced and others stay.
     """
     facts, _ = usable_members(folder, [training])
     kept = read_kept(f"{folder}/models/{training}")
     check_exportable(kept)
-    try:
-        if to.exists() and not to.is_dir():
-            raise UserError(f"{to}: is a file; name a folder")
-        if to.exists() and any(to.iterdir()) and not force:
-            raise UserError(f"{to}: is not empty; name another folder, or add --force to write into it")
-        to.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=to, prefix=".tmp-") as place:
-            _write(folder, training, facts.members[training].weights_sha256, Path(place))
-            (Path(place) / "README.md").write_text(model_card(facts, kept, training), encoding="utf-8")
-            for file in sorted(Path(place).iterdir()):
-                file.replace(to / file.name)
-    except OSError as err:
-        raise UserError(f"{to}: cannot be written ({err.strerror or err})") from err
+    check_target(to, force)
+    with staging(to) as place:
+        _write(folder, training, facts.members[training].weights_sha256, place)
+        (place / "README.md").write_text(model_card(facts, kept, training), encoding="utf-8")
+        for file in sorted(place.iterdir()):
+            file.replace(to / file.name)
 
 
 def check_exportable(kept: Kept) -> None:
@@ -54,7 +47,7 @@ def check_exportable(kept: Kept) -> None:
     if kept.heads == "three_way":
         raise UserError(
             "fit.heads: three_way has probabilities of a value's labels that depend on each other, and a pipeline "
-            f"would say others; {instead}"
+            f"would compute others; {instead}"
         )
 
 
@@ -76,9 +69,9 @@ def _write(folder: str, training: str, weights_sha256: str, place: Path) -> None
 
 
 def _forget_place(file: Path, base: str | None) -> None:
-    """transformers notes where a model was loaded from: a folder of the machine that trained it."""
-    said = json.loads(file.read_text(encoding="utf-8"))
+    """Remove where a model was loaded from, which transformers notes: a folder of the machine that trained it."""
+    settings = json.loads(file.read_text(encoding="utf-8"))
     for key in ("_name_or_path", "name_or_path"):
-        if key in said:
-            said[key] = base or ""
-    file.write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if key in settings:
+            settings[key] = base or ""
+    file.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

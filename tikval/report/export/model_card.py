@@ -5,21 +5,15 @@ https://huggingface.co/docs/hub/model-cards
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
 from tikval.config import TextEncoder
-from tikval.finetune.model_files import EnsembleFacts, Kept, Measured
+from tikval.finetune.model_files import EnsembleFacts, Kept, Measured, Scores
+from tikval.report.export.card_text import NONE, render_card
 
 _HUB_NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_PROTOCOLS: Final = {
-    "honest": "folds that no account and no near-duplicate straddles; epoch and threshold chosen inside the training "
-    "folds",
-    "paper": "shuffled folds, the test fold chose the epoch: **these scores flatter**, as accounts and near-duplicates "
-    "stand on both sides",
-    "given": "the split that came with the texts",
-}
 
 
 def base_of(model: TextEncoder) -> str | None:
@@ -32,6 +26,34 @@ def model_card(facts: EnsembleFacts, kept: Kept, training: str) -> str:
     """README.md of one exported training of a text encoder with transformers' own head."""
     assert isinstance(kept.model, TextEncoder)
     base, member = base_of(kept.model), facts.members[training]
+    return render_card(
+        "model_card.md.j2",
+        head=_head(base),
+        system=facts.system,
+        training=training,
+        label_set=facts.label_set,
+        labels=_labels(facts, kept),
+        not_modelled=[label for label in facts.all_labels if label not in facts.labels],
+        **_encoder(kept.model, base),
+        train=member.train,
+        validation=member.validation,
+        test=member.test,
+        cut_rows=member.cut_rows,
+        own=_measures(member.scores),
+        rows=facts.rows,
+        failed=facts.failed,
+        groups=facts.groups,
+        n_trainings=len(facts.members),
+        averaged=_measures(facts.scores),
+        brier=f"{facts.brier:.3f}",
+        ece=f"{facts.ece:.3f}",
+        protocol=facts.protocol.name,
+        of_scripts=facts.label_set.startswith("schwartz"),
+    )
+
+
+def _head(base: str | None) -> str:
+    """The card's metadata in YAML."""
     head = {
         "library_name": "transformers",
         "pipeline_tag": "text-classification",
@@ -40,112 +62,32 @@ def model_card(facts: EnsembleFacts, kept: Kept, training: str) -> str:
         "tags": ["human-values", "multi-label-classification", "tikval"],
         "metrics": ["f1"],
     }
-    began = f"`{base}`" + (f" at `{kept.model.revision}`" if kept.model.revision else "") if base else None
-    n_others = len(facts.members) - 1
-    lines = [
-        "---",
-        yaml.safe_dump(head, sort_keys=False).rstrip(),
-        "---",
-        f"# {facts.system}, training {training}",
-        "",
-        "Says which human values a text endorses (`+`) or confronts (`-`): one probability for each of "
-        f"{len(facts.labels)} labels of the label set `{facts.label_set}`. Trained by tikval from "
-        f"{began or 'an encoder in a folder of the study (one that was pre-trained further, say)'}.",
-        "",
-        "## Use",
-        "```python",
-        "from transformers import pipeline",
-        "",
-        'judge = pipeline("text-classification", model="THIS FOLDER", top_k=None, function_to_apply="sigmoid")',
-        "judge([text], truncation=True)[0]",
-        "```",
-        "A label is said where its probability is at least its threshold (below).",
-        "",
-        "## What it was trained on",
-        f"{member.train} rows trained it, {member.validation} more chose the epoch and the thresholds"
-        + (", " if member.validation else " (none: the test rows chose the epoch), ")
-        + f"and {member.test} tested it. Of the study's {facts.rows + facts.failed} annotated rows {facts.rows} had a "
-        f"text, in {facts.groups} groups of accounts and near-duplicates; {facts.failed} had none.",
-        "",
-        "## Scores on held-out rows",
-        f"Protocol `{facts.protocol.name}`: {_PROTOCOLS[facts.protocol.name]}. In brackets, where 95 % of 1,000 "
-        "bootstrap draws of whole groups lie; another training's luck is not in them.",
-        "",
-        f"| | this training, {member.test} rows | all {len(facts.members)} trainings, averaged, {facts.rows} rows |",
-        "| --- | --- | --- |",
-        *(
-            f"| {name} | {_said(getattr(member.scores, key))} | {_said(getattr(facts.scores, key))} |"
-            for name, key in (
-                ("macro F1", "macro_f1"),
-                ("macro F1 of saying every label", "baseline_macro_f1"),
-                ("gain over it", "gain"),
-                ("weighted F1", "weighted_f1"),
-                ("weighted F1 of saying every label", "baseline_weighted_f1"),
-            )
-        ),
-        "",
-        f"Calibration of the mean held-out probabilities: Brier score {facts.brier:.3f}, expected calibration error "
-        f"{facts.ece:.3f}.",
-        "",
-        "| label | threshold | rows with it | F1, all trainings |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| `{label}` | {threshold:.4f} | {support} | {_said(f1)} |"
-            for label, threshold, support, f1 in zip(
-                facts.labels, kept.thresholds, facts.support, facts.label_f1, strict=True
-            )
-        ),
-        "",
-        "## Limits",
-        *(f"* {limit}" for limit in _limits(facts, kept, training, n_others)),
-        "",
-    ]
-    return "\n".join(lines)
+    return yaml.safe_dump(head, sort_keys=False).rstrip()
 
 
-def _limits(facts: EnsembleFacts, kept: Kept, training: str, n_others: int) -> list[str]:
-    model, member = kept.model, facts.members[training]
-    assert isinstance(model, TextEncoder)
-    left = [label for label in facts.all_labels if label not in facts.labels]
-    length = (
-        f"Reads at most {model.max_tokens} tokens; what is behind them is not seen. {member.cut_rows} of the study's "
-        "texts were longer."
-    )
-    if model.long_texts == "windows":
-        length = (
-            f"Reads at most {model.max_tokens} tokens. For the scores above, longer texts were read in overlapping "
-            "windows whose logits were averaged, which transformers does not do by itself."
-        )
-    limits = [
-        "Not for decisions about individual people: it judges what a text says, it is often wrong, and a value in a "
-        "text is not a trait of its author.",
-        "Language: that of the texts it was trained on and of its encoder; no other was tested.",
-        "Texts of another kind than scripts of short videos as this study wrote them may be judged otherwise."
-        if facts.label_set.startswith("schwartz")
-        else "Texts of another kind than those of this study may be judged otherwise.",
-        length,
-        f"Labels that it does not model, which does not make them absent: {', '.join(left)}."
-        if left
-        else "It models every label of its set.",
-    ]
-    if n_others:
-        limits.append(
-            f"This is one of {n_others + 1} trainings. tikval averages them when it judges new videos, with "
-            "thresholds of that average; neither is in this folder."
-        )
-    if model.precision == "bfloat16":
-        limits.append(
-            "It was trained and scored in bfloat16; in float32 its probabilities differ by about 0.01."
-        )
-    limits.append(
-        "Licence: not stated here. That of the encoder it began with applies, and so may the terms of the texts."
-    )
-    return limits
+def _encoder(model: TextEncoder, base: str | None) -> dict[str, Any]:
+    return {
+        "base": base,
+        "revision": model.revision,
+        "max_tokens": model.max_tokens,
+        "windows": model.long_texts == "windows",
+        "bfloat16": model.precision == "bfloat16",
+    }
 
 
-def _said(number: Measured) -> str:
-    if number.value is None:
-        return "–"  # noqa: RUF001 - nothing to measure
-    if number.low is None or number.high is None:
-        return f"{number.value:.3f}"
-    return f"{number.value:.3f} [{number.low:.3f}, {number.high:.3f}]"
+def _labels(facts: EnsembleFacts, kept: Kept) -> list[tuple[str, str, int, str]]:
+    """Each label with its threshold, the rows that have it, and its F1."""
+    columns = zip(facts.labels, kept.thresholds, facts.support, facts.label_f1, strict=True)
+    return [(label, f"{threshold:.4f}", support, _number(f1)) for label, threshold, support, f1 in columns]
+
+
+def _measures(scores: Scores) -> dict[str, str]:
+    return {name: _number(measured) for name, measured in scores}
+
+
+def _number(measured: Measured) -> str:
+    if measured.value is None:
+        return NONE
+    if measured.low is None or measured.high is None:
+        return f"{measured.value:.3f}"
+    return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"

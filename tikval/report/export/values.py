@@ -20,27 +20,25 @@ from numpy.typing import NDArray
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import UserError, find_file
 from tikval.files import read_parquet, write_bytes
+from tikval.stats.arrays import Bools
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study, SystemConfig, has_texts, system_config
 
-Bools = NDArray[np.bool_]
-
-ABOUT: Final = (
-    pa.schema(  # a line is unique by all of these but the last; the four in the middle are mostly empty
-        [
-            *((name, pa.string()) for name in ("video_id", "system", "split")),
-            *((name, pa.int64()) for name in ("fold", "seed", "sample")),
-            ("error", pa.string()),
-        ]
-    )
+# a line is unique by all of these but the last; the four in the middle are mostly empty
+ABOUT: Final = pa.schema(
+    [
+        *((name, pa.string()) for name in ("video_id", "system", "split")),
+        *((name, pa.int64()) for name in ("fold", "seed", "sample")),
+        ("error", pa.string()),
+    ]
 )
 _LINES: Final = ("system", "video_id", "split", "seed", "fold", "sample")  # in this order
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What one system said."""
+    """The predictions of one system, a line per video and answer."""
 
     system: str
     folder: Folder
@@ -90,7 +88,7 @@ def in_one(tables: Sequence[pa.Table]) -> pa.Table:
 def _read(
     folder: Folder, wanted: NDArray[Any] | None, codebook: Codebook, system: str
 ) -> tuple[pa.Table, Bools]:
-    """File by file, so that no more than one file's lists are in memory. `wanted`: sorted keys; None: all."""
+    """Read file by file, so that no more than one file's lists are in memory. `wanted`: sorted keys; None: all."""
     columns = [*(name for name in ABOUT.names if name != "system"), "row_key", "decisions", "scores"]
     tables, modelled = [], np.zeros(len(codebook.labels), bool)
     for path in folder.paths():
@@ -109,7 +107,7 @@ def _read(
 
 
 def _stances(rows: pa.Table, n_labels: int, where: str) -> tuple[NDArray[np.int8], Bools]:
-    """int8 [R, V] as tikval.values.stances has it, and which labels a row tells, [R, L]; 0 and none of a failure."""
+    """Stances as tikval.values.stances has them, int8 [R, V], and the labels a row has, [R, L]; a failure: 0, none."""
     good_R = np.asarray(rows["error"].is_null().to_numpy(), bool)
     predicted_RL, known_RL = (np.zeros((rows.num_rows, n_labels), bool) for _ in range(2))
     scores_RL = np.zeros((rows.num_rows, n_labels), np.float32)
@@ -145,10 +143,9 @@ def scores_table(study: Study) -> pa.Table:
     for folder, run in sorted(study.runs, key=lambda pair: pair[1].finished_at):
         if run.stage == "scores" and run.files:
             table = folder.read()
-            for place, (name, predicted) in enumerate(
-                (("recipe", run.fingerprint), ("scored_at", run.finished_at))
-            ):
-                table = table.add_column(place, name, pa.array([predicted] * table.num_rows, pa.string()))
+            about = (("recipe", run.fingerprint), ("scored_at", run.finished_at))
+            for place, (name, text) in enumerate(about):
+                table = table.add_column(place, name, pa.array([text] * table.num_rows, pa.string()))
             tables.append(table)
     if not sum(table.num_rows for table in tables):
         raise UserError(

@@ -1,6 +1,6 @@
 """Numbers -> the paper's Figures 1, 2 and 4 and Schwartz's circle, as matplotlib's Figures, without pyplot.
 
-To be called within figure_style.styled(). Shape letters: V values.
+To be called within style.styled(). Shape letters: V values.
 """
 
 import math
@@ -28,7 +28,7 @@ from tikval.report.figures.style import (
     unmodelled,
     wrapped,
 )
-from tikval.stats.metrics import Floats
+from tikval.stats.arrays import Floats
 from tikval.values import SLUGS
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def occurrences(series: Sequence[FigureSeries], titles: Sequence[str]) -> "Figur
         for s, sign in ((1, -1), (0, 1)):
             count_V = one.counts[s]
             bars = panel.barh(place_V, sign * np.nan_to_num(count_V), 0.8, label=STANCES[s], **OF_STANCE[s])
-            predicted = [f"{count:,.0f}" if count > 0 else "" for count in count_V]
-            panel.bar_label(bars, predicted, padding=2, fontsize=6)
+            texts = [f"{count:,.0f}" if count > 0 else "" for count in count_V]
+            panel.bar_label(bars, texts, padding=2, fontsize=6)
             unmodelled(panel, np.full(len(names), sign * 0.04 * most), place_V, count_V)
         panel.axvline(0, color=BLACK, linewidth=0.6)
         panel.set_yticks(place_V, names)
@@ -99,8 +99,8 @@ def radar(found: Radar, titles: Sequence[str]) -> "Figure":
         if name != BASELINE:
             colour, marker, dashes = next(looks)
             look = {"color": colour, "marker": marker, "linestyle": dashes, "markersize": 4, "linewidth": 1.2}
-        predicted = name.replace("_", " ") if name == BASELINE else name
-        panel.plot(closed, np.append(f1_V, f1_V[0]), label=predicted, clip_on=False, **look)
+        shown_name = name.replace("_", " ") if name == BASELINE else name
+        panel.plot(closed, np.append(f1_V, f1_V[0]), label=shown_name, clip_on=False, **look)
     panel.set_ylim(0, 1)
     _rings(panel, [0.2, 0.4, 0.6, 0.8, 1.0], ["0.2", "0.4", "0.6", "0.8", "F1 = 1"], math.pi / len(titles))
     legend(figure, panels, f"{found.stance}; in brackets: annotated videos with the value")
@@ -134,21 +134,19 @@ def circle(series: Sequence[FigureSeries], titles: Sequence[str]) -> "Figure":
 
 
 def _groups(panel: Any, step: float, top: float) -> None:
-    """Arcs of the higher-order groups; a value on a border is half of each."""
-    for predicted, begin, end in group_arcs(SLUGS):
+    """Draw arcs of the higher-order groups; a value on a border is half of each."""
+    for name, begin, end in group_arcs(SLUGS):
         arc = np.linspace(begin + 0.06, end - 0.06, 60) * step
         panel.plot(arc, np.full(60, 1.1 * top), color=BLACK, linewidth=1.5, solid_capstyle="butt")
         middle = (begin + end) / 2 * step
         turn = -math.degrees(middle)
         turn += 180 if math.cos(middle) < 0 else 0  # never upside down
         white = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
-        panel.text(
-            middle, 1.21 * top, predicted, rotation=turn, ha="center", va="center", fontsize=7, bbox=white
-        )
+        panel.text(middle, 1.21 * top, name, rotation=turn, ha="center", va="center", fontsize=7, bbox=white)
 
 
 def _around(panel: Any, labels: Sequence[str], far: float) -> Floats:
-    """Clockwise from the top: a label per value at `far`. Returns the angles [V]."""
+    """Write clockwise from the top: a label per value at `far`. Returns the angles [V]."""
     panel.set_theta_zero_location("N")
     panel.set_theta_direction(-1)
     panel.spines["polar"].set_visible(False)
@@ -165,7 +163,7 @@ def _around(panel: Any, labels: Sequence[str], far: float) -> Floats:
 
 
 def _rings(panel: Any, ticks: Sequence[float], labels: Sequence[str], angle: float) -> None:
-    """Circles at `ticks`, their labels above whatever is drawn."""
+    """Draw circles at `ticks`, their labels above whatever is drawn."""
     panel.set_yticks(ticks, [""] * len(ticks))
     white = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.2}
     for tick, label in zip(ticks, labels, strict=True):

@@ -1,6 +1,6 @@
-"""The numbers of the figures as JSON, for charts on a web page: what the CSV says, and titles for people.
+"""The numbers of the figures as JSON, for charts on a web page: those of the CSV, and human-readable titles.
 
-Made from the same numbers as the CSV; nan is None. `kind` says which chart it is. No ids and no accounts.
+Made from the same numbers as the CSV; nan is None. `kind` names which chart it is. No ids and no accounts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ from typing import Any, Final
 import numpy as np
 
 from tikval.evaluate.scores import BASELINE
+from tikval.report.display import display_name
 from tikval.report.figures.numbers import STANCES, FigureSeries, Radar, exact, group_arcs
 from tikval.report.figures.pipelines import PipelineStep
 from tikval.report.figures.rates import GroupRates
 from tikval.report.figures.style import RAW
 from tikval.report.figures.systems import SystemScore, predict_everything_score
-from tikval.report.score_tables import NAMES
-from tikval.stats.metrics import Floats
+from tikval.stats.arrays import Floats
 
 Data = dict[str, Any]
 
@@ -33,7 +33,7 @@ _TIMES: Final = ("rate", "low", "high")
 
 
 def per_video_data(series: Sequence[FigureSeries]) -> Data:
-    """`counts`: of videos with 0, 1, 2 ... values."""
+    """One series per system, whose `counts` are of videos with 0, 1, 2 ... values."""
     return {
         "kind": PER_VIDEO,
         "note": _note(series),
@@ -42,7 +42,7 @@ def per_video_data(series: Sequence[FigureSeries]) -> Data:
 
 
 def occurrences_data(series: Sequence[FigureSeries], titles: Sequence[str]) -> Data:
-    """By stance the number of videos for each of `values`."""
+    """One series per system: by stance the number of videos for each of `values`."""
     return {
         "kind": OCCURRENCES,
         "note": _note(series),
@@ -52,7 +52,7 @@ def occurrences_data(series: Sequence[FigureSeries], titles: Sequence[str]) -> D
 
 
 def circle_data(series: Sequence[FigureSeries], titles: Sequence[str], slugs: Sequence[str]) -> Data:
-    """By stance the share of the videos, from 0 to 1; `groups` as figure_numbers.group_arcs."""
+    """One series per system: by stance the share of the videos, from 0 to 1; `groups` as numbers.group_arcs."""
     return {
         "kind": CIRCLE,
         "note": _note(series),
@@ -70,14 +70,14 @@ def radar_data(found: Radar, titles: Sequence[str]) -> Data:
         "values": list(titles),
         "support": list(found.support),
         "series": [
-            {"name": NAMES.get(name, name), "baseline": name == BASELINE, "f1": _plain(f1_V)}
+            {"name": display_name(name), "baseline": name == BASELINE, "f1": _plain(f1_V)}
             for name, f1_V in found.f1.items()
         ],
     }
 
 
 def systems_data(found: Sequence[SystemScore]) -> Data:
-    """The best one first; `everything` is what saying every label scores."""
+    """The systems, the best one first; `everything` is the score of the predict-all baseline."""
     return {
         "kind": SYSTEMS,
         "everything": predict_everything_score(found),
@@ -97,7 +97,7 @@ def systems_data(found: Sequence[SystemScore]) -> Data:
 
 
 def genres_data(sources: Sequence[GroupRates], titles: Sequence[str]) -> Data:
-    """By stance and value the share of each genre's videos, from 0 to 1."""
+    """One source per system: by stance and value the share of each genre's videos, from 0 to 1."""
     return {
         "kind": GENRES,
         "values": list(titles),
@@ -115,7 +115,7 @@ def genres_data(sources: Sequence[GroupRates], titles: Sequence[str]) -> Data:
 
 
 def months_data(sources: Sequence[GroupRates], titles: Sequence[str], values: Sequence[int]) -> Data:
-    """Of each of `values`, the most frequent ones, by stance rate, low and high of each month, from 0 to 1."""
+    """One source per system: by stance rate, low and high in each month, from 0 to 1, of the most frequent `values`."""
     return {
         "kind": MONTHS,
         "values": [titles[v] for v in values],
@@ -164,7 +164,7 @@ def _parts(one: GroupRates) -> tuple[Floats, Floats, Floats]:
 
 
 def _stances(numbers: Floats) -> Data:
-    """[2, ...] by stance."""
+    """The numbers [2, ...] by the name of their stance."""
     return {stance: _plain(part) for stance, part in zip(STANCES, numbers, strict=True)}
 
 

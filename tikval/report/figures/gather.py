@@ -11,7 +11,7 @@ from tikval.evaluate.prevalence import RAW as RAW_RATES
 from tikval.evaluate.prevalence import prevalence_in
 from tikval.files import write_bytes
 from tikval.report.figures import sheets as sheet_of
-from tikval.report.figures.numbers import STANCES, FigureSeries, predicted_of, radar_of
+from tikval.report.figures.numbers import STANCES, FigureSeries, radar_of, series_of
 from tikval.report.figures.pipelines import pipeline_steps
 from tikval.report.figures.rates import GroupRates, genres_of, months_of, most_predicted, rates_of
 from tikval.report.figures.sheets import Sheet
@@ -32,14 +32,14 @@ class Figures:
 
 
 def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None = None) -> Figures:
-    """Of the annotations, where there are any, and of the systems that are named, else of all.
+    """The figures of the annotations, where there are any, and of the systems that are named, else of all.
 
     Raises UserError for a system or annotator that is not there, for several annotators of whom none is named, and
     where a system's files have changed since it ran.
     """
     corpora, skipped, notes = _corpora(study, systems, annotator)
     book, runs = corpora[0].codebook, study.systems()
-    series = [predicted_of(one.system, one.predicted, one.modelled, is_human=one.is_human) for one in corpora]
+    series = [series_of(one.system, one.predicted, one.modelled, is_human=one.is_human) for one in corpora]
     names = [one.name for one in series if not one.is_human]
     sheets = [sheet_of.per_video_sheet(series), sheet_of.occurrences_sheet(series, book)]
     if names:
@@ -63,7 +63,7 @@ def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None 
 def _corpora(
     study: Study, systems: Sequence[str], annotator: str | None
 ) -> tuple[list[SystemCorpus], list[str], list[str]]:
-    """Annotations first; of one codebook, with a video at least; what is left out, and notes."""
+    """The annotations first; all of one codebook, with a video at least; what is left out, and notes."""
     has_labels = bool(study.catalog().read_side_table("labels"))
     if annotator and not has_labels:
         raise UserError(f"no annotator {annotator}; there are none")
@@ -94,7 +94,7 @@ def _corpora(
 def _of_scores(
     study: Study, book: Codebook, systems: Sequence[str]
 ) -> tuple[list[Sheet], list[str], list[str]]:
-    """Of the scores that finished last; what is not drawn, and notes."""
+    """The sheets of the scores that finished last; what is not drawn, and notes."""
     latest = study.latest("scores")
     scores = latest[0].read().to_pylist() if latest else []
     if not scores:
@@ -127,7 +127,7 @@ def _of_scores(
 
 
 def _of_groups(corpora: Sequence[SystemCorpus]) -> tuple[list[Sheet], list[str]]:
-    """Rates by genre and month, of the annotations and of the first system: more would be a book of figures."""
+    """Sheets by genre and month, of the annotations and the first system (more would be a book); what is not drawn."""
     sheets, skipped = list[Sheet](), list[str]()
     book = corpora[0].codebook
     shown = [one for one in corpora if one.is_human] + [one for one in corpora if not one.is_human][:1]
@@ -143,12 +143,12 @@ def _of_groups(corpora: Sequence[SystemCorpus]) -> tuple[list[Sheet], list[str]]
         elif sources and (values := most_predicted(sources[0])):
             sheets.append(sheet_of.months_sheet(sources, book, values))
         elif sources:
-            skipped.append(f"prevalence_month: {sources[0].name} says no value")
+            skipped.append(f"prevalence_month: {sources[0].name} has no value")
     return sheets, skipped
 
 
 def _grouped(corpus: SystemCorpus, by: str) -> GroupRates:
-    """Raises UserError where no video has a genre or a date, ValueError where there are too few groups."""
+    """One system's rates. Raises UserError where no video has a genre or a date, ValueError for too few groups."""
     lines = prevalence_in(corpus, by).lines
     rates = rates_of(corpus.system, lines, corpus.codebook.slugs, "" if corpus.is_human else RAW_RATES)
     if by == "month":
@@ -157,7 +157,7 @@ def _grouped(corpus: SystemCorpus, by: str) -> GroupRates:
 
 
 def write_figures(found: Figures, folder: str | Path) -> list[str]:
-    """Every figure in four forms, then figures.md, which lists them; each file whole or not at all.
+    """Write every figure in four forms, then figures.md, which lists them; each file whole or not at all.
 
     `folder` is a path or a URI of any store that pyarrow opens; returns the paths or URIs of the files. Files of an
     earlier run that are not drawn this time stay, and figures.md does not list them. Raises UserError where the folder
@@ -181,7 +181,7 @@ def write_figures(found: Figures, folder: str | Path) -> list[str]:
 
 
 def listing(found: Figures) -> str:
-    """Markdown: each figure in one sentence, the systems and counts, and what was not drawn."""
+    """The text of figures.md: each figure in one sentence, the systems and counts, and what was not drawn."""
     lines = ["# Figures", "", RAW, ""]
     lines += [f"* {one.name}: {one.videos:,} videos with a result" for one in found.series]
     lines += [f"* {note}" for note in found.notes]

@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import BASELINE, LEFT_OUT
 from tikval.rows import ScoreRow
+from tikval.stats.arrays import Bools, Floats
 from tikval.stats.circle import GROUPS
-from tikval.stats.metrics import Bools, Floats
 from tikval.values import CONFRONTED, ENDORSED, SIGN
 
 STANCES: Final = (ENDORSED, CONFRONTED)
-_MOSTLY: Final = 0.5  # of the times that a system judged a video: then it counts as said of it
+_MOSTLY: Final = 0.5  # of the times that a system judged a video: then the video counts as having it
 
 Line = Sequence[str | int | float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class FigureSeries:
-    """What one system, or the annotator, said of the videos that it has a result for."""
+    """The values that one system predicts, or the annotator coded, in the videos that it has a result for."""
 
     name: str
     videos: int
@@ -37,20 +37,23 @@ class FigureSeries:
 
     @property
     def shares(self) -> Floats:
-        """[2, V] of its videos."""
+        """The shares of its videos [2, V]."""
         share: Floats = self.counts / self.videos
         return share
 
 
-def predicted_of(
+def series_of(
     name: str, predicted_NL: NDArray[Any], modelled_L: Bools, *, is_human: bool = False
 ) -> FigureSeries:
-    """`predicted_NL` is 0 or 1, or a share where a system judged a video several times: shares are added up for `counts`,
-    and a value is one of a video's where it was said at least half of the times. A value of both stances counts once
-    per video. Raises ValueError for arrays that do not fit each other, and without videos."""
+    """The counts of one system. `predicted_NL` is 0 or 1, or a share where it judged a video several times.
+
+    Shares are added up for `counts`; a value is one of a video's where it was predicted at least half of the times. A
+    value of both stances counts once per video. Raises ValueError for arrays that do not fit each other, and without
+    videos.
+    """
     n_videos, n_labels = predicted_NL.shape
     if n_labels % 2 or modelled_L.shape != (n_labels,):
-        raise ValueError(f"{name}: said is {predicted_NL.shape}, modelled is {modelled_L.shape}")
+        raise ValueError(f"{name}: predicted is {predicted_NL.shape}, modelled is {modelled_L.shape}")
     if not n_videos:
         raise ValueError(f"{name}: no video has a result")
     half = n_labels // 2
@@ -64,7 +67,7 @@ def predicted_of(
 
 @dataclass(frozen=True, slots=True)
 class Radar:
-    """F1 of every value with one stance: predict-everything first, then the systems in the order of the scores."""
+    """F1 of every value with one stance: the predict-all baseline first, then the systems in the scores' order."""
 
     stance: str
     videos: int  # annotated
@@ -74,7 +77,7 @@ class Radar:
 
 
 def radar_of(scores: Iterable[ScoreRow], slugs: Sequence[str], stance: str, systems: Sequence[str]) -> Radar:
-    """Of scores with failed videos left out; of the baselines only predict-everything is drawn.
+    """The radar of scores with failed videos left out; of the baselines only predict-all is drawn.
 
     Raises ValueError where there is nothing to draw.
     """
@@ -131,7 +134,7 @@ def per_video_csv(series: Sequence[FigureSeries]) -> bytes:
 
 
 def occurrences_csv(series: Sequence[FigureSeries], slugs: Sequence[str]) -> bytes:
-    """A label that is not modelled has an empty count."""
+    """A line per system, value and stance; a label that is not modelled has an empty count."""
     return as_csv(
         ("system", "videos", "value", "stance", "count", "share"),
         (
@@ -149,7 +152,7 @@ def radar_csv(radar: Radar) -> bytes:
 
 
 def circle_csv(series: Sequence[FigureSeries], slugs: Sequence[str]) -> bytes:
-    """`place` counts from 0 around the circle; a value on a border has two groups."""
+    """A line per system and value; `place` counts from 0 around the circle, a value on a border has two groups."""
     groups = {slug: " and ".join(group for group in GROUPS if slug in GROUPS[group]) for slug in slugs}
     return as_csv(
         ("system", "videos", "place", "value", "groups", "endorsed_share", "confronted_share"),
@@ -162,7 +165,7 @@ def circle_csv(series: Sequence[FigureSeries], slugs: Sequence[str]) -> bytes:
 
 
 def exact(number: float) -> float | int | None:
-    """As few digits as tell it exactly; None for nan."""
+    """The number with as few digits as tell it exactly; None for nan."""
     if np.isnan(number):
         return None
     return int(number) if float(number).is_integer() else float(number)

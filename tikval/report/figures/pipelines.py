@@ -1,4 +1,4 @@
-"""From the videos to the values: the steps of every system, read off its configuration (the paper's Figure 3)."""
+"""Videos to values: the steps of every system, read off its configuration (the paper's Figure 3)."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ Text = tuple[str, dict[str, Any]]  # a line of a box, and its look
 SystemConfig = ExtractConfig | PredictConfig | FinetuneConfig | CombineConfig
 
 GIVEN, MADE, PRETRAINED, JUDGED = range(4)  # columns of the figure
-_FILL: Final = ("#EEEEEE", "#FBE9C6", "#D6EFE6", "#D4E6F4")  # by column; the words say the same
+_FILL: Final = ("#EEEEEE", "#FBE9C6", "#D6EFE6", "#D4E6F4")  # by column; the words name the same
 _NAMES: Final = 1.7  # inches, of the systems' names
 _WIDTH: Final = (0.6, 1.95, 1.95, 1.95)  # inches, by column
 _GAP: Final = 0.3  # inches, for an arrow
@@ -44,7 +44,7 @@ class PipelineStep(NamedTuple):
 
 
 def pipeline_steps(config: SystemConfig) -> tuple[PipelineStep, ...]:
-    """From what is given to the values. No prompt, no path and no text of the configuration is in it."""
+    """The steps from what is given to the values. No prompt, no path and no text of the configuration is in it."""
     if isinstance(config, CombineConfig):
         return _combined(config)
     if isinstance(config, ExtractConfig):
@@ -88,7 +88,7 @@ def _prompted(config: ExtractConfig) -> tuple[PipelineStep, ...]:
 
 def _combined(config: CombineConfig) -> tuple[PipelineStep, ...]:
     first = config.trained_systems[0]
-    scores = "mean of scores" if config.how == "mean" else "regression on what they say"
+    scores = "mean of scores" if config.how == "mean" else "regression on what they predict"
     fitted = " calibrated," if config.calibrate else ""
     return (
         PipelineStep(GIVEN, "texts" if first.texts else "videos"),
@@ -160,7 +160,7 @@ def pipelines_csv(pipelines: Mapping[str, Sequence[PipelineStep]]) -> bytes:
 
 
 def pipelines(found: Mapping[str, Sequence[PipelineStep]]) -> "Figure":
-    """A row per system, its steps under each other where they are of one kind."""
+    """Draw a row per system, its steps under each other where they are of one kind."""
     left, x = dict[int, float](), _NAMES
     for place in sorted({step.place for steps in found.values() for step in steps}):
         left[place] = x

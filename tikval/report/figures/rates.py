@@ -1,4 +1,4 @@
-"""How often each value is said, by genre and over the months: the numbers, as CSV, and drawn.
+"""How often each value is predicted, by genre and over the months: the numbers, as CSV, and drawn.
 
 Shape letters: V values, G groups of videos (genres or months).
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from tikval.report.figures.numbers import STANCES, as_csv, exact
 from tikval.report.figures.style import BLUE, GREY, VERMILLION, legend, panels_of, short, wrapped
-from tikval.stats.metrics import Floats
+from tikval.stats.arrays import Floats
 from tikval.stats.prevalence import RateLine
 from tikval.values import SIGN
 
@@ -28,10 +28,10 @@ _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 @dataclass(frozen=True, slots=True)
 class GroupRates:
-    """Of one system, or of the annotations: in which share of each group's videos a label was said."""
+    """In which share of each group's videos one system, or the annotations, have a label."""
 
     name: str
-    note: str  # what the rates are not: empty for people's labels
+    note: str  # what the rates are not; empty for annotations
     groups: tuple[str, ...]  # [G]
     videos: tuple[int, ...]  # [G] with a result
     rate: Floats  # [2, V, G] endorsed, confronted; nan: not modelled, or no video
@@ -40,7 +40,7 @@ class GroupRates:
 
 
 def rates_of(name: str, lines: Iterable[RateLine], slugs: Sequence[str], note: str = "") -> GroupRates:
-    """Of lines of flow/prevalence.py, groups in their order there; what is no label of `slugs` is passed over."""
+    """The rates of a system's lines, groups in their order there; what is no label of `slugs` is passed over."""
     place = {
         f"{slug}{SIGN[stance]}": (s, v) for s, stance in enumerate(STANCES) for v, slug in enumerate(slugs)
     }
@@ -64,7 +64,7 @@ def genres_of(rates: GroupRates, named: Collection[str]) -> GroupRates:
 
 
 def months_of(rates: GroupRates) -> GroupRates:
-    """From the first month to the last; one between them without enough videos is there, with nan.
+    """The months from the first to the last; one between them without enough videos is there, with nan.
 
     Raises ValueError where there are fewer than two months.
     """
@@ -78,14 +78,14 @@ def months_of(rates: GroupRates) -> GroupRates:
 
 
 def most_predicted(rates: GroupRates, most: int = MOST_VALUES) -> list[int]:
-    """Places of the values that are said most often, whatever the stance; none that is never said."""
+    """Places of the values that are most frequent, whatever the stance; none that no video has."""
     times_V = (np.nan_to_num(rates.rate) * np.array(rates.videos)).sum((0, 2))
     order = np.argsort(-times_V, kind="stable")
     return [int(v) for v in order[:most] if times_V[v] > 0]
 
 
 def _only(rates: GroupRates, at: Sequence[int]) -> GroupRates:
-    """Some groups; -1 stands for one without videos."""
+    """The rates of some groups; -1 stands for one without videos."""
     none = np.array(at) < 0
     rate, low, high = (np.where(none, np.nan, part[:, :, at]) for part in (rates.rate, rates.low, rates.high))
     groups = tuple("" if g < 0 else rates.groups[g] for g in at)
@@ -94,7 +94,9 @@ def _only(rates: GroupRates, at: Sequence[int]) -> GroupRates:
 
 
 def rates_csv(sources: Iterable[GroupRates], slugs: Sequence[str], by: str) -> bytes:
-    """`by` names the column of the groups; a group that begins like a formula of a spreadsheet gets a quote before it.
+    """A line per system, group and label; `by` names the column of the groups.
+
+    A group that begins like a formula of a spreadsheet gets a quote before it.
 
     Empty cells: the label is not modelled, or there is no interval.
     """
@@ -115,7 +117,7 @@ def rates_csv(sources: Iterable[GroupRates], slugs: Sequence[str], by: str) -> b
 
 
 def by_genre(sources: Sequence[GroupRates], titles: Sequence[str]) -> "Figure":
-    """Two panels a source: a row per value, a column per genre, in % of the genre's videos."""
+    """Draw two panels a source: a row per value, a column per genre, in % of the genre's videos."""
     from matplotlib.colors import LinearSegmentedColormap
 
     n_groups, names = max(len(one.groups) for one in sources), [short(name, 44) for name in titles]
@@ -133,11 +135,9 @@ def by_genre(sources: Sequence[GroupRates], titles: Sequence[str]) -> "Figure":
             np.ma.masked_invalid(percent_VG), cmap=shade, vmin=0, vmax=top, edgecolors="white", linewidth=0.5
         )
         for (v, g), percent in np.ndenumerate(percent_VG):
-            predicted = "x" if np.isnan(percent) else f"{percent:.0f}"
-            colour = (
-                "white" if percent > 0.6 * top else GREY if percent < 0.5 or predicted == "x" else "black"
-            )
-            panel.text(g + 0.5, v + 0.5, predicted, ha="center", va="center", fontsize=6, color=colour)
+            text = "x" if np.isnan(percent) else f"{percent:.0f}"
+            colour = "white" if percent > 0.6 * top else GREY if percent < 0.5 or text == "x" else "black"
+            panel.text(g + 0.5, v + 0.5, text, ha="center", va="center", fontsize=6, color=colour)
         columns = [f"{short(name, 24)} ({size:,})" for name, size in zip(one.groups, one.videos, strict=True)]
         panel.set_xticks(
             np.arange(len(columns)) + 0.5, columns, rotation=45, ha="right", rotation_mode="anchor"
@@ -152,7 +152,7 @@ def by_genre(sources: Sequence[GroupRates], titles: Sequence[str]) -> "Figure":
 
 
 def by_month(sources: Sequence[GroupRates], titles: Sequence[str], values: Sequence[int]) -> "Figure":
-    """A row of panels a source, a panel per value: both stances with their 95 % bands, in % of the month's videos."""
+    """Draw a row of panels a source, a panel per value: both stances with 95 % bands, in % of the month's videos."""
     figure, panels = panels_of(
         len(sources) * len(values), 1.5, 1.7, across=len(values), extra=0.5, sharey=True
     )

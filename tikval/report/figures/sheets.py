@@ -31,12 +31,12 @@ class Sheet:
     """One figure to be drawn."""
 
     name: str  # of its files
-    title: str  # for people
+    title: str  # human-readable
     shows: str  # one sentence
     systems: tuple[str, ...]
-    draw: "Callable[[], Figure]"  # to be called within figure_style.styled()
+    draw: "Callable[[], Figure]"  # to be called within style.styled()
     numbers: bytes  # CSV
-    data: dict[str, Any]  # the same for a chart on a web page: JSON, see figure_data.py
+    data: dict[str, Any]  # the same for a chart on a web page: JSON, see data.py
 
 
 def titles_of(book: Codebook) -> list[str]:
@@ -86,7 +86,7 @@ def pipelines_sheet(found: Mapping[str, Sequence[PipelineStep]]) -> Sheet:
         "figure3_pipelines",
         "From videos to values",
         "The steps of each system and the models that took them, from the videos to the values, as its "
-        "configuration says (the paper's Figure 3).",
+        "configuration states (the paper's Figure 3).",
         tuple(found),
         partial(pipelines, found),
         pipelines_csv(found),
@@ -99,7 +99,7 @@ def radar_sheet(found: Radar, book: Codebook) -> Sheet:
         f"figure4_radar_{found.stance}",
         f"F1 of each value {found.stance}",
         f"F1 of each value {found.stance}, a line per system over {found.videos:,} annotated videos, failed ones left "
-        "out, and what saying everything would score (the paper's Figure 4); in brackets how many videos have "
+        "out, and what predicting everything would score (the paper's Figure 4); in brackets how many videos have "
         "it, a gap where there is no F1 (the paper draws 0).",
         tuple(found.f1),
         partial(draw.radar, found, titles_of(book)),
@@ -113,7 +113,7 @@ def systems_sheet(found: Sequence[SystemScore]) -> Sheet:
         "systems_f1",
         "Macro F1 of the systems",
         "Macro F1 of each system with its 95 % interval, over the frequent labels that it models, endorsed and "
-        "confronted, failed videos left out; baselines in grey, and what saying everything scores as a line.",
+        "confronted, failed videos left out; baselines in grey, and what predicting everything scores as a line.",
         tuple(one.name for one in found),
         partial(systems_f1, found),
         scored_csv(found),

@@ -1,6 +1,6 @@
 """How figures look, with matplotlib: readable in print, in grey and for colour-blind people, and the same every time.
 
-Colours are Okabe and Ito's; hatching, markers and dashes say the same in grey. The same numbers give the same bytes:
+Colours are Okabe and Ito's; hatching, markers and dashes show the same in grey. The same numbers give the same bytes:
 no date, no random id, no setting of the user's own matplotlib.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tikval.report.figures.numbers import FigureSeries
-from tikval.stats.metrics import Floats
+from tikval.stats.arrays import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ OF_STANCE: Final[tuple[dict[str, Any], ...]] = (
 COLOURS: Final = (BLUE, VERMILLION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", BLACK)
 MARKERS: Final = ("o", "s", "^", "D", "v", "P")
 DASHES: Final = ("-", "--", "-.", (0, (4, 1, 1, 1, 1, 1)), (0, (5, 3)))
-RAW: Final = "Counts and shares of systems are as said: not corrected for model error."
+RAW: Final = "Counts and shares of systems are as predicted: not corrected for model error."
 _STYLE: Final[dict[str, Any]] = {
     "font.size": 8,
     "axes.titlesize": 9,
@@ -46,7 +46,7 @@ _STYLE: Final[dict[str, Any]] = {
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Figures must be drawn and rendered inside."""
+    """A context in which figures are drawn and rendered."""
     # a notebook names its own way to show pictures to every command; where that is not installed the import fails
     shown = os.environ.pop("MPLBACKEND", None)
     try:
@@ -61,7 +61,7 @@ def styled() -> Iterator[None]:
 
 
 def render(figure: "Figure", suffix: str) -> bytes:
-    """As svg, png (300 dpi) or pdf."""
+    """The bytes of a figure as svg, png (300 dpi) or pdf."""
     undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     sink = io.BytesIO()
     # "tight": a long title widens the picture and is not cut
@@ -93,7 +93,7 @@ def title(panel: "Axes", one: FigureSeries, pad: float | None = None) -> None:
 
 
 def legend(figure: "Figure", panels: Sequence["Axes"], note: str | None = None) -> None:
-    """One below all panels, with each name once, and a note."""
+    """Write one legend below all panels, with each name once, and a note."""
     named: dict[str, Any] = {}
     for panel in panels:
         handles, labels = panel.get_legend_handles_labels()
@@ -114,7 +114,7 @@ def note_of(series: Sequence[FigureSeries]) -> str | None:
 
 
 def unmodelled(panel: "Axes", x: Floats, y: Floats, count_V: Floats) -> None:
-    """A cross in the place of what is not modelled, which is not zero."""
+    """Draw a cross in the place of what is not modelled, which is not zero."""
     none_V = np.isnan(count_V)
     if none_V.any():
         panel.scatter(x[none_V], y[none_V], 12, color=GREY, marker="x", linewidths=0.8, label="not modelled")
@@ -126,5 +126,5 @@ def short(text: str, most: int) -> str:
 
 
 def wrapped(text: str) -> str:
-    """Over a few short lines, to stand around a circle."""
+    """The text over a few short lines, to stand around a circle."""
     return "\n".join(textwrap.wrap(short(text, 44), 16))

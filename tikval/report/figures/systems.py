@@ -1,19 +1,20 @@
 """Macro F1 of every system with its interval, beside the baselines: the numbers, as CSV, and drawn."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import ALL, BASELINE, LEFT_OUT
+from tikval.report.display import BASELINE_NAMES, display_name
 from tikval.report.figures.numbers import as_csv
 from tikval.report.figures.style import BLACK, BLUE, GREY, legend, panels_of, short
-from tikval.report.score_tables import NAMES
 from tikval.rows import ScoreRow
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MACRO: Final = "macro"
@@ -24,7 +25,7 @@ class SystemScore:
     """Macro F1 of one system, or of a baseline, over both stances; failed videos are left out."""
 
     name: str  # as in the rows
-    title: str  # for people
+    title: str  # human-readable
     is_baseline: bool
     f1: float
     lower: float | None  # of the 95 % interval; None: not computed
@@ -34,11 +35,11 @@ class SystemScore:
 
 
 def scored_of(scores: Iterable[ScoreRow], systems: Sequence[str]) -> list[SystemScore]:
-    """The best one first: the systems that are named, and all baselines. Raises ValueError where none has an F1."""
+    """The scores of the named systems and all baselines, the best first. Raises ValueError where no system has one."""
     found = [
         SystemScore(
             row["system"],
-            NAMES.get(row["system"], row["system"]),
+            display_name(row["system"]),
             row["system"] in BASELINES,
             row["f1"],
             row["lower"],
@@ -57,7 +58,7 @@ def scored_of(scores: Iterable[ScoreRow], systems: Sequence[str]) -> list[System
 
 
 def predict_everything_score(found: Iterable[SystemScore]) -> float | None:
-    """What saying every label of every video scores."""
+    """The macro F1 of the predict-all baseline; None where it has none."""
     return next((one.f1 for one in found if one.name == BASELINE), None)
 
 
@@ -82,33 +83,18 @@ def scored_csv(found: Iterable[SystemScore]) -> bytes:
 
 
 def systems_f1(found: Sequence[SystemScore]) -> "Figure":
-    """A line per system, the best on top; baselines grey, and what saying everything scores as a line through all."""
+    """Draw a line per system, the best on top; baselines grey, and a line through all at the predict-all baseline."""
     figure, panels = panels_of(1, 4.2, 0.5 + 0.23 * len(found), extra=1.6)
     panel = panels[0]
-    for baselines, colour, marker, label in (
-        (False, BLUE, "o", "systems"),
-        (True, GREY, "D", "baselines"),
+    for is_baseline, look in (
+        (False, {"fmt": "o", "color": BLUE, "markerfacecolor": BLUE, "label": "systems"}),
+        (True, {"fmt": "D", "color": GREY, "markerfacecolor": "white", "label": "baselines"}),
     ):
-        some = [(place, one) for place, one in enumerate(found) if one.is_baseline == baselines]
-        place = np.array([place for place, _ in some])
-        f1 = np.array([one.f1 for _, one in some])
-        ends = [[one.f1 if end is None else end for end in (one.lower, one.upper)] for _, one in some]
-        if not some:
-            continue
-        low, high = np.array(ends).T
-        # an estimate corrected for bias may lie outside of its own interval's middle, never outside of the interval
-        whisker = np.clip(np.stack([f1 - low, high - f1]), 0, None)
-        panel.errorbar(
-            f1, place, xerr=whisker, fmt=marker, markersize=4.5, color=colour, elinewidth=1.2, capsize=2,
-            markerfacecolor="white" if baselines else colour, label=label,
-        )  # fmt: skip
-        for (at, one), right in zip(some, high, strict=True):
-            panel.annotate(
-                f"{one.f1:.2f}", (max(right, one.f1), at), (5, 0), textcoords="offset points", va="center",
-                fontsize=7, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.3},
-            )  # fmt: skip
+        _intervals(panel, {y: one for y, one in enumerate(found) if one.is_baseline == is_baseline}, look)
     if (base := predict_everything_score(found)) is not None:
-        panel.axvline(base, color=BLACK, linewidth=0.8, linestyle=":", label=NAMES[BASELINE], zorder=0)
+        panel.axvline(
+            base, color=BLACK, linewidth=0.8, linestyle=":", label=BASELINE_NAMES[BASELINE], zorder=0
+        )
     panel.set_yticks(range(len(found)), [short(one.title, 40) for one in found])
     panel.set_ylim(len(found) - 0.4, -0.6)
     most = max(max(one.f1, one.upper or 0.0) for one in found)
@@ -120,3 +106,20 @@ def systems_f1(found: Sequence[SystemScore]) -> "Figure":
     panel.set_xlabel("macro F1 with its 95 % interval")
     legend(figure, panels)
     return figure
+
+
+def _intervals(panel: "Axes", by_place: Mapping[int, SystemScore], look: dict[str, Any]) -> None:
+    """Draw F1 with its interval, and its digits to the right, at the given places from the top."""
+    if not by_place:
+        return
+    f1 = np.array([one.f1 for one in by_place.values()])
+    ends = [[one.f1 if end is None else end for end in (one.lower, one.upper)] for one in by_place.values()]
+    low, high = np.array(ends).T
+    # an estimate corrected for bias may lie outside of its own interval's middle, never outside of the interval
+    whisker = np.clip(np.stack([f1 - low, high - f1]), 0, None)
+    panel.errorbar(f1, list(by_place), xerr=whisker, markersize=4.5, elinewidth=1.2, capsize=2, **look)
+    for (place, one), right in zip(by_place.items(), high, strict=True):
+        panel.annotate(
+            f"{one.f1:.2f}", (max(right, one.f1), place), (5, 0), textcoords="offset points", va="center",
+            fontsize=7, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.3},
+        )  # fmt: skip

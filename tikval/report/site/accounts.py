@@ -1,4 +1,4 @@
-"""Whose videos these are, and what is said most often of each account's."""
+"""Whose videos these are, and which labels are most frequent among each account's."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -19,7 +19,7 @@ LABELS_OF_AN_ACCOUNT: Final = 3
 
 
 def with_accounts(listed: pa.Table, labels: dict[str, LabelRow], catalog: Folder) -> pa.Table:
-    """The catalog; where it names no account that of the annotation, where it names no genre that of the account."""
+    """The catalog, with the annotation's account and the account's genre where it names none."""
     named = pa.array([row["account"] for row in labels.values()], pa.string())
     place = pc.index_in(listed["video_id"], pa.array(list(labels), pa.string()))
     accounts = pc.coalesce(listed["account"], named.take(place.combine_chunks()))
@@ -38,7 +38,7 @@ def account_rows(
     labels: dict[str, LabelRow],
     corpora: Sequence[SystemCorpus],
 ) -> tuple[Account, ...]:
-    """Those with the most videos, videos without an account last; nothing where no account is known."""
+    """The accounts with the most videos, videos without an account last; nothing where no account is known."""
     counted = ~is_duplicate(listed)
     encoded = pc.fill_null(listed["account"], "").combine_chunks().dictionary_encode()
     names, code_N = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
@@ -69,7 +69,7 @@ def account_rows(
 
 
 def _most(corpus: SystemCorpus, accounts: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
-    """By account its most frequent labels and their shares of its videos with a result."""
+    """The most frequent labels of each account, with their shares of its videos that have a result."""
     place = pc.index_in(pc.fill_null(corpus.videos["account"], ""), pa.array(accounts, pa.string()))
     code = pc.fill_null(place, -1).to_numpy()
     found = {}

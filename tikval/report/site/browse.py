@@ -22,7 +22,7 @@ CAPTION_CHARS: Final = 120  # that the list shows; the whole caption stands in t
 
 
 def browse_files(report: Report) -> Iterator[tuple[str, bytes]]:
-    """(path in the site, ASCII bytes): `data/text-0.js`, ... and then `data/videos.js`, which says how many there are.
+    """Yield (path in the site, ASCII bytes): `data/text-0.js`, ... then `data/videos.js`, which has how many they are.
 
     Raises ValueError for two answers of one system to a video, and for annotations over another number of values.
     """
@@ -35,40 +35,71 @@ def browse_files(report: Report) -> Iterator[tuple[str, bytes]]:
 
 
 def _columns(report: Report) -> dict[str, Any]:
-    cards = report.cards
-    half = len(report.labels) // 2
-    slugs = [label[:-1] for label in report.labels[:half]]
-    systems = _systems(report)
-    answers_SN = [[_answer(card, system) for card in cards] for system in systems]
-    names = account_names(report)
-    accounts, account_N = _points(card.account for card in cards)
-    genres, genre_N = _points(card.genre for card in cards)
-    months, month_N = _points(card.month for card in cards)
-    stages = dict.fromkeys(failure.stage for card in cards for failure in card.failures)
-    stage_at = {stage: at for at, stage in enumerate(stages)}
-    unmodelled_S = [_unmodelled(answers_N) for answers_N in answers_SN]
+    """What the list shows of each video and filters by; captions and scripts in full are in the texts."""
+    return {
+        "in_all": max(report.n_videos or 0, len(report.cards)),
+        **_value_columns(report),
+        **_video_columns(report),
+        **_group_columns(report),
+        **_failure_columns(report.cards),
+        **_prediction_columns(report),
+    }
+
+
+def _value_columns(report: Report) -> dict[str, Any]:
+    slugs = [label[:-1] for label in report.labels[: len(report.labels) // 2]]
     return {
         "slugs": [clean_text(slug) for slug in slugs],
         "titles": [clean_text(report.titles.get(slug, slug)) for slug in slugs],
-        "systems": [clean_text(system) for system in systems],
-        "accounts": [clean_text(names[account]) for account in accounts],
-        "genres": [clean_text(genre) for genre in genres],
-        "months": [clean_text(month) for month in months],
-        "stages": [clean_text(stage) for stage in stages],
-        "in_all": max(report.n_videos or 0, len(cards)),
+    }
+
+
+def _video_columns(report: Report) -> dict[str, Any]:
+    cards = report.cards
+    return {
         "id": [clean_text(card.video_id) for card in cards],
         "key": [clean_text(card.key) for card in cards],
         "seconds": [_seconds(card) for card in cards],
         "caption": [_beginning(_shown(card, card.caption, report)) for card in cards],
+    }
+
+
+def _group_columns(report: Report) -> dict[str, Any]:
+    """The names of accounts, genres and months, and of each video its place among them."""
+    names = account_names(report)
+    accounts, account_N = _points(card.account for card in report.cards)
+    genres, genre_N = _points(card.genre for card in report.cards)
+    months, month_N = _points(card.month for card in report.cards)
+    return {
+        "accounts": [clean_text(names[account]) for account in accounts],
         "account": account_N,
+        "genres": [clean_text(genre) for genre in genres],
         "genre": genre_N,
+        "months": [clean_text(month) for month in months],
         "month": month_N,
-        # of each video: pairs of a place in `stages` and a reason
-        "failures": [[[stage_at[f.stage], clean_text(f.reason)] for f in card.failures] for card in cards],
+    }
+
+
+def _failure_columns(cards: Sequence[Card]) -> dict[str, Any]:
+    """The names of stages, and of each video pairs of a place among them and a reason."""
+    stages = list(dict.fromkeys(failure.stage for card in cards for failure in card.failures))
+    at = {stage: place for place, stage in enumerate(stages)}
+    return {
+        "stages": [clean_text(stage) for stage in stages],
+        "failures": [[[at[one.stage], clean_text(one.reason)] for one in card.failures] for card in cards],
+    }
+
+
+def _prediction_columns(report: Report) -> dict[str, Any]:
+    systems = _systems(report)
+    answers_SN = [[_answer(card, system) for card in report.cards] for system in systems]
+    unmodelled_S = [_unmodelled(answers_N) for answers_N in answers_SN]
+    return {
+        "systems": [clean_text(system) for system in systems],
         # [N]: the labels that people annotated, or null
-        "annotated": [_annotated(card, report) for card in cards],
-        # [S][N]: the labels that a system says, or the reason of its failure, or null where it has no row
-        "said": [[_said(answer) for answer in answers_N] for answers_N in answers_SN],
+        "annotated": [_annotated(card, report) for card in report.cards],
+        # [S][N]: the labels that a system predicts, or the reason of its failure, or null where it has no row
+        "said": [[_predicted(answer) for answer in answers_N] for answers_N in answers_SN],
         # [S]: the labels that a system does not model; null where that differs between videos, [S][N] below it
         "unmodelled": [common for common, _ in unmodelled_S],
         "unmodelled_of": [of for _, of in unmodelled_S],
@@ -76,7 +107,7 @@ def _columns(report: Report) -> dict[str, Any]:
 
 
 def _systems(report: Report) -> list[str]:
-    """In the order of the report; one that only cards know comes last."""
+    """The systems in the order of the report; one that only cards know comes last."""
     known = [name for name, _ in report.systems]
     return list(
         dict.fromkeys([*known, *(row["system"] for card in report.cards for row in card.predictions)])
@@ -97,15 +128,15 @@ def _answer(card: Card, system: str) -> PredictionRow | None:
     return rows[0] if rows else None
 
 
-def _said(answer: PredictionRow | None) -> list[int] | str | None:
-    """Places of the labels, the best score first and else in their order; a failure's reason; None for no row."""
+def _predicted(answer: PredictionRow | None) -> list[int] | str | None:
+    """Places of the predicted labels, the best score first, else in order; a failure's reason; None for no row."""
     if answer is None:
         return None
     decisions, scores = answer["decisions"], answer["scores"]
     if answer["error"] is not None or decisions is None:
         return str(clean_text(answer["error"] or "no result"))
-    said = [i for i, decided in enumerate(decisions) if decided]
-    return sorted(said, key=lambda i: -(scores[i] or 0.0)) if scores else said
+    predicted = [i for i, decided in enumerate(decisions) if decided]
+    return sorted(predicted, key=lambda i: -(scores[i] or 0.0)) if scores else predicted
 
 
 def _unmodelled(answers_N: Sequence[PredictionRow | None]) -> tuple[list[int] | None, list[Any] | None]:
@@ -127,7 +158,7 @@ def _annotated(card: Card, report: Report) -> list[int] | None:
         return None
     if 2 * len(card.annotated) != len(report.labels):
         raise ValueError(f"annotations of {card.video_id} that do not have {len(report.labels) // 2} stances")
-    return [i for i, said in enumerate(binary(card.annotated)) if said]
+    return [i for i, is_true in enumerate(binary(card.annotated)) if is_true]
 
 
 def _seconds(card: Card) -> float | None:
@@ -144,7 +175,7 @@ def _beginning(text: str) -> str:
 
 
 def _chunks(report: Report) -> Iterator[tuple[int, dict[str, list[str]]]]:
-    """(place of the first video, its and the next ones' captions and scripts), about CHUNK_BYTES each."""
+    """Yield (place of the first video, captions and scripts of it and the next ones), about CHUNK_BYTES each."""
     first, size = 0, 0
     captions: list[str] = []
     scripts: list[str] = []

@@ -3,8 +3,8 @@
 import re
 from typing import Any, Final
 
-from tikval.report import score_tables as tables
 from tikval.report.site.record import Card, Report
+from tikval.report.site.score_tables import title_of
 from tikval.report.site.texts import hidden
 from tikval.rows import PredictionRow
 from tikval.values import CONFRONTED, ENDORSED, binary
@@ -35,7 +35,7 @@ def card_of(card: Card, report: Report, account: str | None) -> dict[str, Any]:
         "failures": [(failure, show(failure.detail)) for failure in card.failures],
         "readings": [_reading(row, card, report, show(row["notes"])) for row in card.predictions],
         "annotated": card.annotated is not None,
-        "truth": [] if card.annotated is None else _said(binary(card.annotated), [], report),
+        "truth": [] if card.annotated is None else _chips(binary(card.annotated), [], report),
         "pictures": [f"{card.key}-{i}.jpg" for i in range(1, card.pictures + 1)],
     }
 
@@ -50,17 +50,17 @@ def _line(line: str) -> dict[str, str | None]:
 
 
 def _reading(row: PredictionRow, card: Card, report: Report, notes: str | None) -> dict[str, Any]:
-    """One system's block: what it said, marked against the annotation where there is one."""
+    """One system's block: what it predicted, marked against the annotation where there is one."""
     if row["error"] is not None or row["decisions"] is None:
         return {"system": row["system"], "error": row["error"] or "no result", "notes": notes, "chips": []}
     decisions = row["decisions"]
-    chips = _said(decisions, row["scores"] or [], report)
+    chips = _chips(decisions, row["scores"] or [], report)
     if card.annotated is not None:
         truth = binary(card.annotated)
         for chip in chips:
             chip["mark"] = HIT if truth[chip["index"]] else FALSE_ALARM
-        unsaid = [yes and not decided for yes, decided in zip(truth, decisions, strict=True)]
-        for chip in _said(unsaid, [], report):
+        left = [yes and not decided for yes, decided in zip(truth, decisions, strict=True)]
+        for chip in _chips(left, [], report):
             chips.append({**chip, "mark": NOT_MODELLED if decisions[chip["index"]] is None else MISS})
     marks = [chip["mark"] for chip in chips]
     return {
@@ -73,14 +73,14 @@ def _reading(row: PredictionRow, card: Card, report: Report, notes: str | None) 
     }
 
 
-def _said(decisions: Any, scores: Any, report: Report) -> list[dict[str, Any]]:
+def _chips(decisions: Any, scores: Any, report: Report) -> list[dict[str, Any]]:
     """Chips of the labels decided for, the best score first and else in the order of the labels."""
     half = len(report.labels) // 2
     chips = [
         {
             "index": i,
             "stance": ENDORSED if i < half else CONFRONTED,
-            "title": tables.title_of(report, i % half),
+            "title": title_of(report, i % half),
             "score": scores[i] if scores else None,
             "mark": None,
         }

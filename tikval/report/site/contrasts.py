@@ -3,8 +3,9 @@
 from typing import Any, Final
 
 from tikval.evaluate.slices import DROP, GENRE, WITHOUT
-from tikval.report.score_tables import NAMES, interval, two
+from tikval.report.display import BASELINE_NAMES, display_name, two
 from tikval.report.site.record import Report
+from tikval.report.site.score_tables import interval
 
 METRICS: Final = {"macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 SURE: Final = 0.05
@@ -14,8 +15,8 @@ def comparison_lines(report: Report) -> list[dict[str, Any]]:
     """One line per pair and metric; `sure`: the corrected p-value is below 0.05."""
     return [
         {
-            "a": NAMES.get(row["system_a"], row["system_a"]),
-            "b": NAMES.get(row["system_b"], row["system_b"]),
+            "a": display_name(row["system_a"]),
+            "b": display_name(row["system_b"]),
             "metric": METRICS.get(row["metric"], row["metric"]),
             "difference": signed(row["difference"]),
             "interval": interval(row),
@@ -30,17 +31,17 @@ def comparison_lines(report: Report) -> list[dict[str, Any]]:
 
 
 def drop_lines(report: Report) -> list[dict[str, Any]]:
-    """Of each system, endorsed - confronted in each of METRICS."""
+    """One line per system: endorsed - confronted in each of METRICS."""
     cells: dict[str, dict[str, dict[str, str]]] = {}
     for row in report.slices:
         if row["by"] == DROP:
             cell = {"value": signed(row["value"]), "interval": interval(row)}
-            cells.setdefault(NAMES.get(row["system"], row["system"]), {})[row["metric"]] = cell
+            cells.setdefault(display_name(row["system"]), {})[row["metric"]] = cell
     return [{"system": system, "cells": [own[m] for m in METRICS]} for system, own in cells.items()]
 
 
 def genre_lines(report: Report) -> list[dict[str, Any]]:
-    """Of each system and genre: macro and weighted F1 of its videos, then of all others."""
+    """One line per genre and system: macro and weighted F1 of the genre's videos, then of all others."""
     cells: dict[tuple[str, str], dict[tuple[str, str], Any]] = {}
     for row in report.slices:
         if row["by"] in (GENRE, WITHOUT):
@@ -51,8 +52,8 @@ def genre_lines(report: Report) -> list[dict[str, Any]]:
         lines.append(
             {
                 "genre": genre,
-                "system": NAMES.get(system, system),
-                "baseline": system in NAMES,
+                "system": display_name(system),
+                "baseline": system in BASELINE_NAMES,
                 "n_videos": inside["n_videos"],
                 "n_groups": inside["n_groups"],
                 "cells": [
@@ -66,8 +67,8 @@ def genre_lines(report: Report) -> list[dict[str, Any]]:
 
 def signed(value: float | None) -> str:
     """+0.04, \u22120.04, 0.00; a dash where there is no number."""
-    said = two(value)
-    return f"+{said}" if value is not None and round(value, 2) > 0 else said.replace("\u22120.00", "0.00")
+    text = two(value)
+    return f"+{text}" if value is not None and round(value, 2) > 0 else text.replace("\u22120.00", "0.00")
 
 
 def p_value(p: float | None) -> str:

@@ -1,9 +1,8 @@
-"""What a report says of its own making: recipes, models that answered, what calls cost, how to make it again."""
+"""How a report was made: recipes, models that answered, what calls cost, and the command that makes it again."""
 
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
 
 import tikval
 from tikval.codebook import Codebook
@@ -11,12 +10,6 @@ from tikval.config import ExtractConfig, JobConfig, LlmExtractor, LlmWriter, Rep
 from tikval.llm.gate import read_spent
 from tikval.report.site.record import Bill
 from tikval.store.folder import Folder
-
-LOCAL_NOTICE: Final = (
-    "Demo quality, English speech only. These values come from the embedded default: a small speech recogniser, "
-    "Tesseract and sentence embeddings, without looking at what the picture shows. Do not draw conclusions "
-    "about people from them."
-)
 
 
 def is_local_system(system: JobConfig) -> bool:
@@ -33,7 +26,7 @@ def scripts_of(config: ReportConfig) -> dict[str, ScriptConfig]:
 
 
 def bills_of(config: ReportConfig) -> tuple[Bill, ...]:
-    """Of the stages that called a paid model."""
+    """The costs of each stage that called a paid model."""
     stages: list[tuple[str, ScriptConfig | ExtractConfig]] = [*scripts_of(config).items()]
     stages += [(f"values: {s.system}", s) for s in config.scores.predictions if isinstance(s, ExtractConfig)]
     bills = []
@@ -68,7 +61,7 @@ def report_facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> t
 
 
 def about(config: ReportConfig, system: JobConfig, places: Mapping[str, Folder]) -> str:
-    """The models that answered, as the rows of the stages' folders say; `places` by the stage's name."""
+    """The models that answered, as the rows of the stages' folders name them; `places` by the stage's name."""
     served = _served(places[f"values: {system.system}"])  # type: ignore[attr-defined]
     scripts: ScriptConfig | None = system.scripts  # type: ignore[attr-defined]
     if scripts is None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from tikval.config import FinetuneConfig, JobConfig, LearnConfig
 from tikval.evaluate.scores import ALL, LEFT_OUT
-from tikval.report.score_tables import two
+from tikval.report.display import two
 from tikval.report.site.record import Pair, Report
 
 _MAY_DIFFER: Final = frozenset({"protocol", "system", "leave_out", "encoder"})  # the encoder's recipe may not
@@ -24,18 +24,18 @@ def pairs_of(systems: Iterable[JobConfig]) -> tuple[Pair, ...]:
 
 
 def _recipe(config: LearnConfig) -> dict[str, Any]:
-    """All that a model learns from and how, but for the folds; of an encoder's pre-training as well."""
-    said: dict[str, Any] = {}
+    """What a model learns from and how, but for the folds; the same of the pre-training of its encoder."""
+    recipe: dict[str, Any] = {}
     for name in sorted(type(config).model_fields.keys() - config.operational - _MAY_DIFFER):
         value = getattr(config, name)
-        said[name] = value.fingerprint if isinstance(value, JobConfig) else value
+        recipe[name] = value.fingerprint if isinstance(value, JobConfig) else value
     if isinstance(config, FinetuneConfig):
-        said["encoder"] = config.encoder and _recipe(config.encoder)
-    return said
+        recipe["encoder"] = config.encoder and _recipe(config.encoder)
+    return recipe
 
 
 def gap_lines(report: Report) -> list[dict[str, Any]]:
-    """Of each pair with scores: macro and weighted F1 over all labels under paper, under honest, and the gap.
+    """One line per pair with scores: macro and weighted F1 over all labels under paper, under honest, and the gap.
 
     The gap is that of the numbers as they are shown, paper - honest.
     """

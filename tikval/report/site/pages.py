@@ -1,7 +1,7 @@
 """A report -> the files of a static site, which opens from disk and from a server alike.
 
 Captions, scripts, ids and replies come from strangers. Every string is escaped (autoescape), control characters are
-replaced, a video's page is named by its row key and never by its id, and a content security policy lets in nothing but
+replaced, a video's page is named by its row key and never by its id, and a content security policy admits nothing but
 the site's own files: no inline script, no inline style, no other host.
 """
 
@@ -15,13 +15,13 @@ from typing import Any, Final
 import jinja2
 
 from tikval.evaluate.scores import BASELINE
-from tikval.report import score_tables as tables
 from tikval.report.site.browse import assign, browse_files
 from tikval.report.site.cards import card_of
 from tikval.report.site.contrasts import comparison_lines, drop_lines, genre_lines
 from tikval.report.site.gap import gap_lines
 from tikval.report.site.rates import account_lines, account_names, confusion_lines, rate_tables
 from tikval.report.site.record import Chart, Report
+from tikval.report.site.score_tables import coverage_line, kind_of, score_tables
 from tikval.report.site.texts import clean_text, hidden
 from tikval.values import ENDORSED
 
@@ -44,7 +44,7 @@ _KEY: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def site_files(report: Report) -> Iterator[tuple[str, bytes]]:
-    """(path in the site, its bytes), page by page: `charts/` and `pictures/` are written by those who have them.
+    """Yield (path in the site, its bytes), page by page: `charts/` and `pictures/` are written by those who have them.
 
     Raises ValueError for two cards of one video, for a card's key that is no row key, and for scores without the
     predict_everything baseline.
@@ -58,7 +58,7 @@ def site_files(report: Report) -> Iterator[tuple[str, bytes]]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"kind_of": tables.kind_of, "ENDORSED": ENDORSED}
+    environment.globals |= {"kind_of": kind_of, "ENDORSED": ENDORSED}
     environment.globals |= _shared(report)
     names = account_names(report)
     for file, context in _pages(report, names).items():
@@ -108,13 +108,13 @@ def _shared(report: Report) -> dict[str, Any]:
         "pages": pages,
         "n_failures": n_failures,
         "n_videos": report.n_videos or len(report.cards),
-        "coverage": [tables.coverage_line(stage, counts) for stage, counts in report.coverage],
+        "coverage": [coverage_line(stage, counts) for stage, counts in report.coverage],
     }
 
 
 def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """By file, what its template needs beside that."""
-    scores = tables.score_tables(report) if report.scores else None
+    """What the template of each file needs besides, by file."""
+    scores = score_tables(report) if report.scores else None
     found: dict[str, dict[str, Any]] = {
         "index.html": {"scores": scores},
         "systems.html": {
@@ -142,7 +142,7 @@ def _failures(report: Report) -> list[dict[str, Any]]:
                 "failure": failure,
                 "detail": failure.detail if report.show_accounts else hidden(failure.detail, account),
                 "page": f"videos/{card.key}.html" if card else None,
-                "kind": tables.kind_of(failure.reason),
+                "kind": kind_of(failure.reason),
             }
         )
     return shown

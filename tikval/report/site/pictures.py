@@ -6,24 +6,33 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from tikval.ask.video import jpeg
-from tikval.config import Limits
+from tikval.config import Limits, ReportConfig
 from tikval.files import delete, list_files, write_bytes
-from tikval.flow.session import cores
+from tikval.machine import cores
 from tikval.media.child import Child
 from tikval.media.fetch import read_video
 from tikval.media.reading import ClipError, Want
 from tikval.rows import VideoRow
+from tikval.store.folder import Folder
 from tikval.store.progress import StageProgress
 
+PICTURES: Final = "pictures"  # folder in the site
 PER_VIDEO: Final = 3  # the first, the middle and the last of what is shown
 _SIDE_PX: Final = 240  # short side
 
 
-def take_pictures(videos: Sequence[VideoRow], place: str, folder_uri: str, limits: Limits) -> set[str]:
-    """Write `<row_key>-1.jpg` and so on into `place`; the row keys of videos that have pictures there.
+def pictures_of(config: ReportConfig, catalog: Folder, videos: Sequence[VideoRow]) -> set[str]:
+    """Take pictures of videos, of no account that features a minor; return the row keys of those that have some."""
+    minors = {row["account"] for row in catalog.read_side_table("accounts") if row["is_minor"]}
+    shown = [row for row in videos if row["account"] not in minors]
+    return take_pictures(shown, f"{config.folder}/{PICTURES}", config.folder, config.limits)
 
-    What an earlier run took stays, of videos that are not among these it goes. A video that cannot be read has none:
-    why, its row in the tables says.
+
+def take_pictures(videos: Sequence[VideoRow], place: str, folder_uri: str, limits: Limits) -> set[str]:
+    """Write `<row_key>-1.jpg` and so on into `place`. Returns the row keys of the videos that have pictures there.
+
+    Pictures of an earlier run stay, those of videos that are not among these go. A video that cannot be read has none:
+    its row in the tables names the reason.
     """
     there = set(list_files(place, ".jpg"))
     done = {
@@ -64,4 +73,5 @@ def take_pictures(videos: Sequence[VideoRow], place: str, folder_uri: str, limit
 
 
 def names_of(row_key: str) -> list[str]:
+    """The files of one video's pictures."""
     return [f"{row_key}-{i}.jpg" for i in range(1, PER_VIDEO + 1)]

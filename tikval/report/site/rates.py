@@ -1,18 +1,18 @@
-"""Tables of how often values are said: by value, by account, and where on the circle the false alarms lie. No HTML."""
+"""Tables of how often values are predicted: by value, by account; where on the circle false alarms lie. No HTML."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from tikval.report.score_tables import title_of
 from tikval.report.site.record import Report
+from tikval.report.site.score_tables import title_of
 from tikval.stats.circle import MEASURES
 from tikval.stats.prevalence import RateLine
 from tikval.values import CONFRONTED, ENDORSED, SIGN
 
 
 def rate_tables(report: Report) -> list[dict[str, Any]]:
-    """One per system: lines of values with both stances, and of the circle's groups and axes."""
+    """One table per system: lines of values with both stances, and of the circle's groups and axes."""
     half = len(report.labels) // 2
     out = []
     for rates in report.rates:
@@ -48,7 +48,7 @@ def rate_tables(report: Report) -> list[dict[str, Any]]:
 
 
 def _cell(line: RateLine | None) -> dict[str, str] | None:
-    """None where the label is not modelled, which is not a rate of zero."""
+    """A rate as text; None where the label is not modelled, which is not a rate of zero."""
     if line is None:
         return None
     return {
@@ -77,7 +77,7 @@ def confusion_lines(report: Report) -> list[dict[str, Any]]:
 
 
 def account_names(report: Report) -> dict[str, str]:
-    """What the site calls each account: by its name only where the report says so, else by a number."""
+    """What the site calls each account: by its name only where the report shows accounts, else by a number."""
     known = dict.fromkeys(
         [card.account for card in report.cards] + [account.name for account in report.accounts]
     )
@@ -86,7 +86,7 @@ def account_names(report: Report) -> dict[str, str]:
 
 
 def account_lines(report: Report, names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """One per account, by the name that the report may show, with what each system says most often."""
+    """One line per account, by the name that the report may show, with what each system predicts most often."""
     return [
         {
             "name": names.get(account.name, "") if account.name else None,
@@ -113,7 +113,7 @@ def _share(report: Report, label: str, share: float) -> dict[str, str]:
 
 
 def percent(rate: float | None) -> str:
-    """With one decimal below 10 %, a dash where there is no number."""
+    """A share in percent, with one decimal below 10 %; a dash where there is no number."""
     if rate is None:
         return "\u2013"
     text = f"{100 * rate:.1f}" if abs(rate) < 0.1 else f"{100 * rate:.0f}"

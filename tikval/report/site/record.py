@@ -1,10 +1,11 @@
-"""What a report says, as plain data: flow/site.py gathers it, pages.py makes a site of it."""
+"""A report as plain data: gather.py makes it, pages.py makes a site of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tikval.evaluate.scores import Coverage
+from tikval.report.tables.grids import Grid
 from tikval.rows import ComparisonRow, PredictionRow, ScoreRow, SliceRow
 from tikval.stats.circle import Confusion
 from tikval.stats.prevalence import RateLine
@@ -23,14 +24,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One video: what it is, what each system says of it and, where known, what people said."""
+    """One video: what it is, what each system predicts and, where known, what people annotated."""
 
     video_id: str
     key: str = ""  # row_key: 32 hex digits, the name of its page
     seconds: float | None = None
     script: str | None = None
     caption: str | None = None
-    account: str | None = None  # shown only if the report says so
+    account: str | None = None  # shown only if the report shows accounts
     genre: str | None = None
     month: str | None = None  # 2026-03, when it was posted
     failures: tuple[Failure, ...] = ()
@@ -47,7 +48,7 @@ class Chart:
     title: str
     shows: str  # one sentence
     numbers: bytes  # CSV
-    data: Mapping[str, Any]  # JSON; `kind` says how it is drawn
+    data: Mapping[str, Any]  # JSON; `kind` names how it is drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +61,6 @@ class SystemRates:
     lines: tuple[RateLine, ...]  # of all videos
     confusions: tuple[Confusion, ...]  # none without annotations
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """One of the paper's tables as text."""
-
-    title: str
-    head: list[str]
-    rows: list[list[str]]
-    notes: list[str] = field(default_factory=list)  # below it, what differs from the paper among them
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,12 @@ class StageRows:
 
 
 def is_duplicate(listed: pa.Table) -> np.ndarray:
-    """bool [N]: rows whose id has a row already."""
+    """Which rows have an id that an earlier row has: bool [N]."""
     return np.asarray(pc.fill_null(pc.equal(listed["error"], Reason.DUPLICATE_ID), False).to_numpy(), bool)
 
 
 def with_a_page(listed: pa.Table, labels: dict[str, LabelRow], most: int) -> np.ndarray:
-    """bool [N]: all videos, or where there are more than `most` the annotated ones first."""
+    """Which videos get a page: bool [N], all, or where there are more than `most` the annotated ones first."""
     page_N = ~is_duplicate(listed)
     if int(page_N.sum()) <= most:
         return page_N
@@ -48,7 +48,7 @@ def with_a_page(listed: pa.Table, labels: dict[str, LabelRow], most: int) -> np.
 
 
 def read_stage(folder: Folder, known: np.ndarray, paged: np.ndarray) -> StageRows:
-    """Of a system that was trained several times: what its first partition and seed said of each video."""
+    """A stage's rows; of a system that was trained several times only those of its first partition and seed."""
     tables = []
     first: tuple[str, int] | None = None
     for path in folder.paths():
@@ -84,7 +84,7 @@ def _of_run(table: pa.Table, first: tuple[str, int] | None) -> pa.ChunkedArray:
 
 
 def coverage_of(table: pa.Table) -> Coverage:
-    """As evaluate.scores.coverage, without a Python object per row."""
+    """The same as evaluate.scores.coverage, without a Python object per row."""
     failed = table["error"].drop_null()
     counts = {count["values"]: count["counts"] for count in pc.value_counts(failed).to_pylist()}
     abstained = pc.sum(table["abstained"]).as_py() or 0 if "abstained" in table.column_names else 0
@@ -99,7 +99,7 @@ def failed_of(table: pa.Table) -> pa.Table:
 def failures_of(stages: dict[str, StageRows], twice: pa.Table) -> tuple[list[Failure], int]:
     """Each video once, at the stage where it failed first, and rows whose id was `twice` listed; how many in all.
 
-    The latter may have the key of the row that has the id, which did not fail by that.
+    A row of `twice` may have the key of the row that has the id, which did not fail by that.
     """
     seen = np.empty(0, "S16")
     found = [

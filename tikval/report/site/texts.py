@@ -18,5 +18,5 @@ def clean_text(value: Any) -> Any:
 
 
 def hidden(text: str | None, account: str | None) -> str | None:
-    """Text without handles and without the video's account. Ids stay whole: they say which video it is."""
+    """Text without handles and without the video's account. Ids stay whole: they name the video."""
     return strip_handles(text, account) if text else text

@@ -2,8 +2,8 @@
 
 Scores are those with failed videos left out, as the paper has it; beside them stand the bounds with all of these wrong
 and all right. "All" has two readings: `all` pools both stances (the paper's in Table 3), `mean` is the mean of the two
-(the paper's in Table 4). Movie precision, which the paper lacks, stands beside movie recall: alone, recall is
-perfect for who says everything.
+(the paper's in Table 4). Movie precision, which the paper lacks, stands beside movie recall, which is
+perfect for the predict-all baseline.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,9 +12,10 @@ from typing import Final
 
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import ALL, LEFT_OUT, RIGHT, STANCES, WRONG
-from tikval.report.tables.differences import AnySystem, Beside, beside
+from tikval.report.tables.differences import Counterpart, counterpart_of
 from tikval.report.tables.published import MEANS, Published
 from tikval.rows import ScoreRow
+from tikval.store.runs import SystemConfig
 from tikval.values import CONFRONTED, ENDORSED, LABELS
 
 MEAN: Final = "mean"  # of the endorsed and the confronted number
@@ -46,20 +47,20 @@ class Cell:
     n_videos: int
     paper: float | None = None
     computed: bool = False  # the paper's number is not printed: the mean of its two that are
-    beside: Beside | None = None
+    counterpart: Counterpart | None = None
 
     def __post_init__(self) -> None:
-        if self.paper is not None and self.beside is None:
+        if self.paper is not None and self.counterpart is None:
             raise ValueError(f"{self.system}: a number of the paper without what differs from it")
 
 
-def besides_of(
-    scores: Sequence[ScoreRow], configs: Sequence[AnySystem], pairs: Mapping[str, str], paper: Published
-) -> dict[str, Beside]:
-    """For each system of ours that `pairs` gives a row of the paper: that row, and what differs.
+def counterparts_of(
+    scores: Sequence[ScoreRow], configs: Sequence[SystemConfig], pairs: Mapping[str, str], paper: Published
+) -> dict[str, Counterpart]:
+    """The row of the paper that `pairs` gives each system of ours, and what differs, by the system's name.
 
-    Nothing stands beside scores over other values than Schwartz's 19. Raises ValueError for a pair whose row the
-    paper does not have.
+    Scores over other values than Schwartz's 19 have none. Raises ValueError for a pair whose row the paper does not
+    have.
     """
     if unknown := sorted({row for row in pairs.values() if row not in paper.systems}):
         raise ValueError(f"no row of the paper: {', '.join(unknown)}; there are {', '.join(paper.systems)}")
@@ -67,22 +68,24 @@ def besides_of(
         return {}
     known = {config.system: config for config in configs}
     return {
-        name: beside(known[name], own, pairs[name], paper)
+        name: counterpart_of(known[name], own, pairs[name], paper)
         for name in _systems(scores)
         if name in pairs and name in known and (own := [row for row in scores if row["system"] == name])
     }
 
 
-def cells_of(scores: Sequence[ScoreRow], besides: Mapping[str, Beside], paper: Published) -> list[Cell]:
-    """Tables 3, 4, 5 and 6 one after another, systems in the order of the scores, baselines last."""
+def cells_of(
+    scores: Sequence[ScoreRow], counterparts: Mapping[str, Counterpart], paper: Published
+) -> list[Cell]:
+    """The cells of Tables 3, 4, 5 and 6 one after another, systems in the order of the scores, baselines last."""
     rows = {(row["system"], row["failures"], row["stance"], row["label"]): row for row in scores}
     systems = _systems(scores)
-    cells = [cell for system in systems for cell in _table_3(rows, system, besides.get(system), paper)]
-    cells += [cell for system in systems for cell in _table_4(rows, system, besides.get(system), paper)]
+    cells = [cell for system in systems for cell in _table_3(rows, system, counterparts.get(system), paper)]
+    cells += [cell for system in systems for cell in _table_4(rows, system, counterparts.get(system), paper)]
     labels = list(dict.fromkeys(row["label"] for row in scores if row["frequent"] is not None))
     for stance in TABLE_OF:
         for system in systems:
-            cells += _per_label(rows, system, stance, labels, besides.get(system), paper)
+            cells += _per_label(rows, system, stance, labels, counterparts.get(system), paper)
     return cells
 
 
@@ -91,35 +94,40 @@ def _systems(scores: Sequence[ScoreRow]) -> list[str]:
     return sorted(names, key=lambda name: name in BASELINES)  # stable
 
 
-def _table_3(rows: Rows, system: str, side: Beside | None, paper: Published) -> Iterator[Cell]:
+def _table_3(rows: Rows, system: str, counterpart: Counterpart | None, paper: Published) -> Iterator[Cell]:
     for stance in READINGS:
         for mean in MEANS:
             theirs = None
-            if side and stance == MEAN:
-                theirs = _mean([paper.f1.get((side.row, one, mean)) for one in (ENDORSED, CONFRONTED)])
-            elif side:
-                theirs = paper.f1.get((side.row, stance, mean))
-            yield _cell(3, rows, system, stance, mean, "f1", side, theirs, computed=stance == MEAN)
+            if counterpart and stance == MEAN:
+                theirs = _mean([paper.f1.get((counterpart.row, one, mean)) for one in (ENDORSED, CONFRONTED)])
+            elif counterpart:
+                theirs = paper.f1.get((counterpart.row, stance, mean))
+            yield _cell(3, rows, system, stance, mean, "f1", counterpart, theirs, computed=stance == MEAN)
 
 
-def _table_4(rows: Rows, system: str, side: Beside | None, paper: Published) -> Iterator[Cell]:
+def _table_4(rows: Rows, system: str, counterpart: Counterpart | None, paper: Published) -> Iterator[Cell]:
     for stance in READINGS:
         printed = {ENDORSED: ENDORSED, CONFRONTED: CONFRONTED, MEAN: ALL}.get(stance, "")
-        theirs = paper.movie_recall.get((side.row, printed)) if side else None
-        yield _cell(4, rows, system, stance, MOVIE, "recall", side, theirs)
-        yield _cell(4, rows, system, stance, MOVIE, "precision", side, None)
+        theirs = paper.movie_recall.get((counterpart.row, printed)) if counterpart else None
+        yield _cell(4, rows, system, stance, MOVIE, "recall", counterpart, theirs)
+        yield _cell(4, rows, system, stance, MOVIE, "precision", counterpart, None)
 
 
 def _per_label(
-    rows: Rows, system: str, stance: str, labels: Sequence[str], side: Beside | None, paper: Published
+    rows: Rows,
+    system: str,
+    stance: str,
+    labels: Sequence[str],
+    counterpart: Counterpart | None,
+    paper: Published,
 ) -> Iterator[Cell]:
     for label in labels:
         if (system, LEFT_OUT, stance, label) not in rows:
             continue  # of the other stance, or not modelled
-        theirs = paper.labels.get((side.row, label)) if side else None
+        theirs = paper.labels.get((counterpart.row, label)) if counterpart else None
         for metric in METRICS:
             number = getattr(theirs, metric) if theirs else None
-            yield _cell(TABLE_OF[stance], rows, system, stance, label, metric, side, number)
+            yield _cell(TABLE_OF[stance], rows, system, stance, label, metric, counterpart, number)
 
 
 def _cell(
@@ -129,7 +137,7 @@ def _cell(
     stance: str,
     what: str,
     metric: str,
-    side: Beside | None,
+    counterpart: Counterpart | None,
     theirs: float | None,
     *,
     computed: bool = False,
@@ -160,11 +168,11 @@ def _cell(
         n_videos=first["n_videos"],
         paper=theirs,
         computed=computed and theirs is not None,
-        beside=side if theirs is not None else None,
+        counterpart=counterpart if theirs is not None else None,
     )
 
 
 def _mean(numbers: Sequence[float | None]) -> float | None:
-    """None where one of them is missing."""
-    said = [number for number in numbers if number is not None]
-    return sum(said) / len(said) if len(said) == len(numbers) else None
+    """The mean of the numbers; None where one of them is missing."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) / len(known) if len(known) == len(numbers) else None

@@ -1,7 +1,7 @@
-"""What differs between a system of ours and the row of the paper that it stands beside: data, prompt, model, training.
+"""What differs between a system of ours and the row of the paper beside it: data, prompt, model, training.
 
-Read from the system's own configuration and scores, so that the sentence says what was run and not what a file's
-comment hopes. No number of the paper is shown without it (paper_tables.Cell).
+Read from the system's own configuration and scores, so that the sentence names what was run and not what a file's
+comment hopes. No number of the paper is shown without it (cells.Cell).
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,7 @@ from tikval.config import (
 from tikval.evaluate.scores import ALL, LEFT_OUT
 from tikval.report.tables.published import Published
 from tikval.rows import ScoreRow
-
-AnySystem = ExtractConfig | FinetuneConfig | PredictConfig | CombineConfig
+from tikval.store.runs import SystemConfig
 
 # whoever has the authors' own points a configuration at another file
 _OURS: Final = frozenset({"prompts/extract.txt", "prompts/script.txt"})
@@ -30,8 +29,8 @@ _OWN_WORDS: Final = "in this project's words, as the authors' full codebook is n
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """A row of the paper for a system, and what differs. Raises ValueError where nothing is said of one of them."""
+class Counterpart:
+    """The row of the paper for a system, and what differs. Raises ValueError where one of the differences is empty."""
 
     row: str  # name of the paper's system
     title: str
@@ -52,14 +51,16 @@ class Beside:
             ("Model", self.model),
             ("Training", self.training),
         )
-        return " ".join(f"{name}: {said}." for name, said in parts)
+        return " ".join(f"{name}: {difference}." for name, difference in parts)
 
 
-def beside(config: AnySystem, scores: Sequence[ScoreRow], row: str, paper: Published) -> Beside:
-    """`scores` are those of this system; `row` is a name in `paper.systems`."""
+def counterpart_of(
+    config: SystemConfig, scores: Sequence[ScoreRow], row: str, paper: Published
+) -> Counterpart:
+    """The `row` of the paper, a name in `paper.systems`, for a system with these scores of its own."""
     about = paper.systems[row]
     theirs = about.model + (f"; of that row: {about.remark}" if about.remark else "")
-    return Beside(
+    return Counterpart(
         row,
         about.title,
         data=_data(config, scores, paper),
@@ -69,15 +70,15 @@ def beside(config: AnySystem, scores: Sequence[ScoreRow], row: str, paper: Publi
     )
 
 
-def _data(config: AnySystem, scores: Sequence[ScoreRow], paper: Published) -> str:
+def _data(config: SystemConfig, scores: Sequence[ScoreRow], paper: Published) -> str:
     (first,) = (
         row for row in scores if (row["failures"], row["stance"], row["label"]) == (LEFT_OUT, ALL, "macro")
     )
     n_videos, n_scored = first["n_videos"], first["n_scored"]
-    said = f"{n_scored} of {n_videos} annotated videos have a result"
-    said += f"; the paper scored {paper.videos}, and its published annotations list {paper.published_rows}"
+    text = f"{n_scored} of {n_videos} annotated videos have a result"
+    text += f"; the paper scored {paper.videos}, and its published annotations list {paper.published_rows}"
     if n_videos not in (paper.videos, paper.published_rows):
-        said += ", so these are others, or a part of them"
+        text += ", so these are others, or a part of them"
     trained = isinstance(config, FinetuneConfig | CombineConfig)
     ours = {
         row["label"]
@@ -85,28 +86,28 @@ def _data(config: AnySystem, scores: Sequence[ScoreRow], paper: Published) -> st
         if row["failures"] == LEFT_OUT and (row["frequent"] or (trained and row["frequent"] is not None))
     }
     more, fewer = sorted(ours - set(paper.averaged)), [name for name in paper.averaged if name not in ours]
-    said += f"; means run over {len(ours)} labels, the paper's over {len(paper.averaged)}"
-    said += f", which lack {_some(more)}" if more else ""
-    said += (
+    text += f"; means run over {len(ours)} labels, the paper's over {len(paper.averaged)}"
+    text += f", which lack {_some(more)}" if more else ""
+    text += (
         f", {'and ' if more else ''}of which {_some(fewer)} {'is' if len(fewer) == 1 else 'are'} not among ours"
         * bool(fewer)
     )
-    return said if more or fewer else said + ", the same"
+    return text if more or fewer else text + ", the same"
 
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def _prompt(config: AnySystem) -> str:
+def _prompt(config: SystemConfig) -> str:
     if isinstance(config, CombineConfig):
         return "; ".join(f"{one.system}: {_prompt(one)}" for one in config.systems)
-    said = []
+    parts = []
     if config.scripts is not None:
-        said.append(f"scripts {_of_scripts(config.scripts)}")
+        parts.append(f"scripts {_of_scripts(config.scripts)}")
     if isinstance(config, ExtractConfig):
-        said.append(f"values {_of_values(config)}")
-    return "; ".join(said) or "none, neither here nor in the paper"
+        parts.append(f"values {_of_values(config)}")
+    return "; ".join(parts) or "none, neither here nor in the paper"
 
 
 def _of_scripts(config: ScriptConfig) -> str:
@@ -122,13 +123,13 @@ def _of_values(config: ExtractConfig) -> str:
             f"without a prompt, by the sentences of {config.codebook}; the paper's with one (Figures 5 and 6)"
         )
     book = config.codebook + ", a codebook of your own" * (config.codebook != _CODEBOOK)
-    said = f"by {part.prompt} over {book}{_whose(part.prompt, 'Figures 5 and 6')}"
+    text = f"by {part.prompt} over {book}{_whose(part.prompt, 'Figures 5 and 6')}"
     if part.answer == "json":
-        said += ", answered as JSON" + " that a schema enforces" * part.enforce_schema
-        said += ", the paper's in the format of Figure 6"
+        text += ", answered as JSON" + " that a schema enforces" * part.enforce_schema
+        text += ", the paper's in the format of Figure 6"
     if part.examples_per_value is not None:
-        said += f", with {part.examples_per_value} examples per value and stance"
-    return said
+        text += f", with {part.examples_per_value} examples per value and stance"
+    return text
 
 
 def _whose(prompt: str, figure: str) -> str:
@@ -137,7 +138,7 @@ def _whose(prompt: str, figure: str) -> str:
     return f", a file of your own: it is {figure} only if you took the authors' prompt"
 
 
-def _model(config: AnySystem) -> str:
+def _model(config: SystemConfig) -> str:
     if isinstance(config, CombineConfig):
         return f"{config.how} of " + "; ".join(f"{one.system}: {_model(one)}" for one in config.systems)
     if isinstance(config, PredictConfig):
@@ -168,7 +169,7 @@ def _source(scripts: ScriptConfig | None) -> str:
     return f"scripts by speech recognition ({writer.speech.engine}) and OCR, which see no picture"
 
 
-def _training(config: AnySystem) -> str:
+def _training(config: SystemConfig) -> str:
     if isinstance(config, ExtractConfig):
         return "none, neither here nor in the paper's language models"
     if isinstance(config, PredictConfig):

@@ -1,31 +1,54 @@
-"""The cells of Tables 3 to 6 for people: grids of text, Markdown, and CSV with every number in full."""
+"""The cells of Tables 3 to 6 in human-readable form: grids of text, Markdown, and CSV with every number in full."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import ALL
-from tikval.report.score_tables import two
-from tikval.report.site.record import Grid
+from tikval.report.display import two
 from tikval.report.tables.cells import MEAN, METRICS, MOVIE, READINGS, TABLE_OF, Cell
+from tikval.report.tables.differences import Counterpart
 from tikval.report.tables.published import MEANS, Published
 from tikval.values import CONFRONTED, ENDORSED, VALUES
 
 TITLES: Final = {value.slug: value.title for value in VALUES}
-SAID: Final = {
+READING_TITLES: Final = {
     ENDORSED: "endorsed",
     CONFRONTED: "confronted",
     ALL: "all, pooled",
     MEAN: "all, mean of the two",
 }
+LEGENDS: Final = {  # title of a table over systems, and what its columns are
+    3: (
+        "Table 3: F1 of the labels, weighted (W) and macro (M)",
+        "All: pooled over the labels of both stances, as the paper's Table 3 has it, and the mean of the two; "
+        "in parentheses: the mean of two numbers that the paper prints.",
+    ),
+    4: (
+        "Table 4: recall (R) and precision (P) per movie",
+        "All: each video's labels of both stances together, and the mean of the two, as the paper's Table 4 has it; "
+        "the paper gives no precision, and recall alone is perfect for the predict-all baseline.",
+    ),
+}
 SHORT: Final = {"weighted": "W", "macro": "M", "precision": "P", "recall": "R", "f1": "F1"}
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One of the paper's tables as text."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+    notes: list[str] = field(default_factory=list)  # below it, what differs from the paper among them
+
+
 def grids(cells: Sequence[Cell], paper: Published) -> list[Grid]:
-    """Tables 3 and 4, then 5 and 6 for each system: a row of the paper stands under ours, its labels beside ours."""
-    number = {name: i for i, name in enumerate(_ordered(c.system for c in cells if c.beside), 1)}
+    """Tables 3 and 4, then 5 and 6 for each system: a row of the paper is under ours, its labels are beside ours."""
+    number = {name: i for i, name in enumerate(_ordered(c.system for c in cells if c.counterpart), 1)}
     out = [_of_systems([c for c in cells if c.table == table], number, paper) for table in (3, 4)]
     for table in TABLE_OF.values():
         of_labels = [cell for cell in cells if cell.table == table]
@@ -44,7 +67,7 @@ def markdown(tables: Iterable[Grid]) -> str:
 
 
 def csv_text(cells: Iterable[Cell]) -> str:
-    """A line per number; `differences` stands on every line that has a number of the paper."""
+    """A line per number; `differences` is filled on every line that has a number of the paper."""
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(
@@ -55,11 +78,13 @@ def csv_text(cells: Iterable[Cell]) -> str:
         ]
     )
     for c in cells:
-        side = c.beside
-        origin = "" if side is None else "computed" if c.computed else "printed"
         row = [c.table, c.system, c.stance, c.what, c.metric, c.value, c.lower, c.upper, c.wrong, c.right]
         row += [c.support, c.frequent, c.n_scored, c.n_videos]
-        writer.writerow([*row, side.title if side else "", c.paper, origin, side.text if side else ""])
+        if c.counterpart is None:
+            writer.writerow([*row, "", c.paper, "", ""])
+        else:
+            origin = "computed" if c.computed else "printed"
+            writer.writerow([*row, c.counterpart.title, c.paper, origin, c.counterpart.text])
     return sink.getvalue()
 
 
@@ -67,57 +92,66 @@ def _of_systems(cells: Sequence[Cell], number: dict[str, int], paper: Published)
     table = cells[0].table
     kinds = [(mean, "f1") for mean in MEANS] if table == 3 else [(MOVIE, "recall"), (MOVIE, "precision")]
     places = [(stance, *kind) for stance in READINGS for kind in kinds]
-    rows, notes = [], []
+    rows, notes = list[list[str]](), list[str]()
     for system in _ordered(cell.system for cell in cells):
         own = {(cell.stance, cell.what, cell.metric): cell for cell in cells if cell.system == system}
         line = [own[place] for place in places]
-        first = line[0]
-        rows.append([system, *map(_ours, line), f"{first.n_scored} of {first.n_videos}"])
-        if first.n_scored < first.n_videos:
-            failed = first.n_videos - first.n_scored
-            rows.append([f"with {failed} failed: all wrong to all right", *map(_bounds, line), ""])
-        side = next((cell.beside for cell in line if cell.beside), None)
-        if side is not None:
-            rows.append([f"paper: {side.title} [{number[system]}]", *map(_theirs, line), ""])
-            notes.append(f"[{number[system]}] {system} beside {side.title} of the paper. {side.text}")
-    head = [f"{SAID[stance]} {SHORT[what if table == 3 else metric]}" for stance, what, metric in places]
-    if table == 3:
-        title = "Table 3: F1 of the labels, weighted (W) and macro (M)"
-        legend = "All: pooled over the labels of both stances, as the paper's Table 3 has it, and the mean of the two"
-        legend += "; in parentheses: the mean of two numbers that the paper prints"
-    else:
-        title = "Table 4: recall (R) and precision (P) per movie"
-        legend = "All: each video's labels of both stances together, and the mean of the two, as the paper's Table 4"
-        legend += (
-            " has it; the paper gives no precision, without which recall is perfect for who says everything"
-        )
-    return Grid(title, ["system", *head, "videos"], rows, [f"{legend}.", *_source(notes, paper), *notes])
+        rows += _rows_of_system(line, number)
+        notes += _note(line, number)
+    head = [f"{READING_TITLES[at]} {SHORT[what if table == 3 else metric]}" for at, what, metric in places]
+    title, legend = LEGENDS[table]
+    return Grid(title, ["system", *head, "videos"], rows, [legend, *_source(notes, paper), *notes])
+
+
+def _rows_of_system(line: Sequence[Cell], number: dict[str, int]) -> list[list[str]]:
+    """Our numbers, the bounds where videos failed, and the paper's numbers where there are any."""
+    first, counterpart = line[0], _counterpart(line)
+    rows = [[first.system, *map(_ours, line), f"{first.n_scored} of {first.n_videos}"]]
+    if failed := first.n_videos - first.n_scored:
+        rows.append([f"with {failed} failed: all wrong to all right", *map(_bounds, line), ""])
+    if counterpart is not None:
+        rows.append([f"paper: {counterpart.title} [{number[first.system]}]", *map(_theirs, line), ""])
+    return rows
 
 
 def _of_labels(cells: Sequence[Cell], system: str, number: dict[str, int], paper: Published) -> Grid:
     table, stance = cells[0].table, cells[0].stance
+    own = [cell for cell in cells if cell.system == system]
     by = {(cell.system, cell.what, cell.metric): cell for cell in cells}
     baselines = [name for name in BASELINES if any(cell.system == name for cell in cells)]
-    side = next((cell.beside for cell in cells if cell.system == system and cell.beside), None)
+    has_paper = _counterpart(own) is not None
     head = ["value", "videos", *(SHORT[metric] for metric in METRICS)]
-    if side is not None:
-        head += [f"paper {SHORT[metric]} [{number[system]}]" for metric in METRICS]
+    head += [f"paper {SHORT[metric]} [{number[system]}]" for metric in METRICS if has_paper]
+    head += [f"{name} F1" for name in baselines]
     rows = []
-    for label in _ordered(cell.what for cell in cells if cell.system == system):
+    for label in _ordered(cell.what for cell in own):
         line = [by[system, label, metric] for metric in METRICS]
         title = TITLES.get(label[:-1], label[:-1]) + "*" * (not line[0].frequent)
         row = [title, str(line[0].support), *map(_ours, line)]
-        if side is not None:
+        if has_paper:
             star = "*" * (label in paper.starred)
             row += [theirs + star if (theirs := _theirs(cell)) else "" for cell in line]
         row += [two(by[name, label, "f1"].value) if (name, label, "f1") in by else "" for name in baselines]
         rows.append(row)
-    notes = [f"[{number[system]}] {system} beside {side.title} of the paper. {side.text}"] if side else []
+    notes = _note(own, number)
     legend = "* in too few videos to be averaged: ours by min_share, the paper's by its own stars."
-    title = f"Table {table}: {stance} values, {system}"
     return Grid(
-        title, head + [f"{name} F1" for name in baselines], rows, [legend, *_source(notes, paper), *notes]
+        f"Table {table}: {stance} values, {system}", head, rows, [legend, *_source(notes, paper), *notes]
     )
+
+
+def _counterpart(cells: Iterable[Cell]) -> Counterpart | None:
+    """The row of the paper that one system's cells have numbers of."""
+    return next((cell.counterpart for cell in cells if cell.counterpart), None)
+
+
+def _note(cells: Sequence[Cell], number: dict[str, int]) -> list[str]:
+    """What differs between one system and its row of the paper, where it has one."""
+    counterpart = _counterpart(cells)
+    if counterpart is None:
+        return []
+    system = cells[0].system
+    return [f"[{number[system]}] {system} beside {counterpart.title} of the paper. {counterpart.text}"]
 
 
 def _source(notes: Sequence[str], paper: Published) -> list[str]:
@@ -140,8 +174,8 @@ def _theirs(cell: Cell) -> str:
     if cell.paper is None:
         return ""
     # three digits where it prints three
-    said = two(cell.paper) if cell.computed or round(cell.paper, 2) == cell.paper else f"{cell.paper:g}"
-    return f"({said})" if cell.computed else said
+    text = two(cell.paper) if cell.computed or round(cell.paper, 2) == cell.paper else f"{cell.paper:g}"
+    return f"({text})" if cell.computed else text
 
 
 def _ordered(names: Iterable[str]) -> list[str]:

@@ -9,15 +9,18 @@ from rich.table import Table
 from tikval.config import EvaluateConfig, UserError, validate
 from tikval.evaluate.baselines import BASELINES
 from tikval.files import write_bytes
-from tikval.report.tables.cells import Cell, besides_of, cells_of
+from tikval.report.tables.cells import Cell, cells_of, counterparts_of
 from tikval.report.tables.grids import csv_text, grids, markdown
 from tikval.report.tables.published import published
 from tikval.store.runs import Study
 
 
 def tables_of(study: Study, pairs: Sequence[str] = ()) -> list[Cell]:
-    """Of the scores that finished last. `pairs`: SYSTEM=ROW, a row of the paper for a system of any name; SYSTEM=,
-    none. Raises UserError where nothing is scored, and for a pair that names what is not there."""
+    """The cells of the scores that finished last.
+
+    `pairs`: SYSTEM=ROW, a row of the paper for a system of any name; SYSTEM=, none. Raises UserError where nothing is
+    scored, and for a pair that names what is not there.
+    """
     latest = study.latest("scores")
     if latest is None:
         raise UserError(f"{study.out}: no scores here; run jobs/evaluate.py, or analyze with --annotations")
@@ -38,10 +41,10 @@ def tables_of(study: Study, pairs: Sequence[str] = ()) -> list[Cell]:
         if row:
             chosen[system] = row
     try:
-        besides = besides_of(scores, config.predictions, chosen, paper)
+        counterparts = counterparts_of(scores, config.predictions, chosen, paper)
     except ValueError as err:
         raise UserError(f"--beside: {err}") from err
-    return cells_of(scores, besides, paper)
+    return cells_of(scores, counterparts, paper)
 
 
 def show_tables(cells: Sequence[Cell], console: Console) -> None:
@@ -55,7 +58,7 @@ def show_tables(cells: Sequence[Cell], console: Console) -> None:
 
 
 def write_tables(cells: Sequence[Cell], folder: Path | str) -> list[str]:
-    """`table_3.csv` to `table_6.csv`, and all as `tables.md`, into a folder or below a URI.
+    """Write `table_3.csv` to `table_6.csv`, and all as `tables.md`, into a folder or below a URI.
 
     Returns where they lie. Raises UserError where they cannot be written.
     """

@@ -1,4 +1,4 @@
-"""Prevalence for people: tables on a terminal, and a CSV file."""
+"""Prevalence in human-readable tables on a terminal, and as a CSV file."""
 
 from itertools import groupby
 from operator import attrgetter
@@ -21,7 +21,7 @@ SHOWN: Final = 30  # groups on a terminal
 
 
 def show_prevalence(found: Prevalence, console: Console) -> None:
-    """A table of values for each group, the circle's measures, confusions, and what to know of them."""
+    """Print a table of values for each group, the circle's measures, confusions, and what to know of them."""
     corpus = found.corpus
     titles = {value.slug: value.title for value in corpus.codebook.values}
     headers = ["endorsed", "confronted"]
@@ -41,8 +41,8 @@ def show_prevalence(found: Prevalence, console: Console) -> None:
             )
         console.print(table)
         if measured := [lines[name] for name in MEASURES if name in lines]:
-            said = "Schwartz's circle: endorsed less confronted, mean over the values, in % of videos"
-            table = _table(said, found, ["score"], first)
+            title = "Schwartz's circle: endorsed less confronted, mean over the values, in % of videos"
+            table = _table(title, found, ["score"], first)
             for line in measured:
                 table.add_row(line.what.replace("_", " "), *_cells(line, first))
             console.print(table)
@@ -67,10 +67,10 @@ def _table(title: str, found: Prevalence, headers: list[str], first: RateLine) -
 def _cells(line: RateLine | None, first: RateLine) -> list[str]:
     if line is None:
         return ["not modelled", *(["-"] if first.annotated else [])]
-    said = [_percent(line.rate, line.low, line.high)]
+    texts = [_percent(line.rate, line.low, line.high)]
     if first.annotated:
-        said.append(_percent(line.corrected, line.corrected_low, line.corrected_high))
-    return said
+        texts.append(_percent(line.corrected, line.corrected_low, line.corrected_high))
+    return texts
 
 
 def _percent(rate: float | None, low: float | None, high: float | None) -> str:
@@ -91,7 +91,7 @@ def _confusion_table(found: list[Confusion]) -> Table:
 
 
 def write_prevalence_csv(found: Prevalence, file: Path) -> None:
-    """A line per group and label; names that a spreadsheet would take for a formula get a quote before them."""
+    """Write a line per group and label; names that a spreadsheet would take for a formula get a quote before them."""
     header = found.header
     columns: dict[str, list[Any]] = {
         "system": [found.corpus.system] * len(found.lines),

@@ -1,7 +1,7 @@
 """The paper's Tables 3 to 6 as data (published.yaml), and Table 3 computed anew from Tables 5 and 6.
 
 A number of the paper means nothing beside one of ours without what differs in data, prompt and model:
-tikval/report/tables/differences.py says that.
+tikval/report/tables/differences.py names that.
 """
 
 import functools
@@ -23,7 +23,7 @@ _NOISE: Final = 1e-9  # 0.24 - 0.22 is a little more than 0.02 in floats
 
 
 class Numbers(NamedTuple):
-    """Of one system and label; None: blank in the paper."""
+    """The numbers of one system and label; None: blank in the paper."""
 
     precision: float | None
     recall: float | None
@@ -49,14 +49,14 @@ class Known(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Published:
     source: str
-    videos: int  # as the paper says
+    videos: int  # as the paper states
     published_rows: int  # of the annotations as its authors published them
     systems: Mapping[str, PaperSystem]  # by the name that the tables below use
     counterparts: Mapping[str, str]  # name of a system of ours -> of the paper's
     starred: frozenset[str]  # labels in fewer than 5 % of the videos, by the paper's own stars
     f1: Mapping[tuple[str, str, str], float]  # Table 3, by system, stance and mean; "all" pools the stances
     movie_recall: Mapping[tuple[str, str], float]  # Table 4; "all" is the mean of the two stances
-    labels: Mapping[tuple[str, str], Numbers]  # Tables 5 and 6, by system and label; none where it says NA
+    labels: Mapping[tuple[str, str], Numbers]  # Tables 5 and 6, by system and label; none where it has NA
     exceptions: tuple[Known, ...]
 
     @property
@@ -69,35 +69,35 @@ class Published:
 @functools.cache
 def published() -> Published:
     """The tables as shipped with tikval."""
-    said = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
-    systems = {name: PaperSystem(**about) for name, about in said["systems"].items()}
+    tables = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    systems = {name: PaperSystem(**about) for name, about in tables["systems"].items()}
     labels = {
         (system, f"{slug}{SIGN[stance]}"): Numbers(*numbers)
         for table, stance in (("table_5", ENDORSED), ("table_6", CONFRONTED))
-        for slug, triples in said[table].items()
-        # language models stand first, and alone where the paper says NA of the others
+        for slug, triples in tables[table].items()
+        # language models stand first, and alone where the paper has NA for the others
         for system, numbers in zip(systems, triples, strict=False)
     }
     places = [(stance, mean) for stance in STANCES for mean in MEANS]
     return Published(
-        source=said["source"],
-        videos=said["videos"],
-        published_rows=said["published_rows"],
+        source=tables["source"],
+        videos=tables["videos"],
+        published_rows=tables["published_rows"],
         systems=systems,
-        counterparts=said["counterparts"],
-        starred=frozenset(said["starred"]),
+        counterparts=tables["counterparts"],
+        starred=frozenset(tables["starred"]),
         f1={
             (system, *place): number
-            for system, numbers in said["table_3"].items()
+            for system, numbers in tables["table_3"].items()
             for place, number in zip(places, numbers, strict=True)
         },
         movie_recall={
             (system, stance): number
-            for system, numbers in said["table_4"].items()
+            for system, numbers in tables["table_4"].items()
             for stance, number in zip(STANCES, numbers, strict=True)
         },
         labels=labels,
-        exceptions=tuple(Known(**known) for known in said["exceptions"]),
+        exceptions=tuple(Known(**known) for known in tables["exceptions"]),
     )
 
 

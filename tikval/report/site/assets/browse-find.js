@@ -1,15 +1,15 @@
 /* Which videos are found, in which order, and as a table. Nothing here touches the page.
  *
  * `data` is tikval.videos: columns over videos, labels as places in "V endorsed ones, then V confronted ones".
- * A `state` is what the form says: strings, "" for no restriction.
+ * A `state` is what the form asks for: strings, "" for no restriction.
  */
 "use strict";
 window.tikval = window.tikval || {};
 
 tikval.find = (function () {
-  const PEOPLE = -1; // beside the places of systems
+  const PEOPLE = -1; // a voice, as are the places of systems
 
-  /** @returns {number[]} whom "said by" names: PEOPLE, places of systems, or all of them */
+  /** @returns {number[]} whom "labelled by" names: PEOPLE, places of systems, or all of them */
   function voices(data, who) {
     if (who === "people") return [PEOPLE];
     const systems = systemsOf(data, who);
@@ -22,8 +22,8 @@ tikval.find = (function () {
     return place >= 0 ? [place] : data.systems.map((_, s) => s);
   }
 
-  /** @returns {number[] | null} labels that a voice says of a video; null without an annotation or a result */
-  function said(data, voice, i) {
+  /** @returns {number[] | null} labels that a voice gives a video; null without an annotation or a result */
+  function labelsOf(data, voice, i) {
     const answer = voice === PEOPLE ? data.annotated[i] : data.said[voice][i];
     return Array.isArray(answer) ? answer : null;
   }
@@ -43,26 +43,26 @@ tikval.find = (function () {
     return Array.from({ length: 2 * half }, (_, label) => right(label));
   }
 
-  /** @returns {number[]} labels that are annotated and modelled, and that the system does not say */
+  /** @returns {number[]} labels that are annotated and modelled, and that the system does not predict */
   function missed(data, s, i) {
-    const mine = said(data, s, i);
+    const mine = labelsOf(data, s, i);
     const without = unmodelled(data, s, i);
     return data.annotated[i].filter((label) => !mine.includes(label) && !without.includes(label));
   }
 
-  /** @returns {number[]} labels that the system says and that are not annotated */
+  /** @returns {number[]} labels that the system predicts and that are not annotated */
   function extra(data, s, i) {
-    return said(data, s, i).filter((label) => !data.annotated[i].includes(label));
+    return labelsOf(data, s, i).filter((label) => !data.annotated[i].includes(label));
   }
 
-  /** Whether a system has a result and models a label, but does not say it. */
+  /** Whether a system has a result and models a label, but does not predict it. */
   function lacks(data, s, i, label) {
-    const mine = said(data, s, i);
+    const mine = labelsOf(data, s, i);
     return mine !== null && !mine.includes(label) && !unmodelled(data, s, i).includes(label);
   }
 
   /**
-   * Whether a video is as "agreement" asks for; value and stance then say on which labels.
+   * Whether a video is as "agreement" asks for; value and stance then name the labels.
    * @returns {(i: number) => boolean}
    */
   function agreement(data, state, wanted) {
@@ -71,14 +71,14 @@ tikval.find = (function () {
     const others = data.systems.map((_, s) =>
       data.systems.map((_, t) => t).filter((t) => t !== s && (chosen.includes(s) || chosen.includes(t)))
     );
-    // whether a system says what another one lacks; one of the two is chosen
+    // whether a system predicts what another one lacks; one of the two is chosen
     const alone = (s, i) =>
-      (said(data, s, i) || []).some((label) => counts(label) && others[s].some((t) => lacks(data, t, i, label)));
-    const judged = (i) => (data.annotated[i] ? chosen.filter((s) => said(data, s, i)) : []);
+      (labelsOf(data, s, i) || []).some((label) => counts(label) && others[s].some((t) => lacks(data, t, i, label)));
+    const judged = (i) => (data.annotated[i] ? chosen.filter((s) => labelsOf(data, s, i)) : []);
     const right = (s, i) =>
       !missed(data, s, i).some(counts) &&
       !extra(data, s, i).some(counts) &&
-      (wanted === null || said(data, s, i).some(counts)); // that a value is absent is no news
+      (wanted === null || labelsOf(data, s, i).some(counts)); // that a value is absent is no news
     switch (state.agree) {
       case "agrees":
         return (i) => judged(i).some((s) => right(s, i));
@@ -107,7 +107,7 @@ tikval.find = (function () {
   }
 
   /**
-   * Places of the videos that are as the form says, in the order that it says.
+   * Places of the videos that the form asks for, in the order that it asks for.
    * @param {object} data
    * @param {object} state
    * @param {string[]} words folded words that must be in the texts
@@ -126,7 +126,7 @@ tikval.find = (function () {
     if (state.agree) tests.push(agreement(data, state, wanted));
     else if (wanted) {
       const asked = voices(data, state.who);
-      tests.push((i) => asked.some((voice) => (said(data, voice, i) || []).some((label) => wanted[label])));
+      tests.push((i) => asked.some((voice) => (labelsOf(data, voice, i) || []).some((label) => wanted[label])));
     }
     if (words.length) tests.push((i) => texts.has(i, words));
     const all = data.id.map((_, i) => i);
@@ -139,19 +139,19 @@ tikval.find = (function () {
       const { compare } = new Intl.Collator("en", { numeric: true });
       return found.sort((a, b) => compare(data.id[a], data.id[b]));
     }
-    const amount = { values: amountSaid, disagreement }[state.sort];
+    const amount = { values: amountOfLabels, disagreement }[state.sort];
     if (!amount) return found;
     const of = amount(data, state);
     const amounts = new Map(found.map((i) => [i, of(i)]));
     return found.sort((a, b) => amounts.get(b) - amounts.get(a));
   }
 
-  /** @returns {(i: number) => number} how many different labels are said of a video */
-  function amountSaid(data, state) {
+  /** @returns {(i: number) => number} how many different labels a video is given */
+  function amountOfLabels(data, state) {
     const asked = voices(data, state.who);
     return (i) => {
       const labels = new Set();
-      for (const voice of asked) for (const label of said(data, voice, i) || []) labels.add(label);
+      for (const voice of asked) for (const label of labelsOf(data, voice, i) || []) labels.add(label);
       return labels.size;
     };
   }
@@ -160,14 +160,14 @@ tikval.find = (function () {
   function disagreement(data, state) {
     const systems = systemsOf(data, state.who);
     return (i) => {
-      const judged = data.annotated[i] ? systems.filter((s) => said(data, s, i)) : [];
+      const judged = data.annotated[i] ? systems.filter((s) => labelsOf(data, s, i)) : [];
       const sizes = judged.map((s) => missed(data, s, i).length + extra(data, s, i).length);
       return sizes.length ? sizes.reduce((sum, size) => sum + size) : -1;
     };
   }
 
   /**
-   * One line per video: what it is, what failed, and the labels that annotators and systems say.
+   * One line per video: what it is, what failed, and the labels that annotators and systems give it.
    * @param {object} data
    * @param {number[]} found
    * @returns {string} CSV with CRLF, as spreadsheets and programs read it
@@ -205,5 +205,5 @@ tikval.find = (function () {
     return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
   }
 
-  return { PEOPLE, voices, systemsOf, said, unmodelled, wantedLabels, missed, extra, reasons, videos, table, name };
+  return { PEOPLE, voices, systemsOf, labelsOf, unmodelled, wantedLabels, missed, extra, reasons, videos, table, name };
 })();

@@ -1,9 +1,9 @@
-/* The list of videos: one line each, with what is said of it. Text becomes text nodes and nothing else. */
+/* The list of videos: one line each, with the labels that it is given. Text becomes text nodes and nothing else. */
 "use strict";
 window.tikval = window.tikval || {};
 
 tikval.list = (function () {
-  const { PEOPLE, said, unmodelled, missed, extra, name } = tikval.find;
+  const { PEOPLE, labelsOf, unmodelled, missed, extra, name } = tikval.find;
   const SIGN = { hit: "✓", missed: "○", "false alarm": "✗", "not modelled": "–" };
 
   /**
@@ -57,11 +57,11 @@ tikval.list = (function () {
   function newChip(data, label, mark, first, sought) {
     const half = data.slugs.length;
     const stance = label < half ? "endorsed" : "confronted";
-    const unsaid = mark === "missed" || mark === "not modelled";
+    const unpredicted = mark === "missed" || mark === "not modelled";
     const word = first ? ` ${mark}` : element("span", "sr", ` ${mark}`);
     return element(
       "li",
-      `chip ${stance}${unsaid ? " unsaid" : ""}${sought ? " sought" : ""}`,
+      `chip ${stance}${unpredicted ? " unpredicted" : ""}${sought ? " sought" : ""}`,
       sign("sign", label < half ? "+" : "−"),
       element("span", "sr", `${stance}: `),
       data.titles[label % half],
@@ -69,9 +69,9 @@ tikval.list = (function () {
     );
   }
 
-  /** @returns {[string | null, number[]][]} labels by mark: what a voice says, then what is annotated besides */
+  /** @returns {[string | null, number[]][]} labels by mark: what a voice gives, then what is annotated besides */
   function groups(data, voice, i) {
-    const list = said(data, voice, i);
+    const list = labelsOf(data, voice, i);
     const truth = voice === PEOPLE ? null : data.annotated[i];
     if (!truth) return [[null, list]];
     return [
@@ -82,7 +82,7 @@ tikval.list = (function () {
     ];
   }
 
-  /** What a voice says of a video, marked against the annotation where there is one. */
+  /** The labels that a voice gives a video, marked against the annotation where there is one. */
   function chips(data, voice, i, sought) {
     const all = groups(data, voice, i).flatMap(([mark, labels]) =>
       labels.map((label, place) => chip(data, label, mark, place === 0, sought[label] === true))
@@ -105,7 +105,7 @@ tikval.list = (function () {
       made.append(element("div", "", element("dt", who, title), element("dd", "", what)));
     if (data.annotated[i]) line("Annotated", chips(data, PEOPLE, i, sought), "people");
     const systems = shown.filter((voice) => voice !== PEOPLE);
-    const answered = systems.some((s) => said(data, s, i));
+    const answered = systems.some((s) => labelsOf(data, s, i));
     if (answered || data.failures[i].length === 0) {
       systems.forEach((s) => line(data.systems[s], answer(data, s, i, sought)));
     } else if (systems.length) line("Systems", element("span", "none", "No result"));

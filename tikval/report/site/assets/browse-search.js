@@ -158,7 +158,7 @@ tikval.search = (function () {
       if (open === 0) waiting.forEach((call) => call());
     }
 
-    /** Calls `then` when all is loaded: at once if it is. */
+    /** Calls `then` when all is loaded: immediately if it is. */
     function load(then) {
       if (open === 0) return then();
       if (waiting) return void waiting.push(then);

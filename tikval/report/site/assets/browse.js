@@ -46,7 +46,8 @@ window.tikval = window.tikval || {};
     field("stance").parentElement.hidden = voices === 0;
     offer("who", [...(people ? [["people", "the annotators"]] : []), ...systems], 2);
     const compared = people && systems.length > 0;
-    const against = { agrees: "a system agrees fully", misses: "misses something", adds: "says what is not annotated" };
+    const adds = "predicts what is not annotated";
+    const against = { agrees: "a system agrees fully", misses: "misses something", adds };
     const among = systems.length > 1 ? [["differ", "systems differ"]] : [];
     offer("agree", [...(compared ? Object.entries(against) : []), ...among]);
     offer("result", results(), 3);
@@ -80,7 +81,7 @@ window.tikval = window.tikval || {};
   const { compare } = new Intl.Collator("en", { numeric: true });
   const byName = (a, b) => compare(a[0], b[0]);
 
-  /** @returns {object} what the form says; nothing in it that the form does not offer */
+  /** @returns {object} what the form asks for; nothing in it that the form does not offer */
   function state() {
     return Object.fromEntries(FIELDS.map((name) => [name, field(name).value]));
   }
@@ -91,20 +92,20 @@ window.tikval = window.tikval || {};
    */
   function readAddress() {
     if (/^#[^=]+$/.test(location.hash)) return false;
-    const said = new URLSearchParams(location.hash.slice(1));
+    const params = new URLSearchParams(location.hash.slice(1));
     for (const name of FIELDS) {
-      field(name).value = (said.get(name) || "").slice(0, 200);
+      field(name).value = (params.get(name) || "").slice(0, 200);
       if (field(name).selectedIndex === -1) field(name).selectedIndex = 0;
     }
-    page = Math.max(1, Number.parseInt(said.get("page"), 10) || 1);
+    page = Math.max(1, Number.parseInt(params.get("page"), 10) || 1);
     return true;
   }
 
   /** @param {boolean} step whether Back shall return to what was before */
   function writeAddress(step) {
-    const said = new URLSearchParams(Object.entries(state()).filter(([, value]) => value !== ""));
-    if (page > 1) said.set("page", String(page));
-    const address = `#${said}`;
+    const params = new URLSearchParams(Object.entries(state()).filter(([, value]) => value !== ""));
+    if (page > 1) params.set("page", String(page));
+    const address = `#${params}`;
     if (address === (location.hash || "#")) return;
     if (step) history.pushState(null, "", address);
     else history.replaceState(null, "", address);
@@ -164,7 +165,7 @@ window.tikval = window.tikval || {};
     }
   }
 
-  /** The first videos at once, so that they are seen at once, and the others behind the frame that shows them. */
+  /** The first videos immediately, so that they are soon seen, and the others behind the frame that shows them. */
   function draw(places, view, turn, many) {
     if (turn !== drawn) return;
     one("videos").append(...places.slice(0, many).map((i) => tikval.list.video(data, i, view)));
@@ -240,7 +241,7 @@ window.tikval = window.tikval || {};
     one("q").select();
   }
 
-  /** On a narrow screen the filters are folded; the summary says how many are set. */
+  /** On a narrow screen the filters are folded; the summary has how many are set. */
   function fold(narrow) {
     one("more").open = !narrow.matches;
   }

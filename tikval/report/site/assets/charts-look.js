@@ -178,8 +178,8 @@ tikval.look = (function () {
     return `${short(one.name, look.narrow ? 16 : 30)}: ${counted(one.videos, "videos")}${lacks}`;
   };
   const listed = (series) => {
-    const said = series.slice(0, 3).map((one) => one.name);
-    return said.join(", ") + (series.length > 3 ? ` and ${series.length - 3} more` : "");
+    const names = series.slice(0, 3).map((one) => one.name);
+    return names.join(", ") + (series.length > 3 ? ` and ${series.length - 3} more` : "");
   };
 
   return {

@@ -23,14 +23,14 @@ window.tikval = window.tikval || {};
       const lines = wrapped(text, most).split("\n");
       const wide = Math.max(...lines.map((line) => pen.measureText(line).width)) / 2;
       const aside = Math.sign(right) * Math.max(0, Math.min(1, 4 * (Math.abs(right) - 0.1))); // -1 to 1
-      const beside = Math.abs(aside) === 1;
+      const sideways = Math.abs(aside) === 1;
       return {
         type: "text", silent: true,
-        x: x + radius * right + (beside ? 0 : aside * wide),
+        x: x + radius * right + (sideways ? 0 : aside * wide),
         y: y - (radius + (lines.length * lineHeight) / 2) * up,
         style: {
           text: lines.join("\n"), fill: look.ink, font: pen.font, lineHeight, verticalAlign: "middle",
-          align: beside ? (aside > 0 ? "left" : "right") : "center",
+          align: sideways ? (aside > 0 ? "left" : "right") : "center",
         },
       };
     });

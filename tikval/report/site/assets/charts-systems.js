@@ -23,8 +23,8 @@ window.tikval = window.tikval || {};
       const point = baseline
         ? { type: "polygon", shape: diamond, style: { ...stroke, fill: look.card } }
         : { type: "circle", shape: { cx: x, cy: y, r: 5 }, style: { fill: colour } };
-      const said = { text: two(one.f1), fill: look.ink, font: `12px ${look.font}`, verticalAlign: "middle" };
-      const text = { type: "text", x: Math.max(high, x + 6) + 6, y, style: said };
+      const style = { text: two(one.f1), fill: look.ink, font: `12px ${look.font}`, verticalAlign: "middle" };
+      const text = { type: "text", x: Math.max(high, x + 6) + 6, y, style };
       return { type: "group", children: [...(one.lower === null ? [] : whisker), point, text] };
     };
     const parts = [["systems", false, look.stance.endorsed], ["baselines", true, look.quiet]];

@@ -1,6 +1,6 @@
 /* Draws the charts of a page with ECharts: each <div class="plot" data-chart="NAME"> from tikval.charts[NAME].
  *
- * The data are those of figure_data.py; `kind` says which function of tikval.kinds draws them: all files charts-*.js
+ * The data are those of figures/data.py; `kind` names which function of tikval.kinds draws them: all files charts-*.js
  * come before this one. Every name and title is a stranger's text: it goes to a canvas or into textContent, never into
  * HTML. Nothing here needs a style or a script within the page, so a policy may forbid both.
  */
@@ -30,8 +30,8 @@ window.tikval = window.tikval || {};
       width = div.clientWidth;
       if (!width) return; // not on show yet
       const look = lookOf(div);
-      const { height, option, ...said } = kind(data, look, state);
-      const sentence = said.sentence.replace(/\s+/g, " ");
+      const { height, option, ...words } = kind(data, look, state);
+      const sentence = words.sentence.replace(/\s+/g, " ");
       div.style.height = `${Math.round(height)}px`;
       div.setAttribute("aria-label", sentence);
       if (!chart) {

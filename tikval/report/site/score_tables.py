@@ -1,27 +1,20 @@
-"""The tables of the site as plain dictionaries: coverage and scores. No HTML here."""
+"""Coverage and scores as plain dictionaries for the templates. No HTML here."""
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from tikval.evaluate.baselines import ACCOUNT_APART, ACCOUNT_SHARED, BASELINES, HUMAN, PRIOR
+from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import BASELINE, LEFT_OUT, MISSING, RIGHT, STANCES, WRONG, Coverage
+from tikval.report.display import display_name, two
 from tikval.report.site.record import Report
 from tikval.rows import Reason, ScoreRow
 
 Numbers = dict[tuple[str, str, str, str], ScoreRow]  # by system, failures, stance, label
 
-NAMES: Final = {
-    BASELINE: "Predict everything",
-    PRIOR: "Guess by frequency",
-    ACCOUNT_SHARED: "Account\u2019s name, known from training",
-    ACCOUNT_APART: "Account\u2019s name, unknown",
-    HUMAN: "People beside people",
-}
-
 
 def kind_of(reason: str) -> str:
-    """Whether trying again can help; "missing" is no Reason, as no row says it."""
+    """Whether trying again can help; "missing" is no Reason, as no row has it."""
     if reason == MISSING:
         return "not run yet"
     if reason not in set(Reason):
@@ -38,7 +31,11 @@ def coverage_line(stage: str, counts: Coverage) -> dict[str, Any]:
     """One stage, with the widths of its bar in percent of the rows that came in."""
     failed = sum(counts.failures.values())
     whole = max(counts.rows, 1)
-    parts = (("said", counts.results - counts.abstained), ("abstained", counts.abstained), ("failed", failed))
+    parts = (
+        ("predicted", counts.results - counts.abstained),
+        ("abstained", counts.abstained),
+        ("failed", failed),
+    )
     bar, x = [], 0.0
     for name, number in parts:
         bar.append({"name": name, "x": round(x, 3), "width": round(100 * number / whole, 3)})
@@ -58,7 +55,7 @@ def coverage_line(stage: str, counts: Coverage) -> dict[str, Any]:
 
 
 def score_tables(report: Report) -> dict[str, Any]:
-    """F1 and movie lines per system, the baselines last, and per-label lines with the baseline beside them."""
+    """F1 and movie lines per system, the baselines last, and per-label lines with the baseline's F1."""
     rows: Numbers = {(r["system"], r["failures"], r["stance"], r["label"]): r for r in report.scores}
     names = list(dict.fromkeys(r["system"] for r in report.scores))
     scored = [name for name in names if name not in BASELINES]
@@ -85,7 +82,7 @@ def score_tables(report: Report) -> dict[str, Any]:
 def _line(rows: Numbers, system: str) -> dict[str, Any]:
     own = [r for (name, failures, _, _), r in rows.items() if name == system and failures == LEFT_OUT]
     return {
-        "system": NAMES.get(system, system),
+        "system": display_name(system),
         "baseline": system in BASELINES,
         "n_labels": sum(r["frequent"] is True for r in own),
         "n_scored": own[0]["n_scored"],
@@ -147,8 +144,3 @@ def _labels(report: Report, rows: Numbers, system: str) -> list[dict[str, Any]]:
             }
         )
     return out
-
-
-def two(value: float | None) -> str:
-    """Two decimals, a dash where there is no number."""
-    return "\u2013" if value is None else f"{value:.2f}".replace("-", "\u2212")

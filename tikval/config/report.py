@@ -1,0 +1,23 @@
+"""All of a study as a site: jobs/report.py."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from tikval.config.base import JobConfig, Limits, Upstream
+from tikval.config.evaluate import EvaluateConfig
+
+
+class ReportConfig(JobConfig):
+    """jobs/report.py: everything before it -> a site to look at."""
+
+    stage: ClassVar[str] = "report"
+
+    scores: Upstream[EvaluateConfig]
+    title: str = "Values in short videos"
+    videos: int = Field(default=10_000, ge=1)  # with a page each; of more, annotated ones first
+    show_accounts: bool = False  # account names and handles stay out of the site unless asked for
+    show_pictures: bool = (
+        False  # so do pictures of what the videos show: three of each, none of minors' accounts
+    )
+    limits: Limits = Limits()  # of reading these

@@ -1,0 +1,76 @@
+"""Predictions and annotations -> scores with intervals, comparisons of systems, scores by genre: jobs/evaluate.py."""
+
+import secrets
+import sys
+import time
+from typing import Any
+
+import pyarrow as pa
+
+from tikval.codebook import load_codebook
+from tikval.config import CombineConfig, EvaluateConfig, FinetuneConfig, UserError, find_file
+from tikval.evaluate.answers import Answers, Truth, read_answers, read_trained, read_truth
+from tikval.evaluate.evaluation import evaluate_systems
+from tikval.files import delete, list_files, write_table
+from tikval.rows import ComparisonRow, Reason, ScoreRow, SliceRow, arrow_schema
+from tikval.store.folder import Folder, FolderRun
+
+
+def score_systems(config: EvaluateConfig) -> FolderRun:
+    """Score every system on the annotated videos of the catalog; without annotations the table is empty."""
+    folder, catalog, begin = Folder(config.folder), Folder(config.catalog.folder), time.monotonic()
+    upstream = {system.system: Folder(system.folder) for system in config.predictions}
+    if len(upstream) != len(config.predictions):
+        raise UserError("predictions: two systems have the same name; give each its own `system`")
+    with folder.lock():
+        inputs = {source.uri: source.finished().state for source in (catalog, *upstream.values())}
+        before = folder.run()
+        if before and before.inputs == inputs:
+            return before
+        about = catalog.read(["video_id", "account", "genre", "error"]).to_pylist()
+        # the later one of two rows with one id says nothing of the video
+        videos = {row["video_id"]: row for row in about if row["error"] != Reason.DUPLICATE_ID}
+        annotated = [row for row in catalog.read_side_table("labels") if row["video_id"] in videos]
+        try:
+            labels = load_codebook(find_file(config.predictions[0].codebook)).labels
+            accounts = {video: row["account"] for video, row in videos.items()}
+            truth = read_truth(annotated, labels, config.min_share, config.annotator, accounts)
+            study = evaluate_systems(
+                [_answers(system, upstream[system.system], catalog, truth) for system in config.predictions],
+                truth,
+                annotated,
+                annotator=config.annotator,
+                genres={video: row["genre"] for video, row in videos.items()},
+                draws=config.draws,
+                permutations=config.permutations,
+                seed=config.seed,
+            )
+        except ValueError as err:
+            raise UserError(str(err)) from err
+        for note in study.notes:
+            print(f"tikval: note: {note}", file=sys.stderr)
+        old = list_files(folder.uri, ".parquet", include_side_tables=True)
+        name = _write(folder, "data", ScoreRow, study.scores)
+        side_tables = {
+            "comparisons": _write(folder, "_comparisons", ComparisonRow, study.comparisons),
+            "slices": _write(folder, "_slices", SliceRow, study.slices),
+        }
+        seconds = time.monotonic() - begin
+        done = folder.write_run(config, [name], inputs, len(study.scores), {}, seconds, side_tables)
+        for file in old:
+            delete(f"{folder.uri}/{file}")
+        return done
+
+
+def _answers(recipe: Any, source: Folder, catalog: Folder, truth: Truth) -> Answers:
+    rows = [row for row in source.rows(catalog) if row["error"] != Reason.DUPLICATE_ID]
+    first = recipe.trained_systems[0] if isinstance(recipe, CombineConfig) else recipe
+    if isinstance(first, FinetuneConfig):
+        return read_trained(rows, truth, recipe.system, by_fold=first.protocol.name == "paper")
+    return read_answers(rows, truth, recipe.system)
+
+
+def _write(folder: Folder, kind: str, row_type: type, rows: list[Any]) -> str:
+    name = f"{kind}-{secrets.token_hex(8)}.parquet"
+    write_table(f"{folder.uri}/{name}", pa.Table.from_pylist(rows, schema=arrow_schema(row_type)))
+    return name

@@ -1,0 +1,64 @@
+"""Scripts -> values (the second of the two steps), or videos -> values in one (direct extraction); on Ray Data."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from tikval.ask import video
+from tikval.ask.prompts import fixed_prompt_of
+from tikval.ask.withheld import withheld_accounts, withheld_rows
+from tikval.codebook import Codebook, load_codebook, reply_schema
+from tikval.config import ExtractConfig, LlmExtractor, LocalExtractor, UserError, find_file
+from tikval.extract.llm import AskOfScript, ReadValues
+from tikval.extract.local import Load, LocalValues
+from tikval.flow.data import Stage, Step, run_stage
+from tikval.flow.llm_steps import llm_steps
+from tikval.hub.sentences import load_encoder
+from tikval.rows import PredictionRow, arrow_schema, sha256
+from tikval.store.folder import Folder, FolderRun
+from tikval.study.estimate import estimate_of
+
+MAX_NOTES: Final = {"vllm": 300, "endpoint": 300}  # characters; Gemini's schemas know no such limit
+
+
+def extract_values(config: ExtractConfig, load: Load = load_encoder) -> FolderRun:
+    extractor = config.extractor
+    try:
+        codebook = load_codebook(find_file(config.codebook))
+    except ValueError as err:
+        raise UserError(str(err)) from err
+    if isinstance(extractor, LlmExtractor):
+        return _by_model(config, extractor, codebook)
+    return _by_similarity(config, extractor, codebook, load)
+
+
+def _by_similarity(
+    config: ExtractConfig, extractor: LocalExtractor, codebook: Codebook, load: Load
+) -> FolderRun:
+    stage = partial(LocalValues, config.system, codebook, extractor, load)
+    extract = Step(stage, arrow_schema(PredictionRow), config.pool)
+    return run_stage(config, [extract], source=config.source, catalog=config.catalog)
+
+
+def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook) -> FolderRun:
+    prompt = fixed_prompt_of(config)
+    llm, catalog = extractor.llm, Folder(config.catalog.folder)
+    withheld = withheld_accounts(catalog, llm, config.api)
+    ask: Callable[[], Stage]
+    if config.scripts:
+        ask = partial(AskOfScript, prompt, withheld_rows(catalog, withheld))
+    else:
+        video.check_recognisers(video.want_of_model(llm, extractor.look))
+        ask = partial(video.Asking, llm, extractor.look, config.limits, prompt, withheld)
+    steps, context = llm_steps(
+        config,
+        llm,
+        ask=ask,
+        read=partial(ReadValues, config.system, codebook, extractor, sha256(prompt)),
+        prompt=prompt,
+        schema=reply_schema(codebook, MAX_NOTES.get(llm.kind)) if extractor.enforce_schema else None,
+        sample=extractor.sample,
+        out=arrow_schema(PredictionRow),
+        estimate=lambda: estimate_of(config).usd,
+    )
+    return run_stage(config, steps, source=config.source, catalog=config.catalog, context=context)

@@ -1,0 +1,42 @@
+"""Videos -> scripts (the first of the two steps), by what the machine has or by a model that watches; on Ray Data."""
+
+from functools import partial
+
+from tikval.ask import video
+from tikval.ask.prompts import fixed_prompt_of
+from tikval.ask.withheld import withheld_accounts
+from tikval.config import LlmWriter, ScriptConfig
+from tikval.flow.data import Step, run_stage
+from tikval.flow.llm_steps import llm_steps
+from tikval.rows import ScriptRow, arrow_schema, sha256
+from tikval.script.llm import ReadScript
+from tikval.script.local import LocalScripts, check_writer
+from tikval.store.folder import Folder, FolderRun
+from tikval.study.estimate import estimate_of
+
+
+def write_scripts(config: ScriptConfig) -> FolderRun:
+    writer = config.writer
+    if isinstance(writer, LlmWriter):
+        return _by_model(config, writer)
+    check_writer(writer)
+    write = Step(partial(LocalScripts, writer, config.limits), arrow_schema(ScriptRow), config.pool)
+    return run_stage(config, [write], source=config.videos, catalog=config.videos)
+
+
+def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
+    video.check_recognisers(video.want_of_model(writer.llm, writer.look))
+    prompt = fixed_prompt_of(config)
+    withheld = withheld_accounts(Folder(config.videos.folder), writer.llm, config.api)
+    steps, context = llm_steps(
+        config,
+        writer.llm,
+        ask=partial(video.Asking, writer.llm, writer.look, config.limits, prompt, withheld),
+        read=partial(ReadScript, writer, sha256(prompt)),
+        prompt=prompt,
+        schema=None,
+        sample=writer.sample,
+        out=arrow_schema(ScriptRow),
+        estimate=lambda: estimate_of(config).usd,
+    )
+    return run_stage(config, steps, source=config.videos, catalog=config.videos, context=context)

@@ -1,0 +1,81 @@
+"""What the stages of a study wrote, as its report needs it: counted in full, with the rows of some videos.
+
+Tables are read file by file and column by column: of a corpus of any size only the videos that get a page become Python
+objects. Shape letters: N videos of the catalog.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from tikval.config import ReportConfig
+from tikval.report.site.accounts import with_accounts
+from tikval.report.site.facts import scripts_of
+from tikval.report.site.record import Failure
+from tikval.report.site.rows import (
+    StageRows,
+    coverage_of,
+    failed_of,
+    failures_of,
+    is_duplicate,
+    read_stage,
+    with_a_page,
+)
+from tikval.rows import LabelRow
+from tikval.store.folder import Folder
+from tikval.store.row_keys import keys_of
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRows:
+    """The catalog, the stages after it, and which of the videos get a page."""
+
+    catalog: Folder
+    places: dict[str, Folder]  # of scripts and values, by the stage's name
+    scores: Folder
+    listed: pa.Table  # [N] the catalog, with the accounts and genres that annotations and accounts name
+    labels: dict[str, LabelRow]  # by video, of the annotator whose labels are the truth
+    has_page: np.ndarray  # bool [N]
+    stages: dict[str, StageRows]  # by name, the catalog first
+    failures: list[Failure]  # each video once
+    n_failures: int  # in all; `failures` may hold only some of them
+
+
+def read_study(config: ReportConfig) -> StudyRows:
+    """Read every stage that the report rests on. Raises UserError where one has not finished."""
+    catalog = Folder(config.scores.catalog.folder)
+    places = {name: Folder(recipe.folder) for name, recipe in scripts_of(config).items()}
+    places |= {f"values: {system.system}": Folder(system.folder) for system in config.scores.predictions}
+    listed = catalog.read()
+    labels = _labels(catalog, config.scores.annotator)
+    page_N = with_a_page(listed, labels, config.videos)
+    stages = _stages(listed, page_N, places)
+    failures, n_failures = failures_of(stages, failed_of(listed.filter(pa.array(is_duplicate(listed)))))
+    return StudyRows(
+        catalog=catalog,
+        places=places,
+        scores=Folder(config.scores.folder),
+        listed=with_accounts(listed, labels, catalog),
+        labels=labels,
+        has_page=page_N,
+        stages=stages,
+        failures=failures,
+        n_failures=n_failures,
+    )
+
+
+def _labels(catalog: Folder, annotator: str | None) -> dict[str, LabelRow]:
+    """The annotator's rows by video; evaluation has refused several annotators without a choice."""
+    rows: list[LabelRow] = catalog.read_side_table("labels")
+    return {row["video_id"]: row for row in rows if annotator in (None, row["annotator"])}
+
+
+def _stages(listed: pa.Table, page_N: np.ndarray, places: Mapping[str, Folder]) -> dict[str, StageRows]:
+    """The rows of each stage by its name, the catalog's first: its `failed` lacks rows whose id is listed twice."""
+    keys_N = keys_of(listed["row_key"])
+    known, paged = np.sort(keys_N), np.sort(keys_N[page_N])
+    failed = failed_of(listed.filter(pa.array(~is_duplicate(listed))))
+    first = StageRows(coverage_of(listed), failed, [])
+    return {"catalog": first, **{name: read_stage(folder, known, paged) for name, folder in places.items()}}

@@ -1,0 +1,78 @@
+"""A report's configuration -> the site in its folder, pages and what is drawn for them."""
+
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Final
+
+from tikval.codebook import load_codebook
+from tikval.config import ReportConfig, UserError, find_file
+from tikval.files import delete_folder, write_bytes
+from tikval.report.figures.gather import write_figures
+from tikval.report.site.facts import scripts_of
+from tikval.report.site.gather import Drawn, gather
+from tikval.report.site.pages import site_files
+from tikval.report.site.pictures import PICTURES
+from tikval.report.site.record import Report
+from tikval.report.tables.paper import write_tables
+from tikval.store.folder import SITE_FOLDERS, Folder, FolderRun
+from tikval.store.progress import StageProgress
+
+_QUIET: Final = 1_000  # pages that take a few seconds: no progress is shown
+_PARALLEL_WRITES: Final = 16  # files on their way to a disk that is asked to keep them, or to a store
+
+
+def write_report(config: ReportConfig) -> FolderRun:
+    """Write the site into the report's folder. Raises UserError where a stage before it has not finished."""
+    folder, begin = Folder(config.folder), time.monotonic()
+    systems = config.scores.predictions
+    folders = [*(recipe.folder for recipe in scripts_of(config).values()), *(each.folder for each in systems)]
+    upstream = [config.scores.catalog.folder, *folders, config.scores.folder]
+    with folder.lock():
+        inputs = {uri: Folder(uri).finished().state for uri in upstream}
+        before = folder.run()
+        if before and before.inputs == inputs:
+            return before
+        try:
+            codebook = load_codebook(find_file(systems[0].codebook))
+        except ValueError as err:
+            raise UserError(str(err)) from err
+        report, drawn = gather(config, codebook)
+        write_site(folder, report, drawn)
+        return folder.write_run(config, [], inputs, report.n_videos or 0, {}, time.monotonic() - begin)
+
+
+def write_site(folder: Folder, report: Report, drawn: Drawn) -> None:
+    """Write every file of the site into the folder; pages of videos that were there before are gone."""
+    for part in SITE_FOLDERS:
+        if part != PICTURES:  # these are kept by their own rule
+            delete_folder(f"{folder.uri}/{part}")
+    if drawn.figures:
+        write_figures(drawn.figures, f"{folder.uri}/charts")
+    if drawn.cells:
+        write_tables(drawn.cells, f"{folder.uri}/tables")
+
+    def write(file: tuple[str, bytes]) -> None:
+        write_bytes(f"{folder.uri}/{file[0]}", file[1])
+
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(_PARALLEL_WRITES))
+        progress = None
+        if len(report.cards) > _QUIET:
+            progress = stack.enter_context(StageProgress("pages", len(report.cards), 0, folder.uri))
+        for some in _groups(site_files(report), 4 * _PARALLEL_WRITES):
+            list(pool.map(write, some))
+            if progress:
+                progress.advance(sum(name.startswith("videos/") for name, _ in some), {})
+
+
+def _groups(files: Iterable[tuple[str, bytes]], size: int) -> Iterator[list[tuple[str, bytes]]]:
+    """Lists of `size` files, the last one shorter: never all of them in memory."""
+    group: list[tuple[str, bytes]] = []
+    for file in files:
+        group.append(file)
+        if len(group) == size:
+            yield group
+            group = []
+    yield group

@@ -1,0 +1,64 @@
+"""Videos, annotations and accounts -> the catalog of a study: the arrow of jobs/catalog.py."""
+
+import hashlib
+import time
+from typing import Any
+
+import pyarrow as pa
+
+from tikval.codebook import load_codebook
+from tikval.config import CatalogConfig, UserError, find_file
+from tikval.files import delete, write_table
+from tikval.rows import AccountRow, LabelRow, VideoRow, arrow_schema
+from tikval.sources.catalog import accounts_of, list_videos, read_accounts
+from tikval.sources.erased import not_erased
+from tikval.sources.labels import read_labels
+from tikval.store.folder import Folder, FolderRun
+
+
+def write_catalog(config: CatalogConfig) -> FolderRun:
+    """List the videos anew; a catalog that has not changed is left as it is."""
+    folder, begin = Folder(config.folder), time.monotonic()
+    with folder.lock():
+        videos = not_erased(config.out, list_videos(config.videos))
+        labels = _labels(config)
+        accounts = read_accounts(config.accounts) if config.accounts else accounts_of(videos)
+        accounts = not_erased(config.out, accounts)
+        files = [_write(folder, "data", VideoRow, videos)]
+        side_tables = {"accounts": _write(folder, "_accounts", AccountRow, accounts)}
+        if labels is not None:
+            side_tables["labels"] = _write(folder, "_labels", LabelRow, not_erased(config.out, labels))
+        before = folder.run()
+        if before and before.files == files and before.side_tables == side_tables:
+            return before
+        failed: dict[str, int] = {}
+        for row in videos:
+            if row["error"]:
+                failed[row["error"]] = failed.get(row["error"], 0) + 1
+        done = folder.write_run(config, files, {}, len(videos), failed, time.monotonic() - begin, side_tables)
+        for name in (
+            {*before.files, *before.side_tables.values()} - {*files, *side_tables.values()} if before else ()
+        ):
+            delete(f"{folder.uri}/{name}")
+        return done
+
+
+def _labels(config: CatalogConfig) -> list[LabelRow] | None:
+    if config.annotations is None:
+        return None
+    try:
+        codebook = load_codebook(find_file(config.codebook))
+    except ValueError as err:
+        raise UserError(str(err)) from err
+    return read_labels(config.annotations, codebook.slugs, codebook.label_set)
+
+
+def _write(folder: Folder, name: str, kind: type, rows: list[Any]) -> str:
+    """Write a table under a name that its content gives it, so that the same table is the same file."""
+    table = pa.Table.from_pylist(rows, schema=arrow_schema(kind))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    file = f"{name}-{hashlib.sha256(sink.getvalue()).hexdigest()[:16]}.parquet"
+    write_table(f"{folder.uri}/{file}", table)
+    return file

@@ -92,8 +92,8 @@ def drawing() -> str:
     place: dict[str, tuple[float, float]] = {}
     for level, row in enumerate(rows):
         left = (width - len(row) * WIDTH - (len(row) - 1) * GAP_X) / 2
-        for x, room in enumerate(row):
-            place[room] = (left + x * (WIDTH + GAP_X), GAP_Y / 2 + level * (HEIGHT + GAP_Y))
+        for column, room in enumerate(row):
+            place[room] = (left + column * (WIDTH + GAP_X), GAP_Y / 2 + level * (HEIGHT + GAP_Y))
     height = int(GAP_Y / 2 + len(rows) * (HEIGHT + GAP_Y) + HEIGHT + 10)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">',

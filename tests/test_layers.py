@@ -1,6 +1,7 @@
 """The house: imports run one way, Ray stays in its room, and what must return immediately loads nothing heavy."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -268,3 +269,20 @@ def test_what_returns_immediately_loads_no_models_and_no_ray(module: str) -> Non
     loaded = set(done.stdout.split())
     assert {"tikval", "pyarrow"} <= loaded
     assert not loaded & (HEAVY | {"ray"})
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_imports() -> None:
+    """Apart from the numbers of lines, which it need not follow."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.path.insert(0, 'docs'); import rooms; print(rooms.drawing(), end='')",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    there = (ROOT / "docs" / "rooms.svg").read_text(encoding="utf-8")
+    assert re.sub(r"· [\d,]+", "", done.stdout) == re.sub(r"· [\d,]+", "", there), "run python docs/rooms.py"

@@ -14,7 +14,7 @@ from torch.multiprocessing.spawn import start_processes
 from tests.fixtures.tiny_encoders import write_bert
 from tikval.config import Fit, TextEncoder, VectorHead
 from tikval.finetune.batches import Data, Vectors, cut, token_windows
-from tikval.finetune.loop import Epoch, Score, State, Task, Trained, predict, train
+from tikval.finetune.loop import Epoch, Score, State, Task, Trained, predict_probabilities, train
 from tikval.finetune.model import build, load_tokenizer
 from tikval.finetune.optim import adamw, rate_share
 
@@ -153,7 +153,7 @@ def test_probabilities_are_the_best_epochs() -> None:
     task = Task(vectors(), LABELS, TRAIN, CHOOSE, TEST, make)
     trained, states = run(task, fit_of(), found([0.1, 0.9, 0.2, 0.3]))
     kept[0].load_state_dict(State.load(io.BytesIO(states[1])).model)
-    assert np.array_equal(predict(kept[0], task.data, TEST, 8), trained.probabilities[TEST])
+    assert np.array_equal(predict_probabilities(kept[0], task.data, TEST, 8), trained.probabilities[TEST])
 
 
 def test_by_loss_the_smallest_is_best() -> None:

@@ -11,7 +11,7 @@ from torch import nn
 from tests.fixtures.tiny_encoders import WRITERS, write_bert, write_deberta, write_longformer, write_roberta
 from tikval.config import Fit, TextEncoder, VectorHead
 from tikval.finetune.batches import cut
-from tikval.finetune.loop import Task, predict, train
+from tikval.finetune.loop import Task, predict_probabilities, train
 from tikval.finetune.model import TextClassifier, VectorClassifier, build, load_tokenizer
 
 torch.set_num_threads(1)
@@ -68,7 +68,7 @@ def test_each_architecture_learns_a_word(name: str, folders: dict[str, Path], te
 
     # what it learned is the word: without it, those texts are taken for the others
     without = cut(load_tokenizer(config), [text.replace(KIND, "cat") for text in texts], config.max_tokens)
-    fallen = predict(kept[0], data, ALL, 8) - predict(kept[0], without, ALL, 8)
+    fallen = predict_probabilities(kept[0], data, ALL, 8) - predict_probabilities(kept[0], without, ALL, 8)
     assert fallen[1::2].mean() > 0.3
     assert np.array_equal(fallen[::2], np.zeros((20, 1), np.float32))
 

@@ -4,7 +4,7 @@ Shape letters: N rows with a text or vector, L trained labels, D width of a vect
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,26 +75,13 @@ def examples_of(
         raise ValueError(f"the annotations have {shares.shape[1]} labels, the codebook {len(all_labels)}")
     labels = _labels(shares, all_labels, wanted, min_share)
     by_id = {row["video_id"]: row for row in rows}
-    ids, failed = [], dict[str, tuple[str, str, str | None]]()
-    for video_id in sorted(truth):
-        row = by_id.get(video_id)
-        if row is None:
-            failed[video_id] = (
-                row_key(video_id, 0, ""),
-                Reason.MISSING_FILE,
-                "annotated, and not among the rows",
-            )
-        elif row["error"] is not None:
-            failed[video_id] = (row["row_key"], row["error"], row["detail"])
-        else:
-            ids.append(video_id)
+    ids, failed = _usable(truth, by_id)
     if not ids:
         raise ValueError(f"none of the {len(truth)} annotated rows has a text or a vector")
     places = [all_labels.index(label) for label in labels]
     truth_NL = np.array([binary(truth[video_id]) for video_id in ids], bool)[:, places]
-    if empty := [
-        label for label, some in zip(labels, np.atleast_1d(truth_NL.any(axis=0)), strict=True) if not some
-    ]:
+    positive_L = np.atleast_1d(truth_NL.any(axis=0))
+    if empty := [label for label, positive in zip(labels, positive_L, strict=True) if not positive]:
         raise ValueError(f"labels without a positive row: {', '.join(empty)}; leave them out of `labels`")
     first = by_id[ids[0]]
     return Examples(
@@ -113,6 +100,23 @@ def examples_of(
         split=_split(ids, split),
         failed=failed,
     )
+
+
+def _usable(
+    annotated: Iterable[str], by_id: Mapping[str, Any]
+) -> tuple[list[str], dict[str, tuple[str, str, str | None]]]:
+    """Ids of annotated rows with a result, in order; of the others row key, reason and detail, by id."""
+    ids, failed = [], dict[str, tuple[str, str, str | None]]()
+    for video_id in sorted(annotated):
+        row = by_id.get(video_id)
+        if row is None:
+            key = row_key(video_id, 0, "")
+            failed[video_id] = (key, Reason.MISSING_FILE, "annotated, and not among the rows")
+        elif row["error"] is not None:
+            failed[video_id] = (row["row_key"], row["error"], row["detail"])
+        else:
+            ids.append(video_id)
+    return ids, failed
 
 
 def read_texts(table: str) -> tuple[list[Any], dict[str, str | None], dict[str, str] | None]:

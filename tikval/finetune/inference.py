@@ -23,7 +23,7 @@ from tikval.files import fetch_folder, read_bytes, write_bytes
 from tikval.finetune.batches import Data, Vectors, cut, token_windows
 from tikval.finetune.combine import ensemble
 from tikval.finetune.examples import text_of_post
-from tikval.finetune.loop import predict
+from tikval.finetune.loop import predict_probabilities
 from tikval.finetune.model import build, load_tokenizer, read_settings
 from tikval.finetune.model_files import EnsembleFacts, read_kept
 from tikval.finetune.output_link import EACH_LABEL, link_of
@@ -75,7 +75,9 @@ class TrainedMember:
         """Probabilities [N, L] of ScriptRows or EmbeddingRows that have a result."""
         data, every = self._data(rows), np.arange(len(rows))
         link = EACH_LABEL if self.kept.heads == "per_label" else link_of(self.kept.heads, self.kept.labels)
-        read = [predict(model, data, every, _AT_ONCE, self.device, link) for model in self.models]
+        read = [
+            predict_probabilities(model, data, every, _AT_ONCE, self.device, link) for model in self.models
+        ]
         return np.concatenate(read, axis=1).astype(np.float64)
 
     def _data(self, rows: Sequence[Any]) -> Data:

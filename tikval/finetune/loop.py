@@ -211,11 +211,13 @@ class _Worker:
             read_NL[task.choose_rows] = judged_nL
             rest = np.setdiff1d(task.test_rows, task.choose_rows)
             if len(rest):
-                read_NL[rest] = predict(self.model, task.data, rest, size, self.device, task.link)
+                read_NL[rest] = predict_probabilities(
+                    self.model, task.data, rest, size, self.device, task.link
+                )
         return choosing, score_now, best, read_NL
 
 
-def predict(
+def predict_probabilities(
     model: nn.Module,
     data: Data,
     rows: Indices,

@@ -170,9 +170,8 @@ def pretrain(
         losses = resume.losses
     data = pack(tokenizer, texts, config.max_tokens)
     steps = steps_per_epoch(len(data), batch_rows)
-    guess = _Guess(
-        config, tokenizer, optim.parallel(model, device) if world > 1 else model, model.config, device
-    )
+    trained = optim.parallel(model, device) if world > 1 else model
+    guess = _Guess(config, tokenizer, trained, model.config, device)
     for epoch in range(len(losses) + 1, epochs + 1):
         optim.seed_all(seed, 0, epoch, rank)
         generator = torch.Generator().manual_seed(torch.initial_seed())
@@ -183,21 +182,8 @@ def pretrain(
         total = torch.zeros(2, dtype=torch.float64, device=device)  # loss and guessed tokens of all workers
         for step, batch in enumerate(batches, start=steps * (epoch - 1)):
             optim.set_rate(optimizer, learning_rate * optim.rate_share(step, steps * epochs, warmup_share))
-            ids_PT, mask_PT = batch.inputs
-            special_PT = guess.special(ids_PT) | (mask_PT == 0) | (batch.weight == 0)[:, None]
-            inputs_PT, labels_PT = masked(
-                ids_PT, special_PT, len(tokenizer), tokenizer.mask_token_id, generator, mask_share
-            )
-            loss = guess(inputs_PT, mask_PT, labels_PT)
-            sums = torch.stack(
-                [loss.detach().double(), (labels_PT != _NOT_GUESSED).sum().double().to(device)]
-            )
-            if world > 1:
-                distributed.all_reduce(sums)
-            # workers drew different numbers of tokens, and DDP averages: the mean over all of them is wanted
-            (loss * world / sums[1].clamp(min=1)).backward()  # type: ignore[no-untyped-call]
+            total += _backward(guess, batch, generator, mask_share, world)
             optim.descend(model, optimizer, gradient_norm)
-            total += sums
         losses = (*losses, float(total[0] / total[1].clamp(min=1)))
         if not np.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss of epoch {epoch} is {losses[-1]}: lower the learning rate")
@@ -208,13 +194,33 @@ def pretrain(
     return Pretrained(losses, had_head)
 
 
+def _backward(
+    guess: "_Guess", batch: Any, generator: torch.Generator, mask_share: float, world: int
+) -> torch.Tensor:
+    """Gradients of one batch; [2] the summed loss and the number of guessed tokens, of all workers."""
+    ids_PT, mask_PT = batch.inputs
+    special_PT = guess.special(ids_PT) | (mask_PT == 0) | (batch.weight == 0)[:, None]
+    tokenizer = guess.tokenizer
+    inputs_PT, labels_PT = masked(
+        ids_PT, special_PT, len(tokenizer), tokenizer.mask_token_id, generator, mask_share
+    )
+    loss = guess(inputs_PT, mask_PT, labels_PT)
+    guessed = (labels_PT != _NOT_GUESSED).sum().double().to(loss.device)
+    sums = torch.stack([loss.detach().double(), guessed])
+    if world > 1:
+        distributed.all_reduce(sums)
+    # workers drew different numbers of tokens, and DDP averages: the mean over all of them is wanted
+    (loss * world / sums[1].clamp(min=1)).backward()  # type: ignore[no-untyped-call]
+    return sums
+
+
 class _Guess:
     """The summed loss over the masked tokens of a batch."""
 
     def __init__(
         self, config: TextEncoder, tokenizer: Any, model: nn.Module, settings: Any, device: torch.device
     ):
-        self.model, self.settings, self.device = model, settings, device
+        self.tokenizer, self.model, self.settings, self.device = tokenizer, model, settings, device
         self.half = config.precision == "bfloat16"
         self.special_ids = torch.tensor(tokenizer.all_special_ids)
 

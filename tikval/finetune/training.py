@@ -75,25 +75,7 @@ def train_model(
     The validation rows choose the epoch, and the threshold unless it is a number; a fold without them (`paper`) has
     its test rows choose.
     """
-    fold, model, fit = training.fold, training.model, training.fit
-    place = {video_id: n for n, video_id in enumerate(examples.ids)}
-
-    def rows(ids: tuple[str, ...]) -> np.ndarray:
-        return np.array([place[video_id] for video_id in ids], np.int64)
-
-    data = data_of(examples, model)
-    choosing, test = rows(fold.validation or fold.test), rows(fold.test)
-    width = None if examples.vectors is None else examples.vectors.shape[1]
-    task = Task(
-        data=data,
-        labels=examples.truth.astype(np.float32),
-        train_rows=rows(fold.train),
-        choose_rows=choosing,
-        test_rows=test,
-        make=lambda n_labels: build(model, n_labels, width),
-        seed=1000 * training.seed + 100 * fold.partition + fold.fold,
-        link=link_of(fit.heads, examples.labels),
-    )
+    task, fit = _task(examples, training), training.fit
     f1 = f1_weighted if fit.best_by == "weighted_f1" else f1_macro
 
     def thresholds_of(p_nL: np.ndarray, y_nL: np.ndarray) -> np.ndarray:
@@ -112,15 +94,37 @@ def train_model(
         world=world,
         resume=resume,
     )
-    thresholds = thresholds_of(trained.probabilities[choosing], examples.truth[choosing])
-    lost = data.lost if not isinstance(data, Vectors) else np.zeros(1, np.int64)
+    chosen_on = task.choose_rows
+    thresholds = thresholds_of(trained.probabilities[chosen_on], examples.truth[chosen_on])
+    lost = task.data.lost if not isinstance(task.data, Vectors) else np.zeros(1, np.int64)
     return TrainedModel(
-        fold.test,
-        trained.probabilities[test],
+        training.fold.test,
+        trained.probabilities[task.test_rows],
         thresholds,
         trained.history,
         int((lost > 0).sum()),
         int(lost.sum()),
+    )
+
+
+def _task(examples: Examples, training: Training) -> Task:
+    """What the training loop needs of one fold."""
+    fold, model = training.fold, training.model
+    place = {video_id: n for n, video_id in enumerate(examples.ids)}
+
+    def rows(ids: tuple[str, ...]) -> np.ndarray:
+        return np.array([place[video_id] for video_id in ids], np.int64)
+
+    width = None if examples.vectors is None else examples.vectors.shape[1]
+    return Task(
+        data=data_of(examples, model),
+        labels=examples.truth.astype(np.float32),
+        train_rows=rows(fold.train),
+        choose_rows=rows(fold.validation or fold.test),
+        test_rows=rows(fold.test),
+        make=lambda n_labels: build(model, n_labels, width),
+        seed=1000 * training.seed + 100 * fold.partition + fold.fold,
+        link=link_of(training.fit.heads, examples.labels),
     )
 
 

@@ -1,4 +1,4 @@
-"""Jobs that ask a language model: the steps of one, whichever model it is.
+"""The steps in Ray Data of a job that asks a language model, whichever it is.
 
 vLLM              read videos | engines of Ray Data | read replies       three pools; pictures stay off the driver
 API or endpoint   read, ask, read the reply                              one pool of actors with many calls each

@@ -1,4 +1,4 @@
-"""What a sweep tries next, and what it stops: of each fold by itself, whichever is at work.
+"""What Ray Tune is told to try next in a sweep, and to stop: of each fold by itself, whichever is at work.
 
 A later start is told of what is finished; Ray Tune's own resuming is not used, since it does not bring Optuna's
 studies back.

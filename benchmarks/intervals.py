@@ -31,7 +31,7 @@ HITS, CORRECT_REJECTIONS = 0.5, 0.85  # of the average account
 
 
 def world(rng: np.random.Generator, n_groups: int) -> tuple[np.ndarray, Bools, Bools]:
-    """[N] account, [N, L] true and said."""
+    """[N] account, [N, L] true and predicted."""
     group_N = np.repeat(np.arange(n_groups), np.maximum(1, rng.poisson(9, n_groups)))
     rate_GL = rng.beta(SPREAD * RATES_L, SPREAD * (1 - RATES_L), (n_groups, len(RATES_L)))
     true_NL = rng.random((len(group_N), len(RATES_L))) < rate_GL[group_N]

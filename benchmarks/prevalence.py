@@ -60,14 +60,14 @@ def line(case: Case) -> list[float]:
     predicted_rate = case.rate * 0.8 + (1 - case.rate) * 0.1
     for seed in range(DESIGNS):
         sums = corpora(case, seed)
-        predicted, mended = raw_rates(sums), corrected_rates(sums)
+        raw, mended = raw_rates(sums), corrected_rates(sums)
         alone = raw_rates(RateSums(sums.labelled, sums.true_labelled, *sums[2:]))
         given = ~np.isnan(mended.estimate)
         found.append(
             [
-                predicted.estimate.mean(),
-                covered(predicted, predicted_rate).mean(),
-                covered(predicted, case.rate).mean(),
+                raw.estimate.mean(),
+                covered(raw, predicted_rate).mean(),
+                covered(raw, case.rate).mean(),
                 mended.estimate[given].mean(),
                 covered(mended, case.rate)[given].mean(),
                 (mended.high - mended.low)[given].mean() / (alone.high - alone.low)[given].mean(),

@@ -12,8 +12,13 @@ from tests.stats.test_agreement import values_of
 from tests.study.test_erasure_and_export import ANN, Made
 from tikval.annotate.agreement import AgreementRow, Coding, agreement_rows, compared_groups
 from tikval.annotate.annotators import Annotators, add_systems, people, read_tables
-from tikval.annotate.consolidate import NO_THIRD, ONE_ANNOTATOR, consolidate_stances
-from tikval.annotate.consolidated_table import consolidate_rows, write_consolidated
+from tikval.annotate.consolidate import (
+    NO_THIRD,
+    ONE_ANNOTATOR,
+    consolidate_rows,
+    consolidate_stances,
+    write_consolidated,
+)
 from tikval.cli import app
 from tikval.codebook import load_codebook
 from tikval.config import UserError, find_file
@@ -57,7 +62,7 @@ def test_codings_differ_where_dominance_and_sign_do() -> None:
     assert [pick(rows, two, "dominance", "face")[name] for name in ("observed", "positive")] == [2 / 4, 1 / 3]
     assert [pick(rows, two, "binary", f"face{sign}")["observed"] for sign in "+-"] == [3 / 4, 3 / 4]
     assert pick(rows, two, "binary", "face+")["positive"] == 2 * 2 / (2 + 3)
-    # pooled over labels, what is said the same is that of three ways
+    # pooled over labels, what is coded the same is that of three ways
     assert pick(rows, two, "binary")["positive"] == pick(rows, two, "three_way")["positive"] == 2 / 3
     assert pick(rows, two, "binary", "confronted")["cells"] == 4 * 19
     assert pick(rows, ("a", "absent"), "three_way", "face")["observed"] == 1 / 4
@@ -138,7 +143,7 @@ def test_tables_that_contradict_each_other(tmp_path: Path) -> None:
 
 
 def test_a_system_is_an_annotator_and_its_failures_are_missing(tmp_path: Path) -> None:
-    made = Made(tmp_path)  # says face+ of first-video, achievement+ of third-video; broken-video failed
+    made = Made(tmp_path)  # predicts face+ for first-video, achievement+ for third-video; broken-video failed
     found = annotations_by(
         faces("ann", **dict.fromkeys(("first-video", "third-video", "broken-video", "gone"), 1))
     )
@@ -246,6 +251,6 @@ def test_the_commands(tmp_path: Path) -> None:
     to = str(tmp_path / "both.csv")
     done = CliRunner().invoke(app, ["consolidate", *tables, "--third", "eve", "--to", to])
     assert done.exit_code == 0, done.output
-    assert "3 videos, 57 stances: 56 (98.2%) agreed on; eve said as ann in 0, as bob in 1" in done.output
+    assert "3 videos, 57 stances: 56 (98.2%) agreed on; eve coded as ann in 0, as bob in 1" in done.output
     done = CliRunner().invoke(app, ["agreement", tables[0], tables[1], "--csv", str(tmp_path / "a.txt")])
     assert "must end in .csv" in str(done.exception)

@@ -1,4 +1,4 @@
-"""What a score stands beside: guesses by frequency, account names, people; and what scores are worth by themselves."""
+"""What a score is compared with: guesses by frequency, account names, people; and what scores are worth alone."""
 
 from pathlib import Path
 from typing import Any
@@ -111,8 +111,8 @@ def test_the_frequency_prior_is_what_random_guesses_come_to() -> None:
 def test_the_frequency_prior_of_extremes() -> None:
     truth = read_truth([true("1", 1, 0), true("2", 1, 0)], TWO, 0.0)
     rows = frequency_prior(truth)
-    assert pick(rows, "a+", "endorsed")["f1"] == 1.0  # always true, always said
-    assert pick(rows, "b+", "endorsed")["f1"] is None  # never true, never said
+    assert pick(rows, "a+", "endorsed")["f1"] == 1.0  # always true, always predicted
+    assert pick(rows, "b+", "endorsed")["f1"] is None  # never true, never predicted
     assert pick(rows, "movie", "confronted")["recall"] is None
     assert frequency_prior(read_truth([], TWO, 0.0)) == []
     many = read_truth([true(str(i), int(i % 3 == 0), 0) for i in range(6_000)], TWO, 0.0)
@@ -134,7 +134,7 @@ def test_an_account_name_is_worth_much_only_where_it_is_shared() -> None:
     assert (shared.system, apart.system) == (ACCOUNT_SHARED, ACCOUNT_APART)
     f1 = [pick(score(a, truth), "a+", "endorsed")["f1"] for a in (shared, apart)]
     assert (f1[0] or 0) > 0.95
-    assert (f1[1] or 1) < 0.7  # saying it of all: 2/3
+    assert (f1[1] or 1) < 0.7  # predicting it for all: 2/3
     assert "a-" not in {row["label"] for row in score(shared, truth)}, "a label that nobody has"
     nameless = read_truth([{**row, "account": None} for row in of_accounts(20, 6)], TWO, 0.05)
     assert account_name_baselines(nameless) == []
@@ -164,7 +164,7 @@ def test_people_against_people() -> None:
         human_agreement([*rows, *final, rows[0]], truth, "final")
 
 
-def test_a_study_has_every_baseline_and_says_what_it_left_out() -> None:
+def test_a_study_has_every_baseline_and_notes_what_it_left_out() -> None:
     rows = of_accounts(20, 6)
     truth = read_truth(rows, TWO, 0.05)
     system = read_answers([predicted(v, [True, False, False, False]) for v in truth.ids], truth, "s")

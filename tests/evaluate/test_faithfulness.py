@@ -212,7 +212,7 @@ def test_hostile_sizes_take_no_time_and_are_told(hostile: str) -> None:
     assert against(hostile).cut or len(hostile) <= 100_003
 
 
-def test_what_is_cut_says_so() -> None:
+def test_what_is_cut_is_noted() -> None:
     long = 'SPEAKER: "' + "go " * (MAX_WORDS + 1) + '"'
     assert against(long).cut
     assert against("", HEAD + long).cut
@@ -366,12 +366,12 @@ def test_the_job_compares_every_video(study: Study, capsys: pytest.CaptureFixtur
     assert "star." not in printed
 
 
-def test_the_same_command_answers_at_once(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_command_returns_immediately(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     config = study.config()
     first = check_faithfulness(config)
-    spoken = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert check_faithfulness(config) == first
-    assert capsys.readouterr().out == spoken
+    assert capsys.readouterr().out == printed
     study.fill(12)
     again = check_faithfulness(config)
     assert again.inputs != first.inputs

@@ -66,7 +66,7 @@ def test_clusters_are_worth_less_where_few_hold_most() -> None:
 
 
 def small(seed: int = 0) -> tuple[Floats, Ints, Ints, Floats]:
-    """said [N, 3], clusters [N], annotated places and their truth."""
+    """predicted [N, 3], clusters [N], annotated places and their truth."""
     rng = np.random.default_rng(seed)
     cluster = rng.permutation(np.repeat(np.arange(12), rng.integers(1, 9, 12)))
     predicted = rng.random((len(cluster), 3)).round(1)
@@ -143,7 +143,7 @@ def test_where_all_are_annotated_the_annotator_decides() -> None:
     np.testing.assert_allclose(found.estimate, truth.mean(0))
 
 
-def test_nobody_says_it() -> None:
+def test_nobody_has_it() -> None:
     """No variance is seen, but a share of 0 in 10 accounts is not known to be 0."""
     found = raw_rates(
         rate_sums(np.zeros((40, 1)), np.repeat(np.arange(10), 4), np.zeros(0, int), np.zeros((0, 1)))
@@ -258,7 +258,7 @@ class Made:
         listed = Folder(self.catalog.folder).read(["video_id", "row_key"]).to_pylist()
         self.keys = {row["video_id"]: row["row_key"] for row in listed}
 
-    def says(self, config: JobConfig, rows: Sequence[PredictionRow]) -> None:
+    def writes(self, config: JobConfig, rows: Sequence[PredictionRow]) -> None:
         folder = Folder(config.folder)
         name = folder.write_part(pa.Table.from_pylist(list(rows), schema=arrow_schema(PredictionRow)))
         folder.write_run(config, [name], {}, len(rows), {}, 1.0)
@@ -271,7 +271,7 @@ class Made:
         """`face+` of every other pair; the last video fails, and the one before was not reached."""
         broken = {"error": "unreadable", "detail": "no"}
         rows = [self.row(n, *(["face+"] if n % 4 < 2 else []), "tradition-") for n in range(47)]
-        self.says(self.system, [*rows, self.row(48, **broken)])
+        self.writes(self.system, [*rows, self.row(48, **broken)])
         return self
 
 
@@ -292,7 +292,8 @@ def test_rates_of_a_study(made: Made) -> None:
     assert face.rate == pytest.approx(24 / 47)
     assert face.low is not None
     assert face.low < face.rate
-    assert face.corrected == pytest.approx(12 / 24, abs=0.02)  # what is said of the annotated is the truth
+    # what is predicted for the annotated is the truth
+    assert face.corrected == pytest.approx(12 / 24, abs=0.02)
     assert (tradition.rate, tradition.corrected) == (1, None), "no annotated video has it: not corrected"
     assert len(found.lines) == len(LABELS) + 6
 
@@ -321,7 +322,7 @@ def test_accounts_are_named_only_when_asked_and_small_ones_are_one_group(made: M
     assert "12 of 12" in " ".join(found.notes)
 
 
-def test_the_tables_say_what_they_are(made: Made, tmp_path: Path) -> None:
+def test_the_tables_name_what_they_are(made: Made, tmp_path: Path) -> None:
     found = prevalence_of(Study(made.extract().out))
     text = shown(found)
     assert "not corrected for model error" in text
@@ -367,13 +368,13 @@ def test_names_that_look_like_formulas(made: Made, tmp_path: Path) -> None:
 
 
 def test_what_was_judged_several_times_counts_once(made: Made) -> None:
-    """A trained system's partitions: a video is in each, said with the mean."""
+    """A trained system's partitions: a video is in each and counts with the mean."""
     config = FinetuneConfig(scripts=made.scripts, system="roberta", out=made.out)
     rows = [
         made.row(n, *(["face+"] if p == 0 else []), split="honest", seed=p) for n in range(8) for p in (0, 1)
     ]
     rows += [made.row(8, "face+", seed=0), made.row(8, seed=1, error="timeout", detail="")]
-    made.says(config, rows)
+    made.writes(config, rows)
     found = prevalence_of(Study(made.out))
     assert lines_of(found, "face+")["all"].rate == pytest.approx((8 * 0.5 + 1) / 9)
     assert "judged videos 2 times" in " ".join(found.notes)
@@ -382,7 +383,7 @@ def test_what_was_judged_several_times_counts_once(made: Made) -> None:
 def test_rows_that_a_system_was_trained_on_count_nowhere(made: Made) -> None:
     trained = FinetuneConfig(scripts=made.scripts, system="roberta", out=str(made.root / "other"))
     config = PredictConfig(trained=trained, scripts=made.scripts, system="later", out=made.out)
-    made.says(config, [made.row(n, "face+") for n in range(48)])
+    made.writes(config, [made.row(n, "face+") for n in range(48)])
     unknown = prevalence_of(Study(made.out), "later")
     assert lines_of(unknown, "face+")["all"].annotated == 0
     assert "not known any more" in " ".join(unknown.notes)
@@ -399,21 +400,21 @@ def test_a_label_that_is_not_modelled_has_no_rate(made: Made) -> None:
     for row in rows:
         assert row["decisions"] is not None
         row["decisions"][LABELS.index("tradition+")] = None
-    made.says(made.system, rows)
+    made.writes(made.system, rows)
     predicted = {line.what for line in prevalence_of(Study(made.out)).lines}
     assert "tradition+" not in predicted
     assert "conservation" not in predicted
     assert {"tradition-", "self_transcendence"} <= predicted
     rows[0]["decisions"] = [True] * len(LABELS)
-    made.says(made.system.model_copy(update={"system": "odd"}), rows)
+    made.writes(made.system.model_copy(update={"system": "odd"}), rows)
     with pytest.raises(UserError, match=r"odd: modelled for some videos only: tradition\+"):
         prevalence_of(Study(made.out), "odd")
 
 
 def test_mistakes(tmp_path: Path) -> None:
     made = Made(tmp_path, "path")
-    made.says(made.system, [made.row(n) for n in range(49)])
-    made.says(made.system.model_copy(update={"system": "b"}), [made.row(n) for n in range(49)])
+    made.writes(made.system, [made.row(n) for n in range(49)])
+    made.writes(made.system.model_copy(update={"system": "b"}), [made.row(n) for n in range(49)])
     for arguments, predicted in (
         ((None,), "several systems; name one with --system: b, local"),
         (("c",), "no system c; there are b, local"),

@@ -35,6 +35,13 @@ def study(tmp_path: Path) -> Study:
     return Study(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def one_form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures in one form: drawing them in all takes seconds, and what tests them is another test's."""
+    if request.function is not test_charts_and_their_numbers_are_of_this_report:
+        monkeypatch.setattr("tikval.report.figures.gather.SUFFIXES", ("svg",))
+
+
 def scored(study: Study) -> EvaluateConfig:
     """A trained system and one that was asked, which could not be read once."""
     trained = study.trained("bert", study.noisy(1), seeds=2)

@@ -36,7 +36,7 @@ def values_of(line: AgreementLine) -> dict[str, float]:
 
 
 def test_two_annotators_by_hand() -> None:
-    # 40 cells both say 1, 10 only the first, 20 only the second, 30 neither: p = 0.7
+    # 40 cells both code 1, 10 only the first, 20 only the second, 30 neither: p = 0.7
     line = line_of("1" * 50 + "0" * 50, "1" * 40 + "0" * 10 + "1" * 20 + "0" * 30)
     assert line.cells == 100
     assert line.expected == pytest.approx(2 * 0.55 * 0.45)  # half of 50 % and 60 % is 55 %
@@ -64,7 +64,7 @@ def test_three_annotators_and_a_missing_cell_by_hand() -> None:
             "kappa": (p - q_0**2 - q_1**2) / (1 - q_0**2 - q_1**2),
             # 8 ratings, 5 and 3 of a kind; pairs weighted by 1 / (ratings of the cell - 1)
             "alpha": 1 - (1 - (6 / 2 + 2 / 2 + 2 / 1) / 8) / (1 - (5 * 4 + 3 * 2) / (8 * 7)),
-            # those who say 1 meet two others in the second cell, of whom none does, and one each in the third
+            # those who code 1 meet two others in the second cell, of whom none does, and one each in the third
             "positive": (0 + 2) / (2 + 2),
         }
     )
@@ -149,7 +149,7 @@ def test_intervals_follow_the_accounts() -> None:
 
 def test_no_interval_where_the_draws_cannot_give_one() -> None:
     assert math.isnan(line_of("0110", "0111", clusters=[0] * 4).coefficients["ac1"].low)
-    # said once: in (1 - 1/20)^20 = 36 % of the draws not at all
+    # coded once: in (1 - 1/20)^20 = 36 % of the draws not at all
     rare = line_of("1" + "0" * 19, "1" + "0" * 19).coefficients
     assert rare["positive"].value == 1
     assert math.isnan(rare["positive"].low)

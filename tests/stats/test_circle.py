@@ -46,8 +46,8 @@ def test_steps_around_the_circle() -> None:
     assert apart[SLUGS.index("universalism_tolerance"), SLUGS.index("self_direction_thought")] == 1
 
 
-def measured(*predicted: str) -> dict[str, float]:
-    video = np.array([label in predicted for label in LABELS], float)
+def measured(*labels: str) -> dict[str, float]:
+    video = np.array([label in labels for label in LABELS], float)
     return dict(zip(MEASURES, video @ weights(), strict=True))
 
 
@@ -67,8 +67,8 @@ def test_scores_of_a_video() -> None:
     assert most["self_transcendence"] == pytest.approx(1)
 
 
-def video(*predicted: str) -> list[bool]:
-    return [label in predicted for label in LABELS]
+def video(*labels: str) -> list[bool]:
+    return [label in labels for label in LABELS]
 
 
 def counts(truth: list[list[bool]], predicted: list[list[bool]]) -> dict[tuple[str, str], Confusion]:

@@ -44,7 +44,7 @@ def study(seed: int, n: int = 60, groups: int = 12) -> tuple[Truth, np.random.Ge
 
 
 def guess(truth: Truth, system: str, *wrongs: Bools, known: Bools | None = None) -> Answers:
-    """A system that is wrong where `wrongs` say, one run for each."""
+    """A system that is wrong where `wrongs` are true, one run for each."""
     runs = tuple(
         SystemRun(
             truth.true,
@@ -110,7 +110,7 @@ def test_intervals_stand_in_the_rows_of_results_only() -> None:
     b = pick(rows, "b-", "confronted")  # y alone: 0; x alone: 1
     assert b["f1"] == pytest.approx(2 / 3)
     assert (b["lower"], b["upper"]) == (0, 1)
-    assert pick(rows, "a-", "confronted")["lower"] is None  # neither said nor true
+    assert pick(rows, "a-", "confronted")["lower"] is None  # neither predicted nor true
     for aggregate in ("macro", "weighted"):
         row = pick(rows, aggregate)
         assert row["lower"] is not None
@@ -131,7 +131,7 @@ def test_one_account_has_no_interval() -> None:
 
 
 def test_the_videos_of_an_account_move_together() -> None:
-    """Forty copies of one video say no more than one."""
+    """Forty copies of one video are worth no more than one."""
     truth, _ = study(3, n=480, groups=480)
     wrong = np.tile(np.random.default_rng(5).random((12, 6)) < 0.3, (40, 1))
     same = Truth(
@@ -184,11 +184,11 @@ def test_p_of_a_swap_is_that_of_all_swaps() -> None:
 
     def gap(swap: tuple[int, ...]) -> float:
         swapped = np.array(swap, dtype=bool)[truth.group][:, None]
-        says = [
+        swapped_pair = [
             np.where(swapped, one.runs[0].predicted, other.runs[0].predicted)
             for one, other in ((b, a), (a, b))
         ]
-        first, second = (macro(prf(truth.true, predicted_NL)).f1 for predicted_NL in says)
+        first, second = (macro(prf(truth.true, predicted_NL)).f1 for predicted_NL in swapped_pair)
         return first - second
 
     assert found.value == pytest.approx(gap((0,) * 6), abs=1e-12)

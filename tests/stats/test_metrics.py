@@ -61,13 +61,13 @@ def bools(*rows: str) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
 
 
 def test_prf_of_empty_denominators() -> None:
-    # labels: hit and miss | true, never said | said, never true | neither
+    # labels: hit and miss | true, never predicted | predicted, never true | neither
     scores = prf(bools("1100", "1000"), bools("1010", "0000"))
     np.testing.assert_equal(scores.precision, [1, np.nan, 0, np.nan])
     np.testing.assert_equal(scores.recall, [0.5, 0, np.nan, np.nan])
     np.testing.assert_equal(scores.f1, [2 / 3, 0, 0, np.nan])
     np.testing.assert_equal(scores.support, [2, 1, 0, 0])
-    # the label with nothing to say of is left out; the others' nan counts as 0
+    # the label that is neither true nor predicted is left out; the others' nan counts as 0
     np.testing.assert_allclose(macro(scores), (1 / 3, 0.5 / 3, 2 / 9))
     np.testing.assert_allclose(weighted(scores), (2 / 3, 1 / 3, 4 / 9))
 
@@ -88,7 +88,7 @@ def test_agrees_with_scikit_learn(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth = rng.random((60, 12)) < rng.random(12) * 0.5
     answer = rng.random((60, 12)) < rng.random(12) * 0.7
-    answer[:, 0] = False  # never said
+    answer[:, 0] = False  # never predicted
     truth[:, 0] |= rng.random(60) < 0.2
     truth[0, 1:] = True  # no label is empty on both sides, where the conventions differ on purpose
     scores = prf(truth, answer)
@@ -101,7 +101,7 @@ def test_agrees_with_scikit_learn(seed: int) -> None:
 
 
 def test_micro_is_of_all_pairs_together() -> None:
-    # 3 hits, 4 said, 5 true
+    # 3 hits, 4 predicted, 5 true
     truth, answer = bools("111", "100", "001"), bools("110", "101", "000")
     assert micro(truth, answer) == pytest.approx((3 / 4, 3 / 5, 6 / 9))
     assert np.isnan(micro(bools("00"), bools("00"))).all()
@@ -118,7 +118,7 @@ def test_movie_averages_over_the_videos_that_have_a_label() -> None:
     answer = bools("1011", "0000", "0001")
     score = movie(truth, answer)
     assert score.recall == pytest.approx((1 / 2 + 0) / 2)  # the third video has no true label
-    assert score.precision == pytest.approx((1 / 3 + 0) / 2)  # nothing was said of the second
+    assert score.precision == pytest.approx((1 / 3 + 0) / 2)  # nothing was predicted for the second
     assert np.isnan(score.f1)
 
 

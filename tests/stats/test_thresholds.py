@@ -71,14 +71,14 @@ def test_no_threshold_is_better_than_the_global_one(case: tuple[Floats, Bools]) 
     assert np.array_equal(scores_NL[:, asked] >= threshold, scores_NL[:, asked] >= largest)
 
 
-def test_the_threshold_stands_midway_and_says_least() -> None:
+def test_the_threshold_stands_midway_and_predicts_least() -> None:
     scores = np.array([[0.9], [0.7], [0.3], [0.1]])
     assert best_threshold(scores, [[1], [1], [0], [0]], "global") == pytest.approx(0.5)
-    # 2 of 2 hits at 0.5 is F1 1; saying one of one: the largest
+    # 2 of 2 hits at 0.5 is F1 1; predicting one of one: the largest
     assert best_threshold(scores, [[1], [0], [0], [0]], "global") == pytest.approx(0.8)
     # F1 2/3 at the first as at the first four: the larger threshold
     assert best_threshold(scores, [[1], [0], [0], [1]], "global") == pytest.approx(0.8)
-    assert best_threshold(scores, [[1], [1], [1], [1]], "global") == pytest.approx(0.1)  # all is said
+    assert best_threshold(scores, [[1], [1], [1], [1]], "global") == pytest.approx(0.1)  # all is predicted
     below = 0.3
     for _ in range(2):  # neighbours, whose middle is one of them: the upper one once, the lower one once
         above = float(np.nextafter(below, 1))

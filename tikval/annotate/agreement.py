@@ -47,7 +47,7 @@ class AgreementRow(NamedTuple):
     coding: Coding
     stance: str  # endorsed or confronted, of binary labels; else all
     value: str  # a slug, or all
-    videos: int  # of which two annotators or more said something
+    videos: int  # that two annotators or more annotated
     line: AgreementLine
 
     @property
@@ -71,7 +71,7 @@ class AgreementRow(NamedTuple):
 
 
 def compared_groups(annotators: Annotators, against: str | None) -> list[tuple[str, ...]]:
-    """Names compared together: all of them, each pair, and each one with the baseline that says nothing.
+    """Names compared together: all of them, each pair, and each one with the baseline without any label.
 
     `against` an annotator: each other one with that one, which alone is compared with the baseline. Raises UserError
     for an unknown annotator and for fewer than two.
@@ -138,9 +138,7 @@ def _rows(
     codes_RNV = np.stack([nothing if name == ABSENT else codes[name] for name in names])
     rated_RN = (codes_RNV != MISSING).any(2)
     here = rated_RN.any(0)
-    clusters = np.unique(clusters_N[here], return_inverse=True)[
-        1
-    ]  # those that have a say here, numbered anew
+    _, clusters = np.unique(clusters_N[here], return_inverse=True)  # those of these videos, numbered anew
     lines = agreement_of(codes_RNV[:, here], n_categories, absent, pools_PV, clusters)
     videos = int((rated_RN.sum(0) > 1).sum())
     return [AgreementRow(names, coding, *at, videos, line) for at, line in zip(where, lines, strict=True)]
@@ -188,7 +186,7 @@ def _pools(slugs: Sequence[str], coding: Coding, by_value: bool) -> tuple[list[t
 
 
 def agreement_table(rows: Sequence[AgreementRow]) -> Table:
-    """For people: coefficients with their 95 % intervals."""
+    """The table to print: coefficients with their 95 % intervals."""
     table = Table(
         "coding", "of", "annotators", "videos", "cells", "same", "AC1", "alpha", "kappa", "positive"
     )

@@ -1,4 +1,4 @@
-"""Who said what of which video: people, out of tables, and systems, out of a finished analysis."""
+"""Who annotated which video how: people, out of tables, and systems, out of a finished analysis."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from tikval.store.folder import FolderRun
 from tikval.store.runs import Study, system_config
 from tikval.values import binary, stances
 
-ABSENT: Final = "absent"  # the annotator who says nothing of any video: the baseline
+ABSENT: Final = "absent"  # the annotator who finds no value in any video: the baseline
 
 
 class VideoAnnotation(NamedTuple):
-    """What one annotator labelled in one video; None: this annotator does not tell it."""
+    """The annotation of one video by one annotator; None: this annotator does not code it."""
 
     with_dominance: Sequence[int | None]  # [V] Stance codes
     three_way: Sequence[int | None]  # [V] -1, 0 or 1

@@ -101,7 +101,7 @@ def _write_sheets(
 
 
 def _print_agreement(folder: Folder, sheets: Mapping[str, bytes | None]) -> None:
-    """Raises UserError for a sheet that holds what is no rating."""
+    """Print how far two sheets are filled in and agree. Raises UserError for a sheet that holds what is no rating."""
     ratings = []
     for name, data in sheets.items():
         try:
@@ -112,7 +112,7 @@ def _print_agreement(folder: Folder, sheets: Mapping[str, bytes | None]) -> None
         full = sum(rating.made_up is not None and None not in rating.scales.values() for rating in sheet)
         print(f"{name}: {full} of {len(sheet)} videos rated; the sheet is kept as it is")
     if agreed := rating_agreement(*ratings):
-        table = Table(title="What two people say of the scripts (0 to 2; made_up: share of yes)")
+        table = Table(title="How two people rate the scripts (0 to 2; made_up: share of yes)")
         for heading in ("", "rater 1", "rater 2", "the same rating"):
             table.add_column(heading, justify="right" if heading else "left")
         for line in agreed:

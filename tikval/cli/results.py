@@ -101,7 +101,7 @@ def consolidate(
 ) -> None:
     """Two annotators and a third as one: what the two agree on, else what the third says."""
     from tikval.annotate.annotators import codebook_of, read_tables
-    from tikval.annotate.consolidated_table import consolidate_rows, left_out, summary_of, write_consolidated
+    from tikval.annotate.consolidate import consolidate_rows, left_out, summary_of, write_consolidated
 
     book = codebook_of(codebook)
     rows = read_tables(tables, book)

@@ -1,4 +1,4 @@
-"""Annotations and what systems said of the same videos, as matrices that every number is made of.
+"""Annotations of videos and what systems predicted for them, as matrices that every number is made of.
 
 N annotated videos, L labels, G groups: accounts, as the videos of one account are alike. A video without an account
 is a group of its own.
@@ -48,7 +48,7 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class SystemRun:
-    """What a system said of the videos once: one partition and seed of a trained system, else all it said."""
+    """What a system predicted for the videos once: one partition and seed of a trained system, else all there is."""
 
     true: Bools  # [N, L]
     known: Bools  # [N] has a result
@@ -64,7 +64,7 @@ class Answers:
     runs: tuple[SystemRun, ...]  # their scores are averaged
     by_fold: bool = False  # each fold is scored by itself
     trained: bool = False  # what was trained was frequent when it was frozen: every label it models counts
-    knows_accounts: bool = False  # accounts of the videos it was tested on were among those it learnt from
+    knows_accounts: bool = False  # accounts of the videos it was tested on were among those it was trained on
 
     def parts(self) -> Iterator[tuple[SystemRun, Bools]]:
         """What is scored by itself: runs, or the folds of each, with the [N] videos that belong to them."""
@@ -78,8 +78,8 @@ class Answers:
     @property
     def modelled(self) -> Bools:
         """[L]; of a run without any result nobody knows."""
-        told = [run.modelled for run in self.runs if run.known.any()]
-        every: Bools = np.logical_or.reduce(told or [run.modelled for run in self.runs])
+        with_results = [run.modelled for run in self.runs if run.known.any()]
+        every: Bools = np.logical_or.reduce(with_results or [run.modelled for run in self.runs])
         return every
 
     def averaged(self, truth: Truth) -> Bools:

@@ -1,6 +1,6 @@
-"""What a score has to be better than: saying everything, guessing by frequency, knowing whose video it is.
+"""What a score has to be better than: predicting all labels, guessing by frequency, knowing whose video it is.
 
-And what it may hope for: how well people agree. `scores.everything` is the first of these.
+And what it may hope for: how well annotators agree. `scores.predict_everything` is the first of these.
 
 N videos, L labels, A accounts.
 """
@@ -26,7 +26,7 @@ from tikval.evaluate.scores import BASELINE, FAILURES, OfVideos, base_row, lines
 from tikval.rows import LabelRow, ScoreRow
 from tikval.stats.arrays import Bools, Floats
 from tikval.stats.folds import Fold, groups_of, make_folds
-from tikval.stats.metrics import LabelScores, Mean
+from tikval.stats.metrics import LabelScores, Mean, label_f1
 from tikval.stats.thresholds import best_threshold
 
 PRIOR: Final = "frequency_prior"
@@ -37,12 +37,12 @@ BASELINES: Final = (BASELINE, PRIOR, ACCOUNT_SHARED, ACCOUNT_APART, HUMAN)
 
 
 def frequency_prior(truth: Truth) -> list[ScoreRow]:
-    """Expected scores of saying each label of each video at random, with the label's share as probability.
+    """Expected scores of predicting each label of each video at random, with the label's share as probability.
 
     The shares are those of the scored videos themselves: no guess without a look at the video can have a better one.
     Expectations are exact, nothing is drawn. With n of N videos true, the number S of videos for which the label is
-    said is binomial, of S said S n / N are hits on average: F1 = E[2 S n / N / (S + n)], recall = n / N, precision =
-    n / N P(S > 0).
+    predicted is binomial, S n / N of these are hits on average: F1 = E[2 S n / N / (S + n)], recall = n / N, precision
+    = n / N P(S > 0).
     """
     if not truth.ids:
         return []
@@ -60,7 +60,7 @@ def frequency_prior(truth: Truth) -> list[ScoreRow]:
     for mask_L in truth.masks:
         use_L = mask_L & truth.frequent
         with_label = int(truth.true[:, use_L].any(1).sum())
-        # hits over said, and over true, both come to this
+        # hits over predicted, and over true, both come to this
         pooled = float((share_L[use_L] ** 2).sum() / share_L[use_L].sum()) if with_label else float("nan")
         expected = _expected_movie(truth.true[:, use_L], share_L[use_L])
         movies.append(OfVideos(expected, Mean(pooled, pooled, pooled), with_label))
@@ -84,7 +84,8 @@ def _expected_f1(support: int, n_videos: int) -> tuple[float, float]:
     else:
         log_p = np.concatenate([[0.0], steps.cumsum()]) + n_videos * np.log1p(-share)
         p = np.exp(log_p)
-    return float(p @ (2 * predicted * share / (predicted + support))), float(1 - p[0])
+    hits = (predicted * share).astype(np.float64)
+    return float(p @ label_f1(hits, predicted, np.array(support))), float(1 - p[0])
 
 
 def _expected_movie(true_NL: Bools, share_L: Floats) -> Mean:
@@ -93,7 +94,7 @@ def _expected_movie(true_NL: Bools, share_L: Floats) -> Mean:
     if not n_true_N.any():
         return Mean(float("nan"), float("nan"), float("nan"))
     recall = float(((true_NL @ share_L)[n_true_N > 0] / n_true_N[n_true_N > 0]).mean())
-    # that label l is said, divided by how many are: 1 + those of the others (a sum of unlike coins)
+    # that label l is predicted, divided by how many are: 1 + those of the others (a sum of unlike coins)
     worth_L = np.zeros(len(share_L))
     for i, share in enumerate(share_L):
         others = np.ones(1)
@@ -107,7 +108,7 @@ def _expected_movie(true_NL: Bools, share_L: Floats) -> Mean:
 def account_name_baselines(truth: Truth) -> list[Answers]:
     """What the account's name alone is worth where accounts stand on both sides of a fold, and where none does.
 
-    A classifier that sees no video says each frequent label as often as the account's training videos have it, drawn
+    A classifier that sees no video gives each frequent label the rate of the account's training videos, drawn
     towards the rate of all training videos by one video; of an account that is not among them it knows that rate
     only. One threshold has the best macro F1: on the training videos in `account_name_paper` (shuffled folds), on the
     validation videos in `account_name_honest` (whole accounts in a fold). None where fewer than two accounts have two
@@ -138,7 +139,7 @@ def account_name_baselines(truth: Truth) -> list[Answers]:
 
 
 def account_only(folds: Sequence[Fold], ids: Sequence[str], accounts: Sequence[str], true_NL: Bools) -> Bools:
-    """[N, L] what the classifier says of the test rows of one partition's folds.
+    """[N, L] what the classifier predicts for the test rows of one partition's folds.
 
     The threshold is the best for the validation rows; where a fold has none, for the training rows.
     """
@@ -159,7 +160,7 @@ def account_only(folds: Sequence[Fold], ids: Sequence[str], accounts: Sequence[s
 
 
 def human_agreement(rows: Sequence[LabelRow], truth: Truth, annotator: str | None) -> Answers | None:
-    """Every annotator beside every other, as if one were the system and the other the truth; the mean of both ways.
+    """Every annotator against every other, as if one were the system and the other the truth; the mean of both ways.
 
     Of annotators other than the one whose labels are the truth where there are two, else of these two. A pair is
     scored on the videos that both annotated, among those of the truth. None where there is nobody to compare.

@@ -1,17 +1,17 @@
 """Whether one system is better than another: paired differences, their intervals and their p-values.
 
 Both are scored on the videos for which both have a result, over the labels that both model. Runs (partitions and
-seeds) are paired in turn, so that a system that ran once is beside each run of another; the folds of a run are pooled.
-The null hypothesis is that the two are exchangeable within every account: then swapping all that they said of an
-account's videos, for each account with probability 1/2, gives a difference as likely as the one that was found
-(approximate randomisation; Noreen, 1989).
+seeds) are paired in turn, so that a system that ran once is compared with each run of another; the folds of a run are
+pooled. The null hypothesis is that the two are exchangeable within every account: then swapping all that they
+predicted for an account's videos, for each account with probability 1/2, gives a difference as likely as the one that
+was found (approximate randomisation; Noreen, 1989).
 
-D draws, P permutations, G groups, L labels. Of a pair's counts a group has 5 L: hits and said of either, support.
+D draws, P permutations, G groups, L labels. Of a pair's counts a group has 5 L: hits and predicted of either, support.
 """
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -66,10 +66,11 @@ def compare_pair(a: Answers, b: Answers, truth: Truth, draws: AccountDraws, swap
     for one, other in pairs:
         at_N = one.known & other.known
         both_N |= at_N
-        true, says_a, says_b = (m[np.ix_(at_N, use_L)] for m in (one.true, one.predicted, other.predicted))
-        counts_GK = by_group(
-            np.hstack([true & says_a, says_a, true & says_b, says_b, true]), truth.group[at_N], truth.n_groups
+        true, predicted_a, predicted_b = (
+            m[np.ix_(at_N, use_L)] for m in (one.true, one.predicted, other.predicted)
         )
+        counted = np.hstack([true & predicted_a, predicted_a, true & predicted_b, predicted_b, true])
+        counts_GK = by_group(counted, truth.group[at_N], truth.n_groups)
         total_K, drawn_DK = counts_GK.sum(0, dtype=np.float64), draws.sums(counts_GK)
         swapped_PK = _swapped(counts_GK, total_K, swaps)
         for metric, how in METRICS.items():
@@ -90,7 +91,7 @@ def compare_pair(a: Answers, b: Answers, truth: Truth, draws: AccountDraws, swap
 
 
 def _swapped(counts_GK: Floats32, total_K: Floats, swaps: Bytes) -> Floats:
-    """[P, K] the pair's counts where what the two said of the swapped groups has changed places."""
+    """[P, K] the pair's counts where what the two predicted for the swapped groups has changed places."""
     n = 2 * len(total_K) // 5
     of_a, of_b = slice(0, n), slice(n, 2 * n)
     moved_PK = weighted_sums(swaps, counts_GK[:, of_b] - counts_GK[:, of_a])
@@ -139,39 +140,32 @@ def all_comparisons(
     permutations: int,
     seed: int = 0,
 ) -> list[ComparisonRow]:
-    """Every pair of systems, and each system beside the baseline that is best in the metric.
+    """Every pair of systems, and each system against the baseline that is best in the metric.
 
-    A baseline that knows accounts of the videos it is tested on stands only beside systems that know them too.
+    A baseline that knows accounts of the videos it is tested on is compared only with systems that know them too.
     p-values are corrected over all pairs of a metric.
     """
     if not truth.ids:
         return []
     swaps = draw_swaps(truth.n_groups, permutations, seed)
-    worth = {(b.system, metric): mean_of(b, truth, how) for b in baselines for metric, how in METRICS.items()}
+    pairs = [(a, b, list(METRICS)) for a, b in itertools.combinations(systems, 2)]
+    pairs += _with_best_baselines(systems, baselines, truth)
     rows: list[ComparisonRow] = []
-
-    def add(a: Answers, b: Answers, metrics: Iterable[str]) -> None:
+    for a, b, metrics in pairs:
         made = compare_pair(a, b, truth, draws, swaps)
-        for metric in metrics:
-            found = made.by_metric[metric]
-            rows.append(
-                {
-                    "system_a": a.system,
-                    "system_b": b.system,
-                    "metric": metric,
-                    "difference": found.value,
-                    "lower": found.interval.lower,
-                    "upper": found.interval.upper,
-                    "p": found.p,
-                    "p_holm": None,
-                    "n_videos": made.n_videos,
-                    "n_groups": made.n_groups,
-                    "n_labels": made.n_labels,
-                }
-            )
+        rows += [_comparison_row(a, b, metric, made) for metric in metrics]
+    for metric in METRICS:
+        same = [row for row in rows if row["metric"] == metric]
+        for row, p in zip(same, holm([row["p"] for row in same]), strict=True):
+            row["p_holm"] = p
+    return sorted(rows, key=lambda row: row["metric"])
 
-    for a, b in itertools.combinations(systems, 2):
-        add(a, b, METRICS)
+
+def _with_best_baselines(
+    systems: Sequence[Answers], baselines: Sequence[Answers], truth: Truth
+) -> Iterator[tuple[Answers, Answers, list[str]]]:
+    """Each system with every baseline that is the best one in some metric, and these metrics."""
+    worth = {(b.system, metric): mean_of(b, truth, how) for b in baselines for metric, how in METRICS.items()}
     for system in systems:
         rivals = [b for b in baselines if system.knows_accounts or not b.knows_accounts]
         best: dict[str, list[str]] = {}
@@ -179,11 +173,21 @@ def all_comparisons(
             known = [b for b in rivals if not math.isnan(worth[b.system, metric])]
             if known:
                 best.setdefault(max(known, key=lambda b: worth[b.system, metric]).system, []).append(metric)
-        for b in rivals:
-            if b.system in best:
-                add(system, b, best[b.system])
-    for metric in METRICS:
-        same = [row for row in rows if row["metric"] == metric]
-        for row, p in zip(same, holm([row["p"] for row in same]), strict=True):
-            row["p_holm"] = p
-    return sorted(rows, key=lambda row: row["metric"])
+        yield from ((system, b, best[b.system]) for b in rivals if b.system in best)
+
+
+def _comparison_row(a: Answers, b: Answers, metric: str, made: SystemComparison) -> ComparisonRow:
+    found = made.by_metric[metric]
+    return {
+        "system_a": a.system,
+        "system_b": b.system,
+        "metric": metric,
+        "difference": found.value,
+        "lower": found.interval.lower,
+        "upper": found.interval.upper,
+        "p": found.p,
+        "p_holm": None,
+        "n_videos": made.n_videos,
+        "n_groups": made.n_groups,
+        "n_labels": made.n_labels,
+    }

@@ -1,11 +1,11 @@
-"""What one system, or one annotator, said of all videos of a study, as arrays: read column by column, for millions.
+"""The labels of all videos of a study by one system or annotator, as arrays: read column by column, for millions.
 
 Shape letters: R rows of predictions, N videos with a result, n of them annotated, V values, L = 2V labels.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import (
-    CatalogConfig,
-    PredictConfig,
-    UserError,
-    find_file,
-)
+from tikval.config import CatalogConfig, PredictConfig, UserError, find_file
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
-from tikval.stats.arrays import Bools
+from tikval.stats.arrays import Bools, Ints
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
 from tikval.store.row_keys import contains, keys_of
@@ -37,10 +32,10 @@ TRAINED_ON: Final = "trained on"
 class SystemCorpus:
     system: str
     codebook: Codebook
-    predicted: NDArray[Any]  # [N, L] 0 or 1, or a share where a system spoke several times of a video
+    predicted: NDArray[Any]  # [N, L] 0 or 1, or a share where a system judged a video several times
     modelled: Bools  # [L]
     videos: pa.Table  # [N] video_id, account, genre, posted_at
-    labelled: NDArray[np.int64]  # [n] places in N of the annotated videos
+    labelled: Ints  # [n] places in N of the annotated videos
     truth: Bools  # [n, L]
     left_out: dict[str, int]  # videos of the catalog without a usable result, by reason
     notes: list[str] = field(default_factory=list)
@@ -59,65 +54,84 @@ def read_system_corpus(study: Study, system: str | None = None, annotator: str |
     if system is None:
         system = _only(study, labels)
     if system == ANNOTATIONS:
-        return _human(listed, accounts, labels, whose, catalog)
+        corpus = _human(listed, labels, whose, catalog)
+    else:
+        corpus = _predicted(study, system, listed, labels)
+    return replace(corpus, videos=_with_genres(corpus.videos, accounts))
+
+
+def _predicted(study: Study, system: str, listed: pa.Table, labels: list[LabelRow]) -> SystemCorpus:
+    """A system's predictions for listed videos that it was not trained on, with the truth where there is any."""
     systems = study.systems()
     if system not in systems:
         raise UserError(f"{study.out}: no system {system}; there are {', '.join(sorted(systems)) or 'none'}")
     folder, run = systems[system]
     config = system_config(run)
     codebook = load_codebook(find_file(config.codebook))
-    n_labels = len(codebook.labels)
-
-    rows = folder.read(["row_key", "error", "decisions"])
-    keys = keys_of(listed["row_key"])
-    order = np.argsort(keys, kind="stable")
-    rows = rows.filter(pa.array(contains(keys[order], keys_of(rows["row_key"]))))
-    at_R = order[np.searchsorted(keys[order], keys_of(rows["row_key"]))]
-    good_R = np.asarray(rows["error"].is_null().to_numpy(), bool)
-    predicted_RL, known_RL = _decisions(rows["decisions"].filter(pa.array(good_R)), n_labels, folder.uri)
-    modelled: Bools = np.asarray(known_RL.any(0))
-    if partly := [codebook.labels[i] for i in np.flatnonzero(modelled & ~np.asarray(known_RL.all(0)))]:
-        raise UserError(f"{system}: modelled for some videos only: {', '.join(partly)}")
-
+    place_N, predicted_NL, modelled, times, out = _judgements(folder, listed, codebook, system)
     notes: list[str] = []
-    out = _errors(rows.filter(pa.array(~good_R)), at_R[~good_R], at_R[good_R])
-    if never := listed.num_rows - len(np.unique(at_R)):
-        out[MISSING] = never
-    place_N, predicted_NL, several = _per_video(predicted_RL, at_R[good_R])
-    if several > 1:
-        notes.append(f"{system} judged videos {several} times; shares are means over what it said")
+    if times > 1:
+        notes.append(f"{system} judged videos {times} times; shares are means over its predictions")
     videos = listed.take(pa.array(place_N))
-    usable = True
     if isinstance(config, PredictConfig):
-        trained = _trained_on(config)
-        if trained is None:
-            usable = False
+        held_N = _held_out(config, videos)
+        if held_N is None:
+            labels = []
             notes.append(f"which videos {system} was trained on is not known any more: nothing is corrected")
-        else:
-            seen = pc.is_in(videos["video_id"], pa.array(sorted(trained), pa.string()))
-            held = ~np.asarray(seen.to_numpy(), bool)
-            if n_trained := int((~held).sum()):
-                out[TRAINED_ON] = n_trained
-                videos, predicted_NL = videos.filter(pa.array(held)), predicted_NL[held]
-    labelled, truth = np.empty(0, np.int64), np.empty((0, n_labels), bool)
-    if labels and usable:
-        if labels[0]["label_set"] != codebook.label_set or 2 * len(labels[0]["stances"]) != n_labels:
-            notes.append(f"the annotations are of {labels[0]['label_set']}, {system} of {codebook.label_set}")
-        else:
-            videos, labelled, truth = _with_truth(videos, labels)
-    videos = _with_genres(videos, accounts)
+        elif n_trained := int((~held_N).sum()):
+            out[TRAINED_ON] = n_trained
+            videos, predicted_NL = videos.filter(pa.array(held_N)), predicted_NL[held_N]
+    if labels and not _is_over(codebook, labels):
+        notes.append(f"the annotations are of {labels[0]['label_set']}, {system} of {codebook.label_set}")
+        labels = []
+    videos, labelled, truth = _with_truth(videos, labels, len(codebook.labels))
     return SystemCorpus(
         system, codebook, predicted_NL, modelled, videos, labelled, truth, dict(out.most_common()), notes
     )
 
 
-def _human(
-    listed: pa.Table,
-    accounts: dict[str, str | None],
-    labels: list[LabelRow],
-    whose: str,
-    catalog: Folder,
-) -> SystemCorpus:
+class _Judgements(NamedTuple):
+    """What the rows of a system come to, each video once."""
+
+    place: Ints  # [N] in the catalog
+    predicted: NDArray[Any]  # [N, L] as in SystemCorpus
+    modelled: Bools  # [L]
+    times: int  # that one video was judged, at most
+    left_out: Counter[str]  # videos without a result, by reason
+
+
+def _judgements(folder: Folder, listed: pa.Table, codebook: Codebook, system: str) -> _Judgements:
+    """Read a system's rows of listed videos. Raises UserError for a label that is modelled for some videos only."""
+    rows, at_R = _rows_of_listed(folder, listed)
+    good_R = np.asarray(rows["error"].is_null().to_numpy(), bool)
+    decisions = rows["decisions"].filter(pa.array(good_R))
+    predicted_RL, known_RL = _decisions(decisions, len(codebook.labels), folder.uri)
+    modelled: Bools = np.asarray(known_RL.any(0))
+    if partly := [codebook.labels[i] for i in np.flatnonzero(modelled & ~np.asarray(known_RL.all(0)))]:
+        raise UserError(f"{system}: modelled for some videos only: {', '.join(partly)}")
+    left_out = _errors(rows.filter(pa.array(~good_R)), at_R[~good_R], at_R[good_R])
+    if never := listed.num_rows - len(np.unique(at_R)):
+        left_out[MISSING] = never
+    place_N, predicted_NL, times = _per_video(predicted_RL, at_R[good_R])
+    return _Judgements(place_N, predicted_NL, modelled, times, left_out)
+
+
+def _rows_of_listed(folder: Folder, listed: pa.Table) -> tuple[pa.Table, Ints]:
+    """A system's rows of videos that are listed, and the place [R] of each in the catalog."""
+    rows = folder.read(["row_key", "error", "decisions"])
+    keys = keys_of(listed["row_key"])
+    order = np.argsort(keys, kind="stable")
+    rows = rows.filter(pa.array(contains(keys[order], keys_of(rows["row_key"]))))
+    return rows, order[np.searchsorted(keys[order], keys_of(rows["row_key"]))]
+
+
+def _is_over(codebook: Codebook, labels: list[LabelRow]) -> bool:
+    """Whether annotations are over the labels of a codebook."""
+    n_labels = 2 * len(labels[0]["stances"])
+    return labels[0]["label_set"] == codebook.label_set and n_labels == len(codebook.labels)
+
+
+def _human(listed: pa.Table, labels: list[LabelRow], whose: str, catalog: Folder) -> SystemCorpus:
     """The annotator's labels, with or without videos: what was annotated counts even where no file is there."""
     if not labels:
         raise UserError(f"{catalog.uri}: has no annotations; name them in the catalog's configuration")
@@ -127,7 +141,7 @@ def _human(
     posts = known.take(pc.index_in(ids, known["video_id"]))  # nulls where no usable file is there
     named = pa.array([row["account"] for row in labels], pa.string())
     videos = posts.set_column(0, "video_id", ids)
-    videos = _with_genres(_set(videos, "account", pc.coalesce(posts["account"], named)), accounts)
+    videos = _set(videos, "account", pc.coalesce(posts["account"], named))
     truth = np.array([binary(row["stances"]) for row in labels], np.uint8)
     notes = [f"labels of {whose}; {posts['row_key'].null_count} of these videos have no usable file"]
     none = np.empty(0, np.int64), np.empty((0, truth.shape[1]), bool)
@@ -158,7 +172,7 @@ def _labels(catalog: Folder, annotator: str | None) -> tuple[list[LabelRow], str
 
 
 def _decisions(column: pa.ChunkedArray, n_labels: int, where: str) -> tuple[NDArray[np.uint8], Bools]:
-    """uint8 [R, L] said, bool [R, L] modelled, without a Python object per row."""
+    """uint8 [R, L] predicted, bool [R, L] modelled, without a Python object per row."""
     array = column.combine_chunks()
     if len(array) == 0:
         return np.empty((0, n_labels), np.uint8), np.empty((0, n_labels), bool)
@@ -171,17 +185,15 @@ def _decisions(column: pa.ChunkedArray, n_labels: int, where: str) -> tuple[NDAr
     return predicted.astype(np.uint8), known
 
 
-def _errors(failed: pa.Table, at_f: NDArray[np.int64], at_good: NDArray[np.int64]) -> Counter[str]:
+def _errors(failed: pa.Table, at_f: Ints, at_good: Ints) -> Counter[str]:
     """Videos without any result, by the reason of one of their rows."""
     at, first = np.unique(at_f, return_index=True)
     without = first[~np.isin(at, at_good)]
     return Counter(failed["error"].take(pa.array(without)).to_pylist())
 
 
-def _per_video(
-    predicted_RL: NDArray[np.uint8], at_R: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[Any], int]:
-    """Places in the catalog [N], what was said of each [N, L], and how often one was judged at most."""
+def _per_video(predicted_RL: NDArray[np.uint8], at_R: Ints) -> tuple[Ints, NDArray[Any], int]:
+    """Places in the catalog [N], what was predicted for each [N, L], and how often one was judged at most."""
     place, video_R, times = np.unique(at_R, return_inverse=True, return_counts=True)
     if len(place) == len(at_R):
         return at_R, predicted_RL, 1
@@ -191,22 +203,26 @@ def _per_video(
     return place, predicted.astype(np.float32), int(times.max())
 
 
-def _trained_on(config: PredictConfig) -> set[str] | None:
+def _held_out(config: PredictConfig, videos: pa.Table) -> Bools | None:
+    """[N] videos that the system was not trained on; None where that is not known."""
     folds = read_bytes(f"{config.trained.folder}/folds.json")
     if folds is None:  # erased with the rows that it named
         return None
-    return {name for fold in from_json(folds.decode()) for part in PARTS for name in getattr(fold, part)}
+    trained = {name for fold in from_json(folds.decode()) for part in PARTS for name in getattr(fold, part)}
+    seen = pc.is_in(videos["video_id"], pa.array(sorted(trained), pa.string()))
+    return ~np.asarray(seen.to_numpy(), bool)
 
 
-def _with_truth(videos: pa.Table, labels: list[LabelRow]) -> tuple[pa.Table, NDArray[np.int64], Bools]:
-    """The videos, with the account that an annotation names where the catalog names none; places; truth."""
+def _with_truth(videos: pa.Table, labels: list[LabelRow], n_labels: int) -> tuple[pa.Table, Ints, Bools]:
+    """The videos, with the account that an annotation names where the catalog names none; places; truth [n, L]."""
+    if not labels:
+        return videos, np.empty(0, np.int64), np.empty((0, n_labels), bool)
     ids = pa.array([row["video_id"] for row in labels], pa.string())
     place = pc.index_in(ids, videos["video_id"])
     here = np.asarray(place.is_valid().to_numpy(zero_copy_only=False), bool)
     at = np.asarray(place.drop_null().to_numpy(zero_copy_only=False), np.int64)
     kept = [row for row, there in zip(labels, here, strict=True) if there]
-    truth = np.array([binary(row["stances"]) for row in kept], bool)
-    truth = truth.reshape(len(kept), 2 * len(labels[0]["stances"]))
+    truth = np.array([binary(row["stances"]) for row in kept], bool).reshape(len(kept), n_labels)
     named = np.full(videos.num_rows, None, object)
     named[at] = [row["account"] for row in kept]
     accounts = pc.coalesce(videos["account"], pa.array(named, pa.string()))

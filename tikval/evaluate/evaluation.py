@@ -1,4 +1,4 @@
-"""All that is told of a set of systems: scores with intervals, baselines, comparisons, genres."""
+"""All that is reported of a set of systems: scores with intervals, baselines, comparisons, genres."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Evaluation:
     scores: list[ScoreRow]
     comparisons: list[ComparisonRow]
     slices: list[SliceRow]
-    notes: list[str] = field(default_factory=list)  # for people: what was left out, and why
+    notes: list[str] = field(default_factory=list)  # human-readable: what was left out, and why
 
 
 def evaluate_systems(
@@ -45,9 +45,9 @@ def evaluate_systems(
         baselines += account_name_baselines(truth)
     except ValueError as err:
         notes.append(f"the account's name as a baseline is left out: {err}")
-    people = human_agreement(labels, truth, annotator)
+    humans = human_agreement(labels, truth, annotator)
     scores = [*score(baselines[0], truth, drawn), *frequency_prior(truth)]
-    for answers in (*baselines[1:], *([people] if people else []), *systems):
+    for answers in (*baselines[1:], *([humans] if humans else []), *systems):
         scores += score(answers, truth, drawn)
     parts = [
         row for answers in (baselines[0], *systems) for row in slices(answers, truth, drawn, genres or {})

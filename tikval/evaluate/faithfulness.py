@@ -1,7 +1,7 @@
 """How much of what a recogniser heard and read in a video its script has, and which quotes nobody was heard saying.
 
-Both sides may err: a recogniser mishears, a writer invents. So every share stands beside the same share against
-the heard text of another video, which says what chance gives. What the pictures show is judged by people
+Both sides may err: a recogniser mishears, a writer invents. So every share is compared with the same share against
+the heard text of another video, which is what chance gives. What the pictures show is judged by people
 (tikval/annotate/rating_sheets.py, the paper's section 4), not here.
 
 Word streams are compared by the longest common subsequence on the bits of integers (Hyyro, 2004): fast, and bounded.
@@ -21,12 +21,12 @@ import numpy as np
 
 from tikval.rows import FaithfulnessRow
 
-MAX_CHARACTERS: Final = 100_000  # of a script; the rest is cut, and the comparison says so
-MAX_WORDS: Final = 5_000  # of what one script says or shows: half an hour of speech
+MAX_CHARACTERS: Final = 100_000  # of a script; the rest is cut, and the comparison notes it
+MAX_WORDS: Final = 5_000  # spoken or shown in one script: half an hour of speech
 MAX_QUOTES: Final = 200  # judged per script
 MIN_QUOTE_WORDS: Final = 3  # "Oh my" stands in any video
 DRAWS: Final = 2_000  # of the bootstrap
-_SLACK: Final = 8  # words that may stand between those of a quote, beside as many as it has
+_SLACK: Final = 8  # words that may stand between those of a quote, on top of as many as it has
 _MAX_SHOWN: Final = 300  # characters of an unheard line
 
 _HEADER: Final = re.compile(r"[\s*#_]*(genre|sound|picture)\W*:", re.IGNORECASE)
@@ -56,7 +56,7 @@ class ScriptComparison:
 
 
 def compare_scripts(script: str, heard_script: str, quote_share: float) -> ScriptComparison:
-    """One script beside what was recognised in its video, both in the paper's format.
+    """Compare a script with what was recognised in its video, both in the paper's format.
 
     A quoted line is unheard when less than `quote_share` of its words stand in order, near one another, in
     what was heard or in the captions that were read. Words of five letters and more may differ by one letter.
@@ -89,8 +89,8 @@ def compare_scripts(script: str, heard_script: str, quote_share: float) -> Scrip
 class _Parts(NamedTuple):
     spoken: list[str]
     shown: list[str]
-    all: list[str]  # said and shown, in the script's order
-    quotes: list[str]  # of what is said, that between quotation marks
+    all: list[str]  # spoken and shown, in the script's order
+    quotes: list[str]  # of what is spoken, that between quotation marks
     cut: bool
 
 

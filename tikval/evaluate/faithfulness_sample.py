@@ -34,7 +34,22 @@ def compare_sample(
 ) -> FolderRun:
     """Compare the scripts of a sample with what was recognised, and write the table with that of chance."""
     begin = time.monotonic()
-    catalog, scripts, heard = sources
+    rows, chance = _compared(config, folder, *sources)
+    names = [f"data-{secrets.token_hex(8)}.parquet", f"_chance-{secrets.token_hex(8)}.parquet"]
+    old = list_files(folder.uri, ".parquet", include_side_tables=True)
+    for name, table in zip(names, (rows, chance), strict=True):
+        write_table(f"{folder.uri}/{name}", pa.Table.from_pylist(table, schema=arrow_schema(FaithfulnessRow)))
+    side_tables, seconds = {"chance": names[1]}, time.monotonic() - begin
+    done = folder.write_run(config, names[:1], inputs, len(rows), _failed(rows), seconds, side_tables)
+    for file in old:
+        delete(f"{folder.uri}/{file}")
+    return done
+
+
+def _compared(
+    config: FaithfulnessConfig, folder: Folder, catalog: Folder, scripts: Folder, heard: Folder
+) -> tuple[list[FaithfulnessRow], list[FaithfulnessRow]]:
+    """The rows of a sample, and the same scripts against what was recognised in another video: what chance gives."""
     keys = _draw(config, catalog, scripts, heard)
     columns = ["row_key", "video_id", "script", "error", "detail"]
     mine, theirs = rows_of_keys(scripts, keys, columns), rows_of_keys(heard, keys, columns)
@@ -57,15 +72,7 @@ def compare_sample(
                     chance.append(_row(mine[key], theirs[other[key]], account, config.quote_share))
             if advance:
                 advance(len(step), _failed(rows[-len(step) :]))
-    names = [f"data-{secrets.token_hex(8)}.parquet", f"_chance-{secrets.token_hex(8)}.parquet"]
-    old = list_files(folder.uri, ".parquet", include_side_tables=True)
-    for name, table in zip(names, (rows, chance), strict=True):
-        write_table(f"{folder.uri}/{name}", pa.Table.from_pylist(table, schema=arrow_schema(FaithfulnessRow)))
-    side_tables, seconds = {"chance": names[1]}, time.monotonic() - begin
-    done = folder.write_run(config, names[:1], inputs, len(rows), _failed(rows), seconds, side_tables)
-    for file in old:
-        delete(f"{folder.uri}/{file}")
-    return done
+    return rows, chance
 
 
 def _draw(config: FaithfulnessConfig, catalog: Folder, scripts: Folder, heard: Folder) -> list[str]:
@@ -125,7 +132,7 @@ def print_faithfulness(
     chance: Sequence[FaithfulnessRow],
     videos: dict[str, VideoRow],
 ) -> None:
-    """Print the shares of a sample with their intervals, beside those of another video."""
+    """Print the shares of a sample with their intervals, and the shares against another video."""
     accounts = {video["video_id"]: video["account"] for video in videos.values()}
     found, by_chance = summarise(rows, accounts, config.seed), summarise(chance, accounts, config.seed)
     table = Table(title=f"Faithfulness of {found.videos - found.failed} scripts, {found.failed} failed")

@@ -1,6 +1,6 @@
 """How often each value is endorsed and confronted in a study: by account, genre or month, raw and corrected.
 
-The arithmetic is evaluate/prevalence.py's and evaluate/circle.py's; show_prevalence.py shows it to people.
+The arithmetic is that of stats/prevalence.py and stats/circle.py; report/tables/prevalence.py prints it.
 """
 
 from collections.abc import Iterator
@@ -119,7 +119,7 @@ def _on_circle(corpus: SystemCorpus) -> bool:
 
 
 def _confusions(corpus: SystemCorpus, account_n: Ints) -> list[Confusion]:
-    """The confusions of a system; where it judged videos several times, of what it predicted at least half the times."""
+    """Where on the circle a system errs; a label counts that at least half of its judgements of a video have."""
     predicted = corpus.predicted[corpus.labelled] >= 0.5
     return confusions(corpus.truth, predicted, np.unique(account_n, return_inverse=True)[1])
 
@@ -133,7 +133,7 @@ def _accounts(corpus: SystemCorpus) -> tuple[Ints, int]:
 
 
 def _groups(corpus: SystemCorpus, by: str | None, min_videos: int) -> tuple[list[str], Ints, list[str]]:
-    """Names of groups, the group of each video [N], and what is to be said of them."""
+    """Names of groups, the group of each video [N], and notes about them."""
     if by is None:
         return [EVERY], np.zeros(corpus.videos.num_rows, np.int64), []
     code, names = _codes(_months(corpus.videos) if by == "month" else corpus.videos[by])

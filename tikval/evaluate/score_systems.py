@@ -28,7 +28,7 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
         if before and before.inputs == inputs:
             return before
         about = catalog.read(["video_id", "account", "genre", "error"]).to_pylist()
-        # the later one of two rows with one id says nothing of the video
+        # the later one of two rows with one id describes no video
         videos = {row["video_id"]: row for row in about if row["error"] != Reason.DUPLICATE_ID}
         annotated = [row for row in catalog.read_side_table("labels") if row["video_id"] in videos]
         try:

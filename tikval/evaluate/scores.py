@@ -1,8 +1,8 @@
 """Predictions against annotations: the ScoreRows of one system, bounds for its failures, and the baseline.
 
 A failure is never a stance, so three readings are given. `left_out` scores only the videos with a result.
-`wrong` takes every label of a failed video as said wrongly (true ones missed, all others false alarms): no
-outcome of a second try can have a lower F1. `right` takes the truth as said: none can have a higher one. The
+`wrong` takes every label of a failed video as predicted wrongly (true ones missed, all others false alarms): no
+outcome of a second try can have a lower F1. `right` takes the truth as predicted: none can have a higher one. The
 tables of the paper are `left_out`; where coverage is low the other two are far apart, and the difference
 between two systems may be nothing but failures. Intervals, and what is computed from scores, are of `left_out`.
 
@@ -30,7 +30,7 @@ STANCES: Final = (ENDORSED, CONFRONTED, ALL)
 MEANS: Final = ("macro", "weighted")
 LEFT_OUT, WRONG, RIGHT = FAILURES = ("left_out", "wrong", "right")
 BASELINE: Final = "predict_everything"
-MISSING: Final = "missing"  # annotated or expected, but no stage said anything of it
+MISSING: Final = "missing"  # annotated or expected, but no stage has a row of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def score(answers: Answers, truth: Truth, draws: AccountDraws | None = None) -> 
 
 
 def predict_everything(truth: Truth) -> Answers:
-    """The baseline that says every label of every video. It never fails: its three readings are the same.
+    """The predict-all baseline: every label of every video. It never fails: its three readings are the same.
 
     On the published labels of the paper with a min_share of 0.05 (19 labels) its macro F1 over all is 0.273, its
     weighted F1 0.325. The paper itself leaves power_dominance- out (45 of 888 videos, starred in Table 6), as 0.051

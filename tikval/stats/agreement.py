@@ -2,7 +2,7 @@
 
 R annotators, N videos, V items (values or labels), K categories, C clusters (accounts), P pools of items, D draws.
 A cell is one item of one video. `codes` is int8 [R, N, V]: a category from 0 to K - 1, or MISSING where this
-annotator said nothing of the cell, which is not "absent".
+annotator did not judge the cell, which is not "absent".
 
 All coefficients follow from the number r_k of ratings of each category in a cell (r in all) by sums over cells. So
 they take any number of annotators and missing cells, a pool of items is the sum of its items, and a bootstrap draws
@@ -14,12 +14,12 @@ clusters and adds up their sums. Definitions, n cells with r >= 1, n2 of them wi
               Cohen's: over the cells that both rated, e = sum_k (share of k by one) (share of k by the other)
     alpha     Krippendorff's, nominal: 1 - (1 - o) / (1 - c) over the m ratings of the n2 cells, m_k of them of
               category k: o = sum over n2 of sum_k r_k (r_k - 1) / (r - 1) / m, c = sum_k m_k (m_k - 1) / (m (m - 1))
-    positive  of what one says, "absent" apart, how much another says too: 2a / (2a + b + c) of two annotators, with
-              a cells in which both say the same and b + c ratings that the other does not share; of more, over all
+    positive  of what one codes, "absent" apart, how much another codes too: 2a / (2a + b + c) of two annotators, with
+              a cells in which both code the same and b + c ratings that the other does not share; of more, over all
               pairs of annotators together. It is the F1 of either against the other.
 
-Undefined (nan): all where no cell has two ratings; kappa and alpha where only one category was said, so that chance
-agrees perfectly (AC1 is then 1); positive where nobody said anything but "absent".
+Undefined (nan): all where no cell has two ratings; kappa and alpha where only one category was coded, so that chance
+agrees perfectly (AC1 is then 1); positive where nobody coded anything but "absent".
 """
 
 from typing import Final, NamedTuple
@@ -64,7 +64,7 @@ def agreement_of(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> list[AgreementLine]:
-    """Agreement over each of P pools. `absent` is the category that says nothing; clusters count from 0.
+    """Agreement over each of P pools. `absent` is the category of a value that is not there; clusters count from 0.
 
     An item that no two annotators rated in any video is left out of its pools. Clusters are drawn with replacement,
     the same ones for every pool. Raises ValueError for other shapes, categories or fewer than two annotators.
@@ -108,7 +108,7 @@ def _sums(codes_RN: Codes, n_categories: int, absent: int) -> Floats:
     """What each cell of one item adds to the sums of the coefficients, [N, S].
 
     S: n, n2, the terms of p and of o, those of positive (2a and 2a + b + c, each twice), then by category
-    r_k / r, m_k, and of two annotators what the first and the second said of the cells that both rated.
+    r_k / r, m_k, and of two annotators what the first and the second coded in the cells that both rated.
     """
     seen_NK = np.stack([(codes_RN == k).sum(0) for k in range(n_categories)], axis=1).astype(np.float64)
     r_N = seen_NK.sum(1)
@@ -137,8 +137,8 @@ def _coefficients(sums: Floats, two: bool) -> dict[str, Floats]:
     n, n2, p_terms, o_terms, shared, possible = np.moveaxis(sums[..., :_PLAIN], -1, 0)
     share, m_k, first, second = np.split(sums[..., _PLAIN:], 4, axis=-1)
     p, m = _divide(p_terms, n2), m_k.sum(-1)
-    present, cells = (first * second, n2) if two else (share * share, n)
-    by_chance = _divide(present.sum(-1), cells * cells)
+    alike, cells = (first * second, n2) if two else (share * share, n)
+    by_chance = _divide(alike.sum(-1), cells * cells)
     c = _divide((m_k * (m_k - 1)).sum(-1), m * (m - 1))
     return {
         "observed": p,

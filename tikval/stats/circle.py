@@ -3,7 +3,7 @@
 The order around the circle is that of values.VALUES, which is that of the refined theory's list (Schwartz et al.
 2012, "Refining the theory of basic individual values", Table 1 and Figure 1): what stands next to each other shares
 motivation, universalism: tolerance stands next to self-direction: thought, and what stands across is in conflict. This
-module is the only place that says which value is of which group.
+module is the only place that names the values of each group.
 
 Shape letters: N videos, V = 19 values, L = 38 labels, M = 6 measures.
 """
@@ -112,12 +112,12 @@ def confusions(truth_NL: Bools, predicted_NL: Bools, cluster_N: Ints) -> list[Co
     """Where on the circle the false alarms lie, seen from the values that are true of the same video and stance.
 
     A false alarm is of the first kind of KINDS that fits. Chance: the same number of false alarms in the same video,
-    their values drawn from those that are not true of it, as often as the system falsely says each in all videos. So
-    neither how often a system says a value nor how many values a video has makes a difference from 1.
+    their values drawn from those that are not true of it, as often as the system falsely predicts each in all videos.
+    So neither how often a system predicts a value nor how many values a video has makes a difference from 1.
     """
     if truth_NL.shape != predicted_NL.shape or truth_NL.shape[1:] != (2 * len(SLUGS),):
         raise ValueError(
-            f"truth is {truth_NL.shape}, said is {predicted_NL.shape}: both must be [videos, 38]"
+            f"truth is {truth_NL.shape}, predicted is {predicted_NL.shape}: both must be [videos, 38]"
         )
     half = len(SLUGS)
     truth, predicted = (

@@ -1,7 +1,7 @@
 """Which rows train, choose and test: folds that can be made again, stored and checked.
 
 Rows of one account, or that show the same, are one group. `honest` folds keep groups whole and labels in proportion:
-many partitions are tried and the best is kept (partition.py). Of each training part, a share is set aside for
+many partitions are tried and the best is kept (partitions.py). Of each training part, a share is set aside for
 validation in the same way. Nothing depends on the order of the rows: they are taken by id.
 
 Shape letters: N rows, L labels, G groups, K folds.
@@ -115,7 +115,7 @@ def make_folds(
 def check_folds(
     folds: Sequence[Fold], ids: Sequence[str], groups_N: Ints, labels_NL: Bools, names: Sequence[str]
 ) -> list[str]:
-    """Warnings for people: a group larger than a fold, groups that stand on both sides, labels that a part lacks."""
+    """Human-readable warnings: a group larger than a fold, groups on both sides, labels that a part lacks."""
     row_of = {name: i for i, name in enumerate(ids)}
     warnings = []
     size_G = np.bincount(renumbered(groups_N.tolist()))
@@ -129,9 +129,9 @@ def check_folds(
     for fold in folds:
         where = f"partition {fold.partition}, fold {fold.fold}"
         rows = {part: np.array([row_of[i] for i in getattr(fold, part)], dtype=np.int64) for part in PARTS}
-        learnt = np.concatenate([rows["train"], rows["validation"]])
+        trained = np.concatenate([rows["train"], rows["validation"]])
         test_groups = np.unique(groups_N[rows["test"]])
-        if shared := int(np.isin(test_groups, groups_N[learnt]).sum()):
+        if shared := int(np.isin(test_groups, groups_N[trained]).sum()):
             warnings.append(
                 f"{where}: {shared} of {len(test_groups)} groups in the test rows are in the training rows too"
             )

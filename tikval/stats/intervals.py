@@ -2,10 +2,10 @@
 
 The videos of one account are alike, so it is accounts, not videos, that are drawn with replacement (Cameron, Gelbach
 and Miller, 2008). A score needs three counts of each label: hits, videos for which it was predicted, and videos for
-which it is true (the support). Summed by group once, a draw is a weighted sum of groups, and all draws are one product of
-matrices: [draws, groups] @ [groups, counts].
+which it is true (the support). Summed by group once, a draw is a weighted sum of groups, and all draws are one
+product of matrices: [draws, groups] @ [groups, counts].
 
-D draws, G groups, L labels, K = 3 L counts: hits, predicted, support. Results are nan where there is nothing to average.
+D draws, G groups, L labels, K = 3 L counts: hits, predicted, support. Results are nan where nothing can be averaged.
 """
 
 import math

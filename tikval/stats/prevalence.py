@@ -1,4 +1,4 @@
-"""How often something is said in a corpus: shares with intervals clustered by account, raw and corrected.
+"""How often something is predicted in a corpus: shares with intervals clustered by account, raw and corrected.
 
 Clusters are accounts, because the videos of one account are alike; an interval speaks of accounts like these, not of
 these alone. All a share needs of a video are sums over its cluster, so a corpus of any size is C rows of K numbers.
@@ -94,7 +94,7 @@ def rate_sums(predicted_NK: ArrayLike, cluster_N: Ints, labelled_n: Ints, true_n
 
 
 def raw_rates(sums: RateSums, *, shares: bool = True) -> RateInterval:
-    """What the system said, over all videos: not corrected for model error.
+    """What the system predicted, over all videos: not corrected for model error.
 
     The variance is that of the delete-one-cluster jackknife of a ratio. For shares the interval is Wilson's with the
     number of independent videos that this variance is worth (Franco et al. 2019, "Comparative study of confidence
@@ -113,15 +113,15 @@ def raw_rates(sums: RateSums, *, shares: bool = True) -> RateInterval:
 
 
 def corrected_rates(sums: RateSums, *, shares: bool = True) -> RateInterval:
-    """What the annotator would have said of all videos: prediction-powered inference of a mean, clustered.
+    """What the annotator would have coded in all videos: prediction-powered inference of a mean, clustered.
 
-    estimate = mean(truth, annotated) + power · (mean(said, all) - mean(said, annotated)). With a power of 1 it is the
-    estimate of Angelopoulos et al. (2023, Science 382: 669): what is said, less the error seen where there is truth.
+    estimate = mean(truth, annotated) + power · (mean(predicted, all) - mean(predicted, annotated)). With a power of 1
+    it is that of Angelopoulos et al. (2023, Science 382: 669): what is predicted, less the error where there is truth.
     The power with the smallest variance, between 0 and 1, is that of PPI++ (Angelopoulos, Duchi and Zrnic 2023,
     arXiv:2311.01453); a useless system gets 0, which leaves the annotated videos alone. Variance and power are those
     of the delete-one-cluster jackknife, for their papers take videos as independent.
 
-    Holds where the annotated videos are a random part of all, and the system has not learnt from them. Nothing is
+    Holds where the annotated videos are a random part of all, and the system was not trained on them. Nothing is
     estimated (nan) for a share that fewer than FEWEST annotated videos have, or lack; nor where one cluster holds all
     annotated videos, nor for other means where fewer than FEWEST clusters do.
     """

@@ -1,4 +1,4 @@
-"""What scores are worth before any threshold: how well they rank videos, and whether they mean what they say.
+"""What scores are worth before any threshold: how well they rank videos, and how well calibrated they are.
 
 N videos, L labels.
 """

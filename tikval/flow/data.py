@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from tikval.config import JobConfig, Pool, UserError
-from tikval.files import filesystem, read_parquet
+from tikval.files import check_parquet, filesystem, read_parquet
 from tikval.flow.observe import Observer, log
 from tikval.flow.session import check_gpus, cpus, on_cluster, start_ray
 from tikval.machine import cores
@@ -250,6 +250,8 @@ def _rows_to_do(paths: list[str], work: Todo, batch_rows: int) -> Any:
         return ray.data.from_arrow(
             [table.slice(at, batch_rows).combine_chunks() for at in range(0, table.num_rows, batch_rows)]
         )
+    for path in paths:
+        check_parquet(path)  # Ray reads them by itself
     work_ref = ray.put(work)
 
     def keep(table: Any) -> Any:

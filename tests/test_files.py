@@ -1,0 +1,74 @@
+"""What is refused before anything looks into a file."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tikval.config import UserError
+from tikval.files import check_parquet, read_parquet, read_records, read_schema
+
+RAN: list[str] = []
+
+
+class Hostile:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return RAN.append, ("code of the table ran",)
+
+
+def write_pickled(path: Path, nested: bool = False) -> str:
+    """A table as Ray writes a column of Python objects, where each cell is unpickled when somebody looks at it."""
+    names = {b"ARROW:extension:name": b"ray.data.arrow_pickled_object", b"ARROW:extension:metadata": b""}
+    cell = pa.field("script", pa.binary(), metadata=names)
+    field = pa.field("outer", pa.struct([cell])) if nested else cell
+    value: Any = pickle.dumps(Hostile())
+    table = pa.table([pa.array([{"script": value} if nested else value], field.type)], pa.schema([field]))
+    pq.write_table(table, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(
+    "read", [read_parquet, read_schema, check_parquet, lambda uri: list(read_records(uri))]
+)
+def test_a_column_that_runs_code_is_refused(read: Any, nested: bool, tmp_path: Path) -> None:
+    import ray.data  # noqa: F401 - what brings the type
+
+    with pytest.raises(UserError, match="extension type"):
+        read(write_pickled(tmp_path / "part.parquet", nested))
+    assert not RAN
+
+
+@pytest.mark.parametrize("before", range(8))
+def test_the_type_is_seen_wherever_its_name_stands(before: int, tmp_path: Path) -> None:
+    """Base64 spells a text in three ways, depending on what stands before it."""
+    names = {b"a" * before: b"", b"ARROW:extension:name": b"arrow.json"}
+    field = pa.field("x" * (before + 1), pa.string(), metadata=names)
+    path = str(tmp_path / "part.parquet")
+    pq.write_table(pa.table([pa.array(["{}"])], pa.schema([field])), path)
+    with pytest.raises(UserError, match="extension type"):
+        read_parquet(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"x" * 100, b"\xff" * 12])
+def test_what_is_no_table_is_an_error_and_no_crash(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "part.parquet"
+    path.write_bytes(data)
+    with pytest.raises(pa.ArrowInvalid):
+        read_parquet(str(path))
+    with pytest.raises(UserError, match="not a Parquet file"):
+        list(read_records(str(path)))
+
+
+def test_a_plain_table_is_read(tmp_path: Path) -> None:
+    path = str(tmp_path / "part.parquet")
+    table = pa.table({"a": [1], "b": [["x"]], "c": pa.array([[1.0, 2.0]], pa.list_(pa.float32(), 2))})
+    pq.write_table(table, path)
+    assert read_parquet(path).equals(table)
+    assert read_schema(path) == table.schema
+    assert [row for _, row in read_records(path)] == [{"a": 1, "b": ["x"], "c": [1.0, 2.0]}]

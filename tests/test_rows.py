@@ -115,6 +115,7 @@ def test_each_reason_is_terminal_or_may_pass() -> None:
     for_good = {
         "duplicate_id",
         "invalid_id",
+        "invalid_row",
         "not_a_file",
         "empty_file",
         "unreadable",

@@ -7,6 +7,7 @@ import csv
 import functools
 import io
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,10 @@ import pyarrow.parquet as pq
 
 from tikval.config import UserError
 
+_MAX_FIELD: Final = 2**24  # characters of a cell
+SCHEMES: Final = ("file", "s3", "gs", "abfs")
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # options after `?` could name another server
+
 
 def is_local(uri: str) -> bool:
     return "://" not in uri
@@ -29,16 +34,36 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     """The filesystem of a local path or URI (`s3://`, `gs://`, ...), and the path on it.
 
     What follows the bucket is a name and not an encoded URI: `#`, `?`, `%` and spaces in it stand for themselves.
-    Raises UserError for a scheme that pyarrow does not know, OSError where the store does not answer.
+    Raises UserError for other schemes than SCHEMES and for a bucket's name with options or credentials in it, before
+    anything is asked of anybody; OSError where the store does not answer.
     """
     if is_local(uri):
         return pafs.LocalFileSystem(), str(Path(uri).absolute())
     scheme, _, rest = uri.partition("://")
+    bucket, slash, key = rest.partition("/")
+    if scheme not in SCHEMES:
+        raise UserError(
+            f"{plain_address(uri)}: {scheme}:// is not opened; {' '.join(SCHEMES)} and local paths are"
+        )
     if scheme == "file":
         return pafs.LocalFileSystem(), rest
-    bucket, slash, key = rest.partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise UserError(
+            f"{plain_address(uri)}: a bucket's name has letters, digits, `.`, `_` and `-` only; where its store lies "
+            "and who asks come from the environment"
+        )
     fs, root = _store(f"{scheme}://{bucket}", _endpoint() if scheme == "s3" else None)
     return fs, f"{root}{slash}{key}"
+
+
+def plain_address(uri: str) -> str:
+    """An address without what may be a secret in it: of one that is not opened, scheme and the file's name."""
+    scheme, separator, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if not separator or (scheme in SCHEMES and (scheme == "file" or _BUCKET.fullmatch(bucket))):
+        return uri
+    name = re.split(r"[?#]", key.rpartition("/")[2])[0]
+    return f"{scheme[:20]}://[...]/{name}"
 
 
 def _endpoint() -> str | None:
@@ -213,6 +238,7 @@ def read_records(uri: str) -> Iterator[tuple[int, dict[str, Any]]]:
     except UnicodeDecodeError as err:
         raise UserError(f"{uri}: not UTF-8 text (byte {err.start}); save it as UTF-8 CSV") from err
     lines = io.StringIO(text, newline="")  # ends lines at \r and \n only, unlike splitlines()
+    csv.field_size_limit(_MAX_FIELD)  # csv's own limit ends the table at one long cell
     reader = csv.reader(lines, strict=True)
     try:
         header = next(reader, [])

@@ -21,6 +21,7 @@ class Reason(StrEnum):
 
     DUPLICATE_ID = "duplicate_id"  # an earlier row has this id
     INVALID_ID = "invalid_id"  # empty, too long or with control characters
+    INVALID_ROW = "invalid_row"  # a line of a manifest that names no file, or a date that is none
     MISSING_FILE = "missing_file"
     NOT_A_FILE = "not_a_file"  # a directory or device named like a video
     PERMISSION_DENIED = "permission_denied"

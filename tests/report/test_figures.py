@@ -20,7 +20,7 @@ from tests.report.test_figure_numbers import grouped, line, lines
 from tikval.cli import app
 from tikval.config import CatalogConfig, EvaluateConfig, ExtractConfig, ScriptConfig, UserError
 from tikval.evaluate.score_systems import score_systems
-from tikval.files import read_bytes
+from tikval.files import SCHEMES, read_bytes
 from tikval.report.figures import charts as draw
 from tikval.report.figures.gather import Figures, figures_of, write_figures
 from tikval.report.figures.numbers import Radar, series_of
@@ -241,6 +241,13 @@ def test_without_annotations_there_is_no_score(tmp_path: Path) -> None:
     assert not any(one.is_human for one in found.series)
 
 
+@pytest.fixture
+def store_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pyarrow's own, which tikval opens for nobody."""
+    monkeypatch.setattr("tikval.files.SCHEMES", (*SCHEMES, "mock"))
+
+
+@pytest.mark.usefixtures("store_in_memory")
 def test_a_codebook_of_ones_own_has_no_circle(tmp_path: Path) -> None:
     value = "title: {}, definition: d, motivation: m, endorsing: [e], confronting: [c]"
     book = "name: mine\nversion: 1\nsource: s\nvalues:\n"
@@ -255,7 +262,7 @@ def test_a_codebook_of_ones_own_has_no_circle(tmp_path: Path) -> None:
         "circle: mine has other values than Schwartz's 19, and no circle of them is known",
     ):
         assert why in found.skipped
-    files = write_figures(found, "mock://paper")  # a store of pyarrow's own, in memory
+    files = write_figures(found, "mock://paper")
     assert files[-1] == "mock://paper/figures.md"
     assert b"THRIFT" in (read_bytes("mock://paper/figure2_occurrences.svg") or b"")
 
@@ -267,6 +274,7 @@ def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
         figures_of(Study(str(tmp_path / "out")))
 
 
+@pytest.mark.usefixtures("store_in_memory")
 def test_nothing_is_written_where_it_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", "mock://paper/no/such/folder"):

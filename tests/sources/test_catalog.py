@@ -1,6 +1,7 @@
 """Folders, globs and manifests -> one row per video, its identity, and what shows in a listing; the catalog's job."""
 
 import os
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -290,9 +291,6 @@ def test_ids_of_a_manifest(tmp_path: Path) -> None:
     ("table", "message"),
     [
         ("video_id,caption\na,b\n", "line 1: a manifest needs a column `path`; it has video_id, caption"),
-        ("path,caption\na.mp4,b\n,c\n", "line 3, column path: empty"),
-        ("path,posted_at\na.mp4,yesterday\n", "line 2, column posted_at: 'yesterday' is not a date like"),
-        ("path,posted_at\na.mp4,0001-01-01T00:00:00+05:00\n", "line 2, column posted_at: .*not a date"),
         ("path,caption\na.mp4\n", "line 2: 1 cells under 2 column names"),
     ],
 )
@@ -300,6 +298,42 @@ def test_a_mistake_in_a_manifest_names_file_line_and_column(tmp_path: Path, tabl
     touch(tmp_path / "a.mp4")
     with pytest.raises(UserError, match=rf"videos\.csv: {message}"):
         listed(manifest(tmp_path, table))
+
+
+@pytest.mark.parametrize(
+    ("cells", "detail"),
+    [
+        (",", "line 3, column path: empty"),
+        ("b.mp4,yesterday", "line 3, column posted_at: 'yesterday' is not a date like"),
+        ("b.mp4,0001-01-01T00:00:00+05:00", "line 3, column posted_at: .*not a date"),
+        (
+            "https://me:hunter2@x.test/k/v.mp4,",
+            r"line 3, column path: https://\[...\]/v.mp4: https:// is not opened",
+        ),
+        (
+            "s3://bkt?endpoint_override=127.0.0.1:9&scheme=http/k/v.mp4,",
+            r"s3://\[...\]/v.mp4: a bucket's name has",
+        ),
+        ("s3://key:hunter2@bkt/k/v.mp4,", r"s3://\[...\]/v.mp4: a bucket's name has"),
+        ("gs://anonymous@bkt/v.mp4,", "a bucket's name has"),
+    ],
+)
+def test_one_bad_line_of_a_manifest_is_one_failed_row(tmp_path: Path, cells: str, detail: str) -> None:
+    touch(tmp_path / "a.mp4")
+    touch(tmp_path / "c.mp4")
+    rows = list(list_videos(str(manifest(tmp_path, f"path,posted_at\na.mp4,\n{cells}\nc.mp4,2026-03-01\n"))))
+    assert [row["error"] for row in rows] == [None, Reason.INVALID_ROW, None]
+    assert re.search(detail, rows[1]["detail"] or "")
+    assert "hunter2" not in str(rows)
+    assert "endpoint" not in str(rows)
+
+
+def test_a_line_with_an_endless_caption_is_one_failed_row(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mp4")
+    touch(tmp_path / "b.mp4")
+    rows = list(list_videos(str(manifest(tmp_path, f"path,caption\na.mp4,{'x' * 200_000}\nb.mp4,short\n"))))
+    assert [row["error"] for row in rows] == [Reason.INVALID_ROW, None]
+    assert "200000 characters" in str(rows[0]["detail"])
 
 
 @pytest.mark.parametrize("data", [b"", b"no Parquet", b"PAR1" + b"x" * 20 + b"\x08\0\0\0PAR1"])

@@ -21,6 +21,7 @@ from tikval.store.status import RUNNING, Status, read_status
 HINTS = {
     Reason.DUPLICATE_ID: "rename one of the files, or give video_id in a manifest",
     Reason.INVALID_ID: "rename the file, or give video_id in a manifest",
+    Reason.INVALID_ROW: "mend the line of the manifest that the detail names",
     Reason.MISSING_FILE: "put the file back, then run the same command",
     Reason.NOT_A_FILE: "a folder is named like a video",
     Reason.PERMISSION_DENIED: "make the file readable, then run the same command",

@@ -8,7 +8,7 @@ import glob
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -16,13 +16,14 @@ from typing import Any, Final
 import pyarrow.fs as pafs
 
 from tikval.config import UserError
-from tikval.files import filesystem, is_local, read_records
+from tikval.files import filesystem, is_local, plain_address, read_records
 from tikval.rows import AccountRow, Reason, VideoRow, row_key
 
 SUFFIXES: Final = frozenset(
     ".3gp .asf .avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
 )
 _MAX_ID: Final = 512  # characters
+_MAX_CELL: Final = 20_000  # characters of a caption, several times what platforms allow
 _POST: Final = ("account", "genre", "caption", "posted_at")  # optional columns of a manifest
 
 
@@ -168,24 +169,39 @@ def _manifest(source: str) -> Iterator[VideoRow]:
     for line, cells in read_records(source):
         if "path" not in cells:
             raise UserError(f"{source}: line 1: a manifest needs a column `path`; it has {', '.join(cells)}")
-        path = str(cells["path"] or "")
-        if not path:
-            raise UserError(f"{source}: line {line}, column path: empty")
-        if is_local(path) and not path.startswith("/"):
-            path = f"{folder}/{path}" if folder else path
-        relative = str(cells["path"])
-        given = cells.get("video_id")
-        video_id = None if given in (None, "") else str(given)
+        yield _line(cells, folder, f"line {line}")
+
+
+def _line(cells: Mapping[str, Any], folder: str, where: str) -> VideoRow:
+    """The row of one line of a manifest; what is wrong with the line is its failure, and no other's."""
+    path = str(cells["path"] or "")
+    given = cells.get("video_id")
+    video_id = None if given in (None, "") else str(given)
+    if not path:
+        return _row(
+            "", "", 0, "", _failed(Reason.INVALID_ROW, f"{where}, column path: empty"), video_id or where
+        )
+    relative = plain_address(path)
+    if is_local(path) and not path.startswith("/"):
+        path = f"{folder}/{path}" if folder else path
+    try:
         row = (_stat if is_local(path) else _head)(path, relative, video_id)
         for column in _POST:
-            row |= {column: _post(cells.get(column), column, f"{source}: line {line}")}  # type: ignore[misc]
-        yield row
+            row |= {column: _post(cells.get(column), column)}  # type: ignore[misc]
+    except ValueError as err:
+        return _row(
+            plain_address(path), relative, 0, "", _failed(Reason.INVALID_ROW, f"{where}, {err}"), video_id
+        )
+    return row
 
 
 def _head(path: str, relative: str, video_id: str | None = None) -> VideoRow:
+    """Raises ValueError for an address that is not opened, UserError where the store does not answer."""
     try:
         fs, place = filesystem(path)
         info = fs.get_file_info(place)
+    except UserError as err:
+        raise ValueError(f"column path: {err}") from err
     except OSError as err:  # of the store; an object that is not there has an info that says so
         raise UserError(f"{path}: the store does not answer ({err})") from err
     if info.type != pafs.FileType.File:
@@ -193,17 +209,20 @@ def _head(path: str, relative: str, video_id: str | None = None) -> VideoRow:
     return _row(path, relative, info.size or 0, str(info.mtime_ns or ""), video_id=video_id)
 
 
-def _post(cell: Any, column: str, where: str) -> Any:
+def _post(cell: Any, column: str) -> Any:
+    """Raises ValueError for a date that is none, and for a text that no post has."""
     if cell is None or cell == "":
         return None
     if column != "posted_at":
+        if len(str(cell)) > _MAX_CELL:
+            raise ValueError(f"column {column}: {len(str(cell))} characters, at most {_MAX_CELL}")
         return str(cell)
     try:
         when = cell if isinstance(cell, datetime) else datetime.fromisoformat(str(cell))
         return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as err:
-        raise UserError(
-            f"{where}, column posted_at: {cell!r} is not a date like 2026-03-01T12:00:00Z"
+        raise ValueError(
+            f"column posted_at: {str(cell)[:100]!r} is not a date like 2026-03-01T12:00:00Z"
         ) from err
 
 

@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+# how long an example takes is the machine's business: other tests run beside it
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 os.environ.setdefault("TIKVAL_CACHE", str(ROOT / ".cache"))
 os.environ.pop("RAY_ADDRESS", None)
 os.environ["GEMINI_API_KEY"] = (

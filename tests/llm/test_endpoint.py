@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -123,7 +122,7 @@ def test_a_paid_reply_of_no_use_says_why(name: str, reason: Reason) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason", "passing", "billed", "after_seconds"),
+    ("name", "reason", "retryable", "billed", "after_seconds"),
     [
         ("rate_limited", Reason.RATE_LIMITED, True, "no", None),
         ("rate_limited_header", Reason.RATE_LIMITED, True, "no", 12.5),
@@ -142,11 +141,11 @@ def test_a_paid_reply_of_no_use_says_why(name: str, reason: Reason) -> None:
     ],
 )
 def test_every_fault_is_told_apart_and_asked_for_once(
-    name: str, reason: Reason, passing: bool, billed: str, after_seconds: float | None
+    name: str, reason: Reason, retryable: bool, billed: str, after_seconds: float | None
 ) -> None:
     fake = always(name, 12.5)
     found = fault(fake, Question("Q"))
-    assert (found.reason, found.passing, found.billed) == (reason, passing, billed)
+    assert (found.reason, found.retryable, found.billed) == (reason, retryable, billed)
     assert found.after_seconds == after_seconds
     assert [call.outcome for call in fake.calls] == [name]
 
@@ -170,7 +169,7 @@ def test_what_no_row_can_succeed_with_is_the_users(name: str, says: str) -> None
 
 def test_a_slow_reply_times_out_once() -> None:
     found = fault(always("slow", 1.0), Question("Q"), timeout_seconds=0.3)
-    assert (found.reason, found.passing, found.billed) == (Reason.TIMEOUT, True, "unknown")
+    assert (found.reason, found.retryable, found.billed) == (Reason.TIMEOUT, True, "unknown")
 
 
 def test_a_server_that_is_not_there_was_not_paid() -> None:
@@ -199,16 +198,14 @@ def test_a_reply_without_end_is_cut_off() -> None:
     assert "more than 8 MB" in found.detail
 
 
-def test_many_at_once_take_about_as_long_as_one() -> None:
+def test_many_are_under_way_at_once() -> None:
     fake = LlmServer(latency=2.0)
 
-    async def many(client: EndpointClient) -> float:
-        began = time.monotonic()
+    async def many(client: EndpointClient) -> None:
         await asyncio.gather(*(client.ask(Question(f"question {n}")) for n in range(128)))
-        return time.monotonic() - began
 
-    assert with_client(fake, many) < 6
-    assert fake.most_at_once > 100  # of the HTTP library's own
+    with_client(fake, many)
+    assert fake.most_at_once > 100  # the HTTP library's own limit
 
 
 def test_the_server_of_these_tests_runs_alone(tmp_path: Path) -> None:

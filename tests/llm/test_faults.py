@@ -21,7 +21,7 @@ def google(status: int, message: str, *details: dict[str, Any]) -> dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "passing", "billed"),
+    ("status", "reason", "retryable", "billed"),
     [
         (400, Reason.REJECTED, False, "no"),
         (408, Reason.TIMEOUT, True, "unknown"),
@@ -36,10 +36,10 @@ def google(status: int, message: str, *details: dict[str, Any]) -> dict[str, Any
         (204, Reason.BAD_REPLY, True, "unknown"),
     ],
 )
-def test_a_status_says_what_is_wrong(status: int, reason: Reason, passing: bool, billed: str) -> None:
+def test_a_status_says_what_is_wrong(status: int, reason: Reason, retryable: bool, billed: str) -> None:
     fault = fault_of(ASKED, status, {}, google(status, "no"))
     assert isinstance(fault, Fault)
-    assert (fault.reason, fault.passing, fault.billed) == (reason, passing, billed)
+    assert (fault.reason, fault.retryable, fault.billed) == (reason, retryable, billed)
     assert fault.detail == f"{status} no"
 
 
@@ -76,7 +76,7 @@ def test_a_prompt_that_is_too_long_is_told_from_a_wrong_request(message: str) ->
     fault = fault_of(ASKED, 400, {}, google(400, message))
     assert isinstance(fault, Fault)
     assert fault.reason is Reason.TOO_MANY_TOKENS
-    assert not fault.passing
+    assert not fault.retryable
 
 
 def wait_of(headers: dict[str, str], *details: dict[str, Any]) -> float | None:
@@ -104,7 +104,7 @@ def test_a_quota_of_the_day_is_named() -> None:
     quota = {"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}]}
     fault = fault_of(ASKED, 429, {}, google(429, "quota", quota, {"retryDelay": "40s"}))
     assert isinstance(fault, Fault)
-    assert fault.passing
+    assert fault.retryable
     assert fault.after_seconds == 40
     assert "of the day" in fault.detail
 

@@ -185,7 +185,7 @@ def test_another_model_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason", "passing", "billed", "after_seconds"),
+    ("name", "reason", "retryable", "billed", "after_seconds"),
     [
         ("rate_limited", Reason.RATE_LIMITED, True, "no", None),
         ("rate_limited_info", Reason.RATE_LIMITED, True, "no", 12.5),
@@ -208,11 +208,11 @@ def test_another_model_is_named() -> None:
     ],
 )
 def test_every_fault_is_told_apart_and_asked_for_once(
-    name: str, reason: Reason, passing: bool, billed: str, after_seconds: float | None
+    name: str, reason: Reason, retryable: bool, billed: str, after_seconds: float | None
 ) -> None:
     fake = always(name, 12.5)
     found = fault(fake, Question("Q"))
-    assert (found.reason, found.passing, found.billed) == (reason, passing, billed)
+    assert (found.reason, found.retryable, found.billed) == (reason, retryable, billed)
     assert found.after_seconds == after_seconds
     assert [call.outcome for call in fake.calls] == [name]  # no retry that nobody sees
 
@@ -239,7 +239,7 @@ def test_a_slow_reply_times_out_once() -> None:
     fake = always("slow", 1.5)
     began = time.monotonic()
     found = fault(fake, Question("Q"), timeout_seconds=0.4)
-    assert (found.reason, found.passing, found.billed) == (Reason.TIMEOUT, True, "unknown")
+    assert (found.reason, found.retryable, found.billed) == (Reason.TIMEOUT, True, "unknown")
     assert time.monotonic() - began < 1.4
     time.sleep(1.5)
     assert len(fake.calls) == 1
@@ -302,7 +302,7 @@ def test_a_file_is_deleted_when_the_call_is_cancelled(video: Path) -> None:
 def test_a_file_that_stays_in_processing_times_out(video: Path) -> None:
     fake = always("stuck_file", kind="upload")
     found = fault(fake, Question("Q", str(video)), inline_mb=0, timeout_seconds=0.6)
-    assert (found.reason, found.passing, found.billed) == (Reason.TIMEOUT, True, "no")
+    assert (found.reason, found.retryable, found.billed) == (Reason.TIMEOUT, True, "no")
     assert "PROCESSING" in found.detail
     assert not fake.of("generate")
     assert not fake.files
@@ -310,7 +310,7 @@ def test_a_file_that_stays_in_processing_times_out(video: Path) -> None:
 
 def test_a_file_that_the_server_cannot_read_is_rejected(video: Path) -> None:
     found = fault(always("failed_file", kind="upload"), Question("Q", str(video)), inline_mb=0)
-    assert (found.reason, found.passing, found.billed) == (Reason.REJECTED, False, "no")
+    assert (found.reason, found.retryable, found.billed) == (Reason.REJECTED, False, "no")
     assert "The video is broken." in found.detail
 
 
@@ -328,7 +328,7 @@ def test_a_file_that_expired_is_uploaded_once_more(video: Path) -> None:
 
     fake = always("expired_file")
     found = fault(fake, Question("Q", str(video)), inline_mb=0)
-    assert (found.reason, found.passing, found.billed) == (Reason.SERVER_ERROR, True, "no")
+    assert (found.reason, found.retryable, found.billed) == (Reason.SERVER_ERROR, True, "no")
     assert len(fake.of("generate")) == 2
 
 
@@ -339,17 +339,15 @@ def test_a_video_that_is_gone_is_named(tmp_path: Path) -> None:
     assert not fake.calls
 
 
-def test_many_at_once_take_about_as_long_as_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_many_are_under_way_at_once(caplog: pytest.LogCaptureFixture) -> None:
     fake = LlmServer(latency=2.0)
 
-    async def many(client: GeminiClient) -> float:
-        began = time.monotonic()
+    async def many(client: GeminiClient) -> None:
         await asyncio.gather(*(client.ask(Question(f"question {n}")) for n in range(128)))
-        return time.monotonic() - began
 
     with caplog.at_level(logging.DEBUG):
-        assert with_client(fake, many) < 6  # 256 s one after another
-    assert fake.most_at_once > 100  # of the HTTP library's own
+        with_client(fake, many)
+    assert fake.most_at_once > 100  # the HTTP library's own limit
     assert len(fake.calls) == 128
     assert KEY not in caplog.text
     assert "question 7" not in "".join(r.getMessage() for r in caplog.records if r.levelno >= logging.INFO)

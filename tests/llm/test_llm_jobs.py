@@ -155,8 +155,8 @@ def test_faults_pass_what_cannot_pass_is_asked_once_and_no_answer_is_a_failure(
 ) -> None:
     ids = write_unlike(tmp_path / "videos", 14)
     shas = [_sha(tmp_path / "videos" / f"{name}.mp4") for name in ids]
-    passing = ["rate_limited", "rate_limited_info", "rate_limited_header", "server_error", "unavailable"]
-    passing += ["reset", "half_json", "empty"]
+    retryable = ["rate_limited", "rate_limited_info", "rate_limited_header", "server_error", "unavailable"]
+    retryable += ["reset", "half_json", "empty"]
     once = {
         "safety": "blocked",
         "blocked_prompt": "blocked",
@@ -165,7 +165,7 @@ def test_faults_pass_what_cannot_pass_is_asked_once_and_no_answer_is_a_failure(
     }
     once |= {"unknown_words": "bad_reply"}
     server.rules = [
-        *(Rule(Trouble(name, 0.1), first=1, match=sha) for name, sha in zip(passing, shas, strict=False)),
+        *(Rule(Trouble(name, 0.1), first=1, match=sha) for name, sha in zip(retryable, shas, strict=False)),
         *(Rule(Trouble(name), match=sha) for name, sha in zip(once, shas[8:13], strict=True)),
     ]
 

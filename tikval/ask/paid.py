@@ -115,7 +115,7 @@ class PaidAnswers:
                     path = await asyncio.to_thread(held.enter_context, self.open_video(row["video"]))
                 except OSError as err:
                     raise Fault(
-                        Reason.MISSING_FILE, f"cannot be read: {err}"[:200], passing=False, billed="no"
+                        Reason.MISSING_FILE, f"cannot be read: {err}"[:200], retryable=False, billed="no"
                     ) from err
             question = Question(row["prompt"], path, tuple(row["pictures"] or ()))
             tokens, most_usd = self._most(row)
@@ -124,14 +124,19 @@ class PaidAnswers:
                 try:
                     reply = await self._try(question, call, most_usd, tokens)
                 except Fault as fault:
-                    if not fault.passing or n == self.api.tries:
+                    if not fault.retryable or n == self.api.tries:
                         raise
                     log.info("try %d failed (%s): %s", n, fault.reason, fault.detail)
                     await asyncio.sleep(backoff_seconds(n, fault.after_seconds, self.dice))
                 else:
-                    entry = Entry(row["video_id"], reply, self._cost(reply), datetime.now(UTC).isoformat())
+                    cost = self._cost(reply)
+                    if cost is not None and not reply.usage.known:
+                        cost = most_usd  # what nobody can know counts as the most that it can be
+                    entry = Entry(row["video_id"], reply, cost, datetime.now(UTC).isoformat())
                     await asyncio.to_thread(self.ledger.put, key, entry)
-                    await self.gate.settle(call, entry.cost_usd or 0, reply.usage.tokens_in - tokens)
+                    await self.gate.settle(
+                        call, entry.cost_usd or 0, reply.usage.tokens_in - tokens if reply.usage.known else 0
+                    )
                     return entry
         raise AssertionError
 
@@ -143,7 +148,7 @@ class PaidAnswers:
             admitted = await self.gate.admit(call, most_usd, tokens)
             if not admitted:
                 message = f"might cost {most_usd:.4f} USD, more than is left; raise budget_usd and run the same command"
-                raise Fault(Reason.OVER_BUDGET, message, passing=False, billed="no")
+                raise Fault(Reason.OVER_BUDGET, message, retryable=False, billed="no")
 
         try:
             return await self.client.ask(question, admit)

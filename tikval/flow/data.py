@@ -283,9 +283,25 @@ class _Actor:
                 log.exception("a batch of %d rows failed; its rows are now tried one by one", len(rows))
             done = [result for row in rows for result in self._one(row)]
         self._check(rows, done)
+        table, done = self._table(rows, done)
         if self.observer:
             self.observer.came_out(done, time.monotonic() - begin)
-        return pa.Table.from_pylist(done, schema=self.schema)
+        return table
+
+    def _table(self, rows: list[Any], done: list[Any]) -> tuple[pa.Table, list[Any]]:
+        """The rows as a table; a row that no table can hold, whatever brought it, becomes its own failure."""
+        try:
+            return pa.Table.from_pylist(done, schema=self.schema), done
+        except (pa.ArrowException, ValueError, OverflowError, TypeError):
+            log.exception("rows that no table can hold")
+        given = {row["row_key"]: row for row in rows}
+        for place, row in enumerate(done):
+            try:
+                pa.Table.from_pylist([row], schema=self.schema)
+            except (pa.ArrowException, ValueError, OverflowError, TypeError) as err:
+                detail = ascii(f"{type(err).__name__}: {err}")[:500]
+                done[place] = self.stage.failure(given[row["row_key"]], Reason.INTERNAL_ERROR, detail)
+        return pa.Table.from_pylist(done, schema=self.schema), done
 
     def _one(self, row: Any) -> list[Any]:
         try:

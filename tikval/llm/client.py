@@ -2,9 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from tikval.rows import Reason
+
+_MOST_TOKENS: Final = 10**8  # of one call: ten times the longest context there is
+_LONGEST_NAME: Final = 200  # of a model
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,16 @@ class Usage:
     tokens_cached: int = 0  # of tokens_in: had by the server from an earlier call
     tokens_sound: int = 0  # of tokens_in: of sound, which some models price apart
     tokens_out: int = 0  # thinking included
+    known: bool = True  # False: the server's counts are none, and are all 0 here
+
+    def __post_init__(self) -> None:
+        """Counts that are none are not taken: no whole number, below nothing, or more than any model takes."""
+        counts = (self.tokens_in, self.tokens_cached, self.tokens_sound, self.tokens_out)
+        if all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in counts):
+            return
+        for name in ("tokens_in", "tokens_cached", "tokens_sound", "tokens_out"):
+            object.__setattr__(self, name, 0)
+        object.__setattr__(self, "known", False)
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,20 @@ class Reply:
     reason: Reason | None = None  # blocked, truncated or bad_reply (nothing in it)
     detail: str | None = None
 
+    def __post_init__(self) -> None:
+        """Whatever a server sends, the texts are valid Unicode, and a model's name is a line of at most 200 letters."""
+        object.__setattr__(self, "text", _valid(self.text))
+        if self.detail is not None:
+            object.__setattr__(self, "detail", _valid(self.detail))
+        if self.model_served is not None:
+            name = "".join(letter if letter.isprintable() else "?" for letter in _valid(self.model_served))
+            object.__setattr__(self, "model_served", name[:_LONGEST_NAME])
+
+
+def _valid(text: object) -> str:
+    """A text without halves of surrogate pairs, which no table and no file can hold."""
+    return str(text).encode("utf-8", "replace").decode()
+
 
 class Fault(Exception):  # noqa: N818
     """A call without a reply."""
@@ -45,15 +72,15 @@ class Fault(Exception):  # noqa: N818
         reason: Reason,
         detail: str,
         *,
-        passing: bool,
+        retryable: bool,
         billed: Literal["no", "unknown"],
         after_seconds: float | None = None,
     ) -> None:
-        """`passing`: another try may succeed; `billed`: whether the server may have counted it; `after_seconds`: what
+        """`retryable`: another try may succeed; `billed`: whether the server may have counted it; `after_seconds`: what
         the server asks to wait before the next try."""
         super().__init__(f"{reason}: {detail}")
         self.reason, self.detail = reason, detail
-        self.passing, self.billed, self.after_seconds = passing, billed, after_seconds
+        self.retryable, self.billed, self.after_seconds = retryable, billed, after_seconds
 
 
 Admit = Callable[[], Awaitable[None]]  # returns when the request may go

@@ -53,7 +53,7 @@ class EndpointClient:
         status, headers, data = await self._post(json.dumps(body).encode())
         try:
             payload = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             payload = None
         if status != 200:
             raise fault_of(self._asked, status, headers, payload)
@@ -63,7 +63,7 @@ class EndpointClient:
         import aiohttp
 
         def fault(reason: Reason, detail: str, billed: Literal["no", "unknown"]) -> Fault:
-            return Fault(reason, scrub(detail, self._asked.key), passing=True, billed=billed)
+            return Fault(reason, scrub(detail, self._asked.key), retryable=True, billed=billed)
 
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -112,14 +112,14 @@ def _read(payload: Any) -> Reply:
         )
     except (LookupError, TypeError, AttributeError):
         raise Fault(
-            Reason.BAD_REPLY, "not a reply of the chat protocol", passing=True, billed="unknown"
+            Reason.BAD_REPLY, "not a reply of the chat protocol", retryable=True, billed="unknown"
         ) from None
     if finish == "content_filter" or refusal:
         return Reply(text, served, usage, Reason.BLOCKED, f"reply: {finish if not refusal else 'refused'}")
     if finish == "length":
         return Reply(text, served, usage, Reason.TRUNCATED, f"{usage.tokens_out} tokens")
     if not text:
-        raise Fault(Reason.BAD_REPLY, "an empty reply", passing=True, billed="unknown")
+        raise Fault(Reason.BAD_REPLY, "an empty reply", retryable=True, billed="unknown")
     if finish != "stop":
         return Reply(text, served, usage, Reason.BAD_REPLY, f"ended with {finish or 'no reason'}")
     return Reply(text, served, usage)

@@ -60,18 +60,18 @@ def fault_of(asked: AskedServer, status: int, headers: Mapping[str, str], body: 
     if status == 429:
         spent = " (a quota of the day or the account)" if _SPENT.search(whole) else ""
         wait = _asked_to_wait(headers, error)
-        return Fault(Reason.RATE_LIMITED, detail + spent, passing=True, billed="no", after_seconds=wait)
+        return Fault(Reason.RATE_LIMITED, detail + spent, retryable=True, billed="no", after_seconds=wait)
     if status == 408:
-        return Fault(Reason.TIMEOUT, detail, passing=True, billed="unknown")
+        return Fault(Reason.TIMEOUT, detail, retryable=True, billed="unknown")
     if status >= 500:
         billed: Any = "no" if status == 503 else "unknown"  # 503: turned away before any model ran
         wait = _asked_to_wait(headers, error)
-        return Fault(Reason.SERVER_ERROR, detail, passing=True, billed=billed, after_seconds=wait)
+        return Fault(Reason.SERVER_ERROR, detail, retryable=True, billed=billed, after_seconds=wait)
     if status in (400, 413) and _TOO_LONG.search(whole):
-        return Fault(Reason.TOO_MANY_TOKENS, detail, passing=False, billed="no")
+        return Fault(Reason.TOO_MANY_TOKENS, detail, retryable=False, billed="no")
     if 400 <= status < 500:
-        return Fault(Reason.REJECTED, detail, passing=False, billed="no")
-    return Fault(Reason.BAD_REPLY, detail, passing=True, billed="unknown")  # 204 and the like
+        return Fault(Reason.REJECTED, detail, retryable=False, billed="no")
+    return Fault(Reason.BAD_REPLY, detail, retryable=True, billed="unknown")  # 204 and the like
 
 
 def _asked_to_wait(headers: Mapping[str, str], error: Mapping[str, Any]) -> float | None:

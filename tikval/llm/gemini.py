@@ -110,7 +110,7 @@ class GeminiClient:
         try:
             return await self._by_upload(parts, video, mime, admit)
         except _FileGone as err:
-            raise Fault(Reason.SERVER_ERROR, str(err), passing=True, billed="no") from None
+            raise Fault(Reason.SERVER_ERROR, str(err), retryable=True, billed="no") from None
 
     async def _by_upload(self, parts: list[Any], video: Path, mime: str, admit: Admit) -> Reply:
         # A name of our own choosing, so that a file whose upload was cancelled half-way can still be deleted.
@@ -140,10 +140,10 @@ class GeminiClient:
             if fault.reason is not Reason.TIMEOUT:
                 raise
             message = f"the video was still {state} after {self._api.timeout_seconds:.0f} s"
-            raise Fault(Reason.TIMEOUT, message, passing=True, billed="no") from None
+            raise Fault(Reason.TIMEOUT, message, retryable=True, billed="no") from None
         if state == "FAILED":
             message = scrub((file.error and file.error.message) or "no reason given", self._asked.key)
-            raise Fault(Reason.REJECTED, f"video not processed: {message}", passing=False, billed="no")
+            raise Fault(Reason.REJECTED, f"video not processed: {message}", retryable=False, billed="no")
         assert file.uri is not None
         return file.uri
 
@@ -172,7 +172,7 @@ class GeminiClient:
         from google.genai import errors
 
         def fault(reason: Reason, detail: str, billed: Literal["no", "unknown"] = billed) -> Fault:
-            return Fault(reason, scrub(detail, self._asked.key), passing=True, billed=billed)
+            return Fault(reason, scrub(detail, self._asked.key), retryable=True, billed=billed)
 
         try:
             yield
@@ -199,6 +199,7 @@ class GeminiClient:
             KeyError,
             TypeError,
             AttributeError,
+            RecursionError,
         ) as err:  # the SDK on JSON that is none of its own
             raise fault(Reason.BAD_REPLY, f"not a reply of the API ({type(err).__name__})") from None
 
@@ -216,9 +217,9 @@ def _readable() -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise Fault(Reason.MISSING_FILE, "gone since it was listed", passing=False, billed="no") from None
+        raise Fault(Reason.MISSING_FILE, "gone since it was listed", retryable=False, billed="no") from None
     except PermissionError:
-        raise Fault(Reason.PERMISSION_DENIED, "not readable", passing=False, billed="no") from None
+        raise Fault(Reason.PERMISSION_DENIED, "not readable", retryable=False, billed="no") from None
 
 
 async def _nameless(request: Any) -> None:
@@ -271,7 +272,7 @@ def _read(response: "types.GenerateContentResponse") -> Reply:
     if finish in _CUT_SHORT:
         return Reply(text, served, usage, Reason.TRUNCATED, f"{usage.tokens_out} tokens: {finish}")
     if candidate is None or (finish == "STOP" and not text):
-        raise Fault(Reason.BAD_REPLY, "an empty reply", passing=True, billed="unknown")
+        raise Fault(Reason.BAD_REPLY, "an empty reply", retryable=True, billed="unknown")
     if finish != "STOP":
         return Reply(text, served, usage, Reason.BAD_REPLY, f"ended with {finish or 'no reason'}")
     return Reply(text, served, usage)

@@ -63,7 +63,7 @@ Reached = dict[str, tuple[float, float]]  # a figure, and what it should at leas
 
 
 class Mixed(Tokens):
-    """As if all texts were of one length: batches take them as they come."""
+    """Texts whose batches take them as they come, as if all were of one length."""
 
     @property
     def sizes(self) -> Indices:
@@ -151,7 +151,7 @@ def folds(quick: bool, work: Path) -> tuple[Figures, Reached]:
         seconds = time.perf_counter() - begin
         kept = Folder(config.folder).read().to_pylist()
         assert len(kept) == rows
-        assert found.setdefault("rows", kept) == kept, "folds side by side say something else"
+        assert found.setdefault("rows", kept) == kept, "folds side by side predict something else"
         history = json.loads((Path(config.folder) / "history.json").read_text())
         trained[name].append(sum(epoch["seconds"] for fold in history for epoch in fold["history"]))
         return 3600 / seconds

@@ -2,11 +2,11 @@
 
     python benchmarks/leakage.py ../shared/data/tiktok_annotations.csv     # a second; --quick is the same
 
-The classifier sees no video: it says each label as often as the account's training rows have it, drawn towards the
+The classifier sees no video: it predicts each label as often as the account's training rows have it, drawn towards the
 rate of all training rows by one row; of an account that is not among them it knows that rate only. One threshold has
 the best macro F1 on the training rows, in `honest_held_out` on the validation rows. Scores are over the labels in at
 least 5.1 % of the videos (the paper's 18), of the test rows of all folds together, the mean over partitions. Beside
-them: saying every label of every video.
+them: the predict-all baseline.
 
 `worst_share` is how far, at worst, a label's positives in a test fold are from one fold's fair share, over the labels
 in at least 5 % of the videos (19); `group_k_fold` is scikit-learn's, which balances sizes only. The last line is one

@@ -90,7 +90,7 @@ DRAWS = 1000
 
 
 def trained(name: str, folder: Path, out: str, slugs: list[str], quick: bool, cpus: int) -> dict[str, Any]:
-    """Run the job by one recipe; what it says, and how long it took (0 where it was done before)."""
+    """Run the job by one recipe; what it predicts, and how long it took (0 where it was done before)."""
     keys = {
         "texts": {"table": str(folder / "texts.csv"), "annotations": str(folder / "labels.csv")},
         "out": out,
@@ -110,7 +110,7 @@ def trained(name: str, folder: Path, out: str, slugs: list[str], quick: bool, cp
     rows = Folder(config.folder).read().to_pylist()
     return {
         "ids": [row["video_id"] for row in rows],
-        "labels": np.array([[bool(d) for d in row["decisions"][: len(slugs)]] for row in rows]),
+        "predicted": np.array([[bool(d) for d in row["decisions"][: len(slugs)]] for row in rows]),
         "seconds": run.seconds,
         "epochs": len(history),
         "tokens_per_second": round(history[-1]["tokens_per_second"]),
@@ -123,6 +123,50 @@ def scores(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     precision, recall = float(np.nan_to_num(each.precision).mean()), float(np.nan_to_num(each.recall).mean())
     official = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return np.array([official, float(np.nanmean(each.f1)), precision, recall])
+
+
+def draws_of(conclusions: list[str]) -> list[np.ndarray]:
+    """Rows of DRAWS samples of whole conclusions, as many as there are, drawn with replacement."""
+    _, group = np.unique(conclusions, return_inverse=True)
+    rows_of = [np.flatnonzero(group == g) for g in range(group.max() + 1)]
+    rng = np.random.default_rng(0)
+    return [
+        np.concatenate([rows_of[g] for g in rng.integers(0, len(rows_of), len(rows_of))])
+        for _ in range(DRAWS)
+    ]
+
+
+def interval(values: np.ndarray) -> list[list[float]]:
+    """95 % intervals of each column."""
+    return np.round(np.quantile(values, [0.025, 0.975], axis=0).T, 4).tolist()  # type: ignore[no-any-return]
+
+
+def recipe_figures(
+    done: dict[str, dict[str, Any]], truth: np.ndarray, draws: list[np.ndarray]
+) -> dict[str, dict[str, Any]]:
+    """Each recipe's scores, and its gain over the recipe that it changes where that one was run too."""
+    drawn = {
+        name: np.array([scores(truth[d], run["predicted"][d])[:2] for d in draws])
+        for name, run in done.items()
+    }
+    figures: dict[str, dict[str, Any]] = {}
+    for name, run in done.items():
+        official, f1, precision, recall = scores(truth, run["predicted"]).round(4).tolist()
+        figures[name] = {
+            "official": official,
+            "official_95": interval(drawn[name])[0],
+            "mean_f1": f1,
+            "mean_f1_95": interval(drawn[name])[1],
+            "macro_precision": precision,
+            "macro_recall": recall,
+            **{key: run[key] for key in ("seconds", "epochs", "tokens_per_second")},
+        }
+        before = RECIPES[name][0]
+        if before in done:
+            gained = drawn[name] - drawn[before]
+            figures[name][f"official_gain_over_{before}_95"] = interval(gained)[0]
+            figures[name][f"mean_f1_gain_over_{before}_95"] = interval(gained)[1]
+    return figures
 
 
 def main() -> int:
@@ -151,37 +195,7 @@ def main() -> int:
             print(name, "is done", file=sys.stderr)
     ids = done[names[0]]["ids"]
     truth = np.array([label_of[name] for name in ids])
-    _, group = np.unique([group_of[name] for name in ids], return_inverse=True)
-    rows_of = [np.flatnonzero(group == g) for g in range(group.max() + 1)]
-    rng = np.random.default_rng(0)
-    draws = [
-        np.concatenate([rows_of[g] for g in rng.integers(0, len(rows_of), len(rows_of))])
-        for _ in range(DRAWS)
-    ]
-    drawn = {
-        name: np.array([scores(truth[d], run["predicted"][d])[:2] for d in draws])
-        for name, run in done.items()
-    }
-
-    def interval(values: np.ndarray) -> list[list[float]]:
-        return np.round(np.quantile(values, [0.025, 0.975], axis=0).T, 4).tolist()  # type: ignore[no-any-return]
-
-    for name, run in done.items():
-        official, f1, precision, recall = scores(truth, run["predicted"]).round(4).tolist()
-        figures[name] = {
-            "official": official,
-            "official_95": interval(drawn[name])[0],
-            "mean_f1": f1,
-            "mean_f1_95": interval(drawn[name])[1],
-            "macro_precision": precision,
-            "macro_recall": recall,
-            **{key: run[key] for key in ("seconds", "epochs", "tokens_per_second")},
-        }
-        before = RECIPES[name][0]
-        if before in done:
-            gained = drawn[name] - drawn[before]
-            figures[name][f"official_gain_over_{before}_95"] = interval(gained)[0]
-            figures[name][f"mean_f1_gain_over_{before}_95"] = interval(gained)[1]
+    figures |= recipe_figures(done, truth, draws_of([group_of[name] for name in ids]))
     everything = scores(truth, np.ones_like(truth)).round(4).tolist()
     figures["predict_everything"] = {"official": everything[0], "mean_f1": everything[1]}
     figures["target"] = {"official": TARGET}

@@ -1,4 +1,4 @@
-"""Scripts, vectors or texts, and annotations -> trained systems and what they say of held-out rows.
+"""Scripts, vectors or texts, and annotations -> trained systems and what they predict for held-out rows.
 
 python -m jobs.finetune configs/local/finetune.yaml
 python -m jobs.finetune configs/local/finetune.yaml --dry-run      # data, folds, model and memory; trains nothing

@@ -26,12 +26,12 @@ def rows(config: CombineConfig, split: str = "honest-0") -> dict[str, Any]:
 
 
 def facts(config: CombineConfig) -> dict[str, Any]:
-    predicted: dict[str, Any] = json.loads((Path(config.folder) / "combined.json").read_text())
-    return predicted
+    found: dict[str, Any] = json.loads((Path(config.folder) / "combined.json").read_text())
+    return found
 
 
 def thresholds(config: CombineConfig) -> dict[tuple[int, int], list[float]]:
-    """Of every partition and fold."""
+    """The thresholds of every partition and fold."""
     return {
         (part["partition"], fold["fold"]): list(fold["thresholds"].values())
         for part in facts(config)["partitions"]
@@ -163,7 +163,7 @@ def test_calibration_is_told_before_and_after(study: Study) -> None:
 def test_what_cannot_be_combined_is_named(study: Study) -> None:
     first = study.trained("first", study.noisy(1))
 
-    def predicted(*systems: Any, **keys: Any) -> str:
+    def refusal(*systems: Any, **keys: Any) -> str:
         config = CombineConfig(systems=(first, *systems), out=study.out, system="both", **keys)
         with pytest.raises(UserError) as err:
             combine_systems(config)
@@ -171,18 +171,18 @@ def test_what_cannot_be_combined_is_named(study: Study) -> None:
         return str(err.value)
 
     other = study.trained("other", study.noisy(1), protocol=Protocol(partitions=1))
-    assert "first and other were trained on different folds" in predicted(other)
-    assert "same name" in predicted(first)
+    assert "first and other were trained on different folds" in refusal(other)
+    assert "same name" in refusal(first)
     few = study.trained("few", study.noisy(1), labels=("face+",))
     write_bytes(f"{few.folder}/folds.json", to_json(study.folds(first)).encode())
-    assert "few: models 1 labels, not the same 2" in predicted(few)
+    assert "few: models 1 labels, not the same 2" in refusal(few)
     more = study.trained("more", study.noisy(1), seeds=2)
     fewer = more.model_copy(update={"protocol": Protocol(partitions=2, seeds=1), "system": "more"})
-    assert "not finished" in predicted(fewer)
+    assert "not finished" in refusal(fewer)
     silent = study.asked("silent", lambda _: None)
-    assert "silent: no answer for any of the 90 rows" in predicted(silent, how="regression")
+    assert "silent: no answer for any of the 90 rows" in refusal(silent, how="regression")
     (Path(first.folder) / "folds.json").unlink()
-    assert "jobs.finetune again" in predicted()
+    assert "jobs.finetune again" in refusal()
 
 
 def test_a_single_split_takes_a_number(study: Study) -> None:

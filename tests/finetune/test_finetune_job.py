@@ -19,7 +19,7 @@ import torch
 import yaml
 
 from tests.conftest import ROOT
-from tests.fixtures.alone import train_here
+from tests.fixtures.alone import train_here, unknown
 from tests.fixtures.tiny_encoders import WRITERS, write_bert
 from tikval.config import FinetuneConfig, UserError, load_config
 from tikval.finetune.finetune_plan import FinetunePlan, plan_finetuning
@@ -58,12 +58,10 @@ def write_study(folder: Path, n: int = 60, **keys: Any) -> Path:
         text_rows.writerow(["video_id", "text", "account"])
         label_rows.writerow(["video_id", *WORDS])
         for i in range(n):
-            output = [(i + k) % 3 == 0 for k in range(2)]
-            words = [text for text, yes in zip(WORDS.values(), output, strict=True) if yes] or [
-                "the sun sets"
-            ]
+            truth = [(i + k) % 3 == 0 for k in range(2)]
+            words = [text for text, yes in zip(WORDS.values(), truth, strict=True) if yes] or ["the sun sets"]
             text_rows.writerow([f"t{i:03}", " and ".join(words), f"account {i % 10}"])
-            label_rows.writerow([f"t{i:03}", *map(int, output)])
+            label_rows.writerow([f"t{i:03}", *map(int, truth)])
         label_rows.writerow(["t999", 1, 0])  # annotated, and nobody has its text
     model = write_bert(folder / "bert", [*WORDS.values(), "the sun sets and"])
     config = {
@@ -157,7 +155,7 @@ def test_a_killed_worker_changes_nothing_but_the_time(tmp_path: Path) -> None:
     history = json.loads((Path(config.folder) / "history.json").read_text())
     assert all(len(entry["history"]) == 8 for entry in history)
 
-    # an undisturbed run says the same: without Ray, which changes nothing either
+    # an undisturbed run predicts the same: without Ray, which changes nothing either
     *table, without_text = rows(config)
     assert len(table) == 18
     assert table == sorted(undisturbed(config), key=itemgetter("video_id"))
@@ -165,9 +163,9 @@ def test_a_killed_worker_changes_nothing_but_the_time(tmp_path: Path) -> None:
 
 
 def undisturbed(config: FinetuneConfig) -> list[Any]:
-    """The rows of each training, learnt here."""
+    """The rows of each training, trained in this process."""
     torch.set_num_threads(1)
-    plan = plan_finetuning(config, None, dry_run=True)
+    plan = plan_finetuning(config, unknown, dry_run=True)
     assert isinstance(plan, FinetunePlan)
     found = []
     for training in plan.trainings:
@@ -179,10 +177,10 @@ def undisturbed(config: FinetuneConfig) -> list[Any]:
 
 
 def split_texts(table: Path) -> None:
-    """Say in a column which rows train and which test."""
+    """Name in a column which rows train and which test."""
     lines = table.read_text().splitlines()
-    output = ["split", *("test" if i % 10 < 3 else "train" for i in range(len(lines) - 1))]
-    table.write_text("".join(f"{line},{word}\n" for line, word in zip(lines, output, strict=True)))
+    column = ["split", *("test" if i % 10 < 3 else "train" for i in range(len(lines) - 1))]
+    table.write_text("".join(f"{line},{word}\n" for line, word in zip(lines, column, strict=True)))
 
 
 class Part(NamedTuple):
@@ -190,7 +188,7 @@ class Part(NamedTuple):
 
 
 class Trainer:
-    """In the place of one training on Ray: counts how many of each course there are at once.
+    """A stand-in for one training on Ray: counts how many of each group there are at once.
 
     A training called "bad" fails, and those of the system "calm" wait for that.
     """
@@ -199,8 +197,8 @@ class Trainer:
         self.error, self.lock, self.failed = error, threading.Lock(), threading.Event()
         self.running, self.most, self.done = Counter[str](), Counter[str](), list[str]()
 
-    def __call__(self, course: TrainingGroup[Any], held: Any, training: Part) -> None:
-        folder = course.config.folder
+    def __call__(self, group: TrainingGroup[Any], held: Any, training: Part) -> None:
+        folder = group.config.folder
         with self.lock:
             self.running[folder] += 1
             self.most[folder] = max(self.most[folder], self.running[folder])
@@ -216,7 +214,7 @@ class Trainer:
                 self.running[folder] -= 1
 
 
-def course_of(folder: Path, system: str, names: Sequence[str], **keys: Any) -> TrainingGroup[Part]:
+def group_of(folder: Path, system: str, names: Sequence[str], **keys: Any) -> TrainingGroup[Part]:
     sets = [("system", system), *keys.items()]
     config = load_config(FinetuneConfig, str(folder / "finetune.yaml"), sets)
     return TrainingGroup(config, lambda training, worker: None, [Part(name) for name in names], "state", 0)
@@ -232,12 +230,12 @@ def course_of(folder: Path, system: str, names: Sequence[str], **keys: Any) -> T
     ],
 )
 @pytest.mark.usefixtures("local_ray")
-def test_a_course_that_fails_ends_alone_and_none_has_more_than_its_share(
+def test_a_group_that_fails_ends_alone_and_none_has_more_than_its_share(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any]
 ) -> None:
     write_study(tmp_path)
-    calm = course_of(tmp_path, "calm", ["calm0", "calm1", "calm2", "calm3"], **keys)
-    fails = course_of(tmp_path, "fails", ["good", "bad", "never"], pool={"actors": 1, "cpus": 0})
+    calm = group_of(tmp_path, "calm", ["calm0", "calm1", "calm2", "calm3"], **keys)
+    fails = group_of(tmp_path, "fails", ["good", "bad", "never"], pool={"actors": 1, "cpus": 0})
     trainer = Trainer(ValueError("no loss"))
     monkeypatch.setattr(train, "_train", trainer)
     with pytest.raises(UserError) as caught:
@@ -245,25 +243,25 @@ def test_a_course_that_fails_ends_alone_and_none_has_more_than_its_share(
     assert str(caught.value) == f"{fails.config.folder}: no loss"
     assert sorted(trainer.done) == ["calm0", "calm1", "calm2", "calm3", "good"]
     assert trainer.most == {calm.config.folder: 2, fails.config.folder: 1}
-    for course, state, done in ((calm, "finished", 4), (fails, "stopped", 1)):
-        status = read_status(course.config.folder)
+    for group, state, done in ((calm, "finished", 4), (fails, "stopped", 1)):
+        status = read_status(group.config.folder)
         assert status is not None
         assert (status.state, status.done) == (state, done)
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_what_ended_courses_is_output_of_each_and_a_bug_is_raised_as_it_is(
+def test_what_ended_groups_is_named_for_each_and_a_bug_is_raised_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_study(tmp_path)
-    courses = [course_of(tmp_path, system, ["bad"]) for system in ("one", "two")]
+    groups = [group_of(tmp_path, system, ["bad"]) for system in ("one", "two")]
     monkeypatch.setattr(train, "_train", Trainer(ValueError("no loss")))
     with pytest.raises(UserError) as caught:
-        train.run_trainings(courses)
-    assert str(caught.value) == "; ".join(f"{course.config.folder}: no loss" for course in courses)
+        train.run_trainings(groups)
+    assert str(caught.value) == "; ".join(f"{group.config.folder}: no loss" for group in groups)
     monkeypatch.setattr(train, "_train", Trainer(KeyError("a bug")))
     with pytest.raises(KeyError, match="a bug"):
-        train.run_trainings(courses)
+        train.run_trainings(groups)
 
 
 def test_what_a_text_says_is_learnt_by_each_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,8 +277,8 @@ def test_what_a_text_says_is_learnt_by_each_seed(tmp_path: Path, monkeypatch: py
     good = one[:-1]
     right = sum(row["decisions"][k] == ((i + k) % 3 == 0) for i, row in enumerate(good) for k in range(2))
     assert right / 120 > 0.85
-    unsaid = "labels that were not trained are not absent"
-    assert all(row["decisions"][2:] == [None, None] for row in good), unsaid
+    untrained = "labels that were not trained are not absent"
+    assert all(row["decisions"][2:] == [None, None] for row in good), untrained
     history = json.loads((Path(config.folder) / "history.json").read_text())
     assert {entry["training"] for entry in history} == {"p0-f0-s0", "p0-f1-s0", "p0-f0-s1", "p0-f1-s1"}
     assert all(1 <= len(entry["history"]) <= 6 for entry in history)
@@ -289,7 +287,7 @@ def test_what_a_text_says_is_learnt_by_each_seed(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("keys", "output"),
+    ("keys", "message"),
     [
         ({"labels": ["kindness+", "kindness-"]}, "without a positive row: kindness-"),
         ({"labels": ["courage+"]}, r"courage\+: not among"),
@@ -300,11 +298,11 @@ def test_what_a_text_says_is_learnt_by_each_seed(tmp_path: Path, monkeypatch: py
     ],
 )
 def test_what_cannot_work_is_named_before_anything_starts(
-    tmp_path: Path, keys: dict[str, Any], output: str
+    tmp_path: Path, keys: dict[str, Any], message: str
 ) -> None:
     config = load_config(FinetuneConfig, str(write_study(tmp_path, **keys)), [])
-    with pytest.raises(UserError, match=output):
-        plan_finetuning(config, None, dry_run=True)
+    with pytest.raises(UserError, match=message):
+        plan_finetuning(config, unknown, dry_run=True)
 
 
 def test_too_little_memory_is_named_before_anything_starts(
@@ -313,13 +311,13 @@ def test_too_little_memory_is_named_before_anything_starts(
     monkeypatch.setattr(finetune, "memory_of_a_training", lambda pool, workers: 100_000)
     config = load_config(FinetuneConfig, str(write_study(tmp_path)), [])
     with pytest.raises(UserError, match="gradient_checkpointing"):
-        finetune.finetune_systems([config])[0]
+        finetune.finetune_systems([config])
     assert not Path(config.folder).exists()
 
 
 def test_a_dry_run_says_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_config(FinetuneConfig, str(write_study(tmp_path)), [])
-    plan_finetuning(config, None, dry_run=True)
+    plan_finetuning(config, unknown, dry_run=True)
     output = capsys.readouterr().out
     assert "60 rows, 1 without a text or vector, 2 labels" in output
     assert "3 trainings" in output

@@ -66,7 +66,7 @@ def run(
 
 
 def told(trained: Trained) -> list[tuple[float | int, ...]]:
-    """The history without what a clock says."""
+    """The history without what a clock measures."""
     return [(e.head, e.epoch, e.train_loss, e.loss, e.score, e.best) for e in trained.history]
 
 
@@ -121,8 +121,8 @@ def test_scale_is_measured_on_the_training_rows_alone() -> None:
     assert np.allclose(state.model["deviation"], x_ND[TRAIN].std(0), atol=1e-6)
 
 
-def found(scores: list[float]) -> Callable[[np.ndarray, np.ndarray], float]:
-    """A score that says these numbers one after another."""
+def scripted(scores: list[float]) -> Callable[[np.ndarray, np.ndarray], float]:
+    """A score that returns these numbers one after another."""
     rest = iter(scores)
     return lambda probabilities_NL, labels_NL: next(rest)
 
@@ -138,7 +138,7 @@ def found(scores: list[float]) -> Callable[[np.ndarray, np.ndarray], float]:
 def test_training_stops_when_nothing_better_comes(
     scores: list[float], patience: int, best: list[bool]
 ) -> None:
-    trained, _ = run(vector_task(), fit_of(epochs=5, patience=patience), found(scores))
+    trained, _ = run(vector_task(), fit_of(epochs=5, patience=patience), scripted(scores))
     assert [epoch.best for epoch in trained.history] == best
     assert [epoch.score for epoch in trained.history] == scores
 
@@ -151,7 +151,7 @@ def test_probabilities_are_the_best_epochs() -> None:
         return kept[-1]
 
     task = Task(vectors(), LABELS, TRAIN, CHOOSE, TEST, make)
-    trained, states = run(task, fit_of(), found([0.1, 0.9, 0.2, 0.3]))
+    trained, states = run(task, fit_of(), scripted([0.1, 0.9, 0.2, 0.3]))
     kept[0].load_state_dict(State.load(io.BytesIO(states[1])).model)
     assert np.array_equal(predict_probabilities(kept[0], task.data, TEST, 8), trained.probabilities[TEST])
 

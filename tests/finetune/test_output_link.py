@@ -1,4 +1,4 @@
-"""From logits to probabilities and a loss: each label for itself, or a value's labels against its absence."""
+"""Logits -> probabilities and a loss: each label for itself, or a value's labels against its absence."""
 
 import numpy as np
 import pytest

@@ -57,10 +57,10 @@ class Study:
         self.ids = [f"{name}{i:02}" for i in range(n)]
         for each in self.ids:
             (root / f"{each}.mp4").write_bytes(b"x")
-        predicted = [[int((i + k) % 3 == 0) for k in range(2)] for i in range(n)]
+        truth = [[int((i + k) % 3 == 0) for k in range(2)] for i in range(n)]
         lines = [f"{each}.mp4,account {i % 8}" for i, each in enumerate(self.ids)]
         (root / "videos.csv").write_text("\n".join(["path,account", *lines]))
-        marks = [f"{each},{a},{b}" for each, (a, b) in zip(self.ids, predicted, strict=True)]
+        marks = [f"{each},{a},{b}" for each, (a, b) in zip(self.ids, truth, strict=True)]
         (root / "labels.csv").write_text("\n".join(["video_id,kindness,thrill", *marks]))
         self.out = str(root / "out")
         self.catalog = CatalogConfig(
@@ -73,7 +73,7 @@ class Study:
         write_catalog(self.catalog)
         keys = {row["video_id"]: row["row_key"] for row in Folder(self.catalog.folder).read().to_pylist()}
         self.rows = []
-        for i, (each, marks_2) in enumerate(zip(self.ids, predicted, strict=True)):
+        for i, (each, marks_2) in enumerate(zip(self.ids, truth, strict=True)):
             text = " and ".join(t for t, yes in zip(WORDS.values(), marks_2, strict=True) if yes) + LONG * (
                 i == 1
             )
@@ -87,7 +87,7 @@ class Study:
     def finetune(
         self, heads: str = "multilabel", write: Callable[..., Path] = write_bert, **model: Any
     ) -> FinetuneConfig:
-        """Trained in this process."""
+        """A system trained in this process."""
         encoder = self.root / write.__name__
         if not encoder.exists():
             write(encoder, [*WORDS.values(), "the sun sets and then"])
@@ -119,7 +119,7 @@ def _codebook() -> dict[str, Any]:
 def train_here(config: FinetuneConfig) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finetune, "run_trainings", alone.train_here)
-        finetune.finetune_systems([config])[0]
+        finetune.finetune_systems([config])
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def config_of(trained: FinetuneConfig, on: Study, **keys: Any) -> PredictConfig:
 
 
 def judged(config: PredictConfig, rows: list[Any]) -> dict[str, Any]:
-    """By the stage alone."""
+    """The rows by id as the stage alone judges them."""
     facts, names = usable_members(config.trained.folder, config.members)
     return {row["video_id"]: row for row in Judge(config, facts, names)(rows)}
 
@@ -204,14 +204,14 @@ def test_vectors_are_judged_by_their_own_width_only(tmp_path: Path) -> None:
 
     head = VectorHead(hidden=(4,))
     weights = save_weights({0: build(head, 2, 3).state_dict()})
-    predicted = {
+    facts = {
         "model": head.model_dump(mode="json"),
         "heads": "multilabel",
         "labels": ["kindness+", "thrill+"],
         "thresholds": [0.5, 0.5],
         "width": 3,
     }
-    keep(str(tmp_path), head, weights, json.dumps(predicted))
+    keep(str(tmp_path), head, weights, json.dumps(facts))
     kept = json.loads((tmp_path / "model.json").read_text())
     member = TrainedMember(str(tmp_path), kept["weights_sha256"])
     assert member([{"video_id": "a", "vector": [1.0, 2.0, 3.0]}]).shape == (1, 2)
@@ -219,7 +219,7 @@ def test_vectors_are_judged_by_their_own_width_only(tmp_path: Path) -> None:
         member([{"video_id": "a", "vector": [1.0, 2.0]}])
 
 
-# what is said of the whole
+# what is known of the whole
 
 
 def held(name: str, run: tuple[int, int], rows: list[int], scores: list[float]) -> HeldOut:
@@ -271,7 +271,7 @@ def test_an_interval_is_as_wide_as_groups_differ() -> None:
     assert wide.high is not None
     assert wide.high - wide.low > 0.4
     assert EnsembleDraws(np.zeros(400, int), truth).scores([(every, predicted)]).macro_f1.low is None, (
-        "one group says nothing"
+        "one group has no interval"
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.finetune.test_finetune_job import rows, write_study
+from tests.fixtures.alone import unknown
 from tests.fixtures.tiny_encoders import write_bert, write_roberta
 from tikval.config import FinetuneConfig, PretrainConfig, TextEncoder, UserError, load_config
 from tikval.files import read_parquet
@@ -45,7 +46,7 @@ def row(video_id: str, text: str | None) -> dict[str, Any]:
 
 
 def small_corpus() -> PretrainCorpus:
-    """Annotated are a, b and c; e is c's near-duplicate, f has e's account, g failed, h says nothing."""
+    """Annotated are a, b and c; e is c's near-duplicate, f has e's account, g failed, h is empty."""
     texts = {name: f"text {name}" for name in "fedcba"} | {"g": None, "h": " "}
     return corpus_of(
         [row(name, text) for name, text in texts.items()],
@@ -121,8 +122,8 @@ def write_pretraining(folder: Path, **keys: Any) -> tuple[Path, Path]:
         "fit": {"batch_rows": 8, "learning_rate": 0.01, "epochs": 1},
         "pool": study["pool"],
     }
-    for name, output in (("pretrain", first), ("finetune", then)):
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(output))
+    for name, config in (("pretrain", first), ("finetune", then)):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))
     return folder / "pretrain.yaml", folder / "finetune.yaml"
 
 
@@ -147,7 +148,7 @@ def test_finetuning_begins_with_an_encoder_that_never_saw_its_test_rows(
     config, finetuning = both(tmp_path)
     with pytest.raises(UserError, match="not finished; run the job that writes it first"):
         finetune.finetune_systems([finetuning])[0]
-    run = pretrain.pretrain_encoders([config])[0]
+    run = pretrain.pretrain_encoders(config)
     assert (run.rows, run.failed) == (3, {})
     folder = Path(config.folder)
     account_of = {f"t{n:03}": n % 10 for n in range(60)} | {f"u{n:03}": n for n in range(10)}
@@ -167,7 +168,7 @@ def test_finetuning_begins_with_an_encoder_that_never_saw_its_test_rows(
     assert not (folder / "ray").exists()
 
     begin = time.monotonic()
-    assert pretrain.pretrain_encoders([config])[0] == run
+    assert pretrain.pretrain_encoders(config) == run
     assert time.monotonic() - begin < 2
 
     done = finetune.finetune_systems([finetuning])[0]
@@ -183,7 +184,7 @@ def test_finetuning_begins_with_an_encoder_that_never_saw_its_test_rows(
     (folder / run.side_tables["p0-f1"]).unlink()
     (folder / "encoders/p0-f1/model.safetensors").write_bytes(b"half")
     kept = (folder / "encoders/p0-f0/model.safetensors").stat().st_mtime_ns
-    assert pretrain.pretrain_encoders([config])[0].state == run.state
+    assert pretrain.pretrain_encoders(config).state == run.state
     assert (folder / "encoders/p0-f0/model.safetensors").stat().st_mtime_ns == kept
     assert (folder / "encoders/p0-f1/model.safetensors").stat().st_size > 10_000
 
@@ -196,12 +197,12 @@ def test_with_nothing_left_out_one_encoder_is_everyones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, finetuning = both(tmp_path, leave_out="nothing")
-    plan = plan_pretraining(config, None)
+    plan = plan_pretraining(config, unknown)
     assert isinstance(plan, PretrainPlan)
     assert [(each.name, len(each.texts(plan.corpus))) for each in plan.readings] == [("all", 70)]
     assert "scores will flatter" in capsys.readouterr().err
     swap_labels(tmp_path)
-    again = plan_pretraining(config, None)
+    again = plan_pretraining(config, unknown)
     assert isinstance(again, PretrainPlan)
     assert again.inputs != plan.inputs
     assert again.marker(again.readings[0]) == plan.marker(plan.readings[0]), "no label changes what it reads"
@@ -210,11 +211,11 @@ def test_with_nothing_left_out_one_encoder_is_everyones(
     state = Folder(config.folder).write_run(config, [], plan.inputs, 1, {}, 0, {"all": "_a.parquet"}).state
     encoders = pretrained_encoders(config, plan.folds)
     assert {each.model for each in encoders.values()} == {f"{config.folder}/encoders/all"}
-    then = plan_finetuning(finetuning, None)
+    then = plan_finetuning(finetuning, unknown)
     assert not isinstance(then, FolderRun)
     assert then.inputs[config.folder] == state
     Folder(config.folder).write_run(config, [], plan.inputs, 1, {}, 0, {"all": "_b.parquet"})
-    anew = plan_finetuning(finetuning, None)
+    anew = plan_finetuning(finetuning, unknown)
     assert not isinstance(anew, FolderRun)
     assert anew.state != then.state, "another encoder, and all is trained anew"
 
@@ -223,7 +224,7 @@ def test_a_dry_run_says_who_reads_what_and_trains_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, _ = both(tmp_path)
-    assert isinstance(plan_pretraining(config, None, dry_run=True), PretrainPlan)
+    assert isinstance(plan_pretraining(config, unknown, dry_run=True), PretrainPlan)
     output = capsys.readouterr().out
     for name in ("p0-f0", "p0-f1", "p0-f2"):
         assert f"{name}: " in output
@@ -233,9 +234,9 @@ def test_a_dry_run_says_who_reads_what_and_trains_nothing(
 
 
 def test_what_cannot_work_is_named_before_anything_starts(tmp_path: Path) -> None:
-    def refused(output: str, **keys: Any) -> None:
-        with pytest.raises(UserError, match=output):
-            plan_pretraining(both(tmp_path, **keys)[0], None)
+    def refused(message: str, **keys: Any) -> None:
+        with pytest.raises(UserError, match=message):
+            plan_pretraining(both(tmp_path, **keys)[0], unknown)
 
     given = {"name": "given", "partitions": 1}
     # ten accounts, each with rows in every part of the split
@@ -269,7 +270,7 @@ def test_a_checkpoint_without_a_head_is_trained_and_told(
     write_bert(tmp_path / "bare", ["the sun sets and"])
     model = {"model": str(tmp_path / "bare"), "max_tokens": 16}
     config, _ = both(tmp_path, model=model, leave_out="nothing")
-    pretrain.pretrain_encoders([config])[0]
+    pretrain.pretrain_encoders(config)
     assert "cannot guess masked tokens yet" in capsys.readouterr().err
     made = TextEncoder(model=f"{config.folder}/encoders/all", max_tokens=16)
     assert check_masks(made).mask_token == "[MASK]"

@@ -11,7 +11,7 @@ from tikval.config import SweepConfig, UserError, load_config
 
 
 @pytest.mark.parametrize(
-    ("keys", "output"),
+    ("keys", "message"),
     [
         ({"space": {"fit.best_by": {"values": ["loss"]}}}, "best_by is no setting"),
         ({"space": {"fit.rate": {"low": 1, "high": 2}}}, "fit.rate: no setting"),
@@ -26,8 +26,8 @@ from tikval.config import SweepConfig, UserError, load_config
         ({"study": {"by_fold": {"p0-f0": {"model.dropout": 0.1}}}}, "which a sweep writes"),
     ],
 )
-def test_what_cannot_be_swept_is_refused(tmp_path: Path, keys: dict[str, Any], output: str) -> None:
-    with pytest.raises(UserError, match=output):
+def test_what_cannot_be_swept_is_refused(tmp_path: Path, keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         load_config(SweepConfig, str(write_sweep(tmp_path, **keys)), [])
 
 
@@ -48,9 +48,9 @@ def test_an_address_with_a_password_in_it_is_refused_and_not_repeated(tmp_path: 
     path = str(write_sweep(tmp_path, mlflow={"tracking_uri": uri}))
     with pytest.raises(UserError, match="MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD") as caught:
         load_config(SweepConfig, path, [])
-    output = "".join(traceback.format_exception(caught.value))
-    assert "mlflow.tracking_uri" in output
-    assert not any(secret in output for secret in ("hunter2", "ter2", "me:"))
+    text = "".join(traceback.format_exception(caught.value))
+    assert "mlflow.tracking_uri" in text
+    assert not any(secret in text for secret in ("hunter2", "ter2", "me:"))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.finetune.test_finetune_job import write_study
-from tests.fixtures.alone import train_here
+from tests.fixtures.alone import train_here, unknown
 from tikval.cli.job import run_job
 from tikval.config import FinetuneConfig, SweepConfig, UserError, load_config
 from tikval.finetune.inputs import folds_of_config, load_examples
@@ -29,6 +29,7 @@ from tikval.finetune.training import Training
 from tikval.finetune.trial import Trial, inner, ranked_trials, score_of
 from tikval.finetune.trial_files import TrialFiles, read_trials
 from tikval.flow import finetune, sweep
+from tikval.stats.folds import Fold
 from tikval.store.folder import Folder
 
 SPACE = {
@@ -113,7 +114,7 @@ def test_a_dry_run_says_what_would_be_tried_and_writes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("keys", "output"),
+    ("keys", "message"),
     [
         ({"study": {"labels": ["kindness+", "kindness-"]}}, "without a positive row: kindness-"),
         ({"study": {"protocol": {"name": "honest", "partitions": 1, "folds": 11}}}, "groups"),
@@ -131,11 +132,11 @@ def test_what_cannot_work_is_named_before_any_trial(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     keys: dict[str, Any],
-    output: str,
+    message: str,
 ) -> None:
     pytest.importorskip("optuna")
     assert dry_run(write_sweep(tmp_path, **keys), monkeypatch) == 2
-    assert re.search(output, capsys.readouterr().err)
+    assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
 
 
@@ -145,7 +146,7 @@ def test_too_little_memory_for_any_trial_is_named_before_one_starts(
     pytest.importorskip("optuna")
     monkeypatch.setattr(sweep, "memory_of_a_training", lambda pool, workers: 100_000)
     with pytest.raises(UserError, match="no trial can be trained: a trial needs about"):
-        sweep.run_sweeps([load_config(SweepConfig, str(write_sweep(tmp_path)), [])])[0]
+        sweep.run_sweep(load_config(SweepConfig, str(write_sweep(tmp_path)), []))
     assert not (tmp_path / "out").exists()
 
 
@@ -194,8 +195,8 @@ def test_a_later_start_knows_what_was_tried_and_draws_anew(tmp_path: Path) -> No
     late = SimpleNamespace(trial_id="late", config={"fold": "p0-f0"})
     scheduler = Schedulers(config, ["p0-f0"], done, stopped)
     scheduler.on_trial_add(None, late)
-    output = {"epoch": 1, "score": 0.05, "over": False}
-    assert scheduler.on_trial_result(None, late, output) == "STOP"
+    result = {"epoch": 1, "score": 0.05, "over": False}
+    assert scheduler.on_trial_result(None, late, result) == "STOP"
     assert stopped == {"late"}
 
 
@@ -204,7 +205,7 @@ def test_a_sweep_killed_after_its_last_trial_needs_no_more_of_them(
 ) -> None:
     pytest.importorskip("optuna")
     config = load_config(SweepConfig, str(write_sweep(tmp_path)), [("trials", 2)])
-    plan, folder = plan_sweep(config, None), Folder(config.folder)
+    plan, folder = plan_sweep(config, unknown), Folder(config.folder)
     assert isinstance(plan, SweepPlan)
     files = TrialFiles(folder, plan.state)
     history = ({"head": 0, "train_loss": 0.7, "loss": 0.5, "score": 0.25},)
@@ -215,12 +216,12 @@ def test_a_sweep_killed_after_its_last_trial_needs_no_more_of_them(
         files.write(each)
     TrialFiles(folder, "of other annotations").write(trial(1, 1.0))
 
-    run = sweep.run_sweeps([config])[0]
+    run = sweep.run_sweep(config)
     assert (run.rows, run.failed) == (4, {"no_score": 1})
     assert read_trials(folder) == sorted(done, key=lambda each: (each.fold, each.number))
     best = load_config(FinetuneConfig, f"{config.folder}/best.yaml", [])
     assert best.by_fold == {"p0-f0": {"fit.learning_rate": 0.02}, "p0-f1": {"fit.learning_rate": 0.1}}
-    assert sweep.run_sweeps([config])[0] == run
+    assert sweep.run_sweep(config) == run
     assert "p0-f0: macro_f1 0.5000 of 2 trials" in capsys.readouterr().out
 
 
@@ -245,29 +246,16 @@ def test_each_folds_best_is_found_inside_it_and_finetune_takes_it(
     study = {"model": {"kind": "text", "model": str(tmp_path / "bert"), "max_tokens": 16, "pooling": "mean"}}
     study["model"] |= {"dropout": 0, "long_texts": "windows", "overlap_tokens": 2}
     config = load_config(SweepConfig, str(write_sweep(tmp_path, study, space=space, trials=4)), [])
-    run = sweep.run_sweeps([config])[0]
+    run = sweep.run_sweep(config)
     output = capsys.readouterr().out
     table = trials_of(config)
     assert Counter(row["fold"] for row in table) == {"p0-f0": 4, "p0-f1": 4}
     assert [row["number"] for row in table] == [0, 1, 2, 3] * 2
     assert run.rows == 8
 
-    # nothing of a test row was ever handed to a trial
     folds = {fold.name: fold for fold in folds_of_config(config.finetune, load_examples(config.finetune))}
-    assert len(given) == 2
-    for fold, raw in zip(folds.values(), given, strict=True):
-        assert all(name.encode() in raw for name in (*fold.train, *fold.validation))
-        assert not any(name.encode() in raw for name in fold.test)
-
-    for row in table:
-        settings = json.loads(row["settings"])
-        if settings["model.overlap_tokens"] == 64:
-            assert (row["error"], row["score"]) == ("no_score", None)
-            assert "overlap" in row["detail"]
-        else:
-            assert row["error"] is None
-            assert 0 <= row["score"] <= 1
-            assert row["epochs"] == (1 if row["stopped_early"] else 2)
+    check_no_test_row_was_given(list(folds.values()), given)
+    check_scores_and_failures(table)
     assert run.failed.get("no_score", 0) == sum(row["score"] is None for row in table)
 
     path = f"{config.folder}/best.yaml"
@@ -281,14 +269,35 @@ def test_each_folds_best_is_found_inside_it_and_finetune_takes_it(
 
     # trained by it, each fold is as good on its validation rows as its best trial was
     monkeypatch.setattr(finetune, "run_trainings", train_here)
-    finetune.finetune_systems([best])[0]
+    finetune.finetune_systems([best])
     for entry in json.loads((Path(best.folder) / "history.json").read_text()):
         row = top[entry["training"].removesuffix("-s0")]
         assert max(epoch["score"] for epoch in entry["history"][: row["epochs"]]) == row["score"]
 
     begin = time.monotonic()
-    assert sweep.run_sweeps([config])[0] == run
+    assert sweep.run_sweep(config) == run
     assert time.monotonic() - begin < 3
+
+
+def check_no_test_row_was_given(folds: list[Fold], given: list[bytes]) -> None:
+    """Nothing of a test row was ever handed to a trial."""
+    assert len(given) == 2
+    for fold, raw in zip(folds, given, strict=True):
+        assert all(name.encode() in raw for name in (*fold.train, *fold.validation))
+        assert not any(name.encode() in raw for name in fold.test)
+
+
+def check_scores_and_failures(table: list[dict[str, Any]]) -> None:
+    """Windows that cannot overlap so far are failures, all other trials have a score."""
+    for row in table:
+        settings = json.loads(row["settings"])
+        if settings["model.overlap_tokens"] == 64:
+            assert (row["error"], row["score"]) == ("no_score", None)
+            assert "overlap" in row["detail"]
+        else:
+            assert row["error"] is None
+            assert 0 <= row["score"] <= 1
+            assert row["epochs"] == (1 if row["stopped_early"] else 2)
 
 
 def rank(row: dict[str, Any]) -> tuple[float, int]:

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from tikval.config import (
@@ -33,8 +33,8 @@ class Job(NamedTuple):
 
     config: type[JobConfig]
     call: str  # module:function, from a configuration to its FolderRun
-    # of a job that trains: what shows its plan for --dry-run. Its `call` takes a list of configurations
-    show_plan: str | None = None
+    show_plan: str | None = None  # for --dry-run; such a job trains, and takes several configurations
+    together: bool = False  # several configurations in one call: a list to a list
 
 
 JOBS: Final = {
@@ -46,9 +46,12 @@ JOBS: Final = {
         PretrainConfig, "tikval.flow.pretrain:pretrain_encoders", "tikval.flow.pretrain:show_pretrain_plan"
     ),
     "finetune": Job(
-        FinetuneConfig, "tikval.flow.finetune:finetune_systems", "tikval.flow.finetune:show_finetune_plan"
+        FinetuneConfig,
+        "tikval.flow.finetune:finetune_systems",
+        "tikval.flow.finetune:show_finetune_plan",
+        True,
     ),
-    "sweep": Job(SweepConfig, "tikval.flow.sweep:run_sweeps", "tikval.flow.sweep:show_sweep_plan"),
+    "sweep": Job(SweepConfig, "tikval.flow.sweep:run_sweep", "tikval.flow.sweep:show_sweep_plan"),
     "predict": Job(PredictConfig, "tikval.flow.predict:predict"),
     "combine": Job(CombineConfig, "tikval.finetune.combine_systems:combine_systems"),
     "faithfulness": Job(FaithfulnessConfig, "tikval.annotate.script_ratings:check_faithfulness"),
@@ -74,6 +77,8 @@ def job_command(name: str, words: Sequence[str]) -> int:
     if not files:
         raise UserError(f"usage: python -m jobs.{name} CONFIG.yaml ... [key=value ...] [{DRY_RUN}]")
     configs = [load_config(job.config, file, overrides) for file in files]
+    if len({config.folder for config in configs}) < len(configs):
+        raise UserError("two of the configurations are the same recipe")
     if DRY_RUN in words:
         for config in configs:
             _imported(str(job.show_plan))(config)
@@ -87,14 +92,14 @@ def job_command(name: str, words: Sequence[str]) -> int:
 
 def run_config(config: JobConfig) -> FolderRun:
     """The job of a configuration, whichever kind it is of."""
-    job = next(job for job in JOBS.values() if isinstance(config, job.config))
-    return _run(job, [config])[0]
+    job = next(job for job in JOBS.values() if type(config) is job.config)
+    return next(_run(job, [config]))
 
 
-def _run(job: Job, configs: Sequence[JobConfig]) -> list[FolderRun]:
+def _run(job: Job, configs: Sequence[JobConfig]) -> Iterator[FolderRun]:
+    """The runs in order, each as it ends, where the job does not take all configurations together."""
     call = _imported(job.call)
-    runs: list[FolderRun] = call(configs) if job.show_plan else [call(config) for config in configs]
-    return runs
+    yield from call(configs) if job.together else map(call, configs)
 
 
 def _imported(place: str) -> Callable[[Any], Any]:

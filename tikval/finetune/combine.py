@@ -1,12 +1,12 @@
 """Several systems' scores and answers as one: averaged, or a regularised regression of each label; then calibrated
-and decided by what the other folds' rows say.
+and decided by what the other folds' rows chose.
 
 Features are a system's scores (as log-odds) and a language model's stances. Where a row lacks one, the training
 rows' mean stands for it, so that a failure pulls a row neither way.
 
 A trained system's scores may only be features of rows that did not train it: its out-of-fold scores, of one
 partition at a time. These come from models that saw the other folds' labels; to be strict, fit on a fold's
-validation rows with the scores of that very fold's model (`fit`, `Combination.apply`).
+validation rows with the scores of exactly that fold's model (`fit`, `Combination.apply`).
 
 Shape letters: N rows, n test rows and m other rows of a fold, V values, L = 2V labels, F features of a label.
 """
@@ -42,7 +42,7 @@ class Combination(NamedTuple):
 def features(scores: Sequence[ArrayLike] = (), stances: Sequence[ArrayLike] = ()) -> Floats:
     """[N, L, F] features from systems' [N, L] probabilities and [N, V] stances (-1 to 2); nan: this row has none.
 
-    A stance is 1 for the label it says, -1 for the value's other label and 0 for both where the value is absent.
+    A stance is 1 for the label it names, -1 for the value's other label and 0 for both where the value is absent.
     """
     columns = [logit(score) for score in scores]
     for predicted in stances:
@@ -155,7 +155,7 @@ def _places(fold: Fold, ids: Sequence[str]) -> tuple[Ints, Ints]:
 
 
 class Decided(NamedTuple):
-    """What a fold's test rows are said to show."""
+    """Scores and decisions of a fold's test rows."""
 
     scores: Floats  # [n, L] calibrated where that was asked for
     thresholds: Floats  # [L]
@@ -184,8 +184,8 @@ def decide_fold(
 def ensemble(scores: Sequence[ArrayLike]) -> Floats:
     """[N, L] mean probability of several models' [N, L], to be taken before a threshold is chosen.
 
-    Of probabilities and not of log-odds: there one seed that is wrongly sure (0.999999) would outvote four that say
-    0.1. Raises ValueError where shapes differ, a score is not finite or there is none.
+    It is the mean of probabilities and not of log-odds: there one seed that is wrongly sure (0.999999) would outvote
+    four at 0.1. Raises ValueError where shapes differ, a score is not finite or there is none.
     """
     shapes = {np.shape(score) for score in scores}
     if len(shapes) != 1:

@@ -34,7 +34,7 @@ from tikval.store.folder import Folder, FolderRun
 
 
 def combine_systems(config: CombineConfig) -> FolderRun:
-    """Combine, partition by partition, what the systems said of held-out rows; a second run returns immediately."""
+    """Combine the systems' predictions for held-out rows, by partition; a second run returns immediately."""
     folder, begin, first = Folder(config.folder), time.monotonic(), config.trained_systems[0]
     names = [system.system for system in config.systems]
     if len(set(names)) < len(names):
@@ -61,13 +61,13 @@ def _has_texts(system: FinetuneConfig | ExtractConfig) -> bool:
 
 
 def _rows(system: FinetuneConfig | ExtractConfig) -> list[Any]:
-    """What a system said of every row that is still there."""
+    """A system's predictions for every row that is still there."""
     folder = Folder(system.folder)
     return folder.read().to_pylist() if _has_texts(system) else folder.rows(Folder(system.catalog.folder))
 
 
 def _folds(config: CombineConfig) -> list[Fold]:
-    """Those of every trained system. Raises UserError where these differ, or leave nothing to choose on."""
+    """The folds that all trained systems share. Raises UserError where these differ, or leave nothing to choose on."""
     of: dict[str, list[Fold]] = {}
     for system in config.trained_systems:
         kept = read_bytes(f"{system.folder}/folds.json")
@@ -222,9 +222,9 @@ def _write(
     name = f"data-{secrets.token_hex(8)}.parquet"
     write_table(f"{folder.uri}/{name}", table.sort_by([(key, "ascending") for key in ("split", "video_id")]))
     systems = [system.system for system in config.systems]
-    partitions = [facts for _, facts in made]
-    predicted = {"how": config.how, "systems": systems, "folds_hash": folds, "partitions": partitions}
-    write_bytes(f"{folder.uri}/combined.json", json.dumps(predicted, indent=2).encode())
+    partitions = [its for _, its in made]
+    facts = {"how": config.how, "systems": systems, "folds_hash": folds, "partitions": partitions}
+    write_bytes(f"{folder.uri}/combined.json", json.dumps(facts, indent=2).encode())
     counts: dict[str, int] = {}
     for row in rows:
         if row["error"] is not None:

@@ -26,7 +26,7 @@ _SEED: Final = 0
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What one training said of its test rows."""
+    """What one training predicted for its test rows."""
 
     name: str
     run: tuple[int, int]  # partition and seed
@@ -47,7 +47,7 @@ def mean_scores(held: Sequence[HeldOut], shape: tuple[int, int]) -> Floats:
 
 
 def thresholds_of(means_NL: Floats, truth_NL: Bools, held: Sequence[HeldOut], protocol: Protocol) -> Floats:
-    """[L]. A given split's test rows choose nothing: there, the mean of what the validation rows chose."""
+    """The average's thresholds [L]. A given split's test rows choose nothing: there, the mean of the trainings' own."""
     if not isinstance(protocol.threshold, str):
         return np.full(truth_NL.shape[1], float(protocol.threshold))
     if protocol.name == "given":
@@ -72,7 +72,7 @@ class EnsembleDraws:
         )
 
     def f1(self, parts: Sequence[tuple[Ints, Bools]]) -> tuple[Floats, Floats]:
-        """F1 of labels said of some rows, and the labels' support, [D, P, L]; nan: neither true nor said."""
+        """F1 of labels predicted for some rows, and the labels' support, [D, P, L]; nan: neither true nor predicted."""
         f1s, supports = [], []
         for rows, predicted_nL in parts:
             truth_nL = self.truth_NL[rows]
@@ -129,7 +129,7 @@ def _mean(values: Floats, weights: Floats) -> Floats:
 
 
 def parts_of(held: Sequence[HeldOut], by_fold: bool) -> Iterator[tuple[Ints, Bools]]:
-    """Rows and what was said of them: of each training, or of the folds of one partition and seed together."""
+    """Rows and what was predicted for them: by each training, or by the folds of one partition and seed together."""
     together: dict[object, list[HeldOut]] = {}
     for each in held:
         together.setdefault(each.name if by_fold else each.run, []).append(each)
@@ -146,7 +146,8 @@ def ensemble_facts(
     members: Mapping[str, Mapping[str, str | int]],
     **names: object,
 ) -> EnsembleFacts:
-    """`members`: of each training what Member says besides scores; `names`: what Facts says of the study.
+    """What models/ensemble.json has. `members`: the fields of MemberFacts, without scores, of each training; `names`:
+    the fields of EnsembleFacts that describe the study.
 
     Raises ValueError where a threshold is to be chosen and no label has a positive.
     """

@@ -19,7 +19,7 @@ _SPLITS: Final = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Examples:
-    """Sorted by id, so that nothing depends on the order of files."""
+    """All that is trained on, sorted by id, so that nothing depends on the order of files."""
 
     ids: tuple[str, ...]  # [N]
     row_keys: tuple[str, ...]  # [N]
@@ -28,17 +28,17 @@ class Examples:
     truth: np.ndarray  # bool [N, L]
     labels: tuple[str, ...]  # [L] names of those that are trained
     label_set: str
-    all_labels: tuple[str, ...]  # the label set, in which a PredictionRow says its decisions
+    all_labels: tuple[str, ...]  # the label set, in whose order a PredictionRow has its decisions
     accounts: tuple[str | None, ...]  # [N]
     near_duplicates: tuple[int | None, ...]  # [N]
-    split: tuple[str, ...] | None  # [N] train, validation or test, where the table says so
+    split: tuple[str, ...] | None  # [N] train, validation or test, where the table names them
     failed: Mapping[
         str, tuple[str, str, str | None]
     ]  # annotated, without text or vector: key, reason, detail
 
     @property
     def state(self) -> str:
-        """Changes whenever what is trained on changes."""
+        """A hash that changes whenever what is trained on changes."""
         known = (self.ids, self.row_keys, self.labels, self.split, self.accounts, self.near_duplicates)
         digest = hashlib.sha256(repr(known).encode())
         digest.update(self.truth.tobytes())
@@ -78,11 +78,7 @@ def examples_of(
     ids, failed = _usable(truth, by_id)
     if not ids:
         raise ValueError(f"none of the {len(truth)} annotated rows has a text or a vector")
-    places = [all_labels.index(label) for label in labels]
-    truth_NL = np.array([binary(truth[video_id]) for video_id in ids], bool)[:, places]
-    positive_L = np.atleast_1d(truth_NL.any(axis=0))
-    if empty := [label for label, positive in zip(labels, positive_L, strict=True) if not positive]:
-        raise ValueError(f"labels without a positive row: {', '.join(empty)}; leave them out of `labels`")
+    truth_NL = _truth_of(labels, all_labels, [truth[video_id] for video_id in ids])
     first = by_id[ids[0]]
     return Examples(
         ids=tuple(ids),
@@ -117,6 +113,18 @@ def _usable(
         else:
             ids.append(video_id)
     return ids, failed
+
+
+def _truth_of(
+    labels: Sequence[str], all_labels: Sequence[str], stances: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """[N, L] whether each trained label is true of each row. Raises ValueError for a label without a positive row."""
+    places = [all_labels.index(label) for label in labels]
+    truth_NL = np.array([binary(each) for each in stances], bool)[:, places]
+    positive_L = np.atleast_1d(truth_NL.any(axis=0))
+    if empty := [label for label, positive in zip(labels, positive_L, strict=True) if not positive]:
+        raise ValueError(f"labels without a positive row: {', '.join(empty)}; leave them out of `labels`")
+    return truth_NL
 
 
 def read_texts(table: str) -> tuple[list[Any], dict[str, str | None], dict[str, str] | None]:

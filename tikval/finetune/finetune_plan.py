@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -52,11 +52,11 @@ class FinetunePlan:
 
 
 def plan_finetuning(
-    config: FinetuneConfig, available: int | None, dry_run: bool = False
+    config: FinetuneConfig, available: Callable[[], int | None], dry_run: bool = False
 ) -> FinetunePlan | FolderRun:
     """What is to be trained; or what was, where nothing changed since. A dry run prints the plan.
 
-    `available`: bytes that a worker has for itself, None where nobody knows. Raises UserError for what cannot work.
+    `available` returns the bytes that a worker has to itself, if known. Raises UserError for what cannot work.
     """
     folder = Folder(config.folder)
     try:
@@ -98,7 +98,7 @@ def _trainings(
     return trainings
 
 
-def _check(plan: FinetunePlan, available: int | None, show: bool) -> None:
+def _check(plan: FinetunePlan, available: Callable[[], int | None], show: bool) -> None:
     """What a run would do, and whether it can. Raises UserError for too little memory."""
     config, examples, trainings = plan.config, plan.examples, plan.trainings
     first = trainings[0]
@@ -110,12 +110,13 @@ def _check(plan: FinetunePlan, available: int | None, show: bool) -> None:
     if isinstance(first.model, TextEncoder):
         from tikval.finetune.memory import memory_needs
 
-        needs = memory_needs(first.model, first.fit, workers=config.workers, available=available)
+        room = available()
+        needs = memory_needs(first.model, first.fit, workers=config.workers, available=room)
         lines += [f"{name}: {value}" for name, value in needs.items()]
         if needs["fits"] is False:
             raise UserError(
                 f"{config.system}: a training needs about {needs['total_bytes'] / 2**30:.1f} GiB and has "
-                f"{(available or 0) / 2**30:.1f}: lower fit.batch_rows or model.max_tokens, set "
+                f"{(room or 0) / 2**30:.1f}: lower fit.batch_rows or model.max_tokens, set "
                 "model.gradient_checkpointing: true or model.precision: bfloat16, or raise workers"
             )
     if show:

@@ -1,4 +1,4 @@
-"""Kept trainings -> what they say of new rows, alone or averaged; and how a training is kept.
+"""Kept trainings -> what they predict for new rows, alone or averaged; and how a training is kept.
 
 The encoder is built from its configuration, and its weights are those that were trained: what it began with may be
 gone.
@@ -103,7 +103,7 @@ class Judge:
     """ScriptRow or EmbeddingRow -> PredictionRow, in batches of rows: the members' mean, and its thresholds."""
 
     def __init__(self, config: PredictConfig, facts: EnsembleFacts, names: Sequence[str]) -> None:
-        """`names`: the members that are averaged. Raises UserError as Member."""
+        """`names`: the members that are averaged. Raises UserError as TrainedMember."""
         if not config.pool.gpus:
             torch.set_num_threads(max(1, int(config.pool.cpus)))
         self.config, self.facts = config, facts

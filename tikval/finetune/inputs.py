@@ -82,7 +82,7 @@ def inputs_of(config: LearnConfig, examples: Examples) -> dict[str, str]:
 def state_of(
     config: FinetuneConfig, examples: Examples, folds: Sequence[Fold], inputs: Mapping[str, str]
 ) -> str:
-    """Changes whenever what the trainings learn from changes; in the names of their results."""
+    """A hash that changes whenever what the trainings learn from changes; in the names of their results."""
     shared = folds_hash(folds)
     if config.encoder:
         shared = hashlib.sha256(f"{shared} {inputs[config.encoder.folder]}".encode()).hexdigest()[:16]
@@ -90,7 +90,7 @@ def state_of(
 
 
 def folds_of_config(config: LearnConfig, examples: Examples) -> list[Fold]:
-    """Warns of what people should know of them. Raises ValueError where they cannot be made."""
+    """The folds; prints warnings on what people should know of them. Raises ValueError where there can be none."""
     groups = groups_of(examples.accounts, examples.near_duplicates, examples.ids)
     folds = make_folds(examples.ids, groups, examples.truth, config.protocol, examples.split, examples.labels)
     for warning in check_folds(folds, examples.ids, groups, examples.truth, examples.labels):

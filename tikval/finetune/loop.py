@@ -57,7 +57,7 @@ class State:
 
     model: dict[str, Tensor]  # of the head in training
     optimizer: dict[str, Any]
-    history: tuple[Epoch, ...]  # of all heads; the last entry says where training stands
+    history: tuple[Epoch, ...]  # of all heads; the last entry shows where training stands
     probabilities: Floats  # [N, L] of the best epochs so far; NaN where none was read
 
     def save(self, file: IO[bytes]) -> None:
@@ -71,7 +71,7 @@ class State:
 
     @classmethod
     def load(cls, file: IO[bytes]) -> "State":
-        """On the CPU; nothing in the file is run."""
+        """Read a file onto the CPU; nothing in it is run."""
         plain = torch.load(file, map_location="cpu", weights_only=True)
         history = tuple(Epoch(**epoch) for epoch in plain["history"])
         return cls(plain["model"], plain["optimizer"], history, plain["probabilities"].numpy())
@@ -237,7 +237,7 @@ def predict_probabilities(
 
 @torch.inference_mode()
 def _logits(model: nn.Module, data: Data, rows: Indices, batch_rows: int, device: torch.device) -> Tensor:
-    """[n, L] of some rows, in their order; on the CPU."""
+    """Logits [n, L] of some rows, in their order; on the CPU."""
     model.eval()
     found: dict[int, Tensor] = {}
     for batch in reading_batches(data, rows, batch_rows):

@@ -89,7 +89,7 @@ def build(
         raise ValueError("a classifier needs a label")
     if isinstance(config, VectorHead):
         if width is None:
-            raise ValueError("the width of the vectors is not said")
+            raise ValueError("the width of the vectors is not given")
         return VectorClassifier(
             width, config.hidden, n_labels, dropout=config.dropout, standardise=config.standardise
         )
@@ -124,7 +124,7 @@ def build(
 
 def _read_weights(config: TextEncoder, kind: Any, settings: Any, own_head: bool) -> Any:
     """The encoder with the checkpoint's weights. Raises ValueError where these are not all the encoder's."""
-    # float32 said: checkpoints kept in half precision would train in it
+    # float32 is asked for: checkpoints kept in half precision would train in it
     encoder, loading = kind.from_pretrained(
         place_of(config.model, config.revision),
         revision=config.revision,

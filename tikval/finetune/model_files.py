@@ -1,6 +1,6 @@
 """What fine-tuning leaves for others to use, as closed and typed files.
 
-    models/ensemble.json        Facts: what the system is worth on held-out rows, and its thresholds
+    models/ensemble.json        EnsembleFacts: what the system is worth on held-out rows, and its thresholds
     models/p0-f0-s0/            one training
       weights.pt                of its best epoch: {head: tensors by name}
       encoder/                  configuration and tokenizer of the encoder, so that nothing else is needed
@@ -28,7 +28,7 @@ class Measured(Config):
 
 
 class Scores(Config):
-    """F1 beside that of saying every label of every row, over the same rows; gain: macro F1 less the latter's."""
+    """F1 beside that of the predict-all baseline, over the same rows; gain: macro F1 less the latter's."""
 
     macro_f1: Measured
     weighted_f1: Measured
@@ -52,7 +52,7 @@ class EnsembleFacts(Config):
     system: str
     protocol: Protocol
     label_set: str
-    all_labels: tuple[str, ...]  # in which a PredictionRow says its decisions
+    all_labels: tuple[str, ...]  # in whose order a PredictionRow has its decisions
     labels: tuple[str, ...]  # [L]
     thresholds: tuple[float, ...]  # [L] of the average of all members
     # none: a number of the protocol's
@@ -68,13 +68,13 @@ class EnsembleFacts(Config):
     ece: float
 
     def state_of(self, members: Sequence[str]) -> str:
-        """Changes whenever these members would judge a row otherwise."""
+        """A hash that changes whenever these members would judge a row otherwise."""
         parts = [*(self.members[name].weights_sha256 for name in members), self.thresholds, self.labels]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 class Kept(Config):
-    """How one training's weights are used. What else stands in the file is for people."""
+    """How one training's weights are used. What else stands in the file is a human-readable record."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

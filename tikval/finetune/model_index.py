@@ -1,4 +1,4 @@
-"""What a trained system's folder says of its models: written when all trainings are done, read by who uses them."""
+"""What a trained system's folder states of its models: written when all trainings are done, read by who uses them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from tikval.config import FinetuneConfig, UserError
 from tikval.files import delete, list_files, write_bytes
 from tikval.finetune.ensemble import HeldOut, ensemble_facts
 from tikval.finetune.examples import Examples
-from tikval.finetune.model_files import EnsembleFacts, read_facts, read_kept
+from tikval.finetune.model_files import EnsembleFacts, Kept, read_facts, read_kept
 from tikval.stats.folds import Fold, groups_of
 from tikval.store.folder import Folder
 
@@ -21,7 +21,7 @@ def write_model_index(
     examples: Examples,
     trained: Mapping[str, tuple[Fold, int, pa.Table]],
 ) -> None:
-    """models/ensemble.json of a system whose models are kept; else none, not even an older one.
+    """Write models/ensemble.json of a system whose models are kept; else there is none, not even an older one.
 
     `trained`: of each training by name its fold, its seed and its PredictionRows, all of them results.
     """
@@ -30,16 +30,10 @@ def write_model_index(
     if config.keep_models == "none" or not kept:
         delete(target)
         return
-    row_of = {video_id: n for n, video_id in enumerate(examples.ids)}
-    at = [examples.all_labels.index(label) for label in examples.labels]
     held, members = list[HeldOut](), dict[str, dict[str, str | int]]()
     for name, (fold, seed, table) in trained.items():
         model = read_kept(f"{folder.uri}/models/{name}")
-        rows = np.array([row_of[video_id] for video_id in table["video_id"].to_pylist()], np.int64)
-        scores_nL = np.array(table["scores"].to_pylist(), np.float32)[:, at]
-        predicted_nL = np.array(table["decisions"].to_pylist(), object)[:, at].astype(bool)
-        run = (fold.partition, seed)
-        held.append(HeldOut(name, run, rows, scores_nL, predicted_nL, np.array(model.thresholds)))
+        held.append(_held_out(name, (fold.partition, seed), table, model, examples))
         members[name] = {
             "weights_sha256": model.weights_sha256,
             "train": len(fold.train),
@@ -60,6 +54,16 @@ def write_model_index(
         failed=len(examples.failed),
     )
     write_bytes(target, facts.model_dump_json(indent=2).encode())
+
+
+def _held_out(name: str, run: tuple[int, int], table: pa.Table, model: Kept, examples: Examples) -> HeldOut:
+    """The PredictionRows of one training as arrays; `run`: its partition and seed."""
+    row_of = {video_id: n for n, video_id in enumerate(examples.ids)}
+    at = [examples.all_labels.index(label) for label in examples.labels]
+    rows = np.array([row_of[video_id] for video_id in table["video_id"].to_pylist()], np.int64)
+    scores_nL = np.array(table["scores"].to_pylist(), np.float32)[:, at]
+    predicted_nL = np.array(table["decisions"].to_pylist(), object)[:, at].astype(bool)
+    return HeldOut(name, run, rows, scores_nL, predicted_nL, np.array(model.thresholds))
 
 
 def usable_members(folder: str, wanted: Sequence[str] | None) -> tuple[EnsembleFacts, tuple[str, ...]]:

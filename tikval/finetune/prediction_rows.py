@@ -45,7 +45,7 @@ def mean_of_seeds(
     for seed in range(seeds):
         if lacking := [video_id for video_id in ids if (seed, video_id) not in of]:
             raise ValueError(
-                f"nothing said of {lacking[0]} with seed {seed} (rows changed since); run jobs.finetune again"
+                f"no prediction for {lacking[0]} with seed {seed} (rows changed since); run jobs.finetune again"
             )
         predicted = [of[seed, video_id] for video_id in ids]
         _check_labels(predicted, label_set)
@@ -64,7 +64,7 @@ def mean_of_seeds(
 def answers_of(rows: Sequence[PredictionRow], ids: Sequence[str], label_set: str) -> UntrainedAnswers:
     """A language model's stances, or the scores of a system that gives no stances.
 
-    Raises ValueError where it says nothing of any of the rows.
+    Raises ValueError where it has no answer for any of the rows.
     """
     of = {row["video_id"]: row for row in rows if row["error"] is None}
     predicted = [of[video_id] for video_id in ids if video_id in of]

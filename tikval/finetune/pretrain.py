@@ -57,7 +57,7 @@ class Progress:
 
     @classmethod
     def load(cls, file: IO[bytes]) -> "Progress":
-        """On the CPU; nothing in the file is run."""
+        """Read a file onto the CPU; nothing in it is run."""
         plain = torch.load(file, map_location="cpu", weights_only=True)
         return cls(plain["model"], plain["optimizer"], tuple(plain["losses"]))
 
@@ -163,11 +163,7 @@ def pretrain(
     model, had_head = load_masked_model(config)
     model.to(device)
     optimizer = optim.adamw(model, learning_rate, weight_decay)
-    losses: tuple[float, ...] = ()
-    if resume:
-        model.load_state_dict(resume.model)
-        optimizer.load_state_dict(resume.optimizer)
-        losses = resume.losses
+    losses = _restored(resume, model, optimizer) if resume else ()
     data = pack(tokenizer, texts, config.max_tokens)
     steps = steps_per_epoch(len(data), batch_rows)
     trained = optim.parallel(model, device) if world > 1 else model
@@ -192,6 +188,13 @@ def pretrain(
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return Pretrained(losses, had_head)
+
+
+def _restored(resume: Progress, model: Any, optimizer: Any) -> tuple[float, ...]:
+    """The losses so far; model and optimizer become what they were then."""
+    model.load_state_dict(resume.model)
+    optimizer.load_state_dict(resume.optimizer)
+    return resume.losses
 
 
 def _backward(

@@ -22,17 +22,15 @@ REASONS: Final = ("test", "related", "no_text")
 
 @dataclass(frozen=True)
 class PretrainCorpus:
-    """Sorted by id, so that nothing depends on the order of files."""
+    """The texts of the study, sorted by id, so that nothing depends on the order of files."""
 
     ids: tuple[str, ...]  # [N]
-    texts: tuple[
-        str | None, ...
-    ]  # [N] as fine-tuning reads them; None: the row failed before, or says nothing
+    texts: tuple[str | None, ...]  # [N] as fine-tuning reads them; None: the row failed before, or is empty
     groups: Ints  # [N] by accounts and near-duplicates, over any chain
 
     @property
     def state(self) -> str:
-        """Changes whenever what can be read, or must not be read together, changes."""
+        """A hash that changes whenever what can be read, or must not be read together, changes."""
         return _hash([self.ids, list(map(_digest, self.texts)), self.groups.tolist()])
 
 
@@ -48,7 +46,7 @@ class EncoderReading:
         return [text for text, reason in rows if reason is None and text is not None]
 
     def state(self, corpus: PretrainCorpus, commit: str | None) -> str:
-        """Changes whenever a training from `commit` would read anything else."""
+        """A hash that changes whenever a training from `commit` would read anything else."""
         rows = zip(corpus.ids, corpus.texts, self.left_out, strict=True)
         read = [(video_id, _digest(text)) for video_id, text, reason in rows if reason is None]
         return _hash([commit, read])
@@ -64,7 +62,7 @@ def corpus_of(
     accounts: Mapping[str, str | None],
     near_duplicates: Mapping[str, int | None],
 ) -> PretrainCorpus:
-    """ScriptRows or rows of texts, their accounts and near-duplicates as the catalog knows them.
+    """Join ScriptRows or rows of texts with accounts and near-duplicates as the catalog knows them.
 
     The annotations may name accounts of their own; a row then belongs to both. Raises ValueError for an id that comes
     twice.
@@ -84,7 +82,7 @@ def corpus_of(
 
 
 def read_by(corpus: PretrainCorpus, fold: Fold, *, whole_groups: bool) -> EncoderReading:
-    """All but a fold's test rows; with `whole_groups` also without the rows of their groups."""
+    """All rows but a fold's test rows; with `whole_groups` also without the rows of their groups."""
     tested = set(fold.test)
     test_N = np.array([video_id in tested for video_id in corpus.ids], bool)
     near_N = np.isin(corpus.groups, np.unique(corpus.groups[test_N])) if whole_groups else test_N

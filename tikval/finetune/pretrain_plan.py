@@ -10,7 +10,7 @@ pretrain-<fingerprint>/
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,7 @@ class PretrainPlan:
     readings: list[EncoderReading]
 
     def marker(self, reading: EncoderReading) -> str:
-        """The file that says that an encoder is whole."""
+        """The file that states that an encoder is whole."""
         return f"_encoder-{reading.name}-{reading.state(self.corpus, self.model.revision)}.parquet"
 
     @property
@@ -53,11 +53,11 @@ class PretrainPlan:
 
 
 def plan_pretraining(
-    config: PretrainConfig, available: int | None, dry_run: bool = False
+    config: PretrainConfig, available: Callable[[], int | None], dry_run: bool = False
 ) -> PretrainPlan | FolderRun:
     """What is to be trained; or what was, where nothing changed since. A dry run prints the plan.
 
-    `available`: bytes that a worker has for itself, None where nobody knows. Raises UserError for what cannot work.
+    `available` returns the bytes that a worker has to itself, if known. Raises UserError for what cannot work.
     """
     folder = Folder(config.folder)
     try:
@@ -72,7 +72,7 @@ def plan_pretraining(
         folds = folds_of_config(config, examples)
         model = pin_encoder(folder, config.model)
         plan = PretrainPlan(config, model, corpus, inputs, folds, _readings(config, corpus, folds))
-        _check(plan, available, show=dry_run)
+        _check(plan, available(), show=dry_run)
         return plan
     except (ValueError, OSError) as err:  # a model that the hub or the disk does not have is an OSError
         raise UserError(" ".join(str(err).split())[:500]) from err

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from operator import itemgetter
@@ -38,10 +38,12 @@ class SweepPlan:
     state: str  # of what is learnt from
 
 
-def plan_sweep(config: SweepConfig, available: int | None, dry_run: bool = False) -> SweepPlan | FolderRun:
+def plan_sweep(
+    config: SweepConfig, available: Callable[[], int | None], dry_run: bool = False
+) -> SweepPlan | FolderRun:
     """What is to be tried; or what was, where nothing changed since. A dry run prints the plan.
 
-    `available`: bytes that a trial has for itself, None where nobody knows. Raises UserError for what cannot work.
+    `available` returns the bytes that a trial has to itself, if known. Raises UserError for what cannot work.
     """
     folder = Folder(config.folder)
     try:
@@ -51,7 +53,7 @@ def plan_sweep(config: SweepConfig, available: int | None, dry_run: bool = False
         if not dry_run and before and before.inputs == inputs:
             return before
         plan = _plan(config, folder, examples, inputs)
-        _check(config, plan, available, show=dry_run)
+        _check(config, plan, available(), show=dry_run)
         return plan
     except (ValueError, OSError) as err:  # a model that the hub or the disk does not have is an OSError
         raise UserError(" ".join(str(err).split())[:500]) from err

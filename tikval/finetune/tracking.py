@@ -58,7 +58,7 @@ class Tracker:
                 return found
 
     def log(self, trials: Sequence[Trial]) -> str | None:
-        """Those not logged before. What went wrong, where something did; the next start tries again."""
+        """Log the trials not logged before. Returns what went wrong, if anything did; the next start tries again."""
         try:
             for trial in trials:
                 if (trial.fold, str(trial.number)) not in self.logged:
@@ -72,9 +72,9 @@ class Tracker:
         from mlflow.entities import Metric, Param
 
         place = {"tikval.fold": trial.fold, "tikval.trial": str(trial.number)}
-        told = {"tikval.error": trial.detail} if trial.detail else {}
+        error = {"tikval.error": trial.detail} if trial.detail else {}
         name = f"{self.system} {trial.fold} {trial.number}"
-        run = self.client.create_run(self.experiment, tags={**self.tags, **place, **told}, run_name=name)
+        run = self.client.create_run(self.experiment, tags={**self.tags, **place, **error}, run_name=name)
         now = int(run.info.start_time)
         metrics = [
             Metric(key, float(value), now, step)

@@ -1,4 +1,4 @@
-"""One training from what it is given to what it says: a worker's part that knows nothing of Ray.
+"""One training from what it is given to what it predicts: a worker's part that knows nothing of Ray.
 
 Shape letters: N rows, L trained labels, n test rows.
 """
@@ -38,7 +38,7 @@ class Training:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What one training says of its test rows."""
+    """What one training predicts for its test rows, and how it went."""
 
     ids: tuple[str, ...]  # [n]
     probabilities: np.ndarray  # float32 [n, L]
@@ -86,7 +86,7 @@ def train_model(
     trained: Trained = train(
         task,
         fit,
-        # an epoch is judged as its scores will be used: many a model says nothing at 0.5 and something below it
+        # an epoch is judged as its scores will be used: many a model predicts no label at 0.5 and some below it
         score=lambda p_nL, y_nL: f1(y_nL > 0.5, p_nL >= thresholds_of(p_nL, y_nL > 0.5)),
         on_epoch=on_epoch,
         device=device,

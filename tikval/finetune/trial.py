@@ -18,7 +18,7 @@ from tikval.finetune.examples import Examples
 from tikval.finetune.loop import Epoch, State
 from tikval.finetune.training import Training, train_model
 
-Say = Callable[[dict[str, Any]], None]
+ReportEpoch = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Trial:
     detail: str | None = None
 
     def results(self, best_by: str) -> list[dict[str, Any]]:
-        """After each epoch, as `attempt` said it; [] of one model for each label."""
+        """What `attempt` reported after each epoch; [] of one model for each label."""
         if any(epoch["head"] for epoch in self.history):
             return []
         key, best = ("loss", min) if best_by == "loss" else ("score", max)
@@ -62,7 +62,7 @@ class Trial:
 
 
 def inner(examples: Examples, training: Training, threshold: float | Literal["global", "per_label"]) -> Given:
-    """Without the fold's test rows. Raises ValueError where no validation rows are set aside."""
+    """What a fold's trials are given: no test row of it. Raises ValueError where no validation rows are set aside."""
     fold = training.fold
     if not fold.validation:
         raise ValueError(f"{fold.name}: has no validation rows to judge settings on")
@@ -87,26 +87,26 @@ def inner(examples: Examples, training: Training, threshold: float | Literal["gl
     return Given(cut, replace(training, fold=replace(fold, test=fold.validation)), threshold)
 
 
-def attempt(given: Given, settings: Mapping[str, Any], say: Say, device: str = "cpu") -> None:
-    """Train with some settings; `say` after each epoch the best score so far, and whether it was the last.
+def attempt(given: Given, settings: Mapping[str, Any], report: ReportEpoch, device: str = "cpu") -> None:
+    """Train with some settings; `report` after each epoch the best score so far, and whether it was the last.
 
     One model for each label has epochs of its own for each, so that nothing can be compared before the end: then all
-    is said at once. Raises ValueError for settings that do not go together, FloatingPointError where a loss or score
-    is no number, and whatever the model raises.
+    is reported at once. Raises ValueError for settings that do not go together, FloatingPointError where a loss or
+    score is no number, and whatever the model raises.
     """
     training = given.training
     model, fit = changed(training.model, training.fit, dict(settings))
     place = {video_id: n for n, video_id in enumerate(given.examples.ids)}
     positives_L = given.examples.truth[[place[video_id] for video_id in training.fold.validation]].sum(0)
 
-    def report(history: Sequence[Epoch], new: Sequence[Epoch], over: bool) -> None:
+    def send(history: Sequence[Epoch], new: Sequence[Epoch], over: bool) -> None:
         score = score_of(history, fit.best_by, positives_L)
         epoch = fit.epochs if fit.heads == "per_label" else len(history)
-        say({"epoch": epoch, "score": score, "over": over, "new": [asdict(each) for each in new]})
+        report({"epoch": epoch, "score": score, "over": over, "new": [asdict(each) for each in new]})
 
     def on_epoch(epoch: Epoch, now: State) -> None:
         if fit.heads != "per_label":
-            report(now.history, [epoch], _was_last(now.history, fit))
+            send(now.history, [epoch], _was_last(now.history, fit))
 
     learnt = train_model(
         given.examples,
@@ -116,7 +116,7 @@ def attempt(given: Given, settings: Mapping[str, Any], say: Say, device: str = "
         device=device,
     )
     if fit.heads == "per_label":
-        report(learnt.history, learnt.history, True)
+        send(learnt.history, learnt.history, True)
 
 
 def _was_last(history: Sequence[Epoch], fit: Fit) -> bool:
@@ -141,7 +141,7 @@ def score_of(history: Iterable[Epoch], best_by: str, positives_L: np.ndarray) ->
 
 
 def ranked_trials(trials: Iterable[Trial], best_by: str) -> list[Trial]:
-    """Those of one fold that came to a score, best first; of equals the earlier."""
+    """The trials of one fold that came to a score, best first; of equals the earlier."""
     scored = [trial for trial in trials if trial.score is not None]
     sign = 1 if best_by == "loss" else -1
     return sorted(scored, key=lambda trial: (sign * (trial.score or 0.0), trial.number))

@@ -31,13 +31,13 @@ _SCHEMA: Final = pa.schema(
 
 
 class TrialFiles:
-    """Those of one state of what is learnt from."""
+    """The files of the trials of one state of what is learnt from."""
 
     def __init__(self, folder: Folder, state: str) -> None:
         self.place = f"{folder.uri}/trials/{state}"
 
     def write(self, trial: Trial) -> None:
-        """Whole or not at all."""
+        """Write a trial's file, whole or not at all."""
         write_bytes(f"{self.place}/{trial.fold}/{trial.number:04}.json", trial.to_json().encode())
 
     def read(self, fold: str) -> list[Trial]:

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 
-from tikval.config import FinetuneConfig, UserError
+from tikval.config import FinetuneConfig
 from tikval.files import write_bytes
 from tikval.finetune.finetune_plan import gather_results, plan_finetuning
 from tikval.flow.finetune_worker import FinetuneWorker
@@ -22,14 +23,13 @@ from tikval.store.folder import FolderRun
 def finetune_systems(configs: Sequence[FinetuneConfig]) -> list[FolderRun]:
     """Train every fold and seed of all systems, as one list, so that none waits for another while there is room.
 
-    Raises UserError for two configurations of one recipe, and for what a training cannot get over.
+    Raises UserError for what a training cannot get over.
     """
-    _refuse_twice(configs)
     begin = time.monotonic()
     done: dict[str, FolderRun] = {}
     plans = []
     for config in configs:
-        plan_or_run = plan_finetuning(config, memory_of_a_training(config.pool, config.workers))
+        plan_or_run = plan_finetuning(config, partial(memory_of_a_training, config.pool, config.workers))
         if isinstance(plan_or_run, FolderRun):
             done[config.folder] = plan_or_run
         else:
@@ -59,9 +59,4 @@ def finetune_systems(configs: Sequence[FinetuneConfig]) -> list[FolderRun]:
 
 def show_finetune_plan(config: FinetuneConfig) -> None:
     """Print data, folds, model and memory. Raises UserError for what cannot work."""
-    plan_finetuning(config, memory_of_a_training(config.pool, config.workers), dry_run=True)
-
-
-def _refuse_twice(configs: Sequence[FinetuneConfig]) -> None:
-    if len({config.folder for config in configs}) < len(configs):
-        raise UserError("two of the configurations are the same recipe")
+    plan_finetuning(config, partial(memory_of_a_training, config.pool, config.workers), dry_run=True)

@@ -5,8 +5,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -34,20 +34,15 @@ _STATE: Final = "state.pt"
 _SCHEMA: Final = pa.schema([("video_id", pa.string()), ("left_out", pa.string())])
 
 
-def pretrain_encoders(configs: Sequence[PretrainConfig]) -> list[FolderRun]:
-    """Train the encoders of each configuration, one configuration after another."""
-    return [_pretrain_one(config) for config in configs]
-
-
 def show_pretrain_plan(config: PretrainConfig) -> None:
     """Print who reads what, model and memory. Raises UserError for what cannot work."""
-    plan_pretraining(config, memory_of_a_training(config.pool, config.workers), dry_run=True)
+    plan_pretraining(config, partial(memory_of_a_training, config.pool, config.workers), dry_run=True)
 
 
-def _pretrain_one(config: PretrainConfig) -> FolderRun:
+def pretrain_encoders(config: PretrainConfig) -> FolderRun:
     """One encoder for each fold, or one for all; the run's rows are encoders."""
     begin = time.monotonic()
-    plan = plan_pretraining(config, memory_of_a_training(config.pool, config.workers))
+    plan = plan_pretraining(config, partial(memory_of_a_training, config.pool, config.workers))
     if isinstance(plan, FolderRun):
         return plan
     check_place(config.folder)

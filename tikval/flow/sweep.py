@@ -7,7 +7,7 @@ after a kill runs what is left.
 """
 
 import time
-from collections.abc import Sequence
+from functools import partial
 
 from tikval.config import SweepConfig
 from tikval.files import write_bytes
@@ -23,20 +23,15 @@ from tikval.store.folder import Folder, FolderRun
 from tikval.store.progress import StageProgress
 
 
-def run_sweeps(configs: Sequence[SweepConfig]) -> list[FolderRun]:
-    """Sweep each configuration, one after another."""
-    return [_sweep_one(config) for config in configs]
-
-
 def show_sweep_plan(config: SweepConfig) -> None:
     """Print data, folds, model and space. Raises UserError for what cannot work."""
-    plan_sweep(config, memory_of_a_training(config.pool, 1), dry_run=True)
+    plan_sweep(config, partial(memory_of_a_training, config.pool, 1), dry_run=True)
 
 
-def _sweep_one(config: SweepConfig) -> FolderRun:
+def run_sweep(config: SweepConfig) -> FolderRun:
     """Try settings in every fold, and write the best as a configuration of jobs.finetune."""
     folder, begin = Folder(config.folder), time.monotonic()
-    plan = plan_sweep(config, memory_of_a_training(config.pool, 1))
+    plan = plan_sweep(config, partial(memory_of_a_training, config.pool, 1))
     tracker = Tracker(config, "-".join(plan.inputs.values())) if config.mlflow else None
     if isinstance(plan, FolderRun):
         trials = read_trials(folder)

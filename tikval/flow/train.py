@@ -85,11 +85,7 @@ def run_trainings(groups: Sequence[TrainingGroup[Any]]) -> None:
     """
     if not groups:
         return
-    # Ray Train looks at its workers this often, and a worker that reports an epoch waits for the look
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
-    # of an autoscaler's and a spot market's warnings, which one machine has not: a process less for each training
-    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1" if on_cluster() else "0")
-    start_ray()
+    _start_ray_train()
     import ray
 
     for group in groups:
@@ -128,12 +124,21 @@ def run_trainings(groups: Sequence[TrainingGroup[Any]]) -> None:
             _raise(groups, failed)
 
 
+def _start_ray_train() -> None:
+    """Start or join Ray, with what Ray Train reads from the environment."""
+    # Ray Train looks at its workers this often, and a worker that reports an epoch waits for the look
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+    # of an autoscaler's and a spot market's warnings, which one machine has not: a process less for each training
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "1" if on_cluster() else "0")
+    start_ray()
+
+
 def _progress_of(group: TrainingGroup[Any]) -> StageProgress:
     return StageProgress(group.config.stage, len(group.trainings), group.before, group.config.folder)
 
 
 def _has_room(config: LearnConfig, running: Sequence[LearnConfig]) -> bool:
-    """Whether one more training may start: as many of a configuration as its pool says, else as the cluster holds."""
+    """Whether one more training may start: as many of a configuration as its pool has, else as the cluster holds."""
     if config.pool.actors is not None:
         most = config.pool.actors if isinstance(config.pool.actors, int) else config.pool.actors[1]
         return sum(each is config for each in running) < most

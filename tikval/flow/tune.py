@@ -32,12 +32,12 @@ _QUIET: Final = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths of a configuration are relative to where the command was given
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the folder has tables of its own
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # or the first Ctrl-C would look like the end
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that fails says no score
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial that fails reports no score
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 
-# What the trials of a fold learn from, settings, where to say how it goes, and a device
+# What the trials of a fold learn from, settings, where to report how it goes, and a device
 Work = Callable[[Any, Mapping[str, Any], Callable[[dict[str, Any]], None], str], None]
 
 
@@ -55,21 +55,15 @@ def run_trials(
     `finished`: is called with each trial as it ends. Raises UserError where there is no GPU, and for trials whose
     processes died time and again; those are not finished.
     """
-    os.environ.update(_QUIET)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    _quiet_tune()
     check_gpus(config.pool.gpus)
     folds = list(given)
     search = Searches(config, folds, own, done)
     record = _Record(search, finished)
     held = {fold: ray.put(each) for fold, each in given.items()}  # once, however many trials
-    trainable = tune.with_resources(
-        tune.with_parameters(_in_trial, held=held, work=work, pool=config.pool),
-        {"cpu": config.pool.cpus, **({"gpu": config.pool.gpus} if config.pool.gpus else {})},
-    )
     with tempfile.TemporaryDirectory(prefix="tikval-") as place:
         tune.Tuner(
-            trainable,
+            _trainable(config.pool, work, held),
             tune_config=tune.TuneConfig(
                 num_samples=sum(search.left.values()),
                 max_concurrent_trials=_at_once(config.pool),
@@ -92,6 +86,20 @@ def run_trials(
         )
 
 
+def _quiet_tune() -> None:
+    os.environ.update(_QUIET)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+
+
+def _trainable(pool: Pool, work: Work, held: Mapping[str, Any]) -> Any:
+    """What Ray Tune runs for each trial, with the resources it takes; `held`: references to what each fold is given."""
+    return tune.with_resources(
+        tune.with_parameters(_in_trial, held=held, work=work, pool=pool),
+        {"cpu": pool.cpus, **({"gpu": pool.gpus} if pool.gpus else {})},
+    )
+
+
 def _at_once(pool: Pool) -> int:
     if pool.actors is not None:
         return pool.actors if isinstance(pool.actors, int) else pool.actors[1]
@@ -103,7 +111,7 @@ def _at_once(pool: Pool) -> int:
 
 
 class _Record(tune.Callback):
-    """What each trial said, and, when it is over, a Trial of it."""
+    """What each trial reported, and, when it is over, a Trial of it."""
 
     def __init__(self, search: Searches, finished: Callable[[Trial], None]) -> None:
         self.search, self.finished = search, finished

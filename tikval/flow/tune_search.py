@@ -71,7 +71,7 @@ class Searches(Searcher):
             taken = {trial.number for trial in mine}
             self.numbers[fold] = [n for n in reversed(range(config.trials)) if n not in taken]
             first = [] if own is None or 0 in taken else [_encoded(self.axes, own)]
-            # other draws after a restart, or a search would say again what it said before
+            # other draws after a restart, or a search would suggest again what it suggested before
             seed = int(
                 np.random.SeedSequence((config.seed, zlib.crc32(fold.encode()), len(mine))).generate_state(1)[
                     0
@@ -100,7 +100,7 @@ class Searches(Searcher):
             return Searcher.FINISHED
         self.left[fold] -= 1
         point = self.searches[fold].suggest(trial_id)
-        assert point is not None, "Optuna always has something to say"
+        assert point is not None, "Optuna always has something to suggest"
         settings = _decoded(self.axes, point)
         self.started[trial_id] = (fold, self.numbers[fold].pop(), settings)
         return {"fold": fold, "settings": settings}

@@ -1,12 +1,33 @@
 """People are in these videos: what must not reach a model or a page by default."""
 
 import re
+import unicodedata
 from difflib import SequenceMatcher
 from typing import Final
 
 _HANDLE: Final = re.compile(r"(?<!\w)@\w(?:[\w.]*\w)?")
 _PLACEHOLDER: Final = "@someone"
 _SAME_NAME: Final = 0.75  # of the letters of a name and what was read
+
+
+_INVISIBLE: Final = frozenset(
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+)  # and what Unicode calls so
+
+
+def canonical_account(name: str) -> str:
+    """One spelling of an account for every comparison; never shown.
+
+    Compatible letters are one (full width, ligatures), case and invisible or control characters do not count, nor outer
+    spaces and one leading `@`.
+    """
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(letter for letter in text if not _is_invisible(letter)).strip().removeprefix("@").strip()
+
+
+def _is_invisible(letter: str) -> bool:
+    variation = "\ufe00" <= letter <= "\ufe0f" or "\U000e0100" <= letter <= "\U000e01ef"
+    return letter in _INVISIBLE or variation or unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp")
 
 
 def strip_handles(text: str, account: str | None = None) -> str:

@@ -419,7 +419,11 @@ def test_a_catalog_with_annotations_and_accounts(config: CatalogConfig, tmp_path
         ("b", "bob", 1),
         ("other", None, 1),
     ]
-    assert folder.read_side_table("accounts") == []
+    assert folder.read(["account"])["account"].to_pylist() == ["ann", "bob"]  # the annotations name them
+    assert [(row["account"], row["is_minor"]) for row in folder.read_side_table("accounts")] == [
+        ("ann", None),
+        ("bob", None),
+    ]
 
     accounts = touch(tmp_path / "accounts.csv", b"account,is_minor\nann,yes\n")
     again = write_catalog(config.model_copy(update={"accounts": str(accounts), "annotations": None}))

@@ -193,12 +193,18 @@ def erase(
 ) -> None:
     """Remove every derived row of some videos, and keep them from coming back."""
     from tikval.study.erasure import erase_videos as forget
+    from tikval.study.erasure import unknown_accounts
 
     if not video_ids and not account:
         raise UserError("name the videos to erase, or --account NAME")
+    unknown = unknown_accounts(out.rstrip("/"), set(account or []))
     found, rows = forget(out.rstrip("/"), set(video_ids or []), set(account or []))
     missing = sorted(set(video_ids or []) - found)
-    print(f"erased {rows} rows of {len(found)} videos from {out}; run the analysis again for a new report")
+    if found or rows:
+        print(
+            f"erased {rows} rows of {len(found)} videos from {out}; run the analysis again for a new report"
+        )
+    missing += [f"{name} (near it: {', '.join(near)})" if near else name for name, near in unknown.items()]
     if missing:
         print(f"tikval: not found, and kept out from now on: {', '.join(missing)}", file=sys.stderr)
         raise typer.Exit(FAILED)

@@ -1,6 +1,7 @@
 """Videos, annotations and accounts -> the catalog of a study: the arrow of jobs/catalog.py."""
 
 import hashlib
+import sys
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ from tikval.codebook import load_codebook
 from tikval.config import CatalogConfig, UserError, find_file
 from tikval.files import delete, write_table
 from tikval.rows import AccountRow, LabelRow, VideoRow, arrow_schema
+from tikval.sources.accounts import resolve_accounts, unmatched_minors
 from tikval.sources.catalog import accounts_of, list_videos, read_accounts
 from tikval.sources.erased import not_erased
 from tikval.sources.labels import read_labels
@@ -20,10 +22,18 @@ def write_catalog(config: CatalogConfig) -> FolderRun:
     """List the videos anew; a catalog that has not changed is left as it is."""
     folder, begin = Folder(config.folder), time.monotonic()
     with folder.lock():
-        videos = not_erased(config.out, list_videos(config.videos))
-        labels = _labels(config)
-        accounts = read_accounts(config.accounts) if config.accounts else accounts_of(videos)
-        accounts = not_erased(config.out, accounts)
+        videos, labels = list(list_videos(config.videos)), _labels(config)
+        accounts = read_accounts(config.accounts) if config.accounts else []
+        resolve_accounts(videos, labels or [], accounts)
+        if unmatched := unmatched_minors(videos, accounts):
+            some = ", ".join(unmatched[:3]) + (" ..." if len(unmatched) > 3 else "")
+            print(
+                f"tikval: warning: {config.accounts}: {len(unmatched)} accounts of minors match no video ({some}); "
+                "are they spelt as in the manifest?",
+                file=sys.stderr,
+            )
+        videos = not_erased(config.out, videos)
+        accounts = not_erased(config.out, accounts if config.accounts else accounts_of(videos))
         files = [_write(folder, "data", VideoRow, videos)]
         side_tables = {"accounts": _write(folder, "_accounts", AccountRow, accounts)}
         if labels is not None:

@@ -1,6 +1,7 @@
 """Forgetting a video: its derived rows go, and it does not come back while its file is still there."""
 
 import secrets
+from difflib import get_close_matches
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,7 +9,8 @@ import pyarrow.compute as pc
 from tikval.annotate.rating_sheets import without
 from tikval.files import delete, list_files, read_bytes, read_parquet, read_schema, write_bytes, write_table
 from tikval.llm.ledger import Ledger
-from tikval.sources.erased import remember_erased
+from tikval.privacy import canonical_account
+from tikval.sources.erased import remember_erased, still_there
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
@@ -22,6 +24,7 @@ def erase_videos(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set
     Raises UserError where another run works on one of the folders.
     """
     study, ledger = Study(out), Ledger(out)
+    accounts = _spellings(study, accounts)
     ids = video_ids | {
         row["video_id"]
         for folder in study.folders("catalog")
@@ -29,6 +32,7 @@ def erase_videos(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set
         if row["account"] in accounts
     }
     remember_erased(out, ids, accounts)
+    ids = still_there(out, _values(study, "video_id") | ids)  # also those of an erasure that was killed
     found: set[str] = set()
     named: set[str] = set()  # ledger keys of rows that stay
     rows = 0
@@ -51,6 +55,33 @@ def erase_videos(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set
         if entry is not None and entry.video_id in ids:
             ledger.forget(key)
     return found, rows
+
+
+def _spellings(study: Study, accounts: set[str]) -> set[str]:
+    """These accounts as they are given, and in every spelling that tables of the study have of them."""
+    wanted = set(map(canonical_account, accounts))
+    return accounts | {name for name in _values(study, "account") if canonical_account(name) in wanted}
+
+
+def _values(study: Study, column: str) -> set[str]:
+    """Every id, or account, that a table of the study names."""
+    found: set[str] = set()
+    for folder in [*study.folders(), *study.unfinished]:
+        for name in list_files(folder.uri, ".parquet", include_side_tables=True):
+            uri = f"{folder.uri}/{name}"
+            if column in read_schema(uri).names:
+                found |= set(pc.unique(read_parquet(uri, [column])[column]).drop_null().to_pylist())
+    return found
+
+
+def unknown_accounts(out: str, accounts: set[str]) -> dict[str, list[str]]:
+    """Accounts that no table of the study names in any spelling, each with up to three that are near it."""
+    names = {canonical_account(name): name for name in _values(Study(out), "account")}
+    return {
+        account: [names[near] for near in get_close_matches(canonical_account(account), names, cutoff=0.7)]
+        for account in sorted(accounts)
+        if canonical_account(account) not in names
+    }
 
 
 def _cut_sheets(folder: Folder, ids: set[str]) -> None:

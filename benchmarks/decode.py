@@ -11,7 +11,7 @@ Readers, each on one thread, on the same generated file (media_clips.py):
     ffmpeg    the program, `ffmpeg -threads 1 -f null`: decodes pictures and sound and throws them away
 
 Figures are CPU seconds, as ratios to ffmpeg's in the same turn; turns are interleaved and the median is taken, so
-that a busy machine disturbs all alike. ffmpeg's CPU time is that of the whole program, as the target says it;
+that a busy machine disturbs all alike. ffmpeg's CPU time is that of the whole program, as the target has it;
 `ratio_without_start` takes its start off (its time on a clip of one second and 64 x 64 pixels), as a reader that
 stays pays none. The last line is one JSON object; the exit code is 1 where a target is missed.
 """
@@ -70,7 +70,7 @@ def tikval(path: str) -> None:
 
 
 def sequential(path: str) -> None:
-    """As a loop over PyAV does it: all is decoded, in one pass."""
+    """What a loop over PyAV yields: all is decoded, in one pass."""
     with av.open(path) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         video.codec_context.thread_type, video.codec_context.thread_count = "NONE", 1
@@ -115,7 +115,7 @@ def readers() -> dict[str, Reader]:
 
 
 def cpu_seconds() -> float:
-    """Of this process, its threads, and its children that ended."""
+    """CPU seconds of this process, its threads, and its children that ended."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 

@@ -56,7 +56,7 @@ def config_of(work: Path, clips: int) -> EmbedConfig:
 
 
 class Memory(threading.Thread):
-    """The driver's resident memory by rows on disk, and what Ray says of its store."""
+    """The driver's resident memory by rows on disk, and what Ray reports of its store."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(daemon=True)

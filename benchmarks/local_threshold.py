@@ -14,7 +14,7 @@ on real videos. Where the Touché23 arguments are at hand, text and labels of ot
 
 Tried and dropped, because no better on these texts: the nearest examples instead of their centre, linear
 discriminants over the examples, the best or the two best windows instead of their mean, three sentences together,
-the whole script as one more window, a minimal similarity below which a window says nothing, several neutral
+the whole script as one more window, a minimal similarity below which a window has no label, several neutral
 examples instead of the nearest, a weight on the background, corrections for labels that are near to everything,
 examples without their "Caption:", and the value first, then its sign by a contrast of the two stances (one
 direction per value, one for all, or ridge regression). A text's values are found far more often than their signs:
@@ -26,7 +26,7 @@ import csv
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -144,7 +144,7 @@ def predict(codebook: Codebook, memo: Memo, params: Params, scripts: Sequence[st
 
 
 def score(codebook: Codebook, memo: Memo, params: Params, scripts: Sequence[str]) -> Floats:
-    """Scores [N, L], 0 for the loser of a value's two stances: at or above a threshold, the label is said."""
+    """Scores [N, L], 0 for the loser of a value's two stances: at or above a threshold, the label is predicted."""
     scores_NL, wins_NL = predict(codebook, memo, params, scripts)
     return np.asarray(scores_NL * wins_NL)
 
@@ -244,13 +244,14 @@ class Choices:
 
 
 def random_as_often(truth_NL: Bools, as_NL: Bools, draws: int = 200) -> float:
-    """Macro F1 of saying each label at random, with the rate that it has in `as_NL` (the truth's: its prior)."""
+    """Macro F1 of predicting each label at random, with the rate that it has in `as_NL` (the truth's: its prior)."""
     rng = np.random.default_rng(0)
     predicted = (rng.random(truth_NL.shape) < as_NL.mean(0) for _ in range(draws))
     return float(np.mean([macro(prf(truth_NL, predicted_NL)).f1 for predicted_NL in predicted]))
 
 
-def everything(truth_NL: Bools) -> float:
+def predict_all_f1(truth_NL: Bools) -> float:
+    """Macro F1 of the predict-all baseline."""
     return macro(prf(truth_NL, np.ones_like(truth_NL))).f1
 
 
@@ -281,7 +282,7 @@ def touche(codebook: Codebook, memo: Memo, shipped: Params, limit: int) -> dict[
         "arguments": len(drawn),
         "macro_f1": macro(prf(truth_NV, predicted_NV)).f1,
         "random_as_often": random_as_often(truth_NV, predicted_NV),
-        "predict_everything": everything(truth_NV),
+        "predict_everything": predict_all_f1(truth_NV),
         "left_empty": float(1 - predicted_NV.any(1).mean()),
         "mean_auc": float(np.mean([auc(truth_NV[:, v], scores_NV[:, v]) for v in range(len(VALUES))])),
     }
@@ -303,33 +304,18 @@ def main(arguments: Sequence[str]) -> int:
     defaults = LocalExtractor()
     encode, served = load_encoder(defaults.encoder, defaults.revision)
     memo = Memo(encode)
-    grid = QUICK_GRID if quick else GRID
-    longest = int(max(grid["span"]))
-    memo.learn(w for s in itertools.chain(*texts[:3]) for w in sentence_windows(sentences_of(s), longest))
-    points = [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
-    scored = [
-        Scores(params, *(score(codebook, memo, params, form) for form in texts[:3])) for params in points
-    ]
+    scored = score_grid(codebook, memo, texts, QUICK_GRID if quick else GRID)
     choices = Choices(texts, scored, seeds=3 if quick else 10)
 
     print(f"{len(texts.written)} texts, {int(texts.neutral.sum())} of them neutral; encoder {served}")
     print(f"\n{'':34}" + "".join(f"{name:>18}" for name in Figures._fields))
     tuned = choices.held_out()
     show("chosen without the fold", tuned)
-    gains = {}
-    for name, only in PARTS.items():
-        part = choices.held_out(**only)
-        show(f"  {name}", part)
-        gain_S = [both_forms(a) - both_forms(b) for a, b in zip(tuned, part, strict=True)]
-        gains[name] = {"mean": float(np.mean(gain_S)), "sd": float(np.std(gain_S))}
+    gains = gains_over_parts(choices, tuned)
     chosen = choices.choose()
     shipped = {name: getattr(defaults, name) for name in chosen}
     show("shipped, on the texts that set it", [fixed(codebook, memo, texts, shipped)])
-    print(
-        "\nwhat the free choice gains over each part (macro F1, mean of both forms, spread over the seeds):"
-    )
-    for name, gain in gains.items():
-        print(f"  {name:32}{gain['mean']:+.3f} +- {gain['sd']:.3f}")
+    show_gains(gains)
     print(f"\nchosen   {json.dumps(chosen)}\nshipped  {json.dumps(shipped)}")
 
     mean = Figures(*(float(x) for x in np.mean(tuned, axis=0)))
@@ -340,15 +326,7 @@ def main(arguments: Sequence[str]) -> int:
         if others
         else "no Touché23 here"
     )
-    targets = {
-        "macro F1, cross-validated": (mean.macro_f1, 3 * random),
-        "macro F1, cross-validated, against predicting everything": (
-            mean.macro_f1,
-            everything(texts.truth),
-        ),
-        "neutral texts left empty": (mean.neutral_empty, 0.8),
-        "neutral openings left empty": (mean.openings_empty, 0.8),
-    }
+    targets = targets_of(mean, random, predict_all_f1(texts.truth))
     if not quick:
         # not equality: another machine's last digits may choose a neighbour
         targets["shipped against chosen, in what is maximised"] = (-choices.behind_best(shipped), -0.005)
@@ -362,7 +340,7 @@ def main(arguments: Sequence[str]) -> int:
         "cross_validated_sd": Figures(*(float(x) for x in np.std(tuned, axis=0)))._asdict(),
         "gain_over": gains,
         "random_at_prior": random,
-        "predict_everything": everything(texts.truth),
+        "predict_everything": predict_all_f1(texts.truth),
         "touche23": others,
         "targets": {
             name: {"figure": figure, "at_least": least, "met": figure >= least}
@@ -375,6 +353,45 @@ def main(arguments: Sequence[str]) -> int:
         RESULT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(report))
     return 0 if all(figure >= least for figure, least in targets.values()) else 1
+
+
+def score_grid(
+    codebook: Codebook, memo: Memo, texts: Texts, grid: Mapping[str, Sequence[float]]
+) -> list[Scores]:
+    """The scores of every point of a grid."""
+    longest = int(max(grid["span"]))
+    memo.learn(w for s in itertools.chain(*texts[:3]) for w in sentence_windows(sentences_of(s), longest))
+    points = [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
+    return [Scores(params, *(score(codebook, memo, params, form) for form in texts[:3])) for params in points]
+
+
+def gains_over_parts(choices: Choices, tuned: Sequence[Figures]) -> dict[str, dict[str, float]]:
+    """What the free choice gains over the same choice on each part of the grid, whose figures are printed."""
+    gains = {}
+    for name, only in PARTS.items():
+        part = choices.held_out(**only)
+        show(f"  {name}", part)
+        gain_S = [both_forms(a) - both_forms(b) for a, b in zip(tuned, part, strict=True)]
+        gains[name] = {"mean": float(np.mean(gain_S)), "sd": float(np.std(gain_S))}
+    return gains
+
+
+def show_gains(gains: dict[str, dict[str, float]]) -> None:
+    print(
+        "\nwhat the free choice gains over each part (macro F1, mean of both forms, spread over the seeds):"
+    )
+    for name, gain in gains.items():
+        print(f"  {name:32}{gain['mean']:+.3f} +- {gain['sd']:.3f}")
+
+
+def targets_of(mean: Figures, random: float, predict_all: float) -> dict[str, tuple[float, float]]:
+    """Figure and least of each target."""
+    return {
+        "macro F1, cross-validated": (mean.macro_f1, 3 * random),
+        "macro F1, cross-validated, against predicting everything": (mean.macro_f1, predict_all),
+        "neutral texts left empty": (mean.neutral_empty, 0.8),
+        "neutral openings left empty": (mean.openings_empty, 0.8),
+    }
 
 
 def fixed(codebook: Codebook, memo: Memo, texts: Texts, params: Params) -> Figures:

@@ -37,7 +37,7 @@ Plane = NDArray[np.uint8]  # [H, W] brightness
 
 @dataclass(frozen=True)
 class Spec:
-    """One file; its name says all of it."""
+    """One file; its name tells all of it."""
 
     width: int
     height: int
@@ -72,7 +72,7 @@ def cached(spec: Spec) -> Path:
 
 
 def megabits(path: Path, spec: Spec) -> float:
-    """Per second, sound included."""
+    """Megabits per second, sound included."""
     return path.stat().st_size * 8 / 1e6 / spec.seconds
 
 

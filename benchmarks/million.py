@@ -71,7 +71,7 @@ def write_catalog(config: CatalogConfig, n: int) -> None:
 
 
 class DriverMemory:
-    """Memory of this process alone (not Ray's shared store) against the rows done, as status.json says them."""
+    """Memory of this process alone (not Ray's shared store) against the rows done, as status.json has them."""
 
     def __init__(self, folder: str) -> None:
         self.samples: list[tuple[int, float]] = []

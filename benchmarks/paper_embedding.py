@@ -3,7 +3,7 @@
     python benchmarks/paper_embedding.py VIDEO...             # downloads the paper's three models
     python benchmarks/paper_embedding.py --random VIDEO...    # random weights of the same architectures, offline
 
-What tikval is measured and checked against, so it shares no code with it. Every picture is decoded in order; those
+Tikval is measured and checked against it, so it shares no code with tikval. Every picture is decoded in order; those
 used become RGB at full size and go through VideoMAE's own processor. The sound is written as a WAV file that librosa
 resamples. Tesseract reads with its defaults. What the paper leaves open is as one would do it first: the mean over
 VideoMAE's patches, the first ten seconds of sound, zeros for a modality that is missing. The last line is one JSON
@@ -45,7 +45,7 @@ Vector = NDArray[np.float32]  # [D]
 
 @dataclass(frozen=True)
 class PapersModels:
-    """With the processors that their checkpoints come with."""
+    """The three models, with the processors that their checkpoints come with."""
 
     videomae: Any
     image_processor: Any
@@ -57,7 +57,7 @@ class PapersModels:
 
 @dataclass(frozen=True)
 class PaperEmbedding:
-    """A modality that is missing is zeros."""
+    """The vectors of one video; a modality that is missing is zeros."""
 
     vector: Vector  # [D] the three that follow, one after another
     pictures: Vector
@@ -74,7 +74,7 @@ def load_papers_models(
     sentences: str | Path = "sentence-transformers/all-MiniLM-L6-v2",
     device: str = "cpu",
 ) -> PapersModels:
-    """Hub names or folders."""
+    """The three models from hub names or folders."""
     return PapersModels(
         AutoModel.from_pretrained(videomae).eval().to(device),
         # the one without "Pil" is another, with slightly other pixels, where torchvision is installed
@@ -131,7 +131,7 @@ def embed_text(text: str, models: PapersModels) -> Vector:
 
 
 def _mean(model: Any, inputs: Any, device: str) -> Vector:
-    """Of the last layer, over the patches of the one clip or over its time."""
+    """The mean of the last layer, over the patches of the one clip or over its time."""
     with torch.inference_mode():
         return np.asarray(model(**inputs.to(device)).last_hidden_state[0].mean(0).cpu(), np.float32)
 

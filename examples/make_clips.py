@@ -5,7 +5,7 @@ voice or music are in the repository. The labels are true by construction: each 
 them, before any model saw it. The same versions of espeak-ng, Pillow and FFmpeg give the same pictures and
 sound; x264 may pack the same pictures a little differently from one run to the next.
 
-    CLIPS --speak, beat--> sound --frames--> clips/<video_id>.mp4, and videos.csv and labels.csv beside them
+    CLIPS --speak, beat--> sound --frames--> clips/<video_id>.mp4, with videos.csv and labels.csv
 
 S samples of sound at RATE.
 """
@@ -67,7 +67,7 @@ class Clip:
     speech: str = ""
     voice: Voice | None = None
     captions: tuple[Caption, ...] = ()
-    post: str = ""  # the text written beside the video
+    post: str = ""  # the text posted with the video
     watermark: bool = False  # the account's handle printed into the picture, as platforms do
     broken: bool = False
 
@@ -129,7 +129,7 @@ class Canvas:
         self, x: float, y: float, h: float, shirt: str, skin: str = "#e8b48c", lean: float = 0,
         arms: float = -0.9, step: float = 0, hair: str = "#3a2a22",
     ) -> None:  # fmt: skip
-        """Feet at (x, y), h pixels high; `lean` and `arms` in radians, `step` from -1 to 1."""
+        """Draw a person with the feet at (x, y), h pixels high; `lean` and `arms` in radians, `step` from -1 to 1."""
 
         def at(u: float, v: float) -> Point:
             return (
@@ -763,7 +763,7 @@ def beat(seconds: int) -> NDArray[np.int16]:
 
 
 def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """As few lines as the picture's width allows, of about the same length."""
+    """The text in as few lines as the picture's width allows, of about the same length."""
     words, limit = text.split(), (WIDTH - 44) * SCALE
     for n in range(1, len(words) + 1):
         cuts = itertools.combinations(range(1, len(words)), n - 1)

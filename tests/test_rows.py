@@ -1,4 +1,4 @@
-"""Row types and their Parquet schemas, the identity of a video, and which failures may pass."""
+"""Row types and their Parquet schemas, the identity of a video, and which failures are retryable."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -112,7 +112,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_codebook(path: Path) -> Codebook:
-    """Read and check a codebook. ValueError in one line, with the file and every wrong key."""
+    """Read and check a codebook. Raises ValueError in one line, with the file and every wrong key."""
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
@@ -142,7 +142,7 @@ def render_prompt(
     used as it stands). `source` changes the opening line only (appendix A.1). `examples_per_value` bounds the
     examples of each stance: 0 leaves the definitions, None gives all. `answer` "figure6" asks for the fields
     of the paper's Figure 6, which exist for Schwartz's 19 values only.
-    ValueError for a template that does not render, and for "figure6" with other values.
+    Raises ValueError for a template that does not render, and for "figure6" with other values.
     """
     if answer == "figure6" and codebook.slugs != SLUGS:
         raise ValueError(f"{codebook.name}: figure6 has fields for Schwartz's 19 values only")
@@ -210,7 +210,7 @@ def _closed(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 class LabelMeaning(TypedDict):
-    value: str  # title, for people
+    value: str  # title, human-readable
     stance: str  # endorsed or confronted
     code: int  # Stance code
 
@@ -246,7 +246,7 @@ def _by_label(codebook: Codebook) -> list[tuple[str, CodedValue, Stance]]:
 
 
 def render_page(codebook: Codebook) -> str:
-    """The codebook as Markdown, for people who annotate or who read the numbers."""
+    """The codebook as Markdown, for annotators and for readers of the numbers."""
     title_of = {value.slug: value.title for value in codebook.values}
     lines = [
         "<!-- Written by `python -m tikval.codebook > docs/codebook.md`; do not edit. -->",

@@ -121,7 +121,7 @@ def write_table(uri: str, table: pa.Table) -> None:
 
 
 def read_bytes(uri: str) -> bytes | None:
-    """A file's bytes, None where there is no such file."""
+    """A file's bytes; None where there is no such file."""
     fs, path = filesystem(uri)
     try:
         with fs.open_input_stream(path) as stream:
@@ -148,7 +148,7 @@ def read_schema(uri: str) -> pa.Schema:
 
 
 def check_parquet(uri: str) -> None:
-    """Before somebody else reads a Parquet file: raises UserError for columns of extension types."""
+    """Check a Parquet file before somebody else reads it: raises UserError for columns of extension types."""
     fs, path = filesystem(uri)
     with fs.open_input_file(path) as file:
         _refuse_extension_types(file, uri)
@@ -168,9 +168,10 @@ _FOOTER: Final = 8  # bytes at the end of a Parquet file: the length of its fact
 
 
 def _refuse_extension_types(file: Any, uri: str) -> None:
-    """Columns of some types run code when somebody looks at a cell, or at the schema; tikval writes none of them.
+    """Raise UserError for columns of types that run code when somebody looks at a cell, or at the schema.
 
-    The facts at the file's end are looked at as bytes: whatever reads them as a schema makes the types.
+    tikval writes no such type. The facts at the file's end are looked at as bytes: what reads them as a schema makes
+    the types.
     """
     end = file.size()
     file.seek(max(0, end - _FOOTER))
@@ -185,7 +186,7 @@ def _refuse_extension_types(file: Any, uri: str) -> None:
 def list_files(uri: str, suffix: str, *, include_side_tables: bool = False) -> list[str]:
     """Names of the files of one folder (not below it) with a suffix, sorted, without temporary ones.
 
-    Names that begin with `_` are tables beside the main one, left out unless asked for.
+    Names that begin with `_` are side tables, left out unless asked for.
     """
     fs, path = filesystem(uri)
     infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))

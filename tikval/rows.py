@@ -1,10 +1,10 @@
 """Row types: one per arrow of the data flow, the Parquet schema of each, and the reasons a row can fail.
 
-    VideoRow -> ScriptRow | EmbeddingRow -> PredictionRow -> ScoreRow        LabelRow, AccountRow beside them
+    VideoRow -> ScriptRow | EmbeddingRow -> PredictionRow -> ScoreRow        LabelRow, AccountRow
     VideoRow | ScriptRow -> AskRow -> AnswerRow -> ScriptRow | PredictionRow  inside a job that asks a language model
 
 Rows are TypedDicts because Ray Data hands out plain dicts: no conversion, and mypy still checks every key.
-A row that failed keeps its `video_id`, says why in `error` (a Reason) and, for people, in `detail`; its
+A row that failed keeps its `video_id`, states why in `error` (a Reason) and, human-readable, in `detail`; its
 result columns are None. No stage may turn a failure into a stance.
 """
 
@@ -36,12 +36,12 @@ class Reason(StrEnum):
     CRASHED = "crashed"  # the decoding child died
     NO_TEXT = "no_text"  # nothing was said or shown that a text system could judge
     BLOCKED = "blocked"  # a model refused the content
-    REJECTED = "rejected"  # a model's server says that the request itself is wrong
+    REJECTED = "rejected"  # a model's server finds the request itself wrong
     TOO_MANY_TOKENS = "too_many_tokens"  # the prompt is longer than the model takes
     TRUNCATED = "truncated"  # a model's reply ended at its longest allowed length
     BAD_REPLY = "bad_reply"  # a model's reply does not parse
     WRONG_MODEL = "wrong_model"  # another model answered than the one asked for
-    RATE_LIMITED = "rate_limited"  # the server kept saying 429
+    RATE_LIMITED = "rate_limited"  # the server kept replying 429
     SERVER_ERROR = "server_error"  # the server kept failing, or could not be reached
     OVER_BUDGET = "over_budget"  # the call was not made: it might have cost more than is left
     MINOR = "minor"  # the account features a minor, and the model is an outside one
@@ -195,7 +195,7 @@ class EmbeddingRow(TypedDict):
 
 
 class DuplicateRow(TypedDict):
-    """Two videos that show the same, or nearly: beside the embeddings."""
+    """Two videos that show the same, or nearly: a side table of the embeddings."""
 
     video_id: str
     other_id: str
@@ -219,7 +219,7 @@ class PredictionRow(TypedDict):
     sample: int | None  # of a sampled reply
     decisions: list[bool | None] | None  # [L]; a null inside: this system does not model that label
     scores: list[float | None] | None  # [L]; None: the system gives none
-    stances: list[int] | None  # [V] Stance codes as a language model said them, dominance among them
+    stances: list[int] | None  # [V] Stance codes as a language model gave them, dominance among them
     abstained: bool | None  # the system found nothing to judge: all decisions are False
     has_sound: bool | None  # as an LLM saw it (Figure 6)
     notes: str | None
@@ -235,7 +235,7 @@ class PredictionRow(TypedDict):
 
 
 class FaithfulnessRow(TypedDict):
-    """One script beside what a recogniser heard and Tesseract read in its video."""
+    """One script against what a recogniser heard and Tesseract read in its video."""
 
     video_id: str
     row_key: str
@@ -253,7 +253,7 @@ class ScoreRow(TypedDict):
     """One line of a table of scores.
 
     `label` is a label (`face+`) or an aggregate (`macro`, `weighted`, `movie`, `movie_micro`), `stance` is endorsed,
-    confronted or all, `failures` says how failed videos were counted: left_out, wrong or right.
+    confronted or all, `failures` names how failed videos were counted: left_out, wrong or right.
     """
 
     system: str
@@ -278,7 +278,7 @@ class ScoreRow(TypedDict):
 
 
 class ComparisonRow(TypedDict):
-    """Two systems on the videos for which both have a result, over the labels that both model: beside the scores."""
+    """Two systems on the videos that both judged, over the labels that both model: a side table of the scores."""
 
     system_a: str
     system_b: str
@@ -294,7 +294,7 @@ class ComparisonRow(TypedDict):
 
 
 class SliceRow(TypedDict):
-    """F1 in a part of the videos, or how far it drops from one stance to the other: beside the scores.
+    """F1 in a part of the videos, or how far it drops from one stance to the other: a side table of the scores.
 
     `by` is genre (the videos of `slice`), without_genre (all others) or drop (`slice`: endorsed - confronted).
     """

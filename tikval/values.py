@@ -1,7 +1,7 @@
 """Schwartz's 19 refined values, the stances and the labels made of them: the only place that spells them.
 
 The order of VALUES is that of the paper's Table 1 and of every array axis named V. What the values *mean* is
-told in one other place, the codebook (prompts/codebook.yaml).
+written in one other place, the codebook (prompts/codebook.yaml).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Stance(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Value:
     slug: str  # our name, in rows, prompts, reports and label names
-    title: str  # for people
+    title: str  # human-readable
     column: str  # the annotators' CSV header and the answer field of the paper's Figure 6, as spelled there
 
 
@@ -82,7 +82,7 @@ def binary(stances: Sequence[int]) -> list[bool]:
 
 
 def stances(decisions: Sequence[bool | None], scores: Sequence[float | None]) -> list[int | None]:
-    """2V decisions -> V stances: None where no label is modelled, the higher score where both are said."""
+    """2V decisions -> V stances: None where no label is modelled, the higher score where both are predicted."""
     half = len(decisions) // 2
     out: list[int | None] = []
     for v in range(half):

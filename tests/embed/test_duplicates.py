@@ -40,8 +40,8 @@ def near(x_ND: Floats, cosine: float, rng: np.random.Generator) -> Floats:
     return np.asarray(cosine * x_ND + (1 - cosine**2) ** 0.5 * across_ND)
 
 
-def as_a_model_says(x_ND: Floats, rng: np.random.Generator) -> Floats:
-    """Far from the origin, each dimension in a unit of its own: any two have a raw cosine above 0.9."""
+def as_a_model_encodes(x_ND: Floats, rng: np.random.Generator) -> Floats:
+    """Vectors far from the origin, each dimension in a unit of its own: any two have a raw cosine above 0.9."""
     spread_D = np.exp(rng.standard_normal(x_ND.shape[1]))
     moved_ND: Floats = (x_ND * spread_D + 5 * spread_D.max()).astype(np.float32)
     assert (unit(moved_ND) @ unit(moved_ND[:1]).T).min() > 0.9
@@ -79,7 +79,7 @@ def split(groups: Groups) -> Split:
 
 
 def by_hand(x_ND: Floats, min_cosine: float) -> Split:
-    """The same from the full matrix, in float64."""
+    """The groups and pairs from the full matrix, in float64."""
     z_ND = (x_ND.astype(np.float64) - x_ND.mean(0, np.float64)) / x_ND.std(0, dtype=np.float64)
     z_ND /= np.linalg.norm(z_ND, axis=1, keepdims=True)
     groups = Groups(len(x_ND))
@@ -133,7 +133,7 @@ def test_planted_near_duplicates_are_found_and_none_other(width: int) -> None:
     x_ND[600:800] = near(x_ND[:200], 0.965, rng)
     x_ND[800:1000] = near(x_ND[200:400], 0.999, rng)
     x_ND[1000:1200] = near(x_ND[400:600], 0.93, rng)
-    x_ND = as_a_model_says(x_ND[rng.permutation(2000)], rng)
+    x_ND = as_a_model_encodes(x_ND[rng.permutation(2000)], rng)
     for min_cosine, pairs in ((0.95, 400), (0.9, 600)):
         groups, _ = found(x_ND, min_cosine)
         assert groups == by_hand(x_ND, min_cosine)
@@ -145,7 +145,7 @@ def test_pairs_say_their_cosine() -> None:
     rng = np.random.default_rng(2)
     x_ND = random_units(2000, rng)
     x_ND[1000:1100] = near(x_ND[:100], 0.97, rng)
-    x_ND = as_a_model_says(x_ND, rng)
+    x_ND = as_a_model_encodes(x_ND, rng)
     _, pairs = found(x_ND)
     z_ND = (x_ND - x_ND.mean(0, np.float64)) / x_ND.std(0, dtype=np.float64)
     z_ND /= np.linalg.norm(z_ND, axis=1, keepdims=True)
@@ -160,13 +160,13 @@ def test_what_was_uploaded_thousands_of_times_stays_linear() -> None:
     x_ND = np.concatenate(
         [
             random_units(7000, rng),
-            master_1D.repeat(2000, axis=0),  # the very same
+            master_1D.repeat(2000, axis=0),  # exact copies
             near(master_1D.repeat(300, axis=0), 0.99, rng),  # newly encoded
             near(near(master_1D, 0.2, rng).repeat(200, axis=0), 0.98, rng),  # another popular one
         ]
     )
     order = rng.permutation(len(x_ND))
-    x_ND = as_a_model_says(x_ND[order], rng)
+    x_ND = as_a_model_encodes(x_ND[order], rng)
     groups, pairs = found(x_ND)
     wanted = [np.flatnonzero((order >= lo) & (order < hi)) for lo, hi in ((7000, 9300), (9300, 9500))]
     assert sorted(groups, key=len, reverse=True) == [set(rows.tolist()) for rows in wanted]
@@ -204,7 +204,7 @@ def test_two_popular_copies_of_one_video_meet() -> None:
     rng = np.random.default_rng(0)
     one_1D = random_units(1, rng)
     copies = [near(copy_1D.repeat(400, axis=0), 0.999, rng) for copy_1D in (one_1D, near(one_1D, 0.985, rng))]
-    groups, _ = found(as_a_model_says(np.concatenate([random_units(3000, rng), *copies]), rng))
+    groups, _ = found(as_a_model_encodes(np.concatenate([random_units(3000, rng), *copies]), rng))
     assert groups == [set(range(3000, 3800))]
 
 
@@ -219,7 +219,7 @@ def test_a_chain_is_one_group() -> None:
     x_ND[-200:, 2] = 0.5 * turn
     x_ND = unit(x_ND)
     order = rng.permutation(1200)
-    groups, pairs = found(as_a_model_says(x_ND[order], rng))
+    groups, pairs = found(as_a_model_encodes(x_ND[order], rng))
     assert groups == [set(np.flatnonzero(order >= 1000).tolist())]
     assert len(pairs.a) == 199
 
@@ -249,7 +249,7 @@ def test_blocks_and_seeds_change_nothing(
 @pytest.mark.usefixtures("either_way")
 def test_equal_vectors_reach_a_threshold_of_one() -> None:
     rng = np.random.default_rng(5)
-    x_ND = as_a_model_says(random_units(60, rng), rng)
+    x_ND = as_a_model_encodes(random_units(60, rng), rng)
     x_ND[50:] = x_ND[:10]
     assert found(x_ND, 1.0)[0] == [{at, at + 50} for at in range(10)]
 
@@ -357,7 +357,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
 def videos(n: int, seed: int = 0) -> dict[str, Floats]:
     """Vectors of n videos, none like another."""
     rng = np.random.default_rng(seed)
-    parts = [as_a_model_says(random_units(n, rng, width), rng) for width in (D, 16)]
+    parts = [as_a_model_encodes(random_units(n, rng, width), rng) for width in (D, 16)]
     return {f"v{at:02}": vector for at, vector in enumerate(np.hstack(parts))}
 
 

@@ -205,7 +205,7 @@ def test_text_is_in_order_and_names_nobody() -> None:
 
 
 def test_the_threads_are_those_asked_for(checkpoints: Checkpoints) -> None:
-    """Also with text, whose loading sets them for itself."""
+    """They are so with text too, whose loading sets them for itself."""
     before = torch.get_num_threads()
     try:
         for threads in (3, 2):
@@ -332,7 +332,7 @@ def test_a_click_is_no_sound_and_a_broken_file_a_failure(checkpoints: Checkpoint
     assert (page["error"], page["vector"]) == ("unreadable", None)
 
 
-# what the models' files say
+# what the models' files state
 
 
 def changed(folder: Path, copy: Path, name: str, **facts: Any) -> str:

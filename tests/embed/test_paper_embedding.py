@@ -111,7 +111,7 @@ def test_sound_is_the_first_ten_seconds(tmp_path: Path, seconds: float, expected
 
 
 def test_short_sound_is_embedded_at_its_own_length(models: PapersModels, tmp_path: Path) -> None:
-    """Not filled up with zeros, which the normalisation over time would spread into every vector."""
+    """It is not filled up with zeros, which the normalisation over time would spread into every vector."""
     path = write_clip(tmp_path / "clip.mp4", sound=tone(2))
     embedded = embed_the_papers_way(path, models, read_text=None).sound
     samples = load_sound(path)

@@ -87,14 +87,13 @@ def rows(config: FinetuneConfig) -> list[Any]:
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_every_architecture_trains_its_folds_among_the_others(tmp_path: Path) -> None:
-    """One command: RoBERTa's three folds in parallel, DeBERTa on two workers, Longformer; random weights."""
+def test_systems_train_their_folds_among_each_other(tmp_path: Path) -> None:
+    """One command: RoBERTa's two folds in parallel, DeBERTa on two workers; random weights.
+
+    That each architecture trains, tests/finetune/test_model.py shows without Ray.
+    """
     configs = []
-    for name, protocol, workers in (
-        ("roberta", {"partitions": 1}, 1),
-        ("deberta", GIVEN, 2),
-        ("longformer", GIVEN, 1),
-    ):
+    for name, protocol, workers in (("roberta", {"partitions": 1, "folds": 2}, 1), ("deberta", GIVEN, 2)):
         keys: dict[str, Any] = {"system": name, "protocol": protocol, "workers": workers}
         keys |= {"model": encoder(tmp_path, name), "pool": {"cpus": 0.5}}
         configs.append(load_config(FinetuneConfig, str(write_study(tmp_path, **keys)), [("fit.epochs", 1)]))
@@ -103,7 +102,7 @@ def test_every_architecture_trains_its_folds_among_the_others(tmp_path: Path) ->
     for config, run in zip(configs, runs, strict=True):
         folds = from_json((Path(config.folder) / "folds.json").read_text())
         of = {video_id: fold.fold for fold in folds for video_id in fold.test}
-        assert len(of) == (60 if len(folds) == 3 else 18)
+        assert len(of) == (60 if len(folds) == 2 else 18)
         assert (run.rows, run.failed) == (len(of) + 1, {"missing_file": 1})
         table = rows(config)
         assert [row["video_id"] for row in table] == [*sorted(of), "t999"]

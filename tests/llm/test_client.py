@@ -30,7 +30,7 @@ def test_a_reply_is_valid_text_whatever_came() -> None:
 
 
 def test_what_an_earlier_version_wrote_down_is_read(tmp_path: Path) -> None:
-    """It kept replies as they came, and could not make rows of them."""
+    """The earlier version kept replies as they came, and could not make rows of them."""
     ledger, key = Ledger(str(tmp_path)), ledger_key({"a": 1})
     ledger.put(key, Entry("v", Reply("text", "m", Usage(1, 0, 0, 2)), 0.5, "2026-11-28T00:00:00+00:00"))
     file = next(tmp_path.rglob("*.json"))

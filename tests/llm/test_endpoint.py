@@ -151,7 +151,7 @@ def test_every_fault_is_told_apart_and_asked_for_once(
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("unauthorized", "TIKVAL_ENDPOINT_KEY"),
         ("forbidden", "TIKVAL_ENDPOINT_KEY"),
@@ -159,9 +159,9 @@ def test_every_fault_is_told_apart_and_asked_for_once(
         ("redirect", "api.base_url"),  # not followed: the key would go along
     ],
 )
-def test_what_no_row_can_succeed_with_is_the_users(name: str, says: str) -> None:
+def test_what_no_row_can_succeed_with_is_the_users(name: str, message: str) -> None:
     fake = always(name)
-    with pytest.raises(UserError, match=says) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         ask(fake, Question("Q"))
     assert KEY not in str(caught.value)
     assert len(fake.headers) == 1

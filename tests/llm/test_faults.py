@@ -44,7 +44,7 @@ def test_a_status_says_what_is_wrong(status: int, reason: Reason, retryable: boo
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "says"),
+    ("status", "message", "expected"),
     [
         (400, "API key not valid. Please pass a valid API key.", "check GEMINI_API_KEY"),
         (400, "API key expired. Please renew the API key.", "check GEMINI_API_KEY"),
@@ -57,10 +57,10 @@ def test_a_status_says_what_is_wrong(status: int, reason: Reason, retryable: boo
         (405, "", "check api.base_url"),
     ],
 )
-def test_what_no_row_can_succeed_with_stops_the_run(status: int, message: str, says: str) -> None:
+def test_what_no_row_can_succeed_with_stops_the_run(status: int, message: str, expected: str) -> None:
     error = fault_of(ASKED, status, {}, google(status, message))
     assert isinstance(error, UserError)
-    assert says in str(error)
+    assert expected in str(error)
     assert "\n" not in str(error)
 
 

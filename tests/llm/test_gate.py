@@ -54,7 +54,7 @@ def test_no_rolling_minute_holds_more_than_it_may(
         now += dice.random() * 20
         wait = window.wait_seconds(now, tokens, per_minute, tokens_per_minute)
         if wait > 0:
-            if wait > 0.001:  # the least that is said, even where a rounding error is all that is left
+            if wait > 0.001:  # the least that is returned, even where a rounding error is all that is left
                 assert window.wait_seconds(now + wait * 0.99, tokens, per_minute, tokens_per_minute) > 0
             now += wait + 1e-6  # no later than needed
             assert window.wait_seconds(now, tokens, per_minute, tokens_per_minute) == 0

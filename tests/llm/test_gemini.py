@@ -218,7 +218,7 @@ def test_every_fault_is_told_apart_and_asked_for_once(
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "message"),
     [
         ("bad_key", "GEMINI_API_KEY"),
         ("unauthorized", "GEMINI_API_KEY"),
@@ -227,9 +227,9 @@ def test_every_fault_is_told_apart_and_asked_for_once(
         ("redirect", "api.base_url"),
     ],
 )
-def test_what_no_row_can_succeed_with_is_the_users(name: str, says: str) -> None:
+def test_what_no_row_can_succeed_with_is_the_users(name: str, message: str) -> None:
     fake = always(name)
-    with pytest.raises(UserError, match=says) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         ask(fake, Question("Q"))
     assert KEY not in str(caught.value)
     assert len(fake.calls) == 1

@@ -84,7 +84,7 @@ def test_every_price_says_where_it_comes_from(prices: Prices) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"until": "2026-01-01"}, "is not after from"),
         ({"inputs": 1}, "unknown key"),
@@ -92,10 +92,10 @@ def test_every_price_says_where_it_comes_from(prices: Prices) -> None:
         ({"source": None}, "source"),
     ],
 )
-def test_a_wrong_entry_is_named(change: dict[str, object], says: str) -> None:
+def test_a_wrong_entry_is_named(change: dict[str, object], message: str) -> None:
     entry = {"from": "2026-01-01", "until": None, "input": 1, "output": 2, "source": "x", **change}
     table = read_yaml(SHIPPED) | {"models": {"m": [entry]}}
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=message):
         validate(Prices, table, "prices.yaml")
 
 

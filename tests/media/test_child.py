@@ -22,7 +22,7 @@ from tikval.media.clip import read_clip
 from tikval.media.reading import ClipError, ClipReading, MissingTool, Scene, Want
 from tikval.rows import Reason
 
-# Does what the name of the "video" says. argv: a folder for its own notes, then what Child adds.
+# Does what the name of the "video" tells it. argv: a folder for its own notes, then what Child adds.
 FAKE = """
     import json, os, signal, struct, subprocess, sys, time
     notes = sys.argv[1]

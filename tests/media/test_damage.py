@@ -15,7 +15,7 @@ from tikval.media.reading import ClipError, Want
 from tikval.rows import Reason
 
 FASTSTART = {"movflags": "faststart"}
-STATING: dict[str, tuple[str, dict[str, Any]]] = {  # containers that say in front how much there is
+STATING: dict[str, tuple[str, dict[str, Any]]] = {  # containers that state in front how much there is
     "mp4": ("a.mp4", {"container_options": FASTSTART}),
     "hevc": (
         "a.mp4",

@@ -1,4 +1,4 @@
-"""The other decoders: where they agree with the default one, where they do not, and what a machine without says."""
+"""The other decoders: where they agree with the default one, where they do not, and a machine without them."""
 
 import importlib.util
 import os
@@ -97,7 +97,7 @@ def test_decord_counts_what_an_edit_list_cuts(tmp_path: Path) -> None:
     path = str(edit_list(tmp_path))
     mine, theirs = read_clip(path, frames=2), read_clip(path, frames=2, decoder="decord")
     assert [clips.number_of(frame) for frame in mine.frames] == [13, 42]
-    assert (mine.n_frames, theirs.n_frames) == (30, 50)  # if it ever agrees, docs/media.md can say so
+    assert (mine.n_frames, theirs.n_frames) == (30, 50)  # if it ever agrees, docs/media.md can tell it
     assert [clips.number_of(frame) for frame in theirs.frames] != [13, 42]
 
 

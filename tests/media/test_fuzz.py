@@ -67,7 +67,7 @@ class Survey:
 
 
 def peak_mb(child: Child) -> float:
-    """Peak resident memory of the worker since this was last asked; 0 where it is gone or the system cannot say."""
+    """Peak resident memory of the worker since this was last asked; 0 where it is gone or the system does not tell."""
     if child._process is None:
         return 0.0
     process = Path(f"/proc/{child._process._process.pid}")

@@ -1,4 +1,4 @@
-"""Scripts in the paper's format; what a stranger wrote or said stays inside its own line."""
+"""Scripts in the paper's format; what a stranger wrote or spoke stays inside its own line."""
 
 import re
 from collections.abc import Sequence

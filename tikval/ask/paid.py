@@ -26,13 +26,13 @@ from tikval.rows import AnswerRow, Reason, sha256
 
 T = TypeVar("T")
 log = logging.getLogger("tikval")
-_BYTES_PER_TOKEN: Final = 4  # of English, as Google says
+_BYTES_PER_TOKEN: Final = 4  # of English, by Google's own figure
 _REFUSALS: Final = 20  # in a row: then the run stops
 _LEAST_BYTES_PER_TOKEN: Final = 2  # of whatever somebody writes
 
 
 class PaidAnswers:
-    """The stage. Any number of threads may call it; all calls share one client on one event loop."""
+    """The stage that pays. Any number of threads may call it; all calls share one client on one event loop."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class PaidAnswers:
         prices: Prices | None,
         open_video: Callable[[str], AbstractContextManager[str]],
     ) -> None:
-        """`asked`: what determines every reply beside the row: prompt, parameters, schema, sample."""
+        """`asked`: what determines every reply, the row apart: prompt, parameters, schema, sample."""
         self.llm, self.api, self.asked = llm, api, asked
         self.gate, self.ledger, self.prices, self.open_video = make_gate(), ledger, prices, open_video
         self.loop = asyncio.new_event_loop()
@@ -101,13 +101,13 @@ class PaidAnswers:
         )
 
     def _count_refusal(self, fault: Fault) -> None:
-        """Raises UserError where a setting, and not one video, is what the server refuses."""
+        """Count a rejected request; raises UserError where a setting, and not one video, is what the server refuses."""
         self.refused_in_a_row += fault.reason is Reason.REJECTED
         if self.refused_in_a_row >= _REFUSALS:
             raise UserError(f"{self.llm.model} refused {_REFUSALS} requests in a row: {fault.detail}")
 
     async def _pay(self, row: Any, key: str) -> Entry:
-        """Raises Fault once no try is left, or none can help."""
+        """The entry of a reply that is now paid for. Raises Fault once no try is left, or none can help."""
         with ExitStack() as held:
             path = None
             if row["video"]:
@@ -201,7 +201,7 @@ class PaidAnswers:
 
 
 def is_same_model(asked: str, served: str, also: tuple[str, ...]) -> bool:
-    """A name, or the same name with the number of a version: gemini-x answers as gemini-x-001."""
+    """Whether a served name is one asked for, a version's number apart: gemini-x answers as gemini-x-001."""
     names = {name.removeprefix("models/") for name in (asked, *also)}
     served = served.removeprefix("models/")
     base, dash, version = served.rpartition("-")
@@ -211,7 +211,7 @@ def is_same_model(asked: str, served: str, also: tuple[str, ...]) -> bool:
 def asked_of(
     llm: Gemini | Endpoint, prompt: str, schema: dict[str, Any] | None, sample: int | None
 ) -> dict[str, Any]:
-    """What determines a reply beside the row, as a ledger's key takes it."""
+    """What determines a reply, the row apart, as a ledger's key takes it."""
     return {
         "llm": llm.model_dump(mode="json"),
         "prompt": sha256(prompt),

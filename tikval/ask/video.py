@@ -1,4 +1,4 @@
-"""What a language model is shown of a video: the file itself, or pictures from it and what was said as text."""
+"""What a language model is shown of a video: the file itself, or pictures from it and its speech as text."""
 
 import io
 import json
@@ -45,7 +45,7 @@ class Looker:
     """Reads videos in a child process, for one model. Threads wait for each other."""
 
     def __init__(self, llm: Llm, look: Look, limits: Limits) -> None:
-        """Raises UserError where this machine lacks a tool."""
+        """`look`: what to read for a model that takes pictures. Raises UserError where this machine lacks a tool."""
         self.look = None if takes_videos(llm) else look
         self.want = want_of_model(llm, look)
         check_recognisers(self.want)
@@ -54,7 +54,7 @@ class Looker:
         self.whisper = Whisper(look.speech.model, look.speech.revision) if whisper else None
 
     def read(self, path: str) -> SeenVideo:
-        """Raises ClipError. A video that cannot be read here is not sent, and not paid for."""
+        """Read one video; one that cannot be read here is not sent, and not paid for. Raises ClipError."""
         reading = read_video(self.child, path, self.want)
         if self.look is None:
             return SeenVideo(reading, None, None, None)
@@ -89,10 +89,10 @@ def check_recognisers(want: Want) -> None:
 class Asking:
     """VideoRow -> AskRow: the part that scripts and direct extraction share."""
 
-    def __init__(self, llm: Llm, look: Look, limits: Limits, fixed: str, kept_back: frozenset[str]) -> None:
-        """`fixed`: the prompt before the post; `kept_back`: accounts whose videos are sent to no one."""
+    def __init__(self, llm: Llm, look: Look, limits: Limits, fixed: str, withheld: frozenset[str]) -> None:
+        """`fixed`: the prompt before the post; `withheld`: accounts whose videos are sent to no one."""
         self.looker = Looker(llm, look, limits)
-        self.fixed, self.kept_back = fixed, kept_back
+        self.fixed, self.withheld = fixed, withheld
 
     def __call__(self, rows: list[Any]) -> list[AskRow]:
         return [self._ask(row) for row in rows]
@@ -103,7 +103,7 @@ class Asking:
     def _ask(self, row: Any) -> AskRow:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
-        if row["account"] in self.kept_back:
+        if row["account"] in self.withheld:
             return self.failure(
                 row, Reason.MINOR, "the account features a minor; api.send_minors=true sends it"
             )

@@ -1,4 +1,4 @@
-"""Near-duplicates of a finished table of embeddings: a column in it, and a table of pairs beside it.
+"""Near-duplicates of a finished table of embeddings: a column in it, and a side table of pairs.
 
 Its files are read one by one, several times; what is held of a video is its id and a few numbers.
 """
@@ -19,14 +19,14 @@ from tikval.stats.arrays import Ints
 from tikval.store.folder import Finish, Folder
 from tikval.store.row_keys import keys_of
 
-COLUMN: Final = "near_duplicates"  # and the name of the table beside
+COLUMN: Final = "near_duplicates"  # and the name of the side table
 BATCH_ROWS: Final = 4096  # whose vectors are worked on at once
 
 
 def mark_near_duplicates(picture_slice: slice | None, sound_slice: slice | None, min_cosine: float) -> Finish:
-    """Numbers the groups of videos that show the same, and writes down pairs that hold each group together.
+    """A step that numbers the groups of videos that show the same, and writes down pairs that hold each together.
 
-    The slices say where in the vector a modality lies; None: it is switched off. Pictures are compared where they
+    The slices name where in the vector a modality lies; None: it is switched off. Pictures are compared where they
     are on, else whole vectors, at `min_cosine`. Videos of the same file show the same in any case, and that alone
     counts where fewer than 8 can be compared. Sound decides nothing and is only reported.
     Groups are numbered from 0 in the order of their least video_id, and one of n videos has n - 1 pairs. A failure
@@ -130,7 +130,7 @@ def _table(ids: pa.ChunkedArray, pairs: Pairs, same_E: Any, heard_E: Any, number
 
 
 def _mark(folder: Folder, name: str, number_R: Ints) -> str:
-    """Set the column in one file, -1 is null; its name, a new one if something changed."""
+    """Set the column in one file, -1 is null; return its name, a new one if something changed."""
     column = pa.chunked_array([pa.array(number_R, mask=number_R < 0)])
     uri = f"{folder.uri}/{name}"
     if read_parquet(uri, [COLUMN])[COLUMN].equals(column):
@@ -143,7 +143,7 @@ def _mark(folder: Folder, name: str, number_R: Ints) -> str:
 
 
 def _write_pairs(folder: Folder, table: pa.Table) -> str:
-    """Write the table of pairs, unless the finished run has this very one; its name."""
+    """Write the table of pairs, unless the finished run has exactly this one; its name."""
     run = folder.run()
     before = run.side_tables.get(COLUMN) if run else None
     if before and read_parquet(f"{folder.uri}/{before}").equals(table):

@@ -3,7 +3,7 @@
 A model's vectors crowd around their mean, so that the cosine of any two is near 1. Each dimension is therefore
 centred by its mean and scaled by its standard deviation over the corpus; a threshold then means the same for
 every model. A video that is a good part of the corpus is part of the mean too: its new encodings, though not its
-very copies, then look less alike. Vectors come as a stream of batches, anew for each pass; none need fit in memory.
+exact copies, then look less alike. Vectors come as a stream of batches, anew for each pass; none need fit in memory.
 
 Of a group of n videos n - 1 pairs are kept, a spanning forest: enough to see why they are one group, and no
 square of what was uploaded a thousand times.
@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 # Batches of a few thousand rows: the place of each video, [B] in 0..N-1, and its vector, [B, D].
 Stream = Callable[[], Iterator[tuple[Ints, Floats]]]
 
-LEAST_VECTORS: Final = 8  # fewer teach no scale
+LEAST_VECTORS: Final = 8  # fewer give no scale
 EXACT_VECTORS: Final = 20_000  # up to here all are compared with all; beyond, those that share a list
 BLOCK: Final = 1024  # rows compared at once: 4 MB of cosines
 SEEDS: Final = 64

@@ -4,7 +4,6 @@ N clips, T frames, H x W pixels, S samples, P patches or positions in time, D wi
 Preprocessing equals the models' own processors, but runs on whole batches and on the model's device.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -18,13 +17,14 @@ from tikval.embed import attention
 from tikval.embed.plan import EmbeddingPlan, PicturePlan, SoundPlan
 from tikval.hub.pin import served
 from tikval.hub.sentences import load_encoder
+from tikval.machine import cores
 from tikval.media.reading import SAMPLE_RATE
 
 Vectors = NDArray[np.float32]  # [N, D]
 
 
 class Encoders(NamedTuple):
-    """Those of the modalities that are on, and what answers by their names."""
+    """The encoders of the modalities that are on, and what answers by their names."""
 
     pictures: Callable[[Sequence[NDArray[np.uint8]]], Vectors] | None  # of [T, H, W, 3]
     sound: Callable[[Sequence[NDArray[np.int16]]], Vectors] | None  # of [S], S may differ
@@ -98,7 +98,7 @@ class SoundEncoder:
         """Vectors [N, D] of sounds [S].
 
         Sound of one length goes through the model together. Wav2Vec2-Base normalises its first layer over time, so
-        zeros beside a shorter sound would change all of it: by default each length is a batch of its own.
+        zeros after a shorter sound would change all of it: by default each length is a batch of its own.
         """
         groups: dict[int, list[int]] = defaultdict(list)
         for index, sound in enumerate(sounds):
@@ -134,8 +134,7 @@ class SoundEncoder:
 def _cores_of_one(config: EmbedConfig) -> int:
     """Threads for one of the actors of this machine; 1 where their number is not fixed."""
     actors = config.encode_pool.actors
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // actors) if isinstance(actors, int) else 1
+    return max(1, cores() // actors) if isinstance(actors, int) else 1
 
 
 def device() -> str:

@@ -1,6 +1,6 @@
 """What a driver finds out of the models before any actor starts: commits, widths, and how their input is prepared.
 
-The models' own configuration files say it; no model is loaded and torch is not imported.
+The models' own configuration files state it; no model is loaded and torch is not imported.
 """
 
 from dataclasses import dataclass

@@ -18,9 +18,9 @@ _PAID: Final = ("tokens_in", "tokens_out", "cost_usd", "ledger_key", "model_serv
 class AskOfScript:
     """The stage before the model: a script and its caption behind the fixed prompt."""
 
-    def __init__(self, fixed: str, kept_back: frozenset[str]) -> None:
-        """`kept_back`: row keys of videos whose scripts are sent to no one."""
-        self.fixed, self.kept_back = fixed, kept_back
+    def __init__(self, fixed: str, withheld: frozenset[str]) -> None:
+        """`withheld`: row keys of videos whose scripts are sent to no one."""
+        self.fixed, self.withheld = fixed, withheld
 
     def __call__(self, rows: list[Any]) -> list[AskRow]:
         return [self._ask(row) for row in rows]
@@ -28,7 +28,7 @@ class AskOfScript:
     def _ask(self, row: Any) -> AskRow:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
-        if row["row_key"] in self.kept_back:
+        if row["row_key"] in self.withheld:
             return self.failure(
                 row, Reason.MINOR, "the account features a minor; api.send_minors=true sends it"
             )
@@ -43,7 +43,7 @@ class AskOfScript:
 
 
 class ReadValues:
-    """The stage behind it: what does not parse is a failure, never an absent value."""
+    """The stage after the model: what does not parse is a failure, never an absent value."""
 
     def __init__(self, system: str, codebook: Codebook, extractor: LlmExtractor, prompt_sha: str) -> None:
         self.system, self.codebook = system, codebook
@@ -64,7 +64,7 @@ class ReadValues:
             row,
             decisions=binary(answer.stances),
             stances=list(answer.stances),
-            abstained=False,  # it looked, whatever it said
+            abstained=False,  # it looked, whatever it replied
             has_sound=answer.has_sound,
             notes=strip_handles(answer.notes, account) if answer.notes else None,
         )

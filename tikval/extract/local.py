@@ -3,7 +3,7 @@
 A label's vector lies between the centre of its examples and its description. The script is read in windows:
 each sentence alone, and with the one after it, because what a sentence means often stands in its neighbour.
 Each window is shared out over all labels, and over the codebook's neutral examples, by a softmax of its
-similarities; a label is said where its mean share reaches a threshold. What nothing is near to is left unsaid.
+similarities; a label is predicted where its mean share reaches a threshold, not one that nothing is near to.
 benchmarks/local_threshold.py measures this and sets the numbers.
 
 Shape letters: N windows, V values, L = 2V labels, B neutral examples, D embedding width.
@@ -23,16 +23,16 @@ from tikval.hub.sentences import Encoder, load_encoder
 from tikval.rows import PredictionRow, Reason
 
 Load = Callable[[str, str | None], tuple[Encoder, str]]
-# the lines at a script's head, which are neither said nor shown as text
+# the lines at a script's head, which are neither spoken nor shown as text
 _HEADER: Final = re.compile(r"(genre|sound|picture)\s*:", re.IGNORECASE)
-_SPEECH: Final = re.compile(r'[^a-z"]{1,60}:\s*"?(?P<said>.*?)"?\s*')
+_SPEECH: Final = re.compile(r'[^a-z"]{1,60}:\s*"?(?P<text>.*?)"?\s*')
 _CAPTION: Final = re.compile(r"\[(?P<text>.+)\]\s*")
 _END: Final = re.compile(r"(?<=[.!?])\s+")
-_MIN_WORDS: Final = 3  # a shorter piece ("Oh!", "Part 2") says nothing alone and joins its neighbour
+_MIN_WORDS: Final = 3  # a shorter piece ("Oh!", "Part 2") means nothing alone and joins its neighbour
 
 
 def sentences_of(script: str, caption: str | None = None) -> list[str]:
-    """What a script says and shows, as sentences: dialogue, [CAPTIONS], action lines and the post's caption."""
+    """What is spoken and shown in a script, as sentences: dialogue, [CAPTIONS], action lines and the post's caption."""
     lines = [line.strip() for line in script.splitlines()]
     body = dropwhile(lambda line: not line or _HEADER.match(line), lines)
     texts = [_text_of(line) for line in body] + (caption or "").splitlines()
@@ -48,7 +48,7 @@ def sentences_of(script: str, caption: str | None = None) -> list[str]:
 
 def _text_of(line: str) -> str:
     spoken, shown = _SPEECH.fullmatch(line), _CAPTION.fullmatch(line)
-    return spoken["said"] if spoken else shown["text"] if shown else line
+    return spoken["text"] if spoken else shown["text"] if shown else line
 
 
 def sentence_windows(sentences: Sequence[str], span: int) -> list[str]:
@@ -74,7 +74,7 @@ class LabelVectors:
 def label_shares(windows_ND: np.ndarray, vectors: LabelVectors, config: LocalExtractor) -> np.ndarray:
     """Mean share of each label over the windows, float64 [L], in [0, 1].
 
-    `prior_windows` that say nothing count beside them, so that a short text needs clearer words than a long one.
+    `prior_windows` without any label count as well, so that a short text needs clearer words than a long one.
     """
     labels_NL = windows_ND @ vectors.labels_LD.T
     # the nearest neutral example stands for all: their number must not weigh

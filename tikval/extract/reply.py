@@ -34,7 +34,7 @@ _BIDIRECTIONAL: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u2
 
 
 class BadReply(Exception):  # noqa: N818  (a bad reply is an outcome, not a bug)
-    """The reply is no answer; says in one short line why, and never repeats the reply."""
+    """The reply is no answer; the message states in one short line why, and never repeats the reply."""
 
 
 @dataclass(frozen=True)

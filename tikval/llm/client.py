@@ -1,4 +1,4 @@
-"""What every client of a language model's server is and says: one call, one reply or one fault."""
+"""What every client of a language model's server is and returns: one call, one reply or one fault."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply that was paid for: kept before it is looked at. `reason` says why it is of no use, None if it is."""
+    """A reply that was paid for: stored before it is looked at. `reason`: why it is of no use, None if it is."""
 
     text: str
     model_served: str | None

@@ -31,9 +31,9 @@ _SPENT: Final = re.compile(
 
 
 class AskedServer(NamedTuple):
-    """Who was asked, for what a message may say of it."""
+    """Who was asked, for what a message may tell of it."""
 
-    service: str  # for people: Gemini, or the endpoint's address
+    service: str  # human-readable: Gemini, or the endpoint's address
     model: str
     key: str | None  # never shown
     key_variable: str  # where the key comes from
@@ -106,7 +106,7 @@ def scrub(text: str, key: str | None) -> str:
         text = text.replace(key, "***")
     text = re.sub(r"\bAIza[\w-]{20,}|\bsk-[\w-]{16,}|(?i:\bbearer) +[\w.~+/=-]{8,}", "***", text)
     text = re.sub(r"\bhttps?://[^\s'\"<>)]+", "(address)", text)
-    # some servers repeat the input, which holds what a person said
+    # some servers repeat the input, which holds what a person spoke or wrote
     return re.sub(r"(?<!\w)(['\"`])(?:(?!\1).){40,}(?:\1|$)", "(quote)", text)
 
 

@@ -1,10 +1,10 @@
-"""One gate for all calls of one output folder: money is reserved and the minute's share taken before a call is let go.
+"""One gate for all calls of one output folder: money is reserved and the minute's share taken before a call is sent.
 
     admit(call)  ->  reserve its most | wait for the limiter | write it down | go
     settle(call) ->  the reserve becomes what was paid, or stays where nobody can know
 
 `calls.json` in the folder is written before any call goes: after a crash the next gate knows which calls were in the
-air. Those whose reply lies in the ledger cost what it says; the others count as spent.
+air. Those whose reply lies in the ledger cost what it states; the others count as spent.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from tikval.llm.limiter import Taken, Window
 
 _LOOK_SECONDS: Final = 1.0  # at the clock, while waiting: it may be set meanwhile
 _ROUNDING: Final = 1e-9  # USD
-Acquire = Callable[[int], Awaitable[float]]  # tokens -> when the request was let go
+Acquire = Callable[[int], Awaitable[float]]  # tokens -> when the request was admitted
 
 
 class Gate(Protocol):
@@ -33,7 +33,7 @@ class Gate(Protocol):
     async def settle(self, call: str, usd: float | None, more_tokens: int = 0) -> None:
         """What the call cost; None: it may have been paid for or not, and counts as paid.
 
-        `more_tokens`: of input than were taken from the minute when it was let go.
+        `more_tokens`: of input than were taken from the minute when it was admitted.
         """
         ...
 
@@ -46,7 +46,7 @@ class Limiter:
         self.turn = asyncio.Lock()
 
     async def acquire(self, tokens: int, per_minute: int, tokens_per_minute: int) -> float:
-        """Wait for one request of `tokens`, first come, first served. Returns when it was let go."""
+        """Wait for one request of `tokens`, first come, first served. Returns when it was admitted."""
         async with self.turn:
             while (wait := self.window.wait_seconds(time.time(), tokens, per_minute, tokens_per_minute)) > 0:
                 await asyncio.sleep(min(wait, _LOOK_SECONDS))
@@ -64,11 +64,11 @@ class Limiter:
 
 @dataclass
 class Spent:
-    """What calls.json says."""
+    """The account in calls.json."""
 
     settled_usd: float = 0  # paid, or counted as paid
     unknown_usd: float = 0  # of it, for calls whose outcome nobody knows
-    calls: int = 0  # let go
+    calls: int = 0  # admitted
     estimate_usd: float | None = None  # before the first of them
 
 
@@ -78,13 +78,13 @@ def _key_of(call: str) -> str:
 
 
 def read_spent(folder: str) -> Spent | None:
-    """None where the folder never made a call."""
+    """The account of a folder; None where it never made a call."""
     data = read_bytes(f"{folder}/calls.json")
     return Spent(**json.loads(data)["spent"]) if data is not None else None
 
 
 class FolderGate:
-    """The gate itself; one per folder at a time."""
+    """The Gate of a folder; one per folder at a time."""
 
     def __init__(
         self,
@@ -114,11 +114,11 @@ class FolderGate:
         self.version = self.written = 0
 
     def recent(self) -> list[Taken]:
-        """What was let go in the last minute, also by those before."""
+        """What was admitted in the last minute, also by gates of earlier processes."""
         return self.window.recent(time.time())
 
     async def expect(self, usd: float | None) -> None:
-        """Keep the first estimate, to stand beside the bill."""
+        """Keep the first estimate, to be read next to the bill."""
         if self.spent.estimate_usd is None:
             self.spent.estimate_usd = usd
             await self._write()
@@ -127,7 +127,7 @@ class FolderGate:
         await self._give_up_others(call)
         if self.budget_usd is not None and call not in self.open:  # a call may have to be sent twice
             async with self.changed:
-                # what others reserved may come back: wait for them before saying no
+                # what others reserved may come back: wait for them before refusing
                 await self.changed.wait_for(lambda: not self._fits_if_returned(usd) or self._fits(usd))
                 if not self._fits(usd):
                     return False

@@ -69,7 +69,7 @@ class GeminiClient:
         )
         self._client = genai.Client(
             api_key=key,
-            enterprise=False,  # whatever the environment says: the key is for this API
+            enterprise=False,  # whatever the environment has: the key is for this API
             http_options=types.HttpOptions(
                 base_url=api.base_url or _BASE_URL,
                 api_version="v1beta",
@@ -167,7 +167,7 @@ class GeminiClient:
 
     @asynccontextmanager
     async def _faults(self, billed: Literal["no", "unknown"], *, uploaded: bool) -> AsyncIterator[None]:
-        """Whatever the SDK raises as a Fault or UserError. Without the cause: it may quote what must not be seen."""
+        """Turn what the SDK raises into a Fault or UserError, without the cause: it may quote what must not be seen."""
         import httpx2
         from google.genai import errors
 

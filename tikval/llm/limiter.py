@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 Taken = tuple[float, int, int]  # when, requests, tokens
-SECONDS: Final = 61.0  # one more than a minute: a request reaches the server a little after it was let go
+SECONDS: Final = 61.0  # one more than a minute: a request reaches the server a little after it was admitted
 
 
 @dataclass
 class Window:
-    """What was let go in the last minute. Times are seconds since the epoch, so that a later process can go on."""
+    """What was admitted in the last minute. Times are seconds since the epoch, so that a later process can go on."""
 
     taken: deque[Taken] = field(default_factory=deque)  # oldest first
     requests: int = 0
@@ -41,13 +41,13 @@ class Window:
         return requests < per_minute and (held + tokens <= tokens_per_minute or held == 0)
 
     def take(self, now: float, tokens: int, requests: int = 1) -> None:
-        """`requests` 0: tokens of a request that was let go before, and turned out to be longer."""
+        """Add tokens; `requests` 0: of a request that was admitted before, and turned out to be longer."""
         self.taken.append((now, requests, tokens))
         self.requests += requests
         self.tokens += tokens
 
     def seed(self, taken: Iterable[Sequence[float]]) -> None:
-        """Add what another process let go, as far as it is not known here."""
+        """Add what another process admitted, as far as it is not known here."""
         known = set(self.taken)
         for when, requests, tokens in taken:
             if (when, requests, tokens) not in known:

@@ -136,7 +136,7 @@ class Prices(Config):
 
 
 def load_prices(path: str = SHIPPED) -> Prices:
-    """Read a table; UserError that names the file and every wrong key."""
+    """Read a table. Raises UserError that names the file and every wrong key."""
     return validate(Prices, read_yaml(path), path)
 
 

@@ -31,7 +31,7 @@ _COMMAND: Final = (sys.executable, "-P", "-m", "tikval.media.worker")
 
 
 def check_tools(want: Want) -> None:
-    """Raises MissingTool early, without starting a worker, where this machine cannot do what is wanted."""
+    """Raise MissingTool early, without starting a worker, where this machine cannot do what is wanted."""
     check_decoder(want.decoder)
     if want.ocr_frames:
         check_ocr(want.ocr_languages)
@@ -128,13 +128,13 @@ class Child:
             try:
                 header = self._process.receive_header(time.monotonic() + self._start_seconds)
                 if header != {"ready": True}:
-                    raise wire.Garbage("did not say that it is ready")
+                    raise wire.Garbage("did not report that it is ready")
             except (Died, wire.Garbage, ClipError) as err:
                 message = self._process.last_words()
                 self._stop()
                 if attempt == 2:
                     raise RuntimeError(
-                        f"the media worker cannot start: it {err}; it said: {message}"
+                        f"the media worker cannot start: it {err}; its last words: {message}"
                     ) from err
         self._n_read += 1
         assert self._process is not None

@@ -91,11 +91,10 @@ def read_clip(
             from tikval.media.decord_reader import take_by_decord  # an extra: only where it is asked for
 
             taken = take_by_decord(path, frames, key_frames, Small(side, scaler))
-            lost = packets.lost
         else:
             taken = _take(container, video, packets, source, frames, key_frames, Small(side, scaler))
-            lost = packets.lost + taken.lost
         rate = video.average_rate or Fraction(30)
+    lost = packets.lost + taken.lost
     if lost > max_lost_share * packets.total:
         raise ClipError(Reason.DAMAGED, f"{lost} of {packets.total} packets are lost")
     return Clip(

@@ -12,14 +12,14 @@ from tikval.media.reading import Decoder, MissingTool
 
 
 def check_decoder(decoder: Decoder) -> None:
-    """Raises MissingTool where a package is not installed. Does not ask for a GPU: see check_gpu."""
+    """Raise MissingTool where a package is not installed; a GPU is not asked for: see check_gpu."""
     if decoder == "decord" and importlib.util.find_spec("decord") is None:
         raise MissingTool("decord", "pip install 'tikval[decord]' (the package decord2)")
 
 
 @functools.cache
 def check_gpu() -> None:
-    """Raises MissingTool where no GPU can decode H.264. Asked by the worker, as the caller may sit elsewhere."""
+    """Raise MissingTool where no GPU can decode H.264. The worker calls it, as the caller may sit elsewhere."""
     import av
     from av.codec.hwaccel import HWAccel
 

@@ -69,7 +69,7 @@ class _Word:
 
 
 def check_ocr(languages: str) -> None:
-    """Raises MissingTool where Tesseract or the data of one of the languages (`eng+deu`) is not installed."""
+    """Raise MissingTool where Tesseract or the data of one of the languages (`eng+deu`) is not installed."""
     tesseract = shutil.which("tesseract")
     if tesseract is None:
         raise MissingTool("tesseract", "apt-get install tesseract-ocr, or brew install tesseract")
@@ -180,7 +180,7 @@ def _words(layers_of: list[list[tuple[Layer, int]]], languages: str) -> list[lis
             )
         except pytesseract.TesseractError:
             raise
-        except RuntimeError as err:  # pytesseract's way to say so
+        except RuntimeError as err:  # pytesseract's way to report it
             raise ClipError(Reason.TIMEOUT, f"Tesseract took over {_SECONDS} s for a picture") from err
     for index, text in enumerate(data["text"]):
         page = data["page_num"][index] - 1

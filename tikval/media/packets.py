@@ -135,11 +135,12 @@ def demux(container: InputContainer, video: VideoStream, sound: bool, limits: Li
     """Read every packet of the picture and sound tracks once. Raises ClipError."""
     audio = container.streams.best("audio")
     audio = audio if isinstance(audio, AudioStream) and audio.codec_context is not None else None
+    streams: list[VideoStream | AudioStream] = [video, audio] if audio else [video]
     pictures: list[Shown] = []
     span = _Span()
     track = _SoundTrack() if audio and sound else None
     lost = n_sound = 0
-    for packet in read_packets(container, [video, audio] if audio else [video]):
+    for packet in read_packets(container, streams):
         if packet.stream is audio:
             if packet.size:
                 n_sound += 1
@@ -158,15 +159,7 @@ def demux(container: InputContainer, video: VideoStream, sound: bool, limits: Li
                 if span.seconds > limits.video_seconds:
                     raise ClipError(Reason.TOO_LONG, f"more than {limits.video_seconds:.0f} s")
     total = len(pictures) + n_sound
-    if container.format.name == MOV:  # its index names every packet, whether the data is there or not
-        indexed = len(video.index_entries) + (len(audio.index_entries) if audio else 0)
-        lost += max(0, indexed - total)
-        total = max(total, indexed)
-    elif container.format.name in _STATES_DURATION and container.duration and span.seconds > 0:
-        share = 1 - span.seconds / (container.duration / av.time_base)
-        if share > 0.02:  # less is rounding
-            missing = round(total * share / (1 - share))
-            lost, total = lost + missing, total + missing
+    missing = _missing(container, streams, total, span.seconds)
     samples = track.finish() if track else None
     return Packets(
         pictures=pictures,
@@ -175,9 +168,21 @@ def demux(container: InputContainer, video: VideoStream, sound: bool, limits: Li
         sound=samples,
         sound_start=float(track.start - (span.start or 0)) if track and track.start is not None else 0.0,
         has_sound=n_sound > 0 if samples is None and not sound else samples is not None,
-        lost=lost,
-        total=max(total, 1),
+        lost=lost + missing,
+        total=max(total + missing, 1),
     )
+
+
+def _missing(
+    container: InputContainer, streams: list[VideoStream | AudioStream], total: int, seconds: Fraction
+) -> int:
+    """How many more packets the file states than the `total` of these `seconds` that could be read."""
+    if container.format.name == MOV:  # its index names every packet, whether the data is there or not
+        return max(0, sum(len(stream.index_entries) for stream in streams) - total)
+    if container.format.name in _STATES_DURATION and container.duration and seconds > 0:
+        share = 1 - seconds / (container.duration / av.time_base)
+        return round(total * share / (1 - share)) if share > 0.02 else 0  # less is rounding
+    return 0
 
 
 def read_packets(container: InputContainer, streams: list[VideoStream | AudioStream]) -> Iterator[AnyPacket]:

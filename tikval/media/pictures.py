@@ -93,7 +93,7 @@ def rgb(frame: VideoFrame, width: int, height: int, scaler: Interpolation = _SCA
 def _matrix(frame: VideoFrame) -> Matrix | None:
     """The display matrix, 3 x 3 row-major; a point (x, y) is shown at (a x + c y, b x + d y).
 
-    Asked of a tiny copy: in PyAV a frame and its side data hold each other, so the frame itself would stay in
+    It is read off a tiny copy: in PyAV a frame and its side data hold each other, so the frame itself would stay in
     memory until the garbage collector happens to run (by then it was 400 MB).
     """
     matrix = frame.reformat(16, 16, "gray8").side_data.get("DISPLAYMATRIX")

@@ -83,7 +83,7 @@ class WorkerProcess:
         self._seen = [psutil.Process(self._process.pid)]  # it and, as of the last wide look, those below it
 
     def send(self, pieces: list[memoryview]) -> None:
-        """Raises Died."""
+        """Write a request. Raises Died."""
         try:
             for piece in pieces:
                 self._stdin.write(piece)  # a request is smaller than a pipe: this does not block
@@ -91,7 +91,7 @@ class WorkerProcess:
             raise Died(self._obituary()) from err
 
     def receive_header(self, deadline: float) -> dict[str, object]:
-        """Raises Died, Garbage, and ClipError for TIMEOUT and OUT_OF_MEMORY."""
+        """The header of a reply. Raises Died, Garbage, and ClipError for TIMEOUT and OUT_OF_MEMORY."""
         (length,) = wire.LENGTH.unpack(self.receive(wire.LENGTH.size, deadline))
         if length > wire.MAX_HEADER:
             raise wire.Garbage("sent a header of absurd length")

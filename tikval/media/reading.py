@@ -22,7 +22,7 @@ MAX_ASPECT: Final = 32  # long side over short side; a picture of 1 x 16 million
 
 
 class ClipError(Exception):
-    """This video has no result; `detail` is one short line for people, without paths."""
+    """This video has no result; `detail` is one short human-readable line without paths."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -31,7 +31,7 @@ class ClipError(Exception):
 
 
 class MissingTool(Exception):  # noqa: N818  (it names what to install, for the user to mend)
-    """This machine lacks something that every video needs; `remedy` says how to install it."""
+    """This machine lacks something that every video needs; `remedy` is how to install it."""
 
     def __init__(self, tool: str, remedy: str) -> None:
         super().__init__(f"{tool} is missing: {remedy}")

@@ -18,7 +18,7 @@ _MIN_DISTINCT: Final = 0.3  # share of different words
 
 
 def _model_folder() -> Path:
-    """Found without running the package's own code. Raises MissingTool."""
+    """The model's folder, found without running the package's own code. Raises MissingTool."""
     spec = importlib.util.find_spec("moonshine_voice")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         if (Path(folder) / "assets" / "tiny-en").is_dir():
@@ -27,7 +27,7 @@ def _model_folder() -> Path:
 
 
 def check_speech() -> None:
-    """Raises MissingTool where the recogniser or its model is not installed."""
+    """Raise MissingTool where the recogniser or its model is not installed."""
     _model_folder()
 
 

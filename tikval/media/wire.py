@@ -41,7 +41,7 @@ class Garbage(Exception):  # noqa: N818
 
 
 def message(header: dict[str, Any], arrays: list[NDArray[Any]] | None = None) -> list[memoryview]:
-    """Pieces to write one after another."""
+    """The pieces of a message, to write one after another."""
     text = json.dumps(header).encode("ascii")
     pieces = [memoryview(LENGTH.pack(len(text)) + text)]
     return pieces + [np.ascontiguousarray(array).data.cast("B") for array in arrays or [] if array.size]
@@ -66,7 +66,7 @@ def reply(reading: ClipReading) -> list[memoryview]:
 
 
 def header_of(text: bytes) -> dict[str, Any]:
-    """Raises Garbage."""
+    """The JSON mapping in a message. Raises Garbage."""
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as err:
@@ -115,7 +115,7 @@ def payload_sizes(header: dict[str, Any], want: Want, limits: Limits) -> tuple[l
 def reading_of(
     header: dict[str, Any], frames: NDArray[np.uint8] | None, sound: NDArray[np.int16] | None
 ) -> ClipReading:
-    """Raises Garbage."""
+    """The reading that a header and its arrays make, every field checked. Raises Garbage."""
     facts = {**header, "frames": frames, "sound": sound}
     facts["captions"] = [_record(Caption, item) for item in _list(header.get("captions"))]
     facts["speech"] = [_record(Segment, item) for item in _list(header.get("speech"))]

@@ -108,7 +108,7 @@ def answer(request: dict[str, Any], recogniser: list[Recogniser]) -> list[memory
     except MissingTool as err:
         return wire.message({"missing": err.tool, "remedy": err.remedy})
     except av.FFmpegError as err:  # where a healthy file never fails
-        return wire.message({"error": Reason.UNREADABLE, "detail": f"FFmpeg says: {err.strerror}"[:300]})
+        return wire.message({"error": Reason.UNREADABLE, "detail": f"FFmpeg: {err.strerror}"[:300]})
     except MemoryError:
         return wire.message({"error": Reason.OUT_OF_MEMORY, "detail": "an allocation failed"})
     except Exception as err:

@@ -60,7 +60,7 @@ def _spoken(segment: Segment, account: str | None) -> str:
 
 
 def _unique(captions: list[Caption]) -> list[Caption]:
-    """Captions without those that a longer one repeats: text that stays while other text comes beside it."""
+    """Captions without those that a longer one repeats: text that stays while other text joins it."""
     kept: list[Caption] = []
     for caption in sorted(captions, key=lambda caption: -len(_words(caption.text))):
         if not any(_stands_in(caption.text, other.text) for other in kept):

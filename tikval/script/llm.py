@@ -17,7 +17,7 @@ _PAID: Final = ("tokens_in", "tokens_out", "cost_usd", "ledger_key", "model_serv
 
 
 class ReadScript:
-    """The stage."""
+    """The stage after the model."""
 
     def __init__(self, writer: LlmWriter, prompt_sha: str) -> None:
         self.writer, self.prompt_sha = writer, prompt_sha
@@ -35,7 +35,9 @@ class ReadScript:
         if len(script) > MAX_CHARACTERS:
             return self.failure(row, Reason.BAD_REPLY, f"the reply has {len(script)} characters")
         passed_on = {name: carried[name] for name in _PASSED_ON}
-        return self._row(row, script=script, has_sound=says_sound(script, carried["has_sound"]), **passed_on)
+        return self._row(
+            row, script=script, has_sound=stated_sound(script, carried["has_sound"]), **passed_on
+        )
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> ScriptRow:
         return self._row(row, error=reason.value, detail=detail)
@@ -57,7 +59,7 @@ def clean_script(reply: str, account: str | None) -> str:
     return strip_handles(_CONTROL.sub(" ", text), account).strip() + "\n"
 
 
-def says_sound(script: str, has_sound: bool | None) -> bool | None:
-    """What the script's head says, for a track of silence is no sound to the model; else what the file has."""
+def stated_sound(script: str, has_sound: bool | None) -> bool | None:
+    """What the script's head states, for a track of silence is no sound to the model; else what the file has."""
     sound = _SOUND.search(script[:500])
     return sound["answer"].lower() in ("yes", "true") if sound else has_sound

@@ -87,12 +87,13 @@ class PaidAnswers:
                     return self.failure(row, fault.reason, fault.detail)
                 self.refused_in_a_row = 0
         reply = self._checked(entry.reply)
+        usage = reply.usage
         return _answer(
             row,
             reply=reply.text if reply.reason is None else None,
-            tokens_in=reply.usage.tokens_in,
-            tokens_cached=reply.usage.tokens_cached,
-            tokens_out=reply.usage.tokens_out,
+            tokens_in=usage.tokens_in if usage.known else None,  # not known is not none
+            tokens_cached=usage.tokens_cached if usage.known else None,
+            tokens_out=usage.tokens_out if usage.known else None,
             cost_usd=entry.cost_usd,
             ledger_key=key,
             model_served=reply.model_served,

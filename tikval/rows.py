@@ -83,6 +83,8 @@ class VideoRow(TypedDict):
     genre: str | None
     caption: str | None  # the post's own text
     posted_at: datetime | None  # UTC
+    alias: str | None  # the address or name that the id was taken out of, or the id that it would have now
+    is_minor: bool | None  # the account features a minor; None: nothing says so, or not
     error: str | None
     detail: str | None
 

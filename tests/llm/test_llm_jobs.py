@@ -42,7 +42,9 @@ def sets(tmp_path: Path, server: LlmServer, *places: str, scripts: bool = True) 
     listed = "scripts.videos." if scripts else "videos."
     everywhere = ("", "scripts.", listed) if scripts else ("", listed)
     out: list[tuple[str, Any]] = [(f"{place}out", str(tmp_path / "out")) for place in everywhere]
-    out += [(f"{place}api.base_url", server.url) for place in everywhere if place != listed]
+    for place in everywhere:
+        if place != listed:
+            out += [(f"{place}api.base_url", server.url), (f"{place}api.minors_unknown", "send")]
     return [*out, (f"{listed}videos", str(tmp_path / "videos"))]
 
 
@@ -290,10 +292,10 @@ def test_a_server_of_ones_own_gets_pictures_and_speech(tmp_path: Path, server: L
     """Direct extraction by an open model behind OpenAI's protocol: no video leaves, and no price is made up."""
     write_unlike(tmp_path / "videos", 2)
     own = [
-        *(pair for pair in sets(tmp_path, server, scripts=False) if pair[0] != "api.base_url"),
+        *(pair for pair in sets(tmp_path, server, scripts=False) if not pair[0].startswith("api.")),
         ("extractor.llm", {"kind": "endpoint", "model": "qwen"}),
         ("extractor.look", {"frames": 3, "side_px": 56, "speech": {"engine": "none"}}),
-        ("api", {"base_url": f"{server.url}/v1"}),
+        ("api", {"base_url": f"{server.url}/v1", "minors_unknown": "send"}),
         ("pool", {"actors": 1, "cpus": 0.5}),
     ]
     config = load_config(ExtractConfig, "configs/qwen/direct.yaml", own)

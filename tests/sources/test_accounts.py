@@ -7,16 +7,17 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.fixtures.rows import label, script, video
-from tikval.ask.withheld import withheld_accounts, withheld_rows
+from tikval.ask.withheld import check_minors, withheld_videos
 from tikval.cli import app
-from tikval.config import Api, CatalogConfig, Gemini, ScriptConfig
+from tikval.config import Api, CatalogConfig, Gemini, ScriptConfig, UserError, Vllm
 from tikval.privacy import canonical_account
 from tikval.rows import AccountRow, ScriptRow, arrow_schema
-from tikval.sources.accounts import resolve_accounts, unmatched_minors
+from tikval.sources.accounts import resolve_posts, unmatched_minors
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 from tikval.study.erasure import erase_videos
 
+OUTSIDE = Gemini(model="gemini-x")
 SPELLINGS = [
     "zz_kid",
     "@zz_kid",
@@ -61,7 +62,7 @@ def test_the_first_spelling_is_kept_everywhere_and_an_annotation_names_what_the_
         {"account": "zz_KID", "genre": None, "source": None, "is_minor": True, "is_parent_run": None},
         {"account": "nobody", "genre": None, "source": None, "is_minor": True, "is_parent_run": None},
     ]
-    resolve_accounts(videos, labels, accounts)
+    resolve_posts(videos, labels, accounts)
     assert [row["account"] for row in videos] == ["@ZZ_Kid", "@ZZ_Kid", "ann", None]
     assert [row["account"] for row in labels] == ["ann", "@ZZ_Kid"]
     assert unmatched_minors(videos, accounts) == ["nobody"]
@@ -86,9 +87,54 @@ def test_a_minors_videos_are_withheld_in_every_spelling(
     write_catalog(config)
     assert "1 accounts of minors match no video (Zz_Kit)" in capsys.readouterr().err
     catalog = Folder(config.folder)
-    names = withheld_accounts(catalog, Gemini(model="gemini-x"), Api())
-    assert len(withheld_rows(catalog, names)) == 4
-    assert [row["account"] for row in catalog.read().to_pylist() if row["account"] not in names] == ["ann"]
+    withheld = withheld_videos(catalog, OUTSIDE, Api(minors_unknown="send"))
+    rows = catalog.read().to_pylist()
+    assert [row["account"] for row in rows if not withheld.reason(row["row_key"])] == ["ann"]
+    assert not any(
+        withheld_videos(catalog, OUTSIDE, Api(send_minors=True)).reason(row["row_key"]) for row in rows
+    )
+    assert not any(withheld_videos(catalog, Vllm(model="own"), Api()).reason(row["row_key"]) for row in rows)
+
+
+def test_an_account_that_only_the_annotation_names_is_held_back_and_erased(tmp_path: Path) -> None:
+    for n in range(2):
+        (tmp_path / f"{n}.mp4").write_bytes(b"x")
+    (tmp_path / "labels.csv").write_text("video_id,account,face\n0,ZZ_kid,1\n1,ann,1\n")
+    (tmp_path / "accounts.csv").write_text("account,is_minor,genre\n@zz_kid,yes,play\nann,no,\n")
+    config = CatalogConfig(
+        videos=str(tmp_path),
+        annotations=str(tmp_path / "labels.csv"),
+        accounts=str(tmp_path / "accounts.csv"),
+        out=str(tmp_path / "out"),
+    )
+    write_catalog(config)
+    catalog = Folder(config.folder)
+    rows = catalog.read().to_pylist()
+    assert [(row["account"], row["genre"], row["is_minor"]) for row in rows] == [
+        ("ZZ_kid", "play", True),
+        ("ann", None, False),
+    ]
+    check_minors(catalog, OUTSIDE, Api())
+    withheld = withheld_videos(catalog, OUTSIDE, Api())
+    assert [bool(withheld.reason(row["row_key"])) for row in rows] == [True, False]
+    assert erase_videos(config.out, set(), {"zz_kid"})[0] == {"0"}
+
+
+def test_unknown_is_not_no(tmp_path: Path) -> None:
+    config = write_study(tmp_path)
+    write_catalog(config)
+    catalog = Folder(config.folder)
+    with pytest.raises(UserError, match=r"of 1 videos nothing says .*minors_unknown=withhold or =send"):
+        check_minors(catalog, OUTSIDE, Api())
+    with pytest.raises(UserError, match="1 accounts that are marked as a minor's match no video"):
+        check_minors(catalog, OUTSIDE, Api(minors_unknown="withhold"))
+    check_minors(catalog, OUTSIDE, Api(minors_unknown="withhold", minors_unmatched="go_on"))
+    check_minors(catalog, OUTSIDE, Api(send_minors=True))
+    check_minors(catalog, Vllm(model="own"), Api())
+    withheld = withheld_videos(catalog, OUTSIDE, Api(minors_unknown="withhold"))
+    reasons = {row["account"]: withheld.reason(row["row_key"]) for row in catalog.read().to_pylist()}
+    assert "minors_unknown=send sends it" in (reasons["ann"] or "")
+    assert "send_minors=true" in (reasons["zz_kid"] or "")
 
 
 def test_an_account_is_erased_in_every_spelling_and_does_not_come_back(tmp_path: Path) -> None:

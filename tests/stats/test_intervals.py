@@ -93,7 +93,9 @@ def test_counts_that_are_nowhere_are_nan_and_left_out() -> None:
 
 def labelled(stances: dict[str, tuple[int, int]], accounts: dict[str, str]) -> Truth:
     rows = [true(video, *codes) for video, codes in stances.items()]
-    return read_truth(rows, TWO, 0.0, accounts=accounts)
+    for row in rows:
+        row["account"] = accounts.get(row["video_id"])
+    return read_truth(rows, TWO, 0.0)
 
 
 def test_intervals_stand_in_the_rows_of_results_only() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tikval.ask.whisper import Whisper
+from tikval.ask.withheld import Withheld
 from tikval.codebook import render_material
 from tikval.config import Gemini, Limits, Llm, Look, UserError, find_file
 from tikval.media.child import Child, check_tools
@@ -89,8 +90,8 @@ def check_recognisers(want: Want) -> None:
 class Asking:
     """VideoRow -> AskRow: the part that scripts and direct extraction share."""
 
-    def __init__(self, llm: Llm, look: Look, limits: Limits, fixed: str, withheld: frozenset[str]) -> None:
-        """`fixed`: the prompt before the post; `withheld`: accounts whose videos are sent to no one."""
+    def __init__(self, llm: Llm, look: Look, limits: Limits, fixed: str, withheld: Withheld) -> None:
+        """`fixed`: the prompt before the post."""
         self.looker = Looker(llm, look, limits)
         self.fixed, self.withheld = fixed, withheld
 
@@ -103,10 +104,8 @@ class Asking:
     def _ask(self, row: Any) -> AskRow:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
-        if row["account"] in self.withheld:
-            return self.failure(
-                row, Reason.MINOR, "the account features a minor; api.send_minors=true sends it"
-            )
+        if why := self.withheld.reason(row["row_key"]):
+            return self.failure(row, Reason.MINOR, why)
         try:
             seen = self.looker.read(row["path"])
         except ClipError as err:

@@ -1,21 +1,72 @@
-"""Which videos are withheld from models that are not our own: those of accounts that feature a minor."""
+"""Which videos are withheld from models that are not our own: those of accounts that feature a minor, or may."""
 
-from collections.abc import Iterable
+from typing import NamedTuple
 
-from tikval.config import Api, Endpoint, Gemini, Vllm
+import numpy as np
+import pyarrow.compute as pc
+
+from tikval.config import Api, Endpoint, Gemini, UserError, Vllm
+from tikval.sources.accounts import unmatched_minors
 from tikval.store.folder import Folder
+from tikval.store.row_keys import contains, keys_of
 
 
-def withheld_accounts(catalog: Folder, llm: Gemini | Vllm | Endpoint, api: Api) -> frozenset[str]:
-    """Accounts that feature a minor, where the model is not our own and `send_minors` is off."""
-    if isinstance(llm, Vllm) or api.send_minors:
-        return frozenset()
-    return frozenset(row["account"] for row in catalog.read_side_table("accounts") if row["is_minor"])
+class Withheld(NamedTuple):
+    """Row keys of videos that are sent to no one, S16 sorted."""
+
+    minors: np.ndarray
+    unknown: np.ndarray
+
+    def reason(self, row_key: str) -> str | None:
+        """Why a video is not sent; None: it may be."""
+        key = np.array([bytes.fromhex(row_key)], "S16")
+        if contains(self.minors, key)[0]:
+            return "the account features a minor; api.send_minors=true sends it"
+        if contains(self.unknown, key)[0]:
+            return "nothing says whether the account is a minor's; api.minors_unknown=send sends it"
+        return None
 
 
-def withheld_rows(catalog: Folder, accounts: Iterable[str]) -> frozenset[str]:
-    """Row keys of these accounts' videos."""
-    if not (names := set(accounts)):
-        return frozenset()
-    rows = catalog.read(["row_key", "account"]).to_pylist()
-    return frozenset(row["row_key"] for row in rows if row["account"] in names)
+def is_outside(llm: Gemini | Vllm | Endpoint) -> bool:
+    """Whether videos and scripts leave the house for this model."""
+    return not isinstance(llm, Vllm)
+
+
+def withheld_videos(catalog: Folder, llm: Gemini | Vllm | Endpoint, api: Api) -> Withheld:
+    """Read what may not be sent. Where the model is our own, or `send_minors` is on, everything may."""
+    none = np.empty(0, "S16")
+    if not is_outside(llm) or api.send_minors:
+        return Withheld(none, none)
+    minors, unknown = (np.sort(keys) for keys in _keys_of_minors(catalog))
+    return Withheld(minors, none if api.minors_unknown == "send" else unknown)
+
+
+def check_minors(catalog: Folder, llm: Gemini | Vllm | Endpoint, api: Api) -> None:
+    """Before the first call: raises UserError where it is not settled whether somebody is a minor."""
+    if not is_outside(llm) or api.send_minors:
+        return
+    _, unknown = _keys_of_minors(catalog)
+    if len(unknown) and api.minors_unknown is None:
+        raise UserError(
+            f"{llm.model} is an outside model, and of {len(unknown)} videos nothing says whether a minor features in "
+            "them: name a table of accounts with `is_minor`, or set api.minors_unknown=withhold or =send "
+            "(tikval analyze --minors-unknown withhold)"
+        )
+    accounts = catalog.read_side_table("accounts")
+    missing = unmatched_minors(catalog.read(["account"]).to_pylist(), accounts)
+    if missing and api.minors_unmatched == "stop":
+        raise UserError(
+            f"{len(missing)} accounts that are marked as a minor's match no video, and {llm.model} is an outside "
+            "model: are they spelt as in the manifest? If they are and have no video here, set "
+            "api.minors_unmatched=go_on"
+        )
+
+
+def _keys_of_minors(catalog: Folder) -> tuple[np.ndarray, np.ndarray]:
+    """Row keys of videos of minors, and of those of whom nothing is known."""
+    table = catalog.read(["row_key", "is_minor"])
+    is_minor = table["is_minor"]
+    return (
+        keys_of(table.filter(pc.fill_null(is_minor, False))["row_key"]),
+        keys_of(table.filter(is_minor.is_null())["row_key"]),
+    )

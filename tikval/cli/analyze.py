@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -47,6 +47,12 @@ def analyze(
     budget: Annotated[
         float | None, typer.Option(help="USD for calls of paid models, in all; then it stops.")
     ] = None,
+    minors_unknown: Annotated[
+        Literal["send", "withhold"] | None,
+        typer.Option(
+            help="Videos of which nothing says whether a minor features in them, to an outside model."
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,7 +62,8 @@ def analyze(
 ) -> None:
     """Catalog to report in one go; the same command goes on where it stopped."""
     file = _profile(profile)
-    sets = _places(file, {"out": out, "videos": videos}, annotations, accounts, codebook)
+    given = {"videos": videos, "annotations": annotations, "accounts": accounts, "codebook": codebook}
+    sets = _places(file, out, given, minors_unknown)
     mark = "embeddings."
     theirs = [setting.removeprefix(mark) for setting in overrides or [] if setting.startswith(mark)]
     sets += [setting for setting in overrides or [] if not setting.startswith(mark)]
@@ -90,23 +97,20 @@ def one_job(
 
 
 def _places(
-    file: str, everywhere: dict[str, str], annotations: str | None, accounts: str | None, codebook: str | None
+    file: str, out: str, given: dict[str, str | None], minors_unknown: str | None
 ) -> list[str | tuple[str, Any]]:
     """Overrides that bring a profile's configurations to these videos and this folder, however many systems it has."""
-    given = {
-        "videos": everywhere["videos"],
-        "annotations": annotations,
-        "accounts": accounts,
-        "codebook": codebook,
-    }
     sets: list[str | tuple[str, Any]] = []
     for place, config in nested(load_config(ReportConfig, file, [])):
         at = f"{place}." if place else ""
-        sets.append((f"{at}out", everywhere["out"]))
+        keys = type(config).model_fields
+        sets.append((f"{at}out", out))
         if isinstance(config, CatalogConfig):
             sets += [(f"{at}{key}", value) for key, value in given.items() if value]
-        elif codebook and "codebook" in type(config).model_fields:
-            sets.append((f"{at}codebook", codebook))
+        elif given["codebook"] and "codebook" in keys:
+            sets.append((f"{at}codebook", given["codebook"]))
+        if minors_unknown and "api" in keys:
+            sets.append((f"{at}api.minors_unknown", minors_unknown))
     return sets
 
 

@@ -23,6 +23,9 @@ class Api(Config):
     wrong_model: Literal["stop", "set_aside"] = "stop"  # what another model's reply does
     prices: str = "configs/prices.yaml"
     send_minors: bool = False  # videos and scripts of accounts that feature a minor
+    # of accounts of which nothing says so or not; None: an outside model is asked nothing until this is settled
+    minors_unknown: Literal["send", "withhold"] | None = None
+    minors_unmatched: Literal["stop", "go_on"] = "stop"  # minors in the table of accounts who match no video
 
 
 class Engine(Config):

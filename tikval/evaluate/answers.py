@@ -93,13 +93,11 @@ def read_truth(
     labels: Sequence[str],
     min_share: float,
     annotator: str | None = None,
-    accounts: Mapping[str, str | None] | None = None,
 ) -> Truth:
     """Binary labels of one annotator; a label is frequent where at least `min_share` of the videos have it.
 
-    A video's account is that of its annotation, else of `accounts`. Raises ValueError, naming them, for videos
-    annotated twice, for several annotators where `annotator` picks none, for several label sets, and for
-    annotations that are not over these labels.
+    Raises ValueError, naming them, for videos annotated twice, for several annotators where `annotator` picks none,
+    for several label sets, and for annotations that are not over these labels.
     """
     annotators = sorted({row["annotator"] for row in rows})
     if annotator is not None:
@@ -113,7 +111,7 @@ def read_truth(
     refuse_twice((row["video_id"] for row in rows), "annotations")
     ids = tuple(row["video_id"] for row in rows)
     true_NL = matrix(rows, labels)
-    named = tuple(row["account"] or (accounts or {}).get(row["video_id"]) for row in rows)
+    named = tuple(row["account"] for row in rows)
     numbers: dict[tuple[bool, str], int] = {}
     for video, account in zip(ids, named, strict=True):
         numbers.setdefault((account is None, account or video), len(numbers))

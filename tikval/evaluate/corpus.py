@@ -4,7 +4,7 @@ Shape letters: R rows of predictions, N videos with a result, n of them annotate
 """
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -49,15 +49,12 @@ def read_system_corpus(study: Study, system: str | None = None, annotator: str |
     """Read the system that is named, or the only one. Raises UserError where it is unclear or not there."""
     catalog = study.catalog()
     listed = catalog.read(["video_id", "row_key", "account", "genre", "posted_at", "error"])
-    accounts = {row["account"]: row["genre"] for row in catalog.read_side_table("accounts")}
     labels, whose = _labels(catalog, annotator)
     if system is None:
         system = _only(study, labels)
     if system == ANNOTATIONS:
-        corpus = _human(listed, labels, whose, catalog)
-    else:
-        corpus = _predicted(study, system, listed, labels)
-    return replace(corpus, videos=_with_genres(corpus.videos, accounts))
+        return _human(listed, labels, whose, catalog)
+    return _predicted(study, system, listed, labels)
 
 
 def _predicted(study: Study, system: str, listed: pa.Table, labels: list[LabelRow]) -> SystemCorpus:
@@ -84,7 +81,7 @@ def _predicted(study: Study, system: str, listed: pa.Table, labels: list[LabelRo
     if labels and not _is_over(codebook, labels):
         notes.append(f"the annotations are of {labels[0]['label_set']}, {system} of {codebook.label_set}")
         labels = []
-    videos, labelled, truth = _with_truth(videos, labels, len(codebook.labels))
+    labelled, truth = _truth(videos, labels, len(codebook.labels))
     return SystemCorpus(
         system, codebook, predicted_NL, modelled, videos, labelled, truth, dict(out.most_common()), notes
     )
@@ -213,30 +210,16 @@ def _held_out(config: PredictConfig, videos: pa.Table) -> Bools | None:
     return ~np.asarray(seen.to_numpy(), bool)
 
 
-def _with_truth(videos: pa.Table, labels: list[LabelRow], n_labels: int) -> tuple[pa.Table, Ints, Bools]:
-    """The videos, with the account that an annotation names where the catalog names none; places; truth [n, L]."""
+def _truth(videos: pa.Table, labels: list[LabelRow], n_labels: int) -> tuple[Ints, Bools]:
+    """Places [n] of the annotated videos, and what is true of them [n, L]."""
     if not labels:
-        return videos, np.empty(0, np.int64), np.empty((0, n_labels), bool)
+        return np.empty(0, np.int64), np.empty((0, n_labels), bool)
     ids = pa.array([row["video_id"] for row in labels], pa.string())
     place = pc.index_in(ids, videos["video_id"])
     here = np.asarray(place.is_valid().to_numpy(zero_copy_only=False), bool)
     at = np.asarray(place.drop_null().to_numpy(zero_copy_only=False), np.int64)
-    kept = [row for row, there in zip(labels, here, strict=True) if there]
-    truth = np.array([binary(row["stances"]) for row in kept], bool).reshape(len(kept), n_labels)
-    named = np.full(videos.num_rows, None, object)
-    named[at] = [row["account"] for row in kept]
-    accounts = pc.coalesce(videos["account"], pa.array(named, pa.string()))
-    return _set(videos, "account", accounts), at, truth
-
-
-def _with_genres(videos: pa.Table, accounts: dict[str, str | None]) -> pa.Table:
-    """A video without a genre has its account's."""
-    known = {account: genre for account, genre in accounts.items() if genre}
-    if not known:
-        return videos
-    names = pa.array(list(known), pa.string())
-    found = pa.array(list(known.values()), pa.string()).take(pc.index_in(videos["account"], names))
-    return _set(videos, "genre", pc.coalesce(videos["genre"], found))
+    kept = [binary(row["stances"]) for row, there in zip(labels, here, strict=True) if there]
+    return at, np.array(kept, bool).reshape(len(kept), n_labels)
 
 
 def _set(videos: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:

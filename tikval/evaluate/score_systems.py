@@ -33,8 +33,7 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
         annotated = [row for row in catalog.read_side_table("labels") if row["video_id"] in videos]
         try:
             labels = load_codebook(find_file(config.predictions[0].codebook)).labels
-            accounts = {video: row["account"] for video, row in videos.items()}
-            truth = read_truth(annotated, labels, config.min_share, config.annotator, accounts)
+            truth = read_truth(annotated, labels, config.min_share, config.annotator)
             study = evaluate_systems(
                 [_answers(system, upstream[system.system], catalog, truth) for system in config.predictions],
                 truth,

@@ -4,6 +4,7 @@ import json
 from typing import Any, Final
 
 from tikval.ask.video import asked
+from tikval.ask.withheld import Withheld
 from tikval.codebook import Codebook, render_material
 from tikval.config import LlmExtractor
 from tikval.extract.local import sentences_of
@@ -18,8 +19,7 @@ _PAID: Final = ("tokens_in", "tokens_out", "cost_usd", "ledger_key", "model_serv
 class AskOfScript:
     """The stage before the model: a script and its caption behind the fixed prompt."""
 
-    def __init__(self, fixed: str, withheld: frozenset[str]) -> None:
-        """`withheld`: row keys of videos whose scripts are sent to no one."""
+    def __init__(self, fixed: str, withheld: Withheld) -> None:
         self.fixed, self.withheld = fixed, withheld
 
     def __call__(self, rows: list[Any]) -> list[AskRow]:
@@ -28,10 +28,8 @@ class AskOfScript:
     def _ask(self, row: Any) -> AskRow:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
-        if row["row_key"] in self.withheld:
-            return self.failure(
-                row, Reason.MINOR, "the account features a minor; api.send_minors=true sends it"
-            )
+        if why := self.withheld.reason(row["row_key"]):
+            return self.failure(row, Reason.MINOR, why)
         if not sentences_of(row["script"], row["caption"]):
             return self.failure(row, Reason.NO_TEXT, "nothing was said, shown as text, described or written")
         material = render_material(row["script"], row["caption"])

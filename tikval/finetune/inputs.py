@@ -11,6 +11,7 @@ from tikval.files import read_bytes
 from tikval.finetune.examples import Examples, examples_of, read_texts
 from tikval.finetune.pretrain_corpus import PretrainCorpus, corpus_of
 from tikval.hub.pin import pinned
+from tikval.sources.ids import id_in_cell, resolve_id
 from tikval.sources.labels import read_labels
 from tikval.stats.folds import Fold, check_folds, folds_hash, from_json, groups_of, make_folds
 from tikval.store.folder import Folder
@@ -27,6 +28,9 @@ def load_examples(config: LearnConfig) -> Examples:
     if config.texts:
         rows, accounts, split = read_texts(config.texts.table)
         annotations = read_labels(config.texts.annotations, codebook.slugs, codebook.label_set)
+        names = {id_in_cell(name).video_id: name for name in accounts} | {name: name for name in accounts}
+        for annotation in annotations:
+            annotation["video_id"] = resolve_id(annotation["video_id"], names)
         return examples_of(
             rows, annotations, codebook.labels, accounts=accounts, near_duplicates={}, split=split, **wanted
         )
@@ -38,7 +42,6 @@ def load_examples(config: LearnConfig) -> Examples:
         raise UserError(
             f"{config.catalog.folder}: has no annotations; name them in the catalog's configuration"
         )
-    accounts |= {row["video_id"]: row["account"] for row in annotations if row["account"]}
     return examples_of(
         rows, annotations, codebook.labels, accounts=accounts, near_duplicates=near_duplicates, **wanted
     )

@@ -86,6 +86,7 @@ def run_stage(
     *,
     source: JobConfig,
     catalog: JobConfig,
+    check: Callable[[], None] = lambda: None,
     context: Callable[[], AbstractContextManager[None]] = nullcontext,
     in_flight_mb: int | None = None,
     settings: dict[str, str] | None = None,
@@ -94,9 +95,10 @@ def run_stage(
     """Bring one folder up to date with the folder before it, and return what run.json says.
 
     Only videos of the current catalog are worked on; rows of others stay where they are. At most `in_flight_mb`
-    of rows wait in the object store between steps (None: Ray Data's own share of it). `context` is entered on the
-    driver, once Ray runs, for as long as the rows stream: actors that stages ask by name. `finish` looks at the whole
-    table before it is called finished; `settings` are those of its own, which recompute no row.
+    of rows wait in the object store between steps (None: Ray Data's own share of it). `check` may raise UserError where
+    there are rows to do, before Ray starts. `context` is entered on the driver, once Ray runs, for as long as the rows
+    stream: actors that stages ask by name. `finish` looks at the whole table before it is called finished; `settings`
+    are those of its own, which recompute no row.
     Raises UserError where the upstream run is not finished or another driver works on this folder.
     """
     folder, upstream, out = Folder(config.folder), Folder(source.folder), _schema(steps)
@@ -112,6 +114,7 @@ def run_stage(
             raise UserError(f"{upstream.uri}: older than the catalog; run the job that writes it first")
         todo = wanted[~contains(seen.done, wanted)]
         if len(todo):
+            check()
             start_ray()
             check_gpus(max(step.pool.gpus for step in steps))
             with context():

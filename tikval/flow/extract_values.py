@@ -6,7 +6,7 @@ from typing import Final
 
 from tikval.ask import video
 from tikval.ask.prompts import fixed_prompt_of
-from tikval.ask.withheld import withheld_accounts, withheld_rows
+from tikval.ask.withheld import check_minors, withheld_videos
 from tikval.codebook import Codebook, load_codebook, reply_schema
 from tikval.config import ExtractConfig, LlmExtractor, LocalExtractor, UserError, find_file
 from tikval.extract.llm import AskOfScript, ReadValues
@@ -43,10 +43,10 @@ def _by_similarity(
 def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook) -> FolderRun:
     prompt = fixed_prompt_of(config)
     llm, catalog = extractor.llm, Folder(config.catalog.folder)
-    withheld = withheld_accounts(catalog, llm, config.api)
+    withheld = withheld_videos(catalog, llm, config.api)
     ask: Callable[[], Stage]
     if config.scripts:
-        ask = partial(AskOfScript, prompt, withheld_rows(catalog, withheld))
+        ask = partial(AskOfScript, prompt, withheld)
     else:
         video.check_recognisers(video.want_of_model(llm, extractor.look))
         ask = partial(video.Asking, llm, extractor.look, config.limits, prompt, withheld)
@@ -61,4 +61,11 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
         out=arrow_schema(PredictionRow),
         estimate=lambda: estimate_of(config).usd,
     )
-    return run_stage(config, steps, source=config.source, catalog=config.catalog, context=context)
+    return run_stage(
+        config,
+        steps,
+        source=config.source,
+        catalog=config.catalog,
+        check=lambda: check_minors(catalog, llm, config.api),
+        context=context,
+    )

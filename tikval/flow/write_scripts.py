@@ -4,7 +4,7 @@ from functools import partial
 
 from tikval.ask import video
 from tikval.ask.prompts import fixed_prompt_of
-from tikval.ask.withheld import withheld_accounts
+from tikval.ask.withheld import check_minors, withheld_videos
 from tikval.config import LlmWriter, ScriptConfig
 from tikval.flow.data import Step, run_stage
 from tikval.flow.llm_steps import llm_steps
@@ -27,7 +27,8 @@ def write_scripts(config: ScriptConfig) -> FolderRun:
 def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
     video.check_recognisers(video.want_of_model(writer.llm, writer.look))
     prompt = fixed_prompt_of(config)
-    withheld = withheld_accounts(Folder(config.videos.folder), writer.llm, config.api)
+    catalog = Folder(config.videos.folder)
+    withheld = withheld_videos(catalog, writer.llm, config.api)
     steps, context = llm_steps(
         config,
         writer.llm,
@@ -39,4 +40,11 @@ def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
         out=arrow_schema(ScriptRow),
         estimate=lambda: estimate_of(config).usd,
     )
-    return run_stage(config, steps, source=config.videos, catalog=config.videos, context=context)
+    return run_stage(
+        config,
+        steps,
+        source=config.videos,
+        catalog=config.videos,
+        check=lambda: check_minors(catalog, writer.llm, config.api),
+        context=context,
+    )

@@ -1,33 +1,61 @@
-"""Accounts as one person each: whatever the spelling in manifest, annotations and accounts table, one is kept."""
+"""Accounts as one person each: whatever the spelling in manifest, annotations and accounts table, one is kept.
+
+The catalog settles here, once, whose a video is, its genre and whether a minor features in it; later stages read it
+from the video's row.
+"""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tikval.privacy import canonical_account
-from tikval.rows import AccountRow, LabelRow, VideoRow
+from tikval.rows import AccountRow, LabelRow, Reason, VideoRow
+from tikval.sources.ids import resolve_id
 
 
-def resolve_accounts(
+def resolve_posts(
     videos: Sequence[VideoRow], labels: Sequence[LabelRow], accounts: Sequence[AccountRow]
 ) -> None:
-    """Give each account the spelling that was seen first, in all rows; a video without one has its annotation's.
+    """Bring the three tables together, in place.
 
-    Rows are changed in place. Everything later compares accounts letter by letter.
+    An annotation names its video by the id that the catalog has, and its account where the catalog has one. Each
+    account has the spelling that was seen first; a video's genre and minor's flag are those of its account where
+    nothing else tells its genre.
     """
-    spelling: dict[str, str] = {}
-
-    def spelled(name: str | None) -> str | None:
-        key = canonical_account(name) if name else ""
-        return spelling.setdefault(key, str(name).strip()) if key else None
-
-    for video in videos:
-        video["account"] = spelled(video["account"])
+    listed = [video for video in videos if video["error"] != Reason.DUPLICATE_ID]
+    names = {video["alias"]: video["video_id"] for video in listed if video["alias"]}
+    names |= {video["video_id"]: video["video_id"] for video in listed}
     for label in labels:
-        label["account"] = spelled(label["account"])
-    for account in accounts:
-        account["account"] = spelled(account["account"]) or account["account"]
-    annotated = {row["video_id"]: row["account"] for row in labels if row["account"]}
+        label["video_id"] = resolve_id(label["video_id"], names)
+    _spell_alike([*videos, *labels, *accounts])
+    annotated = {label["video_id"]: label["account"] for label in labels if label["account"]}
     for video in videos:
         video["account"] = video["account"] or annotated.get(video["video_id"])
+    owners = {video["video_id"]: video["account"] for video in listed}
+    for label in labels:
+        label["account"] = owners.get(label["video_id"]) or label["account"]
+    _tell_of_accounts(videos, accounts)
+
+
+def _spell_alike(rows: Iterable[Any]) -> None:
+    spelling: dict[str, str] = {}
+    for row in rows:
+        key = canonical_account(row["account"]) if row["account"] else ""
+        row["account"] = spelling.setdefault(key, row["account"].strip()) if key else None
+
+
+def _tell_of_accounts(videos: Iterable[VideoRow], accounts: Iterable[AccountRow]) -> None:
+    """Give videos what the table of accounts has; of two lines of one account a minor's flag wins over none."""
+    minor: dict[str, bool | None] = {}
+    genre: dict[str, str] = {}
+    for row in accounts:
+        told = (minor.get(row["account"]), row["is_minor"])
+        minor[row["account"]] = True if True in told else False if False in told else None
+        if row["genre"]:
+            genre.setdefault(row["account"], row["genre"])
+    for video in videos:
+        if video["account"]:
+            video["genre"] = video["genre"] or genre.get(video["account"])
+            video["is_minor"] = minor.get(video["account"])
 
 
 def unmatched_minors(videos: Iterable[VideoRow], accounts: Iterable[AccountRow]) -> list[str]:

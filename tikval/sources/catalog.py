@@ -18,6 +18,7 @@ import pyarrow.fs as pafs
 from tikval.config import UserError
 from tikval.files import filesystem, is_local, plain_address, read_records
 from tikval.rows import AccountRow, Reason, VideoRow, row_key
+from tikval.sources.ids import Post, id_in_cell, post_in
 
 SUFFIXES: Final = frozenset(
     ".3gp .asf .avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
@@ -27,12 +28,13 @@ _MAX_CELL: Final = 20_000  # characters of a caption, several times what platfor
 _POST: Final = ("account", "genre", "caption", "posted_at")  # optional columns of a manifest
 
 
-def list_videos(source: str) -> Iterator[VideoRow]:
+def list_videos(source: str, known: Mapping[str, str] | None = None) -> Iterator[VideoRow]:
     """Every video of `source`, in a stable order, each with a unique id or as a failure.
 
     A folder is walked to the bottom; `*`, `?` and `[` make a glob; a .csv or .parquet file is a manifest with
-    `path` (relative to the manifest), optionally `video_id`, `account`, `genre`, `caption`, `posted_at`.
-    Raises UserError where the source is not there or holds no video.
+    `path` (relative to the manifest), optionally `video_id`, `account`, `genre`, `caption`, `posted_at`. A file that
+    `known` has by its path keeps the id that it has there. Raises UserError where the source is not there or holds no
+    video, and for an id that a spreadsheet has cut.
     """
     if source.endswith((".csv", ".parquet")):
         found = _manifest(source)
@@ -42,17 +44,29 @@ def list_videos(source: str) -> Iterator[VideoRow]:
         found = _store(source)
     seen: dict[str, int] = {}
     for row in found:
+        if known:
+            _keep_id(row, known)
         before = seen.get(row["video_id"], 0)
         seen[row["video_id"]] = before + 1
         if before:  # another key than the first one's, so that both stay in every later table
             row["row_key"] = row_key(row["video_id"], row["size_bytes"], f"{row['etag']} {before}")
             if row["error"] != Reason.INVALID_ID:
-                row |= _failed(Reason.DUPLICATE_ID, "an earlier video has the same id")
+                row |= _failed(
+                    Reason.DUPLICATE_ID, "an earlier video has the same id; a manifest can name another"
+                )
         yield row
     if not seen:
         raise UserError(
             f"{source}: no videos found (looked for files that end in {' '.join(sorted(SUFFIXES))})"
         )
+
+
+def _keep_id(row: VideoRow, known: Mapping[str, str]) -> None:
+    """Give a file the id that it had when its study began; the one that it would have now becomes its alias."""
+    before = known.get(row["path"], row["video_id"])
+    if before != row["video_id"] and row["error"] != Reason.INVALID_ID:
+        row["alias"] = row["video_id"]
+        row["video_id"], row["row_key"] = before, row_key(before, row["size_bytes"], row["etag"])
 
 
 def read_accounts(uri: str) -> list[AccountRow]:
@@ -169,6 +183,10 @@ def _manifest(source: str) -> Iterator[VideoRow]:
     for line, cells in read_records(source):
         if "path" not in cells:
             raise UserError(f"{source}: line 1: a manifest needs a column `path`; it has {', '.join(cells)}")
+        try:
+            id_in_cell(str(cells.get("video_id") or ""))
+        except ValueError as err:  # two videos may have become one: no id of this table can be trusted
+            raise UserError(f"{source}: line {line}, column video_id: {err}") from err
         yield _line(cells, folder, f"line {line}")
 
 
@@ -187,7 +205,7 @@ def _line(cells: Mapping[str, Any], folder: str, where: str) -> VideoRow:
     try:
         row = (_stat if is_local(path) else _head)(path, relative, video_id)
         for column in _POST:
-            row |= {column: _post(cells.get(column), column)}  # type: ignore[misc]
+            row |= {column: _post(cells.get(column), column) or row[column]}  # type: ignore[misc]
     except ValueError as err:
         return _row(
             plain_address(path), relative, 0, "", _failed(Reason.INVALID_ROW, f"{where}, {err}"), video_id
@@ -233,12 +251,15 @@ def _failed(reason: Reason, detail: str) -> Any:
 def _row(
     path: str, relative: str, size_bytes: int, etag: str, failure: Any = None, video_id: str | None = None
 ) -> VideoRow:
-    if video_id is None:
-        video_id = str(PurePosixPath(relative).with_suffix("")) if relative else ""
+    spelt = (
+        video_id if video_id is not None else str(PurePosixPath(relative).with_suffix("")) if relative else ""
+    )
+    post = (post_in(relative) if video_id is None else id_in_cell(video_id)) or Post(spelt, None)
+    video_id = post.video_id
     error, detail = (failure["error"], failure["detail"]) if failure else (None, None)
     if size_bytes == 0 and error is None:
         error, detail = Reason.EMPTY_FILE.value, "the file has no bytes"
-    clean = video_id.encode("utf-8", "backslashreplace").decode()
+    clean = _text(video_id)
     control = any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in clean)
     if clean != video_id or control or not 0 < len(clean) <= _MAX_ID:
         error, detail = Reason.INVALID_ID.value, "an id is 1 to 512 characters of text, without line breaks"
@@ -246,16 +267,22 @@ def _row(
     return {
         "video_id": clean,
         "row_key": row_key(video_id, size_bytes, etag),
-        "path": path.encode("utf-8", "backslashreplace").decode(),
+        "path": _text(path),
         "size_bytes": size_bytes,
         "etag": etag,
-        "account": None,
+        "account": post.account,
         "genre": None,
         "caption": None,
         "posted_at": None,
+        "alias": None if spelt == video_id else _text(spelt),
+        "is_minor": None,
         "error": error,
         "detail": detail,
     }
+
+
+def _text(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def accounts_of(videos: Iterable[VideoRow]) -> list[AccountRow]:

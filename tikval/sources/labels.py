@@ -5,19 +5,16 @@ named by its slug; a cell is a code (-1, 0, 1, 2), a word (confronted, absent, e
 (absent). An unknown value or stance is an error that names file, line and column.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 from tikval.config import UserError
 from tikval.files import read_records
 from tikval.rows import LabelRow
+from tikval.sources.ids import id_in_cell, post_in
 from tikval.values import SLUG_OF_COLUMN, STANCE_OF_WORD, Stance
 
 _LINK: Final = "1_Link1"  # the published table's column of post addresses
-_POST: Final = re.compile(
-    r"https?://[^/]*tiktok\.com/@(?P<account>[\w.]+)/(?:video|photo)/(?P<id>\d+)(?:[?/].*)?"
-)
 _ABOUT: Final = {"video_id", "account", "annotator"}
 _WORDS: Final = (
     {word: int(stance) for word, stance in STANCE_OF_WORD.items()}
@@ -71,16 +68,21 @@ def _check_columns(uri: str, columns: list[str], slugs: Sequence[str]) -> None:
 
 
 def _read_post(cells: dict[str, Any], where: str) -> tuple[str, str | None, str]:
-    post = _POST.fullmatch(str(cells[_LINK]).strip())
-    if not post:
+    post = post_in(str(cells[_LINK]).strip())
+    if not post or not post.account:
         raise UserError(f"{where}, column {_LINK}: {cells[_LINK]!r} is not the address of a TikTok post")
-    return post["id"], post["account"], "consolidated"
+    return post.video_id, post.account, "consolidated"
 
 
 def _read_about(cells: dict[str, Any], where: str) -> tuple[str, str | None, str]:
     if cells["video_id"] in (None, ""):
         raise UserError(f"{where}, column video_id: empty")
-    return str(cells["video_id"]), cells.get("account") or None, cells.get("annotator") or "human"
+    try:
+        post = id_in_cell(str(cells["video_id"]))
+    except ValueError as err:
+        raise UserError(f"{where}, column video_id: {err}") from err
+    account = cells.get("account")
+    return post.video_id, str(account) if account else post.account, str(cells.get("annotator") or "human")
 
 
 def _stance(cell: Any, where: str) -> int:

@@ -10,8 +10,8 @@ import pyarrow as pa
 from tikval.codebook import load_codebook
 from tikval.config import CatalogConfig, UserError, find_file
 from tikval.files import delete, write_table
-from tikval.rows import AccountRow, LabelRow, VideoRow, arrow_schema
-from tikval.sources.accounts import resolve_accounts, unmatched_minors
+from tikval.rows import AccountRow, LabelRow, Reason, VideoRow, arrow_schema
+from tikval.sources.accounts import resolve_posts, unmatched_minors
 from tikval.sources.catalog import accounts_of, list_videos, read_accounts
 from tikval.sources.erased import not_erased
 from tikval.sources.labels import read_labels
@@ -22,9 +22,10 @@ def write_catalog(config: CatalogConfig) -> FolderRun:
     """List the videos anew; a catalog that has not changed is left as it is."""
     folder, begin = Folder(config.folder), time.monotonic()
     with folder.lock():
-        videos, labels = list(list_videos(config.videos)), _labels(config)
+        before = folder.run()
+        videos, labels = list(list_videos(config.videos, _ids_so_far(folder, before))), _labels(config)
         accounts = read_accounts(config.accounts) if config.accounts else []
-        resolve_accounts(videos, labels or [], accounts)
+        resolve_posts(videos, labels or [], accounts)
         if unmatched := unmatched_minors(videos, accounts):
             some = ", ".join(unmatched[:3]) + (" ..." if len(unmatched) > 3 else "")
             print(
@@ -38,7 +39,6 @@ def write_catalog(config: CatalogConfig) -> FolderRun:
         side_tables = {"accounts": _write(folder, "_accounts", AccountRow, accounts)}
         if labels is not None:
             side_tables["labels"] = _write(folder, "_labels", LabelRow, not_erased(config.out, labels))
-        before = folder.run()
         if before and before.files == files and before.side_tables == side_tables:
             return before
         failed: dict[str, int] = {}
@@ -51,6 +51,18 @@ def write_catalog(config: CatalogConfig) -> FolderRun:
         ):
             delete(f"{folder.uri}/{name}")
         return done
+
+
+def _ids_so_far(folder: Folder, before: FolderRun | None) -> dict[str, str]:
+    """The id of each file by its path, as a finished catalog has them: a study goes on with the ids that it has."""
+    if before is None:
+        return {}
+    rows = folder.read(["path", "video_id", "error"]).to_pylist()
+    return {
+        row["path"]: row["video_id"]
+        for row in rows
+        if row["error"] not in (Reason.DUPLICATE_ID, Reason.INVALID_ID)
+    }
 
 
 def _labels(config: CatalogConfig) -> list[LabelRow] | None:

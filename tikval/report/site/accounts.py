@@ -11,25 +11,10 @@ from tikval.evaluate.corpus import SystemCorpus
 from tikval.report.site.record import Account
 from tikval.report.site.rows import StageRows, is_duplicate
 from tikval.rows import LabelRow
-from tikval.store.folder import Folder
 from tikval.store.row_keys import contains, keys_of
 
 ACCOUNTS_LISTED: Final = 500
 LABELS_OF_AN_ACCOUNT: Final = 3
-
-
-def with_accounts(listed: pa.Table, labels: dict[str, LabelRow], catalog: Folder) -> pa.Table:
-    """The catalog, with the annotation's account and the account's genre where it names none."""
-    named = pa.array([row["account"] for row in labels.values()], pa.string())
-    place = pc.index_in(listed["video_id"], pa.array(list(labels), pa.string()))
-    accounts = pc.coalesce(listed["account"], named.take(place.combine_chunks()))
-    genre_of = {row["account"]: row["genre"] for row in catalog.read_side_table("accounts") if row["genre"]}
-    genres = pa.array(list(genre_of.values()), pa.string())
-    place = pc.index_in(accounts, pa.array(list(genre_of), pa.string()))
-    genres = pc.coalesce(listed["genre"], genres.take(place.combine_chunks()))
-    for name, column in (("account", accounts), ("genre", genres)):
-        listed = listed.set_column(listed.schema.get_field_index(name), name, column)
-    return listed
 
 
 def account_rows(

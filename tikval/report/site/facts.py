@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import tikval
+from tikval.ask.withheld import is_outside
 from tikval.codebook import Codebook
 from tikval.config import ExtractConfig, JobConfig, LlmExtractor, LlmWriter, ReportConfig, ScriptConfig
 from tikval.llm.gate import read_spent
@@ -27,16 +28,22 @@ def scripts_of(config: ReportConfig) -> dict[str, ScriptConfig]:
 
 def bills_of(config: ReportConfig) -> tuple[Bill, ...]:
     """The costs of each stage that called a paid model."""
-    stages: list[tuple[str, ScriptConfig | ExtractConfig]] = [*scripts_of(config).items()]
-    stages += [(f"values: {s.system}", s) for s in config.scores.predictions if isinstance(s, ExtractConfig)]
     bills = []
-    for name, stage in stages:
+    for name, stage in _stages(config):
         part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
         spent = read_spent(stage.folder)
         if spent is not None and isinstance(part, LlmWriter | LlmExtractor):
             paid = (spent.calls, spent.estimate_usd, spent.settled_usd, spent.unknown_usd)
             bills.append(Bill(name, part.llm.model, *paid))
     return tuple(bills)
+
+
+def _stages(config: ReportConfig) -> list[tuple[str, ScriptConfig | ExtractConfig]]:
+    """The stages that may ask a model, by name."""
+    stages: list[tuple[str, ScriptConfig | ExtractConfig]] = [*scripts_of(config).items()]
+    return stages + [
+        (f"values: {s.system}", s) for s in config.scores.predictions if isinstance(s, ExtractConfig)
+    ]
 
 
 def command_of(config: ReportConfig) -> str:
@@ -56,8 +63,27 @@ def report_facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> t
         ("Codebook", f"{codebook.name}, version {codebook.version}"),
         *((f"Recipe of the {name}", recipe.fingerprint) for name, recipe in scripts_of(config).items()),
         *((f"Recipe of {system.system}", system.fingerprint) for system in config.scores.predictions),
+        *_sent(config, catalog),
         ("Recipe in full", "run.json beside this page"),
     )
+
+
+def _sent(config: ReportConfig, catalog: Folder) -> list[tuple[str, str]]:
+    """What was settled on minors, for each outside model that was asked."""
+    n_unknown = catalog.read(["is_minor"])["is_minor"].null_count
+    facts = []
+    for name, stage in _stages(config):
+        part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
+        if isinstance(part, LlmWriter | LlmExtractor) and is_outside(part.llm):
+            minors, unknown = (
+                "sent" if stage.api.send_minors else "withheld",
+                stage.api.minors_unknown or "withhold",
+            )
+            known = "nothing is unknown" if not n_unknown else f"of {n_unknown} videos nothing says: "
+            if n_unknown:
+                known += "sent" if stage.api.send_minors or unknown == "send" else "withheld"
+            facts.append((f"Minors, {name}", f"videos of minors {minors}; {known}"))
+    return facts
 
 
 def about(config: ReportConfig, system: JobConfig, places: Mapping[str, Folder]) -> str:

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from tikval.config import ReportConfig
-from tikval.report.site.accounts import with_accounts
 from tikval.report.site.facts import scripts_of
 from tikval.report.site.record import Failure
 from tikval.report.site.rows import (
@@ -35,7 +34,7 @@ class StudyRows:
     catalog: Folder
     places: dict[str, Folder]  # of scripts and values, by the stage's name
     scores: Folder
-    listed: pa.Table  # [N] the catalog, with the accounts and genres that annotations and accounts name
+    listed: pa.Table  # [N] the catalog
     labels: dict[str, LabelRow]  # by video, of the annotator whose labels are the truth
     has_page: np.ndarray  # bool [N]
     stages: dict[str, StageRows]  # by name, the catalog first
@@ -57,7 +56,7 @@ def read_study(config: ReportConfig) -> StudyRows:
         catalog=catalog,
         places=places,
         scores=Folder(config.scores.folder),
-        listed=with_accounts(listed, labels, catalog),
+        listed=listed,
         labels=labels,
         has_page=page_N,
         stages=stages,

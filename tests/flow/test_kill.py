@@ -132,6 +132,7 @@ def test_kills_lose_and_repeat_nothing(tmp_path: Path, start: Callable[[Path, Pa
     some = chance.randint(3, N // 4)
     driver.wait_until(lambda: rows(out, "scripts") >= some)
     driver.kill()
+    dead, died_at = driver, time.monotonic()
     killed_at = rows(out, "scripts")
     assert some <= killed_at < N
     assert not list(out.glob("scripts-*/run.json"))
@@ -148,6 +149,10 @@ def test_kills_lose_and_repeat_nothing(tmp_path: Path, start: Callable[[Path, Pa
     chance.choice(driver.named("ray::MapWorker")).kill()
     assert rows(out, "scripts") < N
 
+    time.sleep(max(0.0, died_at + 10 - time.monotonic()))
+    left = [part for part in ("tikval.media.worker", "ray::MapWorker", "tesseract") if dead.named(part)]
+    assert left == [], "the killed driver left something that works on"
+
     # the driver again, while values are extracted
     driver.wait_until(lambda: rows(out, "predictions") >= 4)
     driver.kill()
@@ -158,15 +163,3 @@ def test_kills_lose_and_repeat_nothing(tmp_path: Path, start: Callable[[Path, Pa
     scripts, values = tables(out)
     assert [script[0] for script in scripts] == ids  # type: ignore[index]
     assert (scripts, values) == tables(calm)
-
-
-def test_a_killed_driver_leaves_nothing_that_works_on(
-    tmp_path: Path, start: Callable[[Path, Path], Driver]
-) -> None:
-    write_corpus(tmp_path / "videos", 30)
-    driver = start(tmp_path / "videos", tmp_path / "out")
-    driver.wait_until(lambda: bool(driver.named("tikval.media.worker")))
-    driver.kill()
-    time.sleep(10)
-    left = [name for name in ("tikval.media.worker", "ray::MapWorker", "tesseract") if driver.named(name)]
-    assert left == []

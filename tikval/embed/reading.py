@@ -10,7 +10,7 @@ from tikval.embed.plan import EmbeddingPlan
 from tikval.media.child import Child, check_tools
 from tikval.media.fetch import read_video
 from tikval.media.reading import SAMPLE_RATE, Caption, ClipError, MissingTool, Want
-from tikval.privacy import is_watermark, strip_handles
+from tikval.privacy import find_watermarks, strip_handles
 from tikval.rows import ClipRow, Reason
 
 MIN_SAMPLES = SAMPLE_RATE // 10  # shorter sound is none: Wav2Vec2 makes one vector of 25 ms
@@ -103,5 +103,8 @@ def piece(sound_S: NDArray[np.int16], config: Sound) -> NDArray[np.int16]:
 def on_screen_text(captions: list[Caption], account: str | None) -> str | None:
     """What stands in the pictures, in order of time, without handles and the account's watermark."""
     ordered = sorted(captions, key=lambda caption: caption.first_seconds)
-    shown = [caption.text for caption in ordered if not is_watermark(caption.text, account)]
-    return strip_handles(" ".join(" ".join(shown).split()), account) or None
+    marks = find_watermarks([(caption.text, caption.first_seconds) for caption in ordered], account)
+    shown = [
+        strip_handles(caption.text, account) for caption, mark in zip(ordered, marks, strict=True) if not mark
+    ]
+    return " ".join(" ".join(shown).split()) or None

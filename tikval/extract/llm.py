@@ -32,7 +32,9 @@ class AskOfScript:
             return self.failure(row, Reason.MINOR, why)
         if not sentences_of(row["script"], row["caption"]):
             return self.failure(row, Reason.NO_TEXT, "nothing was said, shown as text, described or written")
-        material = render_material(row["script"], row["caption"])
+        # scripts of older versions, and of a writer that was given a name as text
+        caption = strip_handles(row["caption"]) if row["caption"] else None
+        material = render_material(strip_handles(row["script"]), caption)
         carried = json.dumps({"has_sound": row["has_sound"], "account": None})
         return asked(row, prompt=self.fixed + material, input_sha=sha256(material), carried=carried)
 

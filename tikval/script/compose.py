@@ -13,7 +13,7 @@ from difflib import SequenceMatcher
 from typing import Final
 
 from tikval.media.reading import Caption, ClipReading, Segment
-from tikval.privacy import is_watermark, strip_handles
+from tikval.privacy import find_watermarks, strip_handles
 
 _REPEATED: Final = 0.8  # a caption with this share of its words in the speech is a subtitle
 
@@ -22,24 +22,23 @@ def compose(reading: ClipReading, genre: str | None, account: str | None) -> str
     """The script: header lines, then dialogue and [CAPTIONS] in order of time. Nothing is made up: a genre that
     nobody gave is not guessed, and who speaks is not told apart."""
     spoken = " ".join(segment.text for segment in reading.speech)
-    captions = [
-        caption
-        for caption in _unique(reading.captions)
-        if not _stands_in(caption.text, spoken) and not is_watermark(caption.text, account)
-    ]
+    blocks = [(caption.text, caption.first_seconds) for caption in reading.captions]
+    marks = find_watermarks(blocks, account)
+    shown = [caption for caption, is_mark in zip(reading.captions, marks, strict=True) if not is_mark]
+    captions = [caption for caption in _unique(shown) if not _stands_in(caption.text, spoken)]
     timed = [(caption.first_seconds, 0, _shown(caption, account)) for caption in captions]
     timed += [(segment.start_seconds, 1, _spoken(segment, account)) for segment in reading.speech]
     body = [line for _, _, line in sorted(timed)]
-    return "\n".join([*_header(reading, genre), "", *body]).rstrip() + "\n"
+    return "\n".join([*_header(reading, genre, account), "", *body]).rstrip() + "\n"
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _header(reading: ClipReading, genre: str | None) -> list[str]:
+def _header(reading: ClipReading, genre: str | None, account: str | None) -> list[str]:
     lines = [
-        f"Genre: {_one_line(genre or '') or 'not stated'}",
+        f"Genre: {_one_line(strip_handles(genre or '', account)) or 'not stated'}",
         f"Sound: {'Yes' if reading.has_sound else 'No'}",
     ]
     if scene := reading.scene:
@@ -50,12 +49,12 @@ def _header(reading: ClipReading, genre: str | None) -> list[str]:
 
 
 def _shown(caption: Caption, account: str | None) -> str:
-    text = strip_handles(_one_line(caption.text), account)
+    text = _one_line(strip_handles(caption.text, account))  # lines tell a logo from a name
     return f"[{text.replace('[', '(').replace(']', ')')}]"
 
 
 def _spoken(segment: Segment, account: str | None) -> str:
-    text = strip_handles(_one_line(segment.text), account)
+    text = _one_line(strip_handles(segment.text, account))
     return f'SPEAKER: "{text.replace(chr(34), chr(39))}"'
 
 

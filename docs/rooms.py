@@ -37,7 +37,7 @@ PHRASES: Final = {
     "store": "a stage's folder on disk",
     "stats": "numbers in, numbers out",
 }
-CONTRACTS: Final = {"values", "rows", "machine", "config", "files", "codebook", "privacy"}
+CONTRACTS: Final = {"values", "rows", "machine", "config", "files", "codebook", "privacy", "handles"}
 WIDTH, HEIGHT, GAP_X, GAP_Y = 190, 46, 26, 40
 STYLE: Final = """
 svg { font-family: system-ui, sans-serif; background: #fff; color: #1b1f24; }

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # A module may import its own room and the lines above; rooms of one line are strangers.
 LAYERS = """
 values
-rows machine
+rows machine handles
 config
 files codebook privacy
 stats store
@@ -34,7 +34,19 @@ jobs
 """
 RANK = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
 LIGHT = {
-    *("values", "rows", "machine", "config", "codebook", "privacy", "files", "stats", "store", "sources"),
+    *(
+        "values",
+        "rows",
+        "machine",
+        "config",
+        "codebook",
+        "handles",
+        "privacy",
+        "files",
+        "stats",
+        "store",
+        "sources",
+    ),
     *("media", "evaluate", "annotate", "report", "study"),
 }
 HEAVY = {"torch", "torchaudio", "transformers", "sentence_transformers", "vllm"}

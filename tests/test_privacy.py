@@ -1,13 +1,36 @@
 """Spellings of handles and accounts: what is taken out, what stays, and what is not caught (docs/privacy.md)."""
 
 import re
+import shutil
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tikval.privacy import find_watermarks, is_watermark, strip_handles
+from tests.fixtures.corpus import write_captioned
+from tests.fixtures.rows import script as script_row
+from tests.fixtures.rows import video
+from tikval.ask.video import Asking
+from tikval.config import (
+    Endpoint,
+    Limits,
+    LocalWriter,
+    Look,
+    Ocr,
+    Speech,
+)
+from tikval.embed.reading import on_screen_text
+from tikval.extract.llm import AskOfScript
+from tikval.media.child import Child
+from tikval.media.fetch import read_video
+from tikval.media.reading import Caption, Want
+from tikval.privacy import is_watermark, strip_handles, strip_on_screen
+from tikval.report.site.texts import hidden
+from tikval.script.llm import clean_script
+from tikval.script.local import LocalScripts
 
 # of somebody called jane, jane_doe99 or jane.doe, whose account nobody gave
 CAUGHT = [
@@ -330,7 +353,7 @@ def test_stripping_twice_is_stripping_once(text: str, account: str | None) -> No
 @given(st.text(max_size=60), st.none() | st.text(max_size=8))
 def test_any_text_is_taken(text: str, account: str | None) -> None:
     assert isinstance(strip_handles(text, account), str)
-    assert len(find_watermarks([(text, 0.0), (text, 1.0)], account)) == 2
+    assert len(strip_on_screen([(text, 0.0), (text, 1.0)], account)) == 2
 
 
 @pytest.mark.parametrize(
@@ -358,7 +381,7 @@ def test_hostile_text_takes_no_minutes(piece: str) -> None:
     begin = time.monotonic()
     strip_handles(piece * 20_000, "jane_doe99")
     strip_handles("ig" + piece * 20_000 + "x", "jane_doe99")
-    find_watermarks([("tiktok" + piece * 20_000, 0.0)], "jane_doe99")
+    strip_on_screen([("tiktok" + piece * 20_000, 0.0)], "jane_doe99")
     assert time.monotonic() - begin < 10
 
 
@@ -373,6 +396,9 @@ def test_hostile_text_takes_no_minutes(piece: str) -> None:
         (["TikTok jane_d0e99"], [True]),
         (["TikTok jane_doe99"], [True]),
         (["jane_doe99"], [True]),  # no word has an underscore
+        (["jane.doe"], [True]),
+        (["example.com"], [False]),
+        (["5.30 p.m."], [False]),
         (["TikTok", "jane"], [False, True]),
         (["d TikTok", "a jane"], [False, True]),
         (["TikTok", "FAMILY FIRST", "jane99"], [False, False, True]),
@@ -385,11 +411,16 @@ def test_hostile_text_takes_no_minutes(piece: str) -> None:
     ],
 )
 def test_watermarks_without_an_account(blocks: list[str], expected: list[bool]) -> None:
-    assert find_watermarks([(block, 1.0) for block in blocks], None) == expected
+    shown = strip_on_screen([(block, 1.0) for block in blocks], None)
+    assert [text is None for text in shown] == expected
 
 
 def test_a_word_of_a_later_picture_stands_under_no_logo() -> None:
-    assert find_watermarks([("TikTok", 0.0), ("HOPE", 3.0)], None) == [False, False]
+    assert strip_on_screen([("TikTok", 0.0), ("HOPE", 3.0)], None) == ["TikTok", "HOPE"]
+
+
+def test_a_line_that_is_a_name_goes_and_its_block_stays() -> None:
+    assert strip_on_screen([("HELP FAMILY\njane_doe99", 0.0)], None) == ["HELP FAMILY\n@someone"]
 
 
 @pytest.mark.parametrize("text", ["d jane_doe9", "JANE DOE99", "doe99", "jane\u200b_doe"])
@@ -400,3 +431,53 @@ def test_a_misread_watermark_of_a_known_account(text: str) -> None:
 @pytest.mark.parametrize("text", ["TikTok", "HELP FAMILY", "do", ""])
 def test_what_is_no_watermark(text: str) -> None:
     assert not is_watermark(text, "jane_doe99")
+
+
+# every way of a text to a model, a page or a sheet
+
+
+def prompt_of_script(text: str) -> str:
+    (asked,) = AskOfScript("P", frozenset())([script_row("v", script=f'SPEAKER: "Hi {text}"', caption=text)])
+    assert asked["prompt"] is not None
+    return asked["prompt"]
+
+
+WAYS: dict[str, Callable[[str], str | None]] = {
+    "a script of a model": lambda text: clean_script(f"[{text}]", "jane_doe99"),
+    "the prompt with a script of before": prompt_of_script,
+    "text for an encoder": lambda text: on_screen_text([Caption(text, 0, 1)], None),
+    "a page": lambda text: hidden(text, None),
+}
+
+
+@pytest.mark.parametrize("text", ["TikTok @ jane_doe99", "TikTok jane_doe99", "TikTok@jane", "ig: jane"])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_lets_a_name_pass(way: str, text: str) -> None:
+    assert "jane" not in (WAYS[way](text) or "")
+
+
+@pytest.mark.skipif(not shutil.which("tesseract"), reason="no Tesseract")
+@pytest.mark.parametrize(
+    "drawn", ["TikTok @ jane_doe99", "TikTok\n@ jane_doe99", "HELP FAMILY\n@ jane_doe99"]
+)
+def test_a_watermark_with_a_space_names_nobody(drawn: str, tmp_path: Path) -> None:
+    """As the platform prints it; recognition loses its @ or not. No manifest names the account."""
+    path = write_captioned(tmp_path / "a.mp4", drawn)
+    row = {**video("a", path=str(path)), "attempt": 1}
+    writer = LocalWriter(ocr=Ocr(frames=2), speech=Speech(engine="none"))
+    (script,) = LocalScripts(writer, Limits())([row])
+    assert script["error"] is None
+    assert script["script"] is not None
+    assert not re.search("jane|doe", script["script"], re.IGNORECASE)
+    assert ("FAMILY" in script["script"]) == ("FAMILY" in drawn)
+    read = read_video(Child(Limits()), str(path), Want(ocr_frames=2))
+    assert not re.search("jane|doe", on_screen_text(read.captions, None) or "", re.IGNORECASE)
+
+
+def test_the_prompt_with_pictures_has_no_name_of_the_post(tmp_path: Path) -> None:
+    path = write_captioned(tmp_path / "a.mp4", "HELP")
+    look = Look(frames=1, speech=Speech(engine="none"))
+    row = {**video("a", path=str(path), caption="so good @ jane, ig: bob", account="\uff2aane"), "attempt": 1}
+    (asked,) = Asking(Endpoint(model="m"), look, Limits(), "P", frozenset())([row])
+    assert asked["error"] is None
+    assert "so good @someone, ig: @someone" in (asked["prompt"] or "")

@@ -68,6 +68,7 @@ _WORD_BEFORE: Final = re.compile(rf"(?:{LETTER}|[)\]}}+%$€£°'’&])[^\S\n]*\
 _LETTER_BEFORE: Final = re.compile(rf"{LETTER}\Z")
 _MINUTES: Final = re.compile(r":\d")
 _NAME_WITH_NUMBER: Final = re.compile(r"[^\W\d]{3,}\d+")
+_DOTTED: Final = re.compile(r"\w{2,}(?:\.\w{2,})+")
 _HANDLE_BEFORE: Final = re.compile(rf"{_EDGE}@{_NAME}\Z")
 
 _EMOJI: Final = r"\u2600-\u27bf\U0001f300-\U0001faff"
@@ -169,14 +170,18 @@ def _may_name(name: str) -> bool:
     return name not in _ORDINARY and not _NUMBER.fullmatch(name) and not _PLATFORM.fullmatch(name)
 
 
-def is_lone_name(view: str, under_logo: bool, logo_is_there: bool) -> bool:
-    """Whether a block is a single word that names somebody: behind a logo, under one, or by its form."""
+def is_lone_name(view: str, under_logo: bool = False, with_logo: bool = False) -> bool:
+    """Whether text on the screen is a single word that names somebody: behind a logo, under one, or by its form.
+
+    `with_logo`: one stands somewhere in the video; then letters with digits are a name, and not covid19.
+    """
     if (marked := _LOGO_AND_NAME.fullmatch(view)) and _may_name(marked["name"]):
         return True
     if not (lone := _LONE.fullmatch(view)) or not _may_name(lone["name"]):
         return False
-    by_form = "_" in lone["name"] or (logo_is_there and _looks_like_a_name(lone["name"], least=6))
-    return under_logo or by_form
+    name = lone["name"]
+    by_form = "_" in name or (_DOTTED.fullmatch(name) is not None and not _DOMAIN.search(name))
+    return under_logo or by_form or (with_logo and _looks_like_a_name(name, least=6))
 
 
 def has_logo(view: str) -> bool:

@@ -103,19 +103,22 @@ def _account_pattern(name: str) -> re.Pattern[str] | None:
     return re.compile(f"{at}{left}_*{joined}_*{right}{inside}")
 
 
-def find_watermarks(blocks: Sequence[tuple[str, float]], account: str | None) -> list[bool]:
-    """Which blocks of text on the screen are a platform's watermark of a name, or a piece of one.
+def strip_on_screen(blocks: Sequence[tuple[str, float]], account: str | None) -> list[str | None]:
+    """Blocks of text on the screen without handles; None for one that is a platform's watermark, or a piece of one.
 
     `blocks`: texts in the order in which they were read, from top to bottom, with the second that first showed each. A
-    platform prints the name under its logo, so a single word under one is a name, whoever the account is.
+    platform prints the name under its logo, so a single word under one is a name, whoever the account is; and a line
+    that is one word with an underscore is a name whose @ recognition lost.
     """
     views = [_folded(text)[0] for text, _ in blocks]
     with_logo = any(map(has_logo, views))
-    found = list[bool]()
+    stripped = list[str | None]()
     for at, (text, seconds) in enumerate(blocks):
         under_logo = at > 0 and blocks[at - 1][1] == seconds and is_logo(views[at - 1])
-        found.append(is_watermark(text, account) or is_lone_name(views[at], under_logo, with_logo))
-    return found
+        is_name = is_watermark(text, account) or is_lone_name(views[at], under_logo, with_logo)
+        lines = (_PLACEHOLDER if is_lone_name(_folded(line)[0]) else line for line in text.split("\n"))
+        stripped.append(None if is_name else strip_handles("\n".join(lines), account))
+    return stripped
 
 
 def is_watermark(text: str, account: str | None) -> bool:

@@ -10,7 +10,7 @@ from tikval.embed.plan import EmbeddingPlan
 from tikval.media.child import Child, check_tools
 from tikval.media.fetch import read_video
 from tikval.media.reading import SAMPLE_RATE, Caption, ClipError, MissingTool, Want
-from tikval.privacy import find_watermarks, strip_handles
+from tikval.privacy import strip_on_screen
 from tikval.rows import ClipRow, Reason
 
 MIN_SAMPLES = SAMPLE_RATE // 10  # shorter sound is none: Wav2Vec2 makes one vector of 25 ms
@@ -103,8 +103,5 @@ def piece(sound_S: NDArray[np.int16], config: Sound) -> NDArray[np.int16]:
 def on_screen_text(captions: list[Caption], account: str | None) -> str | None:
     """What stands in the pictures, in order of time, without handles and the account's watermark."""
     ordered = sorted(captions, key=lambda caption: caption.first_seconds)
-    marks = find_watermarks([(caption.text, caption.first_seconds) for caption in ordered], account)
-    shown = [
-        strip_handles(caption.text, account) for caption, mark in zip(ordered, marks, strict=True) if not mark
-    ]
-    return " ".join(" ".join(shown).split()) or None
+    texts = strip_on_screen([(caption.text, caption.first_seconds) for caption in ordered], account)
+    return " ".join(" ".join(filter(None, texts)).split()) or None

@@ -9,11 +9,12 @@ SPEAKER: "I finally made it myself."
 """
 
 import re
+from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import Final
 
 from tikval.media.reading import Caption, ClipReading, Segment
-from tikval.privacy import find_watermarks, strip_handles
+from tikval.privacy import strip_handles, strip_on_screen
 
 _REPEATED: Final = 0.8  # a caption with this share of its words in the speech is a subtitle
 
@@ -23,10 +24,10 @@ def compose(reading: ClipReading, genre: str | None, account: str | None) -> str
     nobody gave is not guessed, and who speaks is not told apart."""
     spoken = " ".join(segment.text for segment in reading.speech)
     blocks = [(caption.text, caption.first_seconds) for caption in reading.captions]
-    marks = find_watermarks(blocks, account)
-    shown = [caption for caption, is_mark in zip(reading.captions, marks, strict=True) if not is_mark]
+    texts = zip(reading.captions, strip_on_screen(blocks, account), strict=True)
+    shown = [replace(caption, text=text) for caption, text in texts if text is not None]
     captions = [caption for caption in _unique(shown) if not _stands_in(caption.text, spoken)]
-    timed = [(caption.first_seconds, 0, _shown(caption, account)) for caption in captions]
+    timed = [(caption.first_seconds, 0, _shown(caption)) for caption in captions]
     timed += [(segment.start_seconds, 1, _spoken(segment, account)) for segment in reading.speech]
     body = [line for _, _, line in sorted(timed)]
     return "\n".join([*_header(reading, genre, account), "", *body]).rstrip() + "\n"
@@ -48,8 +49,8 @@ def _header(reading: ClipReading, genre: str | None, account: str | None) -> lis
     return lines
 
 
-def _shown(caption: Caption, account: str | None) -> str:
-    text = _one_line(strip_handles(caption.text, account))  # lines tell a logo from a name
+def _shown(caption: Caption) -> str:
+    text = _one_line(caption.text)
     return f"[{text.replace('[', '(').replace(']', ')')}]"
 
 

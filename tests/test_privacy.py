@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from tests.fixtures.corpus import write_captioned
 from tests.fixtures.rows import script as script_row
 from tests.fixtures.rows import video
 from tikval.ask.video import Asking
+from tikval.ask.withheld import Withheld
 from tikval.config import (
     Endpoint,
     Limits,
@@ -435,9 +437,11 @@ def test_what_is_no_watermark(text: str) -> None:
 
 # every way of a text to a model, a page or a sheet
 
+NOBODY = Withheld(np.empty(0, "S16"), np.empty(0, "S16"))
+
 
 def prompt_of_script(text: str) -> str:
-    (asked,) = AskOfScript("P", frozenset())([script_row("v", script=f'SPEAKER: "Hi {text}"', caption=text)])
+    (asked,) = AskOfScript("P", NOBODY)([script_row("v", script=f'SPEAKER: "Hi {text}"', caption=text)])
     assert asked["prompt"] is not None
     return asked["prompt"]
 
@@ -478,6 +482,6 @@ def test_the_prompt_with_pictures_has_no_name_of_the_post(tmp_path: Path) -> Non
     path = write_captioned(tmp_path / "a.mp4", "HELP")
     look = Look(frames=1, speech=Speech(engine="none"))
     row = {**video("a", path=str(path), caption="so good @ jane, ig: bob", account="\uff2aane"), "attempt": 1}
-    (asked,) = Asking(Endpoint(model="m"), look, Limits(), "P", frozenset())([row])
+    (asked,) = Asking(Endpoint(model="m"), look, Limits(), "P", NOBODY)([row])
     assert asked["error"] is None
     assert "so good @someone, ig: @someone" in (asked["prompt"] or "")

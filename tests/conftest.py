@@ -13,6 +13,7 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 os.environ.setdefault("TIKVAL_CACHE", str(ROOT / ".cache"))
 os.environ.pop("RAY_ADDRESS", None)
+os.environ["TIKVAL_KEY"] = "5c" * 32  # no test makes one in the home of who runs it
 os.environ["GEMINI_API_KEY"] = (
     "a-key"  # for our own server; the actors of a Ray that all tests share see it too
 )

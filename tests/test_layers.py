@@ -18,7 +18,7 @@ LAYERS = """
 values
 rows machine handles
 config
-files codebook privacy
+files codebook privacy study_key
 stats store
 sources
 media llm hub
@@ -34,19 +34,8 @@ jobs
 """
 RANK = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
 LIGHT = {
-    *(
-        "values",
-        "rows",
-        "machine",
-        "config",
-        "codebook",
-        "handles",
-        "privacy",
-        "files",
-        "stats",
-        "store",
-        "sources",
-    ),
+    *("values", "rows", "machine", "config", "codebook", "handles", "privacy", "study_key", "files"),
+    *("stats", "store", "sources"),
     *("media", "evaluate", "annotate", "report", "study"),
 }
 HEAVY = {"torch", "torchaudio", "transformers", "sentence_transformers", "vllm"}

@@ -192,19 +192,30 @@ def erase(
     account: Annotated[list[str] | None, typer.Option(help="Forget all videos of this account.")] = None,
 ) -> None:
     """Remove every derived row of some videos, and keep them from coming back."""
-    from tikval.study.erasure import erase_videos as forget
-    from tikval.study.erasure import unknown_accounts
+    from tikval.study.erasure import erase_names, names_to_erase, unknown_names
+    from tikval.study.erasure_proof import search_study
+    from tikval.study.learnt_models import models_that_learnt
 
     if not video_ids and not account:
         raise UserError("name the videos to erase, or --account NAME")
-    unknown = unknown_accounts(out.rstrip("/"), set(account or []))
-    found, rows = forget(out.rstrip("/"), set(video_ids or []), set(account or []))
-    missing = sorted(set(video_ids or []) - found)
+    out, given = out.rstrip("/"), (set(video_ids or []), set(account or []))
+    names = names_to_erase(out, *given)
+    found, rows = erase_names(out, names)
     if found or rows:
         print(
             f"erased {rows} rows of {len(found)} videos from {out}; run the analysis again for a new report"
         )
-    missing += [f"{name} (near it: {', '.join(near)})" if near else name for name, near in unknown.items()]
+    for model, n in models_that_learnt(out).items():
+        print(
+            f"{model}: learnt from {n} erased videos, and weights cannot forget: train it again or delete it"
+        )
+    proof = search_study(out, names)
+    print(proof)
+    for line in proof.advice(names):
+        print(f"tikval: {line}", file=sys.stderr)
+    unknown = unknown_names(names, *given)
+    missing = [f"{name} (near it: {', '.join(near)})" if near else name for name, near in unknown.items()]
     if missing:
         print(f"tikval: not found, and kept out from now on: {', '.join(missing)}", file=sys.stderr)
+    if missing or proof.finds:
         raise typer.Exit(FAILED)

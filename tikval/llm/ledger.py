@@ -38,7 +38,7 @@ class Ledger:
         self.uri = f"{out.rstrip('/')}/ledger"
 
     def get(self, key: str) -> Entry | None:
-        data = read_bytes(self._place(key))
+        data = read_bytes(self.place(key))
         if data is None:
             return None
         payload = json.loads(data)
@@ -49,10 +49,10 @@ class Ledger:
 
     def put(self, key: str, entry: Entry) -> None:
         """Durable on return: synced to the disk, or taken by the store."""
-        write_bytes(self._place(key), json.dumps(asdict(entry)).encode())
+        write_bytes(self.place(key), json.dumps(asdict(entry)).encode())
 
     def forget(self, key: str) -> None:
-        delete(self._place(key))
+        delete(self.place(key))
 
     def keys(self) -> set[str]:
         fs, path = filesystem(self.uri)
@@ -60,7 +60,8 @@ class Ledger:
         names = (info.base_name for info in infos if info.type == pafs.FileType.File)
         return {name.removesuffix(".json") for name in names if name.endswith(".json") and name[0] in _HEX}
 
-    def _place(self, key: str) -> str:
+    def place(self, key: str) -> str:
+        """The object of one call."""
         if len(key) != 32 or not set(key) <= _HEX:
             raise ValueError("a ledger key is 32 hexadecimal digits")
         return f"{self.uri}/{key[:2]}/{key}.json"

@@ -18,7 +18,7 @@ from tikval.config import (
 from tikval.files import filesystem
 from tikval.store.folder import Folder, FolderRun
 
-_STAGE_FOLDER: Final = re.compile(r"[a-z]+-[0-9a-f]{12}")
+STAGE_FOLDER: Final = re.compile(r"[a-z]+-[0-9a-f]{12}")
 
 SystemConfig = ExtractConfig | PredictConfig | FinetuneConfig | CombineConfig
 _SYSTEMS: Final[dict[str, type[JobConfig]]] = {  # by stage; PredictConfig has the stage of the first
@@ -34,7 +34,7 @@ def stage_folders(out: str) -> list[str]:
     except OSError as err:
         raise UserError(f"{out}: cannot be listed ({err.strerror or err})") from err
     names = sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)
-    return [f"{out.rstrip('/')}/{name}" for name in names if _STAGE_FOLDER.fullmatch(name)]
+    return [f"{out.rstrip('/')}/{name}" for name in names if STAGE_FOLDER.fullmatch(name)]
 
 
 class Study:

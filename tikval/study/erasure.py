@@ -1,87 +1,165 @@
-"""Forgetting a video: its derived rows go, and it does not come back while its file is still there."""
+"""Forgetting a video: its derived rows go, and it does not come back while its file is still there.
 
+The catalogs go last: as long as anything is left, the same command finds it again, wherever it was killed.
+"""
+
+import json
 import secrets
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.annotate.rating_sheets import without
-from tikval.files import delete, list_files, read_bytes, read_parquet, read_schema, write_bytes, write_table
+from tikval.files import (
+    delete,
+    delete_folder,
+    list_files,
+    read_bytes,
+    read_parquet,
+    read_schema,
+    write_bytes,
+    write_table,
+)
 from tikval.llm.ledger import Ledger
 from tikval.privacy import canonical_account
-from tikval.sources.erased import remember_erased, still_there
+from tikval.sources.erased import remember_erased
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
+from tikval.study.erased_names import ErasedNames, find_names
+from tikval.study.erasure_proof import cells_with_names, files_below
+from tikval.study.learnt_models import note_models
+
+_REMOVED: Final = ("scores", "report")  # made with the erased, and quickly made anew
+_TEXTS: Final = ("caption", "script", "notes", "detail", "unheard")  # of others, who may mention them
+_MENDED: Final = (".json", ".csv", ".md", ".txt", ".log")
+_AS_WRITTEN: Final = {
+    "run.json",
+    "judged_by.json",
+}  # a recipe with another path in it would be another recipe
+_THREADS: Final = 16  # a store answers each request late
+
+
+def names_to_erase(out: str, video_ids: set[str], accounts: set[str]) -> ErasedNames:
+    """All names under which a study knows some videos and accounts. Raises UserError where no study lies."""
+    study = Study(out)
+    return find_names(study.out, _folders(study), video_ids, accounts)
 
 
 def erase_videos(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], int]:
     """Remove videos, and all videos of accounts, from every table, page and paid reply below `out`, finished or not.
 
-    Returns the ids that were found, and the number of rows that went. Scores and pages were made with these
-    videos, so they are deleted whole: the analysis, run again, makes them anew.
-    Raises UserError where another run works on one of the folders.
+    A video is named by its id or its alias. Returns the ids that were found, and the number of rows that went. Scores
+    and pages were made with these videos, so they are deleted whole: the analysis, run again, makes them anew.
+    Raises UserError where another run works on one of the folders, and where the key is missing.
     """
-    study, ledger = Study(out), Ledger(out)
-    accounts = _spellings(study, accounts)
-    ids = video_ids | {
-        row["video_id"]
-        for folder in study.folders("catalog")
-        for row in [*folder.read(["video_id", "account"]).to_pylist(), *folder.read_side_table("labels")]
-        if row["account"] in accounts
-    }
-    remember_erased(out, ids, accounts)
-    ids = still_there(out, _values(study, "video_id") | ids)  # also those of an erasure that was killed
-    found: set[str] = set()
-    named: set[str] = set()  # ledger keys of rows that stay
-    rows = 0
-    for folder in [*study.folders(), *study.unfinished]:
-        with folder.lock():
-            folder.sweep()
-            if folder.stage in ("scores", "report"):
-                folder.remove()
-                continue
-            removed, n = _filter(folder, ids, accounts)
-            found |= removed
-            rows += n
-            named |= _ledger_keys(folder)
-            _cut_sheets(folder, ids)
-            _drop_folds(folder, ids)
-    for key in (
-        ledger.keys() - named
-    ):  # of the erased rows, of attempts that others replaced, of runs that died
-        entry = ledger.get(key)
-        if entry is not None and entry.video_id in ids:
-            ledger.forget(key)
-    return found, rows
+    return erase_names(out, names_to_erase(out, video_ids, accounts))
 
 
-def _spellings(study: Study, accounts: set[str]) -> set[str]:
-    """These accounts as they are given, and in every spelling that tables of the study have of them."""
-    wanted = set(map(canonical_account, accounts))
-    return accounts | {name for name in _values(study, "account") if canonical_account(name) in wanted}
+def erase_names(out: str, names: ErasedNames) -> tuple[set[str], int]:
+    """Remove those who are named, as erase_videos."""
+    study = Study(out)
+    remember_erased(study.out, set(names.ids), set(names.accounts))
+    catalogs = [folder for folder in _folders(study) if folder.stage == "catalog"]
+    others = [folder for folder in _folders(study) if folder.stage != "catalog"]
+    cleaned = [_erase_from(study.out, folder, names) for folder in others]
+    _clean_ledger(Ledger(study.out), others, names)
+    cleaned += [_erase_from(study.out, folder, names) for folder in catalogs]
+    return set[str]().union(*(found for found, _ in cleaned)), sum(rows for _, rows in cleaned)
 
 
-def _values(study: Study, column: str) -> set[str]:
-    """Every id, or account, that a table of the study names."""
-    found: set[str] = set()
-    for folder in [*study.folders(), *study.unfinished]:
-        for name in list_files(folder.uri, ".parquet", include_side_tables=True):
-            uri = f"{folder.uri}/{name}"
-            if column in read_schema(uri).names:
-                found |= set(pc.unique(read_parquet(uri, [column])[column]).drop_null().to_pylist())
+def _folders(study: Study) -> list[Folder]:
+    return [*study.folders(), *study.unfinished]
+
+
+def unknown_names(names: ErasedNames, video_ids: set[str], accounts: set[str]) -> dict[str, list[str]]:
+    """Ids and accounts that no table of the study names in any spelling; accounts with up to three that are near."""
+    known = {canonical_account(name): name for name in names.known_accounts}
+    found: dict[str, list[str]] = {name: [] for name in sorted(video_ids - names.known_ids)}
+    for account in sorted(accounts):
+        if canonical_account(account) not in known:
+            near = get_close_matches(canonical_account(account), known, cutoff=0.7)
+            found[account] = [known[name] for name in near]
     return found
 
 
-def unknown_accounts(out: str, accounts: set[str]) -> dict[str, list[str]]:
-    """Accounts that no table of the study names in any spelling, each with up to three that are near it."""
-    names = {canonical_account(name): name for name in _values(Study(out), "account")}
-    return {
-        account: [names[near] for near in get_close_matches(canonical_account(account), names, cutoff=0.7)]
-        for account in sorted(accounts)
-        if canonical_account(account) not in names
-    }
+def _erase_from(out: str, folder: Folder, names: ErasedNames) -> tuple[set[str], int]:
+    """Clean one stage's folder; returns the ids that were found, and how many rows went."""
+    with folder.lock():
+        if folder.stage in _REMOVED:
+            folder.remove()
+            found, rows = set[str](), 0
+        else:
+            note_models(out, folder, names.ids)
+            found, rows = _filter(folder, names)
+            _cut_sheets(folder, set(names.ids))
+            _drop_folds(folder, names.ids, found)
+        _mend(folder, names)
+    return found, rows
+
+
+def _filter(folder: Folder, names: ErasedNames) -> tuple[set[str], int]:
+    """Write every table of a folder anew without the erased rows, and without mentions; then forget the old ones."""
+    found: set[str] = set()
+    rows = 0
+    renamed: dict[str, str] = {}
+    for name in list_files(folder.uri, ".parquet", include_side_tables=True):
+        table = read_parquet(f"{folder.uri}/{name}")
+        gone = pa.chunked_array([pa.array([False] * table.num_rows, pa.bool_())])
+        for column, erased in _erased_in(table, names).items():
+            gone = pc.or_(gone, pc.fill_null(pc.is_in(table[column], pa.array(erased, pa.string())), False))
+        removed = table.filter(gone)
+        left = _without_mentions(table.filter(pc.invert(gone)), names)
+        if removed.num_rows == 0 and left.equals(table):
+            continue
+        rows += removed.num_rows
+        if "video_id" in table.column_names and "other_id" not in table.column_names:
+            found |= set(removed["video_id"].to_pylist())  # of a pair the other one may stay
+        stem = name.removesuffix(".parquet").rpartition("-")[0] or "part"
+        renamed[name] = f"{stem}-{secrets.token_hex(8)}.parquet"
+        write_table(f"{folder.uri}/{renamed[name]}", left)
+    if renamed:
+        if run := folder.run():
+            folder.rewrite_run(run, renamed)
+        for name in renamed:
+            delete(f"{folder.uri}/{name}")
+    return found, rows
+
+
+def _erased_in(table: pa.Table, names: ErasedNames) -> dict[str, list[str]]:
+    """Who is erased, by the table's columns that name somebody."""
+    ids, accounts = sorted(names.ids), sorted(names.accounts)
+    wanted = {"video_id": ids, "other_id": ids, "alias": ids, "account": accounts}
+    return {column: erased for column, erased in wanted.items() if column in table.column_names}
+
+
+def _without_mentions(table: pa.Table, names: ErasedNames) -> pa.Table:
+    """Texts of others, who may have mentioned the erased, say @someone."""
+    for column in _TEXTS:
+        if column not in table.column_names or not (
+            rows := cells_with_names(table[column], names, exact=False)
+        ):
+            continue
+        cells = table[column].to_pylist()
+        for row in rows:
+            cells[row] = _hidden(cells[row], names)
+        field = table.schema.field(column)
+        table = table.set_column(table.schema.get_field_index(column), field, pa.array(cells, field.type))
+    return table
+
+
+def _hidden(cell: Any, names: ErasedNames) -> Any:
+    if isinstance(cell, list):
+        return [_hidden(item, names) for item in cell]
+    if not isinstance(cell, str):
+        return cell
+    return names.without_names(cell.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
 def _cut_sheets(folder: Folder, ids: set[str]) -> None:
@@ -94,53 +172,86 @@ def _cut_sheets(folder: Folder, ids: set[str]) -> None:
             delete(place)
 
 
-def _drop_folds(folder: Folder, ids: set[str]) -> None:
-    """A training's and a sweep's folds name their rows, also before there is a result: the next run makes them anew."""
+def _drop_folds(folder: Folder, ids: frozenset[str], found: set[str]) -> None:
+    """A training's and a sweep's folds name their rows, also before there is a result: the next run makes them anew.
+
+    Checkpoints and trials are of these folds alone, and go with them.
+    """
     place = f"{folder.uri}/folds.json"
-    written = read_bytes(place)
-    if written is None:
-        return
-    try:
-        named = {
-            name for fold in from_json(written.decode()) for part in PARTS for name in getattr(fold, part)
-        }
-    except ValueError:  # cut short or changed: whom it names is not known
-        named = ids
+    named = set(found)
+    if (written := read_bytes(place)) is not None:
+        try:
+            folds = from_json(written.decode())
+            named |= {name for fold in folds for part in PARTS for name in getattr(fold, part)}
+        except ValueError:  # cut short or changed: whom it names is not known
+            named |= ids
     if named & ids:
-        delete(place)
+        for name in ("ray", "trials"):
+            delete_folder(f"{folder.uri}/{name}")
+        delete(place)  # last: an erasure that is killed before comes back to it
 
 
-def _ledger_keys(folder: Folder) -> set[str]:
-    """Ledger keys of the folder's rows, in whichever of its files."""
-    keys: set[str] = set()
-    for name in folder.parts():
-        uri = f"{folder.uri}/{name}"
-        if "ledger_key" in read_schema(uri).names:
-            keys |= set(read_parquet(uri, ["ledger_key"])["ledger_key"].drop_null().to_pylist())
-    return keys
+def _mend(folder: Folder, names: ErasedNames) -> None:
+    """Delete what dead writers left half written, and take mentions out of small texts."""
+    for file in files_below(folder.uri):
+        place, name = f"{folder.uri}/{file}", file.rpartition("/")[2]
+        if name.startswith(".tmp-"):
+            delete(place)
+        elif name.endswith(_MENDED) and name not in _AS_WRITTEN:
+            _hide_in_file(place, read_bytes(place), names)
 
 
-def _filter(folder: Folder, ids: set[str], accounts: set[str]) -> tuple[set[str], int]:
-    """Write every table of a folder anew without the erased rows; then forget the old ones."""
-    found: set[str] = set()
-    rows = 0
-    renamed: dict[str, str] = {}
-    for name in list_files(folder.uri, ".parquet", include_side_tables=True):
-        table = read_parquet(f"{folder.uri}/{name}")
-        gone = pa.array([False] * table.num_rows, pa.bool_())
-        for column, names in (("video_id", ids), ("other_id", ids), ("account", accounts)):
-            if column in table.column_names:
-                gone = pc.or_(gone, pc.is_in(table[column], pa.array(sorted(names), pa.string())))
-        erased = table.filter(gone)
-        if erased.num_rows:
-            rows += erased.num_rows
-            if "video_id" in erased.column_names and "other_id" not in erased.column_names:
-                found |= set(erased["video_id"].to_pylist())  # of a pair the other one may stay
-            renamed[name] = f"{name.partition('-')[0]}-{secrets.token_hex(8)}.parquet"
-            write_table(f"{folder.uri}/{renamed[name]}", table.filter(pc.invert(gone)))
-    if renamed:
-        if run := folder.run():
-            folder.rewrite_run(run, renamed)
-        for name in renamed:
-            delete(f"{folder.uri}/{name}")
-    return found, rows
+def _hide_in_file(place: str, data: bytes | None, names: ErasedNames) -> None:
+    if data is not None and (plain := names.without_names(data)) != data:
+        write_bytes(place, plain)
+
+
+def _clean_ledger(ledger: Ledger, folders: Sequence[Folder], names: ErasedNames) -> None:
+    """Delete the paid replies of erased videos; one that another video's rows are read from becomes that one's."""
+    files = [f"{ledger.uri}/{file}" for file in files_below(ledger.uri)]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        theirs = {_key(place) for place in threads.map(partial(_clean_entry, names=names), files) if place}
+    named = _who_names(folders, theirs) if theirs else {}
+    for key in sorted(theirs):
+        entry = ledger.get(key)
+        if entry is not None and key in named:
+            ledger.put(key, replace(entry, video_id=named[key]))
+        elif entry is not None:
+            ledger.forget(key)
+    for key in named:
+        place = ledger.place(key)
+        _hide_in_file(place, read_bytes(place), names)
+
+
+def _clean_entry(place: str, names: ErasedNames) -> str | None:
+    """Take mentions out of another video's reply; returns the place of a reply to an erased video."""
+    data = read_bytes(place)
+    if data is None:
+        return None
+    try:
+        video_id = json.loads(data)["video_id"]
+    except (ValueError, KeyError, TypeError):  # half written by a process that died
+        if names.mentions(data):
+            delete(place)
+        return None
+    if video_id in names.ids:
+        return place
+    _hide_in_file(place, data, names)
+    return None
+
+
+def _key(place: str) -> str:
+    return place.rpartition("/")[2].removesuffix(".json")
+
+
+def _who_names(folders: Sequence[Folder], keys: set[str]) -> dict[str, str]:
+    """The video of a row that is read from each of these replies, as far as there is one."""
+    found: dict[str, str] = {}
+    for folder in folders:
+        for name in folder.parts():
+            uri = f"{folder.uri}/{name}"
+            if {"ledger_key", "video_id"} <= set(read_schema(uri).names):
+                table = read_parquet(uri, ["ledger_key", "video_id"])
+                table = table.filter(pc.is_in(table["ledger_key"], pa.array(sorted(keys), pa.string())))
+                found |= {row["ledger_key"]: row["video_id"] for row in table.to_pylist()}
+    return found

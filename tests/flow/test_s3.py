@@ -19,7 +19,7 @@ import ray
 from tests.fixtures.corpus import TEXTS, write_captioned
 from tests.fixtures.fakes import load_words
 from tests.flow.test_jobs import PLACES, SCRIPTS, SYSTEM, to_do
-from tikval.config import ReportConfig, UserError, load_config
+from tikval.config import CatalogConfig, ReportConfig, UserError, load_config
 from tikval.evaluate.score_systems import score_systems
 from tikval.files import filesystem, read_bytes, write_bytes
 from tikval.flow import data
@@ -36,7 +36,8 @@ from tikval.sources.write_catalog import write_catalog
 from tikval.store import lock
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
-from tikval.study.erasure import erase_videos
+from tikval.study.erasure import erase_videos, names_to_erase
+from tikval.study.erasure_proof import search_study
 
 pytestmark = pytest.mark.cluster
 
@@ -98,6 +99,32 @@ def test_the_ledger_and_the_gate_lie_on_a_store(server: str) -> None:
     assert FolderGate(f"{BUCKET}/paid/scripts-1", ledger, 1.0, at_once, nothing).spent.settled_usd == 0.01
     ledger.forget(key)
     assert ledger.keys() == set()
+
+
+def test_an_erasure_on_a_store_is_proven(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "SETTLE_SECONDS", 0.1)
+    for name in ("a clip", "b"):
+        (tmp_path / f"{name}.mp4").write_bytes(b"x")
+    (tmp_path / "videos.csv").write_text("path,account,caption\na clip.mp4,zz_kid,\nb.mp4,ann,with @zz_kid\n")
+    out = f"{BUCKET}/erased"
+    write_catalog(CatalogConfig(videos=str(tmp_path / "videos.csv"), out=out))
+    key = ledger_key({"n": 2})
+    Ledger(out).put(key, Entry("a clip", Reply("text", "m", Usage(tokens_in=3)), 0.01, "now"))
+    write_bytes(f"{out}/finetune-aaaaaaaaaaaa/ray/x/state.pt", b"\0a clip")
+    write_bytes(f"{out}/finetune-aaaaaaaaaaaa/folds.json", b"cut short")
+    names = names_to_erase(out, set(), {"ZZ_Kid"})
+    before = {find.file for find in search_study(out, names).finds}
+    assert f"ledger/{key[:2]}/{key}.json" in before
+    assert len(before) == 4  # videos, accounts, reply, checkpoint
+    assert erase_videos(out, set(), {"ZZ_Kid"}) == ({"a clip"}, 2)
+    proof = search_study(out, names)
+    assert not proof.finds
+    assert proof.files >= 4
+    assert Ledger(out).keys() == set()
+    write_bytes(f"{out}/mine/notes.txt", b"zz_kid")
+    assert [find.file for find in search_study(out, names).finds] == ["mine/notes.txt"]
 
 
 def study(*overrides: tuple[str, object]) -> ReportConfig:

@@ -1,4 +1,4 @@
-"""All names of those who are erased (ids, aliases, every spelling of an account), and how texts are searched for them."""
+"""All names of those who are erased (ids, aliases, spellings of an account), and how texts are searched for them."""
 
 import html
 import json
@@ -26,8 +26,9 @@ _WORD: Final = 12  # and a word of fewer letters may be meant as a word
 _AT_ONCE: Final = 64  # names in one pattern: with many more the engine is ten times slower
 _ALNUM: Final = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _SEPARATOR: Final = re.compile(rb"[\s\"'<>,;()\[\]{}|=\\\x00-\x1f]")
-_GOES_ON: Final = re.compile(
-    rb"[A-Za-z0-9_-]|\.(?!(?i:mp4|m4v|mov|mkv|webm|avi|jpe?g|png|json|parquet|html?)\b)\w"
+_GOES_ON: Final = re.compile(rb"[A-Za-z0-9_-]")
+_ACCOUNT_GOES_ON: Final = re.compile(  # zz.kid is another one than zz; zz.mp4 is a file of zz
+    rb"[A-Za-z0-9_-]|\.(?!(?i:mp4|m4v|mov|mkv|webm|avi|wav|mp3|jpe?g|png|json|txt|csv|log|bin|parquet|html?)\b)\w"
 )
 _ESCAPE: Final = re.compile(rb"(?:\\(?:[nrtbf]|u[0-9A-Fa-f]{4})|%[0-9A-Fa-f]{2})$")  # JSON's and an address's
 _OF_A_DOWNLOAD: Final = re.compile(rb"_video_\d")  # @name_video_7412000000000000000.mp4
@@ -41,6 +42,7 @@ class ErasedNames:
     accounts: frozenset[str]  # in every spelling
     known_ids: frozenset[str] = frozenset()
     known_accounts: frozenset[str] = frozenset()
+    unlisted: frozenset[str] = frozenset()  # ids in tables that no catalog lists: whose they are is not known
 
     @cached_property
     def _staying(self) -> frozenset[str]:
@@ -110,7 +112,8 @@ class ErasedNames:
             return bool(escaped or not before.isdigit()) and not after[:1].isdigit()
         if before and not escaped and (before[0] in _ALNUM or before in b"_-"):
             return False
-        if name[-1:] != b'"' and _GOES_ON.match(after) and not _OF_A_DOWNLOAD.match(after):
+        goes_on = _ACCOUNT_GOES_ON if account else _GOES_ON
+        if name[-1:] != b'"' and goes_on.match(after) and not _OF_A_DOWNLOAD.match(after):
             return False
         return not self._stays(text, begin, end)
 
@@ -120,7 +123,7 @@ class ErasedNames:
         left = left[max((m.end() for m in _SEPARATOR.finditer(left)), default=0) :]
         right = _SEPARATOR.split(text[end : end + 600], maxsplit=1)[0]
         word = (left + text[begin:end] + right).decode("utf-8", "replace")
-        return word in self._staying
+        return word.strip("@.:!?*_/") in self._staying or word in self._staying
 
     def without_names(self, text: bytes) -> bytes:
         """A text with @someone for each account, and [erased] for each id."""
@@ -154,16 +157,27 @@ def find_names(out: str, folders: Sequence[Folder], video_ids: set[str], account
     `folders`: of the study, finished or not.
     """
     wanted = set(map(canonical_account, accounts))
-    rows = list(_named_rows(folders))
+    catalogs = list(_named_rows(folder for folder in folders if folder.stage == "catalog"))
+    others = list(_named_rows(folder for folder in folders if folder.stage != "catalog"))
+    rows = [*catalogs, *others]
     known_accounts = {name for table in rows for name in _unique(table, "account")}
     spelt = accounts | {name for name in known_accounts if canonical_account(name) in wanted}
     ids = set(video_ids)
     for _ in range(2):  # an alias leads to the id, and that to rows of other tables
         for table in rows:
             ids |= _ids_of(table, ids, spelt)
-    known_ids = {name for table in rows for column in ID_COLUMNS for name in _unique(table, column)}
+    listed, known_ids = (
+        {name for table in tables for column in ID_COLUMNS for name in _unique(table, column)}
+        for tables in (catalogs, rows)
+    )
     ids |= still_there(out, known_ids)
-    return ErasedNames(frozenset(ids), frozenset(spelt), frozenset(known_ids), frozenset(known_accounts))
+    return ErasedNames(
+        ids=frozenset(ids),
+        accounts=frozenset(spelt),
+        known_ids=frozenset(known_ids),
+        known_accounts=frozenset(known_accounts),
+        unlisted=frozenset(known_ids - listed - ids),
+    )
 
 
 def _named_rows(folders: Iterable[Folder]) -> Iterator[pa.Table]:

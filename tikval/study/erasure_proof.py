@@ -47,6 +47,11 @@ class SearchResult:
                 f"note: {len(vague)} names are short, or may be plain words ({', '.join(vague[:3])}"
                 f"{' ...' if len(vague) > 3 else ''}): looked for as whole cells, ids and @mentions only"
             )
+        if names.accounts and (unlisted := sorted(names.unlisted)):
+            lines.append(
+                f"note: {len(unlisted)} videos stand in tables and in no catalog ({', '.join(unlisted[:3])}"
+                f"{' ...' if len(unlisted) > 3 else ''}): whose they are is not known; erase theirs by id"
+            )
         if self.packed:
             lines.append(
                 f"note: {len(self.packed)} packed files were not looked into: {', '.join(self.packed[:5])}"

@@ -52,6 +52,7 @@ def write_rich_study(root: Path) -> Made:
     ledger.put(keys[2], entry(THIRD, f"duet with @{ANN} and @someone.else"))
     ledger.put(keys[3], entry(SECOND, "an attempt that no row names"))
     write_bytes(f"{out}/ledger/ab/.tmp-0123", b'{"video_id": "first-video", "rep')
+    write_bytes(f"{out}/ledger/ab/.tmp-4567", Path(ledger.place(keys[0])).read_bytes())
     rows = [dict(row) for row in made.script_rows]
     rows[0]["ledger_key"], rows[2]["ledger_key"] = keys[0], keys[1]
     rows[2]["script"] = f"SPEAKER: with @{ANN}, {ANN.upper()} and first-video.mp4, not {ANN}2 or dance"
@@ -228,7 +229,7 @@ def test_what_tikval_did_not_write_is_found_and_named(tmp_path: Path, name: str)
     done = erase(made.out, FIRST, "--account", "jos\u00e9_\u00e9")
     assert done.exit_code == 1
     assert f"left: {name}: in its " in done.stderr
-    assert "not written by tikval: delete or change it yourself" in done.stderr
+    assert "in no stage's folder: delete or change it yourself" in done.stderr
     assert "names are left in 1 places" in done.stdout
     assert Path(made.out, name).exists()
 
@@ -353,3 +354,28 @@ def test_packed_files_are_named_as_not_searched(tmp_path: Path) -> None:
     made = Made(tmp_path)
     write_bytes(f"{made.out}/mine/copy.zip", b"PK")
     assert "1 packed files were not looked into: mine/copy.zip" in erase(made.out, FIRST).stderr
+
+
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    """Out of the study, or in circles."""
+    made = Made(tmp_path)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for place in (outside / ".tmp-0123", outside / "notes.json"):
+        place.write_text('"first-video"')
+    folder = Path(made.scripts.folder)
+    for link, to in (("there", outside), ("circle", folder), ("file.json", outside / "notes.json")):
+        (folder / link).symlink_to(to)
+    done = erase(made.out, FIRST)
+    assert done.exit_code == 0, done.stderr
+    assert sorted(path.name for path in outside.iterdir()) == [".tmp-0123", "notes.json"]
+    assert (outside / "notes.json").read_text() == '"first-video"'
+
+
+def test_a_tokenizer_is_left_as_it_is(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    place = Path(made.out, "finetune-aaaaaaaaaaaa/models/p0-f0-s0/encoder/tokenizer.json")
+    write_bytes(str(place), b'{"vocab": {"covid19": 7}}')
+    done = erase(made.out, "--account", "covid19")
+    assert place.read_bytes() == b'{"vocab": {"covid19": 7}}'
+    assert "tokenizer.json: in its bytes; delete this file, and run the stage again" in done.stderr

@@ -4,6 +4,7 @@ The catalogs go last: as long as anything is left, the same command finds it aga
 """
 
 import json
+import re
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,9 @@ from tikval.study.erased_names import ErasedNames, find_names
 from tikval.study.erasure_proof import cells_with_names, files_below
 from tikval.study.learnt_models import note_models
 
+_ENTRY: Final = re.compile(
+    r"(?:^|/)(?:[0-9a-f]{32}\.json|\.tmp-[^/]*)$"
+)  # of the ledger, whole or half written
 _REMOVED: Final = ("scores", "report")  # made with the erased, and quickly made anew
 _TEXTS: Final = ("caption", "script", "notes", "detail", "unheard")  # of others, who may mention them
 _MENDED: Final = (".json", ".csv", ".md", ".txt", ".log")
@@ -43,6 +47,7 @@ _AS_WRITTEN: Final = {
     "run.json",
     "judged_by.json",
 }  # a recipe with another path in it would be another recipe
+_MODELS: Final = ("models/", "encoders/")  # a tokenizer's words are nobody's names
 _THREADS: Final = 16  # a store answers each request late
 
 
@@ -197,7 +202,7 @@ def _mend(folder: Folder, names: ErasedNames) -> None:
         place, name = f"{folder.uri}/{file}", file.rpartition("/")[2]
         if name.startswith(".tmp-"):
             delete(place)
-        elif name.endswith(_MENDED) and name not in _AS_WRITTEN:
+        elif name.endswith(_MENDED) and name not in _AS_WRITTEN and not file.startswith(_MODELS):
             _hide_in_file(place, read_bytes(place), names)
 
 
@@ -208,7 +213,7 @@ def _hide_in_file(place: str, data: bytes | None, names: ErasedNames) -> None:
 
 def _clean_ledger(ledger: Ledger, folders: Sequence[Folder], names: ErasedNames) -> None:
     """Delete the paid replies of erased videos; one that another video's rows are read from becomes that one's."""
-    files = [f"{ledger.uri}/{file}" for file in files_below(ledger.uri)]
+    files = [f"{ledger.uri}/{file}" for file in files_below(ledger.uri) if _ENTRY.search(file)]
     with ThreadPoolExecutor(_THREADS) as threads:
         theirs = {_key(place) for place in threads.map(partial(_clean_entry, names=names), files) if place}
     named = _who_names(folders, theirs) if theirs else {}
@@ -228,12 +233,14 @@ def _clean_entry(place: str, names: ErasedNames) -> str | None:
     data = read_bytes(place)
     if data is None:
         return None
-    try:
-        video_id = json.loads(data)["video_id"]
-    except (ValueError, KeyError, TypeError):  # half written by a process that died
+    if _key(place).startswith(".tmp-"):  # of a process that died, or writes just now for somebody else
         if names.mentions(data):
             delete(place)
         return None
+    try:
+        video_id = json.loads(data)["video_id"]
+    except (ValueError, KeyError, TypeError):  # not an entry
+        video_id = None
     if video_id in names.ids:
         return place
     _hide_in_file(place, data, names)

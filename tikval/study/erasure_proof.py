@@ -1,8 +1,11 @@
 """A proof that somebody is gone: every byte of a study's folder is searched for their names, tables cell by cell."""
 
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,7 +20,7 @@ from tikval.study.erased_names import NAME_COLUMNS, ErasedNames
 
 _PIECE: Final = 32 * 2**20  # bytes that are searched at once
 _OVERLAP: Final = 8192  # longer than any name in any spelling
-_THREADS: Final = 8  # a store answers each request late
+_THREADS: Final = 4  # a store answers each request late; each holds a piece, or a group of rows
 _BINARY_BYTES: Final = 6  # a shorter name stands in any gigabyte of weights by chance
 _SHOWN: Final = 20  # places
 _PACKED: Final = (".gz", ".zip", ".zst", ".xz", ".bz2", ".7z", ".npz", ".xlsx", ".pdf", ".tgz")
@@ -74,7 +77,7 @@ def _what_to_do(find: Find) -> str:
         return "; a path in the configuration names them: rename it, run anew, and delete this folder"
     if STAGE_FOLDER.fullmatch(folder.partition("/")[0]):
         return "; delete this file, and run the stage again"
-    return "; not written by tikval: delete or change it yourself"
+    return "; in no stage's folder: delete or change it yourself (an export: make it again)"
 
 
 def search_study(out: str, names: ErasedNames) -> SearchResult:
@@ -90,6 +93,8 @@ def search_study(out: str, names: ErasedNames) -> SearchResult:
 def files_below(uri: str) -> dict[str, int]:
     """Size of each file below a folder, by its path from there; links are not followed. Sorted."""
     fs, path = filesystem(uri)
+    if isinstance(fs, pafs.LocalFileSystem):  # which would follow links, out of the study and in circles
+        return dict(sorted(_local_files(path)))
     infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True, recursive=True))
     root = fs.normalize_path(path).rstrip("/")
     found = {
@@ -98,6 +103,15 @@ def files_below(uri: str) -> dict[str, int]:
         if info.type == pafs.FileType.File
     }
     return dict(sorted(found.items()))
+
+
+def _local_files(path: str) -> Iterator[tuple[str, int]]:
+    for parent, _, names in os.walk(path):
+        for name in names:
+            file = Path(parent, name)
+            status = file.lstat()
+            if stat.S_ISREG(status.st_mode):
+                yield str(file.relative_to(path)), status.st_size
 
 
 def search_file(out: str, file: str, names: ErasedNames) -> list[Find]:
@@ -141,8 +155,11 @@ def _search_table(uri: str, file: str, names: ErasedNames) -> Iterator[Find]:
     rows_of: dict[str, list[str]] = {}
     with fs.open_input_file(path) as opened:
         parquet = pq.ParquetFile(opened)
-        for group in range(parquet.num_row_groups):
-            table = parquet.read_row_group(group)
+        wanted = [field.name for field in parquet.schema_arrow if _may_name(field.type)]
+        if "video_id" in parquet.schema_arrow.names:
+            wanted = list(dict.fromkeys(["video_id", *wanted]))
+        for group in range(parquet.num_row_groups) if wanted else ():
+            table = parquet.read_row_group(group, columns=wanted)
             for name, column in zip(table.column_names, table.columns, strict=True):
                 rows = cells_with_names(column, names, exact=name in NAME_COLUMNS)
                 if rows:
@@ -196,6 +213,10 @@ def _has_texts(kind: pa.DataType) -> bool:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return _has_texts(kind.value_type)
     return pa.types.is_nested(kind) or pa.types.is_dictionary(kind) or _is_text(kind)
+
+
+def _may_name(kind: pa.DataType) -> bool:
+    return _has_texts(kind) or pa.types.is_int64(kind)
 
 
 def _bytes(cell: str | bytes) -> bytes:

@@ -206,6 +206,8 @@ def test_models_that_learnt_from_the_erased_are_named_until_they_are_trained_aga
     assert Path(made.out, "finetune-aaaaaaaaaaaa/models/p0-f0-s0/weights.pt").exists()
     write_bytes(f"{made.out}/finetune-aaaaaaaaaaaa/models/p0-f0-s0/model.json", b'{"weights_sha256": "new"}')
     assert models_that_learnt(made.out) == {"pretrain-cccccccccccc/encoders/all": 1}
+    shutil.rmtree(Path(made.out, "pretrain-cccccccccccc/encoders"))
+    assert models_that_learnt(made.out) == {}
 
 
 PLANTED: dict[str, bytes] = {

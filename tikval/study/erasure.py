@@ -37,16 +37,12 @@ from tikval.study.erased_names import ErasedNames, find_names
 from tikval.study.erasure_proof import cells_with_names, files_below
 from tikval.study.learnt_models import note_models
 
-_ENTRY: Final = re.compile(
-    r"(?:^|/)(?:[0-9a-f]{32}\.json|\.tmp-[^/]*)$"
-)  # of the ledger, whole or half written
+# of the ledger, whole or half written
+_ENTRY: Final = re.compile(r"(?:^|/)(?:[0-9a-f]{32}\.json|\.tmp-[^/]*)$")
 _REMOVED: Final = ("scores", "report")  # made with the erased, and quickly made anew
 _TEXTS: Final = ("caption", "script", "notes", "detail", "unheard")  # of others, who may mention them
 _MENDED: Final = (".json", ".csv", ".md", ".txt", ".log")
-_AS_WRITTEN: Final = {
-    "run.json",
-    "judged_by.json",
-}  # a recipe with another path in it would be another recipe
+_AS_WRITTEN: Final = ("run.json", "judged_by.json")  # with another path in it a recipe would be another one
 _MODELS: Final = ("models/", "encoders/")  # a tokenizer's words are nobody's names
 _THREADS: Final = 16  # a store answers each request late
 

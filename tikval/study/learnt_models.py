@@ -58,6 +58,8 @@ def _states(folder: Folder) -> dict[str, str]:
             data = read_bytes(f"{folder.uri}/models/{file}") or b""
             found[f"models/{file.removesuffix('/model.json')}"] = hashlib.sha256(data).hexdigest()[:32]
     for name, uri in _encoders(folder).items():
+        if not files_below(f"{folder.uri}/{name}"):
+            continue
         facts = (read_schema(uri).metadata or {}).get(b"tikval", b"")
         found[name] = hashlib.sha256(facts).hexdigest()[:32]
     return found
@@ -97,6 +99,6 @@ def _encoders_with(folder: Folder, ids: frozenset[str]) -> dict[str, set[str]]:
     for name, uri in _encoders(folder).items():
         table = read_parquet(uri, ["video_id", "left_out"])
         read = table.filter(pc.is_null(table["left_out"]))["video_id"].to_pylist()
-        if videos := ids.intersection(read):
+        if (videos := ids.intersection(read)) and files_below(f"{folder.uri}/{name}"):
             found[name] = set(videos)
     return found

@@ -381,3 +381,26 @@ def test_a_tokenizer_is_left_as_it_is(tmp_path: Path) -> None:
     done = erase(made.out, "--account", "covid19")
     assert place.read_bytes() == b'{"vocab": {"covid19": 7}}'
     assert "tokenizer.json: in its bytes; delete this file, and run the stage again" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "7412345678901234567",
+        "https://www.tiktok.com/@zz_kid/video/7412345678901234567?lang=en",
+        "zz_kid/7412345678901234567",
+    ],
+)
+def test_a_post_is_erased_by_its_address_id_or_file_name(tmp_path: Path, given: str) -> None:
+    made = Made(tmp_path)
+    file = tmp_path / "posts" / "zz_kid" / "7412345678901234567.mp4"
+    for path in (file, file.with_name("7412345678901234568.mp4")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    catalog = made.catalog.model_copy(update={"videos": str(tmp_path / "posts"), "annotations": None})
+    write_catalog(catalog)
+    done = erase(made.out, given)
+    assert done.exit_code == 0, done.stderr
+    assert not mentions(made.out, "7412345678901234567")
+    write_catalog(catalog)
+    assert Folder(catalog.folder).read(["video_id"])["video_id"].to_pylist() == ["7412345678901234568"]

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from tikval.files import list_files, read_parquet, read_schema
 from tikval.privacy import canonical_account
 from tikval.sources.erased import ID_COLUMNS, SOMEONE, still_there
+from tikval.sources.ids import post_in
 from tikval.store.folder import Folder
 
 NAME_COLUMNS: Final = (*ID_COLUMNS, "account")
@@ -162,7 +163,7 @@ def find_names(out: str, folders: Sequence[Folder], video_ids: set[str], account
     rows = [*catalogs, *others]
     known_accounts = {name for table in rows for name in _unique(table, "account")}
     spelt = accounts | {name for name in known_accounts if canonical_account(name) in wanted}
-    ids = set(video_ids)
+    ids = set[str]().union(*map(ids_of, video_ids))
     for _ in range(2):  # an alias leads to the id, and that to rows of other tables
         for table in rows:
             ids |= _ids_of(table, ids, spelt)
@@ -178,6 +179,12 @@ def find_names(out: str, folders: Sequence[Folder], video_ids: set[str], account
         known_accounts=frozenset(known_accounts),
         unlisted=frozenset(known_ids - listed - ids),
     )
+
+
+def ids_of(name: str) -> set[str]:
+    """The ids that a user may mean: what was given, and the post's whose address or file name it is."""
+    post = post_in(name)
+    return {name, post.video_id} if post else {name}
 
 
 def _named_rows(folders: Iterable[Folder]) -> Iterator[pa.Table]:

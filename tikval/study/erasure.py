@@ -33,7 +33,7 @@ from tikval.sources.erased import remember_erased
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
-from tikval.study.erased_names import ErasedNames, find_names
+from tikval.study.erased_names import ErasedNames, find_names, ids_of
 from tikval.study.erasure_proof import cells_with_names, files_below
 from tikval.study.learnt_models import note_models
 
@@ -82,7 +82,9 @@ def _folders(study: Study) -> list[Folder]:
 def unknown_names(names: ErasedNames, video_ids: set[str], accounts: set[str]) -> dict[str, list[str]]:
     """Ids and accounts that no table of the study names in any spelling; accounts with up to three that are near."""
     known = {canonical_account(name): name for name in names.known_accounts}
-    found: dict[str, list[str]] = {name: [] for name in sorted(video_ids - names.known_ids)}
+    found: dict[str, list[str]] = {
+        name: [] for name in sorted(video_ids) if not names.known_ids & ids_of(name)
+    }
     for account in sorted(accounts):
         if canonical_account(account) not in known:
             near = get_close_matches(canonical_account(account), known, cutoff=0.7)

@@ -62,3 +62,24 @@ def test_counts_that_are_none_are_not_nothing(usage: Usage, counts: tuple[Any, .
         (row,) = answers([ROW])
         assert (row["tokens_in"], row["tokens_cached"], row["tokens_out"]) == counts
         assert (row["reply"], row["error"]) == ("text ?", None)
+
+
+def test_a_reply_that_cannot_be_stored_keeps_no_money_reserved(tmp_path: Path) -> None:
+    client: Any = OneReply(Reply("text", "m", Usage(tokens_in=7, tokens_out=3)))
+    settled = []
+
+    class Gate(OpenGate):
+        async def settle(self, call: str, usd: float | None, more_tokens: int = 0) -> None:
+            settled.append(call)
+
+    class FullDisk(Ledger):
+        def put(self, key: str, entry: Any) -> None:
+            raise OSError("no space left")
+
+    gate: Any = Gate
+    no_video: Any = None
+    asked = asked_of(LLM, "Q", None, None)
+    answers = PaidAnswers(LLM, Api(), asked, lambda: client, gate, FullDisk(str(tmp_path)), None, no_video)
+    with pytest.raises(OSError, match="no space"):
+        answers([ROW])
+    assert len(settled) == 1

@@ -238,3 +238,144 @@ def test_a_dead_actors_reserve_keeps_nobody_waiting(tmp_path: Path) -> None:
         return [gate.spent.settled_usd, gate.spent.unknown_usd]
 
     assert asyncio.run(main()) == pytest.approx([0.3, 0])
+
+
+class GateInMemory(FolderGate):
+    """Writes nothing down, so that whoever is not done waits for money."""
+
+    async def _write(self) -> None:
+        self.spent = self.spent
+
+
+async def until_all_wait() -> None:
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+CENTS = st.integers(1, 60)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("admit"), st.integers(0, 5), st.integers(0, 2), CENTS),
+        st.tuples(st.just("settle"), st.integers(0, 5), st.integers(0, 2), CENTS | st.none()),
+        st.tuples(st.just("cancel"), st.integers(0, 5), st.integers(0, 2), st.none()),
+        st.tuples(st.just("close"), st.just(0), st.just(0), st.none()),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS, st.lists(st.booleans(), min_size=40, max_size=40))
+def test_in_any_order_nothing_is_lost_and_nobody_waits_for_money_that_is_there(
+    steps: list[tuple[str, int, int, int | None]], pauses: list[bool]
+) -> None:
+    """Calls are asked by several actors, settled twice, late, or never; costs are at most what was reserved."""
+
+    async def main() -> None:
+        gate = GateInMemory("/nowhere", Ledger("/nowhere"), 1.0, at_once, nothing)
+        reserved, bill = dict[str, float](), dict[str, float]()
+        asking: list[tuple[str, float, asyncio.Task[bool]]] = []
+        for (what, n, actor, cents), pause in zip(steps, pauses, strict=False):
+            call = f"{key(n)}.1.{actor}"
+            if what == "admit" and call not in {name for name, _, task in asking if not task.done()}:
+                usd = reserved.setdefault(call, (cents or 0) / 100)  # the same each time that it is sent
+                asking.append((call, usd, asyncio.create_task(gate.admit(call, usd, 1))))
+            elif what == "settle":
+                held = gate.open.get(call, gate.given_up.get(call))
+                cost = None if cents is None else min(cents / 100, reserved.get(call, 0))
+                before = bill.get(call, 0)
+                await gate.settle(call, cost)
+                if held is not None:
+                    bill[call] = before + (held if cost is None else cost)
+            elif what == "cancel":
+                for name, _, task in asking:
+                    if name == call and not task.done():
+                        task.cancel()
+            elif what == "close":
+                await gate.close()
+            if pause:
+                await until_all_wait()
+                for _, usd, task in asking:
+                    assert task.done() or not gate._fits(usd), "waits for money that is there"
+            assert 0 <= gate.spent.unknown_usd <= gate.spent.settled_usd + 1e-9
+            assert gate.spent.settled_usd + sum(gate.open.values()) <= 1 + 1e-6
+        await until_all_wait()
+        for _, _, task in asking:
+            task.cancel()
+        results = await asyncio.gather(*(task for _, _, task in asking), return_exceptions=True)
+        assert all(isinstance(result, bool | asyncio.CancelledError) for result in results)
+        owed = sum(bill.values()) + sum(gate.given_up.values())
+        assert gate.spent.settled_usd == pytest.approx(owed, abs=1e-6)
+
+    asyncio.run(main())
+
+
+def test_a_settled_call_is_settled_once(tmp_path: Path) -> None:
+    async def main() -> list[float]:
+        gate = gate_of(tmp_path, 1.0)
+        await gate.settle(f"{key(9)}.1", 0.3)  # nobody admitted it
+        assert await gate.admit(f"{key(1)}.1.a", 0.6, 1)
+        assert not await gate.admit(f"{key(1)}.1.b", 0.6, 1)  # which gives the first one up
+        await gate.settle(f"{key(1)}.1.a", None)  # alive, and its connection was reset
+        await gate.settle(f"{key(1)}.1.a", 0.1)
+        assert gate.given_up == {}
+        assert await gate.admit(f"{key(2)}.1.a", 0.4, 1)
+        await gate.settle(f"{key(2)}.1.a", 0.2)
+        await gate.settle(f"{key(2)}.1.a", 0.2)
+        return [gate.spent.settled_usd, gate.spent.unknown_usd]
+
+    assert asyncio.run(main()) == pytest.approx([0.8, 0.6])
+
+
+def test_a_call_that_was_given_up_may_be_sent_again(tmp_path: Path) -> None:
+    async def main() -> list[float]:
+        gate = gate_of(tmp_path, 1.0)
+        assert await gate.admit(f"{key(1)}.1.a", 0.6, 1)
+        assert not await gate.admit(f"{key(1)}.1.b", 0.6, 1)
+        assert await asyncio.wait_for(gate.admit(f"{key(1)}.1.a", 0.6, 1), 5)  # by upload, the same call
+        await gate.settle(f"{key(1)}.1.a", 0.1)
+        return [gate.spent.settled_usd, gate.spent.unknown_usd, *gate.open.values(), *gate.given_up.values()]
+
+    assert asyncio.run(main()) == pytest.approx([0.1, 0])
+
+
+def test_what_was_in_the_air_at_a_crash_may_still_be_settled(tmp_path: Path) -> None:
+    async def crash() -> None:
+        assert await gate_of(tmp_path, 1.0).admit(f"{key(1)}.1.a", 0.6, 1)
+
+    async def main() -> float:
+        gate = gate_of(tmp_path, 1.0)
+        await gate.settle(f"{key(1)}.1.a", 0.2)
+        return gate.spent.settled_usd
+
+    asyncio.run(crash())
+    assert asyncio.run(main()) == pytest.approx(0.2)
+
+
+def test_a_call_that_could_not_be_sent_gives_its_money_back(tmp_path: Path) -> None:
+    async def no_minute(tokens: int) -> float:
+        raise OSError("the limiter's node is gone")
+
+    async def main() -> float:
+        gate = FolderGate(str(tmp_path), Ledger(str(tmp_path)), 1.0, no_minute, nothing)
+        with pytest.raises(OSError, match="gone"):
+            await gate.admit(f"{key(1)}.1.a", 0.6, 1)
+        assert gate.open == {}
+        return gate.spent.settled_usd
+
+    assert asyncio.run(main()) == 0
+
+
+def test_a_reply_in_the_ledger_frees_the_reserve_of_an_actor_that_died_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row is read out of the ledger by another actor, which asks the gate for nothing."""
+    monkeypatch.setattr("tikval.llm.gate._RECOUNT_SECONDS", 0.05)
+
+    async def main() -> float:
+        gate = gate_of(tmp_path, 1.0)
+        assert await gate.admit(f"{key(1)}.1.dead", 0.6, 1)
+        Ledger(str(tmp_path)).put(key(1), entry(0.2))
+        assert await asyncio.wait_for(gate.admit(f"{key(2)}.1.alive", 0.7, 1), 10)
+        return gate.spent.settled_usd
+
+    assert asyncio.run(main()) == pytest.approx(0.2)

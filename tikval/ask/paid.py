@@ -130,26 +130,33 @@ class PaidAnswers:
                     log.info("try %d failed (%s): %s", n, fault.reason, fault.detail)
                     await asyncio.sleep(backoff_seconds(n, fault.after_seconds, self.dice))
                 else:
-                    cost = self._cost(reply)
-                    if cost is not None and not reply.usage.known:
-                        cost = most_usd  # what nobody can know counts as the most that it can be
-                    entry = Entry(row["video_id"], reply, cost, datetime.now(UTC).isoformat())
-                    await asyncio.to_thread(self.ledger.put, key, entry)
-                    await self.gate.settle(
-                        call, entry.cost_usd or 0, reply.usage.tokens_in - tokens if reply.usage.known else 0
-                    )
-                    return entry
+                    return await self._kept(row, key, call, reply, most_usd, tokens)
         raise AssertionError
+
+    async def _kept(self, row: Any, key: str, call: str, reply: Reply, most_usd: float, tokens: int) -> Entry:
+        """The entry of a reply, in the ledger; its reserve comes back also where it cannot be written."""
+        paid: float | None = None
+        try:
+            cost = self._cost(reply)
+            if cost is not None and not reply.usage.known:
+                cost = most_usd  # what nobody can know counts as the most that it can be
+            paid = cost or 0
+            entry = Entry(row["video_id"], reply, cost, datetime.now(UTC).isoformat())
+            await asyncio.to_thread(self.ledger.put, key, entry)
+        finally:
+            more_tokens = reply.usage.tokens_in - tokens if reply.usage.known else 0
+            await self.gate.settle(call, paid, more_tokens)
+        return entry
 
     async def _try(self, question: Question, call: str, most_usd: float, tokens: int) -> Reply:
         admitted = False
 
         async def admit() -> None:
             nonlocal admitted
-            admitted = await self.gate.admit(call, most_usd, tokens)
-            if not admitted:
+            if not await self.gate.admit(call, most_usd, tokens):
                 message = f"might cost {most_usd:.4f} USD, more than is left; raise budget_usd and run the same command"
                 raise Fault(Reason.OVER_BUDGET, message, retryable=False, billed="no")
+            admitted = True
 
         try:
             return await self.client.ask(question, admit)

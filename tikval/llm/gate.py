@@ -11,6 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -19,6 +20,7 @@ from tikval.llm.ledger import Ledger
 from tikval.llm.limiter import Taken, Window
 
 _LOOK_SECONDS: Final = 1.0  # at the clock, while waiting: it may be set meanwhile
+_RECOUNT_SECONDS: Final = 60.0  # that a call waits for money before the ledger is asked who has been paid
 _ROUNDING: Final = 1e-9  # USD
 Acquire = Callable[[int], Awaitable[float]]  # tokens -> when the request was admitted
 
@@ -95,7 +97,7 @@ class FolderGate:
         correct: Callable[[int], Awaitable[None]],
     ) -> None:
         """`acquire` and `correct` are the limiter's."""
-        self.place, self.budget_usd = f"{folder}/calls.json", budget_usd
+        self.place, self.budget_usd, self.ledger = f"{folder}/calls.json", budget_usd, ledger
         self.acquire, self.correct = acquire, correct
         self.open: dict[str, float] = {}  # call -> the most it can cost
         self.given_up: dict[str, float] = {}  # calls of an actor that is taken for dead, likewise
@@ -109,9 +111,12 @@ class FolderGate:
             for call, usd in payload["open"].items():
                 entry = ledger.get(_key_of(call))
                 self._count(usd if entry is None else entry.cost_usd or 0, known=entry is not None)
+                if entry is None:
+                    self.given_up[call] = usd
         self.changed = asyncio.Condition()
         self.writing = asyncio.Lock()
         self.version = self.written = 0
+        self.recounted_at = -_RECOUNT_SECONDS
 
     def recent(self) -> list[Taken]:
         """What was admitted in the last minute, also by gates of earlier processes."""
@@ -125,52 +130,84 @@ class FolderGate:
 
     async def admit(self, call: str, usd: float, tokens: int) -> bool:
         await self._give_up_others(call)
-        if self.budget_usd is not None and call not in self.open:  # a call may have to be sent twice
-            async with self.changed:
-                # what others reserved may come back: wait for them before refusing
-                await self.changed.wait_for(lambda: not self._fits_if_returned(usd) or self._fits(usd))
-                if not self._fits(usd):
-                    return False
-                self.open[call] = usd
-        else:
-            self.open[call] = usd
-        when = await self.acquire(tokens)
-        self.window.take(when, tokens)
-        self.spent.calls += 1
-        await self._write()
+        first = call not in self.open  # a call may have to be sent twice
+        if not await self._reserve(call, usd):
+            return False
+        try:
+            when = await self.acquire(tokens)
+            self.window.take(when, tokens)
+            self.spent.calls += 1
+            await self._write()
+        except BaseException:  # it is not sent, and nobody would ever settle it
+            if first:
+                await self.settle(call, 0)
+            raise
         return True
+
+    async def _reserve(self, call: str, usd: float) -> bool:
+        """Take the most that it can cost as soon as that fits; False where it cannot fit any more."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RECOUNT_SECONDS), self.changed:
+                    if call not in self.open:
+                        # what others reserved may come back: wait for them before refusing
+                        await self.changed.wait_for(
+                            lambda: not self._fits_if_returned(usd) or self._fits(usd)
+                        )
+                    held = self.open.get(call, 0)
+                    if usd > held and not self._fits(usd - held):
+                        return False
+                    self.open[call] = max(usd, held)
+                    return True
+            await self._settle_what_the_ledger_knows()
 
     async def settle(self, call: str, usd: float | None, more_tokens: int = 0) -> None:
         async with self.changed:
-            if call in self.given_up:  # its actor was alive after all
-                if usd is not None:
-                    self._count(-self.given_up.pop(call), known=False)
-                    self._count(usd, known=True)
-            else:
-                reserved = self.open.pop(call)
+            self._take_back(call)
+            reserved = self.open.pop(call, None)
+            if reserved is not None:  # else it was settled before
                 self._count(reserved if usd is None else usd, known=usd is not None)
             self.changed.notify_all()
         if more_tokens > 0:
             self.window.take(time.time(), more_tokens, requests=0)
             await self.correct(more_tokens)
 
+    def _take_back(self, call: str) -> None:
+        """Its actor is alive after all: what was counted as spent is a reserve again."""
+        if call in self.given_up:
+            self.open[call] = self.given_up.pop(call)
+            self._count(-self.open[call], known=False)
+
     async def _give_up_others(self, call: str) -> None:
         """The same row asked by another actor: the first one died, and others must not wait for its reserve."""
         key = _key_of(call)
-        dead = [other for other in self.open if other != call and _key_of(other) == key]
         async with self.changed:
+            self._take_back(call)
+            dead = [other for other in self.open if other != call and _key_of(other) == key]
             for other in dead:
                 self.given_up[other] = self.open.pop(other)
                 self._count(self.given_up[other], known=False)
             if dead:
                 self.changed.notify_all()
 
+    async def _settle_what_the_ledger_knows(self) -> None:
+        """An actor may die after its reply was stored and before it said so; nobody asks for that row again."""
+        if time.monotonic() - self.recounted_at < _RECOUNT_SECONDS:
+            return  # one of those who wait is enough
+        self.recounted_at = time.monotonic()
+        for call in list(self.open):
+            with suppress(OSError):  # of the store: whoever waits looks again
+                entry = await asyncio.to_thread(self.ledger.get, _key_of(call))
+                if entry is not None:
+                    await self.settle(call, entry.cost_usd or 0)
+
     async def close(self) -> None:
         await self._write()
 
     def _count(self, usd: float, known: bool) -> None:
-        self.spent.settled_usd += usd
-        self.spent.unknown_usd += 0 if known else usd
+        # at least 0: what is taken off again may differ by a rounding from what was added
+        self.spent.settled_usd = max(0.0, self.spent.settled_usd + usd)
+        self.spent.unknown_usd = max(0.0, self.spent.unknown_usd + (0 if known else usd))
 
     def _fits_if_returned(self, usd: float) -> bool:
         return self.budget_usd is None or self.spent.settled_usd + usd <= self.budget_usd + _ROUNDING

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 
 from tests.fixtures.rows import script, video
+from tikval.cli.job import too_many_failed
 from tikval.config import CatalogConfig, Pool, ScriptConfig
 from tikval.files import write_table
 from tikval.flow.data import Step, run_stage
-from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema
+from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema, row_key
 from tikval.store.folder import Folder, FolderRun
 
 
@@ -83,3 +84,40 @@ def test_a_finished_run_is_left_alone(config: ScriptConfig) -> None:
     write_part(config, script("a"))
     before = resume(config)
     assert resume(config) == before
+
+
+def replace_file(config: ScriptConfig, *ids: str) -> None:
+    """List these videos, whose files all have another length than before."""
+    folder, name = Folder(config.videos.folder), f"data-new-{'-'.join(ids)}.parquet"
+    rows: list[Any] = [video(video_id, row_key=row_key(video_id, 2, "2"), size_bytes=2) for video_id in ids]
+    write_table(f"{folder.uri}/{name}", pa.Table.from_pylist(rows, schema=arrow_schema(VideoRow)))
+    folder.write_run(config.videos, [name], {}, len(rows), {}, 0)
+
+
+@pytest.mark.parametrize("reason", [Reason.UNREADABLE, Reason.TIMEOUT])
+@pytest.mark.parametrize("sealed", [True, False])
+def test_failures_of_a_file_that_was_replaced_count_no_more(
+    config: ScriptConfig, reason: Reason, sealed: bool
+) -> None:
+    list_videos(config, "a")
+    write_part(config, script("a", error=reason.value))
+    Folder(config.folder).seal(config, {}, 0)
+    replace_file(config, "a")
+    write_part(config, script("a", row_key=row_key("a", 2, "2")))
+    if sealed:  # by a version that counted all rows
+        inputs = {config.videos.folder: Folder(config.videos.folder).finished().state}
+        assert sum(Folder(config.folder).seal(config, inputs, 0).failed.values()) == 1
+    run = resume(config)
+    assert (run.rows, run.failed, too_many_failed(config, run)) == (1, {}, False)
+    assert resume(config) == run
+    assert len(Folder(config.folder).read()) == 2  # the file may come back
+
+
+def test_failures_of_a_video_that_was_removed_count_no_more(config: ScriptConfig) -> None:
+    list_videos(config, "a", "b")
+    write_part(config, script("a", error=Reason.UNREADABLE.value), script("b"))
+    assert resume(config).failed == {"unreadable": 1}
+    list_videos(config, "b")
+    assert (resume(config).rows, resume(config).failed) == (1, {})
+    list_videos(config, "a", "b")
+    assert (resume(config).rows, resume(config).failed) == (2, {"unreadable": 1})

@@ -94,11 +94,11 @@ def run_stage(
 ) -> FolderRun:
     """Bring one folder up to date with the folder before it, and return what run.json says.
 
-    Only videos of the current catalog are worked on; rows of others stay where they are. At most `in_flight_mb`
-    of rows wait in the object store between steps (None: Ray Data's own share of it). `check` may raise UserError where
-    there are rows to do, before Ray starts. `context` is entered on the driver, once Ray runs, for as long as the rows
-    stream: actors that stages ask by name. `finish` looks at the whole table before it is called finished; `settings`
-    are those of its own, which recompute no row.
+    Only videos of the current catalog are worked on and counted; rows of others stay where they are. At most
+    `in_flight_mb` of rows wait in the object store between steps (None: Ray Data's own share of it). `check` may raise
+    UserError where there are rows to do, before Ray starts. `context` is entered on the driver, once Ray runs, for as
+    long as the rows stream: actors that stages ask by name. `finish` looks at the whole table before it is called
+    finished; `settings` are those of its own, which recompute no row.
     Raises UserError where the upstream run is not finished or another driver works on this folder.
     """
     folder, upstream, out = Folder(config.folder), Folder(source.folder), _schema(steps)
@@ -106,7 +106,9 @@ def run_stage(
     with folder.lock():
         inputs = {upstream.uri: upstream.finished().state, **(settings or {})}
         before = folder.run()
-        if before and before.inputs == inputs and not before.retryable:
+        n_listed = Folder(catalog.folder).finished().rows
+        # more rows than are listed: an earlier version counted those of files that were replaced
+        if before and before.inputs == inputs and not before.retryable and before.rows <= n_listed:
             return before
         seen = folder.seen()
         wanted = np.unique(Folder(catalog.folder).keys())
@@ -118,15 +120,17 @@ def run_stage(
             start_ray()
             check_gpus(max(step.pool.gpus for step in steps))
             with context():
-                _compute(folder, upstream, steps, todo, seen, name=config.stage, in_flight_mb=in_flight_mb)
+                progress = StageProgress(config.stage, len(todo), len(wanted) - len(todo), folder.uri)
+                _compute(folder, upstream, steps, todo, seen, progress, in_flight_mb=in_flight_mb)
             _check_written(folder, todo)
         elif (
             before and not finish and set(before.files) == set(folder.parts())
         ):  # else a driver died before its seal
-            return folder.write_run(config, before.files, inputs, before.rows, before.failed, before.seconds)
+            counted = folder.counted(before.files, wanted)
+            return folder.write_run(config, before.files, inputs, *counted, before.seconds)
         if not folder.parts():
             folder.write_part(out.empty_table())
-        return folder.seal(config, inputs, time.monotonic() - begin, finish)
+        return folder.seal(config, inputs, time.monotonic() - begin, finish, listed=wanted)
 
 
 def _schema(steps: Sequence[Step | RayStep]) -> pa.Schema:
@@ -142,8 +146,8 @@ def _compute(
     steps: Sequence[Step | RayStep],
     todo: np.ndarray,
     seen: SeenKeys,
+    progress: StageProgress,
     *,
-    name: str,
     in_flight_mb: int | None,
 ) -> None:
     from ray.data import DataContext, ExecutionResources, TaskPoolStrategy
@@ -179,7 +183,7 @@ def _compute(
         batch_size=per_part,
         compute=TaskPoolStrategy(size=None if on_cluster() else 1),  # here one writer keeps up
     )
-    with StageProgress(name, len(todo), len(seen.done), folder.uri) as progress:
+    with progress:
         try:
             for row in written.iter_rows():
                 progress.advance(row["rows"], dict(zip(row["reasons"], row["counts"], strict=True)))

@@ -15,6 +15,7 @@ import hashlib
 import json
 import secrets
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -116,14 +117,26 @@ class Folder:
         """The finished table, in memory."""
         return pa.concat_tables([read_parquet(path, columns) for path in self.paths()])
 
+    def read_listed(self, keys: np.ndarray, columns: list[str] | None = None) -> pa.Table:
+        """Rows of the finished table whose key is among `keys`, S16 [K] sorted, file by file.
+
+        A folder keeps rows of files that were removed or replaced: who counts, counts what the catalog lists.
+        """
+        wanted = None if columns is None else list(dict.fromkeys([*columns, "row_key"]))
+        tables = []
+        for path in self.paths():
+            table = read_parquet(path, wanted)
+            table = table.filter(pa.array(contains(keys, keys_of(table["row_key"]))))
+            tables.append(table if columns is None else table.select(columns))
+        return pa.concat_tables(tables)
+
     def keys(self) -> np.ndarray:
         """Row keys of the finished table, S16 [N]."""
         return keys_of(self.read(["row_key"])["row_key"])
 
     def rows(self, catalog: "Folder") -> list[Any]:
         """The finished table's rows of videos that the catalog still lists."""
-        table, wanted = self.read(), np.sort(catalog.keys())
-        rows: list[Any] = table.filter(pa.array(contains(wanted, keys_of(table["row_key"])))).to_pylist()
+        rows: list[Any] = self.read_listed(np.sort(catalog.keys())).to_pylist()
         return rows
 
     def read_side_table(self, name: str) -> list[Any]:
@@ -148,24 +161,26 @@ class Folder:
         return [read_parquet(f"{self.uri}/{name}", ["row_key", "attempt", "error"]) for name in names]
 
     def seal(
-        self, config: JobConfig, inputs: dict[str, str], seconds: float, finish: "Finish | None" = None
+        self,
+        config: JobConfig,
+        inputs: dict[str, str],
+        seconds: float,
+        finish: "Finish | None" = None,
+        *,
+        listed: np.ndarray | None = None,
     ) -> FolderRun:
         """Make the finished table of all parts, one row per key; say so in run.json, then drop what it replaces.
 
-        `finish` may put other files in the place of those, and tables beside them.
+        `finish` may put other files in the place of those, and tables beside them. `listed`: S16 [K] sorted, the keys
+        whose rows run.json counts; None: all.
 
         Killed at any point, the next seal finds either the old files or both, and the same rows.
         """
         names = self.parts()
         keep = dict(zip(names, KeyIndex(self._keys(names)).the_one_that_counts(), strict=True))
-        files, counts, total = [], dict[str, int](), 0
+        files = []
         full = [name for name, mask in keep.items() if name.startswith("full-") and mask.all()]
-        for name in full:
-            total += len(keep[name])
-            _count(read_parquet(f"{self.uri}/{name}", ["error"]), counts)
         for table in _chunks(self.uri, {name: mask for name, mask in keep.items() if name not in full}):
-            total += table.num_rows
-            _count(table, counts)
             kind = "full" if _is_full(table) else "data"
             files.append(f"{kind}-{secrets.token_hex(8)}.parquet")
             write_table(f"{self.uri}/{files[-1]}", table.sort_by("video_id"))
@@ -179,10 +194,22 @@ class Folder:
             if name.startswith("_")
         }
         final, side_tables = finish(self, made) if finish else (made, {})
-        run = self.write_run(config, final, inputs, total, counts, seconds, side_tables)
+        run = self.write_run(config, final, inputs, *self.counted(final, listed), seconds, side_tables)
         for name in {*names, *made, *tables} - {*final, *side_tables.values()}:
             delete(f"{self.uri}/{name}")
         return run
+
+    def counted(self, files: list[str], listed: np.ndarray | None) -> tuple[int, dict[str, int]]:
+        """Rows of some files whose key is among `listed` (None: all), and the failures among them by reason."""
+        rows, failed = 0, Counter[str]()
+        for name in files:
+            table = read_parquet(f"{self.uri}/{name}", ["error", *([] if listed is None else ["row_key"])])
+            if listed is not None:
+                table = table.filter(pa.array(contains(listed, keys_of(table["row_key"]))))
+            rows += table.num_rows
+            for count in pc.value_counts(table["error"].drop_null()).to_pylist():
+                failed[count["values"]] += count["counts"]
+        return rows, dict(failed)
 
     def write_run(
         self,
@@ -211,15 +238,16 @@ class Folder:
         return run
 
     def rewrite_run(self, run: FolderRun, renamed: dict[str, str]) -> None:
-        """Let run.json name other files for the same tables, and count their rows anew."""
+        """Let run.json name other files for the same tables without some rows, and count those that are left."""
         files = [renamed.get(name, name) for name in run.files]
         side_tables = {table: renamed.get(name, name) for table, name in run.side_tables.items()}
-        counts, rows = dict[str, int](), 0
-        for name in files:
-            table = read_parquet(f"{self.uri}/{name}", ["error"])
-            rows += table.num_rows
-            _count(table, counts)
-        again = replace(run, files=files, side_tables=side_tables, rows=rows, failed=counts)
+        rows, failed = self.counted(files, None)
+        failed = {
+            reason: min(n, run.failed[reason]) for reason, n in failed.items() if run.failed.get(reason)
+        }
+        # with rows that were not listed there may be more than were counted before
+        rows = min(rows, run.rows)
+        again = replace(run, files=files, side_tables=side_tables, rows=rows, failed=failed)
         write_bytes(f"{self.uri}/run.json", again.to_json())
 
     def commits(self) -> dict[str, str | None]:
@@ -266,11 +294,6 @@ def _warn_of_a_temporary_place(uri: str) -> None:
 # Sees the whole table before it is called finished, as the names of its files: the names of those that take their
 # place, and tables beside them by name.
 Finish = Callable[[Folder, list[str]], tuple[list[str], dict[str, str]]]
-
-
-def _count(table: pa.Table, counts: dict[str, int]) -> None:
-    for count in pc.value_counts(table["error"].drop_null()).to_pylist():
-        counts[count["values"]] = counts.get(count["values"], 0) + count["counts"]
 
 
 def _chunks(uri: str, keep: dict[str, np.ndarray]) -> Iterator[pa.Table]:

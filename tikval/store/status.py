@@ -3,7 +3,9 @@
 import json
 import os
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ from tikval.files import is_local, read_bytes, write_bytes
 
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
 _SECONDS: Final = {True: 1.0, False: 10.0}  # between two writes, on a local disk and on a store
+_AGAIN_SECONDS: Final = (0.5, 2.0)  # between tries of the last write
 SILENT_SECONDS: Final = 60.0  # a running driver that says nothing for so long is dead
 
 
@@ -51,13 +54,16 @@ def read_status(folder_uri: str) -> Status | None:
 
 
 class StatusWriter:
-    """Writes what `current(RUNNING)` says every second (ten on a store) from a thread, so that silence means death."""
+    """Writes what `current(RUNNING)` says every second (ten on a store) from a thread, so that silence means death.
+
+    A status that a disk or store does not take is written the next time, and never ends the work that it speaks of.
+    """
 
     def __init__(self, folder_uri: str, current: Callable[[str], Status]) -> None:
         self.uri = f"{folder_uri}/status.json"
         self.current = current
         self.every = _SECONDS[is_local(folder_uri)]
-        self.stop = threading.Event()
+        self.stop, self.told = threading.Event(), False
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -70,7 +76,24 @@ class StatusWriter:
     def finish(self, state: str) -> None:
         self.stop.set()
         self.thread.join()
-        self._write(state)
+        for wait in (
+            *_AGAIN_SECONDS,
+            None,
+        ):  # the last word: without it a run that has ended would be taken for dead
+            if self._write(state) or wait is None:
+                return
+            time.sleep(wait)
 
-    def _write(self, state: str) -> None:
-        write_bytes(self.uri, json.dumps(asdict(self.current(state)), indent=2).encode())
+    def _write(self, state: str) -> bool:
+        """Whether it was written; a fault is told once."""
+        try:
+            write_bytes(self.uri, json.dumps(asdict(self.current(state)), indent=2).encode())
+        except Exception as err:
+            if not self.told:
+                print(
+                    f"tikval: warning: {self.uri}: cannot be written ({err}); the run goes on",
+                    file=sys.stderr,
+                )
+            self.told = True
+            return False
+        return True

@@ -195,9 +195,8 @@ def _show(config: ReportConfig) -> None:
     console = Console(stderr=True)
     for row in Folder(config.scores.folder).read().to_pylist():
         if (row["stance"], row["label"], row["failures"]) == ("all", "macro", "left_out"):
-            console.print(
-                f"macro F1 over {row['n_scored']} annotated videos: {row['system']} {row['f1']:.2f}"
-            )
+            f1 = "-" if row["f1"] is None else f"{row['f1']:.2f}"
+            console.print(f"macro F1 over {row['n_scored']} annotated videos: {row['system']} {f1}")
 
 
 @app.command()

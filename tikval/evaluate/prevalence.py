@@ -61,7 +61,7 @@ def prevalence_in(corpus: SystemCorpus, by: str | None = None, min_videos: int =
     """Rates of every label that is modelled, and on Schwartz's circle, in each group of videos."""
     n = corpus.videos.num_rows
     if n == 0:
-        raise UserError(f"{corpus.system}: no video has a result")
+        return _nothing(corpus, by)
     names, group_N, notes = _groups(corpus, by, min_videos)
     account_N, without = _accounts(corpus)
     notes = [*corpus.notes, *notes]
@@ -85,6 +85,13 @@ def prevalence_in(corpus: SystemCorpus, by: str | None = None, min_videos: int =
         notes += [] if corpus.is_human else ["no annotated video: nothing can be corrected"]
     found = _confusions(corpus, account_N[corpus.labelled]) if labelled and _on_circle(corpus) else []
     return Prevalence(corpus, by, lines, found, notes)
+
+
+def _nothing(corpus: SystemCorpus, by: str | None) -> Prevalence:
+    """What is known of a system without any result: no number of any label."""
+    what = [*corpus.codebook.labels, *(MEASURES if _on_circle(corpus) else ())]
+    lines = [RateLine(EVERY, name, 0, 0, 0, *[None] * 6) for name in what]  # type: ignore[arg-type]
+    return Prevalence(corpus, by, lines, [], [*corpus.notes, "no video has a result"])
 
 
 def _lines(corpus: SystemCorpus, group: str, clusters: int, sums: RateSums) -> Iterator[RateLine]:

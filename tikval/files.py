@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -137,6 +137,23 @@ def read_parquet(uri: str, columns: list[str] | None = None) -> pa.Table:
     with fs.open_input_file(path) as file:
         _refuse_extension_types(file, uri)
         return pq.read_table(file, columns=columns)
+
+
+def iter_parquet(uri: str, columns: Sequence[str] | None, rows: int) -> Iterator[pa.Table]:
+    """One Parquet file, at most `rows` at a time; of `columns` (None: all) those that it has.
+
+    At least one table, which may be empty. Raises UserError for columns of extension types.
+    """
+    fs, path = filesystem(uri)
+    with fs.open_input_file(path) as file:
+        _refuse_extension_types(file, uri)
+        parquet = pq.ParquetFile(file)
+        there = parquet.schema_arrow.names
+        wanted = there if columns is None else [name for name in columns if name in there]
+        if parquet.metadata.num_rows == 0:
+            yield parquet.read(columns=wanted)
+        for batch in parquet.iter_batches(rows, columns=wanted):
+            yield pa.Table.from_batches([batch])
 
 
 def read_schema(uri: str) -> pa.Schema:

@@ -64,7 +64,7 @@ class _Videos(NamedTuple):
 def _videos(folder: Folder, names: list[str]) -> _Videos:
     rows, file_keys, good = [], [], []
     for name in names:
-        table = read_parquet(f"{folder.uri}/{name}", ["video_id", "row_key", "content_sha", "error"])
+        table = folder.table(name, ["video_id", "row_key", "content_sha", "error"])
         good.append(table["error"].is_null().to_numpy())
         table = table.filter(pa.array(good[-1]))
         rows.append(table.select(["video_id", "row_key"]))
@@ -86,7 +86,7 @@ def _vectors(folder: Folder, videos: _Videos, columns: list[str], part: slice | 
 
     def stream() -> Iterator[tuple[Ints, Floats]]:
         for name, at_R in videos.at.items():
-            table = read_parquet(f"{folder.uri}/{name}", ["vector", *columns])
+            table = folder.table(name, ["vector", *columns])
             has_R = np.any([table[column].fill_null(False).to_numpy() for column in columns], axis=0)
             vectors = table["vector"].filter(pa.array(has_R)).combine_chunks()
             x_RD = vectors.flatten().to_numpy().reshape(-1, vectors.type.list_size)[:, part or slice(None)]
@@ -132,10 +132,9 @@ def _table(ids: pa.ChunkedArray, pairs: Pairs, same_E: Any, heard_E: Any, number
 def _mark(folder: Folder, name: str, number_R: Ints) -> str:
     """Set the column in one file, -1 is null; return its name, a new one if something changed."""
     column = pa.chunked_array([pa.array(number_R, mask=number_R < 0)])
-    uri = f"{folder.uri}/{name}"
-    if read_parquet(uri, [COLUMN])[COLUMN].equals(column):
+    if folder.table(name, [COLUMN])[COLUMN].equals(column):
         return name
-    table = read_parquet(uri)
+    table = folder.table(name)
     place = table.schema.get_field_index(COLUMN)
     marked = f"{name.partition('-')[0]}-{secrets.token_hex(8)}.parquet"
     write_table(f"{folder.uri}/{marked}", table.set_column(place, table.schema.field(place), column))

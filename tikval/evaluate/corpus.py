@@ -19,7 +19,7 @@ from tikval.rows import LabelRow
 from tikval.stats.arrays import Bools, Ints
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
-from tikval.store.row_keys import contains, keys_of
+from tikval.store.row_keys import keys_of
 from tikval.store.runs import Study, system_config
 from tikval.values import binary
 
@@ -115,10 +115,9 @@ def _judgements(folder: Folder, listed: pa.Table, codebook: Codebook, system: st
 
 def _rows_of_listed(folder: Folder, listed: pa.Table) -> tuple[pa.Table, Ints]:
     """A system's rows of videos that are listed, and the place [R] of each in the catalog."""
-    rows = folder.read(["row_key", "error", "decisions"])
     keys = keys_of(listed["row_key"])
     order = np.argsort(keys, kind="stable")
-    rows = rows.filter(pa.array(contains(keys[order], keys_of(rows["row_key"]))))
+    rows = folder.read_listed(keys[order], ["row_key", "error", "decisions"])
     return rows, order[np.searchsorted(keys[order], keys_of(rows["row_key"]))]
 
 

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from tikval.config import FaithfulnessConfig
 from tikval.evaluate.faithfulness import MAX_QUOTES, MAX_WORDS, ShareEstimate, compare_scripts, summarise
-from tikval.files import delete, list_files, read_parquet, write_table
+from tikval.files import delete, list_files, write_table
 from tikval.privacy import strip_handles
 from tikval.rows import FaithfulnessRow, Reason, ScriptRow, VideoRow, arrow_schema
 from tikval.store.folder import Folder, FolderRun
@@ -96,8 +96,7 @@ def rows_of_keys(folder: Folder, keys: Sequence[str], columns: list[str]) -> dic
     """Rows by key; file by file, so that a sample of many scripts needs the memory of the sample."""
     wanted = pa.array(keys, pa.string())
     rows: dict[str, Any] = {}
-    for path in folder.paths():
-        table = read_parquet(path, columns)
+    for table in folder.tables(columns):
         found = table.filter(pc.is_in(table["row_key"], wanted)).to_pylist()
         rows |= {row["row_key"]: row for row in found}
     return rows

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from tikval.config import FinetuneConfig, TextEncoder, UserError
-from tikval.files import delete, list_files, read_parquet, write_bytes, write_table
+from tikval.files import delete, list_files, write_bytes, write_table
 from tikval.finetune.examples import Examples
 from tikval.finetune.inputs import (
     folds_of_config,
@@ -127,7 +127,7 @@ def gather_results(plan: FinetunePlan, seconds: float) -> FolderRun:
     """Write one table of all trainings, with the rows that could not be judged, and their history."""
     config, folder, examples, names = plan.config, plan.folder, plan.examples, plan.names
     rows_of = ResultRows(config, examples)
-    tables = [read_parquet(f"{folder.uri}/{name}") for name in names]
+    tables = [folder.table(name) for name in names]
     failures = [
         rows_of.row(video_id, key, partition, seed, error=reason, detail=detail)
         for partition in sorted({fold.partition for fold in plan.folds})

@@ -11,7 +11,7 @@ that row's failure and the job goes on.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, Protocol
 
@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from tikval.config import JobConfig, Pool, UserError
-from tikval.files import check_parquet, filesystem, read_parquet
+from tikval.files import check_parquet
 from tikval.flow.observe import Observer, log
 from tikval.flow.session import check_gpus, cpus, on_cluster, start_ray
 from tikval.machine import cores
@@ -27,6 +27,7 @@ from tikval.rows import Reason
 from tikval.store.folder import Finish, Folder, FolderRun
 from tikval.store.progress import StageProgress
 from tikval.store.row_keys import SeenKeys, contains, keys_of
+from tikval.store.tables import iter_rows
 
 
 class Stage(Protocol):
@@ -158,7 +159,7 @@ def _compute(
     limits = ExecutionResources.for_limits(object_store_memory=in_flight_mb * 2**20 if in_flight_mb else None)
     DataContext.get_current().execution_options.resource_limits = limits
     per_part = int(np.clip(len(todo) // MAX_PARTS, 1, MAX_PART_ROWS))
-    rows = _rows_to_do(upstream.paths(), work, _batch_rows(steps[0].pool, len(todo)))
+    rows = _rows_to_do(upstream.paths(), upstream.stage, work, _batch_rows(steps[0].pool, len(todo)))
     for at, step in enumerate(steps):
         if isinstance(step, RayStep):
             rows = step.apply(rows)
@@ -248,26 +249,28 @@ class Todo(NamedTuple):
         return table.append_column("attempt", pa.array(attempt))
 
 
-def _rows_to_do(paths: list[str], work: Todo, batch_rows: int) -> Any:
+def _rows_to_do(paths: list[str], stage: str, work: Todo, batch_rows: int) -> Any:
     """A dataset of the upstream rows to do, one block per call of the stage, so that every actor gets some."""
     import ray.data
 
     if len(work.keys) <= SMALL:  # no read tasks: seconds of worker start-up on a laptop
-        table = pa.concat_tables(work.of(read_parquet(path)) for path in paths)
+        table = pa.concat_tables(work.of(part) for path in paths for part in iter_rows(path, stage))
         return ray.data.from_arrow(
             [table.slice(at, batch_rows).combine_chunks() for at in range(0, table.num_rows, batch_rows)]
         )
     for path in paths:
-        check_parquet(path)  # Ray reads them by itself
+        check_parquet(path)  # in a moment, before any worker starts
     work_ref = ray.put(work)
 
-    def keep(table: Any) -> Any:
-        return ray.get(work_ref).of(table)  # arrays in shared memory, not copied
+    def read(names: pa.Table) -> Iterator[pa.Table]:
+        # not by Ray's own reader, which knows neither our row types nor the endpoint of an S3-compatible store
+        for path in names["path"].to_pylist():
+            for part in iter_rows(path, stage):
+                yield ray.get(work_ref).of(part)  # arrays in shared memory, not copied
 
     return (
-        # with our filesystem: the one that Ray makes of a URI knows no endpoint of an S3-compatible store
-        ray.data.read_parquet([filesystem(path)[1] for path in paths], filesystem=filesystem(paths[0])[0])
-        .map_batches(keep, batch_format="pyarrow", batch_size=None)
+        ray.data.from_items([{"path": path} for path in paths], override_num_blocks=len(paths))
+        .map_batches(read, batch_format="pyarrow", batch_size=1)
         .repartition(target_num_rows_per_block=batch_rows)
     )
 

@@ -35,13 +35,13 @@ from tikval.files import (
     is_local,
     list_files,
     read_bytes,
-    read_parquet,
     write_bytes,
     write_table,
 )
 from tikval.rows import Reason
 from tikval.store.lock import lock
 from tikval.store.row_keys import KeyIndex, SeenKeys, contains, keys_of
+from tikval.store.tables import read_rows
 
 SEALED_ROWS: Final = 100_000  # per file of a finished table, or
 SEALED_BYTES: Final = 128 * 2**20  # in memory: as much as `seal` holds at once, and one part
@@ -115,7 +115,18 @@ class Folder:
 
     def read(self, columns: list[str] | None = None) -> pa.Table:
         """The finished table, in memory."""
-        return pa.concat_tables([read_parquet(path, columns) for path in self.paths()])
+        return pa.concat_tables(list(self.tables(columns)))
+
+    def tables(self, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The finished table file by file, so that no more than one file is in memory."""
+        return (self.table(name, columns) for name in self.finished().files)
+
+    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """One file of rows, whether or not run.json names it, as the stage's row type has them.
+
+        Raises UserError where it cannot be read so.
+        """
+        return read_rows(f"{self.uri}/{name}", self.stage, columns)
 
     def read_listed(self, keys: np.ndarray, columns: list[str] | None = None) -> pa.Table:
         """Rows of the finished table whose key is among `keys`, S16 [K] sorted, file by file.
@@ -124,10 +135,9 @@ class Folder:
         """
         wanted = None if columns is None else list(dict.fromkeys([*columns, "row_key"]))
         tables = []
-        for path in self.paths():
-            table = read_parquet(path, wanted)
-            table = table.filter(pa.array(contains(keys, keys_of(table["row_key"]))))
-            tables.append(table if columns is None else table.select(columns))
+        for table in self.tables(wanted):
+            some = table.filter(pa.array(contains(keys, keys_of(table["row_key"]))))
+            tables.append(some if columns is None else some.select(columns))
         return pa.concat_tables(tables)
 
     def keys(self) -> np.ndarray:
@@ -142,7 +152,7 @@ class Folder:
     def read_side_table(self, name: str) -> list[Any]:
         """Rows of a small table that lies beside the main one, [] where this run has none."""
         file = self.finished().side_tables.get(name)
-        return read_parquet(f"{self.uri}/{file}").to_pylist() if file else []
+        return read_rows(f"{self.uri}/{file}", name).to_pylist() if file else []
 
     def parts(self) -> list[str]:
         """Names of the files of rows on disk, whether or not run.json names them."""
@@ -158,7 +168,7 @@ class Folder:
         return KeyIndex(self._keys(self.parts())).seen()
 
     def _keys(self, names: list[str]) -> list[pa.Table]:
-        return [read_parquet(f"{self.uri}/{name}", ["row_key", "attempt", "error"]) for name in names]
+        return [self.table(name, ["row_key", "attempt", "error"]) for name in names]
 
     def seal(
         self,
@@ -180,13 +190,13 @@ class Folder:
         keep = dict(zip(names, KeyIndex(self._keys(names)).the_one_that_counts(), strict=True))
         files = []
         full = [name for name, mask in keep.items() if name.startswith("full-") and mask.all()]
-        for table in _chunks(self.uri, {name: mask for name, mask in keep.items() if name not in full}):
+        for table in self._chunks({name: mask for name, mask in keep.items() if name not in full}):
             kind = "full" if _is_full(table) else "data"
             files.append(f"{kind}-{secrets.token_hex(8)}.parquet")
             write_table(f"{self.uri}/{files[-1]}", table.sort_by("video_id"))
         if names and not full and not files:  # a table without rows is still a table
             files.append(f"data-{secrets.token_hex(8)}.parquet")
-            write_table(f"{self.uri}/{files[-1]}", read_parquet(f"{self.uri}/{names[0]}").slice(0, 0))
+            write_table(f"{self.uri}/{files[-1]}", self.table(names[0]).slice(0, 0))
         made = sorted([*full, *files])
         tables = {
             name
@@ -199,11 +209,23 @@ class Folder:
             delete(f"{self.uri}/{name}")
         return run
 
+    def _chunks(self, keep: dict[str, np.ndarray]) -> Iterator[pa.Table]:
+        """The kept rows of all files, in tables that are full, but for the last."""
+        held: pa.Table | None = None
+        for name, mask in keep.items():
+            part = self.table(name).filter(pa.array(mask))
+            held = part if held is None else pa.concat_tables([held, part])
+            while held.num_rows and _is_full(held):
+                yield held.slice(0, SEALED_ROWS)
+                held = held.slice(SEALED_ROWS)
+        if held is not None and held.num_rows:
+            yield held
+
     def counted(self, files: list[str], listed: np.ndarray | None) -> tuple[int, dict[str, int]]:
         """Rows of some files whose key is among `listed` (None: all), and the failures among them by reason."""
         rows, failed = 0, Counter[str]()
         for name in files:
-            table = read_parquet(f"{self.uri}/{name}", ["error", *([] if listed is None else ["row_key"])])
+            table = self.table(name, ["error", *([] if listed is None else ["row_key"])])
             if listed is not None:
                 table = table.filter(pa.array(contains(listed, keys_of(table["row_key"]))))
             rows += table.num_rows
@@ -294,19 +316,6 @@ def _warn_of_a_temporary_place(uri: str) -> None:
 # Sees the whole table before it is called finished, as the names of its files: the names of those that take their
 # place, and tables beside them by name.
 Finish = Callable[[Folder, list[str]], tuple[list[str], dict[str, str]]]
-
-
-def _chunks(uri: str, keep: dict[str, np.ndarray]) -> Iterator[pa.Table]:
-    """The kept rows of all files, in tables that are full, but for the last."""
-    held: pa.Table | None = None
-    for name, mask in keep.items():
-        part = read_parquet(f"{uri}/{name}").filter(pa.array(mask))
-        held = part if held is None else pa.concat_tables([held, part])
-        while held.num_rows and _is_full(held):
-            yield held.slice(0, SEALED_ROWS)
-            held = held.slice(SEALED_ROWS)
-    if held is not None and held.num_rows:
-        yield held
 
 
 def _is_full(table: pa.Table) -> bool:

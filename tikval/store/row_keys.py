@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tikval.config import UserError
 from tikval.rows import Reason
 
+_DIGITS: Final = 32
 KEY: Final = "S16"  # a row_key of 32 hexadecimal digits as 16 bytes
 
 
@@ -57,13 +59,20 @@ class KeyIndex:
 
 
 def keys_of(column: pa.ChunkedArray) -> np.ndarray:
-    """Hexadecimal row keys -> S16 [N], without a Python object per row."""
+    """Hexadecimal row keys -> S16 [N], without a Python object per row. Raises UserError for other texts."""
     array = pc.cast(column.combine_chunks(), pa.large_string())
     if len(array) == 0:
         return np.empty(0, KEY)
     _, offsets, data = array.buffers()
     where = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    return np.frombuffer(binascii.unhexlify(memoryview(data)[where[0] : where[-1]]), KEY)
+    try:
+        if array.null_count or (np.diff(where) != _DIGITS).any():
+            raise ValueError
+        return np.frombuffer(binascii.unhexlify(memoryview(data)[where[0] : where[-1]]), KEY)
+    except ValueError as err:
+        raise UserError(
+            f"a row key is not {_DIGITS} hexadecimal digits: the table was not written by tikval"
+        ) from err
 
 
 def contains(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from tikval.ask.prompts import fixed_prompt_of
 from tikval.config import ExtractConfig, Gemini, Limits, LlmExtractor, LlmWriter, ScriptConfig
-from tikval.files import list_files, read_parquet
+from tikval.files import list_files
 from tikval.llm.client import Usage
 from tikval.llm.prices import Prices, load_prices
 from tikval.media.child import Child
@@ -139,7 +139,7 @@ def _to_do(config: ScriptConfig | ExtractConfig, catalog: Folder) -> list[dict[s
     """Videos without a failure that have no result in the folder yet."""
     table = catalog.read(["row_key", "path", "error"])
     done = [
-        read_parquet(f"{config.folder}/{name}", ["row_key", "error"])
+        Folder(config.folder).table(name, ["row_key", "error"])
         for name in list_files(config.folder, ".parquet")
     ]
     keys = [part.filter(pc.is_null(part["error"]))["row_key"].combine_chunks() for part in done]
@@ -189,6 +189,6 @@ def _assumed_output(llm: Gemini, script: bool, lengths: Sequence[float]) -> tupl
 
 def _measured_output(folder: Folder) -> tuple[float, int] | None:
     """Mean tokens of the replies that this recipe has already had, and how many those are."""
-    columns = [read_parquet(f"{folder.uri}/{name}", ["tokens_out"]) for name in folder.parts()]
+    columns = [folder.table(name, ["tokens_out"]) for name in folder.parts()]
     counted = [n for part in columns for n in part["tokens_out"].to_pylist() if n is not None]
     return (float(np.mean(counted)), len(counted)) if len(counted) >= 10 else None

@@ -10,7 +10,6 @@ from tikval.codebook import Codebook
 from tikval.config import CombineConfig, ExtractConfig, FinetuneConfig, PredictConfig
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import Coverage
-from tikval.files import read_parquet
 from tikval.report.export.values import Exported
 from tikval.rows import LabelRow, ScoreRow
 from tikval.store.folder import Folder
@@ -117,7 +116,7 @@ def _from_scripts(study: Study, config: ExtractConfig | PredictConfig | Finetune
 
 def _served(folder: Folder) -> list[str]:
     """The models that answered, as the rows of a folder name them."""
-    columns = [read_parquet(path, ["model_served"])["model_served"] for path in folder.paths()]
+    columns = [table["model_served"] for table in folder.tables(["model_served"])]
     return sorted({name for column in columns for name in pc.unique(column).to_pylist() if name})
 
 

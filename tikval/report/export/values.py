@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import UserError, find_file
-from tikval.files import read_parquet, write_bytes
+from tikval.files import write_bytes
 from tikval.stats.arrays import Bools
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import contains, keys_of
@@ -91,11 +91,10 @@ def _read(
     """Read file by file, so that no more than one file's lists are in memory. `wanted`: sorted keys; None: all."""
     columns = [*(name for name in ABOUT.names if name != "system"), "row_key", "decisions", "scores"]
     tables, modelled = [], np.zeros(len(codebook.labels), bool)
-    for path in folder.paths():
-        rows = read_parquet(path, columns)
+    for rows in folder.tables(columns):
         if wanted is not None:
             rows = rows.filter(pa.array(contains(wanted, keys_of(rows["row_key"]))))
-        predicted_RV, known_RL = _stances(rows, len(codebook.labels), path)
+        predicted_RV, known_RL = _stances(rows, len(codebook.labels), folder.uri)
         half = len(codebook.slugs)
         unknown_RV = ~(known_RL[:, :half] | known_RL[:, half:])
         rows = rows.append_column("system", pa.array([system] * rows.num_rows, pa.string()))

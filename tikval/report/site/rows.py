@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.evaluate.scores import Coverage
-from tikval.files import read_parquet
 from tikval.report.site.record import Failure
 from tikval.rows import LabelRow, Reason
 from tikval.store.folder import Folder
@@ -51,8 +50,7 @@ def read_stage(folder: Folder, known: np.ndarray, paged: np.ndarray) -> StageRow
     """A stage's rows; of a system that was trained several times only those of its first partition and seed."""
     tables = []
     first: tuple[str, int] | None = None
-    for path in folder.paths():
-        table = read_parquet(path)
+    for table in folder.tables():
         table = table.filter(pa.array(contains(known, keys_of(table["row_key"]))))
         if "split" in table.column_names:
             runs = table.select(["split", "seed"]).group_by(["split", "seed"]).aggregate([]).to_pylist()

@@ -7,9 +7,12 @@ and 6. Any other list of values works by another file. Callers resolve paths and
     python -m tikval.codebook > docs/codebook.md
 """
 
+import html
+import itertools
 import re
 import sys
-from collections.abc import Hashable, Sequence
+import unicodedata
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypedDict
 
@@ -169,7 +172,77 @@ def render_prompt(
         raise ValueError(f"prompt template: {' '.join(str(err).split())}") from err
 
 
-_DELIMITER: Final = re.compile(r"<(?=\s*/?\s*(?:script|caption|speech)\b)", re.IGNORECASE)
+_TAGS: Final = ("script", "speech", "caption")  # of the blocks of a post
+_CHARACTER: Final = re.compile(
+    r"&(?:amp;)*(?:#x?[0-9a-f]+|[a-z]+);?|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|%[0-9a-f]{2}", re.I
+)
+_BRACKETS: Final = "<\uff1c\ufe64\u226e\u02c2\u1438\u276e\U000e003c"
+_QUOTES: Final = (
+    "\u00ab\u300a\u3008\u2329\u27e8\u29fc\u276c\u2991\u226a"  # of ordinary text, unless a slash follows
+)
+_BRACKET: Final = re.compile(
+    rf"[{_BRACKETS}{_QUOTES}]|&(?:amp;)*(?:lt|#0*60(?!\d)|#x0*3c(?![0-9a-f]));?|\\u003c|\\x3c|%3c",
+    re.IGNORECASE,
+)
+_LOOK_ALIKE: Final = {  # of letters, folded; what decomposes to them is not named
+    "s": "\u0455\ua731\u0282\u057f\u13da\u13d5\u01bd5$",
+    "c": "\u0441\u03c3\u03c2\u1d04\u2ca5\u13df\u0188",
+    "r": "\u0433\u1d26\u0280\u027e\u13d2\u2c85\uab47\uab48",
+    "i": "\u0456\u0131\u0269\u03b9\u04cf\u026a\u01c0\u13a5\u2c93l1|!",
+    "p": "\u0440\u03c1\u1d18\u2ca3\u13e2\u146d",
+    "t": "\u0442\u03c4\u1d1b\u2ca7\u13a2\u20207+",
+    "e": "\u0435\u0454\u03b5\u04bd\u1d07\u212e\u025b\u2c89\u13ac3",
+    "h": "\u04bb\u043d\u03b7\u0570\u029c\u13bb\u0127\u2c8f",
+    "a": "\u0430\u03b1\u0251\u1d00\u237a\u13aa\u2c814@",
+    "o": "\u043e\u03bf\u03c3\u1d0f\u0585\u2c9f0",
+    "n": "\u043f\u0578\u057c\u0274\u03b7\u2c9b",
+}
+_TAG: Final = re.compile(
+    r"\s*(?P<slash>[/\\\u2044\u2215\u29f8\u2571]\s*)*(?:{})(?(slash)|(?!\w))".format(
+        "|".join(r"\s*".join(f"[{x}{re.escape(_LOOK_ALIKE[x])}]" for x in tag) for tag in _TAGS)
+    )
+)
+_LETTERS_AHEAD: Final = 40  # of a tag, spaces among them
+_ALPHABETS: Final = (
+    0x1F150,
+    0x1F170,
+    0x1F1E6,
+)  # white on black, and flags; Unicode takes them for no letters
+
+
+def _folded(text: str, at: int) -> Iterator[str]:
+    """The letters from a place on as somebody sees them, without what nobody sees."""
+    while at < len(text):
+        escaped = _CHARACTER.match(text, at)
+        for letter in _unescaped(escaped[0]) if escaped else text[at]:
+            code = ord(letter)
+            start = next((start for start in _ALPHABETS if start <= code < start + 26), None)
+            letter = chr(97 + code - start) if start else chr(code & 0xFF) if code >> 8 == 0xE00 else letter
+            for part in unicodedata.normalize("NFKD", letter).casefold():
+                if part.isspace() or unicodedata.category(part)[0] not in "MC":
+                    yield part if part not in "()\u115f\u1160\u2800\u3164\uffa0" else " "
+        at = escaped.end() if escaped else at + 1
+
+
+def _unescaped(token: str) -> str:
+    if token[0] == "&":
+        while (once := html.unescape(token)) != token:
+            token = once
+        return token
+    return chr(int(token.lstrip("\\uUxX%"), 16))
+
+
+def _delimited(text: str) -> str:
+    """The text with another bracket wherever one would begin a tag of a block, or what looks like it."""
+
+    def bracket(found: re.Match[str]) -> str:
+        letters = itertools.takewhile("<".__ne__, _folded(text, found.end()))
+        ahead = "".join(itertools.islice(letters, _LETTERS_AHEAD))
+        tag = _TAG.match(ahead)
+        is_tag = tag and (tag["slash"] or found[0] not in _QUOTES)
+        return "\u2039" if is_tag else found[0]
+
+    return _BRACKET.sub(bracket, text)
 
 
 def render_material(script: str | None, caption: str | None, speech: str | None = None) -> str:
@@ -177,12 +250,13 @@ def render_material(script: str | None, caption: str | None, speech: str | None 
 
     `speech` is what a recogniser heard, for a model that takes pictures but no sound.
 
-    A delimiter inside the text, in any case or spacing, gets another bracket in place of its <, so that no
-    post can end its own block and speak as the prompt.
+    A delimiter inside the text, or what a reader would take for one (any case or spacing, invisible, full-width or
+    look-alike letters, entities), gets another bracket in place of its <, so that no post can end its own block and
+    speak as the prompt. Any other text is as it was.
     """
-    blocks = [("script", script), ("speech", speech), ("caption", caption)]
+    blocks = zip(_TAGS, (script, speech, caption), strict=True)
     return "".join(
-        f"\n<{tag}>\n{_DELIMITER.sub('‹', text).strip()}\n</{tag}>\n"  # noqa: RUF001  (on purpose)
+        f"\n<{tag}>\n{_delimited(text).strip()}\n</{tag}>\n"
         for tag, text in blocks
         if text is not None and (text.strip() or tag == "script")
     )

@@ -10,7 +10,7 @@ import pytest
 
 from tests.fixtures.rows import script, video
 from tikval.config import CatalogConfig, ScriptConfig, UserError
-from tikval.rows import LabelRow, ScriptRow, VideoRow, arrow_schema
+from tikval.rows import EmbeddingRow, LabelRow, ScriptRow, VideoRow, arrow_schema
 from tikval.store import tables
 from tikval.store.folder import Folder
 from tikval.store.row_keys import keys_of
@@ -103,8 +103,13 @@ def test_a_table_of_another_kind_is_left_as_it_is(tmp_path: Path) -> None:
     assert reading(pa.table({"x": [[1]]}), tmp_path, "sweep").to_pylist() == [{"x": [1]}]
 
 
+def test_facts_of_a_file_stay(tmp_path: Path) -> None:
+    made = reading(SCRIPTS.replace_schema_metadata({"tikval": "{}"}), tmp_path)
+    assert (made.schema.metadata or {})[b"tikval"] == b"{}"
+
+
 def test_vectors_stay_as_wide_as_they_were_written(tmp_path: Path) -> None:
-    made = tables.arrow_schema(tables.EmbeddingRow, vector=3).empty_table()
+    made = arrow_schema(EmbeddingRow, vector=3).empty_table()
     assert reading(made, tmp_path, "embeddings").schema.field("vector").type.list_size == 3
 
 

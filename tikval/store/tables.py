@@ -79,9 +79,8 @@ def _as_rows(table: pa.Table, schema: pa.Schema | None, wanted: Sequence[str] | 
     if schema is not None:
         fields = [schema.field(name) for name in wanted or ()]
         columns = [_as_column(table, field, uri) for field in fields]
-        table = pa.table(
-            columns, pa.schema([f.with_type(c.type) for f, c in zip(fields, columns, strict=True)])
-        )
+        kinds = [field.with_type(column.type) for field, column in zip(fields, columns, strict=True)]
+        table = pa.table(columns, pa.schema(kinds, metadata=table.schema.metadata))
     table.validate(full=True)  # a text may not be UTF-8
     return table
 

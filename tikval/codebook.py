@@ -29,6 +29,7 @@ from pydantic import (
     field_validator,
 )
 
+from tikval.config import parse_yaml
 from tikval.values import CONFRONTED, ENDORSED, SLUG_OF_COLUMN, SLUGS, STANCE_OF_WORD, Stance, labels_of
 
 # One paragraph: a line break would end a table row of the page or an example of the prompt.
@@ -117,8 +118,8 @@ class _Loader(yaml.SafeLoader):
 def load_codebook(path: Path) -> Codebook:
     """Read and check a codebook. Raises ValueError in one line, with the file and every wrong key."""
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        data = parse_yaml(path.read_text(encoding="utf-8"), _Loader)
+    except (OSError, ValueError) as err:
         raise ValueError(f"{path}: {' '.join(str(err).split())}") from err
     try:
         return Codebook.model_validate(data)

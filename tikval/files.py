@@ -6,6 +6,7 @@ import contextlib
 import csv
 import functools
 import io
+import json
 import os
 import re
 import secrets
@@ -129,6 +130,14 @@ def read_bytes(uri: str) -> bytes | None:
             return data
     except FileNotFoundError:
         return None
+
+
+def parse_json(data: bytes | str, where: str) -> Any:
+    """The value of a file that tikval wrote. Raises UserError, naming it, where somebody else did."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as err:
+        raise UserError(f"{where}: not what tikval wrote there ({str(err)[:100]})") from err
 
 
 def read_parquet(uri: str, columns: list[str] | None = None) -> pa.Table:

@@ -23,6 +23,7 @@ from tikval.files import read_parquet, write_bytes, write_table
 from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema, row_key
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import KEY, contains, keys_of
+from tikval.store.status import read_status
 
 TIMEOUT, CRASHED, UNREADABLE = Reason.TIMEOUT.value, Reason.CRASHED.value, Reason.UNREADABLE.value
 ROOT = Path(__file__).parents[2]
@@ -531,3 +532,28 @@ def test_a_folder_of_the_first_version_is_read_and_written_as_it_was(folder: Fol
     assert run.side_tables == json.loads(RUN_OF_0_1_0)["beside"]
     assert json.loads(run.to_json()) == json.loads(RUN_OF_0_1_0)
     assert CatalogConfig.model_validate(run.config).fingerprint == run.fingerprint
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"beside": ' + b"[" * 500 + b"]" * 500 + b"}",
+        RUN_OF_0_1_0.replace('"rows": 17', '"rows": {"a": []}').encode(),
+        RUN_OF_0_1_0.replace('"failed": {}', '"failed": {"because": 1}').encode(),
+        RUN_OF_0_1_0.replace("data-7ec50ab490f98e3b", "../../other/data-1").encode(),
+        RUN_OF_0_1_0.replace('"stage": "catalog",', "").encode(),
+    ],
+)
+def test_a_run_that_tikval_did_not_write_is_one_line(folder: Folder, data: bytes) -> None:
+    write_bytes(f"{folder.uri}/run.json", data)
+    with pytest.raises(UserError, match=r"run\.json: ") as err:
+        folder.run()
+    assert "\n" not in str(err.value)
+    write_bytes(f"{folder.uri}/status.json", data)
+    with pytest.raises(UserError, match=r"status\.json: "):
+        read_status(folder.uri)

@@ -12,6 +12,7 @@ from tikval.config.base import (
     find_file,
     load_config,
     nested,
+    parse_yaml,
     read_yaml,
     validate,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "find_file",
     "load_config",
     "nested",
+    "parse_yaml",
     "read_yaml",
     "validate",
 ]

@@ -128,14 +128,42 @@ ADDED_LATER: Final = "added later"
 TextFile = Annotated[str, CONTENT]
 
 
+_MAX_NODES: Final = 100_000  # of a YAML file, each alias counted as what it stands for
+
+
+def parse_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+    """The value of a YAML text. Raises ValueError in one line, at once also where aliases would make it grow."""
+    try:
+        if (root := yaml.compose(text, loader)) is not None:
+            _count_nodes(root, {})
+        return yaml.load(text, loader)  # noqa: S506  (a SafeLoader)
+    except yaml.YAMLError as err:
+        raise ValueError(f"not YAML: {' '.join(str(err).split())}") from err
+    except RecursionError as err:
+        raise ValueError("not YAML: nested too deeply") from err
+    except (ValueError, OverflowError, TypeError) as err:  # a date or number that is none
+        raise ValueError(f"not YAML: {' '.join(str(err).split())[:200]}") from err
+
+
+def _count_nodes(node: yaml.Node, known: dict[int, int]) -> int:
+    if id(node) not in known:
+        known[id(node)] = _MAX_NODES + 1  # until it is counted: an alias within what it stands for
+        children = node.value if isinstance(node, yaml.CollectionNode) else []
+        parts = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
+        known[id(node)] = 1 + sum(_count_nodes(part, known) for part in parts)
+    if known[id(node)] > _MAX_NODES:
+        raise ValueError(f"larger than {_MAX_NODES:,} values, with what its aliases stand for")
+    return known[id(node)]
+
+
 def read_yaml(path: str) -> dict[str, Any]:
     file = find_file(path)
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        data = parse_yaml(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError as err:
         raise UserError(f"{path}: not UTF-8 text (byte {err.start})") from err
-    except yaml.YAMLError as err:
-        raise UserError(f"{path}: not YAML: {str(err).replace(chr(10), ' ')}") from err
+    except ValueError as err:
+        raise UserError(f"{path}: {err}") from err
     if not isinstance(data, dict):
         raise UserError(f"{path}: a configuration is a mapping of keys to values")
     return data
@@ -193,8 +221,8 @@ def _parse(override: str) -> tuple[str, Any]:
     if not equals or not key:
         raise UserError(f"{override!r}: an override is key=value or key.sub=value")
     try:
-        return key, yaml.safe_load(text)
-    except yaml.YAMLError as err:
+        return key, parse_yaml(text)
+    except ValueError as err:
         raise UserError(f"{override!r}: its value is not YAML; quote it") from err
 
 

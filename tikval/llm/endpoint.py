@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tikval.config import Api, Endpoint, UserError
 from tikval.llm.client import Admit, Fault, Question, Reply, Usage, at_will
-from tikval.llm.faults import AskedServer, fault_of, scrub
+from tikval.llm.faults import AskedServer, fault_of, is_deep, scrub
 from tikval.rows import Reason
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class EndpointClient:
         try:
             payload = json.loads(data)
         except (ValueError, RecursionError):
+            payload = None
+        if is_deep(payload):
             payload = None
         if status != 200:
             raise fault_of(self._asked, status, headers, payload)
@@ -110,7 +112,7 @@ def _read(payload: Any) -> Reply:
             tokens_sound=prompt.get("audio_tokens") or 0,
             tokens_out=reply,
         )
-    except (LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError, RecursionError):
         raise Fault(
             Reason.BAD_REPLY, "not a reply of the chat protocol", retryable=True, billed="unknown"
         ) from None

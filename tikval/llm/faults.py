@@ -4,7 +4,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -15,6 +15,7 @@ from tikval.llm.client import Fault
 from tikval.rows import Reason
 
 _LONGEST_WAIT: Final = 60.0  # seconds, where the server names none
+_DEEPEST: Final = 64  # levels of JSON
 _LONGEST_DETAIL: Final = 200  # characters
 
 # Google's wording, then vLLM's two and OpenAI's code
@@ -45,6 +46,7 @@ def fault_of(asked: AskedServer, status: int, headers: Mapping[str, str], body: 
     `body` is the parsed JSON, or what came in its place. UserError is for what no row can succeed with: the key,
     the model's name, the address. A call is billed at most where a model may have run before it failed.
     """
+    body = None if is_deep(body) else body
     error = _error(body)
     message = _short(str(error.get("message") or ""), asked.key)
     whole = json.dumps(body, default=str)
@@ -72,6 +74,18 @@ def fault_of(asked: AskedServer, status: int, headers: Mapping[str, str], body: 
     if 400 <= status < 500:
         return Fault(Reason.REJECTED, detail, retryable=False, billed="no")
     return Fault(Reason.BAD_REPLY, detail, retryable=True, billed="unknown")  # 204 and the like
+
+
+def is_deep(value: object) -> bool:
+    """Whether parsed JSON is nested deeper than any server's: what walks it would run out of stack."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [part for each in level for part in _parts(each)]
+    return bool(level)
+
+
+def _parts(value: object) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _asked_to_wait(headers: Mapping[str, str], error: Mapping[str, Any]) -> float | None:

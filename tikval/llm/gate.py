@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from tikval.files import read_bytes, write_bytes
+from tikval.files import parse_json, read_bytes, write_bytes
 from tikval.llm.ledger import Ledger
 from tikval.llm.limiter import Taken, Window
 
@@ -82,7 +82,7 @@ def _key_of(call: str) -> str:
 def read_spent(folder: str) -> Spent | None:
     """The account of a folder; None where it never made a call."""
     data = read_bytes(f"{folder}/calls.json")
-    return Spent(**json.loads(data)["spent"]) if data is not None else None
+    return Spent(**parse_json(data, f"{folder}/calls.json")["spent"]) if data is not None else None
 
 
 class FolderGate:
@@ -105,7 +105,7 @@ class FolderGate:
         self.spent = Spent()
         data = read_bytes(self.place)
         if data is not None:
-            payload = json.loads(data)
+            payload = parse_json(data, self.place)
             self.spent = Spent(**payload["spent"])
             self.window.seed(payload["window"])
             for call, usd in payload["open"].items():

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pyarrow.fs as pafs
 
-from tikval.files import delete, filesystem, read_bytes, write_bytes
+from tikval.files import delete, filesystem, parse_json, read_bytes, write_bytes
 from tikval.llm.client import Reply, Usage
 from tikval.rows import Reason
 
@@ -41,7 +41,7 @@ class Ledger:
         data = read_bytes(self.place(key))
         if data is None:
             return None
-        payload = json.loads(data)
+        payload = parse_json(data, self._place(key))
         reply = payload["reply"]
         reason = Reason(reply["reason"]) if reply["reason"] else None
         reply = Reply(**{**reply, "usage": Usage(**reply["usage"]), "reason": reason})

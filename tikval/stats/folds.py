@@ -177,7 +177,7 @@ def from_json(text: str) -> list[Fold]:
             for fold in data["folds"]
         ]
         stored = data["hash"]
-    except (json.JSONDecodeError, KeyError, TypeError) as err:
+    except (ValueError, RecursionError, KeyError, TypeError) as err:
         raise ValueError(f"not a file of folds: {err}") from err
     if (found := folds_hash(folds)) != stored:
         raise ValueError(f"the folds were changed: their hash is {found}, the stored one {stored}")

@@ -26,6 +26,7 @@ from typing import Any, Final, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import TypeAdapter
 
 import tikval
 from tikval.config import JobConfig, UserError
@@ -34,6 +35,7 @@ from tikval.files import (
     delete_folder,
     is_local,
     list_files,
+    parse_json,
     read_bytes,
     write_bytes,
     write_table,
@@ -65,9 +67,20 @@ class FolderRun:
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """Read run.json, where side tables stand under `beside`: the key that the first version wrote."""
-        fields = json.loads(data)
-        return cls(side_tables=fields.pop("beside"), **fields)
+        """Read run.json, where side tables stand under `beside`: the key that the first version wrote.
+
+        Raises ValueError for what `to_json` did not write.
+        """
+        try:
+            fields = json.loads(data)
+            run = cls(side_tables=fields.pop("beside"), **fields)
+            _FIELDS.validate_python(vars(run))
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as err:
+            raise ValueError(f"not what tikval wrote there ({' '.join(str(err).split())[:100]})") from err
+        if odd := [name for name in (*run.files, *run.side_tables.values()) if "/" in name]:
+            raise ValueError(f"names {odd[0][:100]}, which is not in this folder")
+        run.retryable  # noqa: B018 - raises ValueError for a reason that there is not
+        return run
 
     def to_json(self) -> bytes:
         """Return run.json as every version reads it."""
@@ -87,6 +100,7 @@ class FolderRun:
         return sum(n for reason, n in self.failed.items() if not Reason(reason).terminal)
 
 
+_FIELDS: Final = TypeAdapter(FolderRun)
 SITE_FOLDERS: Final = ("assets", "charts", "data", "pictures", "tables", "videos")  # below a report's folder
 
 
@@ -99,8 +113,12 @@ class Folder:
         return self.uri.rpartition("/")[2].partition("-")[0]
 
     def run(self) -> FolderRun | None:
+        """What run.json says; None where there is none. Raises UserError for one that tikval did not write."""
         data = read_bytes(f"{self.uri}/run.json")
-        return FolderRun.from_json(data) if data is not None else None
+        try:
+            return FolderRun.from_json(data) if data is not None else None
+        except ValueError as err:
+            raise UserError(f"{self.uri}/run.json: {err}") from err
 
     def finished(self) -> FolderRun:
         """The run upstream. Raises UserError where it has not finished."""
@@ -275,7 +293,9 @@ class Folder:
     def commits(self) -> dict[str, str | None]:
         """The commits of the models that this folder's rows come from, by name, as its first start pinned them."""
         data = read_bytes(f"{self.uri}/commits.json")
-        commits: dict[str, str | None] = json.loads(data) if data is not None else {}
+        commits: dict[str, str | None] = (
+            parse_json(data, f"{self.uri}/commits.json") if data is not None else {}
+        )
         return commits
 
     def keep_commits(self, commits: dict[str, str | None]) -> None:

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from tikval.files import is_local, read_bytes, write_bytes
+from tikval.config import UserError
+from tikval.files import is_local, parse_json, read_bytes, write_bytes
 
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
 _SECONDS: Final = {True: 1.0, False: 10.0}  # between two writes, on a local disk and on a store
@@ -49,8 +50,14 @@ def driver_name() -> str:
 
 
 def read_status(folder_uri: str) -> Status | None:
+    """How far a stage is; None where it has not begun. Raises UserError for a file that tikval did not write."""
     data = read_bytes(f"{folder_uri}/status.json")
-    return Status(**json.loads(data)) if data is not None else None
+    if data is None:
+        return None
+    try:
+        return Status(**parse_json(data, f"{folder_uri}/status.json"))
+    except TypeError as err:
+        raise UserError(f"{folder_uri}/status.json: not what tikval wrote there ({err})") from err
 
 
 class StatusWriter:

@@ -19,6 +19,7 @@ from tikval.config import UserError
 from tikval.files import filesystem, is_local, plain_address, read_records
 from tikval.rows import AccountRow, Reason, VideoRow, row_key
 from tikval.sources.ids import Post, id_in_cell, post_in
+from tikval.sources.objects import Objects, Unknown, told_while_slow
 
 SUFFIXES: Final = frozenset(
     ".3gp .asf .avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
@@ -169,7 +170,8 @@ def _stat(path: str, relative: str, video_id: str | None = None) -> VideoRow:
 def _store(source: str) -> Iterator[VideoRow]:
     try:
         fs, root = filesystem(source.rstrip("/"))
-        infos = fs.get_file_info(pafs.FileSelector(root, recursive=True, allow_not_found=True))
+        with told_while_slow(f"catalog: listing {source}"):
+            infos = fs.get_file_info(pafs.FileSelector(root, recursive=True, allow_not_found=True))
     except OSError as err:
         raise UserError(f"{source}: cannot be listed ({err})") from err
     for info in sorted(infos, key=lambda info: info.path):
@@ -180,6 +182,8 @@ def _store(source: str) -> Iterator[VideoRow]:
 
 def _manifest(source: str) -> Iterator[VideoRow]:
     folder = source.rpartition("/")[0]
+    paths = (_absolute(str(cells.get("path") or ""), folder) for _, cells in read_records(source))
+    objects = Objects(path for path in paths if not is_local(path))
     for line, cells in read_records(source):
         if "path" not in cells:
             raise UserError(f"{source}: line 1: a manifest needs a column `path`; it has {', '.join(cells)}")
@@ -187,10 +191,15 @@ def _manifest(source: str) -> Iterator[VideoRow]:
             id_in_cell(str(cells.get("video_id") or ""))
         except ValueError as err:  # two videos may have become one: no id of this table can be trusted
             raise UserError(f"{source}: line {line}, column video_id: {err}") from err
-        yield _line(cells, folder, f"line {line}")
+        yield _line(cells, folder, f"line {line}", objects)
 
 
-def _line(cells: Mapping[str, Any], folder: str, where: str) -> VideoRow:
+def _absolute(path: str, folder: str) -> str:
+    """A path of a manifest, which may be relative to the manifest's folder."""
+    return f"{folder}/{path}" if folder and is_local(path) and not path.startswith("/") else path
+
+
+def _line(cells: Mapping[str, Any], folder: str, where: str, objects: Objects) -> VideoRow:
     """The row of one line of a manifest; what is wrong with the line is its failure, and no other's."""
     path = str(cells["path"] or "")
     given = cells.get("video_id")
@@ -200,10 +209,9 @@ def _line(cells: Mapping[str, Any], folder: str, where: str) -> VideoRow:
             "", "", 0, "", _failed(Reason.INVALID_ROW, f"{where}, column path: empty"), video_id or where
         )
     relative = plain_address(path)
-    if is_local(path) and not path.startswith("/"):
-        path = f"{folder}/{path}" if folder else path
+    path = _absolute(path, folder)
     try:
-        row = (_stat if is_local(path) else _head)(path, relative, video_id)
+        row = _stat(path, relative, video_id) if is_local(path) else _head(path, relative, video_id, objects)
         for column in _POST:
             row |= {column: _post(cells.get(column), column) or row[column]}  # type: ignore[misc]
     except ValueError as err:
@@ -213,18 +221,17 @@ def _line(cells: Mapping[str, Any], folder: str, where: str) -> VideoRow:
     return row
 
 
-def _head(path: str, relative: str, video_id: str | None = None) -> VideoRow:
-    """Raises ValueError for an address that is not opened, UserError where the store does not answer."""
+def _head(path: str, relative: str, video_id: str | None, objects: Objects) -> VideoRow:
+    """Raises ValueError for an address that is not opened."""
     try:
-        fs, place = filesystem(path)
-        info = fs.get_file_info(place)
+        state = objects.state_of(path)
     except UserError as err:
         raise ValueError(f"column path: {err}") from err
-    except OSError as err:  # of the store; an object that is not there has an info that says so
-        raise UserError(f"{path}: the store does not answer ({err})") from err
-    if info.type != pafs.FileType.File:
+    except Unknown as err:
+        return _row(path, relative, 0, "", _failed(err.reason, err.detail), video_id)
+    if state is None:
         return _row(path, relative, 0, "", _failed(Reason.MISSING_FILE, "no such object"), video_id)
-    return _row(path, relative, info.size or 0, str(info.mtime_ns or ""), video_id=video_id)
+    return _row(path, relative, *state, video_id=video_id)
 
 
 def _post(cell: Any, column: str) -> Any:

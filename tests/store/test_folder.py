@@ -24,6 +24,7 @@ from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema, row_key
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import KEY, contains, keys_of
 from tikval.store.status import read_status
+from tikval.store.tables import iter_rows
 
 TIMEOUT, CRASHED, UNREADABLE = Reason.TIMEOUT.value, Reason.CRASHED.value, Reason.UNREADABLE.value
 ROOT = Path(__file__).parents[2]
@@ -39,6 +40,11 @@ def table(*rows: ScriptRow) -> pa.Table:
 
 def failed(video_id: str, attempt: int, error: str = TIMEOUT) -> ScriptRow:
     return script(video_id, attempt=attempt, error=error)
+
+
+@pytest.fixture
+def ten_rows_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SEALED_ROWS", 10)
 
 
 @pytest.fixture
@@ -165,6 +171,30 @@ def test_rows_leave_out_what_the_catalog_no_longer_lists(folder: Folder, tmp_pat
     assert [row["video_id"] for row in folder.rows(catalog)] == ["a"]
 
 
+@pytest.mark.usefixtures("ten_rows_a_file")
+def test_rows_of_some_videos_are_read_without_the_others(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, listing = Folder(config_of(tmp_path).videos.folder), config_of(tmp_path).videos
+    videos = [video(f"{n:03}") for n in range(100)]
+    part = catalog.write_part(pa.Table.from_pylist(videos, schema=arrow_schema(VideoRow)))
+    catalog.write_run(listing, [part], {}, 100, {}, 0)
+    folder.write_part(table(*(script(f"{n:03}") for n in range(100))))
+    seal(folder)
+    full, read = list[str](), iter_rows
+
+    def counted(uri: str, stage: str, columns: Any = None) -> Any:
+        full.extend([uri] * (stage == "scripts" and columns is None))
+        return read(uri, stage, columns)
+
+    monkeypatch.setattr(module, "iter_rows", counted)
+    some = ["007", "003", "042", "elsewhere"]
+    assert [row["video_id"] for row in folder.rows(catalog, some)] == ["003", "007", "042"]
+    assert len(full) == 2, "files of ten rows that hold one of them"
+    assert folder.rows(catalog, []) == []
+    assert folder.rows(catalog, some, ["video_id"]) == [{"video_id": name} for name in sorted(some)[:3]]
+
+
 def test_side_tables(folder: Folder, tmp_path: Path) -> None:
     write_table(f"{folder.uri}/_notes-1.parquet", pa.table({"note": ["x"]}))
     part = folder.write_part(table(script("a")))
@@ -185,11 +215,6 @@ def test_remove_leaves_nothing_to_read(folder: Folder) -> None:
 
 
 # sealed files
-
-
-@pytest.fixture
-def ten_rows_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SEALED_ROWS", 10)
 
 
 def sizes(folder: Folder) -> list[int]:

@@ -14,7 +14,7 @@ from tikval.rows import EmbeddingRow, LabelRow, ScriptRow, VideoRow, arrow_schem
 from tikval.store import tables
 from tikval.store.folder import Folder
 from tikval.store.row_keys import keys_of
-from tikval.store.tables import iter_rows, read_rows
+from tikval.store.tables import iter_rows, read_table_of
 
 SCRIPTS = pa.Table.from_pylist([script("a"), script("b", error="timeout")], schema=arrow_schema(ScriptRow))
 
@@ -32,7 +32,7 @@ def nested(depth: int) -> pa.DataType:
 
 def reading(table: pa.Table, tmp_path: Path, stage: str = "scripts") -> pa.Table:
     pq.write_table(table, tmp_path / "part.parquet")
-    return read_rows(f"{tmp_path}/part.parquet", stage)
+    return read_table_of(f"{tmp_path}/part.parquet", stage)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_cannot_be_these_rows_is_one_line(table: pa.Table, what: str, tmp_p
 def test_no_table_at_all_is_one_line(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "part.parquet").write_bytes(data)
     with pytest.raises(UserError, match="cannot be read as a table"):
-        read_rows(f"{tmp_path}/part.parquet", "scripts")
+        read_table_of(f"{tmp_path}/part.parquet", "scripts")
 
 
 def test_a_catalog_without_columns_that_came_later_is_read(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_many_rows_come_some_at_a_time(tmp_path: Path, monkeypatch: pytest.Monke
     assert pa.concat_tables(parts).equals(rows)
     monkeypatch.setattr(tables, "_MAX_ROWS", 50)
     with pytest.raises(UserError, match="more than 50 rows"):
-        read_rows(f"{tmp_path}/part.parquet", "scripts")
+        read_table_of(f"{tmp_path}/part.parquet", "scripts")
 
 
 def test_parts_of_two_versions_become_one_table(tmp_path: Path) -> None:

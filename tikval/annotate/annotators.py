@@ -105,7 +105,7 @@ def add_systems(found: Annotators, out: str, codebook: Codebook) -> None:
     study = Study(out)
     catalog = study.catalog()
     annotated = {video for videos in found.annotations.values() for video in videos}
-    for row in catalog.read(["video_id", "account"]).to_pylist():
+    for row in catalog.read_videos(annotated, ["video_id", "account"]).to_pylist():
         if row["account"]:
             found.accounts.setdefault(row["video_id"], row["account"])
     systems = study.systems()
@@ -113,7 +113,7 @@ def add_systems(found: Annotators, out: str, codebook: Codebook) -> None:
         raise UserError(f"{out}: no system has finished yet")
     for system, (folder, run) in systems.items():
         _check_codebook(run, system, codebook)
-        rows = [row for row in folder.rows(catalog) if row["video_id"] in annotated]
+        rows = folder.rows(catalog, annotated)
         runs = _runs(system, [row for row in rows if row["error"] is None])
         for name, annotations in runs.items():
             if name in found.annotations or name == ABSENT:

@@ -86,20 +86,18 @@ def _draw(config: FaithfulnessConfig, catalog: Folder, scripts: Folder, heard: F
             f"tikval: warning: {lacking} videos have a script and were not heard; left out", file=sys.stderr
         )
     found = table.filter(pa.array(both))
-    pairs = zip(found["row_key"].to_pylist(), found["video_id"].to_pylist(), strict=True)
-    hashed = ((in_random_order(str(config.seed), video), key) for key, video in pairs)
+    some = (batch.to_pylist() for batch in found.select(["row_key", "video_id"]).to_batches(2**16))
+    hashed = (
+        (in_random_order(str(config.seed), row["video_id"]), row["row_key"]) for rows in some for row in rows
+    )
     drawn = sorted(hashed) if config.sample is None else heapq.nsmallest(config.sample, hashed)
     return [key for _, key in drawn]
 
 
 def rows_of_keys(folder: Folder, keys: Sequence[str], columns: list[str]) -> dict[str, Any]:
     """Rows by key; file by file, so that a sample of many scripts needs the memory of the sample."""
-    wanted = pa.array(keys, pa.string())
-    rows: dict[str, Any] = {}
-    for table in folder.tables(columns):
-        found = table.filter(pc.is_in(table["row_key"], wanted)).to_pylist()
-        rows |= {row["row_key"]: row for row in found}
-    return rows
+    wanted = np.sort(keys_of(pa.chunked_array([pa.array(keys, pa.string())])))
+    return {row["row_key"]: row for row in folder.read_listed(wanted, columns).to_pylist()}
 
 
 def _row(mine: ScriptRow, theirs: ScriptRow, account: str | None, quote_share: float) -> FaithfulnessRow:

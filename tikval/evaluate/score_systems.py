@@ -3,7 +3,7 @@
 import secrets
 import sys
 import time
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -14,6 +14,8 @@ from tikval.evaluate.evaluation import evaluate_systems
 from tikval.files import delete, list_files, write_table
 from tikval.rows import ComparisonRow, Reason, ScoreRow, SliceRow, arrow_schema
 from tikval.store.folder import Folder, FolderRun
+
+_COLUMNS: Final = ["video_id", "error", "decisions", "scores", "split", "seed", "fold"]
 
 
 def score_systems(config: EvaluateConfig) -> FolderRun:
@@ -27,10 +29,12 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
         before = folder.run()
         if before and before.inputs == inputs:
             return before
-        about = catalog.read(["video_id", "account", "genre", "error"]).to_pylist()
+        labelled = catalog.read_side_table("labels")
+        ids = {row["video_id"] for row in labelled}
+        about = catalog.read_videos(ids, ["video_id", "account", "genre", "error"]).to_pylist()
         # the later one of two rows with one id describes no video
         videos = {row["video_id"]: row for row in about if row["error"] != Reason.DUPLICATE_ID}
-        annotated = [row for row in catalog.read_side_table("labels") if row["video_id"] in videos]
+        annotated = [row for row in labelled if row["video_id"] in videos]
         try:
             labels = load_codebook(find_file(config.predictions[0].codebook)).labels
             truth = read_truth(annotated, labels, config.min_share, config.annotator)
@@ -62,8 +66,12 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
 
 
 def _answers(recipe: Any, source: Folder, catalog: Folder, truth: Truth) -> Answers:
-    rows = [row for row in source.rows(catalog) if row["error"] != Reason.DUPLICATE_ID]
     first = recipe.trained_systems[0] if isinstance(recipe, CombineConfig) else recipe
+    trained = isinstance(
+        first, FinetuneConfig
+    )  # on the annotated videos alone; its failures are dealt out to folds
+    rows = source.rows(catalog, None if trained else truth.ids, _COLUMNS)
+    rows = [row for row in rows if row["error"] != Reason.DUPLICATE_ID]
     if isinstance(first, FinetuneConfig):
         return read_trained(rows, truth, recipe.system, by_fold=first.protocol.name == "paper")
     return read_answers(rows, truth, recipe.system)

@@ -60,10 +60,14 @@ def _has_texts(system: FinetuneConfig | ExtractConfig) -> bool:
     return isinstance(system, FinetuneConfig) and system.texts is not None
 
 
-def _rows(system: FinetuneConfig | ExtractConfig) -> list[Any]:
-    """A system's predictions for every row that is still there."""
+def _rows(system: FinetuneConfig | ExtractConfig, examples: Examples) -> list[Any]:
+    """A system's predictions for every row that is still there; of one that judges all videos those of the examples."""
     folder = Folder(system.folder)
-    return folder.read().to_pylist() if _has_texts(system) else folder.rows(Folder(system.catalog.folder))
+    if _has_texts(system):
+        rows: list[Any] = folder.read().to_pylist()
+        return rows
+    only = None if isinstance(system, FinetuneConfig) else {*examples.ids, *examples.failed}
+    return folder.rows(Folder(system.catalog.folder), only)
 
 
 def _folds(config: CombineConfig) -> list[Fold]:
@@ -106,7 +110,7 @@ class Combine:
         self.place = {video_id: n for n, video_id in enumerate(examples.ids)}
         self.at = [examples.all_labels.index(label) for label in examples.labels]
         self.groups = groups_of(examples.accounts, examples.near_duplicates, examples.ids)
-        self.rows = {system.system: _rows(system) for system in config.systems}
+        self.rows = {system.system: _rows(system, examples) for system in config.systems}
         served = {row["model_served"] for rows in self.rows.values() for row in rows if row["model_served"]}
         self.model = f"{config.how} of {', '.join(self.rows)}"
         self.served = f"{config.how} of {', '.join(sorted(served))}"

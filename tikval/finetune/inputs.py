@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tikval.codebook import load_codebook
@@ -34,10 +34,9 @@ def load_examples(config: LearnConfig) -> Examples:
         return examples_of(
             rows, annotations, codebook.labels, accounts=accounts, near_duplicates={}, split=split, **wanted
         )
-    rows, accounts, near_duplicates = read_rows(config)
-    annotations = [
-        row for row in Folder(config.catalog.folder).read_side_table("labels") if row["video_id"] in accounts
-    ]
+    annotations = Folder(config.catalog.folder).read_side_table("labels")
+    rows, accounts, near_duplicates = read_rows(config, {row["video_id"] for row in annotations})
+    annotations = [row for row in annotations if row["video_id"] in accounts]
     if not annotations:
         raise UserError(
             f"{config.catalog.folder}: has no annotations; name them in the catalog's configuration"
@@ -47,15 +46,17 @@ def load_examples(config: LearnConfig) -> Examples:
     )
 
 
-def read_rows(config: LearnConfig) -> tuple[list[Any], dict[str, str | None], dict[str, int | None]]:
-    """All rows of the study, annotated or not; of each video its account, and its near-duplicates' number."""
+def read_rows(
+    config: LearnConfig, only: Collection[str] | None = None
+) -> tuple[list[Any], dict[str, str | None], dict[str, int | None]]:
+    """The rows of the study, of all videos or `only` some; of each its account, and its near-duplicates' number."""
     source = config.embeddings if config.takes_vectors else config.scripts
     assert source is not None
     catalog = Folder(source.videos.folder)
-    near = Folder(config.embeddings.folder).rows(catalog) if config.embeddings else []
+    near = Folder(config.embeddings.folder).rows(catalog, only) if config.embeddings else []
     return (
-        Folder(source.folder).rows(catalog),
-        {row["video_id"]: row["account"] for row in catalog.rows(catalog)},
+        Folder(source.folder).rows(catalog, only),
+        {row["video_id"]: row["account"] for row in catalog.rows(catalog, only)},
         {row["video_id"]: row["near_duplicates"] for row in near},
     )
 

@@ -103,7 +103,7 @@ def _prefixes(address: str) -> list[str]:
 
 
 def _stated(info: pafs.FileInfo, scheme: str) -> Stated:
-    """As asked for singly: S3 then states whole seconds, and some stores finer ones in a listing."""
+    """The facts as a single request has them: S3 then states whole seconds, and some stores finer ones in a listing."""
     when = info.mtime_ns
     if when and scheme == "s3":
         when = when // _SECOND * _SECOND

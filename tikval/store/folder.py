@@ -16,7 +16,7 @@ import json
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -43,7 +43,7 @@ from tikval.files import (
 from tikval.rows import Reason
 from tikval.store.lock import lock
 from tikval.store.row_keys import KeyIndex, SeenKeys, contains, keys_of
-from tikval.store.tables import read_rows
+from tikval.store.tables import iter_rows, read_table_of
 
 SEALED_ROWS: Final = 100_000  # per file of a finished table, or
 SEALED_BYTES: Final = 128 * 2**20  # in memory: as much as `seal` holds at once, and one part
@@ -144,33 +144,56 @@ class Folder:
 
         Raises UserError where it cannot be read so.
         """
-        return read_rows(f"{self.uri}/{name}", self.stage, columns)
+        return read_table_of(f"{self.uri}/{name}", self.stage, columns)
 
     def read_listed(self, keys: np.ndarray, columns: list[str] | None = None) -> pa.Table:
-        """Rows of the finished table whose key is among `keys`, S16 [K] sorted, file by file.
+        """Rows of the finished table whose key is among `keys`, S16 [K] sorted; no more of the others than a batch.
 
         A folder keeps rows of files that were removed or replaced: who counts, counts what the catalog lists.
         """
-        wanted = None if columns is None else list(dict.fromkeys([*columns, "row_key"]))
-        tables = []
-        for table in self.tables(wanted):
-            some = table.filter(pa.array(contains(keys, keys_of(table["row_key"]))))
-            tables.append(some if columns is None else some.select(columns))
-        return pa.concat_tables(tables)
+
+        def among(table: pa.Table) -> np.ndarray:
+            return contains(keys, keys_of(table["row_key"]))
+
+        return self._filtered(among, ["row_key"], columns)
+
+    def read_videos(self, video_ids: Collection[str], columns: list[str] | None = None) -> pa.Table:
+        """Rows of the finished table of these videos, in the same way."""
+        wanted = pa.array(sorted(video_ids), pa.string())
+        return self._filtered(
+            lambda table: pc.is_in(table["video_id"], wanted).to_numpy(), ["video_id"], columns
+        )
+
+    def _filtered(
+        self, keep: Callable[[pa.Table], np.ndarray], by: list[str], columns: list[str] | None
+    ) -> pa.Table:
+        """The rows that `keep` tells by the columns `by`; a file is read in full only where it has one."""
+        wanted = None if columns is None else list(dict.fromkeys([*columns, *by]))
+        names, parts = self.finished().files, list[pa.Table]()
+        for name in names:
+            if not any(keep(table).any() for table in iter_rows(f"{self.uri}/{name}", self.stage, by)):
+                continue
+            for table in iter_rows(f"{self.uri}/{name}", self.stage, wanted):
+                some = table.filter(pa.array(keep(table)))
+                parts.append(some if columns is None else some.select(columns))
+        return pa.concat_tables(parts) if parts else self.table(names[0], columns).slice(0, 0)
 
     def keys(self) -> np.ndarray:
         """Row keys of the finished table, S16 [N]."""
         return keys_of(self.read(["row_key"])["row_key"])
 
-    def rows(self, catalog: "Folder") -> list[Any]:
-        """The finished table's rows of videos that the catalog still lists."""
-        rows: list[Any] = self.read_listed(np.sort(catalog.keys())).to_pylist()
+    def rows(
+        self, catalog: "Folder", only: Collection[str] | None = None, columns: list[str] | None = None
+    ) -> list[Any]:
+        """The finished table's rows of videos that the catalog still lists; `only`: of those with these ids."""
+        keys = catalog.keys() if only is None else keys_of(catalog.read_videos(only, ["row_key"])["row_key"])
+        rows: list[Any] = self.read_listed(np.sort(keys), columns).to_pylist()
         return rows
 
     def read_side_table(self, name: str) -> list[Any]:
         """Rows of a small table that lies beside the main one, [] where this run has none."""
         file = self.finished().side_tables.get(name)
-        return read_rows(f"{self.uri}/{file}", name).to_pylist() if file else []
+        return read_table_of(f"{self.uri}/{file}", name).to_pylist() if file else []
 
     def parts(self) -> list[str]:
         """Names of the files of rows on disk, whether or not run.json names them."""

@@ -49,7 +49,7 @@ _MAX_ROWS: Final = 10**8  # of one file in memory
 _REASONS: Final = {reason.value for reason in Reason}
 
 
-def read_rows(uri: str, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table_of(uri: str, table: str, columns: Sequence[str] | None = None) -> pa.Table:
     """One file of the stage or side table `table`. Raises UserError for what cannot be read as its rows."""
     parts, rows = [], 0
     for part in iter_rows(uri, table, columns):
@@ -60,7 +60,7 @@ def read_rows(uri: str, table: str, columns: Sequence[str] | None = None) -> pa.
 
 
 def iter_rows(uri: str, table: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The rows of `read_rows` some at a time; one table at least, which may be empty."""
+    """The rows of `read_table_of` some at a time; one table at least, which may be empty."""
     row_type = _ROW_TYPES.get(table)
     schema = arrow_schema(row_type) if row_type else None
     wanted = columns if columns is not None or schema is None else schema.names

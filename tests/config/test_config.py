@@ -26,6 +26,7 @@ from tikval.config import (
     load_config,
     nested,
 )
+from tikval.store.runs import Study
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = sorted(
@@ -358,3 +359,30 @@ def test_a_recipe_read_back_is_the_same_recipe() -> None:
         config = load_config(ExtractConfig, str(path), [])
         again = ExtractConfig.model_validate_json(config.model_dump_json())
         assert again.fingerprint == config.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("file:///a/b", "/a/b"),
+        ("FILE:///a/b", "/a/b"),
+        ("file://localhost/a/b", "/a/b"),
+        ("file:///a/50%25 b#?", "/a/50%25 b#?"),
+        ("/a/b", "/a/b"),
+        ("a/b", "a/b"),
+        ("s3://bucket/a", "s3://bucket/a"),
+    ],
+)
+def test_a_file_address_is_a_path(address: str, path: str) -> None:
+    config = CatalogConfig(out=address, videos=address, annotations=address, accounts=address)
+    assert {config.out, config.videos, config.annotations, config.accounts} == {path}
+
+
+@pytest.mark.parametrize("address", ["file://server/a", "file://a", "file://", "file://../a"])
+def test_a_file_address_of_elsewhere_says_why_not(address: str, tmp_path: Path) -> None:
+    path = tmp_path / "catalog.yaml"
+    path.write_text("out: x\nvideos: y\n")
+    with pytest.raises(UserError, match=r"out: .*write file:///absolute/path"):
+        load_config(CatalogConfig, str(path), [f"out={address}"])
+    with pytest.raises(UserError, match="write file:///absolute/path"):
+        Study(address)

@@ -14,6 +14,7 @@ from tikval.flow.write_scripts import write_scripts
 from tikval.report.site.write import write_report
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder, FolderRun
+from tikval.store.runs import Study
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
@@ -160,3 +161,18 @@ def test_an_exception_over_one_row_is_that_rows_failure(tmp_path: Path) -> None:
     assert rows["good"]["error"] is None
     run = extract_values(config.scores.extracted[0], load_words)  # mended, and the same command again
     assert run.failed == {}
+
+
+def test_a_file_address_is_the_path_that_it_names(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    write_captioned(tmp_path / "videos" / "50% v0.mp4", TEXTS[0])
+    out, places = tmp_path / "out 100%", [*PLACES, f"{SCRIPTS}videos."]
+    address = [(f"{place}out", f"file://{out}") for place in places]
+    config = study(tmp_path, *address, (f"{SCRIPTS}videos.videos", f"file://{tmp_path}/videos"))
+    scripts, predictions = run_all(config)
+    assert (scripts.rows, scripts.failed, predictions.rows) == (1, {}, 1)
+    assert (Path(scripts_folder := config.scores.extracted[0].first_step.folder) / ".lock").exists()
+    assert scripts_folder.startswith(f"{out}/scripts-")
+    plain = study(tmp_path, *((key, str(out)) for key, _ in address))
+    assert run_all(plain) == (scripts, predictions), "the same study"
+    assert set(Study(f"file://{out}").systems()) == {"local"}

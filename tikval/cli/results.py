@@ -198,7 +198,7 @@ def erase(
 
     if not video_ids and not account:
         raise UserError("name the videos to erase, or --account NAME")
-    out, given = out.rstrip("/"), (set(video_ids or []), set(account or []))
+    out, given = Study(out).out, (set(video_ids or []), set(account or []))
     names = names_to_erase(out, *given)
     found, rows = erase_names(out, names)
     if found or rows:

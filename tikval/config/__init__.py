@@ -13,6 +13,7 @@ from tikval.config.base import (
     load_config,
     nested,
     parse_yaml,
+    plain_path,
     read_yaml,
     validate,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "load_config",
     "nested",
     "parse_yaml",
+    "plain_path",
     "read_yaml",
     "validate",
 ]

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+)
 
 
 class UserError(Exception):
@@ -58,6 +66,23 @@ class Limits(Config):
     file_mb: int = Field(default=2048, ge=1)
 
 
+def plain_path(address: str) -> str:
+    """A `file://` address as the path that it names, in which `%` stands for itself; any other address as it is.
+
+    Raises ValueError where it names another machine, or no absolute path.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator or scheme.lower() != "file":
+        return address
+    path = rest.removeprefix("localhost")
+    if not path.startswith("/"):
+        raise ValueError(f"{address}: write file:///absolute/path, or the path alone")
+    return path
+
+
+Place = Annotated[str, AfterValidator(plain_path)]  # a file or folder, here or on an object store
+
+
 class JobConfig(Config):
     """What every job's configuration has. `stage` and `version` are part of the fingerprint."""
 
@@ -65,7 +90,7 @@ class JobConfig(Config):
     version: ClassVar[int] = 1  # raised by hand when the code of a stage changes its results
     operational: ClassVar[frozenset[str]] = frozenset({"out", "pool", "limits", "max_failed_share"})
 
-    out: str  # folder or object-store URI that holds one sub-folder per stage
+    out: Place  # folder or object-store URI that holds one sub-folder per stage
     max_failed_share: float = Field(default=0.5, ge=0, le=1)  # more failures than this: exit code 1
 
     @property

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tikval.config.base import Config, JobConfig, Limits, Pool, TextFile, Upstream
+from tikval.config.base import Config, JobConfig, Limits, Place, Pool, TextFile, Upstream
 from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Llm
 
 
@@ -20,9 +20,9 @@ class CatalogConfig(JobConfig):
         "codebook",
     }
 
-    videos: str  # folder, glob, CSV or Parquet manifest; local or an object-store URI
-    annotations: str | None = None  # the published TikTok CSV, or a plain CSV or Parquet
-    accounts: str | None = None  # CSV or Parquet of AccountRow
+    videos: Place  # folder, glob, CSV or Parquet manifest; local or an object-store URI
+    annotations: Place | None = None  # the published TikTok CSV, or a plain CSV or Parquet
+    accounts: Place | None = None  # CSV or Parquet of AccountRow
     codebook: str = "prompts/codebook.yaml"  # whose values the annotations use
 
 

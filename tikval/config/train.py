@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from tikval.config.base import Config, JobConfig, Pool, TextFile, Upstream, UserError, inline
+from tikval.config.base import Config, JobConfig, Place, Pool, TextFile, Upstream, UserError, inline
 from tikval.config.embed import EmbedConfig
 from tikval.config.scripts import CatalogConfig, ScriptConfig
 
@@ -80,8 +80,8 @@ class Protocol(Config):
 class Texts(Config):
     """Texts that are not scripts of this study: CSV or Parquet with video_id, text and, where known, account, split."""
 
-    table: str
-    annotations: str  # CSV or Parquet with video_id and one column per value
+    table: Place
+    annotations: Place  # CSV or Parquet with video_id and one column per value
 
 
 SystemName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]  # as it stands in every table

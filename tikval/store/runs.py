@@ -13,6 +13,7 @@ from tikval.config import (
     JobConfig,
     PredictConfig,
     UserError,
+    plain_path,
     validate,
 )
 from tikval.files import filesystem
@@ -28,6 +29,7 @@ _SYSTEMS: Final[dict[str, type[JobConfig]]] = {  # by stage; PredictConfig has t
 
 def stage_folders(out: str) -> list[str]:
     """URIs of the stages' folders below `out`, finished or not, by name. Raises UserError where it cannot be listed."""
+    out = _plain(out)
     try:
         fs, path = filesystem(out.rstrip("/"))
         infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
@@ -37,10 +39,17 @@ def stage_folders(out: str) -> list[str]:
     return [f"{out.rstrip('/')}/{name}" for name in names if STAGE_FOLDER.fullmatch(name)]
 
 
+def _plain(out: str) -> str:
+    try:
+        return plain_path(out)
+    except ValueError as err:
+        raise UserError(str(err)) from err
+
+
 class Study:
     def __init__(self, out: str, only: Iterable[str] | None = None) -> None:
         """Find the runs of all stages below `out`, or of the folders `only`. Raises UserError where there is none."""
-        self.out = out.rstrip("/")
+        self.out = _plain(out).rstrip("/")
         places = stage_folders(out) if only is None else dict.fromkeys(only)
         found = [(folder, folder.run()) for folder in map(Folder, places)]
         self.runs: list[tuple[Folder, FolderRun]] = [

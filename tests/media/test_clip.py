@@ -296,7 +296,7 @@ def test_permission_error_of_the_system_has_its_reason(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert reason_of(path) == Reason.PERMISSION_DENIED
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -21,6 +21,11 @@ from pydantic import (
     PositiveInt,
     ValidationError,
 )
+
+CONTENT: Final = "content"  # marks a path whose file's content, not its name, belongs to the recipe
+# Marks a field that an earlier version did not have. At its default it is not part of the recipe, so that studies
+# which were finished before it came stay finished.
+ADDED_LATER: Final = "added later"
 
 
 class UserError(Exception):
@@ -64,6 +69,8 @@ class Limits(Config):
     video_seconds: float = Field(default=900, gt=0)  # longer videos fail as too_long
     frame_pixels: int = Field(default=4096 * 4096, ge=1)  # larger pictures fail as too_large
     file_mb: int = Field(default=2048, ge=1)
+    # of the child by the kernel: auto takes what there is, required stops where files or sockets are not limited
+    isolation: Annotated[Literal["auto", "required", "off"], ADDED_LATER] = "auto"
 
 
 def plain_path(address: str) -> str:
@@ -142,12 +149,6 @@ def nested(config: JobConfig, at: str = "") -> list[tuple[str, JobConfig]]:
                 key = name if n is None else f"{name}.{n}"
                 found += nested(item, f"{at}.{key}" if at else key)
     return [*found, (at, config)]
-
-
-CONTENT: Final = "content"  # marks a path whose file's content, not its name, belongs to the recipe
-# Marks a field that an earlier version did not have. At its default it is not part of the recipe, so that studies
-# which were finished before it came stay finished.
-ADDED_LATER: Final = "added later"
 
 
 TextFile = Annotated[str, CONTENT]

@@ -5,9 +5,11 @@
 
 The worker (worker.py) is started by exec, never by fork, in a process group of its own that Tesseract runs in
 too. It gets no secrets from the environment, and what it answers is checked like any other foreign input
-(wire.py). The caller never opens the video.
+(wire.py). What the kernel offers to hold it is in force before the first video (isolation.py). The caller opens the
+video and hands the open file over, so that the worker needs no path; it never reads it.
 """
 
+import os
 import sys
 import threading
 import time
@@ -17,12 +19,13 @@ from typing import Final, Self
 
 import numpy as np
 
-from tikval.config import Limits
+from tikval.config import Limits, UserError
 from tikval.media import wire
 from tikval.media.decoders import check_decoder
+from tikval.media.isolation import is_complete, isolation_text
 from tikval.media.ocr import check_ocr
 from tikval.media.process import Died, WorkerProcess
-from tikval.media.reading import ClipError, ClipReading, Want
+from tikval.media.reading import ClipError, ClipReading, Want, open_video
 from tikval.media.speech import check_speech
 from tikval.rows import Reason
 
@@ -61,6 +64,7 @@ class Child:
         self._lock = threading.Lock()
         self._process: WorkerProcess | None = None
         self._n_read = 0
+        self.isolation: tuple[str, ...] | None = None  # in force in the worker; None before the first one
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +110,17 @@ class Child:
             raise AssertionError
 
     def _ask(self, process: WorkerProcess, path: str, want: Want, deadline: float) -> ClipReading:
-        process.send(wire.request(str(Path(path).absolute()), want, self._limits))
+        file = refused = None
+        try:
+            file = open_video(path)
+        except ClipError as err:
+            refused = err
+        try:
+            request = wire.request(str(Path(path).absolute()), want, self._limits, refused)
+            process.send(request, [] if file is None else [file])
+        finally:
+            if file is not None:
+                os.close(file)
         header = process.receive_header(deadline)
         wire.raise_failure(header)
         shape, n_samples = wire.payload_sizes(header, want, self._limits)
@@ -124,11 +138,10 @@ class Child:
         for attempt in (1, 2):
             if self._process is not None:
                 break
-            self._process = WorkerProcess(self._command, self._limits.memory_mb)
+            self._process = WorkerProcess(self._command, self._limits.memory_mb, self._limits.isolation)
             try:
                 header = self._process.receive_header(time.monotonic() + self._start_seconds)
-                if header != {"ready": True}:
-                    raise wire.Garbage("did not report that it is ready")
+                self.isolation = wire.isolation_of(header)
             except (Died, wire.Garbage, ClipError) as err:
                 message = self._process.last_words()
                 self._stop()
@@ -136,6 +149,11 @@ class Child:
                     raise RuntimeError(
                         f"the media worker cannot start: it {err}; its last words: {message}"
                     ) from err
+        if self._limits.isolation == "required" and not is_complete(self.isolation or ()):
+            self._stop()
+            raise UserError(
+                f"limits.isolation is required, and this machine has: {isolation_text(self.isolation or ())}"
+            )
         self._n_read += 1
         assert self._process is not None
         return self._process

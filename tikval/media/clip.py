@@ -9,6 +9,7 @@ those, the file is decoded from its start. Both ways give the same pictures.
 Only the worker process imports this module: the files are hostile and FFmpeg is large.
 """
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,13 +31,14 @@ from tikval.media.packets import (
     Packets,
     Source,
     demux,
+    file_state,
     hash_file,
     opened,
     read_packets,
     video_stream,
 )
 from tikval.media.pictures import Picture, Small, Taken, Taker
-from tikval.media.reading import SIDE_PX, ClipError, Decoder, Scaler
+from tikval.media.reading import SIDE_PX, ClipError, Decoder, Scaler, open_video
 from tikval.media.seeking import take_by_seeking
 from tikval.rows import Reason
 
@@ -63,7 +65,7 @@ class Clip:
 
 
 def read_clip(
-    path: str,
+    file: int | str,
     *,
     frames: int = 16,
     key_frames: int = 3,
@@ -74,25 +76,45 @@ def read_clip(
     decoder: Decoder = "pyav",
     limits: Limits | None = None,
 ) -> Clip:
-    """Read a video file: the pictures at round(linspace(0, N - 1, frames)), and its sound.
+    """Read a video, a path or an open file: the pictures at round(linspace(0, N - 1, frames)), and its sound.
 
     Exact for variable frame rate, edit lists, rotated and mirrored video, but with `decoder` "decord"
     (decord_reader.py). A picture that cannot be decoded is replaced by the one before it. Non-square pixels are
-    taken as square. Raises ClipError, and MissingTool where this machine lacks the decoder.
+    taken as square. Raises ClipError, also where the file changes meanwhile; and MissingTool where this machine lacks
+    the decoder.
     """
-    limits = limits or Limits()
     check_decoder(decoder)
-    content_sha = hash_file(path, limits)
-    source = Source(path, limits, decoder)
+    source = Source(open_video(file) if isinstance(file, str) else file, limits or Limits(), decoder)
+    try:
+        before = file_state(source.file)
+        content_sha = hash_file(source.file, source.limits)
+        clip = _read(source, content_sha, frames, key_frames, Small(side, scaler), sound, max_lost_share)
+        if file_state(source.file) != before:  # what was hashed is not what was decoded
+            raise ClipError(Reason.DAMAGED, "the file changed while it was read")
+    finally:
+        if isinstance(file, str):
+            os.close(source.file)
+    return clip
+
+
+def _read(
+    source: Source,
+    content_sha: str,
+    frames: int,
+    key_frames: int,
+    size: Small,
+    sound: bool,
+    max_lost_share: float,
+) -> Clip:
     with opened(source) as container:
-        video = video_stream(container, limits)
-        packets = demux(container, video, sound, limits)
-        if decoder == "decord":
+        video = video_stream(container, source.limits)
+        packets = demux(container, video, sound, source.limits)
+        if source.decoder == "decord":
             from tikval.media.decord_reader import take_by_decord  # an extra: only where it is asked for
 
-            taken = take_by_decord(path, frames, key_frames, Small(side, scaler))
+            taken = take_by_decord(source.file, frames, key_frames, size)
         else:
-            taken = _take(container, video, packets, source, frames, key_frames, Small(side, scaler))
+            taken = _take(container, video, packets, source, frames, key_frames, size)
         rate = video.average_rate or Fraction(30)
     lost = packets.lost + taken.lost
     if lost > max_lost_share * packets.total:

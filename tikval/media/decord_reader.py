@@ -6,8 +6,8 @@ Slower than the default reader, and not exact. Seen with decord2 3.4.0 (tests/me
   - open groups of pictures (common in HEVC), MPEG-TS, and AVI with B-frames: other pictures than asked for
   - turned by quarters as FFmpeg does, never mirrored; some turned pictures narrower than 160 pixels are refused
   - one packet that does not decode fails the whole file, and so no lost packet but those of pass 1 is counted
-  - its own FFmpeg opens the file without the limits on formats and protocols of the default reader; it sees only
-    files that have passed those
+  - its own FFmpeg reads the file without the limits on formats and protocols of the default reader; it sees only
+    files that have passed those, all of one in memory
 Its AudioReader leaks memory and is not used. Only the worker process imports this module.
 
 H x W pixels.
@@ -23,15 +23,16 @@ from tikval.media.reading import ClipError
 from tikval.rows import Reason
 
 
-def take_by_decord(path: str, frames: int, key_frames: int, size: Small) -> Taken:
+def take_by_decord(file: int, frames: int, key_frames: int, size: Small) -> Taken:
     """The pictures at round(linspace(0, N - 1, frames)) of the N that decord counts. Raises ClipError."""
     import decord  # type: ignore[import-not-found,unused-ignore]
 
     decord.logging.set_level(decord.logging.QUIET)
-    file = os.open(path, os.O_RDONLY)
     try:
-        # by its descriptor: a name may be no UTF-8, or read like an address
-        reader = decord.VideoReader(f"/dev/fd/{file}", ctx=decord.cpu(0), num_threads=1)
+        os.lseek(file, 0, os.SEEK_SET)
+        # it takes a name, which a worker may not open, or all bytes: twice in memory, as it copies them
+        with open(file, "rb", closefd=False) as content:
+            reader = decord.VideoReader(content, ctx=decord.cpu(0), num_threads=1)
         small = np.linspace(0, len(reader) - 1, frames).round().astype(int).tolist()
         full = np.linspace(0, len(reader) - 1, key_frames).round().astype(int).tolist()
         kept: dict[int, Picture] = {}
@@ -55,8 +56,6 @@ def take_by_decord(path: str, frames: int, key_frames: int, size: Small) -> Take
         IndexError,
     ) as err:
         raise ClipError(Reason.DAMAGED, "decord cannot decode its pictures") from err
-    finally:
-        os.close(file)
     return Taken(
         frames=np.stack([kept[index] for index in small] or [kept[0]])[: len(small)],
         key_frames=[key[index] for index in full],

@@ -9,7 +9,6 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 import av
@@ -33,7 +32,7 @@ MOV: Final = "mov,mp4,m4a,3gp,3g2,mj2"
 MATROSKA: Final = "matroska,webm"
 # Real containers only. FFmpeg also reads playlists (hls, concat, dash, image2, ...), which open other files.
 _OPEN: Final = {
-    "protocol_whitelist": "file",
+    "protocol_whitelist": "fd",
     "format_whitelist": f"{MOV},{MATROSKA},avi,flv,mpegts,mpeg,ogg,asf",
     "enable_drefs": "0",  # an MP4 may name other files as its data
     "use_absolute_path": "0",
@@ -45,9 +44,9 @@ AnyPacket: TypeAlias = "Packet[Stream]"  # quoted: the class takes no argument a
 
 
 class Source(NamedTuple):
-    """A file and how to open it."""
+    """An open file and how to read it."""
 
-    path: str
+    file: int
     limits: Limits
     decoder: Decoder = "pyav"
 
@@ -73,22 +72,25 @@ class Packets:
     total: int
 
 
-def hash_file(path: str, limits: Limits) -> str:
-    """SHA-256 of the file, hex; raises ClipError for what is no file or too large a one."""
+def file_state(file: int) -> tuple[int, int]:
+    """Size in bytes and time of the last change in nanoseconds: as long as they stay, its bytes do."""
+    state = os.fstat(file)
+    return state.st_size, state.st_mtime_ns
+
+
+def hash_file(file: int, limits: Limits) -> str:
+    """SHA-256 of an open file, hex; raises ClipError for what is no file or too large a one."""
     try:
-        state = os.stat(path)  # noqa: PTH116  (the path may not be UTF-8)
+        state = os.fstat(file)
         if not stat.S_ISREG(state.st_mode):
             raise ClipError(Reason.NOT_A_FILE, "not a regular file")
         if state.st_size == 0:
             raise ClipError(Reason.EMPTY_FILE, "0 bytes")
         if state.st_size > limits.file_mb * 2**20:
             raise ClipError(Reason.TOO_LARGE, f"{state.st_size / 2**20:.0f} MB, allowed are {limits.file_mb}")
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except (FileNotFoundError, NotADirectoryError) as err:
-        raise ClipError(Reason.MISSING_FILE, "no such file") from err
-    except PermissionError as err:
-        raise ClipError(Reason.PERMISSION_DENIED, "no permission to read it") from err
+        os.lseek(file, 0, os.SEEK_SET)
+        with open(file, "rb", closefd=False) as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as err:
         raise ClipError(Reason.UNREADABLE, err.strerror or "read error") from err
 
@@ -100,8 +102,10 @@ def opened(source: Source) -> InputContainer:
         check_gpu()
         gpu = HWAccel(device_type="cuda")  # decodes on a core what the GPU cannot decode
     try:
-        # "file:" keeps a name like "concat:a|b" a name
-        return av.open(f"file:{source.path}", metadata_errors="replace", container_options=_OPEN, hwaccel=gpu)
+        # every opening shares the descriptor's position: whoever opens anew is the only one who reads on
+        os.lseek(source.file, 0, os.SEEK_SET)
+        options = {**_OPEN, "fd": str(source.file)}
+        return av.open("fd:", metadata_errors="replace", container_options=options, hwaccel=gpu)
     except (av.FFmpegError, OSError, ValueError) as err:
         raise ClipError(Reason.UNREADABLE, "not a video file that FFmpeg can read") from err
 

@@ -6,6 +6,7 @@ import os
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,14 +19,17 @@ import psutil
 
 import tikval
 from tikval.media import wire
+from tikval.media.isolation import keep_secrets
 from tikval.media.reading import ClipError
 from tikval.rows import Reason
 
 _LOOK_SECONDS: Final = 0.05  # between looks at the worker's memory
 _LOOK_WIDER: Final = 10  # every so many looks also at its own children: that scans all processes
+_MAX_PROCESSES: Final = (
+    24  # of one worker; it and Tesseract are two. RLIMIT_NPROC counts all that a user runs
+)
 _PASSED_ON: Final = (
     "PATH",
-    "HOME",
     "LANG",
     "LC_ALL",
     "TESSDATA_PREFIX",
@@ -42,16 +46,20 @@ class Died(Exception):  # noqa: N818
 class WorkerProcess:
     """A running worker: its pipes, its folder for temporary files, its process group."""
 
-    def __init__(self, command: tuple[str, ...], memory_mb: int) -> None:
+    def __init__(self, command: tuple[str, ...], memory_mb: int, isolation: str) -> None:
+        """`isolation`: auto, required or off, which it does to itself; here this process's memory is closed to it."""
+        if isolation != "off":
+            keep_secrets()
         self._folder = tempfile.mkdtemp(prefix="tikval-")
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)  # also when this process ends
         lifeline, held = os.pipe()
         # never written to; closing it, be it by dying or by the garbage collector, kills the worker's group
         self._lifeline = os.fdopen(held, "wb", buffering=0)
+        self._requests, requests = socket.socketpair()  # a socket, as only these carry open files
         try:
             self._process = subprocess.Popen(
-                [*command, str(lifeline), str(os.getpid())],
-                stdin=subprocess.PIPE,
+                [*command, str(lifeline), str(os.getpid()), isolation],
+                stdin=requests.fileno(),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
@@ -62,14 +70,10 @@ class WorkerProcess:
             )
         finally:
             os.close(lifeline)
-        assert self._process.stdin is not None
+            requests.close()
         assert self._process.stdout is not None
         assert self._process.stderr is not None
-        self._stdin, self._stdout, self._stderr = (
-            self._process.stdin,
-            self._process.stdout.fileno(),
-            self._process.stderr.fileno(),
-        )
+        self._stdout, self._stderr = self._process.stdout.fileno(), self._process.stderr.fileno()
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             with contextlib.suppress(OSError):  # many pipes of one user reach a limit: then it is slower
                 fcntl.fcntl(self._stdout, fcntl.F_SETPIPE_SZ, 2**20)
@@ -82,12 +86,11 @@ class WorkerProcess:
         self._next_look = 0.0
         self._seen = [psutil.Process(self._process.pid)]  # it and, as of the last wide look, those below it
 
-    def send(self, pieces: list[memoryview]) -> None:
-        """Write a request. Raises Died."""
+    def send(self, pieces: list[memoryview], files: list[int]) -> None:
+        """Write a request, with files that are open here. Raises Died."""
         try:
-            for piece in pieces:
-                self._stdin.write(piece)  # a request is smaller than a pipe: this does not block
-        except BrokenPipeError as err:
+            socket.send_fds(self._requests, pieces, files)  # smaller than the buffer: this does not block
+        except ConnectionError as err:
             raise Died(self._obituary()) from err
 
     def receive_header(self, deadline: float) -> dict[str, object]:
@@ -119,7 +122,11 @@ class WorkerProcess:
     def _look_at_memory(self) -> None:
         if self._looks % _LOOK_WIDER == 0:
             with contextlib.suppress(psutil.Error):
-                self._seen = [self._seen[0], *self._seen[0].children(recursive=True)]
+                self._seen = [self._seen[0], *self._others()]
+        if len(self._seen) > _MAX_PROCESSES:
+            raise ClipError(
+                Reason.OUT_OF_MEMORY, f"the reading process started more than {_MAX_PROCESSES} others"
+            )
         self._looks += 1
         used = 0
         for process in self._seen:
@@ -128,6 +135,15 @@ class WorkerProcess:
         if used > self._memory_bytes:
             allowed = f"{self._memory_bytes / 2**20:.0f} MB"
             raise ClipError(Reason.OUT_OF_MEMORY, f"the reading process took more than {allowed}")
+
+    def _others(self) -> list[psutil.Process]:
+        """What it started: below it, or in its group though their parent is gone."""
+        below = {process.pid: process for process in self._seen[0].children(recursive=True)}
+        for pid in psutil.pids():
+            with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
+                if os.getpgid(pid) == self._process.pid != pid and pid not in below:
+                    below[pid] = psutil.Process(pid)
+        return list(below.values())
 
     def _listen(self) -> None:
         words = os.read(self._stderr, 2**16)
@@ -159,7 +175,8 @@ class WorkerProcess:
         self._process.kill()
         self._process.wait()
         self._selector.close()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr, self._lifeline):
+        self._requests.close()
+        for pipe in (self._process.stdout, self._process.stderr, self._lifeline):
             assert pipe is not None
             pipe.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -174,6 +191,7 @@ def _environment(folder: str) -> dict[str, str]:
     return passed | {
         "PYTHONPATH": os.pathsep.join(dict.fromkeys([own, *map(os.path.abspath, added)])),
         "PYTHONUTF8": "1",
+        "HOME": folder,
         "TMPDIR": folder,
         "OMP_THREAD_LIMIT": "1",
         "OMP_NUM_THREADS": "1",

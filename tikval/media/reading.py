@@ -3,6 +3,8 @@
 Light on purpose (no FFmpeg, no models): the parent's side imports it.
 """
 
+import os
+import stat
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -37,6 +39,22 @@ class MissingTool(Exception):  # noqa: N818  (it names what to install, for the 
         super().__init__(f"{tool} is missing: {remedy}")
         self.tool = tool
         self.remedy = remedy
+
+
+def open_video(path: str) -> int:
+    """Open a regular file for reading, and return its descriptor, which the caller closes. Raises ClipError."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  (the path may not be UTF-8)
+            raise ClipError(
+                Reason.NOT_A_FILE, "not a regular file"
+            )  # opening a device may do something already
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        raise ClipError(Reason.MISSING_FILE, "no such file") from err
+    except PermissionError as err:
+        raise ClipError(Reason.PERMISSION_DENIED, "no permission to read it") from err
+    except OSError as err:
+        raise ClipError(Reason.UNREADABLE, err.strerror or "read error") from err
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,10 @@ def message(header: dict[str, Any], arrays: list[NDArray[Any]] | None = None) ->
     return pieces + [np.ascontiguousarray(array).data.cast("B") for array in arrays or [] if array.size]
 
 
-def request(path: str, want: Want, limits: Limits) -> list[memoryview]:
-    return message({"path": path, "want": dataclasses.asdict(want), "limits": limits.model_dump()})
+def request(path: str, want: Want, limits: Limits, refused: ClipError | None = None) -> list[memoryview]:
+    """`refused`: why no open file comes with it; the worker answers with that."""
+    header = {"path": path, "want": dataclasses.asdict(want), "limits": limits.model_dump()}
+    return message(header | {"refused": refused and [refused.reason, refused.detail]})
 
 
 def reply(reading: ClipReading) -> list[memoryview]:
@@ -74,6 +76,13 @@ def header_of(text: bytes) -> dict[str, Any]:
     if not isinstance(header, dict):
         raise Garbage("no mapping")
     return header
+
+
+def isolation_of(header: dict[str, Any]) -> tuple[str, ...]:
+    """What the first message of a worker says is in force. Raises Garbage if it is none."""
+    if header.get("ready") is not True:
+        raise Garbage("did not report that it is ready")
+    return tuple(_text(name) for name in _list(header.get("isolation", [])))
 
 
 def raise_failure(header: dict[str, Any]) -> None:

@@ -1,21 +1,29 @@
-"""The child process that reads hostile files: `python -m tikval.media.worker LIFELINE PARENT`, see child.py.
+"""The child process that reads hostile files, started by child.py:
+
+    python -m tikval.media.worker LIFELINE PARENT ISOLATION
 
 It answers one request after another and keeps its models. Before the first file it gives up what it does not
-need, and arranges to be killed with its whole process group when its parent is gone.
+need (isolation.py), and arranges to be killed with its whole process group when its parent is gone.
 """
 
-import contextlib
 import fcntl
 import os
-import resource
 import select
 import signal
+import socket
 import sys
 import threading
 import time
 import traceback
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from tikval.media.isolation import isolate, restrict
+
+# before the other imports: pyarrow's starts a thread, which Landlock would not reach
+if __name__ == "__main__":
+    restrict()
+    ISOLATION = () if sys.argv[3] == "off" else isolate(Path.cwd())
 
 import av
 import av.logging
@@ -29,35 +37,24 @@ from tikval.media.scene import FRAMES, describe_scene
 from tikval.media.speech import Recogniser
 from tikval.rows import Reason
 
-FILE_BYTES = 256 * 2**20  # the largest temporary file that it or Tesseract may write
-OPEN_FILES = 256
 
-
-def main() -> None:
+def main(isolation: tuple[str, ...]) -> None:
+    """`isolation`: what is in force."""
     lifeline, parent = int(sys.argv[1]), int(sys.argv[2])
+    requests = socket.socket(fileno=0)
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what a library prints must not come between the replies
-    restrict()
     die_with_parent(lifeline, parent)
     av.logging.set_level(None)
-    send(replies, wire.message({"ready": True}))
+    send(replies, wire.message({"ready": True, "isolation": isolation}))
     recogniser: list[Recogniser] = []  # loaded when first needed
-    while request := receive(sys.stdin.buffer):
-        send(replies, answer(request, recogniser))
-
-
-def restrict() -> None:
-    """Bound what a taken-over process could do to the disk; and let the kernel kill it first."""
-    for limit, value in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, FILE_BYTES),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
-    ):
-        _, hard = resource.getrlimit(limit)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (value, value))
-    with contextlib.suppress(OSError):  # Linux only, and only where /proc may be written
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    while received := receive(requests):
+        request, files = received
+        try:
+            send(replies, answer(request, files, recogniser))
+        finally:
+            for file in files:
+                os.close(file)
 
 
 def die_with_parent(lifeline: int, parent: int) -> None:
@@ -85,12 +82,13 @@ def _watch(parent: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def receive(source: BinaryIO) -> dict[str, Any] | None:
-    """The next request; None when the caller has closed the pipe."""
-    length = source.read(wire.LENGTH.size)
+def receive(source: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The next request and the open files that came with it; None when the caller has closed the socket."""
+    length, files, _, _ = socket.recv_fds(source, wire.LENGTH.size, 1, socket.MSG_WAITALL)
     if len(length) < wire.LENGTH.size:
         return None
-    return wire.header_of(source.read(*wire.LENGTH.unpack(length)))
+    (size,) = wire.LENGTH.unpack(length)
+    return wire.header_of(source.recv(size, socket.MSG_WAITALL)), files
 
 
 def send(target: BinaryIO, pieces: list[memoryview]) -> None:
@@ -99,10 +97,12 @@ def send(target: BinaryIO, pieces: list[memoryview]) -> None:
             piece = piece[target.write(piece) :]
 
 
-def answer(request: dict[str, Any], recogniser: list[Recogniser]) -> list[memoryview]:
-    path = request["path"]
+def answer(request: dict[str, Any], files: list[int], recogniser: list[Recogniser]) -> list[memoryview]:
+    path = request["path"]  # as a name in messages; what is read is the file that came with it
     try:
-        return wire.reply(read(path, Want(**request["want"]), Limits(**request["limits"]), recogniser))
+        if not files:
+            raise ClipError(Reason(request["refused"][0]), request["refused"][1])
+        return wire.reply(read(files[0], Want(**request["want"]), Limits(**request["limits"]), recogniser))
     except ClipError as err:
         return wire.message({"error": err.reason, "detail": err.detail})
     except MissingTool as err:
@@ -117,9 +117,9 @@ def answer(request: dict[str, Any], recogniser: list[Recogniser]) -> list[memory
         return wire.message({"error": Reason.INTERNAL_ERROR, "detail": first_line[:300]})
 
 
-def read(path: str, want: Want, limits: Limits, recogniser: list[Recogniser]) -> ClipReading:
+def read(file: int, want: Want, limits: Limits, recogniser: list[Recogniser]) -> ClipReading:
     clip = read_clip(
-        path,
+        file,
         frames=want.frames or (FRAMES if want.scene else 0),
         key_frames=want.ocr_frames,
         side=want.side,
@@ -156,4 +156,4 @@ def read(path: str, want: Want, limits: Limits, recogniser: list[Recogniser]) ->
 
 
 if __name__ == "__main__":
-    main()
+    main(ISOLATION)

@@ -9,6 +9,7 @@ too. It gets no secrets from the environment, and what it answers is checked lik
 video and hands the open file over, so that the worker needs no path; it never reads it.
 """
 
+import logging
 import os
 import sys
 import threading
@@ -29,6 +30,7 @@ from tikval.media.reading import ClipError, ClipReading, Want, open_video
 from tikval.media.speech import check_speech
 from tikval.rows import Reason
 
+log = logging.getLogger("tikval")
 # -P: the folder it runs in is no place to import from
 _COMMAND: Final = (sys.executable, "-P", "-m", "tikval.media.worker")
 
@@ -78,6 +80,12 @@ class Child:
         """Kill the worker; the next read starts another."""
         with self._lock:
             self._stop()
+
+    def start(self) -> tuple[str, ...]:
+        """Start a worker where none runs, and return what isolates it. Raises as `read` does."""
+        with self._lock:
+            self._started()
+            return self.isolation or ()
 
     def read(self, path: str, want: Want) -> ClipReading:
         """Read one video.
@@ -149,14 +157,19 @@ class Child:
                     raise RuntimeError(
                         f"the media worker cannot start: it {err}; its last words: {message}"
                     ) from err
-        if self._limits.isolation == "required" and not is_complete(self.isolation or ()):
-            self._stop()
-            raise UserError(
-                f"limits.isolation is required, and this machine has: {isolation_text(self.isolation or ())}"
-            )
+        self._check_isolation()
         self._n_read += 1
         assert self._process is not None
         return self._process
+
+    def _check_isolation(self) -> None:
+        names = self.isolation or ()
+        if is_complete(names) or self._limits.isolation == "off" or self._n_read:
+            return
+        if self._limits.isolation == "required":
+            self._stop()
+            raise UserError(f"limits.isolation is required, and this machine has: {isolation_text(names)}")
+        log.warning("videos are read with: %s", isolation_text(names))
 
     def _stop(self) -> None:
         if self._process is not None:

@@ -64,7 +64,7 @@ def kernel_isolation() -> tuple[str, ...]:
 
 
 def isolation_text(names: tuple[str, ...]) -> str:
-    """What is in force, in words for people; what is missing is named."""
+    """What is in force, as human-readable text; what is missing is named."""
     lacks = [
         f"{what} not limited (no {name})"
         for name, what in (("Landlock", "files are"), ("seccomp", "sockets are"))

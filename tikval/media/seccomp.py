@@ -1,7 +1,8 @@
 """The calls of the Linux kernel that a process reading hostile files has no use for, and the filter that denies them.
 
 Sockets; other processes' memory, priority and files; leaving the process group; doors around Landlock (io_uring,
-handles, shared memory, message queues, keys, watches); owner, mode, times and attributes of files, which Landlock does
+handles, message queues, keys, watches); memory that
+no limit counts; owner, mode, times and attributes of files, which Landlock does
 not know; the machine's administration, and new namespaces. By hand, as no maintained package carries libseccomp.
 """
 
@@ -22,6 +23,7 @@ userfaultfd 323 282, open_by_handle_at 304 265, inotify_init 253 -, inotify_init
 keyctl 250 219, add_key 248 217, request_key 249 218, shmget 29 194, shmat 30 196, shmctl 31 195, semget 64 190,
 semop 65 193, semtimedop 220 192, semctl 66 191, msgget 68 186, msgsnd 69 189, msgrcv 70 188, msgctl 71 187,
 mq_open 240 180, mq_unlink 241 181,
+memfd_create 319 279, memfd_secret 447 447,
 chmod 90 -, fchmod 91 52, fchmodat 268 53, fchmodat2 452 452, chown 92 -, fchown 93 55, lchown 94 -,
 fchownat 260 54, utime 132 -, utimes 235 -, futimesat 261 -, utimensat 280 88, setxattr 188 5, lsetxattr 189 6,
 fsetxattr 190 7, setxattrat 463 463, removexattr 197 14, lremovexattr 198 15, fremovexattr 199 16,

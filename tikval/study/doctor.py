@@ -11,10 +11,11 @@ from typing import NamedTuple
 import psutil
 
 import tikval
-from tikval.config import LocalWriter
+from tikval.config import Limits, LocalWriter
 from tikval.hub.bundled import cached_folder
 from tikval.machine import cores
-from tikval.media.child import check_tools
+from tikval.media.child import Child, check_tools
+from tikval.media.isolation import isolation_text
 from tikval.media.reading import MissingTool, Want
 from tikval.script.local import want_of_writer
 
@@ -27,7 +28,7 @@ class Finding(NamedTuple):
 
 
 def findings() -> list[Finding]:
-    """One line per thing; nothing is started, and of secrets only whether they are set."""
+    """One line per thing; a reading child is started to ask it, and of secrets only whether they are set."""
     memory = psutil.virtual_memory()
     return [
         Finding("tikval", f"{tikval.__version__}, Python {platform.python_version()}", "everything"),
@@ -40,6 +41,7 @@ def findings() -> list[Finding]:
             Want(speech=want_of_writer(LocalWriter()).speech),
             _version("moonshine-voice"),
         ),
+        Finding("isolation of the reading child", _isolation(), "hostile videos; see docs/media.md"),
         _encoder(),
         Finding("Gemini", f"{_version('google-genai')}, {_set('GEMINI_API_KEY')}", "profiles gemini, paper"),
         Finding("vLLM", _version("vllm"), "profiles mistral, qwen, paper"),
@@ -52,6 +54,14 @@ def _tool(what: str, want: Want, version: str) -> Finding:
     except MissingTool as err:
         return Finding(what, f"MISSING: {err.remedy}", "profile local", lacks=True)
     return Finding(what, version, "profile local")
+
+
+def _isolation() -> str:
+    try:
+        with Child(Limits()) as child:
+            return isolation_text(child.start())
+    except RuntimeError as err:
+        return str(err)
 
 
 def _encoder() -> Finding:

@@ -9,6 +9,7 @@ from tikval.ask.withheld import is_outside
 from tikval.codebook import Codebook
 from tikval.config import ExtractConfig, JobConfig, LlmExtractor, LlmWriter, ReportConfig, ScriptConfig
 from tikval.llm.gate import read_spent
+from tikval.media.isolation import isolation_text, kernel_isolation
 from tikval.report.site.record import Bill
 from tikval.store.folder import Folder
 
@@ -60,30 +61,41 @@ def report_facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> t
     return (
         ("Videos listed", f"{listed:%Y-%m-%d %H:%M} UTC"),
         ("tikval", tikval.__version__),
+        ("Videos are read by", _isolation(config)),
         ("Codebook", f"{codebook.name}, version {codebook.version}"),
         *((f"Recipe of the {name}", recipe.fingerprint) for name, recipe in scripts_of(config).items()),
         *((f"Recipe of {system.system}", system.fingerprint) for system in config.scores.predictions),
-        *_sent(config, catalog),
+        *_minors(config, catalog),
         ("Recipe in full", "run.json beside this page"),
     )
 
 
-def _sent(config: ReportConfig, catalog: Folder) -> list[tuple[str, str]]:
+def _minors(config: ReportConfig, catalog: Folder) -> list[tuple[str, str]]:
     """What was settled on minors, for each outside model that was asked."""
     n_unknown = catalog.read(["is_minor"])["is_minor"].null_count
     facts = []
     for name, stage in _stages(config):
         part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
         if isinstance(part, LlmWriter | LlmExtractor) and is_outside(part.llm):
-            minors, unknown = (
-                "sent" if stage.api.send_minors else "withheld",
-                stage.api.minors_unknown or "withhold",
-            )
-            known = "nothing is unknown" if not n_unknown else f"of {n_unknown} videos nothing says: "
+            both = stage.api.send_minors
+            settled = f"videos of minors: {_sent(both)}"
             if n_unknown:
-                known += "sent" if stage.api.send_minors or unknown == "send" else "withheld"
-            facts.append((f"Minors, {name}", f"videos of minors {minors}; {known}"))
+                sent = _sent(both or stage.api.minors_unknown == "send")
+                settled += f"; {n_unknown} of which nothing says so or not: {sent}"
+            facts.append((f"Minors, {name}", settled))
     return facts
+
+
+def _sent(sent: bool) -> str:
+    return "sent" if sent else "withheld"
+
+
+def _isolation(config: ReportConfig) -> str:
+    stages = [*scripts_of(config).values(), *config.scores.predictions]
+    modes = {stage.limits.isolation for stage in stages if isinstance(stage, ScriptConfig | ExtractConfig)}
+    if "off" in modes:
+        return "a child process that is not isolated (limits.isolation is off)"
+    return f"an isolated child process; on this page's machine: {isolation_text(kernel_isolation())}"
 
 
 def about(config: ReportConfig, system: JobConfig, places: Mapping[str, Folder]) -> str:

@@ -19,12 +19,13 @@ import pytest
 
 from tests.fixtures import clips
 from tests.media.test_child import alive
-from tikval.config import Limits, UserError
+from tikval.config import Limits, ScriptConfig, UserError, load_config
 from tikval.media.child import Child
 from tikval.media.clip import read_clip
 from tikval.media.isolation import is_complete, isolation_text, kernel_isolation
 from tikval.media.reading import ClipError, Want
 from tikval.rows import Reason
+from tikval.study.doctor import findings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what isolates is Linux's")
 
@@ -90,6 +91,22 @@ def test_the_worker_says_what_holds_it(taken: Child, home: Path) -> None:
     assert run(taken, home, "out = os.getpid()") > 0
     assert taken.isolation == kernel_isolation()
     assert is_complete(taken.isolation), f"this kernel has: {isolation_text(taken.isolation)}"
+
+
+def test_doctor_asks_a_worker() -> None:
+    (finding,) = [one for one in findings() if "isolation" in one.what]
+    assert finding.found == isolation_text(kernel_isolation())
+    assert isolation_text(("seccomp",)) == "seccomp; files are not limited (no Landlock)"
+
+
+def test_a_finished_study_stays_finished_and_a_strange_word_is_an_error() -> None:
+    config = load_config(ScriptConfig, "configs/local/scripts.yaml", [])
+    for word in ("required", "off"):
+        changed = load_config(ScriptConfig, "configs/local/scripts.yaml", [f"limits.isolation={word}"])
+        assert changed.limits.isolation == word
+        assert changed.fingerprint == config.fingerprint
+    with pytest.raises(UserError, match=r"limits\.isolation"):
+        load_config(ScriptConfig, "configs/local/scripts.yaml", ["limits.isolation=perhaps"])
 
 
 def test_no_secret_of_its_parent_is_in_reach(
@@ -248,6 +265,37 @@ def test_a_fork_bomb_ends_and_leaves_nothing(taken: Child, home: Path) -> None:
     time.sleep(0.3)
     group = [process.pid for process in psutil.process_iter() if group_of(process.pid) == pid]
     assert alive(group) == []
+
+
+@pytest.mark.parametrize("holds_interpreter", [False, True])
+def test_nothing_outlives_a_killed_parent_in_isolation(tmp_path: Path, holds_interpreter: bool) -> None:
+    """The signal that ends the group passes the same walls."""
+    (tmp_path / "taken.py").write_text(textwrap.dedent(TAKEN_OVER))
+    (tmp_path / "video.mp4").write_text(
+        "import ctypes, subprocess; subprocess.Popen(['sleep', '1000']);"
+        f"ctypes.{'PyDLL' if holds_interpreter else 'CDLL'}(None).sleep(1000)"
+    )
+    code = f"""
+        import sys
+        from tikval.config import Limits
+        from tikval.media.child import Child
+        from tikval.media.reading import Want
+        child = Child(Limits(), command=(sys.executable, "-P", {str(tmp_path / "taken.py")!r}))
+        child.read({str(tmp_path / "video.mp4")!r}, Want())
+    """
+    parent = psutil.Popen([sys.executable, "-c", textwrap.dedent(code)])
+    try:
+        end = time.monotonic() + 30
+        while len(below := parent.children(recursive=True)) < 2 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(below) == 2
+    finally:
+        parent.kill()
+        parent.wait()
+    end = time.monotonic() + 2
+    while alive([process.pid for process in below]) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert alive([process.pid for process in below]) == []
 
 
 def group_of(pid: int) -> int:

@@ -23,6 +23,7 @@ from tikval.config import (
 )
 from tikval.evaluate.score_systems import score_systems
 from tikval.evaluate.scores import coverage
+from tikval.media.isolation import isolation_text, kernel_isolation
 from tikval.report.site.pictures import names_of, pictures_of, take_pictures
 from tikval.report.site.write import write_report
 from tikval.sources.write_catalog import write_catalog
@@ -76,6 +77,7 @@ def test_everything_is_counted_and_some_have_pages(study: Study) -> None:
 
     overview = page(config, "index.html").words
     assert "92 videos" in overview
+    assert f"on this page's machine: {isolation_text(kernel_isolation())}" in overview
     predictions = Folder(scores.predictions[0].folder)
     counts = coverage(predictions.rows(Folder(scores.catalog.folder)))
     assert (counts.rows, sum(counts.failures.values())) == (92, 3)

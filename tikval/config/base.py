@@ -70,7 +70,11 @@ class Limits(Config):
     frame_pixels: int = Field(default=4096 * 4096, ge=1)  # larger pictures fail as too_large
     file_mb: int = Field(default=2048, ge=1)
     # of the child by the kernel: auto takes what there is, required stops where files or sockets are not limited
-    isolation: Annotated[Literal["auto", "required", "off"], ADDED_LATER] = "auto"
+    isolation: Annotated[
+        Literal["auto", "required", "off"],
+        BeforeValidator(lambda word: "off" if word is False else word),  # YAML reads off as a truth value
+        ADDED_LATER,
+    ] = "auto"
 
 
 def plain_path(address: str) -> str:

@@ -155,7 +155,8 @@ class Child:
                 self._stop()
                 if attempt == 2:
                     raise RuntimeError(
-                        f"the media worker cannot start: it {err}; its last words: {message}"
+                        f"the media worker cannot start: it {err}; its last words: {message} "
+                        "(where isolation keeps it from a library: limits.isolation=off)"
                     ) from err
         self._check_isolation()
         self._n_read += 1

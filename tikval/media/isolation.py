@@ -56,10 +56,8 @@ def keep_secrets() -> None:
 
 def kernel_isolation() -> tuple[str, ...]:
     """What this machine's kernel offers, such as ("Landlock 7", "seccomp")."""
-    version, filters = (
-        _landlock_version(),
-        platform.machine() in MACHINES and _prctl(21) >= 0,
-    )  # PR_GET_SECCOMP
+    version = _landlock_version()
+    filters = platform.machine() in MACHINES and _prctl(21) >= 0  # PR_GET_SECCOMP
     return (*([f"Landlock {version}"] if version > 0 else []), *(["seccomp"] if filters else []))
 
 

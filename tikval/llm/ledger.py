@@ -41,7 +41,7 @@ class Ledger:
         data = read_bytes(self.place(key))
         if data is None:
             return None
-        payload = parse_json(data, self._place(key))
+        payload = parse_json(data, self.place(key))
         reply = payload["reply"]
         reason = Reason(reply["reason"]) if reply["reason"] else None
         reply = Reply(**{**reply, "usage": Usage(**reply["usage"]), "reason": reason})

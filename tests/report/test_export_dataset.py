@@ -378,3 +378,21 @@ def test_the_command(made: Made, tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=message):
             CliRunner().invoke(app, ["export", made.out, *wrong], catch_exceptions=False)
+
+
+def test_no_table_that_leaves_the_house_names_anybody(tmp_path: Path) -> None:
+    ids = {
+        "ann.cleves/1": "ann.cleves",
+        "clip_ANN.CLEVES_2": "ann.cleves",
+        "7301": "bob",
+        "@carol dances": "bob",
+    }
+    study = named(tmp_path, ids, "ann.cleves,yes\nbob,no\n")
+    export_dataset(Study(study.out), tmp_path / "data")
+    written = pq.read_table(tmp_path / "data" / "predictions.parquet")["video_id"].to_pylist()
+    table = export_table(Study(study.out))["video_id"].to_pylist()
+    for shown in (set(written), set(table)):
+        assert "7301" in shown
+        assert sum(name.startswith("video-") for name in shown) == 3
+        assert not any("ann" in name.lower() or "carol" in name for name in shown)
+    assert set(export_table(Study(study.out), names=True)["video_id"].to_pylist()) == set(ids)

@@ -27,6 +27,9 @@ def export(
         bool, typer.Option("--dataset", help="A folder that Hugging Face's datasets loads, with a card.")
     ] = False,
     system: Annotated[list[str] | None, typer.Option(help="This system only; may be given again.")] = None,
+    names: Annotated[
+        bool, typer.Option("--names", help="Ids as they are, also where they name somebody.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Also into a folder that is not empty.")] = False,
 ) -> None:
     """One line per video and answer of a system: ids, error, and each value as -1, 0, 1 or empty; or the scores."""
@@ -37,6 +40,8 @@ def export(
         raise UserError(f"{file}: is not on this machine; export writes to a local disk")
     if scores and (dataset or system):
         raise UserError("--scores writes the lines of all evaluations; leave out --dataset and --system")
+    if names and (dataset or scores):
+        raise UserError("--names is for the table of values; a data set never names anybody")
     if force and not dataset:
         raise UserError("--force is for --dataset; a file is replaced without it")
     study = Study(out)
@@ -44,7 +49,7 @@ def export(
     if dataset:
         notes = export_dataset(study, Path(file), tuple(system or ()), force)
     else:
-        table = scores_table(study) if scores else export_table(study, system or ())
+        table = scores_table(study) if scores else export_table(study, system or (), names)
         write_export(table, Path(file))
         written = f"{table.num_rows} lines: {file}"
     if scores and (stale := stale_scores(study)):

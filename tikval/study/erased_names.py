@@ -152,7 +152,9 @@ def _spelt(name: str) -> set[bytes]:
     return {each.encode("utf-8", "backslashreplace").lower() for each in forms}
 
 
-def find_names(out: str, folders: Sequence[Folder], video_ids: set[str], accounts: set[str]) -> ErasedNames:
+def find_erased_names(
+    out: str, folders: Sequence[Folder], video_ids: set[str], accounts: set[str]
+) -> ErasedNames:
     """All names of some videos and accounts, and of those that an erasure which was killed has left.
 
     `folders`: of the study, finished or not.

@@ -33,7 +33,7 @@ from tikval.sources.erased import remember_erased
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
-from tikval.study.erased_names import ErasedNames, find_names, ids_of
+from tikval.study.erased_names import ErasedNames, find_erased_names, ids_of
 from tikval.study.erasure_proof import cells_with_names, files_below
 from tikval.study.learnt_models import note_models
 
@@ -50,7 +50,7 @@ _THREADS: Final = 16  # a store answers each request late
 def names_to_erase(out: str, video_ids: set[str], accounts: set[str]) -> ErasedNames:
     """All names under which a study knows some videos and accounts. Raises UserError where no study lies."""
     study = Study(out)
-    return find_names(study.out, _folders(study), video_ids, accounts)
+    return find_erased_names(study.out, _folders(study), video_ids, accounts)
 
 
 def erase_videos(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], int]:

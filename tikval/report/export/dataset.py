@@ -5,7 +5,6 @@ predictions.parquet   a line per video and answer of a system
 labels.parquet        a line per video and annotator, where there are annotations
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -17,18 +16,17 @@ import pyarrow.parquet as pq
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import CatalogConfig, UserError, find_file, validate
-from tikval.privacy import strip_handles
 from tikval.report.export.dataset_card import dataset_card
 from tikval.report.export.dataset_facts import DatasetFacts, label_facts, scores_of, system_facts
 from tikval.report.export.target import check_target, staging
 from tikval.report.export.values import in_one, read_systems
+from tikval.report.shown_ids import show_ids, shown_ids
 from tikval.rows import LabelRow
 from tikval.store.runs import Study
 
 PREDICTIONS: Final = "predictions"
 LABELS: Final = "labels"
 CARD: Final = "README.md"
-_WORD: Final = re.compile(r"[\w.]+")
 
 
 def export_dataset(study: Study, to: Path, only: tuple[str, ...] = (), force: bool = False) -> list[str]:
@@ -45,6 +43,8 @@ def export_dataset(study: Study, to: Path, only: tuple[str, ...] = (), force: bo
     if known is not None:
         tables[LABELS] = known[1]
     ids = {video_id for table in tables.values() for video_id in pc.unique(table["video_id"]).to_pylist()}
+    shown = shown_ids(study, {video_id: owners.get(video_id) for video_id in ids})
+    tables = {name: show_ids(table, shown) for name, table in tables.items()}
     minors = _minors(study)
     scores, why_not = scores_of(study, systems)
     facts = DatasetFacts(
@@ -53,7 +53,7 @@ def export_dataset(study: Study, to: Path, only: tuple[str, ...] = (), force: bo
         scores=tuple(scores),
         no_scores=why_not,
         ids=len(ids),
-        naming=_naming(ids, owners),
+        naming=len(ids & shown.keys()),
         minors=sum(owners.get(video_id) in minors for video_id in ids),
     )
     text = dataset_card(facts, {name: table.schema for name, table in tables.items()})
@@ -65,8 +65,8 @@ def _notes(facts: DatasetFacts) -> list[str]:
     notes = []
     if facts.naming:
         notes.append(
-            f"{facts.naming} of {facts.ids} ids contain an account's name, a handle or an address: give the videos "
-            "other ids (video_id of a manifest) before you share them"
+            f"{facts.naming} of {facts.ids} ids contain an account's name, a handle or an address: video-... stands in "
+            "their place; a manifest can give the videos ids of their own (video_id)"
         )
     if facts.minors:
         notes.append(
@@ -125,19 +125,3 @@ def _labels(study: Study, rows: list[LabelRow]) -> tuple[Codebook, pa.Table] | N
     values = {slug: pa.array(stances[:, v]) for v, slug in enumerate(codebook.slugs)}
     table = pa.table(columns | values).sort_by([("video_id", "ascending"), ("annotator", "ascending")])
     return codebook, table
-
-
-def _naming(ids: set[str], owners: Mapping[str, str]) -> int:
-    """How many ids hold their account's name, or as a word any account's, or an @handle, or an address."""
-    names = {name.lstrip("@").casefold() for name in owners.values()} - {""}
-
-    def names_somebody(video_id: str) -> bool:
-        own, folded = owners.get(video_id, "").lstrip("@").casefold(), video_id.casefold()
-        return bool(
-            (len(own) > 2 and own in folded)
-            or names & {*_WORD.findall(folded), *folded.split("/")}
-            or strip_handles(video_id) != video_id
-            or "://" in video_id
-        )
-
-    return sum(map(names_somebody, ids))

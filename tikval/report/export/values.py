@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import UserError, find_file
 from tikval.files import write_bytes
+from tikval.report.shown_ids import show_ids, shown_ids
 from tikval.stats.arrays import Bools
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import contains, keys_of
@@ -74,9 +75,13 @@ def read_systems(study: Study, only: Sequence[str] = ()) -> list[Exported]:
     return found
 
 
-def export_table(study: Study, only: Sequence[str] = ()) -> pa.Table:
-    """ABOUT, and the V values as int8: null where a system does not model one, or failed."""
-    return in_one([exported.table for exported in read_systems(study, only)])
+def export_table(study: Study, only: Sequence[str] = (), names: bool = False) -> pa.Table:
+    """ABOUT, and the V values as int8: null where a system does not model one, or failed.
+
+    `names`: ids as they are, also where they name somebody.
+    """
+    table = in_one([exported.table for exported in read_systems(study, only)])
+    return table if names else show_ids(table, shown_ids(study))
 
 
 def in_one(tables: Sequence[pa.Table]) -> pa.Table:

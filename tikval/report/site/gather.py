@@ -14,6 +14,7 @@ from tikval.evaluate.corpus import ANNOTATIONS, SystemCorpus, read_system_corpus
 from tikval.evaluate.prevalence import prevalence_in
 from tikval.report.figures.gather import Figures, figures_of
 from tikval.report.notices import LOCAL_NOTICE
+from tikval.report.shown_ids import shown_ids
 from tikval.report.site.accounts import account_rows
 from tikval.report.site.facts import (
     about,
@@ -25,7 +26,7 @@ from tikval.report.site.facts import (
 )
 from tikval.report.site.gap import pairs_of
 from tikval.report.site.pictures import PER_VIDEO, pictures_of
-from tikval.report.site.record import Card, Chart, Report, SystemRates
+from tikval.report.site.record import Card, Chart, Failure, Report, SystemRates
 from tikval.report.site.rows import FAILURES_LISTED, is_duplicate
 from tikval.report.site.study_rows import StudyRows, read_study
 from tikval.report.tables.cells import Cell
@@ -122,12 +123,24 @@ def _rates(corpus: SystemCorpus) -> SystemRates:
 
 
 def _with_videos(report: Report, config: ReportConfig, rows: StudyRows) -> Report:
-    """The report with failures, and with the cards of the videos that get a page."""
+    """The report with failures, and with the cards of the videos that get a page; no id names anybody."""
+    shown = {} if config.show_accounts else shown_ids(Study(config.out, [rows.catalog.uri]))
+
+    def named(failure: Failure) -> Failure:
+        return replace(failure, video_id=shown.get(failure.video_id, failure.video_id))
+
     return replace(
         report,
-        failures=tuple(rows.failures[:FAILURES_LISTED]),
+        failures=tuple(map(named, rows.failures[:FAILURES_LISTED])),
         n_failures=rows.n_failures,
-        cards=tuple(_cards(config, rows)),
+        cards=tuple(
+            replace(
+                card,
+                video_id=shown.get(card.video_id, card.video_id),
+                failures=tuple(map(named, card.failures)),
+            )
+            for card in _cards(config, rows)
+        ),
         n_videos=int((~is_duplicate(rows.listed)).sum()),
     )
 

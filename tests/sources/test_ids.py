@@ -7,7 +7,7 @@ import pytest
 from tikval.config import CatalogConfig, UserError
 from tikval.rows import Reason
 from tikval.sources.catalog import list_videos
-from tikval.sources.ids import Post, id_in_cell, post_in
+from tikval.sources.ids import Post, id_in_cell, post_in, pseudonym
 from tikval.sources.labels import read_labels
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
@@ -126,6 +126,39 @@ def test_a_manifest_and_its_annotations_meet_in_any_spelling(tmp_path: Path) -> 
     assert [(row["video_id"], row["account"]) for row in labels] == [
         (row["video_id"], row["account"]) for row in rows
     ]
+
+
+def test_an_id_that_the_manifest_changes_is_changed(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    config = CatalogConfig(videos=str(tmp_path / "videos.csv"), out=str(tmp_path / "out"))
+    for name in ("one", "two"):
+        (tmp_path / "videos.csv").write_text(f"path,video_id\na.mp4,{name}\n")
+        write_catalog(config)
+        assert Folder(config.folder).read(["video_id"])["video_id"].to_pylist() == [name]
+
+
+def test_pseudonyms_are_stable_keyed_and_found_by_the_annotations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clips").mkdir()
+    for name in ("jane doe.mp4", f"[{ID}].mp4"):
+        (tmp_path / "clips" / name).write_bytes(b"x")
+    (tmp_path / "labels.csv").write_text(f"video_id,face\njane doe,1\n{ID},1\n")
+    config = CatalogConfig(
+        videos=str(tmp_path / "clips"),
+        annotations=str(tmp_path / "labels.csv"),
+        ids="pseudonyms",
+        out=str(tmp_path / "out"),
+    )
+    monkeypatch.setenv("TIKVAL_KEY", "ab" * 16)
+    first = write_catalog(config)
+    rows = Folder(config.folder).read().to_pylist()
+    assert [row["alias"] for row in rows] == [f"[{ID}]", "jane doe"]
+    assert rows[0]["video_id"] == ID
+    assert rows[1]["video_id"] not in ("jane doe", pseudonym("jane doe", bytes(16)))
+    labels = Folder(config.folder).read_side_table("labels")
+    assert {row["video_id"] for row in labels} == {row["video_id"] for row in rows}
+    assert write_catalog(config).files == first.files
 
 
 def test_a_finished_study_goes_on_with_its_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

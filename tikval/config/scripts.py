@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tikval.config.base import Config, JobConfig, Limits, Place, Pool, TextFile, Upstream
+from tikval.config.base import ADDED_LATER, Config, JobConfig, Limits, Place, Pool, TextFile, Upstream
 from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Llm
 
 
@@ -24,6 +24,8 @@ class CatalogConfig(JobConfig):
     annotations: Place | None = None  # the published TikTok CSV, or a plain CSV or Parquet
     accounts: Place | None = None  # CSV or Parquet of AccountRow
     codebook: str = "prompts/codebook.yaml"  # whose values the annotations use
+    # of files whose name or address has no post's id: their path, or a pseudonym that only who has TIKVAL_KEY can make
+    ids: Annotated[Literal["paths", "pseudonyms"], ADDED_LATER] = "paths"
 
 
 class Ocr(Config):

@@ -18,7 +18,7 @@ import pyarrow.fs as pafs
 from tikval.config import UserError
 from tikval.files import filesystem, is_local, plain_address, read_records
 from tikval.rows import AccountRow, Reason, VideoRow, row_key
-from tikval.sources.ids import Post, id_in_cell, post_in
+from tikval.sources.ids import Post, id_in_cell, post_in, pseudonym
 from tikval.sources.objects import Objects, Unknown, told_while_slow
 
 SUFFIXES: Final = frozenset(
@@ -29,13 +29,15 @@ _MAX_CELL: Final = 20_000  # characters of a caption, several times what platfor
 _POST: Final = ("account", "genre", "caption", "posted_at")  # optional columns of a manifest
 
 
-def list_videos(source: str, known: Mapping[str, str] | None = None) -> Iterator[VideoRow]:
+def list_videos(
+    source: str, known: Mapping[str, str] | None = None, key: bytes | None = None
+) -> Iterator[VideoRow]:
     """Every video of `source`, in a stable order, each with a unique id or as a failure.
 
     A folder is walked to the bottom; `*`, `?` and `[` make a glob; a .csv or .parquet file is a manifest with
     `path` (relative to the manifest), optionally `video_id`, `account`, `genre`, `caption`, `posted_at`. A file that
-    `known` has by its path keeps the id that it has there. Raises UserError where the source is not there or holds no
-    video, and for an id that a spreadsheet has cut.
+    `known` has by its path keeps the id that it has there. With a `key` an id that is no post's becomes a pseudonym.
+    Raises UserError where the source is not there or holds no video, and for an id that a spreadsheet has cut.
     """
     if source.endswith((".csv", ".parquet")):
         found = _manifest(source)
@@ -45,6 +47,8 @@ def list_videos(source: str, known: Mapping[str, str] | None = None) -> Iterator
         found = _store(source)
     seen: dict[str, int] = {}
     for row in found:
+        if key and row["error"] != Reason.INVALID_ID and post_in(row["video_id"]) is None:
+            _name(row, pseudonym(row["video_id"], key))
         if known:
             _keep_id(row, known)
         before = seen.get(row["video_id"], 0)
@@ -64,10 +68,15 @@ def list_videos(source: str, known: Mapping[str, str] | None = None) -> Iterator
 
 def _keep_id(row: VideoRow, known: Mapping[str, str]) -> None:
     """Give a file the id that it had when its study began; the one that it would have now becomes its alias."""
-    before = known.get(row["path"], row["video_id"])
-    if before != row["video_id"] and row["error"] != Reason.INVALID_ID:
-        row["alias"] = row["video_id"]
-        row["video_id"], row["row_key"] = before, row_key(before, row["size_bytes"], row["etag"])
+    before = known.get(row["path"])
+    if before is not None and before == row["alias"]:
+        _name(row, before)
+
+
+def _name(row: VideoRow, video_id: str) -> None:
+    """Give a row another id; the one that it had becomes its alias."""
+    row["alias"] = row["video_id"]
+    row["video_id"], row["row_key"] = video_id, row_key(video_id, row["size_bytes"], row["etag"])
 
 
 def read_accounts(uri: str) -> list[AccountRow]:

@@ -3,6 +3,7 @@
 An id names a post and nobody's account: `@jane_doe_video_7412345678901234567.mp4` is 7412345678901234567.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -56,3 +57,8 @@ def resolve_id(video_id: str, names: Mapping[str, str]) -> str:
     """The listed video that an id means: `names` has every id and alias of a catalog. One that is not listed stays."""
     post = post_in(video_id)
     return names.get(video_id) or (names.get(post.video_id) if post else None) or video_id
+
+
+def pseudonym(video_id: str, key: bytes) -> str:
+    """A name that stays the same for who has the key, and tells nothing to who has not."""
+    return "v" + hashlib.blake2b(video_id.encode(), key=key, digest_size=8).hexdigest()

@@ -16,6 +16,7 @@ from tikval.sources.catalog import accounts_of, list_videos, read_accounts
 from tikval.sources.erased import not_erased
 from tikval.sources.labels import read_labels
 from tikval.store.folder import Folder, FolderRun
+from tikval.study_key import study_key
 
 
 def write_catalog(config: CatalogConfig) -> FolderRun:
@@ -23,7 +24,8 @@ def write_catalog(config: CatalogConfig) -> FolderRun:
     folder, begin = Folder(config.folder), time.monotonic()
     with folder.lock():
         before = folder.run()
-        videos, labels = list(list_videos(config.videos, _ids_so_far(folder, before))), _labels(config)
+        key = study_key(create=True) if config.ids == "pseudonyms" else None
+        videos, labels = list(list_videos(config.videos, _ids_so_far(folder, before), key)), _labels(config)
         accounts = read_accounts(config.accounts) if config.accounts else []
         resolve_posts(videos, labels or [], accounts)
         if unmatched := unmatched_minors(videos, accounts):

@@ -1,16 +1,24 @@
 """Joining Ray: the cluster that RAY_ADDRESS names (`ray job submit` sets it), else one of this machine alone."""
 
+import atexit
+import functools
 import logging
 import os
+import secrets
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from tikval.config import UserError
-from tikval.machine import cores
+from tikval.machine import cores, private_folder
 
 LOCAL_CPUS_PER_CORE: Final = 2  # logical: Ray's resource budget starves a pipeline of several stages on two
+# of Ray's longest socket's name in its folder
+_SOCKET_BYTES: Final = len("ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
+_TOKEN: Final = "token"  # noqa: S105 - a file's name
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -38,33 +46,108 @@ def start_ray(object_store_mb: int | None = None) -> None:
             encoding="JSON", log_level="WARNING"
         )  # in workers' log files
         if on_cluster():
-            place: dict[str, Any] = {"address": os.environ["RAY_ADDRESS"]}
-        else:  # never join a cluster that happens to run here
-            place = {
-                "address": "local",
-                "num_cpus": max(4, LOCAL_CPUS_PER_CORE * cores()),
-                "include_dashboard": False,
-                "object_store_memory": object_store_mb * 10**6 if object_store_mb else None,
-            }
-        for last in (True,) if on_cluster() else (False, True):
-            try:
-                with _no_stderr():
-                    ray.init(**place, **quiet)
-                break
-            except Exception as err:  # Ray raises a bare one where its processes take more than 30 seconds
-                ray.shutdown()
-                if not last:  # read from a cold disk they may; the second time they are in memory
-                    continue
-                cause = str(err).strip().partition("\n")[0][:300]
-                if on_cluster():
-                    raise UserError(f"Ray at {place['address']} cannot be joined: {cause}") from err
-                raise UserError(
-                    f"Ray did not start ({cause}); is this machine short of memory, or busy with other work? Try again"
-                ) from err
+            _join(os.environ["RAY_ADDRESS"], quiet)
+        else:
+            _start(object_store_mb, quiet)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def _join(address: str, quiet: dict[str, Any]) -> None:
+    import ray
+
+    try:
+        with _no_stderr():
+            ray.init(address=address, **quiet)
+    except Exception as err:
+        ray.shutdown()
+        raise UserError(f"Ray at {address} cannot be joined: {_first_line(err)}") from err
+
+
+def _start(object_store_mb: int | None, quiet: dict[str, Any]) -> None:
+    """A Ray of this process alone: on loopback, with a token and a folder that nobody else reads."""
+    import ray
+
+    place = _place()
+    for last in (False, True):
+        try:
+            with _no_stderr(), _alone(place):
+                ray.init(
+                    address="local",  # never join a cluster that happens to run here
+                    num_cpus=max(4, LOCAL_CPUS_PER_CORE * cores()),
+                    include_dashboard=False,
+                    object_store_memory=object_store_mb * 10**6 if object_store_mb else None,
+                    job_config=_job(),
+                    _temp_dir=str(place / "ray"),  # Ray opens it to everybody; the one around it stays closed
+                    **quiet,
+                )
+            return
+        except Exception as err:  # Ray raises a bare one where its processes take more than 30 seconds
+            ray.shutdown()
+            if last:  # read from a cold disk they may; the second time they are in memory
+                raise UserError(
+                    f"Ray did not start ({_first_line(err)}); is this machine short of memory, or busy with other "
+                    "work? Try again"
+                ) from err
+
+
+def _first_line(err: Exception) -> str:
+    return str(err).strip().partition("\n")[0][:300]
+
+
+@functools.cache  # one for all that this process starts
+def _place() -> Path:
+    """The folder of Ray's sockets, logs and spilled objects, with the token that its servers ask for."""
+    import ray
+
+    try:
+        place = private_folder("ray-tikval-", _SOCKET_BYTES)
+    except OSError as err:
+        raise UserError(f"Ray cannot start: {err}") from err
+    atexit.register(ray.shutdown)  # before the folder goes
+    token = os.open(place / _TOKEN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(token, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32))
+    return place
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """What a Ray that starts meanwhile, and all of its processes, are told by the environment and a constant."""
+    from ray._private import ray_constants
+
+    kept, clusters = dict(os.environ), ray_constants.ENABLE_RAY_CLUSTER
+    # without it all servers listen where the machine's own address is; 127.0.0.1 as `_node_ip_address` is replaced
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):  # unset, a token is asked for, and the file's counts
+        os.environ.pop(name, None)
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(place / _TOKEN)
+    os.environ["PYTHONSAFEPATH"] = "1"  # what workers start as `python -m` finds no module beside the videos
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = clusters
+        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "PYTHONSAFEPATH"):
+            os.environ.pop(name, None)
+            if name in kept:
+                os.environ[name] = kept[name]
+
+
+def _job() -> Any:
+    """A job whose workers find this package, and nothing in the working folder.
+
+    Ray puts the working folder and the script's first on the workers' search path, where a file such as `click.py`
+    beside the videos is imported in place of the package.
+    """
+    from ray.job_config import JobConfig
+
+    here = str(Path(__file__).parents[2])
+    # installed, or named by PYTHONPATH: workers find it as this process did; else it was in the working folder
+    job: Any = JobConfig(_py_driver_sys_path=[] if here in sys.path[1:] else [here])
+    job._runtime_env_has_working_dir = lambda: True  # with one, Ray adds nothing of its own
+    return job
 
 
 @contextmanager

@@ -8,6 +8,8 @@ Train's own checkpoints of what was not.
 
 import contextlib
 import os
+import secrets
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -179,29 +181,68 @@ def memory_of_a_training(pool: Pool, workers: int) -> int | None:
 def _train(group: TrainingGroup[Any], held: list[Any], training: Named) -> None:
     """One training, from its first worker to its last."""
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.torch import TorchTrainer
 
     config, name = group.config, f"{training.name}-{group.state}"
     fs, path = filesystem(config.folder)
     resources = {"CPU": config.pool.cpus, **({"GPU": config.pool.gpus} if config.pool.gpus else {})}
-    trainer = TorchTrainer(
-        _in_worker,
-        train_loop_config={"held": held, "training": training},
-        torch_config=TorchConfig(backend="nccl" if config.pool.gpus else "gloo"),
-        scaling_config=ScalingConfig(
-            num_workers=config.workers, use_gpu=config.pool.gpus > 0, resources_per_worker=resources
-        ),
-        run_config=RunConfig(
-            name=name,
-            storage_path=f"{path}/ray",
-            storage_filesystem=fs,
-            failure_config=FailureConfig(max_failures=MAX_DEATHS),
-            checkpoint_config=CheckpointConfig(num_to_keep=1),
-        ),
-    )
-    trainer.fit()
+    with tempfile.TemporaryDirectory(prefix="tikval-") as meeting:
+        trainer = TorchTrainer(
+            _in_worker,
+            train_loop_config={"held": held, "training": training},
+            torch_config=_torch_config("nccl" if config.pool.gpus else "gloo", meeting),
+            scaling_config=ScalingConfig(
+                num_workers=config.workers, use_gpu=config.pool.gpus > 0, resources_per_worker=resources
+            ),
+            run_config=RunConfig(
+                name=name,
+                storage_path=f"{path}/ray",
+                storage_filesystem=fs,
+                failure_config=FailureConfig(max_failures=MAX_DEATHS),
+                checkpoint_config=CheckpointConfig(num_to_keep=1),
+            ),
+        )
+        trainer.fit()
     with contextlib.suppress(FileNotFoundError):
         fs.delete_dir(f"{path}/ray/{name}")  # optimizer states: several times the model
+
+
+def _torch_config(backend: str, meeting: str) -> Any:
+    """How the workers of one training find each other: on one machine by a file in `meeting`, and on loopback alone.
+
+    Else torch's own store listens wherever the machine has an address, and for one worker, too.
+    """
+    import ray
+    from ray.train.torch import TorchConfig
+    from ray.train.torch import config as ray_torch
+
+    if on_cluster():
+        return TorchConfig(backend=backend)
+
+    class ByFile(ray_torch._TorchBackend):
+        def on_start(self, worker_group: Any, backend_config: Any) -> None:
+            loopback = "lo" if sys.platform == "linux" else "lo0"
+            names = {"GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
+            worker_group.execute(lambda: os.environ.update(names))
+            worker_group.execute(ray_torch._set_torch_distributed_env_vars)
+            world = len(worker_group)
+            place = (
+                f"file://{meeting}/{secrets.token_hex(8)}"  # a new one: who starts again never meets the dead
+            )
+            ranks = range(world if world > 1 else 0)
+            setup = [backend, place, backend_config.timeout_s]
+            ray.get([worker_group.execute_single_async(n, _join_group, n, world, *setup) for n in ranks])
+
+    class OneMachine(TorchConfig):
+        backend_cls = ByFile
+
+    return OneMachine(backend=backend)
+
+
+def _join_group(rank: int, world: int, backend: str, place: str, timeout_s: int) -> None:
+    from ray.train.torch import config as ray_torch
+
+    ray_torch._setup_torch_process_group(backend, rank, world, place, timeout_s)
 
 
 def _in_worker(settings: dict[str, Any]) -> None:

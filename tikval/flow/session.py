@@ -113,6 +113,9 @@ def _place() -> Path:
     return place
 
 
+_RAYS_OWN: Final = ("RAY_AUTH_TOKEN_PATH", "PYTHONSAFEPATH", "TORCHINDUCTOR_CACHE_DIR")
+
+
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
     """What a Ray that starts meanwhile, and all of its processes, are told by the environment and a constant."""
@@ -124,12 +127,15 @@ def _alone(place: Path) -> Iterator[None]:
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):  # unset, a token is asked for, and the file's counts
         os.environ.pop(name, None)
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(place / _TOKEN)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(
+        place / "torch"
+    )  # which torch makes as soon as it is imported
     os.environ["PYTHONSAFEPATH"] = "1"  # what workers start as `python -m` finds no module beside the videos
     try:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = clusters
-        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "PYTHONSAFEPATH"):
+        for name in (*_RAYS_OWN, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
             os.environ.pop(name, None)
             if name in kept:
                 os.environ[name] = kept[name]

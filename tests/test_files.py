@@ -1,5 +1,6 @@
 """What is refused before anything looks into a file."""
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tikval.config import UserError
-from tikval.files import check_parquet, read_parquet, read_records, read_schema
+from tikval.files import UMASK, check_parquet, open_lock, read_parquet, read_records, read_schema, write_bytes
+from tikval.store.lock import lock
 
 RAN: list[str] = []
 
@@ -72,3 +74,74 @@ def test_a_plain_table_is_read(tmp_path: Path) -> None:
     assert read_parquet(path).equals(table)
     assert read_schema(path) == table.schema
     assert [row for _, row in read_records(path)] == [{"a": 1, "b": ["x"], "c": [1.0, 2.0]}]
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(
+    ("setting", "file", "folder"),
+    [(None, 0o600, 0o700), ("", 0o600, 0o700), ("027", 0o640, 0o750), ("0007", 0o660, 0o770)],
+)
+def test_what_is_written_is_its_users_alone_unless_told_otherwise(
+    setting: str | None, file: int, folder: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(UMASK, raising=False)
+    if setting is not None:
+        monkeypatch.setenv(UMASK, setting)
+    there = tmp_path / "there"
+    there.mkdir(mode=0o755)
+    for mask in (0o022, 0o077):  # of the process, which is most machines' default and nobody's decision
+        before = os.umask(mask)
+        try:
+            write_bytes(str(there / f"{mask}" / "scripts" / "part.parquet"), b"")
+            open_lock(there / f"{mask}" / ".lock").close()
+        finally:
+            os.umask(before)
+        assert mode(there / f"{mask}" / "scripts" / "part.parquet") == file
+        assert mode(there / f"{mask}" / ".lock") == file
+        assert mode(there / f"{mask}") == mode(there / f"{mask}" / "scripts") == folder
+    assert mode(there) == 0o755  # somebody's decision
+
+
+@pytest.mark.parametrize("setting", ["77", "0o77", "rwx", "777", "088", "-77"])
+def test_a_mask_that_is_none_is_named(setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(UMASK, setting)
+    with pytest.raises(UserError, match="TIKVAL_UMASK"):
+        write_bytes(str(tmp_path / "new" / "file"), b"")
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "hard link", "pipe", "folder"])
+def test_a_lock_is_never_somebody_elses_file(kind: str, tmp_path: Path) -> None:
+    treasure, place = tmp_path / "treasure", tmp_path / "out"
+    place.mkdir()
+    lock_file = place / ".lock"
+    if kind != "dangling":
+        treasure.write_text("precious")
+    if kind in ("link", "dangling"):
+        lock_file.symlink_to(treasure)
+    elif kind == "hard link":
+        lock_file.hardlink_to(treasure)
+    elif kind == "pipe":
+        os.mkfifo(lock_file)
+    else:
+        lock_file.mkdir()
+    with pytest.raises(UserError, match="cannot be written"), lock(str(place)):
+        pass
+    if kind == "dangling":
+        assert not treasure.exists()
+    else:
+        assert treasure.read_text() == "precious"
+
+
+def test_a_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> None:
+    with lock(str(tmp_path)):
+        assert f"process {os.getpid()}" in (tmp_path / ".lock").read_text()
+        with (
+            pytest.raises(UserError, match=f"in use by another run .process {os.getpid()}"),
+            lock(str(tmp_path)),
+        ):
+            pass
+    with lock(str(tmp_path)):
+        pass

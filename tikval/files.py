@@ -4,16 +4,18 @@ import atexit
 import base64
 import contextlib
 import csv
+import errno
 import functools
 import io
 import json
 import os
 import re
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import pyarrow as pa
 import pyarrow.csv
@@ -23,6 +25,7 @@ import pyarrow.parquet as pq
 from tikval.config import UserError
 
 _MAX_FIELD: Final = 2**24  # characters of a cell
+UMASK: Final = "TIKVAL_UMASK"
 SCHEMES: Final = ("file", "s3", "gs", "abfs")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # options after `?` could name another server
 
@@ -83,17 +86,73 @@ def _store(bucket: str, endpoint: str | None) -> tuple[pafs.FileSystem, str]:
     return fs, root.rstrip("/")
 
 
+def _umask() -> int:
+    """What is taken from others' rights on new files and folders: TIKVAL_UMASK, in octal; 077 leaves its user's alone.
+
+    The process's own mask does not count: it is most machines' default and nobody's decision, and a cluster's workers
+    have another. Raises UserError for what is no mask.
+    """
+    text = os.environ.get(UMASK) or "077"
+    if not re.fullmatch("0?[0-7]{3}", text) or text[-3] != "0":
+        raise UserError(
+            f"{UMASK}={text}: expected three octal digits that leave the user all rights, such as 027"
+        )
+    return int(text, 8)
+
+
+def make_folder(path: Path) -> None:
+    """Make a local folder and those above it, 0700 unless TIKVAL_UMASK says otherwise; one that is there stays."""
+    missing = []
+    while not path.exists():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # by another process, since
+            mode = 0o777 & ~_umask()
+            folder.mkdir(mode)
+            with contextlib.suppress(OSError):  # the process's own mask may have taken more
+                folder.chmod(mode)
+
+
+def _new_file(path: Path) -> int:
+    """A new local file, 0600 unless TIKVAL_UMASK says otherwise, open for writing."""
+    mode = 0o666 & ~_umask()
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with contextlib.suppress(OSError):
+        os.fchmod(file, mode)
+    return file
+
+
+def open_lock(path: Path) -> IO[str]:
+    """A file to lock, made where there is none, with its text to read and replace; a link is not followed.
+
+    Raises OSError for a link, for what is no file, and where the folder cannot be written.
+    """
+    make_folder(path.parent)
+    with contextlib.suppress(FileExistsError):
+        os.close(_new_file(path))
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    found = os.fstat(file)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:  # another name of it may be anybody's
+        os.close(file)
+        raise OSError(errno.EINVAL, f"{path.name} is not a file of its own")
+    return os.fdopen(file, "r+", encoding="utf-8")
+
+
 def write_bytes(uri: str, data: bytes | pa.Buffer) -> None:
-    """Write a whole file or none of it: on a local disk through a temporary name, on a store in one put."""
+    """Write a whole file or none of it: on a local disk through a temporary name, on a store in one put.
+
+    What is new on a local disk is its user's alone, unless TIKVAL_UMASK says otherwise.
+    """
     fs, path = filesystem(uri)
     if not is_local(uri):
         with fs.open_output_stream(path) as stream:
             stream.write(data)
         return
     temporary = Path(path).with_name(f".tmp-{secrets.token_hex(8)}")
-    temporary.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(temporary.parent)
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(_new_file(temporary), "wb") as file:
             file.write(memoryview(data))
             file.flush()
             os.fsync(file.fileno())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tikval.config import UserError
-from tikval.files import delete, is_local, read_bytes, write_bytes
+from tikval.files import delete, is_local, open_lock, read_bytes, write_bytes
 
 LEASE_SECONDS: Final = (
     60.0  # after its last renewal a lease is nobody's: what a dead driver costs the next one
@@ -38,10 +38,8 @@ def lock(uri: str) -> Iterator[None]:
 @contextmanager
 def _flock(uri: str) -> Iterator[None]:
     """The kernel holds it for as long as the process lives."""
-    path = Path(uri) / ".lock"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
+        file = open_lock(Path(uri) / ".lock")
     except OSError as err:
         raise UserError(f"{uri}: cannot be written ({err.strerror}); choose another --out") from err
     with file:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tikval.config import UserError
+from tikval.files import make_folder
 
 
 def check_target(to: Path, force: bool) -> None:
@@ -21,7 +22,7 @@ def check_target(to: Path, force: bool) -> None:
 def staging(to: Path) -> Iterator[Path]:
     """A temporary folder in `to`, which is made; its files are moved from there. Raises UserError where that fails."""
     with _writable(to):
-        to.mkdir(parents=True, exist_ok=True)
+        make_folder(to)
         with tempfile.TemporaryDirectory(dir=to, prefix=".tmp-") as place:
             yield Path(place)
 

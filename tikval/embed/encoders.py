@@ -146,7 +146,8 @@ def _load(model: str, commit: str | None, place: str, dtype: torch.dtype) -> Any
 
     # a checkpoint's pre-training heads are left out on purpose, and transformers would list them
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    network: Any = AutoModel.from_pretrained(model, revision=commit or "main", dtype=dtype)
+    revision = commit or "main"
+    network: Any = AutoModel.from_pretrained(model, revision=revision, dtype=dtype, trust_remote_code=False)
     return network.eval().to(place)
 
 

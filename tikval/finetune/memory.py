@@ -74,7 +74,7 @@ def shape_of(config: TextEncoder) -> tuple[Shape, int | None]:
     settings = read_settings(config)
     check_encoder(config.model, settings)
     with torch.device("meta"):
-        encoder: Any = AutoModel.from_config(settings)  # type: ignore[no-untyped-call]
+        encoder: Any = AutoModel.from_config(settings, trust_remote_code=False)  # type: ignore[no-untyped-call]
     parameters = sum(p.numel() for name, p in encoder.named_parameters() if not name.startswith("pooler."))
     width, heads = settings.hidden_size, settings.num_attention_heads
     kept = 10 * width + 2 * getattr(settings, "intermediate_size", 4 * width)

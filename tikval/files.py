@@ -1,6 +1,5 @@
 """Files on local disk and object stores alike, through pyarrow's filesystems. Nothing is ever half a file."""
 
-import atexit
 import base64
 import contextlib
 import csv
@@ -11,10 +10,10 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from tikval.config import UserError
+from tikval.machine import ScratchFolder
 
 _MAX_FIELD: Final = 2**24  # characters of a cell
 UMASK: Final = "TIKVAL_UMASK"
@@ -162,16 +162,32 @@ def write_bytes(uri: str, data: bytes | pa.Buffer) -> None:
         raise
 
 
-@functools.cache  # once per process, which takes its copy along when it ends
 def fetch_folder(uri: str) -> str:
-    """A local folder with the files of one on an object store; a local one is its own."""
-    if is_local(uri):
-        return uri
-    place = tempfile.TemporaryDirectory(prefix="tikval-")
-    atexit.register(place.cleanup)
+    """A local folder with the files of one on an object store; a local one is its own.
+
+    Raises UserError where there are none, where the disk has no room for them (asked before a byte is read), and for
+    names that lead out of the folder; OSError.
+    """
+    return uri if is_local(uri) else _fetched(uri).path
+
+
+@functools.cache  # once per process, which takes its copy along when it ends
+def _fetched(uri: str) -> ScratchFolder:
     fs, path = filesystem(uri)
-    pafs.copy_files(path, place.name, source_filesystem=fs)
-    return place.name
+    found = fs.get_file_info(pafs.FileSelector(path, recursive=True, allow_not_found=True))
+    files = [info for info in found if info.type == pafs.FileType.File]
+    if not files:
+        raise UserError(f"{uri}: no such folder, or nothing is in it")
+    if any(".." in PurePosixPath(info.path).parts for info in files):
+        raise UserError(f"{uri}: has a file whose name leads out of the folder")
+    place = ScratchFolder()
+    needed, free = sum(info.size or 0 for info in files), shutil.disk_usage(place.path).free
+    if needed > free:
+        raise UserError(
+            f"{uri}: {needed / 2**20:,.0f} MB, and the disk for temporary files has {free / 2**20:,.0f} MB left"
+        )
+    pafs.copy_files(path, place.path, source_filesystem=fs)
+    return place
 
 
 def write_table(uri: str, table: pa.Table) -> None:

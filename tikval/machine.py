@@ -1,16 +1,21 @@
-"""What this machine lets a process use: its cores, and a folder that nobody else reads."""
+"""What this machine lets a process use: its cores, and folders for what is temporary."""
 
 import atexit
 import contextlib
 import fcntl
+import functools
 import math
 import os
 import shutil
 import sys
 import tempfile
+import weakref
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
+_PREFIX: Final = "tikval-tmp-"
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SOCKET_BYTES: Final = 107 if sys.platform == "linux" else 103  # of a local socket's path
 _ROOT: Final = Path("/")  # under which the kernel tells of control groups
 
@@ -62,7 +67,7 @@ def private_folder(prefix: str, socket_bytes: int) -> Path:
     """
     places = list(dict.fromkeys([Path(tempfile.gettempdir()), Path("/tmp")]))  # noqa: S108 - mkdtemp's name is new
     for parent in places:
-        _sweep(parent, prefix)
+        sweep(str(parent), prefix)
     name_bytes = len(prefix) + 8  # mkdtemp's letters
     for parent in places:
         if len(os.fsencode(parent)) + name_bytes + 2 + socket_bytes > _SOCKET_BYTES:
@@ -94,14 +99,66 @@ def _held(parent: Path, prefix: str) -> Path:
     return path
 
 
-def _sweep(parent: Path, prefix: str) -> None:
-    """Delete the folders of dead processes of this user; no link is followed."""
-    for path in parent.glob(f"{prefix}*"):
-        with contextlib.suppress(OSError):
-            seen = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+class ScratchFolder:
+    """A temporary folder (mode 0700) that goes with this object, with this process, or after it.
+
+    The process holds a lock on it, which the kernel takes away however the process ends. A folder without its lock
+    belongs to nobody: the next process of this user that needs a folder sweeps it. A lock and no process id in the
+    name, as containers that share a folder for temporary files have ids of their own. Raises OSError.
+    """
+
+    def __init__(self) -> None:
+        _sweep_once(tempfile.gettempdir())
+        self.path, self.fd = _locked_folder()
+        self._close = weakref.finalize(self, _remove, self.path, self.fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete the folder and all that is in it."""
+        self._close()
+
+
+def _locked_folder() -> tuple[str, int]:
+    while True:
+        path = tempfile.mkdtemp(prefix=_PREFIX)
+        # where a sweeper came first: another folder
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):
+            fd = os.open(path, _FOLDER)
             try:
-                if os.fstat(seen).st_uid == os.getuid():
-                    fcntl.flock(seen, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(path, ignore_errors=True)
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if Path(path).stat().st_ino == os.fstat(fd).st_ino:
+                    return path, fd
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+
+
+def _remove(path: str, fd: int) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    os.close(fd)
+
+
+@functools.cache  # once in a process
+def _sweep_once(place: str) -> None:
+    sweep(place)
+
+
+def sweep(place: str, prefix: str = _PREFIX) -> None:
+    """Delete this user's folders for temporary files below `place` whose processes are gone. Follows no link."""
+    for folder in Path(place).glob(f"{prefix}*"):
+        with contextlib.suppress(OSError):  # somebody else's, a link, or in use
+            fd = os.open(folder, _FOLDER)
+            try:
+                if os.fstat(fd).st_uid == os.getuid():
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
             finally:
-                os.close(seen)
+                os.close(fd)

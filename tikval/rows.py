@@ -34,7 +34,10 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"
     CRASHED = "crashed"  # the decoding child died
+    NO_SPACE = "no_space"  # the disk of the machine that read it is full
+    NO_PROCESS = "no_process"  # that machine has no memory, process or open file left to start a child with
     NO_TEXT = "no_text"  # nothing was said or shown that a text system could judge
+    NOT_STRIPPED = "not_stripped"  # it cannot be written anew without its metadata, so it is not sent
     BLOCKED = "blocked"  # a model refused the content
     REJECTED = "rejected"  # a model's server finds the request itself wrong
     TOO_MANY_TOKENS = "too_many_tokens"  # the prompt is longer than the model takes
@@ -62,6 +65,8 @@ _RETRYABLE: Final = frozenset(
         Reason.TIMEOUT,
         Reason.OUT_OF_MEMORY,
         Reason.CRASHED,
+        Reason.NO_SPACE,
+        Reason.NO_PROCESS,
         Reason.BAD_REPLY,
         Reason.WRONG_MODEL,
         Reason.RATE_LIMITED,

@@ -11,6 +11,7 @@ import random
 import secrets
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -22,11 +23,13 @@ from tikval.llm.faults import backoff_seconds
 from tikval.llm.gate import Gate
 from tikval.llm.ledger import Entry, Ledger, ledger_key
 from tikval.llm.prices import Prices
+from tikval.media.reading import ClipError
 from tikval.rows import AnswerRow, Reason, sha256
 
 T = TypeVar("T")
 log = logging.getLogger("tikval")
 _BYTES_PER_TOKEN: Final = 4  # of English, by Google's own figure
+_OPENING: Final = 4  # videos at a time
 _REFUSALS: Final = 20  # in a row: then the run stops
 _LEAST_BYTES_PER_TOKEN: Final = 2  # of whatever somebody writes
 
@@ -43,9 +46,12 @@ class PaidAnswers:
         make_gate: Callable[[], Gate],
         ledger: Ledger,
         prices: Prices | None,
-        open_video: Callable[[str], AbstractContextManager[str]],
+        open_video: Callable[[str, str | None], AbstractContextManager[str]],
     ) -> None:
-        """`asked`: what determines every reply, the row apart: prompt, parameters, schema, sample."""
+        """`asked`: what determines every reply, the row apart: prompt, parameters, schema, sample.
+
+        `open_video`: path and SHA-256 of a video to the file to send in its place.
+        """
         self.llm, self.api, self.asked = llm, api, asked
         self.gate, self.ledger, self.prices, self.open_video = make_gate(), ledger, prices, open_video
         self.loop = asyncio.new_event_loop()
@@ -54,6 +60,8 @@ class PaidAnswers:
         self.refused_in_a_row = 0
         self.asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.me = secrets.token_hex(4)  # other actors may ask the same at the same time
+        # threads apart from those of the ledger: a reply waits for no video to be written
+        self.opening = ThreadPoolExecutor(_OPENING, "tikval-videos")
         self.at_once = asyncio.Semaphore(api.in_flight)
         self.dice = random.Random()  # noqa: S311  (jitter)
 
@@ -112,12 +120,11 @@ class PaidAnswers:
         with ExitStack() as held:
             path = None
             if row["video"]:
+                to_send = self.open_video(row["video"], json.loads(row["carried"]).get("content_sha"))
                 try:
-                    path = await asyncio.to_thread(held.enter_context, self.open_video(row["video"]))
-                except OSError as err:
-                    raise Fault(
-                        Reason.MISSING_FILE, f"cannot be read: {err}"[:200], retryable=False, billed="no"
-                    ) from err
+                    path = await self.loop.run_in_executor(self.opening, held.enter_context, to_send)
+                except ClipError as err:
+                    raise Fault(err.reason, err.detail, retryable=False, billed="no") from err
             question = Question(row["prompt"], path, tuple(row["pictures"] or ()))
             tokens, most_usd = self._most(row)
             for n in range(1, self.api.tries + 1):

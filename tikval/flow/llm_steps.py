@@ -30,7 +30,7 @@ from tikval.flow.session import on_cluster
 from tikval.llm.client import Client
 from tikval.llm.ledger import Ledger
 from tikval.llm.prices import load_prices
-from tikval.media.fetch import local_copy
+from tikval.media.fetch import StrippedVideos
 from tikval.rows import AskRow, arrow_schema
 
 GEMINI_KEY, ENDPOINT_KEY = "GEMINI_API_KEY", "TIKVAL_ENDPOINT_KEY"
@@ -80,7 +80,7 @@ def llm_steps(
         partial(RemoteGate, gate),
         ledger,
         prices,
-        local_copy,
+        StrippedVideos(config.limits),
     )
     pool = config.pool.model_copy(update={"batch_rows": 1})  # one slow reply holds no other row up
     step = Step(partial(Chain, ask, answer, read), out, pool, calls=config.api.in_flight)

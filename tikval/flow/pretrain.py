@@ -3,7 +3,6 @@
 import contextlib
 import json
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +26,7 @@ from tikval.flow.train import (
     memory_of_a_training,
     run_trainings,
 )
+from tikval.machine import ScratchFolder
 from tikval.stats.folds import to_json
 from tikval.store.folder import Folder, FolderRun
 
@@ -93,11 +93,11 @@ class PretrainWorker:
             numbers = {"epoch": len(progress.losses), "loss": progress.losses[-1]}
             worker.report(numbers, {_STATE: progress.save})
 
-        with tempfile.TemporaryDirectory(prefix="tikval-") as made:
+        with ScratchFolder() as made:
             learnt = pretrain(
                 self.plan.model,
                 reading.texts(self.plan.corpus),
-                Path(made),
+                Path(made.path),
                 mask_share=config.mask_share,
                 epochs=config.epochs,
                 learning_rate=config.learning_rate,
@@ -113,7 +113,7 @@ class PretrainWorker:
                 on_epoch=on_epoch,
             )
             if worker.rank == 0:
-                self._keep(reading, made, learnt)
+                self._keep(reading, made.path, learnt)
 
     def _keep(self, reading: EncoderReading, made: str, learnt: Pretrained) -> None:
         folder = self.plan.config.folder

@@ -11,7 +11,6 @@ end, or share them out beforehand. What is finished is handed over at once.
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from tikval.config import Pool, SweepConfig, UserError
 from tikval.finetune.trial import Trial
 from tikval.flow.session import check_gpus, cpus, on_cluster
 from tikval.flow.tune_search import Schedulers, Searches
-from tikval.machine import cores
+from tikval.machine import ScratchFolder, cores
 from tikval.rows import Reason
 
 MAX_DEATHS: Final = 3  # of a trial's process, before it is given up
@@ -61,7 +60,7 @@ def run_trials(
     search = Searches(config, folds, own, done)
     record = _Record(search, finished)
     held = {fold: ray.put(each) for fold, each in given.items()}  # once, however many trials
-    with tempfile.TemporaryDirectory(prefix="tikval-") as place:
+    with ScratchFolder() as place:
         tune.Tuner(
             _trainable(config.pool, work, held),
             tune_config=tune.TuneConfig(
@@ -74,7 +73,7 @@ def run_trials(
             ),
             run_config=tune.RunConfig(
                 name="sweep",
-                storage_path=place,
+                storage_path=place.path,
                 verbose=0,
                 callbacks=[record],
                 failure_config=tune.FailureConfig(max_failures=MAX_DEATHS),

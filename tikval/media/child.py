@@ -14,9 +14,10 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import numpy as np
 
@@ -26,10 +27,11 @@ from tikval.media.decoders import check_decoder
 from tikval.media.isolation import is_complete, isolation_text
 from tikval.media.ocr import check_ocr
 from tikval.media.process import Died, WorkerProcess
-from tikval.media.reading import ClipError, ClipReading, Want, open_video
+from tikval.media.reading import ClipError, ClipReading, StrippedFile, Want, machine_fault, open_video
 from tikval.media.speech import check_speech
 from tikval.rows import Reason
 
+T = TypeVar("T")
 log = logging.getLogger("tikval")
 # -P: the folder it runs in is no place to import from
 _COMMAND: Final = (sys.executable, "-P", "-m", "tikval.media.worker")
@@ -59,7 +61,7 @@ class Child:
         files: int = 200,
         start_seconds: float = 120,
     ) -> None:
-        self._limits = limits
+        self.limits = limits
         self._command = command
         self._files = files
         self._start_seconds = start_seconds
@@ -87,20 +89,30 @@ class Child:
             self._started()
             return self.isolation or ()
 
-    def read(self, path: str, want: Want) -> ClipReading:
-        """Read one video.
+    def read(self, path: str, want: Want, seconds: float | None = None) -> ClipReading:
+        """Read one video, in `seconds` where these are fewer than the limits allow.
 
         A worker that dies is replaced and the video tried once more, within the same deadline: a stray kill must
-        not cost a result. Raises ClipError (CRASHED if it died twice, TIMEOUT, OUT_OF_MEMORY, or what the worker
-        found), MissingTool, and RuntimeError if no worker can be started.
+        not cost a result. Raises ClipError (CRASHED if it died twice, TIMEOUT, OUT_OF_MEMORY, NO_SPACE, NO_PROCESS,
+        or what the worker found), MissingTool, and RuntimeError if no worker can be started.
         """
+        return self._answered(lambda process, deadline: self._ask(process, path, want, deadline), seconds)
+
+    def strip(self, path: str, to: str, seconds: float | None = None) -> StrippedFile:
+        """Write a video's pictures and sound anew, as they are and without any metadata, to the file `to`.
+
+        Raises what read() raises; NOT_STRIPPED where that cannot be done.
+        """
+        return self._answered(lambda process, deadline: self._ask_strip(process, path, to, deadline), seconds)
+
+    def _answered(self, ask: Callable[[WorkerProcess, float], T], seconds: float | None) -> T:
         with self._lock:
-            left = self._limits.seconds
+            left = self.limits.seconds if seconds is None else seconds
             for attempt in (1, 2):
                 process = self._started()  # its time to start is no video's fault
                 asked = time.monotonic()
                 try:
-                    reading = self._ask(process, path, want, asked + left)
+                    answer = ask(process, asked + left)
                 except (Died, wire.Garbage) as err:
                     self._stop()
                     left -= time.monotonic() - asked
@@ -114,24 +126,14 @@ class Child:
                     self._stop()
                     raise
                 else:
-                    return reading
+                    return answer
             raise AssertionError
 
     def _ask(self, process: WorkerProcess, path: str, want: Want, deadline: float) -> ClipReading:
-        file = refused = None
-        try:
-            file = open_video(path)
-        except ClipError as err:
-            refused = err
-        try:
-            request = wire.request(str(Path(path).absolute()), want, self._limits, refused)
-            process.send(request, [] if file is None else [file])
-        finally:
-            if file is not None:
-                os.close(file)
+        self._send(process, path, want)
         header = process.receive_header(deadline)
         wire.raise_failure(header)
-        shape, n_samples = wire.payload_sizes(header, want, self._limits)
+        shape, n_samples = wire.payload_sizes(header, want, self.limits)
         frames = sound = None
         if shape is not None:
             pixels = process.receive(shape[0] * shape[1] * shape[2] * 3, deadline)
@@ -140,13 +142,44 @@ class Child:
             sound = np.frombuffer(process.receive(2 * n_samples, deadline), np.int16)
         return wire.reading_of(header, frames, sound)
 
+    def _send(self, process: WorkerProcess, path: str, want: Want | None) -> None:
+        """Send a request with the open file, or with the reason why it cannot be opened."""
+        file = refused = None
+        try:
+            file = open_video(path)
+        except ClipError as err:
+            refused = err
+        try:
+            request = wire.request(str(Path(path).absolute()), want, self.limits, refused)
+            process.send(request, [] if file is None else [file])
+        finally:
+            if file is not None:
+                os.close(file)
+
+    def _ask_strip(self, process: WorkerProcess, path: str, to: str, deadline: float) -> StrippedFile:
+        self._send(process, path, None)
+        header = process.receive_header(deadline)
+        wire.raise_failure(header)
+        stripped = wire.stripped_of(header)
+        most_bytes = 2 * self.limits.file_mb * 2**20  # twice: its tables may grow
+        try:
+            with Path(to).open("wb") as target:
+                process.take(wire.STRIPPED, target, most_bytes)
+        except OSError as err:
+            raise machine_fault(err) or err from err
+        return stripped
+
     def _started(self) -> WorkerProcess:
         if self._n_read >= self._files:
             self._stop()
         for attempt in (1, 2):
             if self._process is not None:
                 break
-            self._process = WorkerProcess(self._command, self._limits.memory_mb, self._limits.isolation)
+            try:
+                self._process = WorkerProcess(self._command, self.limits.memory_mb, self.limits.isolation)
+            except OSError as err:
+                fault = machine_fault(err) or RuntimeError(f"the media worker cannot be started: {err}")
+                raise fault from err
             try:
                 header = self._process.receive_header(time.monotonic() + self._start_seconds)
                 self.isolation = wire.isolation_of(header)
@@ -165,9 +198,9 @@ class Child:
 
     def _check_isolation(self) -> None:
         names = self.isolation or ()
-        if is_complete(names) or self._limits.isolation == "off" or self._n_read:
+        if is_complete(names) or self.limits.isolation == "off" or self._n_read:
             return
-        if self._limits.isolation == "required":
+        if self.limits.isolation == "required":
             self._stop()
             raise UserError(f"limits.isolation is required, and this machine has: {isolation_text(names)}")
         log.warning("videos are read with: %s", isolation_text(names))

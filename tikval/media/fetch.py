@@ -1,38 +1,162 @@
-"""Reading a video wherever it lies: from an object store by way of a temporary file, as a child reads local ones."""
+"""A video wherever it lies, on its way into a child that reads it, or out to somebody else's server.
 
-import shutil
-import tempfile
+An object is copied to a temporary file first: its size is asked for before a byte is read, and copying is part of the
+time that a video has.
+"""
+
+import errno
+import re
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, TimeoutError
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+import pyarrow.fs as pafs
+
+from tikval.config import Limits
 from tikval.files import filesystem, is_local
+from tikval.machine import ScratchFolder
 from tikval.media.child import Child
-from tikval.media.reading import ClipError, ClipReading, Want
+from tikval.media.reading import SUFFIXES, ClipError, ClipReading, Want, machine_fault
 from tikval.rows import Reason
+
+_CHUNK: Final = 2**20
+# how stores put it: pyarrow makes no PermissionError or FileNotFoundError of these
+_REFUSED: Final = re.compile(r"ACCESS_DENIED|AccessDenied|INVALID_ACCESS_KEY|Forbidden|PermissionDenied")
+_ABSENT: Final = re.compile(r"NO_SUCH_BUCKET|NoSuchBucket|NO_SUCH_KEY|NoSuchKey|RESOURCE_NOT_FOUND")
 
 
 def read_video(child: Child, path: str, want: Want) -> ClipReading:
-    """Read a local file or an object. Raises ClipError, and what Child.read raises for a machine that lacks a tool."""
-    try:
-        with local_copy(path) as file:
-            return child.read(file, want)
-    except OSError as err:
-        raise ClipError(Reason.MISSING_FILE, f"the object cannot be read: {err}"[:200]) from err
+    """Read a local file or an object, within the child's limits. Raises what Child.read raises."""
+    begin = time.monotonic()
+    with local_copy(path, child.limits) as file:
+        return child.read(file, want, child.limits.seconds - (time.monotonic() - begin))
+
+
+class StrippedVideos:
+    """Videos as they are sent: written anew without their metadata, by a child that starts with the first of them."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits  # all that there is when this travels to an actor
+
+    @contextmanager
+    def __call__(self, path: str, content_sha: str | None) -> Iterator[str]:
+        """The file to send; it is deleted afterwards. `content_sha`: of the file that was read before.
+
+        Raises ClipError: NOT_STRIPPED where the file cannot be written anew, MISSING_FILE where it is another by now.
+        """
+        # a second thread may come at the same time; a Child that is not asked anything has started nothing
+        child: Child = self.__dict__.setdefault("_child", Child(self._limits))
+        begin = time.monotonic()
+        with _scratch() as folder:
+            to = Path(folder.path) / "video"
+            with local_copy(path, self._limits) as file:
+                left = self._limits.seconds - (time.monotonic() - begin)
+                stripped = child.strip(file, str(to), left)
+            if content_sha is not None and stripped.content_sha != content_sha:
+                raise ClipError(
+                    Reason.MISSING_FILE, "another file lies there by now than the one that was read"
+                )
+            yield str(to.rename(to.with_suffix(SUFFIXES[stripped.container])))
+
+    def __getstate__(self) -> dict[str, Limits]:
+        return {"_limits": self._limits}
 
 
 @contextmanager
-def local_copy(path: str) -> Iterator[str]:
-    """A local path with the video's bytes; a copy is deleted afterwards.
-
-    Raises OSError where the object cannot be read.
-    """
+def local_copy(path: str, limits: Limits) -> Iterator[str]:
+    """A local path with the video's bytes; a copy of an object is deleted afterwards. Raises ClipError."""
     if is_local(path):
         yield path
         return
-    fs, place = filesystem(path)
-    with tempfile.TemporaryDirectory(prefix="tikval-") as folder:
-        copy = Path(folder) / f"video{Path(place).suffix[:8]}"
-        with fs.open_input_stream(place) as source, copy.open("wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+    with _scratch() as folder:
+        fs, place = filesystem(path)
+        copy = Path(folder.path) / f"video{Path(place).suffix[:8]}"
+        _copy_in_time(fs, place, copy, limits)
         yield str(copy)
+
+
+@contextmanager
+def _scratch() -> Iterator[ScratchFolder]:
+    try:
+        folder = ScratchFolder()
+    except OSError as err:
+        raise machine_fault(err) or ClipError(
+            Reason.INTERNAL_ERROR, f"no temporary folder can be made: {err.strerror}"
+        ) from err
+    with folder:
+        yield folder
+
+
+def _copy_in_time(fs: pafs.FileSystem, place: str, copy: Path, limits: Limits) -> None:
+    """Copy an object in a thread of its own: what waits for a silent store cannot be called off, only left behind."""
+    done: Future[None] = Future()
+    given_up = threading.Event()
+
+    def work() -> None:
+        try:
+            _download(fs, place, copy, limits, given_up)
+        except BaseException as err:
+            done.set_exception(err)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=work, name="tikval-download", daemon=True).start()
+    try:
+        done.result(limits.seconds)
+    except TimeoutError as err:
+        if done.done():  # the store's own
+            raise ClipError(Reason.SERVER_ERROR, "the store did not answer") from err
+        raise ClipError(Reason.TIMEOUT, "the store did not deliver the object in time") from err
+    finally:
+        given_up.set()
+
+
+def _download(fs: pafs.FileSystem, place: str, copy: Path, limits: Limits, given_up: threading.Event) -> None:
+    size = 0
+    try:
+        with copy.open("wb") as target:
+            for chunk in _chunks(fs, place, limits):
+                if given_up.is_set():
+                    return
+                size += len(chunk)
+                _check_size(size, limits)  # an object may have grown since its size was told
+                target.write(chunk)
+    except OSError as err:  # of this machine: those of the store are ClipErrors by now
+        raise machine_fault(err) or ClipError(
+            Reason.INTERNAL_ERROR, f"no copy of the object can be written: {err.strerror}"
+        ) from err
+
+
+def _chunks(fs: pafs.FileSystem, place: str, limits: Limits) -> Iterator[bytes]:
+    """An object's bytes, once its size is known and allowed. Raises ClipError."""
+    try:
+        info = fs.get_file_info(place)
+        if info.type == pafs.FileType.NotFound:
+            raise ClipError(Reason.MISSING_FILE, "no such object")
+        if info.type != pafs.FileType.File:
+            raise ClipError(Reason.NOT_A_FILE, "not an object but a folder")
+        _check_size(info.size or 0, limits)
+        with fs.open_input_stream(place) as source:
+            while chunk := source.read(_CHUNK):
+                yield chunk
+    except OSError as err:
+        raise _store_fault(err) from err
+
+
+def _check_size(size: int, limits: Limits) -> None:
+    if size > limits.file_mb * 2**20:
+        raise ClipError(Reason.TOO_LARGE, f"{size / 2**20:.0f} MB, allowed are {limits.file_mb}")
+
+
+def _store_fault(err: OSError) -> ClipError:
+    """What a store's error means. Only what it says is absent is missing: all else may be there in a minute."""
+    text = str(err)
+    if isinstance(err, FileNotFoundError) or err.errno == errno.ENOENT or _ABSENT.search(text):
+        return ClipError(Reason.MISSING_FILE, "no such object")
+    if isinstance(err, PermissionError) or _REFUSED.search(text):
+        return ClipError(Reason.PERMISSION_DENIED, "the store does not let us read the object")
+    return ClipError(Reason.SERVER_ERROR, f"the object cannot be read: {err.strerror or text}"[:200])

@@ -25,6 +25,7 @@ from typing import Any, Final
 from tikval.media.seccomp import MACHINES, filter_program
 
 _FILE_BYTES: Final = 256 * 2**20  # the largest temporary file that it or Tesseract may write
+_STRIPPED_BYTES: Final = 2**31 - 1  # ... but for a stripped video: no API takes a larger one
 _OPEN_FILES: Final = 256
 
 _EXECUTE, _WRITE, _READ, _LIST = 1 << 0, 1 << 1, 1 << 2, 1 << 3
@@ -77,14 +78,14 @@ def is_complete(names: tuple[str, ...]) -> bool:
 
 def restrict() -> None:
     """Bound what a taken-over process could do to the disk; and let the kernel kill it first."""
-    for limit, value in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, _FILE_BYTES),
-        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+    for limit, soft, most in (
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_FSIZE, _FILE_BYTES, _STRIPPED_BYTES),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES, _OPEN_FILES),
     ):
         _, hard = resource.getrlimit(limit)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (value, value))
+        hard = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(limit, (min(soft, hard), hard))
     with contextlib.suppress(OSError):  # Linux only, and only where /proc may be written
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 

@@ -4,20 +4,19 @@ import contextlib
 import fcntl
 import os
 import selectors
-import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
-import tempfile
 import time
-import weakref
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import psutil
 
 import tikval
+from tikval.machine import ScratchFolder
 from tikval.media import wire
 from tikval.media.isolation import keep_secrets
 from tikval.media.reading import ClipError
@@ -50,8 +49,7 @@ class WorkerProcess:
         """`isolation`: auto, required or off, which it does to itself; here this process's memory is closed to it."""
         if isolation != "off":
             keep_secrets()
-        self._folder = tempfile.mkdtemp(prefix="tikval-")
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)  # also when this process ends
+        self._folder = ScratchFolder()
         lifeline, held = os.pipe()
         # never written to; closing it, be it by dying or by the garbage collector, kills the worker's group
         self._lifeline = os.fdopen(held, "wb", buffering=0)
@@ -63,8 +61,8 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                cwd=self._folder,
-                env=_environment(self._folder),
+                cwd=self._folder.path,
+                env=_environment(self._folder.path),
                 pass_fds=(lifeline,),
                 start_new_session=True,
             )
@@ -118,6 +116,28 @@ class WorkerProcess:
                 self._next_look = now + _LOOK_SECONDS
                 self._look_at_memory()
         return data
+
+    def take(self, name: str, target: BinaryIO, most_bytes: int) -> None:
+        """Copy a file that it wrote into its folder, whatever it may have put there. Raises Garbage, OSError."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            source = os.fdopen(os.open(name, flags, dir_fd=self._folder.fd), "rb")
+        except OSError as err:
+            raise wire.Garbage("left no file") from err
+        with source:
+            state = os.fstat(source.fileno())
+            # a second name may be that of somebody else's file
+            if not stat.S_ISREG(state.st_mode) or state.st_nlink != 1:
+                raise wire.Garbage("left what is no file of its own")
+            size = 0
+            while chunk := source.read(2**20):
+                size += len(chunk)
+                if size > most_bytes:
+                    raise wire.Garbage("left a file of absurd size")
+                target.write(chunk)
+        if not size:
+            raise wire.Garbage("left an empty file")
+        os.unlink(name, dir_fd=self._folder.fd)
 
     def _look_at_memory(self) -> None:
         if self._looks % _LOOK_WIDER == 0:
@@ -179,7 +199,7 @@ class WorkerProcess:
         for pipe in (self._process.stdout, self._process.stderr, self._lifeline):
             assert pipe is not None
             pipe.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.close()
 
 
 def _environment(folder: str) -> dict[str, str]:

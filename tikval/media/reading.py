@@ -3,6 +3,7 @@
 Light on purpose (no FFmpeg, no models): the parent's side imports it.
 """
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -22,6 +23,12 @@ SAMPLE_RATE: Final = 16_000  # Hz, of all sound
 SIDE_PX: Final = 224  # short side of the small frames: what VideoMAE takes
 MAX_ASPECT: Final = 32  # long side over short side; a picture of 1 x 16 million pixels is an attack
 
+# containers that a video is written anew in, before somebody else gets it, and the names that their files end in
+SUFFIXES: Final = {"mp4": ".mp4", "mov": ".mov", "webm": ".webm", "matroska": ".mkv", "avi": ".avi"}
+
+_FULL_DISK: Final = (errno.ENOSPC, errno.EDQUOT)
+_NO_PROCESS: Final = (errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE)  # of fork and exec
+
 
 class ClipError(Exception):
     """This video has no result; `detail` is one short human-readable line without paths."""
@@ -30,6 +37,15 @@ class ClipError(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+def machine_fault(err: Exception) -> ClipError | None:
+    """What a fault of this machine is to the video in hand, which is not to blame; None: a fault of another kind."""
+    if getattr(err, "errno", None) in _FULL_DISK:  # FFmpeg's errors are no OSError
+        return ClipError(Reason.NO_SPACE, "the disk for temporary files is full")
+    if isinstance(err, OSError) and err.errno in _NO_PROCESS:
+        return ClipError(Reason.NO_PROCESS, f"no reading process could be started: {err.strerror}")
+    return None
 
 
 class MissingTool(Exception):  # noqa: N818  (it names what to install, for the user to mend)
@@ -99,6 +115,14 @@ class Scene:
     brightness: str  # dark, dim, bright or glaring
     motion: str  # still, slow, lively or hectic
     cuts: int  # hard cuts between sampled frames: a lower bound
+
+
+@dataclass(frozen=True)
+class StrippedFile:
+    """A video that was written anew without its metadata."""
+
+    container: str  # of SUFFIXES
+    content_sha: str  # SHA-256 of the file that it was made of, hex
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,21 @@ from tikval.config import Limits
 from tikval.media.reading import (
     MAX_ASPECT,
     SAMPLE_RATE,
+    SUFFIXES,
     Caption,
     ClipError,
     ClipReading,
     MissingTool,
     Scene,
     Segment,
+    StrippedFile,
     Want,
 )
 from tikval.rows import Reason
 
 LENGTH: Final = struct.Struct(">I")
 MAX_HEADER: Final = 4 * 2**20  # bytes
+STRIPPED: Final = "stripped"  # name of a file
 _MAX_TEXT: Final = 20_000  # characters of one field
 _MAX_LIST: Final = 10_000  # captions or segments of one video
 _MAX_NUMBER: Final = 2**53
@@ -47,10 +50,23 @@ def message(header: dict[str, Any], arrays: list[NDArray[Any]] | None = None) ->
     return pieces + [np.ascontiguousarray(array).data.cast("B") for array in arrays or [] if array.size]
 
 
-def request(path: str, want: Want, limits: Limits, refused: ClipError | None = None) -> list[memoryview]:
-    """`refused`: why no open file comes with it; the worker answers with that."""
-    header = {"path": path, "want": dataclasses.asdict(want), "limits": limits.model_dump()}
+def request(
+    path: str, want: Want | None, limits: Limits, refused: ClipError | None = None
+) -> list[memoryview]:
+    """What to read of a video; None: write it anew without its metadata, as the file STRIPPED in the worker's folder.
+
+    `refused`: why no open file comes with it; the worker answers with that.
+    """
+    header = {"path": path, "want": want and dataclasses.asdict(want), "limits": limits.model_dump()}
     return message(header | {"refused": refused and [refused.reason, refused.detail]})
+
+
+def stripped_of(header: dict[str, Any]) -> StrippedFile:
+    """The stripped file that a reply is about. Raises Garbage."""
+    container, content_sha = _text(header.get("container")), _text(header.get("content_sha"))
+    if container not in SUFFIXES:
+        raise Garbage("no such container")
+    return StrippedFile(container, content_sha)
 
 
 def reply(reading: ClipReading) -> list[memoryview]:

@@ -6,12 +6,15 @@ It answers one request after another and keeps its models. Before the first file
 need (isolation.py), and arranges to be killed with its whole process group when its parent is gone.
 """
 
+import dataclasses
 import fcntl
 import os
+import resource
 import select
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -32,7 +35,16 @@ from tikval.config import Limits
 from tikval.media import wire
 from tikval.media.clip import read_clip
 from tikval.media.ocr import read_captions
-from tikval.media.reading import ClipError, ClipReading, MissingTool, Segment, Want
+from tikval.media.reading import (
+    ClipError,
+    ClipReading,
+    MissingTool,
+    Segment,
+    StrippedFile,
+    Want,
+    machine_fault,
+)
+from tikval.media.remux import remux
 from tikval.media.scene import FRAMES, describe_scene
 from tikval.media.speech import Recogniser
 from tikval.rows import Reason
@@ -102,19 +114,33 @@ def answer(request: dict[str, Any], files: list[int], recogniser: list[Recognise
     try:
         if not files:
             raise ClipError(Reason(request["refused"][0]), request["refused"][1])
+        if request["want"] is None:
+            return wire.message(dataclasses.asdict(strip(files[0], Limits(**request["limits"]))))
         return wire.reply(read(files[0], Want(**request["want"]), Limits(**request["limits"]), recogniser))
     except ClipError as err:
         return wire.message({"error": err.reason, "detail": err.detail})
     except MissingTool as err:
         return wire.message({"missing": err.tool, "remedy": err.remedy})
-    except av.FFmpegError as err:  # where a healthy file never fails
-        return wire.message({"error": Reason.UNREADABLE, "detail": f"FFmpeg: {err.strerror}"[:300]})
     except MemoryError:
         return wire.message({"error": Reason.OUT_OF_MEMORY, "detail": "an allocation failed"})
     except Exception as err:
+        if fault := machine_fault(err):
+            return wire.message({"error": fault.reason, "detail": fault.detail})
+        if isinstance(err, av.FFmpegError):  # where a healthy file never fails
+            return wire.message({"error": Reason.UNREADABLE, "detail": f"FFmpeg: {err.strerror}"[:300]})
         traceback.print_exc()
         first_line = f"{type(err).__name__}: {err}".replace(path, "the file").split("\n", 1)[0]
         return wire.message({"error": Reason.INTERNAL_ERROR, "detail": first_line[:300]})
+
+
+def strip(file: int, limits: Limits) -> StrippedFile:
+    """Write the stripped file into this process's folder; the only large file that it may write."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    try:
+        return remux(file, Path(tempfile.gettempdir()) / wire.STRIPPED, limits)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def read(file: int, want: Want, limits: Limits, recogniser: list[Recogniser]) -> ClipReading:

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.fixtures.stores import FakeStore
+from tikval import files
 from tikval.config import UserError
 from tikval.files import UMASK, check_parquet, open_lock, read_parquet, read_records, read_schema, write_bytes
 from tikval.store.lock import lock
@@ -145,3 +147,41 @@ def test_a_lock_names_its_holder_and_is_free_afterwards(tmp_path: Path) -> None:
             pass
     with lock(str(tmp_path)):
         pass
+
+
+# folders of a store
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
+    store = FakeStore({"bucket/model/config.json": b"{}", "bucket/model/deep/weights.pt": b"w" * 10})
+    monkeypatch.setattr(files, "filesystem", store.filesystem)
+    files._fetched.cache_clear()
+    return store
+
+
+def test_a_models_folder_is_fetched_once(model: FakeStore) -> None:
+    folder = Path(files.fetch_folder("s3://bucket/model"))
+    assert (folder / "deep" / "weights.pt").read_bytes() == b"w" * 10
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert files.fetch_folder("s3://bucket/model") == str(folder)
+    assert len(model.opened) == 2
+
+
+def test_a_folder_that_the_disk_has_no_room_for_is_refused_unread(model: FakeStore) -> None:
+    model.sizes["bucket/model/deep/weights.pt"] = 2**60
+    with pytest.raises(UserError, match="MB left"):
+        files.fetch_folder("s3://bucket/model")
+    assert not model.opened
+
+
+@pytest.mark.parametrize("name", ["../out", "deep/../../out"])
+def test_no_name_leads_out_of_the_folder(name: str, model: FakeStore) -> None:
+    model.objects[f"bucket/model/{name}"] = b"x"
+    with pytest.raises(UserError, match="leads out"):
+        files.fetch_folder("s3://bucket/model")
+
+
+def test_a_folder_without_files_is_named(model: FakeStore) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        files.fetch_folder("s3://bucket/none")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.corpus import write_unlike
+from tests.fixtures.corpus import sent_sha, write_unlike
 from tests.fixtures.llm_server import Ask, LlmServer, Rule, Trouble, default_answer, serving
 from tikval.config import ExtractConfig, ReportConfig, ScriptConfig, UserError, load_config
 from tikval.evaluate.score_systems import score_systems
@@ -168,7 +168,7 @@ def test_faults_pass_what_cannot_pass_is_asked_once_and_no_answer_is_a_failure(
     tmp_path: Path, server: LlmServer
 ) -> None:
     ids = write_unlike(tmp_path / "videos", 14)
-    shas = [_sha(tmp_path / "videos" / f"{name}.mp4") for name in ids]
+    shas = [sent_sha(tmp_path / "videos" / f"{name}.mp4") for name in ids]
     retryable = ["rate_limited", "rate_limited_info", "rate_limited_header", "server_error", "unavailable"]
     retryable += ["reset", "half_json", "empty"]
     once = {
@@ -253,7 +253,7 @@ def test_a_budget_is_kept_and_raised(tmp_path: Path, server: LlmServer) -> None:
 
 def test_another_model_stops_the_run_or_sets_the_row_aside(tmp_path: Path, server: LlmServer) -> None:
     write_unlike(tmp_path / "videos", 3)
-    shas = [_sha(path) for path in sorted((tmp_path / "videos").iterdir())]
+    shas = [sent_sha(path) for path in sorted((tmp_path / "videos").iterdir())]
     server.rules = [Rule(Trouble("wrong_model"), match=shas[1], first=1)]
     config = two_step(tmp_path, server).scripts
     assert config is not None
@@ -285,7 +285,7 @@ def test_minors_are_sent_to_nobody(tmp_path: Path, server: LlmServer) -> None:
         ids[1]: None,
         ids[2]: None,
     }
-    assert _sha(videos / f"{ids[0]}.mp4") not in {call.content_sha for call in server.calls}
+    assert sent_sha(videos / f"{ids[0]}.mp4") not in {call.content_sha for call in server.calls}
 
 
 def test_a_server_of_ones_own_gets_pictures_and_speech(tmp_path: Path, server: LlmServer) -> None:
@@ -337,12 +337,6 @@ def test_a_missing_key_is_named_before_anything_starts(
 def _belongs(ledger: Ledger, key: str, video_id: str) -> bool:
     entry = ledger.get(key)
     return entry is not None and entry.video_id == video_id
-
-
-def _sha(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _today() -> Any:

@@ -61,8 +61,8 @@ def test_a_player_shows_and_plays_the_same(write: Write, tmp_path: Path) -> None
     name, to = stripped(path, tmp_path)
     before, after = read_clip(str(path)), read_clip(str(to))
     assert np.array_equal(before.frames, after.frames)
-    assert (before.sound is None) == (after.sound is None)
-    assert before.sound is None or np.array_equal(before.sound, after.sound)
+    sounds = [[] if clip.sound is None else clip.sound.tolist() for clip in (before, after)]
+    assert sounds[0] == sounds[1]
     assert (before.width, before.height, before.n_frames) == (after.width, after.height, after.n_frames)
     assert after.seconds == pytest.approx(before.seconds, abs=1e-3)
     assert after.sound_start == pytest.approx(before.sound_start, abs=1e-3)

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from tests.fixtures import clips
 from tests.fixtures.dressed import WORDS, dress
+from tests.fixtures.mutations import broken, write_seeds
 from tests.media.test_clip import KINDS, Write, edit_list
 from tikval.config import Limits
 from tikval.machine import ScratchFolder
@@ -231,6 +233,25 @@ def test_what_a_hostile_worker_leaves_is_not_taken(what: str, tmp_path: Path) ->
             assert raised.value.reason == Reason.CRASHED
             assert child.strip("fine", str(tmp_path / "to")).container == "mp4"
     assert (tmp_path / "to").read_text() == "x"
+
+
+def test_broken_files_cost_their_own_row(tmp_path: Path) -> None:
+    """What can be read can nearly always be sent; nothing takes the worker down."""
+    seeds, outcomes = write_seeds(tmp_path / "seeds"), Counter[str]()
+    path = tmp_path / "video.mp4"
+    with Child(Limits(seconds=30, memory_mb=1024)) as child:
+        for index in range(60):
+            _, content = broken(index, seeds)
+            path.write_bytes(content)
+            try:
+                child.strip(str(path), str(tmp_path / "to"))
+            except ClipError as err:
+                outcomes[err.reason] += 1
+            else:
+                outcomes["stripped"] += 1
+    assert outcomes["stripped"] > 20, outcomes
+    allowed = {"stripped", Reason.UNREADABLE, Reason.NO_VIDEO, Reason.DAMAGED, Reason.NOT_STRIPPED}
+    assert set(outcomes) <= allowed, outcomes
 
 
 # the files to send

@@ -50,7 +50,8 @@ def packets(path: Path, kind: str, *, with_dts: bool = True) -> Packets:
 
 def stripped(path: Path, folder: Path) -> tuple[str, Path]:
     to = folder / "stripped"
-    return remux(str(path), to, Limits()).container, to
+    with path.open("rb") as file:
+        return remux(file.fileno(), to, Limits()).container, to
 
 
 def plain(folder: Path) -> Path:

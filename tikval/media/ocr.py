@@ -202,6 +202,8 @@ def _words(layers_of: list[list[tuple[Layer, int]]], languages: str) -> list[lis
 
 def _is_word(word: _Word) -> bool:
     """False for specks and textures that Tesseract took for letters."""
+    if word.text == "@":  # of a watermark's `@ name`: without it, nothing tells the name from a word
+        return True
     letters = sum(char.isalnum() for char in word.text)
     if letters < 0.6 * len(word.text) or not letters or word.height < 9:
         return False

@@ -462,7 +462,8 @@ def test_no_way_lets_a_name_pass(way: str, text: str) -> None:
 
 @pytest.mark.skipif(not shutil.which("tesseract"), reason="no Tesseract")
 @pytest.mark.parametrize(
-    "drawn", ["TikTok @ jane_doe99", "TikTok\n@ jane_doe99", "HELP FAMILY\n@ jane_doe99"]
+    "drawn",
+    ["TikTok @ jane_doe99", "TikTok\n@ jane_doe99", "HELP FAMILY\n@ jane_doe99", "HELP FAMILY\n@ jane"],
 )
 def test_a_watermark_with_a_space_names_nobody(drawn: str, tmp_path: Path) -> None:
     """As the platform prints it; recognition loses its @ or not. No manifest names the account."""

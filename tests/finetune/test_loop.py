@@ -223,6 +223,7 @@ def _uneven() -> Task:
     return Task(task.data, LABELS, np.arange(21), CHOOSE, TEST, task.make)
 
 
+@pytest.mark.full  # 40 s of starting processes; that two workers train at all is shown on Ray
 def test_two_workers_learn_what_one_does(tmp_path: Path) -> None:
     start_processes(_one_of_two, (str(tmp_path),), nprocs=2, start_method="spawn")  # type: ignore[no-untyped-call]
     alone, _ = run(_uneven(), fit_of())

@@ -37,9 +37,9 @@ PHRASES: Final = {
     "store": "a stage's folder on disk",
     "stats": "numbers in, numbers out",
 }
-CONTRACTS: Final = {
-    *("values", "rows", "machine", "config", "files", "codebook", "privacy", "handles", "study_key"),
-}
+CONTRACTS: Final = set(
+    "values rows machine spreadsheet config files codebook privacy handles study_key".split()
+)
 WIDTH, HEIGHT, GAP_X, GAP_Y = 190, 46, 26, 40
 STYLE: Final = """
 svg { font-family: system-ui, sans-serif; background: #fff; color: #1b1f24; }

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from tikval.config import UserError
 from tikval.machine import ScratchFolder
+from tikval.spreadsheet import cell_text
 
 _MAX_FIELD: Final = 2**24  # characters of a cell
 UMASK: Final = "TIKVAL_UMASK"
@@ -316,6 +317,8 @@ def delete_folder(uri: str) -> None:
 def read_records(uri: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line number and cells of each row of a CSV or Parquet file. CSV cells are strings, line 1 is the header.
 
+    An apostrophe that spreadsheet_safe put before a text is taken off again.
+
     Raises UserError where the file is missing, is of another kind or has lines of the wrong length.
     """
     try:
@@ -343,7 +346,7 @@ def read_records(uri: str) -> Iterator[tuple[int, dict[str, Any]]]:
     csv.field_size_limit(_MAX_FIELD)  # csv's own limit ends the table at one long cell
     reader = csv.reader(lines, strict=True)
     try:
-        header = next(reader, [])
+        header = [cell_text(name) for name in next(reader, [])]
         if len(set(header)) != len(header):
             raise UserError(f"{uri}: line 1: a column name appears twice")
         for cells in reader:
@@ -353,6 +356,6 @@ def read_records(uri: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise UserError(
                     f"{uri}: line {reader.line_num}: {len(cells)} cells under {len(header)} column names"
                 )
-            yield reader.line_num, dict(zip(header, cells, strict=True))
+            yield reader.line_num, dict(zip(header, map(cell_text, cells), strict=True))
     except csv.Error as err:
         raise UserError(f"{uri}: line {reader.line_num}: {err}") from err

@@ -552,7 +552,9 @@ def test_fits_a_phone(tmp_path: Path, visit: Visit, dark: bool) -> None:
 def test_the_list_as_a_table(tmp_path: Path, visit: Visit) -> None:
     timeout = (prediction("x", error="timeout"), prediction("x", system="mistral"))
     cards = (
-        card("=1+1", "face+", "humility-", genre="@Food", seconds=61.04, annotated=stances(face=-1)),
+        card(
+            "=1+1", "face+", "humility-", genre="\u200b\uff20Food", seconds=61.04, annotated=stances(face=-1)
+        ),
         card('a,"b"', genre="x", failures=(Failure("x", "scripts", "timeout"),), predictions=timeout),
         card("other"),
     )
@@ -568,7 +570,7 @@ def test_the_list_as_a_table(tmp_path: Path, visit: Visit) -> None:
         *("video_id", "seconds", "account", "genre", "month", "failures", "annotated", "local", "mistral")
     ]
     assert sorted(lines) == [
-        ["'=1+1", "61", "", "'@Food", "", "", "face-", "face+ humility-", "none"],
+        ["'=1+1", "61", "", "'\u200b\uff20Food", "", "", "face-", "face+ humility-", "none"],
         ['a,"b"', "", "", "x", "", "scripts: timeout", "", "error: timeout", "none"],
         ["other", "", "", "", "", "", "", "none", "none"],
     ]

@@ -4,8 +4,6 @@ Codings: `binary` (each label present or absent; the endorsed, the confronted, a
 absent, endorsed) and `dominance` (the same, with dominant apart from endorsed).
 """
 
-import csv
-import io
 import itertools
 import math
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from tikval.annotate.annotators import ABSENT, Annotators, VideoAnnotation
 from tikval.config import UserError
 from tikval.evaluate.scores import ALL
 from tikval.files import write_bytes
+from tikval.spreadsheet import csv_of
 from tikval.stats.agreement import COEFFICIENTS, MISSING, AgreementLine, Codes, Coefficient, agreement_of
 from tikval.stats.arrays import Bools
 from tikval.values import CONFRONTED, ENDORSED, SIGN
@@ -204,17 +203,15 @@ def agreement_table(rows: Sequence[AgreementRow]) -> Table:
 
 def write_agreement_csv(rows: Sequence[AgreementRow], file: Path) -> None:
     """One line per comparison, coding and pool, numbers in full. Raises UserError where it cannot be written."""
-    text = io.StringIO()
     numbers = [f"{name}{end}" for name in COEFFICIENTS for end in ("", "_low", "_high")]
-    csv.writer(text).writerow([*COLUMNS, *numbers, "note"])
+    lines: list[list[object]] = [[*COLUMNS, *numbers, "note"]]
     for row in rows:
-        title = " & ".join(row.names)
-        title = f"'{title}" if title[:1] in "=+-@\t\r" else title  # no formula in a spreadsheet
-        about = [title, len(row.names), ABSENT in row.names, row.coding, row.stance, row.value, row.videos]
+        title, absent = " & ".join(row.names), ABSENT in row.names
+        about = [title, len(row.names), absent, row.coding, row.stance, row.value, row.videos]
         estimates = [number for name in COEFFICIENTS for number in row.line.coefficients[name]]
         cells = ["" if math.isnan(number) else number for number in (row.line.expected, *estimates)]
-        csv.writer(text).writerow([*about, row.line.cells, *cells, row.note])
-    put_csv(file, text.getvalue())
+        lines.append([*about, row.line.cells, *cells, row.note])
+    put_csv(file, csv_of(lines))
 
 
 def put_csv(file: Path, text: str) -> None:

@@ -3,8 +3,6 @@
 Annotations of all three -> one table of annotations, which a catalog reads.
 """
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Final, NamedTuple
 from tikval.annotate.agreement import put_csv
 from tikval.config import UserError
 from tikval.rows import LabelRow
+from tikval.spreadsheet import csv_of
 
 ANNOTATOR: Final = "consolidated"  # as the published annotations are read
 _NAMED: Final = 5  # ids in a message
@@ -111,11 +110,8 @@ def summary_of(done: Consolidated, two: tuple[str, str], third: str) -> str:
 def write_consolidated(
     done: Consolidated, rows: Sequence[LabelRow], slugs: Sequence[str], file: Path
 ) -> None:
-    """Write the plain form of annotations. Ids stay as they are, as they are read again."""
+    """Write the plain form of annotations, which a catalog reads."""
     accounts = {row["video_id"]: row["account"] for row in rows if row["account"]}
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["video_id", "account", "annotator", *slugs])
-    for video, stances in done.stances.items():
-        writer.writerow([video, accounts.get(video, ""), ANNOTATOR, *stances])
-    put_csv(file, text.getvalue())
+    head = ["video_id", "account", "annotator", *slugs]
+    lines = [[video, accounts.get(video, ""), ANNOTATOR, *stances] for video, stances in done.stances.items()]
+    put_csv(file, csv_of([head, *lines]))

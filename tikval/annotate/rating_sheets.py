@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from tikval.evaluate.faithfulness_sample import in_random_order
+from tikval.spreadsheet import cell_text, csv_of, spreadsheet_safe
 
 SCALES: Final = ("sound", "picture", "captions")  # rated 0, 1 or 2
 MADE_UP: Final = "made_up"
@@ -35,7 +36,6 @@ run the same command again: it reports means and agreement, and writes over no s
 """
 
 _MAX_CELL: Final = 30_000  # characters; spreadsheets cut at 32,767
-_FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four: as wide as a CJK character
 _YES_NO: Final = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 
 
@@ -105,7 +105,7 @@ def read_sheet(data: bytes) -> list[Rating]:
 def without(data: bytes, video_ids: set[str]) -> bytes:
     """The sheet without the rows of some videos, whose scripts stand in it. Raises ValueError as read_sheet."""
     kept = [cells for _, cells in _rows(data) if _id(cells) not in video_ids]
-    return _csv([tuple(cells[column] for column in COLUMNS) for cells in kept])
+    return _csv([[cell_text(cells[column]) for column in COLUMNS] for cells in kept])
 
 
 def rating_agreement(first: Iterable[Rating], second: Iterable[Rating]) -> list[Agreement]:
@@ -133,13 +133,11 @@ def _id(cells: dict[str, str]) -> str:
 def _defused(text: str) -> str:
     kept = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in text.splitlines())
     kept = kept if len(kept) <= _MAX_CELL else f"{kept[:_MAX_CELL]} (cut here)"
-    return f"'{kept}" if text.startswith(_FORMULA) or kept.startswith(_FORMULA) else kept
+    return spreadsheet_safe(kept)
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> bytes:
-    file = io.StringIO()
-    csv.writer(file).writerows([COLUMNS, *rows])
-    return file.getvalue().encode("utf-8-sig")  # with a mark, or Excel takes it for another encoding
+    return csv_of([COLUMNS, *rows]).encode("utf-8-sig")  # with a mark, or Excel takes it for another encoding
 
 
 def _rows(data: bytes) -> list[tuple[int, dict[str, str]]]:

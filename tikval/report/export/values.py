@@ -6,7 +6,6 @@ Shape letters: R rows of one file, V values, L = 2V labels.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from tikval.codebook import Codebook, load_codebook
 from tikval.config import UserError, find_file
 from tikval.files import write_bytes
 from tikval.report.shown_ids import show_ids, shown_ids
+from tikval.spreadsheet import csv_of_table
 from tikval.stats.arrays import Bools
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import contains, keys_of
@@ -171,7 +171,7 @@ def write_export(table: pa.Table, file: Path) -> None:
         case ".parquet":
             pq.write_table(table, sink)
         case ".csv":
-            pa.csv.write_csv(_spreadsheet_safe(table), sink)
+            sink.write(csv_of_table(table))
         case ".jsonl":
             for batch in table.to_batches(max_chunksize=10_000):
                 for row in batch.to_pylist():
@@ -182,14 +182,3 @@ def write_export(table: pa.Table, file: Path) -> None:
         write_bytes(str(file), sink.getvalue())
     except OSError as err:
         raise UserError(f"{file}: cannot be written ({err.strerror})") from err
-
-
-def _spreadsheet_safe(table: pa.Table) -> pa.Table:
-    """Ids come from strangers: a spreadsheet must not take one that begins with = + - @ for a formula."""
-    texts = [place for place, field in enumerate(table.schema) if field.type == pa.string()]
-    return reduce(_quoted, texts, table)
-
-
-def _quoted(table: pa.Table, place: int) -> pa.Table:
-    safe = pc.replace_substring_regex(table.column(place), r"\A([=+\-@\t\r])", r"'\1")
-    return table.set_column(place, table.field(place), safe)

@@ -3,8 +3,6 @@
 Shape letters: N videos, V values, L = 2V labels, K values of one video at most.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import BASELINE, LEFT_OUT
 from tikval.rows import ScoreRow
+from tikval.spreadsheet import csv_of
 from tikval.stats.arrays import Bools, Floats
 from tikval.stats.circle import GROUPS
 from tikval.values import CONFRONTED, ENDORSED, SIGN
@@ -172,8 +171,4 @@ def exact(number: float) -> float | int | None:
 
 
 def as_csv(head: Sequence[str], rows: Iterable[Line]) -> bytes:
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return sink.getvalue().encode()
+    return csv_of([head, *rows], "\n").encode()

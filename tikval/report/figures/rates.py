@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 MOST_GROUPS: Final = 20  # genres that are drawn: those with the most videos
 MOST_VALUES: Final = 6  # that are drawn over the months
 _COLOUR: Final = (BLUE, VERMILLION)  # by stance
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for one begins so
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -104,7 +103,7 @@ def rates_csv(sources: Iterable[GroupRates], slugs: Sequence[str], by: str) -> b
         ("system", "note", by, "videos", "value", "stance", "rate", "lower", "upper"),
         (
             (
-                *(one.name, one.note, f"'{group}" if group[:1] in _FORMULA else group, one.videos[g]),
+                *(one.name, one.note, group, one.videos[g]),
                 *(slug, stance),
                 *(exact(part[s, v, g]) for part in (one.rate, one.low, one.high)),
             )

@@ -23,6 +23,7 @@ from tikval.report.site.rates import account_lines, account_names, confusion_lin
 from tikval.report.site.record import Chart, Report
 from tikval.report.site.score_tables import coverage_line, kind_of, score_tables
 from tikval.report.site.texts import clean_text, hidden
+from tikval.spreadsheet import cell_text
 from tikval.values import ENDORSED
 
 POLICY: Final = (
@@ -154,7 +155,7 @@ def _charts_of(report: Report, file: str) -> list[Chart]:
 
 
 def _chart(chart: Chart) -> dict[str, Any]:
-    lines = list(csv.reader(io.StringIO(chart.numbers.decode())))
+    lines = [list(map(cell_text, line)) for line in csv.reader(io.StringIO(chart.numbers.decode()))]
     return {
         "name": chart.name,
         "title": chart.title,

@@ -1,7 +1,5 @@
 """The cells of Tables 3 to 6 in human-readable form: grids of text, Markdown, and CSV with every number in full."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,6 +10,7 @@ from tikval.report.display import two
 from tikval.report.tables.cells import MEAN, METRICS, MOVIE, READINGS, TABLE_OF, Cell
 from tikval.report.tables.differences import Counterpart
 from tikval.report.tables.published import MEANS, Published
+from tikval.spreadsheet import csv_of
 from tikval.values import CONFRONTED, ENDORSED, VALUES
 
 TITLES: Final = {value.slug: value.title for value in VALUES}
@@ -68,24 +67,22 @@ def markdown(tables: Iterable[Grid]) -> str:
 
 def csv_text(cells: Iterable[Cell]) -> str:
     """A line per number; `differences` is filled on every line that has a number of the paper."""
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(
+    lines: list[list[object]] = [
         [
             *("table", "system", "stance", "what", "metric", "value", "lower", "upper"),
             *("failures_all_wrong", "failures_all_right", "support", "frequent", "n_scored", "n_videos"),
             *("paper_system", "paper", "paper_is", "differences"),
         ]
-    )
+    ]
     for c in cells:
         row = [c.table, c.system, c.stance, c.what, c.metric, c.value, c.lower, c.upper, c.wrong, c.right]
         row += [c.support, c.frequent, c.n_scored, c.n_videos]
         if c.counterpart is None:
-            writer.writerow([*row, "", c.paper, "", ""])
+            lines.append([*row, "", c.paper, "", ""])
         else:
             origin = "computed" if c.computed else "printed"
-            writer.writerow([*row, c.counterpart.title, c.paper, origin, c.counterpart.text])
-    return sink.getvalue()
+            lines.append([*row, c.counterpart.title, c.paper, origin, c.counterpart.text])
+    return csv_of(lines, "\n")
 
 
 def _of_systems(cells: Sequence[Cell], number: dict[str, int], paper: Published) -> Grid:

@@ -14,6 +14,7 @@ from rich.table import Table
 from tikval.config import UserError
 from tikval.evaluate.prevalence import Prevalence
 from tikval.files import write_bytes
+from tikval.spreadsheet import csv_of_table
 from tikval.stats.circle import MEASURES, Confusion
 from tikval.stats.prevalence import RateLine
 
@@ -113,10 +114,7 @@ def write_prevalence_csv(found: Prevalence, file: Path) -> None:
             )
         },
     }
-    columns["group"] = [f"'{name}" if name[:1] in "=+-@\t\r" else name for name in columns["group"]]
-    sink = pa.BufferOutputStream()
-    pa.csv.write_csv(pa.table(columns), sink)
     try:
-        write_bytes(str(file), sink.getvalue())
+        write_bytes(str(file), csv_of_table(pa.table(columns)))
     except OSError as err:
         raise UserError(f"{file}: cannot be written ({err.strerror})") from err

@@ -199,9 +199,10 @@ tikval.find = (function () {
     return data[column][i] === null ? "" : data[`${column}s`][data[column][i]];
   }
 
-  /** Ids come from strangers: a spreadsheet must not take one that begins with = + - @ for a formula. */
+  /** Ids come from strangers: a spreadsheet must not take one for a formula (tikval/spreadsheet.py). Numbers stay. */
+  const FORMULA = /^'*(?:[\t\r\n]|[\p{C}\p{Z}\u034f\u115f\u1160\u2800\u3164\ufe00-\ufe0f\uffa0]*[=+\-@＝＋－＠﹦﹢﹣﹫−])/u;
   function cell(value) {
-    const text = String(value ?? "").replace(/^[=+\-@\t\r]/, "'$&");
+    const text = typeof value === "string" ? value.replace(FORMULA, "'$&") : String(value ?? "");
     return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
   }
 

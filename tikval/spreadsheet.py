@@ -1,0 +1,59 @@
+"""CSV that people open in a spreadsheet: no cell is taken for a formula, whoever wrote what stands in it."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+# what a program may skip before it looks: spaces, control and format characters, letters without a shape
+_SKIPPED: Final = (
+    "\x00-\x20\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\U000e0000-\U000e0fff"
+)
+# ASCII, as wide as a CJK character, small, and the mathematician's minus
+_BEGINS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
+# with the apostrophes before it: a cell that looks quoted already is quoted once more, so that reading undoes it
+_FORMULA: Final = f"\\A'*(?:[\t\r\n]|[{_SKIPPED}]*[{_BEGINS}])"
+_PATTERN: Final = re.compile(_FORMULA)
+
+
+def spreadsheet_safe(text: str) -> str:
+    """A text behind an apostrophe where a spreadsheet would take it for a formula; else as it is."""
+    return f"'{text}" if _PATTERN.match(text) else text
+
+
+def cell_text(cell: str) -> str:
+    """The text of a cell that spreadsheet_safe may have changed."""
+    return cell[1:] if cell[:1] == "'" and _PATTERN.match(cell[1:]) else cell
+
+
+def csv_of(rows: Iterable[Sequence[Any]], line_end: str = "\r\n") -> str:
+    """Rows as CSV, texts made safe; numbers are written as they are."""
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator=line_end)
+    writer.writerows(
+        [spreadsheet_safe(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
+    )
+    return sink.getvalue()
+
+
+def csv_of_table(table: pa.Table) -> pa.Buffer:
+    """A table as CSV, texts made safe, column names too."""
+    texts = [place for place, field in enumerate(table.schema) if field.type == pa.string()]
+    safe = reduce(_with_safe_column, texts, table)
+    sink = pa.BufferOutputStream()
+    pa.csv.write_csv(safe.rename_columns([spreadsheet_safe(name) for name in table.column_names]), sink)
+    return sink.getvalue()
+
+
+def _with_safe_column(table: pa.Table, place: int) -> pa.Table:
+    column = table.column(place)
+    quoted = pc.binary_join_element_wise("'", column, "")
+    safe = pc.if_else(pc.match_substring_regex(column, _FORMULA), quoted, column)
+    return table.set_column(place, table.field(place), safe)

@@ -38,7 +38,7 @@ PHRASES: Final = {
     "stats": "numbers in, numbers out",
 }
 CONTRACTS: Final = set(
-    "values rows machine spreadsheet config files codebook privacy handles study_key".split()
+    "values rows machine spreadsheet terminal config files codebook privacy handles study_key".split()
 )
 WIDTH, HEIGHT, GAP_X, GAP_Y = 190, 46, 26, 40
 STYLE: Final = """

@@ -127,7 +127,7 @@ def _value(rating: Rating, column: str) -> int | None:
 
 
 def _id(cells: dict[str, str]) -> str:
-    return cells["video_id"].removeprefix("'")
+    return cell_text(cells["video_id"]).removeprefix("'")
 
 
 def _defused(text: str) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 
 from tikval.annotate.rating_sheets import (
@@ -25,6 +24,7 @@ from tikval.files import read_bytes, write_bytes
 from tikval.privacy import strip_handles
 from tikval.rows import FaithfulnessRow, VideoRow
 from tikval.store.folder import Folder, FolderRun
+from tikval.terminal import Terminal
 
 SHEETS: Final = ("rater_1.csv", "rater_2.csv")
 
@@ -118,6 +118,6 @@ def _print_agreement(folder: Folder, sheets: Mapping[str, bytes | None]) -> None
         for line in agreed:
             means = (f"{mean:.2f}" for mean in line.means)
             table.add_row(line.column, *means, f"{line.same} of {line.n}")
-        Console().print(table)
+        Terminal().print(table)
     elif all(ratings):
         print("no video is rated in both sheets yet")

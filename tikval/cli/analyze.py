@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tikval.cli.app import app
@@ -25,6 +24,7 @@ from tikval.config import (
 )
 from tikval.llm.gate import read_spent
 from tikval.store.folder import Folder, FolderRun
+from tikval.terminal import Terminal
 
 
 @app.command()
@@ -192,7 +192,7 @@ class Purse:
 
 def _show(config: ReportConfig) -> None:
     """The most frequent values, and the scores if there are any, before the page is opened."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     for row in Folder(config.scores.folder).read().to_pylist():
         if (row["stance"], row["label"], row["failures"]) == ("all", "macro", "left_out"):
             f1 = "-" if row["f1"] is None else f"{row['f1']:.2f}"
@@ -218,7 +218,7 @@ def estimate(
         tokens = [f"{n:,.0f}" for n in (cost.tokens_in, cost.tokens_out)]
         table.add_row(cost.stage, cost.model, f"{cost.calls:,}", seconds, *tokens, *usd, cost.basis)
         total, low, high = total + (cost.usd or 0), low + (cost.low_usd or 0), high + (cost.high_usd or 0)
-    Console(markup=False, width=None if sys.stdout.isatty() else 180).print(table)
+    Terminal(width=None if sys.stdout.isatty() else 180).print(table)
     if high == 0:
         print(
             "nothing to pay for: what is still to do runs on your own hardware, or at an endpoint without a price"

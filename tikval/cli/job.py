@@ -23,6 +23,7 @@ from tikval.config import (
     load_config,
 )
 from tikval.store.folder import Folder, FolderRun
+from tikval.terminal import escape_output
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
 DRY_RUN: Final = "--dry-run"
@@ -62,6 +63,7 @@ JOBS: Final = {
 
 def run_job(name: str) -> None:
     """The main function of jobs/NAME.py: exits with 0, 1 when too many rows failed, 2 for a mistake of the user."""
+    escape_output()
     sys.exit(guard(lambda: job_command(name, sys.argv[1:])))
 
 

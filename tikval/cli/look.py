@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tikval.cli.app import app
@@ -17,6 +16,7 @@ from tikval.config import (
 from tikval.rows import Reason
 from tikval.store.runs import Study, stage_folders
 from tikval.store.status import RUNNING, Status, read_status
+from tikval.terminal import Terminal
 
 HINTS = {
     Reason.DUPLICATE_ID: "rename one of the files, or give video_id in a manifest",
@@ -73,7 +73,7 @@ def failures(out: Annotated[str, typer.Argument(help="The folder of an analysis.
     if not shown:
         print(f"{out}: every video has a result")
         return
-    Console(markup=False, width=None if sys.stdout.isatty() else 200).print(table)
+    Terminal(width=None if sys.stdout.isatty() else 200).print(table)
     print(f"{len(shown)} failed: {', '.join(f'{reason} {n}' for reason, n in reasons.most_common())}")
 
 
@@ -85,7 +85,7 @@ def status(
     """How far each stage is, live until nothing runs any more."""
     from rich.live import Live
 
-    console = Console(markup=False, width=None if sys.stdout.isatty() else 160)
+    console = Terminal(width=None if sys.stdout.isatty() else 160)
     live = sys.stdout.isatty() and not once
     with Live(console=console, auto_refresh=False, transient=False) as screen:
         while True:
@@ -123,6 +123,6 @@ def doctor() -> None:
     for finding in findings():
         lacks += finding.lacks
         table.add_row(finding.what, finding.found, finding.needed_for)
-    Console(markup=False, width=None if sys.stdout.isatty() else 160).print(table)
+    Terminal(width=None if sys.stdout.isatty() else 160).print(table)
     print(f"{lacks} lacking for the local profile" if lacks else "ready for tikval analyze")
     raise typer.Exit(FAILED if lacks else 0)

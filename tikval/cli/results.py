@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from tikval.annotate.agreement import Coding
 from tikval.cli.app import CODEBOOK, app
@@ -14,6 +13,7 @@ from tikval.config import (
     UserError,
 )
 from tikval.store.runs import Study
+from tikval.terminal import Terminal
 
 
 @app.command()
@@ -87,7 +87,7 @@ def agreement(
     rows = agreeing.agreement_rows(
         found, compared, [coding] if coding else list(agreeing.CATEGORIES), by_value=by is not None
     )
-    Console(markup=False, width=None if sys.stdout.isatty() else 200).print(agreeing.agreement_table(rows))
+    Terminal(width=None if sys.stdout.isatty() else 200).print(agreeing.agreement_table(rows))
     for system, reasons in found.failed.items():
         if reasons:
             print(f"{system}: no result for {', '.join(f'{n} {reason}' for reason, n in reasons.items())}")
@@ -133,7 +133,7 @@ def prevalence(
     from tikval.report.tables.prevalence import show_prevalence, write_prevalence_csv
 
     found = prevalence_of(Study(out), system, by, annotator)
-    show_prevalence(found, Console(markup=False, width=None if sys.stdout.isatty() else 180))
+    show_prevalence(found, Terminal(width=None if sys.stdout.isatty() else 180))
     if csv:
         write_prevalence_csv(found, csv)
         print(f"{len(found.lines)} lines: {csv}")
@@ -152,7 +152,7 @@ def tables(
     from tikval.report.tables.paper import show_tables, tables_of, write_tables
 
     found = tables_of(Study(out), paper_rows or [])
-    show_tables(found, Console(markup=False, width=None if sys.stdout.isatty() else 200))
+    show_tables(found, Terminal(width=None if sys.stdout.isatty() else 200))
     if csv:
         print(f"written: {', '.join(write_tables(found, csv))}")
 

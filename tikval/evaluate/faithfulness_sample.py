@@ -13,7 +13,6 @@ from typing import Any, Final, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from rich.console import Console
 from rich.table import Table
 
 from tikval.config import FaithfulnessConfig
@@ -24,6 +23,7 @@ from tikval.rows import FaithfulnessRow, Reason, ScriptRow, VideoRow, arrow_sche
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.progress import StageProgress
 from tikval.store.row_keys import contains, keys_of
+from tikval.terminal import Terminal
 
 _QUIET: Final = 1_000  # videos that take a few seconds: no progress is shown
 _STEP: Final = 100  # videos between two looks at the clock
@@ -142,7 +142,7 @@ def print_faithfulness(
     ):
         interval = "" if here is None or here.low is None else f"{here.low:.2f} to {here.high:.2f}"
         table.add_row(name, _number(here), interval, _number(there), f"{here.n if here else 0} {of}")
-    console = Console()
+    console = Terminal()
     console.print(table)
     console.print(
         f"{found.not_heard} scripts quote speech where nothing was heard (music, other languages, inventions): "

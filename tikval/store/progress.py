@@ -6,7 +6,6 @@ from collections import Counter
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +16,7 @@ from rich.progress import (
 )
 
 from tikval.store.status import FINISHED, RUNNING, STOPPED, Status, StatusWriter, driver_name, now
+from tikval.terminal import Terminal, escape_output
 
 QUIET_SECONDS = 10.0  # between two lines where there is no terminal
 
@@ -28,7 +28,7 @@ class StageProgress:
         self.stage, self.total, self.before, self.done = stage, total, before, 0
         self.folder_uri, self.started_at = folder_uri, now()
         self.failed: Counter[str] = Counter()
-        self.console = Console(stderr=True)
+        self.console = Terminal(stderr=True)
         self.start = self.printed_at = time.monotonic()
         self.bar = Progress(
             SpinnerColumn(),
@@ -48,6 +48,8 @@ class StageProgress:
     def __enter__(self) -> Self:
         self.writer = StatusWriter(self.folder_uri, self.status)
         self.bar.start()
+        if not self.bar.disable:
+            escape_output()  # what is printed meanwhile passes through the bar, which reads codes in it
         return self
 
     def __exit__(

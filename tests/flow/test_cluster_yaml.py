@@ -46,12 +46,29 @@ TEMPLATE = closed(
         "spec": closed(
             {
                 "serviceAccountName": NAME,
+                "securityContext": closed(
+                    {
+                        "runAsNonRoot": {"const": True},
+                        "runAsUser": {"type": "integer", "minimum": 1},
+                        "runAsGroup": COUNT,
+                        "seccompProfile": {"const": {"type": "RuntimeDefault"}},
+                    }
+                ),
                 "containers": array(
                     closed(
                         {
                             "name": NAME,
                             "image": TEXT,
                             "resources": closed({"requests": mapping(QUANTITY), "limits": mapping(QUANTITY)}),
+                            "securityContext": {
+                                "const": {
+                                    "allowPrivilegeEscalation": False,
+                                    "capabilities": {"drop": ["ALL"]},
+                                }
+                            },
+                            "envFrom": array(
+                                closed({"secretRef": closed({"name": NAME}, optional={"type": "boolean"})})
+                            ),
                         },
                         ports=array(closed({"containerPort": COUNT, "name": NAME})),
                     )

@@ -4,7 +4,6 @@ vLLM              read videos | engines of Ray Data | read replies       three p
 API or endpoint   read, ask, read the reply                              one pool of actors with many calls each
 """
 
-import os
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -28,12 +27,12 @@ from tikval.flow.data import Chain, RayStep, Stage, Step
 from tikval.flow.gate_actor import RemoteGate, open_gate
 from tikval.flow.session import on_cluster
 from tikval.llm.client import Client
+from tikval.llm.keys import ENDPOINT_KEY, GEMINI_KEY, read_key
 from tikval.llm.ledger import Ledger
 from tikval.llm.prices import load_prices
 from tikval.media.fetch import StrippedVideos
 from tikval.rows import AskRow, arrow_schema
 
-GEMINI_KEY, ENDPOINT_KEY = "GEMINI_API_KEY", "TIKVAL_ENDPOINT_KEY"
 _READERS: Final = Pool(actors=1, cpus=0.25, batch_rows=32)  # of replies: a few milliseconds each
 
 LlmContext = Callable[[], AbstractContextManager[None]]
@@ -93,7 +92,7 @@ def llm_steps(
 
 def check_access(llm: Gemini | Endpoint, api: Api) -> None:
     """Before anything starts: raises UserError where the key or the address is missing."""
-    if isinstance(llm, Gemini) and not os.environ.get(GEMINI_KEY):
+    if isinstance(llm, Gemini) and not read_key(GEMINI_KEY):
         raise UserError(f"{GEMINI_KEY} is not set; get a key for the Gemini API and export it")
     if isinstance(llm, Endpoint) and not api.base_url:
         raise UserError("api.base_url: an endpoint needs its address, such as http://localhost:8000/v1")
@@ -104,12 +103,13 @@ def make_client(llm: Gemini | Endpoint, api: Api, schema: dict[str, Any] | None)
     if isinstance(llm, Gemini):
         from tikval.llm.gemini import GeminiClient
 
-        key = os.environ.get(GEMINI_KEY)
+        key = read_key(GEMINI_KEY)
         if not key:
             raise UserError(
-                f"{GEMINI_KEY} is not set on a worker; pass it with ray job submit --runtime-env-json"
+                f"{GEMINI_KEY} is not set on a worker; put it into a file on the nodes and name that in "
+                f"{GEMINI_KEY}_FILE (docs/cluster.md)"
             )
         return GeminiClient(llm, api, key, schema)
     from tikval.llm.endpoint import EndpointClient
 
-    return EndpointClient(llm, api, os.environ.get(ENDPOINT_KEY), schema)
+    return EndpointClient(llm, api, read_key(ENDPOINT_KEY), schema)

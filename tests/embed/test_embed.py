@@ -298,6 +298,7 @@ def embedded(config: EmbedConfig, paths: list[Path]) -> list[EmbeddingRow]:
         reader.child.close()
 
 
+@pytest.mark.full  # 30 s of the paper's own libraries; what it compares changes with neither fault nor machine
 def test_equals_the_papers_way(checkpoints: Checkpoints, tmp_path: Path) -> None:
     """Vectors of a plain script over the same weights: decodes all in order, librosa, one clip at a time."""
     short, mute = tmp_path / "short.mp4", tmp_path / "mute.mp4"

@@ -71,7 +71,7 @@ def _start(object_store_mb: int | None, quiet: dict[str, Any]) -> None:
     import ray
 
     place = _place()
-    for last in (False, True):
+    for last in (False, False, True):
         try:
             with _no_stderr(), _alone(place):
                 ray.init(
@@ -86,7 +86,7 @@ def _start(object_store_mb: int | None, quiet: dict[str, Any]) -> None:
             return
         except Exception as err:  # Ray raises a bare one where its processes take more than 30 seconds
             ray.shutdown()
-            if last:  # read from a cold disk they may; the second time they are in memory
+            if last:  # read from a cold disk they may; the next time they are in memory
                 raise UserError(
                     f"Ray did not start ({_first_line(err)}); is this machine short of memory, or busy with other "
                     "work? Try again"

@@ -66,7 +66,7 @@ def write_sheet(lines: Iterable[SheetLine], rater: int, seed: int) -> bytes:
     return _csv(
         [
             (
-                line.video_id if line.video_id[:1].isalpha() else f"'{line.video_id}",
+                _as_text(line.video_id),
                 _defused(line.file),
                 _defused(line.script),
                 *[""] * (len(COLUMNS) - 3),
@@ -127,13 +127,20 @@ def _value(rating: Rating, column: str) -> int | None:
 
 
 def _id(cells: dict[str, str]) -> str:
-    return cell_text(cells["video_id"]).removeprefix("'")
+    return cells["video_id"].removeprefix("'")
 
 
 def _defused(text: str) -> str:
     kept = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in text.splitlines())
     kept = kept if len(kept) <= _MAX_CELL else f"{kept[:_MAX_CELL]} (cut here)"
-    return spreadsheet_safe(kept)
+    # a tab at the start is a space by now, and quoted all the same
+    return kept if spreadsheet_safe(text) == text or spreadsheet_safe(kept) != kept else f"'{kept}"
+
+
+def _as_text(video_id: str) -> str:
+    """An id that stays text: an apostrophe before what a spreadsheet would take for a number or a date."""
+    quoted = spreadsheet_safe(video_id) != video_id  # by the writer
+    return video_id if quoted or video_id[:1].isalpha() else f"'{video_id}"
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> bytes:

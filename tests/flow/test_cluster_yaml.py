@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,11 @@ def mapping(values: Any) -> dict[str, Any]:
 
 COUNT = {"type": "integer", "minimum": 0}
 TEXT = {"type": "string", "minLength": 1}
+RESTRICTED = {"const": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}
 TEMPLATE = closed(
     {
         "spec": closed(
             {
-                "serviceAccountName": NAME,
                 "securityContext": closed(
                     {
                         "runAsNonRoot": {"const": True},
@@ -60,20 +61,18 @@ TEMPLATE = closed(
                             "name": NAME,
                             "image": TEXT,
                             "resources": closed({"requests": mapping(QUANTITY), "limits": mapping(QUANTITY)}),
-                            "securityContext": {
-                                "const": {
-                                    "allowPrivilegeEscalation": False,
-                                    "capabilities": {"drop": ["ALL"]},
-                                }
-                            },
-                            "envFrom": array(
-                                closed({"secretRef": closed({"name": NAME}, optional={"type": "boolean"})})
-                            ),
+                            "securityContext": RESTRICTED,
                         },
+                        envFrom=array(
+                            closed({"secretRef": closed({"name": NAME}, optional={"type": "boolean"})})
+                        ),
                         ports=array(closed({"containerPort": COUNT, "name": NAME})),
                     )
                 ),
             },
+            serviceAccountName=NAME,
+            automountServiceAccountToken={"type": "boolean"},
+            restartPolicy={"enum": ["Never", "OnFailure"]},
             nodeSelector=mapping(TEXT),
             tolerations=array(
                 closed(
@@ -118,12 +117,14 @@ RAYJOB = closed(
                         {},
                         idleTimeoutSeconds=COUNT,
                         upscalingMode={"enum": ["Default", "Aggressive", "Conservative"]},
+                        securityContext=RESTRICTED,
                     ),
                     authOptions=closed({"mode": {"enum": ["disabled", "token"]}}),
                 ),
             },
             submissionMode={"enum": ["K8sJobMode", "HTTPMode", "InteractiveMode", "SidecarMode"]},
             backoffLimit=COUNT,
+            submitterPodTemplate=TEMPLATE,
             shutdownAfterJobFinishes={"type": "boolean"},
             ttlSecondsAfterFinished=COUNT,
             runtimeEnvYAML={"type": "string"},
@@ -239,11 +240,35 @@ def test_kuberay_takes_the_manifest() -> None:
         ("spec/rayClusterSpec/workerGroupSpecs/0/groupName", "CPU workers"),
         ("spec/rayClusterSpec/autoscalerOptions/upscalingMode", "Slow"),
         ("metadata/name", "Study"),
+        ("spec/rayClusterSpec/headGroupSpec/template/spec/securityContext/runAsNonRoot", False),
+        ("spec/rayClusterSpec/headGroupSpec/template/spec/containers/0/securityContext", {}),
+        ("spec/submitterPodTemplate/spec/securityContext/seccompProfile/type", "Unconfined"),
     ],
 )
 def test_a_typo_in_the_manifest_is_seen(key: str, value: Any) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(put(load("docs/rayjob.yaml"), key, value), RAYJOB)
+
+
+def test_pods_that_open_videos_have_no_token_of_kubernetes() -> None:
+    spec = load("docs/rayjob.yaml")["spec"]
+    workers = [group["template"]["spec"] for group in spec["rayClusterSpec"]["workerGroupSpecs"]]
+    for pod in (*workers, spec["submitterPodTemplate"]["spec"]):
+        assert pod["automountServiceAccountToken"] is False
+
+
+# a variable that holds a secret, and not the name of a file with one, in a line that says what it is set to
+SECRET_SET = re.compile(
+    r"""(?<!--from-file=)(GEMINI_API_KEY|TIKVAL_ENDPOINT_KEY|AWS_SECRET_ACCESS_KEY|RAY_AUTH_TOKEN)["']?\s*[:=,]"""
+)
+
+
+def test_no_key_stands_in_a_command_line_or_a_runtime_env() -> None:
+    for text in (ROOT / "cluster.yaml", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("*.yaml")):
+        for line in text.read_text().splitlines():
+            # `export NAME=...` is the shell's own and no process's argument
+            assert line.startswith("export ") or not SECRET_SET.search(line), f"{text}: {line}"
+    assert SECRET_SET.search("""--runtime-env-json '{"env_vars": {"GEMINI_API_KEY": "..."}}'""")
 
 
 def test_the_manifest_is_of_the_same_shape() -> None:

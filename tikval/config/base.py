@@ -7,6 +7,7 @@ before it, but not the inputs, pools, deadlines or budgets (`operational`). The 
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
@@ -22,6 +23,7 @@ from pydantic import (
     ValidationError,
 )
 
+_SECRET: Final = re.compile(r"[?&][^=&]*(pass|pwd|token|secret|key|sig)[^=&]*=", re.IGNORECASE)  # in a query
 CONTENT: Final = "content"  # marks a path whose file's content, not its name, belongs to the recipe
 # Marks a field that an earlier version did not have. At its default it is not part of the recipe, so that studies
 # which were finished before it came stay finished.
@@ -227,6 +229,11 @@ def _written_keys(loc: Sequence[str | int]) -> list[str]:
         if not (place and loc[place - 1] in _OF_SEVERAL_KINDS and (place < 2 or keys[-1] == loc[place - 1])):
             keys.append(str(part))
     return keys
+
+
+def holds_secret(uri: str) -> bool:
+    """Whether an address names a user, or what looks like a password or a key in its query."""
+    return "@" in uri or bool(_SECRET.search(uri))
 
 
 def load_config(kind: type[C], path: str, overrides: Sequence[str | tuple[str, Any]]) -> C:

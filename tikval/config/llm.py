@@ -2,9 +2,9 @@
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from tikval.config.base import Config
+from tikval.config.base import Config, UserError, holds_secret
 
 
 class Api(Config):
@@ -26,6 +26,17 @@ class Api(Config):
     # of accounts of which nothing says so or not; None: an outside model is asked nothing until this is settled
     minors_unknown: Literal["send", "withhold"] | None = None
     minors_unmatched: Literal["stop", "go_on"] = "stop"  # minors in the table of accounts who match no video
+
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_secret(cls, url: str | None) -> str | None:
+        # a UserError: pydantic repeats the value of what raises a ValueError
+        if url and holds_secret(url):
+            raise UserError(
+                "api.base_url: must hold no user, password or key, for it stands in messages; the key of a server of "
+                "your own comes from TIKVAL_ENDPOINT_KEY"
+            )
+        return url
 
 
 class Engine(Config):

@@ -3,15 +3,12 @@
 import itertools
 import json
 import math
-import re
 from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from tikval.config.base import Config, JobConfig, Pool, Upstream, UserError
+from tikval.config.base import Config, JobConfig, Pool, Upstream, UserError, holds_secret
 from tikval.config.train import FinetuneConfig, changed
-
-_SECRET: Final = re.compile(r"[?&][^=&]*(pass|pwd|token|secret)[^=&]*=", re.IGNORECASE)  # in a query
 
 
 class Axis(Config):
@@ -60,7 +57,7 @@ class Mlflow(Config):
     @classmethod
     def _holds_no_secret(cls, uri: str) -> str:
         # a UserError: pydantic repeats the value of what raises a ValueError
-        if ("@" in uri and not uri.startswith("sqlite:///")) or _SECRET.search(uri):
+        if holds_secret(uri.replace("@", "") if uri.startswith("sqlite:///") else uri):
             raise UserError(
                 "mlflow.tracking_uri: must hold no user, password or token, for it is stored with the sweep's results; "
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"

@@ -93,4 +93,5 @@ def _gpu() -> str:
 
 
 def _set(name: str) -> str:
-    return f"{name} is {'set' if os.environ.get(name) else 'not set'}"
+    given = os.environ.get(name) or os.environ.get(f"{name}_FILE")
+    return f"{name} is {'set' if given else 'not set'}"

@@ -1,8 +1,6 @@
 """A Ray of one machine is nobody else's: its sockets, its token, its folder, and what its workers import."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 # of each server of Ray one call; a server knows one of them
 CALLS = ("NodeInfoGcsService/GetAllNodeInfo", "NodeManagerService/GetNodeStats", "CoreWorkerService/Exit")
-SHADOWS = ("click", "json", "numpy", "ray", "typing", "random", "pydantic", "tikval")
 
 
 def listening(processes: Iterator[psutil.Process]) -> dict[str, list[Any]]:
@@ -134,38 +131,3 @@ def test_workers_that_train_together_meet_on_loopback(local_ray: None, tmp_path:
         run_config=RunConfig(storage_path=str(tmp_path / "ray")),
     ).fit()
     assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["2 True True"] * 2
-
-
-def test_files_of_the_working_folder_shadow_no_package(tmp_path: Path) -> None:
-    videos = tmp_path / "videos"
-    videos.mkdir()
-    marker = tmp_path / "marker"
-    for name in SHADOWS:
-        (videos / f"{name}.py").write_text(
-            f"open({str(marker)!r}, 'a').write('{name} ')\nraise ImportError\n"
-        )
-    (videos / "broken.mp4").write_bytes(b"not a video")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-    no_speech = "scores.predictions.0.scripts.writer.speech.engine=none"
-    command = [
-        str(Path(sys.executable).with_name("tikval")),
-        "analyze",
-        ".",
-        "--out",
-        "out",
-        "--set",
-        no_speech,
-    ]
-    done = subprocess.run(
-        command,
-        cwd=videos,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert not marker.exists(), marker.read_text()
-    assert "1 failed" in done.stdout + done.stderr, done.stdout + done.stderr
-    written = [videos / "out", *(videos / "out").rglob("*")]
-    assert len(written) > 10
-    # scripts, replies and reports alike
-    assert [path for path in written if path.stat().st_mode & 0o077] == []

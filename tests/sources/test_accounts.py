@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
@@ -13,6 +14,7 @@ from tikval.config import Api, CatalogConfig, Gemini, ScriptConfig, UserError, V
 from tikval.privacy import canonical_account
 from tikval.rows import AccountRow, ScriptRow, arrow_schema
 from tikval.sources.accounts import resolve_posts, unmatched_minors
+from tikval.sources.catalog import read_accounts
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 from tikval.study.erasure import erase_videos
@@ -114,7 +116,7 @@ def test_an_account_that_only_the_annotation_names_is_held_back_and_erased(tmp_p
         ("ZZ_kid", "play", True),
         ("ann", None, False),
     ]
-    check_minors(catalog, OUTSIDE, Api())
+    check_minors(catalog, OUTSIDE, Api(), np.sort(catalog.keys()))
     withheld = withheld_videos(catalog, OUTSIDE, Api())
     assert [bool(withheld.reason(row["row_key"])) for row in rows] == [True, False]
     assert erase_videos(config.out, set(), {"zz_kid"})[0] == {"0"}
@@ -124,17 +126,43 @@ def test_unknown_is_not_no(tmp_path: Path) -> None:
     config = write_study(tmp_path)
     write_catalog(config)
     catalog = Folder(config.folder)
+    keys = np.sort(catalog.keys())
     with pytest.raises(UserError, match=r"of 1 videos nothing says .*minors_unknown=withhold or =send"):
-        check_minors(catalog, OUTSIDE, Api())
+        check_minors(catalog, OUTSIDE, Api(), keys)
     with pytest.raises(UserError, match="1 accounts that are marked as a minor's match no video"):
-        check_minors(catalog, OUTSIDE, Api(minors_unknown="withhold"))
-    check_minors(catalog, OUTSIDE, Api(minors_unknown="withhold", minors_unmatched="go_on"))
-    check_minors(catalog, OUTSIDE, Api(send_minors=True))
-    check_minors(catalog, Vllm(model="own"), Api())
+        check_minors(catalog, OUTSIDE, Api(minors_unknown="withhold"), keys)
+    check_minors(catalog, OUTSIDE, Api(minors_unknown="withhold", minors_unmatched="go_on"), keys)
+    check_minors(catalog, OUTSIDE, Api(send_minors=True), keys)
+    check_minors(catalog, Vllm(model="own"), Api(), keys)
     withheld = withheld_videos(catalog, OUTSIDE, Api(minors_unknown="withhold"))
     reasons = {row["account"]: withheld.reason(row["row_key"]) for row in catalog.read().to_pylist()}
     assert "minors_unknown=send sends it" in (reasons["ann"] or "")
     assert "send_minors=true" in (reasons["zz_kid"] or "")
+
+
+def test_what_is_done_and_what_cannot_be_sent_needs_no_answer(tmp_path: Path) -> None:
+    for name in ("kid", "ann"):
+        (tmp_path / f"{name}.mp4").write_bytes(b"x")
+    (tmp_path / "videos.csv").write_text("path,account\nkid.mp4,kid\nann.mp4,ann\ngone.mp4,\n,\n")
+    (tmp_path / "accounts.csv").write_text("account,is_minor\nkid,yes\n")
+    config = CatalogConfig(
+        videos=str(tmp_path / "videos.csv"),
+        accounts=str(tmp_path / "accounts.csv"),
+        out=str(tmp_path / "out"),
+    )
+    write_catalog(config)
+    catalog = Folder(config.folder)
+    key_of = {row["account"]: row["row_key"] for row in catalog.read().to_pylist() if row["account"]}
+    with pytest.raises(UserError, match="of 1 videos nothing says"):
+        check_minors(catalog, OUTSIDE, Api(), np.sort(catalog.keys()))
+    kid = np.array([bytes.fromhex(key_of["kid"])], "S16")
+    check_minors(catalog, OUTSIDE, Api(), kid)  # is tried again, and withheld again
+
+
+def test_an_account_without_a_letter_is_an_error_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_text("account,is_minor\nkid,yes\n@\u200b,yes\n")
+    with pytest.raises(UserError, match=r"accounts\.csv: line 3: column account: empty"):
+        read_accounts(str(tmp_path / "accounts.csv"))
 
 
 def test_an_account_is_erased_in_every_spelling_and_does_not_come_back(tmp_path: Path) -> None:

@@ -37,21 +37,27 @@ def withheld_videos(catalog: Folder, llm: Gemini | Vllm | Endpoint, api: Api) ->
     none = np.empty(0, "S16")
     if not is_outside(llm) or api.send_minors:
         return Withheld(none, none)
-    minors, unknown = (np.sort(keys) for keys in _keys_of_minors(catalog))
+    minors, unknown = keys_of_minors(catalog)
     return Withheld(minors, none if api.minors_unknown == "send" else unknown)
 
 
-def check_minors(catalog: Folder, llm: Gemini | Vllm | Endpoint, api: Api) -> None:
-    """Before the first call: raises UserError where it is not settled whether somebody is a minor."""
+def check_minors(catalog: Folder, llm: Gemini | Vllm | Endpoint, api: Api, todo: np.ndarray) -> None:
+    """Before the first call: raises UserError where it is not settled whether somebody in it is a minor.
+
+    `todo`: row keys of the videos that would be sent, S16 sorted; what is done needs no answer.
+    """
     if not is_outside(llm) or api.send_minors:
         return
-    _, unknown = _keys_of_minors(catalog)
-    if len(unknown) and api.minors_unknown is None:
+    minors, unknown = keys_of_minors(catalog)
+    n_unknown = int(contains(todo, unknown).sum())
+    if n_unknown and api.minors_unknown is None:
         raise UserError(
-            f"{llm.model} is an outside model, and of {len(unknown)} videos nothing says whether a minor features in "
+            f"{llm.model} is an outside model, and of {n_unknown} videos nothing says whether a minor features in "
             "them: name a table of accounts with `is_minor`, or set api.minors_unknown=withhold or =send "
             "(tikval analyze --minors-unknown withhold)"
         )
+    if contains(minors, todo).all():
+        return
     accounts = catalog.read_side_table("accounts")
     missing = unmatched_minors(catalog.read(["account"]).to_pylist(), accounts)
     if missing and api.minors_unmatched == "stop":
@@ -62,11 +68,12 @@ def check_minors(catalog: Folder, llm: Gemini | Vllm | Endpoint, api: Api) -> No
         )
 
 
-def _keys_of_minors(catalog: Folder) -> tuple[np.ndarray, np.ndarray]:
-    """Row keys of videos of minors, and of those of whom nothing is known."""
-    table = catalog.read(["row_key", "is_minor"])
+def keys_of_minors(catalog: Folder) -> tuple[np.ndarray, np.ndarray]:
+    """Row keys of videos of minors, and of those of whom nothing is known: S16 sorted, of files that can be sent."""
+    table = catalog.read(["row_key", "is_minor", "error"])
+    table = table.filter(table["error"].is_null())
     is_minor = table["is_minor"]
     return (
-        keys_of(table.filter(pc.fill_null(is_minor, False))["row_key"]),
-        keys_of(table.filter(is_minor.is_null())["row_key"]),
+        np.sort(keys_of(table.filter(pc.fill_null(is_minor, False))["row_key"])),
+        np.sort(keys_of(table.filter(is_minor.is_null())["row_key"])),
     )

@@ -87,7 +87,7 @@ def run_stage(
     *,
     source: JobConfig,
     catalog: JobConfig,
-    check: Callable[[], None] = lambda: None,
+    check: Callable[[np.ndarray], None] = lambda todo: None,
     context: Callable[[], AbstractContextManager[None]] = nullcontext,
     in_flight_mb: int | None = None,
     settings: dict[str, str] | None = None,
@@ -96,9 +96,9 @@ def run_stage(
     """Bring one folder up to date with the folder before it, and return what run.json says.
 
     Only videos of the current catalog are worked on and counted; rows of others stay where they are. At most
-    `in_flight_mb` of rows wait in the object store between steps (None: Ray Data's own share of it). `check` may raise
-    UserError where there are rows to do, before Ray starts. `context` is entered on the driver, once Ray runs, for as
-    long as the rows stream: actors that stages ask by name. `finish` looks at the whole table before it is called
+    `in_flight_mb` of rows wait in the object store between steps (None: Ray Data's own share of it). `check` gets the
+    row keys to do, before Ray starts, and may raise UserError. `context` is entered on the driver, once Ray runs, for
+    as long as the rows stream: actors that stages ask by name. `finish` looks at the whole table before it is called
     finished; `settings` are those of its own, which recompute no row.
     Raises UserError where the upstream run is not finished or another driver works on this folder.
     """
@@ -117,7 +117,7 @@ def run_stage(
             raise UserError(f"{upstream.uri}: older than the catalog; run the job that writes it first")
         todo = wanted[~contains(seen.done, wanted)]
         if len(todo):
-            check()
+            check(todo)
             start_ray()
             check_gpus(max(step.pool.gpus for step in steps))
             with context():

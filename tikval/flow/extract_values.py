@@ -66,6 +66,6 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
         steps,
         source=config.source,
         catalog=config.catalog,
-        check=lambda: check_minors(catalog, llm, config.api),
+        check=lambda todo: check_minors(catalog, llm, config.api, todo),
         context=context,
     )

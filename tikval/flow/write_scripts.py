@@ -45,6 +45,6 @@ def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
         steps,
         source=config.videos,
         catalog=config.videos,
-        check=lambda: check_minors(catalog, writer.llm, config.api),
+        check=lambda todo: check_minors(catalog, writer.llm, config.api, todo),
         context=context,
     )

@@ -17,6 +17,7 @@ import pyarrow.fs as pafs
 
 from tikval.config import UserError
 from tikval.files import filesystem, is_local, plain_address, read_records
+from tikval.privacy import canonical_account
 from tikval.rows import AccountRow, Reason, VideoRow, row_key
 from tikval.sources.ids import Post, id_in_cell, post_in, pseudonym
 from tikval.sources.objects import Objects, Unknown, told_while_slow
@@ -88,7 +89,7 @@ def read_accounts(uri: str) -> list[AccountRow]:
     for line, cells in read_records(uri):
         where = f"{uri}: line {line}"
         unknown = set(cells) - set(AccountRow.__annotations__)
-        if unknown or not cells.get("account"):
+        if unknown or not canonical_account(str(cells.get("account") or "")):
             raise UserError(
                 f"{where}: {f'unknown column {min(unknown)}' if unknown else 'column account: empty'}"
             )

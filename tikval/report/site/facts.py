@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import tikval
-from tikval.ask.withheld import is_outside
+from tikval.ask.withheld import is_outside, keys_of_minors
 from tikval.codebook import Codebook
 from tikval.config import ExtractConfig, JobConfig, LlmExtractor, LlmWriter, ReportConfig, ScriptConfig
 from tikval.llm.gate import read_spent
@@ -72,7 +72,7 @@ def report_facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> t
 
 def _minors(config: ReportConfig, catalog: Folder) -> list[tuple[str, str]]:
     """What was settled on minors, for each outside model that was asked."""
-    n_unknown = catalog.read(["is_minor"])["is_minor"].null_count
+    n_unknown = len(keys_of_minors(catalog)[1])
     facts = []
     for name, stage in _stages(config):
         part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor

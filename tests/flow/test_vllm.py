@@ -297,6 +297,7 @@ def server(mistral: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         process.wait(30)
 
 
+@pytest.mark.full  # a server to start; the engine is the one above, and our client meets servers in tests of its own
 def test_vllms_server_answers_our_client(server: str) -> None:
     import jsonschema
 

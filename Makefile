@@ -16,6 +16,8 @@ JOBS ?= 2
 ONLY ?=
 export TIKVAL_CACHE ?= $(CURDIR)/.cache
 export PYTHON
+# set in many containers; every process would compile this package anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup browser demo test test-cluster test-vllm test-full check clean
 

@@ -27,7 +27,7 @@ from tikval.flow.data import Chain, RayStep, Stage, Step
 from tikval.flow.gate_actor import RemoteGate, open_gate
 from tikval.flow.session import on_cluster
 from tikval.llm.client import Client
-from tikval.llm.keys import ENDPOINT_KEY, GEMINI_KEY, read_key
+from tikval.llm.keys import ENDPOINT_KEY, GEMINI_KEY, check_access, read_key
 from tikval.llm.ledger import Ledger
 from tikval.llm.prices import load_prices
 from tikval.media.fetch import StrippedVideos
@@ -88,14 +88,6 @@ def llm_steps(
         return open_gate(gate, config.folder, ledger, config.budget_usd, config.api, llm.model, estimate())
 
     return [step], context
-
-
-def check_access(llm: Gemini | Endpoint, api: Api) -> None:
-    """Before anything starts: raises UserError where the key or the address is missing."""
-    if isinstance(llm, Gemini) and not read_key(GEMINI_KEY):
-        raise UserError(f"{GEMINI_KEY} is not set; get a key for the Gemini API and export it")
-    if isinstance(llm, Endpoint) and not api.base_url:
-        raise UserError("api.base_url: an endpoint needs its address, such as http://localhost:8000/v1")
 
 
 def make_client(llm: Gemini | Endpoint, api: Api, schema: dict[str, Any] | None) -> Client:

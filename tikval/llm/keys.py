@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from tikval.config import UserError
+from tikval.config import Api, Endpoint, Gemini, UserError
 
 GEMINI_KEY: Final = "GEMINI_API_KEY"
 ENDPOINT_KEY: Final = "TIKVAL_ENDPOINT_KEY"
@@ -26,3 +26,11 @@ def read_key(name: str) -> str | None:
             return file.read(_MOST_BYTES).strip() or None
     except (OSError, UnicodeDecodeError) as err:
         raise UserError(f"{name}_FILE: {place} cannot be read as a key ({err})") from err
+
+
+def check_access(llm: Gemini | Endpoint, api: Api) -> None:
+    """Before anything starts: raises UserError where the key or the address is missing."""
+    if isinstance(llm, Gemini) and not read_key(GEMINI_KEY):
+        raise UserError(f"{GEMINI_KEY} is not set; get a key for the Gemini API and export it")
+    if isinstance(llm, Endpoint) and not api.base_url:
+        raise UserError("api.base_url: an endpoint needs its address, such as http://localhost:8000/v1")

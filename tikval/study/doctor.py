@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 from typing import NamedTuple
@@ -41,6 +42,7 @@ def findings() -> list[Finding]:
             Want(speech=want_of_writer(LocalWriter()).speech),
             _version("moonshine-voice"),
         ),
+        Finding("packages", _compiled(), "a quick start"),
         Finding("isolation of the reading child", _isolation(), "hostile videos; see docs/media.md"),
         _encoder(),
         Finding("Gemini", f"{_version('google-genai')}, {_set('GEMINI_API_KEY')}", "profiles gemini, paper"),
@@ -54,6 +56,15 @@ def _tool(what: str, want: Want, version: str) -> Finding:
     except MissingTool as err:
         return Finding(what, f"MISSING: {err.remedy}", "profile local", lacks=True)
     return Finding(what, version, "profile local")
+
+
+def _compiled() -> str:
+    """Whether Python finds the bytecode of what is imported; installers such as uv write none."""
+    spec = importlib.util.find_spec("transformers")
+    if spec is None or (spec.cached and os.path.exists(spec.cached)):  # noqa: PTH110
+        return "compiled"
+    place = os.path.dirname(os.path.dirname(spec.origin or ""))  # noqa: PTH120
+    return f"not compiled, every start does it anew; once and for all: python -m compileall -q {shlex.quote(place)}"
 
 
 def _isolation() -> str:

@@ -1,0 +1,207 @@
+"""What can be wrong with a study before its first video is opened: tables, codebooks, keys, tools, minors."""
+
+import glob
+import importlib.util
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow.compute as pc
+
+from tikval.ask.prompts import fixed_prompt_of
+from tikval.ask.video import check_recognisers, want_of_model
+from tikval.ask.withheld import check_minors, keys_of_minors
+from tikval.codebook import Codebook, load_codebook
+from tikval.config import (
+    CatalogConfig,
+    EvaluateConfig,
+    ExtractConfig,
+    FinetuneConfig,
+    Gemini,
+    JobConfig,
+    Llm,
+    LlmExtractor,
+    LlmWriter,
+    LocalExtractor,
+    LocalWriter,
+    Pool,
+    PredictConfig,
+    ScriptConfig,
+    UserError,
+    Vllm,
+    find_file,
+    nested,
+)
+from tikval.finetune.model_index import usable_members
+from tikval.llm.keys import check_access
+from tikval.llm.prices import load_prices
+from tikval.script.local import check_writer
+from tikval.sources.catalog import read_accounts
+from tikval.sources.labels import read_labels
+from tikval.store.folder import Folder
+from tikval.store.row_keys import keys_of
+
+
+class CheckLine(NamedTuple):
+    """One thing that was looked at. `wrong`: the study would stop there; `found` then says what to do."""
+
+    what: str
+    found: str
+    wrong: bool = False
+
+
+def check_inputs(scores: EvaluateConfig) -> Iterator[CheckLine]:
+    """Codebooks, tables, and what each system needs, in seconds: no video is listed, and no server asked.
+
+    Of a system that has finished before only the recipe is looked at: it has nothing to ask any more.
+    """
+    catalog = scores.catalog
+    names = dict.fromkeys([*(system.codebook for system in scores.predictions), catalog.codebook])
+    for name in names:
+        yield _tried("codebook", partial(_codebook_text, name))
+    if catalog.annotations:
+        yield _tried("annotations", partial(_annotations_text, catalog, scores.annotator))
+    if catalog.accounts:
+        yield _tried("accounts", partial(_accounts_text, catalog.accounts))
+    for _, job in nested(scores):
+        if isinstance(job, ScriptConfig | ExtractConfig | PredictConfig | FinetuneConfig):
+            name = f"{job.stage}: {job.system}" if not isinstance(job, ScriptConfig) else job.stage
+            yield _tried(name, partial(_stage_text, job))
+
+
+def check_catalog(scores: EvaluateConfig, catalog: Folder) -> Iterator[CheckLine]:
+    """What the finished catalog tells: how many videos, of whose, and whether each may be sent where it would go."""
+    table = catalog.read(["row_key", "account", "is_minor", "error"])
+    failed = Counter(table["error"].drop_null().to_pylist())
+    reasons = ", ".join(f"{reason} {n}" for reason, n in failed.most_common())
+    accounts = pc.count_distinct(table["account"]).as_py()
+    text = (
+        f"{table.num_rows:,} of {accounts:,} accounts"
+        if accounts
+        else f"{table.num_rows:,}, no account known"
+    )
+    yield CheckLine("videos", f"{text}, {failed.total():,} cannot be used ({reasons})" if failed else text)
+    todo = np.sort(keys_of(table.filter(table["error"].is_null())["row_key"]))
+    for _, job in nested(scores):
+        llm = _llm_of(job)
+        if llm is None or isinstance(llm, Vllm) or stage_has_begun(job):
+            continue
+        assert isinstance(job, ScriptConfig | ExtractConfig)
+        yield _tried(f"minors: {job.stage}", partial(_minors_text, catalog, llm, job, todo))
+
+
+def stage_has_begun(job: JobConfig) -> bool:
+    """Whether a stage has rows already: what is still to do there it will ask for itself."""
+    return bool(Folder(job.folder).run() or Folder(job.folder).parts())
+
+
+def _tried(what: str, text: Callable[[], str]) -> CheckLine:
+    try:
+        return CheckLine(what, text())
+    except UserError as err:
+        return CheckLine(what, str(err), wrong=True)
+
+
+def _load_codebook(name: str) -> Codebook:
+    try:
+        return load_codebook(find_file(name))
+    except ValueError as err:
+        raise UserError(str(err)) from err
+
+
+def _codebook_text(name: str) -> str:
+    codebook = _load_codebook(name)
+    return f"{codebook.name}, version {codebook.version}: {len(codebook.values)} values"
+
+
+def _annotations_text(catalog: CatalogConfig, annotator: str | None) -> str:
+    codebook = _load_codebook(catalog.codebook)
+    rows = read_labels(catalog.annotations or "", codebook.slugs, codebook.label_set)
+    names = sorted({row["annotator"] for row in rows})
+    if annotator is None and len(names) > 1:
+        raise UserError(
+            f"{catalog.annotations}: {len(names)} annotators ({', '.join(names)}); name the one whose labels are the "
+            "truth with --annotator"
+        )
+    if annotator is not None and annotator not in names:
+        raise UserError(f"{catalog.annotations}: no annotator {annotator}; there are {', '.join(names)}")
+    return f"{len({row['video_id'] for row in rows}):,} videos, by {annotator or ', '.join(names)}"
+
+
+def _accounts_text(uri: str) -> str:
+    rows = read_accounts(uri)
+    minors, unknown = (sum(row["is_minor"] is flag for row in rows) for flag in (True, None))
+    return f"{len(rows):,}, {minors:,} of them of minors, of {unknown:,} nothing says"
+
+
+def _stage_text(job: ScriptConfig | ExtractConfig | PredictConfig | FinetuneConfig) -> str:
+    llm = _llm_of(job)
+    if llm is not None:
+        assert isinstance(job, ScriptConfig | ExtractConfig)
+        fixed_prompt_of(job)
+    if stage_has_begun(job):
+        return "has rows already"
+    _check_gpus(job.pool)
+    if isinstance(job, PredictConfig):
+        _, names = usable_members(job.trained.folder, job.members)
+        return f"{len(names)} trainings of {job.trained.system}"
+    if isinstance(job, ScriptConfig) and isinstance(job.writer, LocalWriter):
+        check_writer(job.writer)
+        return "by recognisers on this machine"
+    if llm is None:
+        return "on this machine"
+    assert isinstance(job, ScriptConfig | ExtractConfig)
+    return _model_text(job, llm)
+
+
+def _model_text(job: ScriptConfig | ExtractConfig, llm: Llm) -> str:
+    part = job.writer if isinstance(job, ScriptConfig) else job.extractor
+    if not isinstance(part, LocalWriter | LocalExtractor) and (
+        isinstance(job, ScriptConfig) or not job.scripts
+    ):
+        check_recognisers(want_of_model(llm, part.look))
+    if isinstance(llm, Vllm):
+        if importlib.util.find_spec("vllm") is None and not os.environ.get("RAY_ADDRESS"):
+            raise UserError(
+                "vLLM is not installed here: pip install 'tikval[vllm]', or ask a model behind an endpoint"
+            )
+        return f"{llm.model} on vLLM"
+    check_access(llm, job.api)
+    if isinstance(llm, Gemini):
+        load_prices(job.api.prices).of(llm.model, datetime.now(UTC).date())
+    return f"{llm.model} at {job.api.base_url or 'its vendor'}"
+
+
+def _minors_text(catalog: Folder, llm: Llm, job: ScriptConfig | ExtractConfig, todo: np.ndarray) -> str:
+    check_minors(catalog, llm, job.api, todo)
+    minors, unknown = keys_of_minors(catalog)
+    kept = 0 if job.api.send_minors else len(minors) + (job.api.minors_unknown == "withhold") * len(unknown)
+    return f"{kept:,} videos are withheld from {llm.model}" if kept else f"every video may go to {llm.model}"
+
+
+def _llm_of(job: JobConfig) -> Llm | None:
+    part = (
+        job.writer
+        if isinstance(job, ScriptConfig)
+        else job.extractor
+        if isinstance(job, ExtractConfig)
+        else None
+    )
+    return part.llm if isinstance(part, LlmWriter | LlmExtractor) else None
+
+
+_GPUS: Final = ("/dev/nvidia[0-9]*", "/dev/kfd", "/dev/dri/renderD*")  # devices of the makers that Ray knows
+
+
+def _check_gpus(pool: Pool) -> None:
+    here = shutil.which("nvidia-smi") or any(map(glob.glob, _GPUS))
+    if pool.gpus and not here and not os.environ.get("RAY_ADDRESS"):
+        raise UserError(
+            f"its pool asks for {pool.gpus:g} GPUs an actor, and this machine has none; "
+            "set its `gpus` to 0 to use cores"
+        )

@@ -77,7 +77,8 @@ def test_a_system_that_has_finished_needs_no_key(root: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize(("unknown", "stops"), [(None, True), ("withhold", False), ("send", False)])
 def test_minors_are_asked_about_before_the_first_hour(root: Path, unknown: str | None, stops: bool) -> None:
-    scores = scores_of(root, **({"api": {"minors_unknown": unknown}} if unknown else {}))
+    given: dict[str, Any] = {"api": {"minors_unknown": unknown}} if unknown else {}
+    scores = scores_of(root, **given)
     write_catalog(scores.catalog)
     lines = list(check_catalog(scores, Folder(scores.catalog.folder)))
     assert lines[0].found == "2, no account known"

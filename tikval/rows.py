@@ -268,13 +268,21 @@ class ScoreRow(TypedDict):
     failures: str
     stance: str
     label: str
-    frequent: bool | None  # the label reaches the configured share of videos; None for an aggregate
+    frequent: bool | None  # the label is in this system's means; None for an aggregate
+    n_labels: int | None  # that an aggregate is over; None for a label
     support: int
     precision: float | None
     recall: float | None
     f1: float | None
-    lower: float | None  # of the 95 % interval of F1; None: not computed, or fewer than two accounts
+    lower: float | None  # of the 95 % interval of F1; None: `why_none`
     upper: float | None
+    precision_lower: (
+        float | None
+    )  # of that of precision and of recall, which only `movie` and `movie_micro` have
+    precision_upper: float | None
+    recall_lower: float | None
+    recall_upper: float | None
+    why_none: str | None  # why there is no interval, in words; None: there is one
     average_precision: (
         float | None
     )  # of the scores before any threshold, as the two below; None: there are none
@@ -282,6 +290,7 @@ class ScoreRow(TypedDict):
     ece: float | None
     n_videos: int  # annotated
     n_scored: int  # annotated and with a result
+    n_groups: int | None  # accounts of these
 
 
 class ComparisonRow(TypedDict):
@@ -293,8 +302,12 @@ class ComparisonRow(TypedDict):
     difference: float | None  # a - b; None: no video that both judged, or nothing to average
     lower: float | None  # of its 95 % interval
     upper: float | None
-    p: float | None  # two-sided, that the two are exchangeable
-    p_holm: float | None  # corrected for all pairs of this metric
+    why_none: str | None  # why there is no interval, in words; None: there is one
+    p: float | None  # two-sided, of the same t as the interval; None where there is none
+    p_holm: float | None  # corrected for all comparisons of the table, whatever their metric
+    p_exchangeable: (
+        float | None
+    )  # two-sided, that the two are exchangeable within accounts; 2 / 2^n_groups at least
     n_videos: int
     n_groups: int  # accounts
     n_labels: int
@@ -303,16 +316,22 @@ class ComparisonRow(TypedDict):
 class SliceRow(TypedDict):
     """F1 in a part of the videos, or how far it drops from one stance to the other: a side table of the scores.
 
-    `by` is genre (the videos of `slice`), without_genre (all others) or drop (`slice`: endorsed - confronted).
+    `by` is genre (the videos of `slice`), without_genre (all others), difference (without_genre - genre) or drop
+    (`slice`: endorsed - confronted).
     """
 
     system: str
     by: str
     slice: str
-    metric: str  # macro_f1 or weighted_f1
+    metric: (
+        str  # of a drop macro_f1 or weighted_f1, else common_f1: the macro F1 at the prevalence of all videos
+    )
     value: float | None
     lower: float | None
     upper: float | None
+    why_none: str | None  # why there is no interval, or no value either, in words; None: there is an interval
+    baseline: float | None  # what saying everything scores there; None for a difference
+    n_labels: int | None  # that the value is over
     n_videos: int  # with a result
     n_groups: int
 

@@ -79,13 +79,16 @@ def hostile_slices() -> tuple[SliceRow, ...]:
         "value": 0.1,
         "lower": None,
         "upper": None,
+        "why_none": EVIL,
+        "baseline": None,
+        "n_labels": 1,
         "n_videos": 1,
         "n_groups": 1,
     }
     return tuple(
         SliceRow(**sliced, by=by, metric=m)  # type: ignore[typeddict-item]
-        for by in ("genre", "without_genre", "drop")
-        for m in ("macro_f1", "weighted_f1")
+        for by in ("genre", "without_genre", "difference", "drop")
+        for m in ("macro_f1", "weighted_f1", "common_f1")
     )
 
 

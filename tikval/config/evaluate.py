@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from tikval.config.base import JobConfig, inline
+from tikval.config.base import ADDED_LATER, JobConfig, inline
 from tikval.config.combine import CombineConfig, ExtractSystem, FinetuneSystem, kind_of_system
 from tikval.config.extract import ExtractConfig
 from tikval.config.predict import PredictConfig
@@ -22,16 +22,20 @@ class EvaluateConfig(JobConfig):
     """jobs/evaluate.py: PredictionRow and LabelRow -> ScoreRow, with ComparisonRow and SliceRow beside it."""
 
     stage: ClassVar[str] = "scores"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | {"draws"}
 
     predictions: tuple[System, ...] = Field(min_length=1)  # systems, trained or not
-    min_share: float = Field(default=0.05, ge=0, le=1)  # labels in fewer videos are left out of aggregates
+    # the labels that means are over: those that min_share of the annotated videos have, and min_positives of them in
+    # two accounts at least; or the ones that `labels` names, which then stay the same whatever is annotated
+    min_share: float = Field(default=0.05, ge=0, le=1)
+    min_positives: Annotated[int, ADDED_LATER] = Field(default=5, ge=0)
+    labels: Annotated[tuple[str, ...] | None, ADDED_LATER] = Field(default=None, min_length=1)
     annotator: str | None = None  # whose labels are the truth; needed where there are several
-    draws: int = Field(default=1_000, ge=100)  # of accounts, for the intervals
-    permutations: int = Field(
-        default=2_000, ge=100
-    )  # of each comparison: the smallest p-value is 1 / (1 + these)
-    seed: int = Field(default=0, ge=0)  # of both
+    # swaps of accounts for p_exchangeable, and their seed; all swaps where there are no more
+    permutations: int = Field(default=2_000, ge=100)
+    seed: int = Field(default=0, ge=0)
+    draws: int | None = None  # does nothing, and says so: intervals were drawn once
 
     @property
     def catalog(self) -> CatalogConfig:

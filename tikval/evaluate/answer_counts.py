@@ -1,22 +1,31 @@
 """Answers against the truth as counts of accounts, which every score and its interval are made of."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from tikval.evaluate.answers import Answers, Truth
-from tikval.stats.arrays import Bools
-from tikval.stats.intervals import AccountDraws, CountSums, by_group
+from tikval.evaluate.answers import Answers, SystemRun, Truth
+from tikval.stats.arrays import Bools, Floats
+from tikval.stats.intervals import AccountCounts, account_counts
 
 
-def count_sums(
-    answers: Answers, truth: Truth, draws: AccountDraws, where_N: Bools | None = None
-) -> list[CountSums]:
-    """The counts of each part, over the videos with a result (`where_N`: among these)."""
-    made = []
+def known_parts(answers: Answers, where_N: Bools | None = None) -> Iterator[tuple[SystemRun, Bools]]:
+    """What is scored by itself, with its [N] videos that have a result (`where_N`: among these)."""
     for run, part_N in answers.parts():
-        at_N = part_N & run.known if where_N is None else part_N & run.known & where_N
-        true_NL, predicted_NL = run.true[at_N], run.predicted[at_N]
-        counts_GK = by_group(
-            np.hstack([true_NL & predicted_NL, predicted_NL, true_NL]), truth.group[at_N], truth.n_groups
-        )
-        made.append(CountSums(counts_GK.sum(0, dtype=np.float64), draws.sums(counts_GK)))
-    return made
+        yield run, part_N & run.known if where_N is None else part_N & run.known & where_N
+
+
+def count_answers(run: SystemRun, at_N: Bools, truth: Truth) -> AccountCounts:
+    """The counts over some videos."""
+    return account_counts(run.true[at_N], run.predicted[at_N], truth.group[at_N], truth.n_groups)
+
+
+def account_sizes(at_N: Bools, truth: Truth) -> Floats:
+    """[G] how many of some videos each account has."""
+    return np.bincount(truth.group[at_N], minlength=truth.n_groups).astype(np.float64)
+
+
+def videos_with_result(answers: Answers) -> Bools:
+    """[N] in any part."""
+    some_N: Bools = np.logical_or.reduce([at_N for _, at_N in known_parts(answers)])
+    return some_N

@@ -14,6 +14,8 @@ import numpy as np
 
 from tikval.rows import LabelRow, PredictionRow
 from tikval.stats.arrays import Bools, Floats, Ints
+from tikval.stats.intervals import by_group
+from tikval.stats.limits import FEWEST_ACCOUNTS_OF_LABEL
 from tikval.values import binary
 
 NO_FOLD: Final = -1
@@ -29,7 +31,8 @@ class Truth:
     true: Bools  # [N, L]
     accounts: tuple[str | None, ...]  # [N]
     group: Ints  # [N] number of each video's account
-    frequent: Bools  # [L] true for the configured share of the videos
+    frequent: Bools  # [L] that means over labels are over
+    enough: Bools  # [L] positives: of what a trained system was trained on, these are in its means
 
     @property
     def n_groups(self) -> int:
@@ -63,7 +66,7 @@ class Answers:
     system: str
     runs: tuple[SystemRun, ...]  # their scores are averaged
     by_fold: bool = False  # each fold is scored by itself
-    trained: bool = False  # what was trained was frequent when it was frozen: every label it models counts
+    trained: bool = False  # what was trained was frequent when it was frozen, whatever its share is here
     knows_accounts: bool = False  # accounts of the videos it was tested on were among those it was trained on
 
     def parts(self) -> Iterator[tuple[SystemRun, Bools]]:
@@ -84,7 +87,7 @@ class Answers:
 
     def averaged(self, truth: Truth) -> Bools:
         """[L] labels that the means over labels run over."""
-        use: Bools = self.modelled & (truth.frequent | self.trained)
+        use: Bools = self.modelled & (truth.enough if self.trained else truth.frequent)
         return use
 
 
@@ -93,11 +96,16 @@ def read_truth(
     labels: Sequence[str],
     min_share: float,
     annotator: str | None = None,
+    *,
+    min_positives: int = 0,
+    averaged: Sequence[str] | None = None,
 ) -> Truth:
-    """Binary labels of one annotator; a label is frequent where at least `min_share` of the videos have it.
+    """Binary labels of one annotator, and which of them means over labels are over: `averaged`, or by a rule.
 
-    Raises ValueError, naming them, for videos annotated twice, for several annotators where `annotator` picks none,
-    for several label sets, and for annotations that are not over these labels.
+    By the rule they are those that at least `min_share` of the videos have, and `min_positives` of them, in two
+    accounts at least (one positive has one account). Raises ValueError, naming them, for videos annotated twice, for
+    several annotators where `annotator` picks none, for several label sets, for annotations that are not over these
+    labels, and for averaged labels that are none of them.
     """
     annotators = sorted({row["annotator"] for row in rows})
     if annotator is not None:
@@ -116,15 +124,26 @@ def read_truth(
     for video, account in zip(ids, named, strict=True):
         numbers.setdefault((account is None, account or video), len(numbers))
     groups = [numbers[account is None, account or video] for video, account in zip(ids, named, strict=True)]
+    group_N = np.array(groups, dtype=np.int64)
+    if averaged is None:
+        accounts_L = (by_group(true_NL, group_N, len(numbers)) > 0).sum(0)
+        fewest = min(FEWEST_ACCOUNTS_OF_LABEL, min_positives)
+        enough_L = (true_NL.sum(0) >= min_positives) & (accounts_L >= fewest)
+        # divides, so that 3 of 60 is 0.05
+        frequent_L = enough_L & (true_NL.sum(0) / max(len(ids), 1) >= min_share)
+    else:
+        if unknown := [name for name in averaged if name not in labels]:
+            raise ValueError(f"labels: not of the codebook: {some(unknown)}")
+        enough_L = frequent_L = np.array([label in averaged for label in labels], dtype=bool)
     return Truth(
         ids=ids,
         labels=tuple(labels),
         label_set=rows[0]["label_set"] if rows else "",
         true=true_NL,
         accounts=named,
-        group=np.array(groups, dtype=np.int64),
-        # divides, so that 3 of 60 is 0.05
-        frequent=true_NL.sum(0) / max(len(ids), 1) >= min_share,
+        group=group_N,
+        frequent=frequent_L,
+        enough=enough_L,
     )
 
 

@@ -26,6 +26,7 @@ from tikval.evaluate.scores import BASELINE, FAILURES, OfVideos, base_row, lines
 from tikval.rows import LabelRow, ScoreRow
 from tikval.stats.arrays import Bools, Floats
 from tikval.stats.folds import Fold, groups_of, make_folds
+from tikval.stats.limits import EXPECTED
 from tikval.stats.metrics import LabelScores, Mean, label_f1
 from tikval.stats.thresholds import best_threshold
 
@@ -67,6 +68,7 @@ def frequency_prior(truth: Truth) -> list[ScoreRow]:
     rows = []
     for failures in FAILURES:
         base = base_row(PRIOR, truth, failures, n_videos, n_videos)
+        base |= {"why_none": EXPECTED, "n_groups": truth.n_groups}
         rows += lines(scores, movies, truth, every_L, truth.frequent, base)
     return rows
 

@@ -2,11 +2,13 @@
 
 Both are scored on the videos for which both have a result, over the labels that both model. Runs (partitions and
 seeds) are paired in turn, so that a system that ran once is compared with each run of another; the folds of a run are
-pooled. The null hypothesis is that the two are exchangeable within every account: then swapping all that they
-predicted for an account's videos, for each account with probability 1/2, gives a difference as likely as the one that
-was found (approximate randomisation; Noreen, 1989).
+pooled. The interval and its p are of one t (tikval.stats.intervals), so that they never disagree.
 
-D draws, P permutations, G groups, L labels. Of a pair's counts a group has 5 L: hits and predicted of either, support.
+Beside them stands another question's p: whether the two are exchangeable within every account. Then swapping all that
+they predicted for an account's videos, for each account with probability 1/2, gives a difference as likely as the one
+that was found (approximate randomisation; Noreen, 1989). Of G accounts it cannot be below 2 / 2^G.
+
+P swaps, G groups, L labels. Of a pair's counts a group has 5 L: hits and predicted of either, support.
 """
 
 import itertools
@@ -16,34 +18,39 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from tikval.evaluate.answer_counts import account_sizes
 from tikval.evaluate.answers import Answers, Truth
 from tikval.rows import ComparisonRow
-from tikval.stats.arrays import Bools, Bytes, Floats, Floats32
+from tikval.stats.arrays import Bytes, Floats
 from tikval.stats.intervals import (
     TINY,
-    AccountDraws,
+    AccountCounts,
+    Estimate,
     Interval,
-    bias_corrected,
-    by_group,
+    account_counts,
+    average,
     mean_f1,
-    nan_mean,
-    weighted_sums,
+    mean_f1_estimate,
 )
 
 METRICS: Final = {"macro_f1": "macro", "weighted_f1": "weighted"}
+_CHUNK: Final = 128  # swaps that are 32-bit floats at a time
 
 
 def draw_swaps(n_groups: int, permutations: int, seed: int = 0) -> Bytes:
-    """[P, G] 1 where a group is swapped; the same swaps for every pair."""
+    """[P, G] 1 where a group is swapped; the same swaps for every pair. All that there are, where they are few."""
+    if n_groups < 31 and 2**n_groups <= permutations:
+        every: Bytes = (np.arange(2**n_groups)[:, None] >> np.arange(n_groups) & 1).astype(np.uint8)
+        return every
     return np.random.default_rng(seed).integers(0, 2, (permutations, n_groups), dtype=np.uint8)
 
 
 class Difference(NamedTuple):
-    """a - b in one metric; None where there is no video, no label or one account only."""
+    """a - b in one metric; None where there is no video or no label."""
 
     value: float | None
-    interval: Interval
-    p: float | None  # two-sided
+    interval: Interval  # with the p of its t
+    p_exchangeable: float | None  # of the swaps; None of one account only
 
 
 class SystemComparison(NamedTuple):
@@ -53,60 +60,66 @@ class SystemComparison(NamedTuple):
     by_metric: dict[str, Difference]
 
 
-def compare_pair(a: Answers, b: Answers, truth: Truth, draws: AccountDraws, swaps: Bytes) -> SystemComparison:
-    """One pair. p = (1 + swaps that give a difference at least as large, either way) / (1 + P)."""
-    use_L = a.modelled & b.modelled & (truth.frequent | a.trained | b.trained)
-    use_L5 = np.ones(int(use_L.sum()), dtype=bool)
+def compare_pair(a: Answers, b: Answers, truth: Truth, swaps: Bytes) -> SystemComparison:
+    """One pair, from `swaps` as draw_swaps makes them."""
+    use_L = a.modelled & b.modelled & (truth.enough if a.trained or b.trained else truth.frequent)
     n_pairs = math.lcm(len(a.runs), len(b.runs))
-    here: dict[str, list[Floats]] = {metric: [] for metric in METRICS}
-    drawn: dict[str, list[Floats]] = {metric: [] for metric in METRICS}
+    here: dict[str, list[Estimate]] = {metric: [] for metric in METRICS}
     swapped: dict[str, list[Floats]] = {metric: [] for metric in METRICS}
     both_N = np.zeros(len(truth.ids), dtype=bool)
     pairs = itertools.islice(zip(itertools.cycle(a.runs), itertools.cycle(b.runs), strict=False), n_pairs)
     for one, other in pairs:
         at_N = one.known & other.known
         both_N |= at_N
-        true, predicted_a, predicted_b = (
-            m[np.ix_(at_N, use_L)] for m in (one.true, one.predicted, other.predicted)
+        group_n, sizes_G, true = truth.group[at_N], account_sizes(at_N, truth), one.true[at_N][:, use_L]
+        of_a, of_b = (
+            account_counts(true, run.predicted[at_N][:, use_L], group_n, truth.n_groups)
+            for run in (one, other)
         )
-        counted = np.hstack([true & predicted_a, predicted_a, true & predicted_b, predicted_b, true])
-        counts_GK = by_group(counted, truth.group[at_N], truth.n_groups)
-        total_K, drawn_DK = counts_GK.sum(0, dtype=np.float64), draws.sums(counts_GK)
-        swapped_PK = _swapped(counts_GK, total_K, swaps)
+        swapped_a, swapped_b = _swapped(of_a, of_b, swaps)
         for metric, how in METRICS.items():
-            here[metric].append(_difference(total_K, use_L5, how))
-            drawn[metric].append(_difference(drawn_DK, use_L5, how))
-            swapped[metric].append(_difference(swapped_PK, use_L5, how))
-    n_groups = len(np.unique(truth.group[both_N]))
-    found = {}
+            ours, theirs = (mean_f1_estimate(counts, sizes_G, how) for counts in (of_a, of_b))
+            if math.isnan(ours.value) or math.isnan(theirs.value):
+                continue
+            here[metric].append(ours.minus(theirs))
+            swapped[metric].append(mean_f1(*swapped_a, how) - mean_f1(*swapped_b, how))
+    sizes_G = account_sizes(both_N, truth)
+    n_groups, found = int((sizes_G > 0).sum()), {}
     for metric in METRICS:
-        value = float(nan_mean(here[metric]))
-        p = None
-        if n_groups > 1 and not math.isnan(value):
-            as_large = np.abs(nan_mean(swapped[metric])) >= abs(value) - TINY
-            p = float((1 + as_large.sum()) / (1 + len(swaps)))
-        interval = bias_corrected(value, nan_mean(drawn[metric])) if n_groups > 1 else Interval(None, None)
-        found[metric] = Difference(None if math.isnan(value) else value, interval, p)
-    return SystemComparison(int(both_N.sum()), n_groups, len(use_L5), found)
+        mean = average(here[metric], sizes_G)
+        value = None if math.isnan(mean.value) else mean.value
+        p = None if value is None or n_groups < 2 else _p_of_swaps(value, swapped[metric], truth.n_groups)
+        found[metric] = Difference(value, mean.of_difference(), p)
+    return SystemComparison(int(both_N.sum()), n_groups, int(use_L.sum()), found)
 
 
-def _swapped(counts_GK: Floats32, total_K: Floats, swaps: Bytes) -> Floats:
-    """[P, K] the pair's counts where what the two predicted for the swapped groups has changed places."""
-    n = 2 * len(total_K) // 5
-    of_a, of_b = slice(0, n), slice(n, 2 * n)
-    moved_PK = weighted_sums(swaps, counts_GK[:, of_b] - counts_GK[:, of_a])
-    out = np.tile(total_K, (len(swaps), 1))
-    out[:, of_a] += moved_PK
-    out[:, of_b] -= moved_PK
+def _swapped(of_a: AccountCounts, of_b: AccountCounts, swaps: Bytes) -> list[tuple[Floats, Floats, Floats]]:
+    """The counts [P, L] of either, where what the two predicted for the swapped groups has changed places."""
+    moved = [_weighted_sums(swaps, theirs - ours) for ours, theirs in zip(of_a[:2], of_b[:2], strict=True)]
+    return [
+        (of.hits.sum(0) + sign * moved[0], of.predicted.sum(0) + sign * moved[1], support_PL)
+        for of, sign in ((of_a, 1), (of_b, -1))
+        for support_PL in (np.tile(of.support.sum(0), (len(swaps), 1)),)
+    ]
+
+
+def _weighted_sums(swaps_PG: Bytes, counts_GL: Floats) -> Floats:
+    """[P, L]; sums are exact up to 16 million, as 32-bit floats are."""
+    some_G = counts_GL.any(1)
+    kept_GL = np.ascontiguousarray(counts_GL[some_G], dtype=np.float32)
+    out = np.empty((len(swaps_PG), counts_GL.shape[1]))
+    for start in range(0, len(out), _CHUNK):
+        rows = swaps_PG[start : start + _CHUNK]
+        out[start : start + _CHUNK] = rows[:, some_G].astype(np.float32) @ kept_GL
     return out
 
 
-def _difference(counts: Floats, use_L: Bools, how: str) -> Floats:
-    """[...] mean F1 of a - that of b, from counts [..., 5 L]."""
-    hits_a, predicted_a, hits_b, predicted_b, support = np.split(counts, 5, axis=-1)
-    return mean_f1(hits_a, predicted_a, support, use_L, how) - mean_f1(
-        hits_b, predicted_b, support, use_L, how
-    )
+def _p_of_swaps(value: float, swapped: Sequence[Floats], n_groups: int) -> float:
+    """The share of swaps that give a difference at least as large, either way; where drawn, (1 + these) / (1 + P)."""
+    differences_P = np.nan_to_num(np.mean(swapped, axis=0))
+    as_large = int((np.abs(differences_P) >= abs(value) - TINY).sum())
+    drawn = int(len(differences_P) != 2**n_groups)
+    return (drawn + as_large) / (drawn + len(differences_P))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -122,42 +135,35 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 def mean_of(answers: Answers, truth: Truth, how: str) -> float:
     """Mean F1 over the labels that are averaged, folds pooled; nan where there is none."""
-    values = []
+    use_L, values = answers.averaged(truth), []
     for run in answers.runs:
-        true, predicted = run.true[run.known], run.predicted[run.known]
+        true, predicted = run.true[run.known][:, use_L], run.predicted[run.known][:, use_L]
         hits_L, predicted_L, support_L = (
             x.sum(0).astype(np.float64) for x in (true & predicted, predicted, true)
         )
-        values.append(mean_f1(hits_L, predicted_L, support_L, answers.averaged(truth), how))
-    return float(nan_mean(values))
+        values.append(float(mean_f1(hits_L, predicted_L, support_L, how)))
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def all_comparisons(
-    systems: Sequence[Answers],
-    baselines: Sequence[Answers],
-    truth: Truth,
-    draws: AccountDraws,
-    permutations: int,
-    seed: int = 0,
+    systems: Sequence[Answers], baselines: Sequence[Answers], truth: Truth, swaps: Bytes
 ) -> list[ComparisonRow]:
     """Every pair of systems, and each system against the baseline that is best in the metric.
 
     A baseline that knows accounts of the videos it is tested on is compared only with systems that know them too.
-    p-values are corrected over all pairs of a metric.
+    p-values are corrected over all of these comparisons, in both metrics: all that the table shows.
     """
     if not truth.ids:
         return []
-    swaps = draw_swaps(truth.n_groups, permutations, seed)
     pairs = [(a, b, list(METRICS)) for a, b in itertools.combinations(systems, 2)]
     pairs += _with_best_baselines(systems, baselines, truth)
     rows: list[ComparisonRow] = []
     for a, b, metrics in pairs:
-        made = compare_pair(a, b, truth, draws, swaps)
+        made = compare_pair(a, b, truth, swaps)
         rows += [_comparison_row(a, b, metric, made) for metric in metrics]
-    for metric in METRICS:
-        same = [row for row in rows if row["metric"] == metric]
-        for row, p in zip(same, holm([row["p"] for row in same]), strict=True):
-            row["p_holm"] = p
+    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = p
     return sorted(rows, key=lambda row: row["metric"])
 
 
@@ -185,8 +191,10 @@ def _comparison_row(a: Answers, b: Answers, metric: str, made: SystemComparison)
         "difference": found.value,
         "lower": found.interval.lower,
         "upper": found.interval.upper,
-        "p": found.p,
+        "why_none": found.interval.why_none,
+        "p": found.interval.p,
         "p_holm": None,
+        "p_exchangeable": found.p_exchangeable,
         "n_videos": made.n_videos,
         "n_groups": made.n_groups,
         "n_labels": made.n_labels,

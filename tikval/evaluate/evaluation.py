@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from tikval.evaluate.answers import Answers, Truth
 from tikval.evaluate.baselines import BASELINES, account_name_baselines, frequency_prior, human_agreement
-from tikval.evaluate.compare import all_comparisons
-from tikval.evaluate.scores import predict_everything, score
+from tikval.evaluate.compare import all_comparisons, draw_swaps
+from tikval.evaluate.score_intervals import score_with_intervals
+from tikval.evaluate.scores import predict_everything
 from tikval.evaluate.slices import slices
 from tikval.rows import ComparisonRow, LabelRow, ScoreRow, SliceRow
-from tikval.stats.intervals import AccountDraws
+from tikval.stats.limits import NO_LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,6 @@ def evaluate_systems(
     *,
     annotator: str | None = None,
     genres: Mapping[str, str | None] | None = None,
-    draws: int = 1_000,
     permutations: int = 2_000,
     seed: int = 0,
 ) -> Evaluation:
@@ -39,19 +39,18 @@ def evaluate_systems(
         raise ValueError(f"systems with the name of a baseline: {', '.join(taken)}")
     if not truth.ids:
         return Evaluation([], [], [])
-    drawn, notes = AccountDraws(truth.n_groups, draws, seed), list[str]()
+    notes = [] if truth.frequent.any() else [NO_LABELS]
     baselines = [predict_everything(truth)]
     try:
         baselines += account_name_baselines(truth)
     except ValueError as err:
         notes.append(f"the account's name as a baseline is left out: {err}")
     humans = human_agreement(labels, truth, annotator)
-    scores = [*score(baselines[0], truth, drawn), *frequency_prior(truth)]
+    scores = [*score_with_intervals(baselines[0], truth), *frequency_prior(truth)]
     for answers in (*baselines[1:], *([humans] if humans else []), *systems):
-        scores += score(answers, truth, drawn)
-    parts = [
-        row for answers in (baselines[0], *systems) for row in slices(answers, truth, drawn, genres or {})
-    ]
-    return Evaluation(
-        scores, all_comparisons(systems, baselines, truth, drawn, permutations, seed), parts, notes
-    )
+        scores += score_with_intervals(answers, truth)
+    parts = slices(baselines[0], truth, {})  # of a genre the baseline is a column
+    for answers in systems:
+        parts += slices(answers, truth, genres or {})
+    swaps = draw_swaps(truth.n_groups, permutations, seed)
+    return Evaluation(scores, all_comparisons(systems, baselines, truth, swaps), parts, notes)

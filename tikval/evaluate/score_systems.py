@@ -37,19 +37,27 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
         annotated = [row for row in labelled if row["video_id"] in videos]
         try:
             labels = load_codebook(find_file(config.predictions[0].codebook)).labels
-            truth = read_truth(annotated, labels, config.min_share, config.annotator)
+            truth = read_truth(
+                annotated,
+                labels,
+                config.min_share,
+                config.annotator,
+                min_positives=config.min_positives,
+                averaged=config.labels,
+            )
             study = evaluate_systems(
                 [_answers(system, upstream[system.system], catalog, truth) for system in config.predictions],
                 truth,
                 annotated,
                 annotator=config.annotator,
                 genres={video: row["genre"] for video, row in videos.items()},
-                draws=config.draws,
                 permutations=config.permutations,
                 seed=config.seed,
             )
         except ValueError as err:
             raise UserError(str(err)) from err
+        if config.draws is not None:
+            study.notes.append("draws: does nothing any more, as intervals are not drawn; take the line out")
         for note in study.notes:
             print(f"tikval: note: {note}", file=sys.stderr)
         old = list_files(folder.uri, ".parquet", include_side_tables=True)

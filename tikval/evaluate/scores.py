@@ -10,17 +10,15 @@ N annotated videos, L labels.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 
-from tikval.evaluate.answer_counts import count_sums
 from tikval.evaluate.answers import Answers, SystemRun, Truth, answers_from_decisions
 from tikval.rows import EmbeddingRow, PredictionRow, ScoreRow, ScriptRow, VideoRow
 from tikval.stats.arrays import Bools, Floats
-from tikval.stats.intervals import AccountDraws, Interval, bias_corrected, of_labels, of_mean
 from tikval.stats.metrics import LabelScores, Mean, macro, micro, movie, prf, weighted
 from tikval.stats.ranking import mean_rank, ranking_of_labels
 from tikval.values import CONFRONTED, ENDORSED
@@ -63,14 +61,14 @@ def coverage(
     return Coverage(n_rows + missing, n_results, n_abstained, dict(reasons.most_common()))
 
 
-def score(answers: Answers, truth: Truth, draws: AccountDraws | None = None) -> list[ScoreRow]:
+def score(answers: Answers, truth: Truth) -> list[ScoreRow]:
     """Scores of one system under each reading of failures: every label it models, then the aggregates.
 
     Only annotated videos count; those without a prediction failed as "missing". Aggregates run over the frequent
-    labels that the system models, of a trained one over all that it models. `support` counts true labels, for
-    `movie` the videos with at least one. Of several parts (Answers.parts: runs, or each fold by itself as in section 4
-    of the paper) numbers are averaged; counts are those of one run. With `draws`, F1s have intervals where there are
-    two groups at least.
+    labels that the system models, of a trained one over all with positives enough that it models. `support` counts
+    true labels, for `movie` the videos with at least one. Of several parts (Answers.parts: runs, or each fold by itself
+    as in section 4 of the paper) numbers are averaged; counts are those of one run. Intervals are in
+    `score_with_intervals`.
     """
     if not truth.ids:
         return []
@@ -78,8 +76,7 @@ def score(answers: Answers, truth: Truth, draws: AccountDraws | None = None) -> 
     for run, part_N in answers.parts():
         for row in _part(run, part_N, truth, answers):
             lines.setdefault((row["failures"], row["stance"], row["label"]), []).append(row)
-    rows = [_averaged(same, len(answers.runs)) for same in lines.values()]
-    return with_intervals(rows, answers, truth, draws) if draws else rows
+    return [_averaged(same, len(answers.runs)) for same in lines.values()]
 
 
 def predict_everything(truth: Truth) -> Answers:
@@ -90,25 +87,6 @@ def predict_everything(truth: Truth) -> Answers:
     does: over those 18 labels they are 0.283 and 0.329.
     """
     return answers_from_decisions(BASELINE, truth, [np.ones_like(truth.true)])
-
-
-def with_intervals(
-    rows: list[ScoreRow], answers: Answers, truth: Truth, draws: AccountDraws
-) -> list[ScoreRow]:
-    """The same rows, those of `left_out` now with the 95 % intervals of their F1."""
-    sums, found = count_sums(answers, truth, draws), dict[tuple[str, str], Interval]()
-    here_L, drawn_DL = of_labels(sums)
-    for i, label in enumerate(truth.labels):
-        place = ENDORSED if truth.endorsed[i] else CONFRONTED, label
-        found[place] = bias_corrected(float(here_L[i]), drawn_DL[:, i])
-    for stance, mask_L in zip(STANCES, truth.masks, strict=True):
-        for how in MEANS:
-            found[stance, how] = of_mean(sums, answers.averaged(truth) & mask_L, how).interval()
-    for row in rows:
-        place = row["stance"], row["label"]
-        if row["failures"] == LEFT_OUT and row["f1"] is not None and place in found:
-            row["lower"], row["upper"] = found[place]
-    return rows
 
 
 def _part(run: SystemRun, part_N: Bools, truth: Truth, answers: Answers) -> list[ScoreRow]:
@@ -156,27 +134,28 @@ def lines(
         ranks_L3 = ranking_of_labels(scores_NL, true_NL)
     rows: list[ScoreRow] = []
 
-    def add(stance: str, label: str, often: bool | None, support: int, mean: Mean, ranks: Floats) -> None:
+    def add(
+        stance: str, label: str, support: int, mean: Mean, ranks: Floats, about: Mapping[str, Any]
+    ) -> None:
         precision, recall, f1, ap, brier, ece = (None if np.isnan(x) else float(x) for x in (*mean, *ranks))
-        row: ScoreRow = {**base, "stance": stance, "label": label, "frequent": often, "support": support}
+        row = {**base, "stance": stance, "label": label, "support": support, **about}
         row |= {"precision": precision, "recall": recall, "f1": f1}
-        rows.append(row | {"average_precision": ap, "brier": brier, "ece": ece})
+        rows.append(cast(ScoreRow, row | {"average_precision": ap, "brier": brier, "ece": ece}))
 
     for i in np.flatnonzero(modelled_L).tolist():
         stance = ENDORSED if truth.endorsed[i] else CONFRONTED
         mean = Mean(scores.precision[i], scores.recall[i], scores.f1[i])
-        often = bool(truth.frequent[i])
-        add(stance, truth.labels[i], often, int(scores.support[i]), mean, ranks_L3[i])
+        often = {"frequent": bool(use_L[i])}
+        add(stance, truth.labels[i], int(scores.support[i]), mean, ranks_L3[i], often)
     for stance, mask_L, of_videos in zip(STANCES, truth.masks, movies, strict=True):
         use = use_L & mask_L
         some = LabelScores(scores.precision[use], scores.recall[use], scores.f1[use], scores.support[use])
-        support = int(some.support.sum())
-        plain = np.ones(int(use.sum()))
-        add(stance, "macro", None, support, macro(some), mean_rank(ranks_L3[use], plain))
-        weights = some.support.astype(np.float64)
-        add(stance, "weighted", None, support, weighted(some), mean_rank(ranks_L3[use], weights))
+        support, over = int(some.support.sum()), {"n_labels": int(use.sum())}
+        plain, weights = np.ones(int(use.sum())), some.support.astype(np.float64)
+        add(stance, "macro", support, macro(some), mean_rank(ranks_L3[use], plain), over)
+        add(stance, "weighted", support, weighted(some), mean_rank(ranks_L3[use], weights), over)
         for label, mean in (("movie", of_videos.macro), ("movie_micro", of_videos.micro)):
-            add(stance, label, None, of_videos.with_label, mean, np.full(3, np.nan))
+            add(stance, label, of_videos.with_label, mean, np.full(3, np.nan), over)
     return rows
 
 
@@ -188,17 +167,24 @@ def base_row(system: str, truth: Truth, failures: str, n_videos: int, n_scored: 
         stance=ALL,
         label="",
         frequent=None,
+        n_labels=None,
         support=0,
         precision=None,
         recall=None,
         f1=None,
         lower=None,
         upper=None,
+        precision_lower=None,
+        precision_upper=None,
+        recall_lower=None,
+        recall_upper=None,
+        why_none=None,
         average_precision=None,
         brier=None,
         ece=None,
         n_videos=n_videos,
         n_scored=n_scored,
+        n_groups=None,
     )
 
 

@@ -15,6 +15,9 @@ FEWEST_ACCOUNTS_OF_LABEL: Final = 2
 FEW_ACCOUNTS: Final = 15  # below, a few accounts decide a number
 NO_VARIANCE: Final = "nothing differs between accounts: no interval"
 NO_NUMBER: Final = "no number, so no interval"
+NO_LABELS: Final = "no label has enough positives for a mean (min_share, min_positives): no number"
+EXPECTED: Final = "an exact expectation, which no account changes: no interval"
+OF_LEFT_OUT: Final = "intervals are those of the reading left_out"
 
 
 def effective_groups(sizes: Floats) -> float:
@@ -53,6 +56,11 @@ def few_accounts(n_accounts: int) -> str | None:
 def lowest_swap_p(n_accounts: int) -> float:
     """The smallest p that swapping accounts can give: of 2^G swaps, none and all always give the difference."""
     return min(1.0, 2.0 ** (1 - n_accounts))
+
+
+def swap_floor(n_accounts: int) -> str:
+    """What is said beside a p of the swap test."""
+    return f"cannot be below {lowest_swap_p(n_accounts):.3g} with {counted(n_accounts, 'account')}"
 
 
 def counted(n: int, what: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from tikval.evaluate.slices import DROP, GENRE, WITHOUT
+from tikval.evaluate.slices import COMMON, DIFFERENCE, DROP, GENRE, WITHOUT
 from tikval.report.display import BASELINE_NAMES, display_name, two
 from tikval.report.site.record import Report
 from tikval.report.site.score_tables import interval
@@ -41,28 +41,26 @@ def drop_lines(report: Report) -> list[dict[str, Any]]:
 
 
 def genre_lines(report: Report) -> list[dict[str, Any]]:
-    """One line per genre and system: macro and weighted F1 of the genre's videos, then of all others."""
-    cells: dict[tuple[str, str], dict[tuple[str, str], Any]] = {}
+    """One line per genre and system: F1 of the genre's videos, of all others, and the second less the first."""
+    cells: dict[tuple[str, str], dict[str, Any]] = {}
     for row in report.slices:
-        if row["by"] in (GENRE, WITHOUT):
-            cells.setdefault((row["slice"], row["system"]), {})[row["by"], row["metric"]] = row
-    lines = []
-    for (genre, system), own in sorted(cells.items(), key=lambda item: item[0][0]):
-        inside = own[GENRE, "macro_f1"]
-        lines.append(
-            {
-                "genre": genre,
-                "system": display_name(system),
-                "baseline": system in BASELINE_NAMES,
-                "n_videos": inside["n_videos"],
-                "n_groups": inside["n_groups"],
-                "cells": [
-                    {"value": two(row["value"]), "interval": interval(row)}
-                    for row in (own[by, metric] for by in (GENRE, WITHOUT) for metric in METRICS)
-                ],
-            }
-        )
-    return lines
+        if row["by"] in (GENRE, WITHOUT, DIFFERENCE) and row["metric"] == COMMON:
+            cells.setdefault((row["slice"], row["system"]), {})[row["by"]] = row
+    return [
+        {
+            "genre": genre,
+            "system": display_name(system),
+            "baseline": system in BASELINE_NAMES,
+            "n_videos": own[GENRE]["n_videos"],
+            "n_groups": own[GENRE]["n_groups"],
+            "cells": [
+                {"value": show(own[by]["value"]), "interval": interval(own[by])}
+                for by, show in ((GENRE, two), (WITHOUT, two), (DIFFERENCE, signed))
+            ],
+        }
+        for (genre, system), own in sorted(cells.items(), key=lambda item: item[0][0])
+        if own.keys() == {GENRE, WITHOUT, DIFFERENCE}
+    ]
 
 
 def signed(value: float | None) -> str:

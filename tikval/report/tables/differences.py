@@ -79,12 +79,7 @@ def _data(config: SystemConfig, scores: Sequence[ScoreRow], paper: Published) ->
     text += f"; the paper scored {paper.videos}, and its published annotations list {paper.published_rows}"
     if n_videos not in (paper.videos, paper.published_rows):
         text += ", so these are others, or a part of them"
-    trained = isinstance(config, FinetuneConfig | CombineConfig)
-    ours = {
-        row["label"]
-        for row in scores
-        if row["failures"] == LEFT_OUT and (row["frequent"] or (trained and row["frequent"] is not None))
-    }
+    ours = {row["label"] for row in scores if row["failures"] == LEFT_OUT and row["frequent"]}
     more, fewer = sorted(ours - set(paper.averaged)), [name for name in paper.averaged if name not in ours]
     text += f"; means run over {len(ours)} labels, the paper's over {len(paper.averaged)}"
     text += f", which lack {_some(more)}" if more else ""

@@ -168,12 +168,12 @@ def test_a_study_has_every_baseline_and_notes_what_it_left_out() -> None:
     rows = of_accounts(20, 6)
     truth = read_truth(rows, TWO, 0.05)
     system = read_answers([predicted(v, [True, False, False, False]) for v in truth.ids], truth, "s")
-    made = evaluate_systems([system], truth, rows, draws=100, permutations=100)
+    made = evaluate_systems([system], truth, rows, permutations=100)
     assert {row["system"] for row in made.scores} == {BASELINE, PRIOR, ACCOUNT_SHARED, ACCOUNT_APART, "s"}
     assert {row["system_b"] for row in made.comparisons} <= {BASELINE, ACCOUNT_APART}
     assert made.notes == []
     few = of_accounts(2, 6)
-    small = evaluate_systems([], read_truth(few, TWO, 0.05), few, draws=100, permutations=100)
+    small = evaluate_systems([], read_truth(few, TWO, 0.05), few, permutations=100)
     assert {row["system"] for row in small.scores} == {BASELINE, PRIOR}
     assert "training part" in small.notes[0]
     assert evaluate_systems([], read_truth([], TWO, 0.0), []).scores == []

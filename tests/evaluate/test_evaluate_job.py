@@ -26,7 +26,7 @@ def study(tmp_path: Path) -> Study:
 def test_a_study_has_intervals_comparisons_and_baselines(study: Study) -> None:
     trained = study.trained("bert", study.noisy(1))
     asked = study.asked("gemini", lambda name: stances(int(study.truth[name][0]), 0))
-    config = EvaluateConfig(predictions=(trained, asked), out=study.out, draws=200, permutations=200)
+    config = EvaluateConfig(predictions=(trained, asked), out=study.out, permutations=200)
     run = score_systems(config)
     scores = Folder(config.folder).read().to_pylist()
     assert {row["system"] for row in scores} == {"bert", "gemini", *BASELINES} - {HUMAN}
@@ -84,8 +84,10 @@ def pair(**changes: object) -> ComparisonRow:
         difference=0.0412,
         lower=-0.004,
         upper=0.09,
+        why_none=None,
         p=0.0004,
         p_holm=0.03,
+        p_exchangeable=0.01,
         n_videos=1888,
         n_groups=91,
         n_labels=18,
@@ -103,10 +105,13 @@ def part(by: str, name: str, system: str = "s") -> list[SliceRow]:
             value=-0.125,
             lower=None,
             upper=None,
+            why_none="too few",
+            baseline=None,
+            n_labels=2,
             n_videos=3,
             n_groups=1,
         )
-        for metric in ("macro_f1", "weighted_f1")
+        for metric in (("macro_f1", "weighted_f1") if by == "drop" else ("common_f1",))
     ]
 
 
@@ -124,7 +129,10 @@ def test_differences_are_shown_with_their_sign() -> None:
 
 
 def test_names_in_the_new_tables_are_text() -> None:
-    rows = (*part("drop", "x", EVIL), *part("genre", EVIL), *part("without_genre", EVIL))
+    rows = (
+        *part("drop", "x", EVIL),
+        *(row for by in ("genre", "without_genre", "difference") for row in part(by, EVIL)),
+    )
     found = pages(replace(report(), comparisons=(pair(system_a=EVIL, metric=EVIL),), slices=rows))
     assert [found[name].text.count(EVIL) for name in ("systems.html", "accounts.html")] == [3, 1]
 

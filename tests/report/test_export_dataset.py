@@ -48,7 +48,7 @@ class Made(Written):
         self.both = CombineConfig(systems=systems, out=self.out, system="both", how="regression")
         combine_systems(self.both)
         self.scores = EvaluateConfig(
-            predictions=(self.llm, self.roberta, self.both), out=self.out, draws=100, permutations=100
+            predictions=(self.llm, self.roberta, self.both), out=self.out, permutations=100
         )
         score_systems(self.scores)
 
@@ -175,9 +175,7 @@ def test_scores_are_those_of_every_evaluation(made: Made, tmp_path: Path) -> Non
 def test_evaluations_of_other_versions_may_lack_columns(tmp_path: Path) -> None:
     study = Written(tmp_path)
     llm = study.asked("llm", lambda _: stances(1, 0))
-    old, new = (
-        EvaluateConfig(predictions=(llm,), out=study.out, min_share=share, draws=100) for share in (0.05, 0.2)
-    )
+    old, new = (EvaluateConfig(predictions=(llm,), out=study.out, min_share=share) for share in (0.05, 0.2))
     for config in (old, new):
         score_systems(config)
     file = Folder(old.folder).paths()[0]

@@ -142,9 +142,7 @@ class Made:
                 ]
                 self._says(config, [*rows, prediction("z", row_key=keys["z"], error="unreadable")])
                 systems.append(config)
-            score_systems(
-                EvaluateConfig(predictions=tuple(systems), out=self.out, draws=100, permutations=100)
-            )
+            score_systems(EvaluateConfig(predictions=tuple(systems), out=self.out, min_positives=0))
 
     def _says(self, config: ExtractConfig, rows: Sequence[PredictionRow]) -> None:
         folder = Folder(config.folder)

@@ -50,7 +50,7 @@ def scored(study: Study) -> EvaluateConfig:
     def answer(name: str) -> list[int] | None:
         return None if name == IDS[3] else stances(int(study.truth[name][0]), 0)
 
-    config = EvaluateConfig(predictions=(study.asked("gemini", answer), trained), out=study.out, draws=100)
+    config = EvaluateConfig(predictions=(study.asked("gemini", answer), trained), out=study.out)
     score_systems(config)
     return config
 

@@ -29,7 +29,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = Study(tmp_path_factory.mktemp("study"))
     trained = study.trained("bert", study.noisy(1))
     asked = study.asked("gemini", lambda name: stances(int(study.truth[name][0]), 0))
-    scores = EvaluateConfig(predictions=(trained, asked), out=study.out, draws=100, permutations=100)
+    scores = EvaluateConfig(predictions=(trained, asked), out=study.out, permutations=100)
     score_systems(scores)
     config = ReportConfig(scores=scores, out=study.out)
     write_report(config)

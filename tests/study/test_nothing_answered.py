@@ -35,7 +35,7 @@ def study_of(root: Path, kind: str) -> tuple[Study, ReportConfig]:
     silent: list[Any] = [study.asked("silent", lambda name: None), study.trained("mute", lambda *_: None)]
     if kind == "one answers":
         silent.append(study.asked("answers", lambda name: stances(int(study.truth[name][0]), 0)))
-    scores = EvaluateConfig(predictions=tuple(silent), out=study.out, draws=100, permutations=100)
+    scores = EvaluateConfig(predictions=tuple(silent), out=study.out, permutations=100)
     score_systems(scores)
     report = ReportConfig(scores=scores, out=study.out)
     write_report(report)

@@ -83,7 +83,7 @@ def _of_labels(
     truth: Truth,
     sizes_G: Floats,
 ) -> dict[tuple[str, str], Interval]:
-    """By stance and label. The counts are those of one run."""
+    """The intervals of labels, by stance and label; the counts are those of one run."""
     places = [
         (ENDORSED if endorsed else CONFRONTED, label)
         for label, endorsed in zip(truth.labels, truth.endorsed, strict=True)

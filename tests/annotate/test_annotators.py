@@ -25,6 +25,7 @@ from tikval.config import UserError, find_file
 from tikval.rows import LabelRow, PredictionRow, arrow_schema
 from tikval.sources.labels import read_labels
 from tikval.store.folder import Folder
+from tikval.store.runs import Study
 from tikval.values import SLUGS
 
 BOOK = load_codebook(find_file("prompts/codebook.yaml"))
@@ -147,7 +148,7 @@ def test_a_system_is_an_annotator_and_its_failures_are_missing(tmp_path: Path) -
     found = annotations_by(
         faces("ann", **dict.fromkeys(("first-video", "third-video", "broken-video", "gone"), 1))
     )
-    add_systems(found, made.out, BOOK)
+    add_systems(found, Study(made.out), BOOK)
     assert set(found.annotations) == {"ann", "local"}
     assert set(found.annotations["local"]) == {"first-video", "third-video"}
     assert found.failed == {"local": {"unreadable": 1, "missing": 1}}
@@ -157,7 +158,7 @@ def test_a_system_is_an_annotator_and_its_failures_are_missing(tmp_path: Path) -
     assert (face["videos"], face["observed"], face["positive"]) == (2, 1 / 2, 2 / 3)
     assert pick(rows, ("local", "ann"), "dominance")["cells"] == 0, "it does not tell dominance"
     with pytest.raises(UserError, match="'local' is an annotator's name too"):
-        add_systems(annotations_by(faces("local", **{"first-video": 1})), made.out, BOOK)
+        add_systems(annotations_by(faces("local", **{"first-video": 1})), Study(made.out), BOOK)
 
 
 def test_what_a_system_does_not_model_is_missing_and_its_runs_are_annotators(tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_what_a_system_does_not_model_is_missing_and_its_runs_are_annotators(tmp
     name = folder.write_part(pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow)))
     folder.write_run(half, [name], {}, len(rows), {}, 1.0)
     found = annotations_by(faces("ann", **{"first-video": 1}))
-    add_systems(found, made.out, BOOK)
+    add_systems(found, Study(made.out), BOOK)
     assert set(found.annotations) == {"ann", "local", "half (sample 0)", "half (sample 1)"}
     annotations = found.annotations["half (sample 1)"]["first-video"]
     assert list(annotations.three_way) == [1, *[None] * 18], "absent or confronted: it cannot tell"
@@ -184,7 +185,7 @@ def test_a_study_of_another_codebook(tmp_path: Path) -> None:
     made = Made(tmp_path)
     other = BOOK.model_copy(update={"values": BOOK.values[::-1]})
     with pytest.raises(UserError, match=r"local: its codebook is prompts/codebook\.yaml"):
-        add_systems(annotations_by(faces("ann", **{"first-video": 1})), made.out, other)
+        add_systems(annotations_by(faces("ann", **{"first-video": 1})), Study(made.out), other)
 
 
 # consolidation

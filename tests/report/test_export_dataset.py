@@ -267,7 +267,10 @@ def named(root: Path, ids: dict[str, str], more: str = "") -> Written:
     (root / "videos.csv").write_text("\n".join(["path,video_id,account", *lines]))
     (root / "accounts.csv").write_text(f"account,is_minor\n{more}")
     study.catalog = CatalogConfig(
-        videos=str(root / "videos.csv"), accounts=str(root / "accounts.csv"), out=study.out
+        videos=str(root / "videos.csv"),
+        accounts=str(root / "accounts.csv"),
+        without=("annotations",),
+        out=study.out,
     )
     write_catalog(study.catalog)
     keys = {row["video_id"]: row["row_key"] for row in Folder(study.catalog.folder).read().to_pylist()}

@@ -426,7 +426,11 @@ def test_a_catalog_with_annotations_and_accounts(config: CatalogConfig, tmp_path
     ]
 
     accounts = touch(tmp_path / "accounts.csv", b"account,is_minor\nann,yes\n")
-    again = write_catalog(config.model_copy(update={"accounts": str(accounts), "annotations": None}))
+    again = write_catalog(
+        config.model_copy(
+            update={"accounts": str(accounts), "annotations": None, "without": ("annotations",)}
+        )
+    )
     assert [row["account"] for row in folder.read_side_table("accounts")] == ["ann"]
     assert folder.read_side_table("labels") == []
     assert again.state != done.state

@@ -96,14 +96,13 @@ def people(rows: Sequence[LabelRow], codebook: Codebook) -> Annotators:
     return found
 
 
-def add_systems(found: Annotators, out: str, codebook: Codebook) -> None:
+def add_systems(found: Annotators, study: Study, codebook: Codebook) -> None:
     """Each finished system of an analysis as one more annotator of the annotated videos.
 
     A system that ran several times (partitions, seeds, samples) is as many annotators. A failure is no annotation: it
     is counted in `failed`. Raises UserError for another codebook and for a name that somebody has already.
     """
-    study = Study(out)
-    catalog = study.catalog()
+    out, catalog = study.out, study.catalog()
     annotated = {video for videos in found.annotations.values() for video in videos}
     for row in catalog.read_videos(annotated, ["video_id", "account"]).to_pylist():
         if row["account"]:

@@ -15,6 +15,21 @@ from tikval.config import (
 from tikval.store.runs import Study
 from tikval.terminal import Terminal
 
+Picked = Annotated[
+    str | None,
+    typer.Option(
+        "--codebook", help="The codebook by its name or file, where several lie here; else the one used last."
+    ),
+]
+
+
+def picked_study(out: str, codebook: str | None) -> Study:
+    """A study over one codebook; what lies there over another one is named."""
+    study = Study(out, codebook=codebook)
+    for line in study.not_shown():
+        print(f"tikval: {line}", file=sys.stderr)
+    return study
+
 
 @app.command()
 def export(
@@ -31,6 +46,7 @@ def export(
         bool, typer.Option("--names", help="Ids as they are, also where they name somebody.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Also into a folder that is not empty.")] = False,
+    codebook: Picked = None,
 ) -> None:
     """One line per video and answer of a system: ids, error, and each value as -1, 0, 1 or empty; or the scores."""
     from tikval.report.export.dataset import export_dataset
@@ -44,7 +60,7 @@ def export(
         raise UserError("--names is for the table of values; a data set never names anybody")
     if force and not dataset:
         raise UserError("--force is for --dataset; a file is replaced without it")
-    study = Study(out)
+    study = picked_study(out, codebook)
     notes, written = [], f"{file}/README.md"
     if dataset:
         notes = export_dataset(study, Path(file), tuple(system or ()), force)
@@ -72,16 +88,19 @@ def agreement(
     by: Annotated[Literal["value"] | None, typer.Option(help="Also each value by itself.")] = None,
     coding: Annotated[Coding | None, typer.Option(help="This coding only.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also as a table, with numbers in full.")] = None,
-    codebook: Annotated[str, typer.Option(help="Of the annotations.")] = CODEBOOK,
+    codebook: Annotated[
+        str, typer.Option(help="Of the annotations; with --systems also by name.")
+    ] = CODEBOOK,
 ) -> None:
     """How far annotators agree beyond chance, with 95 % intervals: people, systems, and the absent baseline."""
     from tikval.annotate import agreement as agreeing
     from tikval.annotate.annotators import add_systems, codebook_of, people, read_tables
 
-    book = codebook_of(codebook)
+    study = picked_study(systems, codebook) if systems else None
+    book = study.codebook() if study else codebook_of(codebook)
     found = people(read_tables(tables, book), book)
-    if systems:
-        add_systems(found, systems, book)
+    if study:
+        add_systems(found, study, book)
     found = found.only(annotator or [])
     compared = agreeing.compared_groups(found, against)
     rows = agreeing.agreement_rows(
@@ -127,12 +146,13 @@ def prevalence(
     by: Annotated[str | None, typer.Option(help="account, genre or month.")] = None,
     annotator: Annotated[str | None, typer.Option(help="Whose labels are the truth.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the rates to this file.")] = None,
+    codebook: Picked = None,
 ) -> None:
     """How often each value is endorsed and confronted, raw and, where videos are annotated, corrected."""
     from tikval.evaluate.prevalence import prevalence_of
     from tikval.report.tables.prevalence import show_prevalence, write_prevalence_csv
 
-    found = prevalence_of(Study(out), system, by, annotator)
+    found = prevalence_of(picked_study(out, codebook), system, by, annotator)
     show_prevalence(found, Terminal(width=None if sys.stdout.isatty() else 180))
     if csv:
         write_prevalence_csv(found, csv)
@@ -147,11 +167,12 @@ def tables(
         list[str] | None,
         typer.Option("--beside", help="SYSTEM=ROW of the paper, such as mine=gemini_2s; SYSTEM=: none."),
     ] = None,
+    codebook: Picked = None,
 ) -> None:
     """The paper's Tables 3 to 6 over these systems, its numbers beside ours with what differs."""
     from tikval.report.tables.paper import show_tables, tables_of, write_tables
 
-    found = tables_of(Study(out), paper_rows or [])
+    found = tables_of(picked_study(out, codebook), paper_rows or [])
     show_tables(found, Terminal(width=None if sys.stdout.isatty() else 200))
     if csv:
         print(f"written: {', '.join(write_tables(found, csv))}")
@@ -165,11 +186,12 @@ def figures(
         list[str] | None, typer.Option(help="Only this system, beside the annotations; may be given again.")
     ] = None,
     annotator: Annotated[str | None, typer.Option(help="Whose labels are drawn.")] = None,
+    codebook: Picked = None,
 ) -> None:
     """The paper's Figures 1 to 4, Schwartz's circle, systems' F1, rates by genre and month: SVG, PNG, PDF, CSV."""
     from tikval.report.figures.gather import figures_of, write_figures
 
-    found = figures_of(Study(out), system or (), annotator)
+    found = figures_of(picked_study(out, codebook), system or (), annotator)
     written = write_figures(found, folder)
     print(f"{len(found.sheets)} figures, {len(written)} files: {folder}/figures.md lists them")
     for note in (*found.skipped, *found.notes):

@@ -18,11 +18,16 @@ class CatalogConfig(JobConfig):
         "annotations",
         "accounts",
         "codebook",
+        "without",
     }
 
     videos: Place  # folder, glob, CSV or Parquet manifest; local or an object-store URI
-    annotations: Place | None = None  # the published TikTok CSV, or a plain CSV or Parquet
-    accounts: Place | None = None  # CSV or Parquet of AccountRow
+    annotations: Place | None = (
+        None  # the published TikTok CSV, or a plain CSV or Parquet; None: those given before
+    )
+    accounts: Place | None = None  # CSV or Parquet of AccountRow; None: those given before
+    # what was given before and is taken away: annotations are those over this codebook
+    without: Annotated[tuple[Literal["annotations", "accounts"], ...], ADDED_LATER] = ()
     codebook: str = "prompts/codebook.yaml"  # whose values the annotations use
     # of files whose name or address has no post's id: their path, or a pseudonym that only who has TIKVAL_KEY can make
     ids: Annotated[Literal["paths", "pseudonyms"], ADDED_LATER] = "paths"

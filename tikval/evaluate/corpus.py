@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import CatalogConfig, PredictConfig, UserError, find_file
+from tikval.config import PredictConfig, UserError, find_file
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
 from tikval.stats.arrays import Bools, Ints
@@ -49,11 +49,11 @@ def read_system_corpus(study: Study, system: str | None = None, annotator: str |
     """Read the system that is named, or the only one. Raises UserError where it is unclear or not there."""
     catalog = study.catalog()
     listed = catalog.read(["video_id", "row_key", "account", "genre", "posted_at", "error"])
-    labels, whose = _labels(catalog, annotator)
+    labels, whose = _labels(study.annotations(), annotator)
     if system is None:
         system = _only(study, labels)
     if system == ANNOTATIONS:
-        return _human(listed, labels, whose, catalog)
+        return _human(study, listed, labels, whose)
     return _predicted(study, system, listed, labels)
 
 
@@ -127,11 +127,13 @@ def _is_over(codebook: Codebook, labels: list[LabelRow]) -> bool:
     return labels[0]["label_set"] == codebook.label_set and n_labels == len(codebook.labels)
 
 
-def _human(listed: pa.Table, labels: list[LabelRow], whose: str, catalog: Folder) -> SystemCorpus:
+def _human(study: Study, listed: pa.Table, labels: list[LabelRow], whose: str) -> SystemCorpus:
     """The annotator's labels, with or without videos: what was annotated counts even where no file is there."""
     if not labels:
-        raise UserError(f"{catalog.uri}: has no annotations; name them in the catalog's configuration")
-    codebook = load_codebook(find_file(CatalogConfig.model_validate(catalog.finished().config).codebook))
+        raise UserError(
+            f"{study.catalog().uri}: has no annotations; name them in the catalog's configuration"
+        )
+    codebook = study.codebook()
     known = listed.filter(listed["error"].is_null())
     ids = pa.array([row["video_id"] for row in labels], pa.string())
     posts = known.take(pc.index_in(ids, known["video_id"]))  # nulls where no usable file is there
@@ -155,9 +157,8 @@ def _only(study: Study, labels: list[LabelRow]) -> str:
     raise UserError(f"{study.out}: holds several systems; name one with --system: {', '.join(names)}")
 
 
-def _labels(catalog: Folder, annotator: str | None) -> tuple[list[LabelRow], str]:
+def _labels(rows: list[LabelRow], annotator: str | None) -> tuple[list[LabelRow], str]:
     """The labels of one annotator, and who that is."""
-    rows: list[LabelRow] = catalog.read_side_table("labels")
     names = sorted({row["annotator"] for row in rows})
     if annotator is None and len(names) > 1:
         raise UserError(f"several annotators; name one with --annotator: {', '.join(names)}")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from tikval.codebook import load_codebook
+from tikval.codebook import Codebook, load_codebook
 from tikval.config import CombineConfig, EvaluateConfig, FinetuneConfig, UserError, find_file
 from tikval.evaluate.answers import Answers, Truth, read_answers, read_trained, read_truth
 from tikval.evaluate.evaluation import evaluate_systems
@@ -29,17 +29,19 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
         before = folder.run()
         if before and before.inputs == inputs:
             return before
-        labelled = catalog.read_side_table("labels")
+        codebook = _codebook(config)
+        labelled = [
+            row for row in catalog.read_side_table("labels") if row["label_set"] == codebook.label_set
+        ]
         ids = {row["video_id"] for row in labelled}
         about = catalog.read_videos(ids, ["video_id", "account", "genre", "error"]).to_pylist()
         # the later one of two rows with one id describes no video
         videos = {row["video_id"]: row for row in about if row["error"] != Reason.DUPLICATE_ID}
         annotated = [row for row in labelled if row["video_id"] in videos]
         try:
-            labels = load_codebook(find_file(config.predictions[0].codebook)).labels
             truth = read_truth(
                 annotated,
-                labels,
+                codebook.labels,
                 config.min_share,
                 config.annotator,
                 min_positives=config.min_positives,
@@ -71,6 +73,24 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
         for file in old:
             delete(f"{folder.uri}/{file}")
         return done
+
+
+def _codebook(config: EvaluateConfig) -> Codebook:
+    """The one codebook of the systems. Raises UserError where they have several."""
+    try:
+        books = {
+            each: load_codebook(find_file(each)) for each in {one.codebook for one in config.predictions}
+        }
+    except ValueError as err:
+        raise UserError(str(err)) from err
+    first = books[config.predictions[0].codebook]
+    for system in config.predictions:
+        if (other := books[system.codebook]).labels != first.labels or other.label_set != first.label_set:
+            raise UserError(
+                f"predictions: {system.system} is over {other.label_set}, {config.predictions[0].system} over "
+                f"{first.label_set}; score each codebook by itself"
+            )
+    return first
 
 
 def _answers(recipe: Any, source: Folder, catalog: Folder, truth: Truth) -> Answers:

@@ -34,12 +34,14 @@ def load_examples(config: LearnConfig) -> Examples:
         return examples_of(
             rows, annotations, codebook.labels, accounts=accounts, near_duplicates={}, split=split, **wanted
         )
-    annotations = Folder(config.catalog.folder).read_side_table("labels")
+    known = Folder(config.catalog.folder).read_side_table("labels")
+    annotations = [row for row in known if row["label_set"] == codebook.label_set]
     rows, accounts, near_duplicates = read_rows(config, {row["video_id"] for row in annotations})
     annotations = [row for row in annotations if row["video_id"] in accounts]
     if not annotations:
         raise UserError(
-            f"{config.catalog.folder}: has no annotations; name them in the catalog's configuration"
+            f"{config.catalog.folder}: has no annotations over {codebook.label_set}; name them in the catalog's "
+            "configuration"
         )
     return examples_of(
         rows, annotations, codebook.labels, accounts=accounts, near_duplicates=near_duplicates, **wanted

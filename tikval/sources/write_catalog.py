@@ -16,18 +16,24 @@ from tikval.sources.catalog import accounts_of, list_videos, read_accounts
 from tikval.sources.erased import not_erased
 from tikval.sources.labels import read_labels
 from tikval.store.folder import Folder, FolderRun
+from tikval.store.given import GivenTable, GivenTables, same_table
 from tikval.study_key import study_key
 
 
 def write_catalog(config: CatalogConfig) -> FolderRun:
-    """List the videos anew; a catalog that has not changed is left as it is."""
+    """List the videos anew; a catalog that has not changed is left as it is.
+
+    Annotations and accounts that an earlier run was given stay; what is given replaces them, annotations those over
+    the same codebook.
+    """
     folder, begin = Folder(config.folder), time.monotonic()
     with folder.lock():
         before = folder.run()
         key = study_key(create=True) if config.ids == "pseudonyms" else None
-        videos, labels = list(list_videos(config.videos, _ids_so_far(folder, before), key)), _labels(config)
-        accounts = read_accounts(config.accounts) if config.accounts else []
-        resolve_posts(videos, labels or [], accounts)
+        given = GivenTables.of(folder)
+        videos = list(list_videos(config.videos, _ids_so_far(folder, before), key))
+        labels, accounts = _labels(config, folder, given), _accounts(config, folder, given)
+        resolve_posts(videos, labels, accounts)
         if unmatched := unmatched_minors(videos, accounts):
             some = ", ".join(unmatched[:3]) + (" ..." if len(unmatched) > 3 else "")
             print(
@@ -36,11 +42,12 @@ def write_catalog(config: CatalogConfig) -> FolderRun:
                 file=sys.stderr,
             )
         videos = not_erased(config.out, videos)
-        accounts = not_erased(config.out, accounts if config.accounts else accounts_of(videos))
+        accounts = not_erased(config.out, accounts if given.accounts else accounts_of(videos))
         files = [_write(folder, "data", VideoRow, videos)]
         side_tables = {"accounts": _write(folder, "_accounts", AccountRow, accounts)}
-        if labels is not None:
+        if given.annotations:
             side_tables["labels"] = _write(folder, "_labels", LabelRow, not_erased(config.out, labels))
+        given.write(folder)
         if before and before.files == files and before.side_tables == side_tables:
             return before
         failed: dict[str, int] = {}
@@ -67,14 +74,46 @@ def _ids_so_far(folder: Folder, before: FolderRun | None) -> dict[str, str]:
     }
 
 
-def _labels(config: CatalogConfig) -> list[LabelRow] | None:
-    if config.annotations is None:
-        return None
+def _labels(config: CatalogConfig, folder: Folder, given: GivenTables) -> list[LabelRow]:
+    """The annotations over every codebook, and the record of those over this one."""
+    before: list[LabelRow] = folder.read_side_table("labels") if given.annotations else []
+    if not (config.annotations or given.annotations):
+        return []
     try:
         codebook = load_codebook(find_file(config.codebook))
     except ValueError as err:
         raise UserError(str(err)) from err
-    return read_labels(config.annotations, codebook.slugs, codebook.label_set)
+    mine = codebook.label_set
+    others = [row for row in before if row["label_set"] != mine]
+    if config.annotations:
+        rows = read_labels(config.annotations, codebook.slugs, mine)
+        now = GivenTable.read_now(config.annotations, len(rows), config.codebook)
+        given.annotations[mine] = same_table(now, given.annotations.get(mine))
+    elif "annotations" in config.without:
+        given.annotations.pop(mine, None)
+        rows = []
+    else:
+        rows = [row for row in before if row["label_set"] == mine]
+        _note_kept("annotations", given.annotations.get(mine))
+    return sorted([*others, *rows], key=lambda row: row["label_set"])  # stable
+
+
+def _accounts(config: CatalogConfig, folder: Folder, given: GivenTables) -> list[AccountRow]:
+    """The table of accounts, and its record; [] where none is known."""
+    if config.accounts:
+        rows = read_accounts(config.accounts)
+        given.accounts = same_table(GivenTable.read_now(config.accounts, len(rows)), given.accounts)
+        return rows
+    if "accounts" in config.without:
+        given.accounts = None
+    _note_kept("accounts", given.accounts)
+    return folder.read_side_table("accounts") if given.accounts else []
+
+
+def _note_kept(kind: str, table: GivenTable | None) -> None:
+    if table:
+        how = f"--{kind} replaces them, --no-{kind} takes them away"
+        print(f"tikval: note: {kind} that are known are used: {table.about} ({how})", file=sys.stderr)
 
 
 def _write(folder: Folder, name: str, kind: type, rows: list[Any]) -> str:

@@ -101,6 +101,7 @@ class FolderRun:
 
 
 _FIELDS: Final = TypeAdapter(FolderRun)
+_ASKED: Final = "asked.json"
 SITE_FOLDERS: Final = ("assets", "charts", "data", "pictures", "tables", "videos")  # below a report's folder
 
 
@@ -312,6 +313,17 @@ class Folder:
         rows = min(rows, run.rows)
         again = replace(run, files=files, side_tables=side_tables, rows=rows, failed=failed)
         write_bytes(f"{self.uri}/run.json", again.to_json())
+
+    def ask(self) -> None:
+        """Note that this folder's run was asked for now: of several recipes the last one asked for counts."""
+        write_bytes(
+            f"{self.uri}/{_ASKED}", json.dumps(datetime.now(UTC).isoformat(timespec="milliseconds")).encode()
+        )
+
+    def asked_at(self) -> str | None:
+        """When `ask` was called last, as `finished_at` is written; None: never."""
+        data = read_bytes(f"{self.uri}/{_ASKED}")
+        return None if data is None else str(parse_json(data, f"{self.uri}/{_ASKED}"))
 
     def commits(self) -> dict[str, str | None]:
         """The commits of the models that this folder's rows come from, by name, as its first start pinned them."""

@@ -1,11 +1,19 @@
-"""A study is what one output folder holds: the finished runs of all stages, found by their run.json."""
+"""A study is what one output folder holds: the finished runs of all stages, found by their run.json.
 
+A system is its name and its codebook: systems over two codebooks are two label sets, side by side. Of the runs of one
+system over one codebook the last one that was asked for is current, and so is the last evaluation and the last report
+of a label set. Every command reads this list, and says what of it is not shown.
+"""
+
+import contextlib
 import re
-from collections.abc import Iterable
-from typing import Final, cast
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, Final, NamedTuple, cast
 
 import pyarrow.fs as pafs
 
+from tikval.codebook import Codebook, load_codebook
 from tikval.config import (
     CombineConfig,
     ExtractConfig,
@@ -13,11 +21,14 @@ from tikval.config import (
     JobConfig,
     PredictConfig,
     UserError,
+    find_file,
     plain_path,
     validate,
 )
 from tikval.files import filesystem
+from tikval.rows import LabelRow
 from tikval.store.folder import Folder, FolderRun
+from tikval.store.given import GivenTables
 
 STAGE_FOLDER: Final = re.compile(r"[a-z]+-[0-9a-f]{12}")
 
@@ -25,6 +36,7 @@ SystemConfig = ExtractConfig | PredictConfig | FinetuneConfig | CombineConfig
 _SYSTEMS: Final[dict[str, type[JobConfig]]] = {  # by stage; PredictConfig has the stage of the first
     kind.stage: kind for kind in (ExtractConfig, FinetuneConfig, CombineConfig)
 }
+_OF_SYSTEMS: Final = ("scores", "report")
 
 
 def stage_folders(out: str) -> list[str]:
@@ -46,9 +58,22 @@ def _plain(out: str) -> str:
         raise UserError(str(err)) from err
 
 
+class CurrentRun(NamedTuple):
+    """The run of a system that counts: of its name and its codebook the last one that was asked for."""
+
+    system: str
+    label_set: str  # the name of its codebook
+    folder: Folder
+    run: FolderRun
+
+
 class Study:
-    def __init__(self, out: str, only: Iterable[str] | None = None) -> None:
-        """Find the runs of all stages below `out`, or of the folders `only`. Raises UserError where there is none."""
+    def __init__(self, out: str, only: Iterable[str] | None = None, codebook: str | None = None) -> None:
+        """Find the runs of all stages below `out`, or of the folders `only`.
+
+        `codebook`: the name or file of the one that is picked; None: the one that was asked for last. Raises UserError
+        where there is no run, or nothing over that codebook.
+        """
         self.out = _plain(out).rstrip("/")
         places = stage_folders(out) if only is None else dict.fromkeys(only)
         found = [(folder, folder.run()) for folder in map(Folder, places)]
@@ -57,21 +82,116 @@ class Study:
         ]
         self.unfinished = [folder for folder, run in found if run is None]
         if not self.runs:
-            raise UserError(f"{out}: no finished run of tikval lies here")
+            raise UserError(f"{self.out}: no finished run of tikval lies here")
+        self._file: str | None = None  # of the codebook, where it was picked by a file
+        self._picked = codebook and self._pick(codebook)
 
     def folders(self, stage: str | None = None) -> list[Folder]:
         return [folder for folder, run in self.runs if stage in (None, run.stage)]
 
-    def latest(self, stage: str) -> tuple[Folder, FolderRun] | None:
-        """The run of a stage that finished last."""
-        runs = [(folder, run) for folder, run in self.runs if run.stage == stage]
-        return max(runs, key=lambda pair: pair[1].finished_at, default=None)
+    @cached_property
+    def _all_current(self) -> list[CurrentRun]:
+        """The current run of every system over every codebook, the one asked for last first."""
+        runs = [(folder, run) for folder, run in self.runs if run.stage in _SYSTEMS]
+        current: dict[tuple[str, str], CurrentRun] = {}
+        for folder, run in sorted(runs, key=_asked_at, reverse=True):
+            one = CurrentRun(run.config["system"], self.label_set_of(folder, run), folder, run)
+            current.setdefault((one.system, one.label_set), one)
+        return list(current.values())
+
+    def current(self, label_set: str | None = None) -> list[CurrentRun]:
+        """The current runs of systems over one codebook (None: over every), by codebook and name."""
+        return sorted(
+            (one for one in self._all_current if label_set in (None, one.label_set)), key=lambda one: one[:2]
+        )
+
+    @cached_property
+    def label_sets(self) -> list[str]:
+        """Names of the codebooks of systems and annotations, the one asked for last first."""
+        annotated = sorted({row["label_set"] for row in self._labels})
+        return list(dict.fromkeys([*(one.label_set for one in self._all_current), *annotated]))
+
+    @property
+    def label_set(self) -> str:
+        """The label set that is picked; "" where there is none."""
+        return self._picked or next(iter(self.label_sets), "")
 
     def systems(self) -> dict[str, tuple[Folder, FolderRun]]:
-        """Systems by name, whatever stage they are of: the run of each that finished last."""
-        runs = [(folder, run) for folder, run in self.runs if run.stage in _SYSTEMS]
-        ordered = sorted(runs, key=lambda pair: pair[1].finished_at)
-        return {run.config["system"]: (folder, run) for folder, run in ordered}
+        """The current systems over the picked codebook by name, whatever stage they are of."""
+        return {one.system: (one.folder, one.run) for one in self.current(self.label_set)}
+
+    def annotations(self) -> list[LabelRow]:
+        """The annotations over the picked codebook, of all annotators."""
+        return [row for row in self._labels if row["label_set"] == self.label_set]
+
+    @cached_property
+    def _labels(self) -> list[LabelRow]:
+        catalog = self.latest("catalog")
+        return catalog[0].read_side_table("labels") if catalog else []
+
+    def latest(self, stage: str) -> tuple[Folder, FolderRun] | None:
+        """The run of a stage that was asked for last; of systems, scores and reports over the picked codebook."""
+        runs = [(folder, run) for folder, run in self.runs if run.stage == stage]
+        if stage in _SYSTEMS:
+            runs = [(one.folder, one.run) for one in self.current(self.label_set) if one.run.stage == stage]
+        elif stage in _OF_SYSTEMS:
+            runs = [pair for pair in runs if self.label_set == self.label_set_of(*pair)]
+        return max(runs, key=_asked_at, default=None)
+
+    def label_set_of(self, folder: Folder, run: FolderRun) -> str:
+        """The codebook of a system, of an evaluation or of a report; "" where nothing tells it any more."""
+        if run.stage in _SYSTEMS:
+            return _label_set(folder, run, run.config)
+        if run.stage == "scores" and (found := _label_set(folder, run, {})):
+            return found
+        read = set(map(_name, run.inputs))
+        systems = (pair for pair in self.runs if pair[1].stage in _SYSTEMS and _name(pair[0].uri) in read)
+        return next((self.label_set_of(*pair) for pair in systems), "")
+
+    def not_shown(self) -> list[str]:
+        """What lies here over other codebooks than the picked one, in words."""
+        lines = []
+        for label_set in sorted(set(self.label_sets) - {self.label_set}):
+            systems, n_labels = (
+                len(self.current(label_set)),
+                sum(row["label_set"] == label_set for row in self._labels),
+            )
+            parts = [f"{systems} system{'s' * (systems != 1)}"] if systems else []
+            parts += [f"{n_labels} annotation{'s' * (n_labels != 1)}"] if n_labels else []
+            shows = f"--codebook {label_set} shows them"
+            lines.append(f"also in this folder: {' and '.join(parts)} over {label_set}; {shows}")
+        return lines
+
+    def _pick(self, codebook: str) -> str:
+        """The label set that is named by its codebook's name or file."""
+        if codebook in self.label_sets:
+            return codebook
+        here = f"there are {', '.join(self.label_sets) or 'none'}"
+        try:
+            named = load_codebook(find_file(codebook)).label_set
+        except (ValueError, UserError) as err:
+            if any(mark in codebook for mark in "/."):  # meant as a file
+                raise UserError(f"--codebook: {err}") from err
+            raise UserError(f"{self.out}: nothing over a codebook {codebook}; {here}") from err
+        if named not in self.label_sets:
+            raise UserError(f"{self.out}: nothing over {named} ({codebook}); {here}")
+        self._file = codebook
+        return named
+
+    def codebook(self) -> Codebook:
+        """The picked codebook, out of its file. Raises UserError where no file that is known holds it any more."""
+        known = [self._file, *(one.run.config.get("codebook") for one in self.current(self.label_set))]
+        if (latest := self.latest("catalog")) is not None:
+            given = GivenTables.of(latest[0]).annotations.get(self.label_set)
+            known += [given and given.codebook, latest[1].config.get("codebook")]
+        places = list(dict.fromkeys(filter(None, known)))
+        for place in places:
+            with contextlib.suppress(UserError, ValueError):
+                if (book := load_codebook(find_file(place))).label_set == self.label_set:
+                    return book
+        raise UserError(
+            f"{self.label_set}: no such codebook in {', '.join(places) or 'any file'}; give its file"
+        )
 
     def catalog(self) -> Folder:
         latest = self.latest("catalog")
@@ -86,6 +206,24 @@ class Study:
 
     def has_read(self, run: FolderRun, folder: Folder) -> bool:
         return _name(folder.uri) in map(_name, run.inputs)
+
+
+def _asked_at(pair: tuple[Folder, FolderRun]) -> str:
+    """When a run was asked for last: a finished one that is asked for again is not computed again."""
+    folder, run = pair
+    return max(run.finished_at, folder.asked_at() or "")
+
+
+def _label_set(folder: Folder, run: FolderRun, config: Mapping[str, Any]) -> str:
+    """The name of a codebook, as rows have it; where there are none, as the configuration's file has it."""
+    for name in run.files:
+        found = folder.table(name, ["label_set"])["label_set"]
+        if len(found):
+            return str(found[0])
+    try:
+        return load_codebook(find_file(config["codebook"])).label_set
+    except (UserError, ValueError, KeyError):
+        return ""
 
 
 def system_config(run: FolderRun) -> SystemConfig:

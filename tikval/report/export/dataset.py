@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tikval.codebook import Codebook, load_codebook
-from tikval.config import CatalogConfig, UserError, find_file, validate
+from tikval.codebook import Codebook
+from tikval.config import UserError
 from tikval.report.export.dataset_card import dataset_card
 from tikval.report.export.dataset_facts import DatasetFacts, label_facts, scores_of, system_facts
 from tikval.report.export.target import check_target, staging
@@ -94,7 +94,7 @@ def _catalog(study: Study) -> tuple[set[str], dict[str, str], list[LabelRow]]:
     if study.latest("catalog") is None:
         return set(), {}, []
     listed = study.catalog().read(["video_id", "account"]).to_pylist()
-    labels = study.catalog().read_side_table("labels")
+    labels = study.annotations()
     owners = {row["video_id"]: row["account"] for row in (*labels, *listed) if row["account"]}
     return {row["video_id"] for row in listed}, owners, labels
 
@@ -109,13 +109,11 @@ def _labels(study: Study, rows: list[LabelRow]) -> tuple[Codebook, pa.Table] | N
     """The codebook, and ids and stances of all annotators, who are numbered: a name is not a label."""
     if not rows:
         return None
-    run = study.catalog().finished()
-    config = validate(CatalogConfig, run.config, f"{study.catalog().uri}/run.json")
-    codebook = load_codebook(find_file(config.codebook))
+    codebook = study.codebook()
     stances = np.array([row["stances"] for row in rows], np.int8)
     if {row["label_set"] for row in rows} != {codebook.label_set} or stances.shape[1] != len(codebook.slugs):
         raise UserError(
-            f"{config.codebook}: has changed since the annotations were read; run jobs.catalog again"
+            f"{codebook.name}: has changed since the annotations were read; give them again with --annotations"
         )
     names = {name: n + 1 for n, name in enumerate(sorted({row["annotator"] for row in rows}))}
     columns = {

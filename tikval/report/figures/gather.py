@@ -64,7 +64,7 @@ def _corpora(
     study: Study, systems: Sequence[str], annotator: str | None
 ) -> tuple[list[SystemCorpus], list[str], list[str]]:
     """The annotations first; all of one codebook, with a video at least; what is left out, and notes."""
-    has_labels = bool(study.catalog().read_side_table("labels"))
+    has_labels = bool(study.annotations())
     if annotator and not has_labels:
         raise UserError(f"no annotator {annotator}; there are none")
     names = [*([ANNOTATIONS] if has_labels else []), *(dict.fromkeys(systems) or sorted(study.systems()))]

@@ -48,7 +48,7 @@ class Drawn:
 
 def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     """The report of a study. Raises UserError where a stage has not finished, and what read_corpus raises."""
-    rows = read_study(config)
+    rows = read_study(config, codebook.label_set)
     study = Study(config.out, [folder.uri for folder in (rows.catalog, *rows.places.values(), rows.scores)])
     corpora = _corpora(study, config, annotated=bool(rows.labels))
     report = _head(config, codebook, rows)

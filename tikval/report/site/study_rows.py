@@ -42,13 +42,16 @@ class StudyRows:
     n_failures: int  # in all; `failures` may hold only some of them
 
 
-def read_study(config: ReportConfig) -> StudyRows:
-    """Read every stage that the report rests on. Raises UserError where one has not finished."""
+def read_study(config: ReportConfig, label_set: str) -> StudyRows:
+    """Read every stage that the report rests on, with the annotations over its codebook.
+
+    Raises UserError where one has not finished.
+    """
     catalog = Folder(config.scores.catalog.folder)
     places = {name: Folder(recipe.folder) for name, recipe in scripts_of(config).items()}
     places |= {f"values: {system.system}": Folder(system.folder) for system in config.scores.predictions}
     listed = catalog.read()
-    labels = _labels(catalog, config.scores.annotator)
+    labels = _labels(catalog, label_set, config.scores.annotator)
     page_N = with_a_page(listed, labels, config.videos)
     stages = _stages(listed, page_N, places)
     failures, n_failures = failures_of(stages, failed_of(listed.filter(pa.array(is_duplicate(listed)))))
@@ -65,9 +68,9 @@ def read_study(config: ReportConfig) -> StudyRows:
     )
 
 
-def _labels(catalog: Folder, annotator: str | None) -> dict[str, LabelRow]:
+def _labels(catalog: Folder, label_set: str, annotator: str | None) -> dict[str, LabelRow]:
     """The annotator's rows by video; evaluation has refused several annotators without a choice."""
-    rows: list[LabelRow] = catalog.read_side_table("labels")
+    rows: list[LabelRow] = [row for row in catalog.read_side_table("labels") if row["label_set"] == label_set]
     return {row["video_id"]: row for row in rows if annotator in (None, row["annotator"])}
 
 

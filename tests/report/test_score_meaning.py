@@ -1,0 +1,133 @@
+"""What a score is, and which threshold decided it, is told from a system's run, never guessed from the number."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.trained import AT, TRAINED, Study, stances
+from tikval.codebook import load_codebook
+from tikval.config import (
+    CombineConfig,
+    ExtractConfig,
+    FinetuneConfig,
+    LocalExtractor,
+    PredictConfig,
+    Protocol,
+)
+from tikval.files import write_bytes
+from tikval.finetune.combine_systems import combine_systems
+from tikval.finetune.model_files import EnsembleFacts, Kept, Measured, MemberFacts, Scores
+from tikval.report.score_meaning import NO_SCORE, PROBABILITY, SHARE, score_meaning, score_meaning_of
+from tikval.store import runs
+from tikval.store.folder import Folder
+from tikval.values import LABELS
+
+BOOK = load_codebook(Path(__file__).parents[2] / "prompts" / "codebook.yaml")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return Study(tmp_path_factory.mktemp("scores"))
+
+
+def keep_models(config: FinetuneConfig, thresholds: dict[str, tuple[float, float]]) -> None:
+    """What a fine-tuning that keeps its models leaves, without weights: each training's thresholds, and the mean's."""
+    scores = Scores.model_validate(dict.fromkeys(Scores.model_fields, {"value": 0.5}))
+    member = MemberFacts(weights_sha256="0", train=1, validation=1, test=1, cut_rows=0, scores=scores)
+    facts = EnsembleFacts(
+        system=config.system,
+        protocol=config.protocol,
+        label_set=BOOK.label_set,
+        all_labels=LABELS,
+        labels=TRAINED,
+        thresholds=(0.4, 0.6),
+        thresholds_from="held-out scores",
+        members=dict.fromkeys(thresholds, member),
+        rows=1,
+        failed=0,
+        groups=1,
+        support=(1, 1),
+        scores=scores,
+        label_f1=(Measured(value=0.5),) * 2,
+        brier=0.1,
+        ece=0.1,
+    )
+    write_bytes(f"{config.folder}/models/ensemble.json", facts.model_dump_json().encode())
+    for name, own in thresholds.items():
+        kept = Kept(
+            model=config.model,
+            heads="multilabel",
+            labels=TRAINED,
+            thresholds=own,
+            width=None,
+            weights_sha256="0",
+        )
+        write_bytes(f"{config.folder}/models/{name}/model.json", kept.model_dump_json().encode())
+
+
+def at_trained(thresholds: Any) -> list[float | None]:
+    assert [thresholds[i] for i in range(len(LABELS)) if i not in AT] == [None] * (len(LABELS) - 2)
+    return [thresholds[i] for i in AT]
+
+
+def test_a_similarity_share_is_no_probability(study: Study) -> None:
+    config = ExtractConfig(
+        scripts=study.scripts, out=study.out, system="local", extractor=LocalExtractor(threshold=0.07)
+    )
+    meaning = score_meaning_of(Folder(config.folder), config, BOOK)
+    assert (meaning.kind, meaning.thresholds) == (SHARE, (0.07,) * len(LABELS))
+    assert meaning.text(0.0812, 0.07) == "similarity share 0.081 (threshold 0.070)"
+    assert "no probability" in meaning.words
+
+
+def test_a_language_model_scores_nothing(study: Study) -> None:
+    study.asked("llm", lambda name: stances(1, 0))
+    meaning = score_meaning(runs.Study(study.out), "llm")
+    assert (meaning.kind, meaning.thresholds, meaning.by_training) == (NO_SCORE, None, {})
+
+
+def test_a_fixed_threshold_is_that_of_every_row(study: Study) -> None:
+    study.trained("half", study.noisy(1), protocol=Protocol(partitions=2, threshold=0.5))
+    meaning = score_meaning(runs.Study(study.out), "half")
+    assert (meaning.kind, meaning.thresholds) == (PROBABILITY, (0.5,) * len(LABELS))
+
+
+def test_each_training_has_its_own_thresholds(study: Study) -> None:
+    config = study.trained("chosen", study.noisy(1))
+    assert score_meaning(runs.Study(study.out), "chosen").thresholds is None  # its models were not kept
+    keep_models(config, {"p0-f0-s0": (0.3, 0.7), "p1-f2-s0": (0.2, 0.8)})
+    meaning = score_meaning(runs.Study(study.out), "chosen")
+    row = {"split": "honest-1", "fold": 2, "seed": 0}
+    assert meaning.kind == PROBABILITY
+    assert at_trained(meaning.of_row(row)) == [0.2, 0.8]
+    assert at_trained(meaning.of_row(row | {"split": "honest-0", "fold": 0})) == [0.3, 0.7]
+    assert meaning.of_row(row | {"fold": 1}) is None
+    assert meaning.text(0.3, None) == "probability 0.300 (threshold not kept)"
+
+
+def test_new_videos_are_judged_by_the_average_or_by_one_training(study: Study) -> None:
+    config = study.trained("kept", study.noisy(1), protocol=Protocol(partitions=1))
+    keep_models(config, {"p0-f0-s0": (0.3, 0.7), "p0-f1-s0": (0.2, 0.8)})
+    for members, thresholds in ((None, [0.4, 0.6]), (("p0-f1-s0",), [0.2, 0.8])):
+        new = PredictConfig(
+            trained=config, scripts=study.scripts, out=study.out, system="new", members=members
+        )
+        assert at_trained(score_meaning_of(Folder(new.folder), new, BOOK).thresholds) == thresholds
+
+
+def test_a_combination_has_the_thresholds_of_each_fold(study: Study) -> None:
+    parts = tuple(study.trained(name, study.noisy(1, seed)) for seed, name in enumerate(("one", "two")))
+    config = CombineConfig(systems=parts, out=study.out, system="both")
+    combine_systems(config)
+    meaning = score_meaning(runs.Study(study.out), "both")
+    facts = json.loads((Path(config.folder) / "combined.json").read_text())["partitions"][1]["folds"][0]
+    rows = [row for row in Folder(config.folder).read().to_pylist() if row["split"] == "honest-1"]
+    mine = [row for row in rows if row["fold"] == facts["fold"]]
+    thresholds = at_trained(meaning.of_row(mine[0]))
+    assert thresholds == list(facts["thresholds"].values())
+    for row in mine:
+        assert [row["decisions"][i] for i in AT] == [
+            row["scores"][i] >= threshold for i, threshold in zip(AT, thresholds, strict=True)
+        ]

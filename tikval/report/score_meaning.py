@@ -1,0 +1,141 @@
+"""What a system's scores are, and the thresholds that its decisions follow from: a score is shown as what it is.
+
+Shape letters: L labels of the system's codebook.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tikval.codebook import Codebook, load_codebook
+from tikval.config import (
+    CombineConfig,
+    ExtractConfig,
+    FinetuneConfig,
+    LocalExtractor,
+    PredictConfig,
+    UserError,
+    find_file,
+)
+from tikval.files import parse_json, read_bytes
+from tikval.finetune.model_files import read_facts, read_kept
+from tikval.store.folder import Folder
+from tikval.store.runs import Study, SystemConfig, system_config
+
+NO_SCORE: Final = "none"  # a language model decides, and scores nothing
+SHARE: Final = "similarity share"
+PROBABILITY: Final = "probability"
+WHAT_IT_IS: Final = {
+    NO_SCORE: "no score: a language model decides without one",
+    SHARE: "similarity share: how much of a text lies nearer to this label than to all others, by cosine similarities "
+    "that are shared out among them; no probability",
+    PROBABILITY: "probability: what a trained model gives the label; whether it holds is measured by Brier score and "
+    "calibration error",
+}
+_TRAINING: Final = re.compile(r"p(\d+)-f(\d+)-s(\d+)")  # partition, fold and seed
+
+Thresholds = tuple[float | None, ...]  # [L] None: the system does not model this label
+
+
+@dataclass(frozen=True)
+class ScoreMeaning:
+    """What the scores of one system are.
+
+    `thresholds`: those of all rows; None where there is no score, where each training has its own (`by_training`, by
+    split, fold and seed as its rows name them), or where they were not kept.
+    """
+
+    kind: str
+    thresholds: Thresholds | None = None
+    by_training: Mapping[tuple[str, int, int], Thresholds] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """A sentence on what the scores are."""
+        return WHAT_IT_IS[self.kind]
+
+    def of_row(self, row: Mapping[str, Any]) -> Thresholds | None:
+        """The thresholds of a PredictionRow; None: not known, or there is no score."""
+        training = (row["split"] or "", row["fold"] or 0, row["seed"] or 0)
+        return self.thresholds or self.by_training.get(training)
+
+    def text(self, score: float, threshold: float | None) -> str:
+        """A score as it is shown: `probability 0.620 (threshold 0.500)`."""
+        against = "threshold not kept" if threshold is None else f"threshold {threshold:.3f}"
+        return f"{self.kind} {score:.3f} ({against})"
+
+
+def score_meaning(study: Study, system: str) -> ScoreMeaning:
+    """What the scores of a study's system are. Raises UserError where its files have changed since."""
+    folder, run = study.systems()[system]
+    config = system_config(run)
+    return score_meaning_of(folder, config, load_codebook(find_file(config.codebook)))
+
+
+def score_meaning_of(folder: Folder, config: SystemConfig, codebook: Codebook) -> ScoreMeaning:
+    """What the scores in a system's folder are."""
+    match config:
+        case ExtractConfig():
+            return _of_extractor(config, codebook)
+        case PredictConfig():
+            return ScoreMeaning(PROBABILITY, _of_kept_models(config))
+        case FinetuneConfig():
+            return _of_trainings(folder, config, codebook)
+        case CombineConfig():
+            return _of_combination(folder, config, codebook)
+
+
+def _of_extractor(config: ExtractConfig, codebook: Codebook) -> ScoreMeaning:
+    extractor = config.extractor
+    if not isinstance(extractor, LocalExtractor):
+        return ScoreMeaning(NO_SCORE)
+    return ScoreMeaning(SHARE, (extractor.threshold,) * len(codebook.labels))
+
+
+def _of_kept_models(config: PredictConfig) -> Thresholds | None:
+    """Those of the members' average; of a single member, its own."""
+    folder = config.trained.folder
+    try:
+        facts = read_facts(folder)
+        alone = config.members if config.members is not None else tuple(facts.members)
+        kept = read_kept(f"{folder}/models/{alone[0]}") if len(alone) == 1 else facts
+    except UserError:  # erased, or written by another version
+        return None
+    return _over(facts.all_labels, dict(zip(kept.labels, kept.thresholds, strict=True)))
+
+
+def _of_trainings(folder: Folder, config: FinetuneConfig, codebook: Codebook) -> ScoreMeaning:
+    if not isinstance(config.protocol.threshold, str):
+        return ScoreMeaning(PROBABILITY, (config.protocol.threshold,) * len(codebook.labels))
+    found: dict[tuple[str, int, int], Thresholds] = {}
+    try:
+        facts = read_facts(folder.uri)
+        for name in facts.members:
+            kept = read_kept(f"{folder.uri}/models/{name}")
+            if numbers := _TRAINING.fullmatch(name):
+                partition, fold, seed = map(int, numbers.groups())
+                own = dict(zip(kept.labels, kept.thresholds, strict=True))
+                found[f"{config.protocol.name}-{partition}", fold, seed] = _over(facts.all_labels, own)
+    except UserError:  # its models were not kept
+        return ScoreMeaning(PROBABILITY)
+    return ScoreMeaning(PROBABILITY, None, found)
+
+
+def _of_combination(folder: Folder, config: CombineConfig, codebook: Codebook) -> ScoreMeaning:
+    if not isinstance(config.threshold, str):
+        return ScoreMeaning(PROBABILITY, (config.threshold,) * len(codebook.labels))
+    data = read_bytes(f"{folder.uri}/combined.json")
+    if data is None:
+        return ScoreMeaning(PROBABILITY)
+    protocol = config.trained_systems[0].protocol.name
+    found = {
+        (f"{protocol}-{part['partition']}", fold["fold"], 0): _over(codebook.labels, fold["thresholds"])
+        for part in parse_json(data, f"{folder.uri}/combined.json")["partitions"]
+        for fold in part["folds"]
+    }
+    return ScoreMeaning(PROBABILITY, None, found)
+
+
+def _over(labels: tuple[str, ...], own: Mapping[str, float]) -> Thresholds:
+    return tuple(own.get(label) for label in labels)

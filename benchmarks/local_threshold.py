@@ -36,7 +36,8 @@ from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import LocalExtractor
-from tikval.extract.local import LocalValues, decide_labels, sentence_windows, sentences_of
+from tikval.extract.local import LocalValues, sentences_of
+from tikval.extract.similarity import decide_labels, sentence_windows
 from tikval.hub.sentences import Encoder, load_encoder
 from tikval.stats.arrays import Bools
 from tikval.stats.metrics import macro, prf

@@ -12,7 +12,8 @@ import pytest
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import LocalExtractor, UserError
-from tikval.extract.local import LocalValues, decide_labels, sentence_windows, sentences_of
+from tikval.extract.local import LocalValues, sentences_of
+from tikval.extract.similarity import decide_labels, sentence_windows
 from tikval.hub import bundled
 from tikval.hub.sentences import Encoder, load_encoder
 from tikval.rows import PredictionRow, Reason, ScriptRow
@@ -159,7 +160,7 @@ def test_decisions_follow_from_scores() -> None:
         assert row["scores"] is not None
         scores = np.array(row["scores"], np.float64)
         assert ((scores >= 0) & (scores <= 1)).all()
-        assert row["decisions"] == decide_labels(scores, CONFIG.threshold)
+        assert row["decisions"] == decide_labels(scores, 0.2)
     assert decide_labels(np.array([0.3, 0.5, 0.4, 0.5]), 0.3) == [
         False,
         True,

@@ -34,7 +34,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 def keep_models(config: FinetuneConfig, thresholds: dict[str, tuple[float, float]]) -> None:
     """What a fine-tuning that keeps its models leaves, without weights: each training's thresholds, and the mean's."""
-    scores = Scores.model_validate(dict.fromkeys(Scores.model_fields, {"value": 0.5}))
+    scores = Scores.model_validate({name: {"value": 0.5} for name in Scores.model_fields})
     member = MemberFacts(weights_sha256="0", train=1, validation=1, test=1, cut_rows=0, scores=scores)
     facts = EnsembleFacts(
         system=config.system,

@@ -20,7 +20,14 @@ from tikval.config.base import (
 from tikval.config.combine import CombineConfig, CombinedSystem
 from tikval.config.embed import EmbedConfig, OnScreenText, Pictures, Sound
 from tikval.config.evaluate import EvaluateConfig, System
-from tikval.config.extract import ExtractConfig, Extractor, FaithfulnessConfig, LlmExtractor, LocalExtractor
+from tikval.config.extract import (
+    TUNED_FOR,
+    ExtractConfig,
+    Extractor,
+    FaithfulnessConfig,
+    LlmExtractor,
+    LocalExtractor,
+)
 from tikval.config.llm import Api, Endpoint, Engine, Gemini, Llm, Vllm
 from tikval.config.predict import PredictConfig
 from tikval.config.report import ReportConfig
@@ -48,6 +55,7 @@ from tikval.config.train import (
 
 __all__ = [
     "ADDED_LATER",
+    "TUNED_FOR",
     "Api",
     "Axis",
     "CatalogConfig",

@@ -1,12 +1,27 @@
 """Values from scripts or videos, and how true the scripts are."""
 
-from typing import Annotated, ClassVar, Literal, Self
+import hashlib
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from tikval.config.base import Config, JobConfig, Limits, Pool, TextFile, Upstream
+from tikval.config.base import (
+    ADDED_LATER,
+    Config,
+    JobConfig,
+    Limits,
+    Pool,
+    TextFile,
+    Upstream,
+    UserError,
+    find_file,
+)
 from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Llm
 from tikval.config.scripts import CatalogConfig, Look, ScriptConfig, local_unless_named
+
+SCHWARTZ: Final = "prompts/codebook.yaml"
+# SHA-256 of the codebook whose threshold labelled texts chose, and which is the default below
+TUNED_FOR: Final = "da02f4aa7ed01beaa4661ba24490cbdf14d677c884b153fc2268be31c781a45a"
 
 
 class LocalExtractor(Config):
@@ -19,7 +34,17 @@ class LocalExtractor(Config):
     example_weight: float = Field(default=0.7, ge=0, le=1)  # of a label's examples against its description
     temperature: float = Field(default=0.07, gt=0)  # of the softmax over labels, per window of sentences
     prior_windows: float = Field(default=4, ge=0)  # without a value, counted beside those of the script
-    threshold: float = Field(default=0.049, ge=0, le=1)  # of a label's mean share over the windows
+    # of a label's mean share over the windows: a number, or set from the codebook's own examples
+    threshold: Annotated[float, Field(ge=0, le=1)] | Literal["codebook"] = 0.049
+    # with `codebook`: another codebook, whose neutral sentences join where the given one has few
+    neutral: Annotated[TextFile | None, ADDED_LATER] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_neutral_sentences(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("threshold") == "codebook" and not data.get("neutral"):
+            return {**data, "neutral": SCHWARTZ}
+        return data
 
 
 class LlmExtractor(Config):
@@ -50,6 +75,20 @@ Extractor = Annotated[
 ]
 
 
+def _is_tuned_for(codebook: Any) -> bool:
+    """Whether the default threshold is one for a codebook; True where no file is named, or there is none."""
+    if not isinstance(codebook, str):
+        return True
+    try:
+        return hashlib.sha256(find_file(codebook).read_bytes()).hexdigest() == TUNED_FOR
+    except (UserError, OSError):  # said when it is read
+        return True
+
+
+def _with(data: dict[str, Any], extractor: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    return {**data, "extractor": {"kind": "local", **extractor, **keys}}
+
+
 class ExtractConfig(JobConfig):
     """jobs/extract_values.py: ScriptRow -> PredictionRow, or VideoRow -> PredictionRow without scripts (direct)."""
 
@@ -59,7 +98,7 @@ class ExtractConfig(JobConfig):
     scripts: Upstream[ScriptConfig] | None = None
     videos: Upstream[CatalogConfig] | None = None  # in place of scripts
     system: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")  # the name it has in every table
-    codebook: TextFile = "prompts/codebook.yaml"
+    codebook: TextFile = SCHWARTZ
     extractor: Extractor = LocalExtractor()
     limits: Limits = Limits()
     pool: Pool = Pool(actors=1, batch_rows=32)
@@ -67,6 +106,15 @@ class ExtractConfig(JobConfig):
     api: Api = Api()
     engine: Engine = Engine()
     budget_usd: float | None = Field(default=None, ge=0)  # for this folder, over all its runs
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_its_codebooks_threshold(cls, data: Any) -> Any:
+        """A threshold that nobody gave is set from the codebook, where it is another than that of the default."""
+        part = data.get("extractor", {}) if isinstance(data, dict) else None
+        if not isinstance(part, dict) or part.get("kind", "local") != "local" or "threshold" in part:
+            return data
+        return data if _is_tuned_for(data.get("codebook")) else _with(data, part, threshold="codebook")
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

@@ -3,22 +3,23 @@
 A label's vector lies between the centre of its examples and its description. The script is read in windows:
 each sentence alone, and with the one after it, because what a sentence means often stands in its neighbour.
 Each window is shared out over all labels, and over the codebook's neutral examples, by a softmax of its
-similarities; a label is predicted where its mean share reaches a threshold, not one that nothing is near to.
-benchmarks/local_threshold.py measures this and sets the numbers.
+similarities (similarity.py); a label is predicted where its mean share reaches a threshold, not one that nothing is
+near to. benchmarks/local_threshold.py measures this and sets the numbers for Schwartz's codebook; the threshold of
+any other is set from that codebook (calibration.py).
 
-Shape letters: N windows, V values, L = 2V labels, B neutral examples, D embedding width.
+Shape letters: N windows, L labels, D embedding width.
 """
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import dropwhile
 from typing import Any, Final, cast
 
-import numpy as np
-
-from tikval.codebook import Codebook, sentences
-from tikval.config import LocalExtractor
+from tikval.codebook import Codebook
+from tikval.config import ExtractConfig, LocalExtractor
+from tikval.extract.calibration import background, calibrate, keep_calibration, kept_calibration
+from tikval.extract.similarity import decide_labels, label_shares, label_vectors, sentence_windows
 from tikval.hub.sentences import Encoder, load_encoder
 from tikval.rows import PredictionRow, Reason
 
@@ -51,57 +52,38 @@ def _text_of(line: str) -> str:
     return spoken["text"] if spoken else shown["text"] if shown else line
 
 
-def sentence_windows(sentences: Sequence[str], span: int) -> list[str]:
-    """Every run of 1 to `span` sentences that follow each other, joined; the shorter runs first."""
-    starts = ((n, i) for n in range(1, span + 1) for i in range(len(sentences) - n + 1))
-    return [" ".join(sentences[i : i + n]) for n, i in starts]
-
-
-class LabelVectors:
-    """The codebook in the encoder's space."""
-
-    def __init__(self, codebook: Codebook, encode: Encoder, example_weight: float) -> None:
-        rows = []
-        for description, examples in sentences(codebook).values():  # in the order of codebook.labels
-            centre_D = _unit(encode(examples).mean(axis=0))
-            rows.append(example_weight * centre_D + (1 - example_weight) * encode([description])[0])
-        self.labels_LD = _unit(np.stack(rows))
-        self.neutral_BD = (
-            encode(codebook.neutral) if codebook.neutral else np.zeros((0, len(rows[0])), np.float32)
-        )
-
-
-def label_shares(windows_ND: np.ndarray, vectors: LabelVectors, config: LocalExtractor) -> np.ndarray:
-    """Mean share of each label over the windows, float64 [L], in [0, 1].
-
-    `prior_windows` without any label count as well, so that a short text needs clearer words than a long one.
-    """
-    labels_NL = windows_ND @ vectors.labels_LD.T
-    # the nearest neutral example stands for all: their number must not weigh
-    background_N1 = (windows_ND @ vectors.neutral_BD.T).max(axis=1, initial=-1, keepdims=True)
-    share_NL = _softmax(np.hstack([labels_NL, background_N1]) / config.temperature)[:, :-1]
-    total_L = share_NL.sum(axis=0, dtype=np.float64)
-    return np.asarray(total_L / (len(share_NL) + config.prior_windows))
-
-
-def decide_labels(scores_L: np.ndarray, threshold: float) -> list[bool]:
-    """Labels at or above the threshold; of a value's two stances only the stronger one."""
-    half = len(scores_L) // 2
-    rival_L = np.concatenate([scores_L[half:], scores_L[:half]])
-    wins_L = np.concatenate([scores_L[:half] >= rival_L[:half], scores_L[half:] > rival_L[half:]])
-    return [bool(predicted) for predicted in (scores_L >= threshold) & wins_L]
+def set_threshold(config: ExtractConfig, extractor: LocalExtractor, codebook: Codebook, load: Load) -> None:
+    """Set the threshold from the codebook where that is asked for, once in the life of the predictions' folder."""
+    if extractor.threshold == "codebook" and kept_calibration(config.folder) is None:
+        encode, _ = load(extractor.encoder, extractor.revision)
+        keep_calibration(config.folder, calibrate(codebook, encode, extractor))
 
 
 class LocalValues:
     """ScriptRow -> PredictionRow, in batches of rows: holds the encoder and the codebook's vectors."""
 
     def __init__(
-        self, system: str, codebook: Codebook, config: LocalExtractor, load: Load = load_encoder
+        self,
+        system: str,
+        codebook: Codebook,
+        config: LocalExtractor,
+        load: Load = load_encoder,
+        folder: str | None = None,
     ) -> None:
+        """`folder`: of the predictions, which keeps a threshold that was set from the codebook."""
         self.system, self.codebook, self.config = system, codebook, config
         self.encode, self.served = load(config.encoder, config.revision)
-        self.vectors = LabelVectors(codebook, self.encode, config.example_weight)
+        self.vectors = label_vectors(
+            codebook, self.encode, config.example_weight, background(codebook, config)
+        )
+        self.threshold = self._threshold(folder)
         self.codebook_sha = hashlib.sha256(codebook.model_dump_json().encode()).hexdigest()
+
+    def _threshold(self, folder: str | None) -> float:
+        if self.config.threshold != "codebook":
+            return self.config.threshold
+        kept = kept_calibration(folder) if folder else None
+        return (kept or calibrate(self.codebook, self.encode, self.config)).threshold
 
     def __call__(self, rows: list[Any]) -> list[PredictionRow]:
         return [self._predict(row) for row in rows]
@@ -116,7 +98,7 @@ class LocalValues:
             )
         windows_ND = self.encode(sentence_windows(sentences, self.config.span))
         scores_L = label_shares(windows_ND, self.vectors, self.config)
-        decisions = decide_labels(scores_L, self.config.threshold)
+        decisions = decide_labels(scores_L, self.threshold)
         return self._row(
             row,
             decisions=decisions,
@@ -146,12 +128,3 @@ class LocalValues:
             }
             | result,
         )
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12))
-
-
-def _softmax(x: np.ndarray) -> np.ndarray:
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return np.asarray(e / e.sum(axis=-1, keepdims=True))

@@ -1,5 +1,6 @@
 """Scripts -> values (the second of the two steps), or videos -> values in one (direct extraction); on Ray Data."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -9,8 +10,9 @@ from tikval.ask.prompts import fixed_prompt_of
 from tikval.ask.withheld import check_minors, withheld_videos
 from tikval.codebook import Codebook, load_codebook, reply_schema
 from tikval.config import ExtractConfig, LlmExtractor, LocalExtractor, UserError, find_file
+from tikval.extract.calibration import why_not_calibrated
 from tikval.extract.llm import AskOfScript, ReadValues
-from tikval.extract.local import Load, LocalValues
+from tikval.extract.local import Load, LocalValues, set_threshold
 from tikval.flow.data import Stage, Step, run_stage
 from tikval.flow.llm_steps import llm_steps
 from tikval.hub.sentences import load_encoder
@@ -35,9 +37,19 @@ def extract_values(config: ExtractConfig, load: Load = load_encoder) -> FolderRu
 def _by_similarity(
     config: ExtractConfig, extractor: LocalExtractor, codebook: Codebook, load: Load
 ) -> FolderRun:
-    stage = partial(LocalValues, config.system, codebook, extractor, load)
+    stage = partial(LocalValues, config.system, codebook, extractor, load, config.folder)
     extract = Step(stage, arrow_schema(PredictionRow), config.pool)
-    return run_stage(config, [extract], source=config.source, catalog=config.catalog)
+    done = run_stage(
+        config,
+        [extract],
+        source=config.source,
+        catalog=config.catalog,
+        # here and once, so that every actor decides by the same threshold
+        check=lambda todo: set_threshold(config, extractor, codebook, load),
+    )
+    if why_not := why_not_calibrated(config):
+        print(f"tikval: {config.system}: not calibrated for {codebook.name}: {why_not}", file=sys.stderr)
+    return done
 
 
 def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook) -> FolderRun:

@@ -18,6 +18,7 @@ from tikval.config import (
     UserError,
     find_file,
 )
+from tikval.extract.calibration import kept_calibration
 from tikval.files import parse_json, read_bytes
 from tikval.finetune.model_files import read_facts, read_kept
 from tikval.store.folder import Folder
@@ -77,7 +78,7 @@ def score_meaning_of(folder: Folder, config: SystemConfig, codebook: Codebook) -
     """What the scores in a system's folder are."""
     match config:
         case ExtractConfig():
-            return _of_extractor(config, codebook)
+            return _of_extractor(folder, config, codebook)
         case PredictConfig():
             return ScoreMeaning(PROBABILITY, _of_kept_models(config))
         case FinetuneConfig():
@@ -86,11 +87,14 @@ def score_meaning_of(folder: Folder, config: SystemConfig, codebook: Codebook) -
             return _of_combination(folder, config, codebook)
 
 
-def _of_extractor(config: ExtractConfig, codebook: Codebook) -> ScoreMeaning:
+def _of_extractor(folder: Folder, config: ExtractConfig, codebook: Codebook) -> ScoreMeaning:
     extractor = config.extractor
     if not isinstance(extractor, LocalExtractor):
         return ScoreMeaning(NO_SCORE)
-    return ScoreMeaning(SHARE, (extractor.threshold,) * len(codebook.labels))
+    if extractor.threshold != "codebook":
+        return ScoreMeaning(SHARE, (extractor.threshold,) * len(codebook.labels))
+    kept = kept_calibration(folder.uri)
+    return ScoreMeaning(SHARE, (kept.threshold,) * len(codebook.labels) if kept else None)
 
 
 def _of_kept_models(config: PredictConfig) -> Thresholds | None:

@@ -1,0 +1,80 @@
+"""The arithmetic of the local extractor: a codebook in an encoder's space, and windows of sentences shared out over it.
+
+Shape letters: N windows, V values, L = 2V labels, B neutral sentences, D embedding width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tikval.codebook import Codebook, sentences
+from tikval.config import LocalExtractor
+from tikval.hub.sentences import Encoder
+from tikval.stats.arrays import Bools
+
+
+def sentence_windows(sentences: Sequence[str], span: int) -> list[str]:
+    """Every run of 1 to `span` sentences that follow each other, joined; the shorter runs first."""
+    starts = ((n, i) for n in range(1, span + 1) for i in range(len(sentences) - n + 1))
+    return [" ".join(sentences[i : i + n]) for n, i in starts]
+
+
+@dataclass(frozen=True)
+class LabelVectors:
+    """The codebook in the encoder's space."""
+
+    labels: np.ndarray  # [L, D] in the order of codebook.labels
+    neutral: np.ndarray  # [B, D]
+
+
+def label_vectors(
+    codebook: Codebook, encode: Encoder, example_weight: float, neutral: Sequence[str]
+) -> LabelVectors:
+    """The vectors of a codebook's labels, and of the neutral sentences that are its background."""
+    rows = [
+        label_vector(encode(examples), encode([description])[0], example_weight)
+        for description, examples in sentences(codebook).values()
+    ]
+    none = np.zeros((0, len(rows[0])), np.float32)
+    return LabelVectors(unit(np.stack(rows)), encode(neutral) if neutral else none)
+
+
+def label_vector(examples_ED: np.ndarray, description_D: np.ndarray, example_weight: float) -> np.ndarray:
+    """A label's vector [D], of any length: between the centre of its E examples and its description."""
+    centre_D = unit(examples_ED.mean(axis=0))
+    return np.asarray(example_weight * centre_D + (1 - example_weight) * description_D)
+
+
+def label_shares(windows_ND: np.ndarray, vectors: LabelVectors, config: LocalExtractor) -> np.ndarray:
+    """Mean share of each label over the windows, float64 [L], in [0, 1].
+
+    `prior_windows` without any label count as well, so that a short text needs clearer words than a long one.
+    """
+    labels_NL = windows_ND @ vectors.labels.T
+    # the nearest neutral example stands for all: their number must not weigh
+    background_N1 = (windows_ND @ vectors.neutral.T).max(axis=1, initial=-1, keepdims=True)
+    share_NL = _softmax(np.hstack([labels_NL, background_N1]) / config.temperature)[:, :-1]
+    total_L = share_NL.sum(axis=0, dtype=np.float64)
+    return np.asarray(total_L / (len(share_NL) + config.prior_windows))
+
+
+def decide_labels(scores_L: np.ndarray, threshold: float) -> list[bool]:
+    """Labels at or above the threshold; of a value's two stances only the stronger one."""
+    return [bool(predicted) for predicted in (scores_L >= threshold) & winners(scores_L)]
+
+
+def winners(scores: np.ndarray) -> Bools:
+    """Which labels of [..., L] are the stronger of their value's two stances; a tie is endorsed."""
+    endorsed, confronted = np.split(scores, 2, axis=-1)
+    return np.concatenate([endorsed >= confronted, confronted > endorsed], axis=-1)
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """The same vectors with length 1."""
+    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12))
+
+
+def _softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))

@@ -1,16 +1,26 @@
 """Who is compared with whom: annotators out of tables, systems as annotators, two and a third as one; the commands."""
 
 import csv
+import io
+import re
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.fixtures.rows import label
 from tests.stats.test_agreement import values_of
 from tests.study.test_erasure_and_export import ANN, Made
-from tikval.annotate.agreement import AgreementRow, Coding, agreement_rows, compared_groups
+from tikval.annotate.agreement import (
+    AgreementRow,
+    Coding,
+    agreement_rows,
+    compared_groups,
+    show_agreement,
+    write_agreement_csv,
+)
 from tikval.annotate.annotators import Annotators, add_systems, people, read_tables
 from tikval.annotate.consolidate import (
     NO_THIRD,
@@ -93,6 +103,46 @@ def test_annotators_of_different_videos() -> None:
     only = found.only(["a", "c"])
     with pytest.raises(UserError, match=r"no video in common .*: a, c$"):
         agreement_rows(only, compared_groups(only, None), CODINGS)
+
+
+def coded(accounts: int, videos: int) -> list[AgreementRow]:
+    """Two annotators of videos of so many accounts, who differ about one in three."""
+    first = [face for n in range(videos) for face in faces("a", f"account{n % accounts}", **{f"v{n}": n % 2})]
+    second = [face for n in range(videos) for face in faces("b", **{f"v{n}": n % 2 if n % 3 else 1 - n % 2})]
+    found = annotations_by(first, second)
+    return agreement_rows(found, [("a", "b")], CODINGS, by_value=True)
+
+
+def shown(rows: list[AgreementRow]) -> str:
+    console = Console(file=io.StringIO(), width=200, markup=False)
+    show_agreement(rows, console)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_of_four_accounts_no_interval_and_the_reason_once(tmp_path: Path) -> None:
+    rows = coded(accounts=4, videos=14)
+    text = shown(rows)
+    assert "[" not in text
+    assert not re.search(r"\bnan\b", text)
+    assert text.count("too few for an interval") == 1
+    assert text.splitlines()[-1] == "* 4 accounts: too few for an interval"
+    write_agreement_csv(rows, tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == len(rows)
+    for line in lines:
+        assert not any(cell for name, cell in line.items() if name.endswith(("_low", "_high")))
+        assert line["no_interval"] == "4 accounts: too few for an interval"
+        assert line["accounts"] == "4"
+
+
+def test_of_many_accounts_there_are_intervals_and_of_few_a_line_says_so(tmp_path: Path) -> None:
+    for accounts in (91, 9):
+        text = shown(coded(accounts, videos=182))
+        pooled = next(line for line in text.splitlines() if "three_way" in line)
+        assert pooled.count("[") == 4
+        assert ("a few accounts decide this: 9" in text) == (accounts == 9)
+    assert "(a) nothing differs between accounts: no interval" in text, "of the values that nobody found"
 
 
 def test_annotators_who_are_not_there() -> None:

@@ -12,7 +12,15 @@ from sklearn.metrics import cohen_kappa_score
 from typer.testing import CliRunner
 
 from tikval.cli import app
-from tikval.stats.agreement import COEFFICIENTS, MISSING, AgreementLine, agreement_of
+from tikval.stats.agreement import (
+    COEFFICIENTS,
+    FEW_FOUND,
+    MISSING,
+    ONE_DECIDES,
+    AgreementLine,
+    agreement_of,
+)
+from tikval.stats.limits import NO_VARIANCE
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "tiktok_annotations.csv"
 
@@ -90,7 +98,7 @@ def test_kappa_of_two_is_that_of_scikit_learn(seed: int) -> None:
     second = np.where(rng.random(60) < 0.5, first, rng.integers(0, k, 60))
     codes = np.stack([first, second])[:, :, None].astype(np.int8)
     codes[0, :5] = MISSING  # Cohen's is over what both rated
-    (line,) = agreement_of(codes, k, 0, np.ones((1, 1), dtype=bool), np.arange(60), draws=0)
+    (line,) = agreement_of(codes, k, 0, np.ones((1, 1), dtype=bool), np.arange(60))
     theirs = cohen_kappa_score(first[5:], second[5:])
     assert line.coefficients["kappa"].value == pytest.approx(theirs, abs=1e-12)
 
@@ -116,17 +124,21 @@ def test_one_category_leaves_chance_agreement_perfect(annotators: tuple[str, ...
 def test_nothing_in_common_is_no_number() -> None:
     line = line_of("01..", "..01")
     assert line.cells == 0
-    assert all(math.isnan(number) for estimate in line.coefficients.values() for number in estimate)
+    for value, low, high, why_none in line.coefficients.values():
+        assert math.isnan(value)
+        assert math.isnan(low)
+        assert math.isnan(high)
+        assert why_none is None, "there is nothing that an interval could be of"
 
 
 def test_items_pool_by_their_cells_and_one_that_only_one_rated_stays_out() -> None:
     codes = np.concatenate([codes_of("0011", "0111"), codes_of("1111", "....")], axis=2)
     pools = np.array([[True, True], [True, False], [False, True]])
-    both, first, second = agreement_of(codes, 2, 0, pools, np.arange(4), draws=50)
-    assert both == first
+    both, first, second = agreement_of(codes, 2, 0, pools, np.arange(4))
+    assert (both.cells, values_of(both)) == (first.cells, values_of(first))
     assert second.cells == 0
     codes[1, :, 1] = codes[0, ::-1, 1]  # now the second one is agreed on
-    both, first, second = agreement_of(codes, 2, 0, pools, np.arange(4), draws=50)
+    both, first, second = agreement_of(codes, 2, 0, pools, np.arange(4))
     assert both.cells == first.cells + second.cells == 8
     assert values_of(both) == pytest.approx(values_of(line_of("00111111", "01111111")))
 
@@ -144,16 +156,76 @@ def test_intervals_follow_the_accounts() -> None:
         narrow, wide = alone.coefficients[name], together.coefficients[name]
         assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
         assert (wide.high - wide.low) / (narrow.high - narrow.low) == pytest.approx(10**0.5, rel=0.35)
-    assert line_of(*words) == alone, "the same draws every time"
+    assert line_of(*words) == alone
 
 
-def test_no_interval_where_the_draws_cannot_give_one() -> None:
-    assert math.isnan(line_of("0110", "0111", clusters=[0] * 4).coefficients["ac1"].low)
-    # coded once: in (1 - 1/20)^20 = 36 % of the draws not at all
-    rare = line_of("1" + "0" * 19, "1" + "0" * 19).coefficients
-    assert rare["positive"].value == 1
-    assert math.isnan(rare["positive"].low)
-    assert rare["ac1"].low == rare["ac1"].high == 1
+def _without(words: Sequence[str], clusters: Sequence[int], left_out: int) -> dict[str, float]:
+    rows = ["".join(c for c, at in zip(word, clusters, strict=True) if at != left_out) for word in words]
+    return values_of(line_of(*rows, k=3))
+
+
+def test_an_interval_is_the_jackknife_over_accounts_with_students_t() -> None:
+    """By the formula of docs/agreement.md, each account left out in turn; t of 6 degrees is 2.447."""
+    rng = np.random.default_rng(3)
+    first = rng.integers(0, 3, 42)
+    second = np.where(rng.random(42) < 0.6, first, rng.integers(0, 3, 42))
+    words, clusters = ["".join(map(str, each)) for each in (first, second)], [n % 7 for n in range(42)]
+    line = line_of(*words, k=3, clusters=clusters)
+    without = [_without(words, clusters, c) for c in range(7)]
+    for name, (value, low, high, why_none) in line.coefficients.items():
+        error = (6 / 7 * sum((value - each[name]) ** 2 for each in without)) ** 0.5
+        least = 0 if name in ("observed", "positive") else -1
+        share, width = (value - least) / (1 - least), 1 - least
+        half = 2.4469118 * error / width / (share * (1 - share))
+        ends = [least + width / (1 + (1 / share - 1) * math.exp(sign * half)) for sign in (1, -1)]
+        assert (low, high) == pytest.approx(ends, abs=1e-6)
+        assert why_none is None
+
+
+@pytest.mark.parametrize(
+    ("clusters", "why"),
+    [
+        ([0] * 40, "1 account: too few for an interval"),
+        ([n % 4 for n in range(40)], "4 accounts: too few for an interval"),
+        ([0] * 30 + [*range(1, 11)], "the 11 accounts that they count as 1.8: too few for an interval"),
+        ([n % 5 for n in range(40)], None),
+    ],
+)
+def test_below_five_accounts_there_are_words_and_no_interval(clusters: list[int], why: str | None) -> None:
+    rng = np.random.default_rng(1)
+    first = rng.integers(0, 2, 40)
+    words = ["".join(map(str, each)) for each in (first, np.where(rng.random(40) < 0.8, first, 1 - first))]
+    line = line_of(*words, clusters=clusters)
+    assert line.clusters == len(set(clusters))
+    for estimate in line.coefficients.values():
+        assert math.isnan(estimate.low) == math.isnan(estimate.high) == (why is not None)
+        assert (estimate.why_none or "").endswith(why or "")
+        assert why is not None or -1 < estimate.low < estimate.value < estimate.high < 1
+
+
+def test_no_interval_has_no_width() -> None:
+    alike = line_of("01" * 20, "01" * 20, clusters=[n // 2 for n in range(40)]).coefficients
+    assert {estimate.why_none for estimate in alike.values()} == {NO_VARIANCE}
+    nothing = line_of("0110" * 5, "0000" * 5).coefficients
+    assert nothing["kappa"].value == nothing["positive"].value == 0
+    assert nothing["kappa"].why_none == nothing["positive"].why_none == NO_VARIANCE, (
+        "they are 0 whoever is left out"
+    )
+    assert nothing["ac1"].why_none is None
+
+
+def test_what_was_found_a_few_times_has_no_interval_of_what_hangs_on_it() -> None:
+    rare = line_of("1101" + "0" * 36, "1110" + "0" * 36).coefficients
+    assert {name for name, estimate in rare.items() if estimate.why_none == FEW_FOUND} == {
+        "alpha",
+        "kappa",
+        "positive",
+    }
+    assert rare["ac1"].why_none is None
+    often = line_of("11011" + "0" * 35, "11101" + "0" * 35).coefficients
+    assert often["positive"].why_none is None
+    one = line_of("1" * 5 + "0" * 35, "1" * 4 + "0" * 36, clusters=[0] * 5 + [*range(1, 36)]).coefficients
+    assert one["positive"].why_none == ONE_DECIDES
 
 
 def test_codes_that_are_none_are_refused() -> None:

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.table import Table
 
 from tikval.annotate.annotators import ABSENT, Annotators, VideoAnnotation
@@ -21,6 +22,8 @@ from tikval.files import write_bytes
 from tikval.spreadsheet import csv_of
 from tikval.stats.agreement import COEFFICIENTS, MISSING, AgreementLine, Codes, Coefficient, agreement_of
 from tikval.stats.arrays import Bools
+from tikval.stats.footnotes import Footnotes
+from tikval.stats.limits import few_accounts
 from tikval.values import CONFRONTED, ENDORSED, SIGN
 
 Coding = Literal["binary", "three_way", "dominance"]
@@ -36,9 +39,12 @@ COLUMNS: Final = (
     "stance",
     "value",
     "videos",
+    "accounts",
     "cells",
     "chance",
 )
+
+_WITH_INTERVAL: Final = COEFFICIENTS[1:]  # in the table that is printed; the first one has its in the CSV
 
 
 class AgreementRow(NamedTuple):
@@ -61,12 +67,15 @@ class AgreementRow(NamedTuple):
     @property
     def note(self) -> str:
         """Why a number is not there."""
-        numbers = self.line.coefficients
         if not self.line.cells:
             return "no cell in common"
-        if math.isnan(numbers["alpha"].value):
-            return "one category only"
-        return "few accounts: no interval" if any(map(_is_bare, numbers.values())) else ""
+        return "one category only" if math.isnan(self.line.coefficients["alpha"].value) else ""
+
+    @property
+    def whys(self) -> list[str | None]:
+        """The reason against an interval of each coefficient that is shown with one; None where it has one."""
+        shown = (self.line.coefficients[name] for name in _WITH_INTERVAL)
+        return [number.why_none for number in shown if not math.isnan(number.value)]
 
 
 def compared_groups(annotators: Annotators, against: str | None) -> list[tuple[str, ...]]:
@@ -102,7 +111,7 @@ def agreement_rows(
 ) -> list[AgreementRow]:
     """Agreement of each group of names in each coding, pooled over the values, and of each value if asked for.
 
-    Intervals come from a bootstrap over accounts; a video without one stands alone. Raises UserError where no two
+    Intervals come from a jackknife over accounts; a video without one stands alone. Raises UserError where no two
     annotators who annotated anything have a video in common.
     """
     videos = sorted({video for videos in annotators.annotations.values() for video in videos})
@@ -185,32 +194,47 @@ def _pools(slugs: Sequence[str], coding: Coding, by_value: bool) -> tuple[list[t
     return [*pooled, *(single if by_value else [])], np.concatenate([np.kron(both, every), by_label])
 
 
-def agreement_table(rows: Sequence[AgreementRow]) -> Table:
-    """The table to print: coefficients with their 95 % intervals."""
-    table = Table(
-        "coding", "of", "annotators", "videos", "cells", "same", "AC1", "alpha", "kappa", "positive"
+def show_agreement(rows: Sequence[AgreementRow], console: Console) -> None:
+    """Print coefficients with their 95 % intervals, and below them why any is missing."""
+    head = (
+        "coding",
+        "of",
+        "annotators",
+        "videos",
+        "accounts",
+        "cells",
+        "same",
+        "AC1",
+        "alpha",
+        "kappa",
+        "positive",
     )
-    notes = any(row.note for row in rows)
-    if notes:
+    table, footnotes = Table(*head), Footnotes(why for row in rows for why in row.whys)
+    if notes := any(row.note for row in rows):
         table.add_column("note")
     for row in rows:
         same, *others = (row.line.coefficients[name] for name in COEFFICIENTS)
-        counts = (f"{row.videos:,}", f"{row.line.cells:,}", _plain(same).partition(" ")[0])
-        cells = [row.coding, row.of, row.title, *counts, *map(_plain, others)]
+        counts = (f"{row.videos:,}", f"{row.line.clusters:,}", f"{row.line.cells:,}", _number(same))
+        cells = [row.coding, row.of, row.title, *counts, *(_with_interval(one, footnotes) for one in others)]
         table.add_row(*cells, *([row.note] if notes else []))
-    return table
+    console.print(table)
+    accounts = [row.line.clusters for row in rows if None in row.whys]
+    for line in [*footnotes.lines, few_accounts(min(accounts)) if accounts else None]:
+        if line:
+            console.print(f"* {line}")
 
 
 def write_agreement_csv(rows: Sequence[AgreementRow], file: Path) -> None:
     """One line per comparison, coding and pool, numbers in full. Raises UserError where it cannot be written."""
     numbers = [f"{name}{end}" for name in COEFFICIENTS for end in ("", "_low", "_high")]
-    lines: list[list[object]] = [[*COLUMNS, *numbers, "note"]]
+    lines: list[list[object]] = [[*COLUMNS, *numbers, "no_interval", "note"]]
     for row in rows:
         title, absent = " & ".join(row.names), ABSENT in row.names
         about = [title, len(row.names), absent, row.coding, row.stance, row.value, row.videos]
-        estimates = [number for name in COEFFICIENTS for number in row.line.coefficients[name]]
+        found = [row.line.coefficients[name] for name in COEFFICIENTS]
+        estimates = [number for one in found for number in (one.value, one.low, one.high)]
         cells = ["" if math.isnan(number) else number for number in (row.line.expected, *estimates)]
-        lines.append([*about, row.line.cells, *cells, row.note])
+        lines.append([*about, row.line.clusters, row.line.cells, *cells, _reasons(found), row.note])
     put_csv(file, csv_of(lines))
 
 
@@ -224,12 +248,22 @@ def put_csv(file: Path, text: str) -> None:
         raise UserError(f"{file}: cannot be written ({err.strerror})") from err
 
 
-def _plain(estimate: Coefficient) -> str:
-    if math.isnan(estimate.value):
-        return "-"
-    interval = "" if _is_bare(estimate) else f" [{estimate.low:.3f}, {estimate.high:.3f}]"
-    return f"{estimate.value:.3f}{interval}"
+def _reasons(found: Sequence[Coefficient]) -> str:
+    """Why coefficients of a line have no interval; those of only some are named."""
+    names: dict[str, list[str]] = {}
+    for name, one in zip(COEFFICIENTS, found, strict=True):
+        if one.why_none:
+            names.setdefault(one.why_none, []).append(name)
+    shown = sum(not math.isnan(one.value) for one in found)
+    return "; ".join(
+        why if len(some) == shown else f"{', '.join(some)}: {why}" for why, some in names.items()
+    )
 
 
-def _is_bare(estimate: Coefficient) -> bool:
-    return not math.isnan(estimate.value) and math.isnan(estimate.low)
+def _number(estimate: Coefficient) -> str:
+    return "-" if math.isnan(estimate.value) else f"{estimate.value:.3f}"
+
+
+def _with_interval(estimate: Coefficient, footnotes: Footnotes) -> str:
+    ends = "" if math.isnan(estimate.low) else f"[{estimate.low:.3f}, {estimate.high:.3f}]"
+    return f"{_number(estimate)} {ends or footnotes.mark(estimate.why_none)}".strip()

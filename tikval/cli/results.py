@@ -106,7 +106,7 @@ def agreement(
     rows = agreeing.agreement_rows(
         found, compared, [coding] if coding else list(agreeing.CATEGORIES), by_value=by is not None
     )
-    Terminal(width=None if sys.stdout.isatty() else 200).print(agreeing.agreement_table(rows))
+    agreeing.show_agreement(rows, Terminal(width=None if sys.stdout.isatty() else 200))
     for system, reasons in found.failed.items():
         if reasons:
             print(f"{system}: no result for {', '.join(f'{n} {reason}' for reason, n in reasons.items())}")

@@ -86,8 +86,8 @@ def systems_data(found: Sequence[SystemScore]) -> Data:
                 "name": one.title,
                 "baseline": one.is_baseline,
                 "f1": one.f1,
-                "lower": one.lower,
-                "upper": one.upper,
+                "lower": one.ends.lower,
+                "upper": one.ends.upper,
                 "videos": one.videos,
                 "scored": one.scored,
             }

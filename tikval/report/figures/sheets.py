@@ -18,7 +18,8 @@ from tikval.report.figures.numbers import (
 )
 from tikval.report.figures.pipelines import PipelineStep, pipelines, pipelines_csv
 from tikval.report.figures.rates import GroupRates, by_genre, by_month, rates_csv
-from tikval.report.figures.systems import SystemScore, scored_csv, systems_f1
+from tikval.report.figures.systems import SystemScore, has_intervals, scored_csv, systems_f1
+from tikval.report.how_sure import HowSure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,7 @@ class Sheet:
 
     name: str  # of its files
     title: str  # human-readable
-    shows: str  # one sentence
+    shows: str  # one sentence, and then how sure its numbers are
     systems: tuple[str, ...]
     draw: "Callable[[], Figure]"  # to be called within style.styled()
     numbers: bytes  # CSV
@@ -109,11 +110,13 @@ def radar_sheet(found: Radar, book: Codebook) -> Sheet:
 
 
 def systems_sheet(found: Sequence[SystemScore]) -> Sheet:
+    sure = HowSure(one.ends for one in found).caption({one.title: one.ends for one in found})
     return Sheet(
         "systems_f1",
         "Macro F1 of the systems",
-        "Macro F1 of each system with its 95 % interval, over the frequent labels that it models, endorsed and "
-        "confronted, failed videos left out; baselines in grey, and what predicting everything scores as a line.",
+        f"Macro F1 of each system{' with its 95 % interval' * has_intervals(found)}, over the averaged labels that it "
+        "models, endorsed and confronted, failed videos left out; baselines in grey, and what predicting everything "
+        f"scores as a line. {sure}".strip(),
         tuple(one.name for one in found),
         partial(systems_f1, found),
         scored_csv(found),

@@ -11,6 +11,7 @@ from tikval.evaluate.scores import ALL, BASELINE, LEFT_OUT
 from tikval.report.display import BASELINE_NAMES, display_name
 from tikval.report.figures.numbers import as_csv
 from tikval.report.figures.style import BLACK, BLUE, GREY, legend, panels_of, short
+from tikval.report.how_sure import Ends, ends_of
 from tikval.rows import ScoreRow
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ class SystemScore:
     title: str  # human-readable
     is_baseline: bool
     f1: float
-    lower: float | None  # of the 95 % interval; None: not computed
-    upper: float | None
+    ends: Ends  # of the 95 % interval
     videos: int  # annotated
     scored: int  # of them with a result
 
@@ -42,8 +42,7 @@ def scored_of(scores: Iterable[ScoreRow], systems: Sequence[str]) -> list[System
             display_name(row["system"]),
             row["system"] in BASELINES,
             row["f1"],
-            row["lower"],
-            row["upper"],
+            ends_of(row),
             row["n_videos"],
             row["n_scored"],
         )
@@ -72,14 +71,18 @@ def scored_csv(found: Iterable[SystemScore]) -> bytes:
                 one.title,
                 int(one.is_baseline),
                 one.f1,
-                one.lower,
-                one.upper,
+                one.ends.lower,
+                one.ends.upper,
                 one.videos,
                 one.scored,
             )
             for one in found
         ),
     )
+
+
+def has_intervals(found: Iterable[SystemScore]) -> bool:
+    return any(one.ends.lower is not None for one in found)
 
 
 def systems_f1(found: Sequence[SystemScore]) -> "Figure":
@@ -97,29 +100,35 @@ def systems_f1(found: Sequence[SystemScore]) -> "Figure":
         )
     panel.set_yticks(range(len(found)), [short(one.title, 40) for one in found])
     panel.set_ylim(len(found) - 0.4, -0.6)
-    most = max(max(one.f1, one.upper or 0.0) for one in found)
+    most = max(max(one.f1, one.ends.upper or 0.0) for one in found)
     panel.set_xlim(0, min(1.08, max(0.1, 1.15 * most)))
     panel.tick_params(axis="y", length=0)
     panel.grid(axis="x", color="#DDDDDD", linewidth=0.5)
     panel.set_axisbelow(True)
     panel.spines["left"].set_visible(False)
-    panel.set_xlabel("macro F1 with its 95 % interval")
+    panel.set_xlabel("macro F1 with its 95 % interval" if has_intervals(found) else "macro F1")
     legend(figure, panels)
     return figure
 
 
 def _intervals(panel: "Axes", by_place: Mapping[int, SystemScore], look: dict[str, Any]) -> None:
-    """Draw F1 with its interval, and its digits to the right, at the given places from the top."""
+    """Draw F1 at the given places from the top, with its digits to the right; a point alone has no interval."""
     if not by_place:
         return
     f1 = np.array([one.f1 for one in by_place.values()])
-    ends = [[one.f1 if end is None else end for end in (one.lower, one.upper)] for one in by_place.values()]
-    low, high = np.array(ends).T
-    # an estimate corrected for bias may lie outside of its own interval's middle, never outside of the interval
-    whisker = np.clip(np.stack([f1 - low, high - f1]), 0, None)
-    panel.errorbar(f1, list(by_place), xerr=whisker, markersize=4.5, elinewidth=1.2, capsize=2, **look)
-    for (place, one), right in zip(by_place.items(), high, strict=True):
+    ends = [(one.ends.lower, one.ends.upper) for one in by_place.values()]
+    low, high = np.array(ends, dtype=np.float64).T  # None is nan: nothing is drawn
+    panel.errorbar(
+        f1,
+        list(by_place),
+        xerr=np.stack([f1 - low, high - f1]),
+        markersize=4.5,
+        elinewidth=1.2,
+        capsize=2,
+        **look,
+    )
+    for (place, one), right in zip(by_place.items(), np.fmax(f1, high), strict=True):
         panel.annotate(
-            f"{one.f1:.2f}", (max(right, one.f1), place), (5, 0), textcoords="offset points", va="center",
+            f"{one.f1:.2f}", (right, place), (5, 0), textcoords="offset points", va="center",
             fontsize=7, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.3},
         )  # fmt: skip

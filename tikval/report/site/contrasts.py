@@ -3,70 +3,101 @@
 from typing import Any, Final
 
 from tikval.evaluate.slices import COMMON, DIFFERENCE, DROP, GENRE, WITHOUT
-from tikval.report.display import BASELINE_NAMES, display_name, two
+from tikval.report.display import display_name, two
+from tikval.report.how_sure import HowSure, ends_of
 from tikval.report.site.record import Report
-from tikval.report.site.score_tables import interval
+from tikval.rows import SliceRow
+from tikval.stats.limits import counted, lowest_swap_p, swap_floor
 
 METRICS: Final = {"macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 SURE: Final = 0.05
-
-
-def comparison_lines(report: Report) -> list[dict[str, Any]]:
-    """One line per pair and metric; `sure`: the corrected p-value is below 0.05."""
-    return [
-        {
-            "a": display_name(row["system_a"]),
-            "b": display_name(row["system_b"]),
-            "metric": METRICS.get(row["metric"], row["metric"]),
-            "difference": signed(row["difference"]),
-            "interval": interval(row),
-            "p": p_value(row["p"]),
-            "p_holm": p_value(row["p_holm"]),
-            "sure": row["p_holm"] is not None and row["p_holm"] < SURE,
-            "n_videos": row["n_videos"],
-            "n_groups": row["n_groups"],
-        }
-        for row in report.comparisons
-    ]
-
-
-def drop_lines(report: Report) -> list[dict[str, Any]]:
-    """One line per system: endorsed - confronted in each of METRICS."""
-    cells: dict[str, dict[str, dict[str, str]]] = {}
-    for row in report.slices:
-        if row["by"] == DROP:
-            cell = {"value": signed(row["value"]), "interval": interval(row)}
-            cells.setdefault(display_name(row["system"]), {})[row["metric"]] = cell
-    return [{"system": system, "cells": [own[m] for m in METRICS]} for system, own in cells.items()]
-
-
-def genre_lines(report: Report) -> list[dict[str, Any]]:
-    """One line per genre and system: F1 of the genre's videos, of all others, and the second less the first."""
-    cells: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in report.slices:
-        if row["by"] in (GENRE, WITHOUT, DIFFERENCE) and row["metric"] == COMMON:
-            cells.setdefault((row["slice"], row["system"]), {})[row["by"]] = row
-    return [
-        {
-            "genre": genre,
-            "system": display_name(system),
-            "baseline": system in BASELINE_NAMES,
-            "n_videos": own[GENRE]["n_videos"],
-            "n_groups": own[GENRE]["n_groups"],
-            "cells": [
-                {"value": show(own[by]["value"]), "interval": interval(own[by])}
-                for by, show in ((GENRE, two), (WITHOUT, two), (DIFFERENCE, signed))
-            ],
-        }
-        for (genre, system), own in sorted(cells.items(), key=lambda item: item[0][0])
-        if own.keys() == {GENRE, WITHOUT, DIFFERENCE}
-    ]
+TOLD: Final = 0.001  # what a p cannot be below is said from here on: a smaller p is shown as this
 
 
 def signed(value: float | None) -> str:
     """+0.04, \u22120.04, 0.00; a dash where there is no number."""
     text = two(value)
     return f"+{text}" if value is not None and round(value, 2) > 0 else text.replace("\u22120.00", "0.00")
+
+
+_OF_GENRES: Final = {GENRE: two, WITHOUT: two, DIFFERENCE: signed}  # in the order of the columns
+
+
+def comparison_table(report: Report) -> dict[str, Any]:
+    """A line per pair and metric; `sure`: the corrected p-value is below 0.05. `below`: what stands below the table."""
+    sure = HowSure(map(ends_of, report.comparisons))
+    lines = [
+        {
+            "a": display_name(row["system_a"]),
+            "b": display_name(row["system_b"]),
+            "metric": METRICS.get(row["metric"], row["metric"]),
+            "difference": signed(row["difference"]),
+            "interval": sure.spread(ends_of(row)),
+            "p": p_value(row["p"]),
+            "p_holm": p_value(row["p_holm"]),
+            "p_exchangeable": p_value(row.get("p_exchangeable")),
+            "sure": row["p_holm"] is not None and row["p_holm"] < SURE,
+            "n_videos": row["n_videos"],
+            "n_groups": row["n_groups"],
+            "n_labels": row["n_labels"],
+        }
+        for row in report.comparisons
+    ]
+    tested = [row["n_groups"] for row in report.comparisons if row["p"] is not None]
+    floor = (
+        [f"p if exchangeable {swap_floor(min(tested))}"]
+        if tested and lowest_swap_p(min(tested)) >= TOLD
+        else []
+    )
+    return {"lines": lines, "tested": len(tested), "below": [*sure.lines, *floor]}
+
+
+def drop_table(report: Report) -> dict[str, Any]:
+    """A line per system: endorsed - confronted in each of METRICS."""
+    rows = [row for row in report.slices if row["by"] == DROP]
+    sure, cells = HowSure(map(ends_of, rows)), dict[str, dict[str, dict[str, str]]]()
+    for row in rows:
+        cell = {"value": signed(row["value"]), "interval": sure.spread(ends_of(row))}
+        cells.setdefault(display_name(row["system"]), {})[row["metric"]] = cell
+    lines = [{"system": system, "cells": [own[m] for m in METRICS]} for system, own in cells.items()]
+    return {"lines": lines, "below": sure.lines}
+
+
+def genre_table(report: Report) -> dict[str, Any]:
+    """A line per genre and system: F1 of the genre's videos, of all others, and the second less the first.
+
+    `left_out`: the genres that are not compared, with their sizes and why.
+    """
+    rows = [row for row in report.slices if row["by"] in _OF_GENRES and row["metric"] == COMMON]
+    shown = [row for row in rows if row["value"] is not None]
+    sure, cells = HowSure(map(ends_of, shown)), dict[tuple[str, str], dict[str, SliceRow]]()
+    for row in shown:
+        cells.setdefault((row["slice"], row["system"]), {})[row["by"]] = row
+    lines = [
+        {
+            "genre": genre,
+            "system": display_name(system),
+            "n_videos": own[GENRE]["n_videos"],
+            "n_groups": own[GENRE]["n_groups"],
+            "n_labels": own[GENRE]["n_labels"],
+            "everything": two(own[GENRE]["baseline"]),
+            "cells": [
+                {"value": show(own[by]["value"]), "interval": sure.spread(ends_of(own[by]))}
+                for by, show in _OF_GENRES.items()
+            ],
+        }
+        for (genre, system), own in sorted(cells.items(), key=lambda item: item[0][0])
+        if own.keys() == _OF_GENRES.keys()
+    ]
+    left_out = dict.fromkeys(
+        _size_and_why(row) for row in rows if row["by"] == GENRE and row["value"] is None
+    )
+    return {"lines": lines, "below": sure.lines, "left_out": list(left_out)}
+
+
+def _size_and_why(row: SliceRow) -> str:
+    videos, accounts = counted(row["n_videos"], "video"), counted(row["n_groups"], "account")
+    return f"{row['slice']}, {videos} of {accounts} ({row['why_none']})"
 
 
 def p_value(p: float | None) -> str:

@@ -29,10 +29,7 @@ from tikval.report.site.pictures import PER_VIDEO, pictures_of
 from tikval.report.site.record import Card, Chart, Failure, Report, SystemRates
 from tikval.report.site.rows import FAILURES_LISTED, is_duplicate
 from tikval.report.site.study_rows import StudyRows, read_study
-from tikval.report.tables.cells import Cell
-from tikval.report.tables.grids import grids
-from tikval.report.tables.paper import tables_of
-from tikval.report.tables.published import published
+from tikval.report.tables.paper import PaperTables, tables_of
 from tikval.rows import PredictionRow
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
@@ -40,10 +37,10 @@ from tikval.store.runs import Study
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What is written with the pages: figures, and the cells of the paper's tables. None, []: there are none."""
+    """What is written with the pages: figures, and the paper's tables. None: there are none."""
 
     figures: Figures | None
-    cells: list[Cell]
+    tables: PaperTables | None
 
 
 def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
@@ -55,7 +52,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     report = _with_scores(report, config, rows.scores)
     report = _with_rates(report, rows, corpora)
     report = _with_videos(report, config, rows)
-    drawn = Drawn(_figures(study, config, corpora), tables_of(study) if report.scores else [])
+    drawn = Drawn(_figures(study, config, corpora), tables_of(study) if report.scores else None)
     return _with_drawn(report, drawn), drawn
 
 
@@ -184,8 +181,8 @@ def _predictions(rows: StudyRows) -> dict[str, list[PredictionRow]]:
 
 def _with_drawn(report: Report, drawn: Drawn) -> Report:
     """The report with the charts and the paper's tables."""
-    if drawn.cells:
-        report = replace(report, grids=tuple(grids(drawn.cells, published())))
+    if drawn.tables:
+        report = replace(report, grids=tuple(drawn.tables.grids()), averaged=tuple(drawn.tables.averaged))
     if drawn.figures is None:
         return report
     charts = (Chart(one.name, one.title, one.shows, one.numbers, one.data) for one in drawn.figures.sheets)

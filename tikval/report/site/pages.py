@@ -17,7 +17,7 @@ import jinja2
 from tikval.evaluate.scores import BASELINE
 from tikval.report.site.browse import assign, browse_files
 from tikval.report.site.cards import card_of
-from tikval.report.site.contrasts import comparison_lines, drop_lines, genre_lines
+from tikval.report.site.contrasts import comparison_table, drop_table, genre_table
 from tikval.report.site.gap import gap_lines
 from tikval.report.site.rates import account_lines, account_names, confusion_lines, rate_tables
 from tikval.report.site.record import Chart, Report
@@ -120,12 +120,12 @@ def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
         "index.html": {"scores": scores},
         "systems.html": {
             "scores": scores,
-            "comparisons": comparison_lines(report),
-            "drops": drop_lines(report),
+            "comparisons": comparison_table(report),
+            "drops": drop_table(report),
             "gaps": gap_lines(report),
         },
         "values.html": {"rates": rate_tables(report), "confusions": confusion_lines(report)},
-        "accounts.html": {"genres": genre_lines(report), "accounts": account_lines(report, names)},
+        "accounts.html": {"genres": genre_table(report), "accounts": account_lines(report, names)},
         "videos.html": {},
         "failures.html": {"failures": _failures(report)},
     }

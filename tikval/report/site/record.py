@@ -112,6 +112,7 @@ class Report:
     notes: tuple[str, ...] = ()  # what was not drawn, and why
     grids: tuple[Grid, ...] = ()  # the paper's tables; their files lie in `tables/`
     accounts: tuple[Account, ...] = ()  # those with the most videos
+    averaged: tuple[str, ...] = ()  # which labels the means of the scores run over, in sentences
     scores: tuple[ScoreRow, ...] = ()  # with those of predict_everything; none without annotations
     comparisons: tuple[ComparisonRow, ...] = ()
     slices: tuple[SliceRow, ...] = ()  # by genre, and endorsed against confronted

@@ -1,14 +1,20 @@
 """Coverage and scores as plain dictionaries for the templates. No HTML here."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import BASELINE, LEFT_OUT, MISSING, RIGHT, STANCES, WRONG, Coverage
 from tikval.report.display import display_name, two
+from tikval.report.how_sure import HowSure, ends_of
 from tikval.report.site.record import Report
 from tikval.rows import Reason, ScoreRow
+from tikval.stats.limits import FEWEST_POSITIVES
+
+_F1: Final = ("macro", "weighted")
+_MOVIE: Final = ("movie", "movie_micro")
+_OF_VIDEOS: Final = ("recall", "precision")
 
 Numbers = dict[tuple[str, str, str, str], ScoreRow]  # by system, failures, stance, label
 
@@ -61,25 +67,26 @@ def score_tables(report: Report) -> dict[str, Any]:
     scored = [name for name in names if name not in BASELINES]
     baselines = [name for name in BASELINES if name in names]
     first = report.scores[0]
+    sure_f1 = HowSure(ends_of(row) for row in _left_out(rows, _F1))
+    sure_movie = HowSure(ends_of(row, what) for row in _left_out(rows, _MOVIE) for what in _OF_VIDEOS)
     return {
         "n_videos": first["n_videos"],
         "label_set": first["label_set"],
-        "lines": [_line(rows, system) for system in (*scored, *baselines)],
-        "details": [
-            {
-                "system": system,
-                "labels": labels,
-                "ranked": any(rank != two(None) for line in labels for rank in line["ranks"]),
-            }
-            for system in scored
-            if (labels := _labels(report, rows, system))
-        ],
+        "lines": [_line(rows, system, sure_f1, sure_movie) for system in (*scored, *baselines)],
+        "details": [part for system in scored if (part := _detail(report, rows, system))],
+        "averaged": report.averaged,
         "intervals": any(r.get("lower") is not None for r in report.scores),
+        "sure_f1": sure_f1.lines,
+        "sure_movie": sure_movie.lines,
         "bounded": any(r["n_scored"] < r["n_videos"] for r in report.scores),
     }
 
 
-def _line(rows: Numbers, system: str) -> dict[str, Any]:
+def _left_out(rows: Numbers, labels: Sequence[str]) -> list[ScoreRow]:
+    return [row for (_, failures, _, label), row in rows.items() if failures == LEFT_OUT and label in labels]
+
+
+def _line(rows: Numbers, system: str, sure_f1: HowSure, sure_movie: HowSure) -> dict[str, Any]:
     own = [r for (name, failures, _, _), r in rows.items() if name == system and failures == LEFT_OUT]
     return {
         "system": display_name(system),
@@ -87,49 +94,59 @@ def _line(rows: Numbers, system: str) -> dict[str, Any]:
         "n_labels": sum(r["frequent"] is True for r in own),
         "n_scored": own[0]["n_scored"],
         "failed": own[0]["n_videos"] - own[0]["n_scored"],
-        "f1": [_cell(rows, system, stance, how, "f1") for stance in STANCES for how in ("macro", "weighted")],
+        "f1": [_cell(rows, system, stance, how, "f1", sure_f1) for stance in STANCES for how in _F1],
         "movie": [
-            _cell(rows, system, stance, label, what)
+            _cell(rows, system, stance, label, what, sure_movie)
             for stance in STANCES
-            for label in ("movie", "movie_micro")
-            for what in ("recall", "precision")
+            for label in _MOVIE
+            for what in _OF_VIDEOS
         ],
     }
 
 
-def _cell(rows: Numbers, system: str, stance: str, label: str, what: str) -> dict[str, Any]:
+def _cell(rows: Numbers, system: str, stance: str, label: str, what: str, sure: HowSure) -> dict[str, Any]:
     def number(name: str, failures: str) -> float | None:
         row = rows.get((name, failures, stance, label))
         value = None if row is None else row[what]  # type: ignore[literal-required]
         return value if isinstance(value, float) else None
 
     value, low, high = (number(system, failures) for failures in (LEFT_OUT, WRONG, RIGHT))
-    baseline = number(BASELINE, LEFT_OUT)
+    baseline, row = number(BASELINE, LEFT_OUT), rows.get((system, LEFT_OUT, stance, label))
     bounds = None if low is None or high is None or low == high else f"{low:.2f} to {high:.2f}"
     # recall cannot be compared: predicting everything recovers everything
     below = what != "recall" and value is not None and baseline is not None and value < baseline
     return {
         "value": two(value),
-        "interval": interval(rows.get((system, LEFT_OUT, stance, label))) if what == "f1" else "",
+        "interval": sure.spread(ends_of(row, what)) if row else "",
         "bounds": bounds,
         "below": below and system not in BASELINES,
     }
 
 
-def interval(row: Mapping[str, Any] | ScoreRow | None) -> str:
-    """`[0.36, 0.46]`, or nothing: also for rows that were written before there were intervals."""
-    lower, upper = (None, None) if row is None else (row.get("lower"), row.get("upper"))
-    return "" if lower is None or upper is None else f"[{two(lower)}, {two(upper)}]"
-
-
-def _labels(report: Report, rows: Numbers, system: str) -> list[dict[str, Any]]:
+def _detail(report: Report, rows: Numbers, system: str) -> dict[str, Any] | None:
+    """One system's table of labels; None where it models none."""
     half = len(report.labels) // 2
-    out = []
-    for i, label in enumerate(report.labels):
-        stance = STANCES[i >= half]
-        row = rows.get((system, LEFT_OUT, stance, label))
-        if row is None:
-            continue
+    own = [
+        (i, STANCES[i >= half], row)
+        for i, label in enumerate(report.labels)
+        if (row := rows.get((system, LEFT_OUT, STANCES[i >= half], label)))
+    ]
+    sure = HowSure(ends_of(row) for _, _, row in own if row["support"] >= FEWEST_POSITIVES)
+    labels = _labels(report, rows, own, sure)
+    ranked = any(rank != two(None) for line in labels for rank in line["ranks"])
+    if not labels:
+        return None
+    few = any(line["few"] for line in labels)
+    return {"system": system, "labels": labels, "ranked": ranked, "few": few, "sure": sure.lines}
+
+
+def _labels(
+    report: Report, rows: Numbers, own: Sequence[tuple[int, str, ScoreRow]], sure: HowSure
+) -> list[dict[str, Any]]:
+    """A line for each label; `few`: so few videos have it that its numbers say nothing."""
+    half, out = len(report.labels) // 2, []
+    for i, stance, row in own:
+        label, few = row["label"], row["support"] < FEWEST_POSITIVES
         base = rows.get((BASELINE, LEFT_OUT, stance, label))
         out.append(
             {
@@ -137,8 +154,12 @@ def _labels(report: Report, rows: Numbers, system: str) -> list[dict[str, Any]]:
                 "stance": stance,
                 "frequent": row["frequent"],
                 "support": row["support"],
+                "few": few,
                 "numbers": [two(row["precision"]), two(row["recall"])],
-                "f1": {"value": two(row["f1"]), "interval": interval(row)},
+                "f1": {
+                    "value": two(row["f1"]),
+                    "interval": f"n = {row['support']}" if few else sure.spread(ends_of(row)),
+                },
                 "ranks": [two(number) for number in (row["average_precision"], row["brier"], row["ece"])],
                 "baseline": two(base["f1"] if base else None),
             }

@@ -50,8 +50,8 @@ def write_site(folder: Folder, report: Report, drawn: Drawn) -> None:
             delete_folder(f"{folder.uri}/{part}")
     if drawn.figures:
         write_figures(drawn.figures, f"{folder.uri}/charts")
-    if drawn.cells:
-        write_tables(drawn.cells, f"{folder.uri}/tables")
+    if drawn.tables:
+        write_tables(drawn.tables, f"{folder.uri}/tables")
 
     def write(file: tuple[str, bytes]) -> None:
         write_bytes(f"{folder.uri}/{file[0]}", file[1])

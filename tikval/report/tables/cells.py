@@ -7,16 +7,18 @@ perfect for the predict-all baseline.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import ALL, LEFT_OUT, RIGHT, STANCES, WRONG
+from tikval.report.averaged import averaged_labels
+from tikval.report.how_sure import Ends, ends_of
 from tikval.report.tables.differences import Counterpart, counterpart_of
 from tikval.report.tables.published import MEANS, Published
 from tikval.rows import ScoreRow
 from tikval.store.runs import SystemConfig
-from tikval.values import CONFRONTED, ENDORSED, LABELS
+from tikval.values import CONFRONTED, ENDORSED, LABELS, SIGN
 
 MEAN: Final = "mean"  # of the endorsed and the confronted number
 READINGS: Final = (*STANCES, MEAN)
@@ -37,12 +39,12 @@ class Cell:
     what: str  # weighted, macro, movie, or a label
     metric: str  # precision, recall or f1
     value: float | None
-    lower: float | None  # of the 95 % interval; None: not computed
-    upper: float | None
+    ends: Ends  # of the 95 % interval
     wrong: float | None  # with all failed videos wrong
     right: float | None  # with all of them right
     support: int | None  # videos, of means labels in videos; None: a mean of the two stances
     frequent: bool | None  # of a label
+    over: tuple[str, ...]  # labels of a mean
     n_scored: int
     n_videos: int
     paper: float | None = None
@@ -86,7 +88,14 @@ def cells_of(
     for stance in TABLE_OF:
         for system in systems:
             cells += _per_label(rows, system, stance, labels, counterparts.get(system), paper)
-    return cells
+    over = averaged_labels(scores)
+    return [cell if cell.frequent is not None else _with_labels(cell, over[cell.system]) for cell in cells]
+
+
+def _with_labels(cell: Cell, labels: Sequence[str]) -> Cell:
+    """A mean with its labels, those of its stance."""
+    sign = SIGN.get(cell.stance, "")
+    return replace(cell, over=tuple(label for label in labels if label.endswith(sign)))
 
 
 def _systems(scores: Sequence[ScoreRow]) -> list[str]:
@@ -146,11 +155,10 @@ def _cell(
 
     def number(failures: str, column: str) -> float | None:
         found = [rows.get((system, failures, part, what)) for part in parts]
-        # of an earlier version there may be no such column
-        return _mean([None if row is None else row.get(column) for row in found])  # type: ignore[misc]
+        return _mean([None if row is None else row[column] for row in found])  # type: ignore[literal-required]
 
     first = rows[system, LEFT_OUT, parts[0], what]
-    has_interval = metric == "f1" and stance != MEAN
+    has_interval = stance != MEAN and (metric == "f1" or what == MOVIE)
     return Cell(
         table=table,
         system=system,
@@ -158,12 +166,12 @@ def _cell(
         what=what,
         metric=metric,
         value=number(LEFT_OUT, metric),
-        lower=number(LEFT_OUT, "lower") if has_interval else None,
-        upper=number(LEFT_OUT, "upper") if has_interval else None,
+        ends=ends_of(first, metric) if has_interval else Ends(None, None, None, None),
         wrong=number(WRONG, metric),
         right=number(RIGHT, metric),
         support=None if stance == MEAN else first["support"],
         frequent=first["frequent"],
+        over=(),
         n_scored=first["n_scored"],
         n_videos=first["n_videos"],
         paper=theirs,

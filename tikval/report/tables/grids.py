@@ -7,6 +7,7 @@ from typing import Final
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import ALL
 from tikval.report.display import two
+from tikval.report.how_sure import HowSure
 from tikval.report.tables.cells import MEAN, METRICS, MOVIE, READINGS, TABLE_OF, Cell
 from tikval.report.tables.differences import Counterpart
 from tikval.report.tables.published import MEANS, Published
@@ -45,10 +46,13 @@ class Grid:
     notes: list[str] = field(default_factory=list)  # below it, what differs from the paper among them
 
 
-def grids(cells: Sequence[Cell], paper: Published) -> list[Grid]:
-    """Tables 3 and 4, then 5 and 6 for each system: a row of the paper is under ours, its labels are beside ours."""
+def grids(cells: Sequence[Cell], paper: Published, averaged: Sequence[str] = ()) -> list[Grid]:
+    """Tables 3 and 4, then 5 and 6 for each system: a row of the paper is under ours, its labels are beside ours.
+
+    `averaged`: what labels the means run over, in sentences below the tables of means.
+    """
     number = {name: i for i, name in enumerate(_ordered(c.system for c in cells if c.counterpart), 1)}
-    out = [_of_systems([c for c in cells if c.table == table], number, paper) for table in (3, 4)]
+    out = [_of_systems([c for c in cells if c.table == table], number, paper, averaged) for table in (3, 4)]
     for table in TABLE_OF.values():
         of_labels = [cell for cell in cells if cell.table == table]
         for system in _ordered(c.system for c in of_labels if c.system not in BASELINES):
@@ -69,14 +73,24 @@ def csv_text(cells: Iterable[Cell]) -> str:
     """A line per number; `differences` is filled on every line that has a number of the paper."""
     lines: list[list[object]] = [
         [
-            *("table", "system", "stance", "what", "metric", "value", "lower", "upper"),
-            *("failures_all_wrong", "failures_all_right", "support", "frequent", "n_scored", "n_videos"),
+            *("table", "system", "stance", "what", "metric", "value", "lower", "upper", "no_interval"),
+            *("failures_all_wrong", "failures_all_right", "support", "frequent", "averaged_labels"),
+            *("n_scored", "n_videos", "n_accounts"),
             *("paper_system", "paper", "paper_is", "differences"),
         ]
     ]
     for c in cells:
-        row = [c.table, c.system, c.stance, c.what, c.metric, c.value, c.lower, c.upper, c.wrong, c.right]
-        row += [c.support, c.frequent, c.n_scored, c.n_videos]
+        row = [c.table, c.system, c.stance, c.what, c.metric, c.value, *c.ends[:3]]
+        row += [
+            c.wrong,
+            c.right,
+            c.support,
+            c.frequent,
+            " ".join(c.over),
+            c.n_scored,
+            c.n_videos,
+            c.ends.n_groups,
+        ]
         if c.counterpart is None:
             lines.append([*row, "", c.paper, "", ""])
         else:
@@ -85,25 +99,29 @@ def csv_text(cells: Iterable[Cell]) -> str:
     return csv_of(lines, "\n")
 
 
-def _of_systems(cells: Sequence[Cell], number: dict[str, int], paper: Published) -> Grid:
+def _of_systems(
+    cells: Sequence[Cell], number: dict[str, int], paper: Published, averaged: Sequence[str]
+) -> Grid:
     table = cells[0].table
     kinds = [(mean, "f1") for mean in MEANS] if table == 3 else [(MOVIE, "recall"), (MOVIE, "precision")]
     places = [(stance, *kind) for stance in READINGS for kind in kinds]
-    rows, notes = list[list[str]](), list[str]()
+    rows, notes, sure = list[list[str]](), list[str](), HowSure(cell.ends for cell in cells)
     for system in _ordered(cell.system for cell in cells):
         own = {(cell.stance, cell.what, cell.metric): cell for cell in cells if cell.system == system}
         line = [own[place] for place in places]
-        rows += _rows_of_system(line, number)
+        rows += _rows_of_system(line, number, sure)
         notes += _note(line, number)
     head = [f"{READING_TITLES[at]} {SHORT[what if table == 3 else metric]}" for at, what, metric in places]
     title, legend = LEGENDS[table]
-    return Grid(title, ["system", *head, "videos"], rows, [legend, *_source(notes, paper), *notes])
+    below = [legend, *averaged, *sure.lines, *_source(notes, paper), *notes]
+    return Grid(title, ["system", *head, "videos"], rows, below)
 
 
-def _rows_of_system(line: Sequence[Cell], number: dict[str, int]) -> list[list[str]]:
+def _rows_of_system(line: Sequence[Cell], number: dict[str, int], sure: HowSure) -> list[list[str]]:
     """Our numbers, the bounds where videos failed, and the paper's numbers where there are any."""
     first, counterpart = line[0], _counterpart(line)
-    rows = [[first.system, *map(_ours, line), f"{first.n_scored} of {first.n_videos}"]]
+    ours = (_ours(cell, sure) for cell in line)
+    rows = [[first.system, *ours, f"{first.n_scored} of {first.n_videos}"]]
     if failed := first.n_videos - first.n_scored:
         rows.append([f"with {failed} failed: all wrong to all right", *map(_bounds, line), ""])
     if counterpart is not None:
@@ -120,21 +138,20 @@ def _of_labels(cells: Sequence[Cell], system: str, number: dict[str, int], paper
     head = ["value", "videos", *(SHORT[metric] for metric in METRICS)]
     head += [f"paper {SHORT[metric]} [{number[system]}]" for metric in METRICS if has_paper]
     head += [f"{name} F1" for name in baselines]
-    rows = []
+    rows, sure = [], HowSure(cell.ends for cell in own)
     for label in _ordered(cell.what for cell in own):
         line = [by[system, label, metric] for metric in METRICS]
         title = TITLES.get(label[:-1], label[:-1]) + "*" * (not line[0].frequent)
-        row = [title, str(line[0].support), *map(_ours, line)]
+        row = [title, str(line[0].support), *(_ours(cell, sure) for cell in line)]
         if has_paper:
             star = "*" * (label in paper.starred)
             row += [theirs + star if (theirs := _theirs(cell)) else "" for cell in line]
         row += [two(by[name, label, "f1"].value) if (name, label, "f1") in by else "" for name in baselines]
         rows.append(row)
     notes = _note(own, number)
-    legend = "* in too few videos to be averaged: ours by min_share, the paper's by its own stars."
-    return Grid(
-        f"Table {table}: {stance} values, {system}", head, rows, [legend, *_source(notes, paper), *notes]
-    )
+    legend = "* not averaged: in too few videos, or not among frozen labels; the paper's by its own stars."
+    below = [legend, *sure.lines, *_source(notes, paper), *notes]
+    return Grid(f"Table {table}: {stance} values, {system}", head, rows, below)
 
 
 def _counterpart(cells: Iterable[Cell]) -> Counterpart | None:
@@ -155,10 +172,8 @@ def _source(notes: Sequence[str], paper: Published) -> list[str]:
     return [f"The paper: {' '.join(paper.source.split())}."] if notes else []
 
 
-def _ours(cell: Cell) -> str:
-    if cell.lower is None or cell.upper is None:
-        return two(cell.value)
-    return f"{two(cell.value)} [{two(cell.lower)}, {two(cell.upper)}]"
+def _ours(cell: Cell, sure: HowSure) -> str:
+    return f"{two(cell.value)} {sure.spread(cell.ends)}".strip()
 
 
 def _bounds(cell: Cell) -> str:

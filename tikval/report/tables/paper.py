@@ -1,6 +1,7 @@
 """The paper's Tables 3 to 6 over the systems that a study scored: on a terminal, as CSV and as Markdown."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -9,14 +10,26 @@ from rich.table import Table
 from tikval.config import EvaluateConfig, UserError, validate
 from tikval.evaluate.baselines import BASELINES
 from tikval.files import write_bytes
+from tikval.report.averaged import averaged_notes
 from tikval.report.tables.cells import Cell, cells_of, counterparts_of
-from tikval.report.tables.grids import csv_text, grids, markdown
+from tikval.report.tables.grids import Grid, csv_text, grids, markdown
 from tikval.report.tables.published import published
 from tikval.store.runs import Study
 
 
-def tables_of(study: Study, pairs: Sequence[str] = ()) -> list[Cell]:
-    """The cells of the scores that finished last.
+@dataclass(frozen=True, slots=True)
+class PaperTables:
+    """The tables of one study."""
+
+    cells: list[Cell]
+    averaged: list[str]  # which labels the means run over, in sentences
+
+    def grids(self) -> list[Grid]:
+        return grids(self.cells, published(), self.averaged)
+
+
+def tables_of(study: Study, pairs: Sequence[str] = ()) -> PaperTables:
+    """The tables of the scores that finished last.
 
     `pairs`: SYSTEM=ROW, a row of the paper for a system of any name; SYSTEM=, none. Raises UserError where nothing is
     scored, and for a pair that names what is not there.
@@ -44,11 +57,11 @@ def tables_of(study: Study, pairs: Sequence[str] = ()) -> list[Cell]:
         counterparts = counterparts_of(scores, config.predictions, chosen, paper)
     except ValueError as err:
         raise UserError(f"--beside: {err}") from err
-    return cells_of(scores, counterparts, paper)
+    return PaperTables(cells_of(scores, counterparts, paper), averaged_notes(scores, config))
 
 
-def show_tables(cells: Sequence[Cell], console: Console) -> None:
-    for grid in grids(cells, published()):
+def show_tables(tables: PaperTables, console: Console) -> None:
+    for grid in tables.grids():
         table = Table(*grid.head, title=grid.title, title_justify="left")
         for row in grid.rows:
             table.add_row(*row)
@@ -57,16 +70,16 @@ def show_tables(cells: Sequence[Cell], console: Console) -> None:
             console.print(note)
 
 
-def write_tables(cells: Sequence[Cell], folder: Path | str) -> list[str]:
+def write_tables(tables: PaperTables, folder: Path | str) -> list[str]:
     """Write `table_3.csv` to `table_6.csv`, and all as `tables.md`, into a folder or below a URI.
 
     Returns where they lie. Raises UserError where they cannot be written.
     """
     texts = {
-        f"table_{table}.csv": csv_text(cell for cell in cells if cell.table == table)
+        f"table_{table}.csv": csv_text(cell for cell in tables.cells if cell.table == table)
         for table in (3, 4, 5, 6)
     }
-    texts["tables.md"] = markdown(grids(cells, published()))
+    texts["tables.md"] = markdown(tables.grids())
     try:
         for name, text in texts.items():
             write_bytes(f"{folder}/{name}", text.encode())

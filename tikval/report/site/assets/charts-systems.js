@@ -36,15 +36,17 @@ window.tikval = window.tikval || {};
         `${whole(one.scored)} of ${counted(one.videos, "annotated videos")}`,
       ].join("\n");
     };
+    const some = data.systems.some((one) => one.lower !== null);
     const best = data.systems[0], n = data.systems.filter((one) => !one.baseline).length;
     return {
       height: 76 + row * data.systems.length,
-      sentence: `Points with 95 % intervals: macro F1 of ${n} systems and of baselines, the best on top:
+      sentence: `${some ? "Points with 95 % intervals" : "Points, no intervals"}: macro F1 of ${n} systems and of baselines, the best on top:
         ${best.name}, ${two(best.f1)}.`,
       option: {
         grid: { left: labels, right: 46, top: 26, bottom: 50 },
         xAxis: numbers(look, {
-          min: 0, max: Math.min(1, Math.ceil(11 * most) / 10), name: "macro F1, with its 95 % interval", nameGap: 28,
+          min: 0, max: Math.min(1, Math.ceil(11 * most) / 10), nameGap: 28,
+          name: some ? "macro F1, with its 95 % interval" : "macro F1",
         }),
         yAxis: names(look, data.systems.map((one) => one.name), {
           inverse: true, axisLine: { show: false },

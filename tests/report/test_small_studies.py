@@ -56,6 +56,9 @@ def test_tables_of_four_accounts(few: StudyOfAccounts, tmp_path: Path) -> None:
         assert table.count(REASON) == 1
         assert table.count("too few for") == 1
         assert "(a)" not in table
+    assert "│ Face*" in tables[-1]
+    assert " 0.67 (n = 2) " in tables[-1], "two videos confront it"
+    assert tables[-1].count("(n = ...): so few videos have the label") == 1
     write_tables(tables_of(few.study), tmp_path)
     assert not INTERVAL.search((tmp_path / "tables.md").read_text())
     for number in (3, 4, 5, 6):

@@ -49,7 +49,7 @@ def _list(labels: Sequence[str], config: EvaluateConfig) -> str:
 def _rule(config: EvaluateConfig) -> str:
     if config.labels is not None:
         return FROZEN
-    rule = f"true of {100 * config.min_share:g} % of the videos at least"
+    rule = f"true of at least {100 * config.min_share:g} % of the videos"
     if config.min_positives > 1:
-        rule += f" and of {config.min_positives} of them, in {FEWEST_ACCOUNTS_OF_LABEL} accounts or more"
+        rule += f", and of {config.min_positives} videos in {FEWEST_ACCOUNTS_OF_LABEL} accounts or more"
     return rule

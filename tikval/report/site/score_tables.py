@@ -146,7 +146,7 @@ def _labels(
     """A line for each label; `few`: so few videos have it that its numbers say nothing."""
     half, out = len(report.labels) // 2, []
     for i, stance, row in own:
-        label, few = row["label"], row["support"] < FEWEST_POSITIVES
+        label, few = row["label"], row["support"] < FEWEST_POSITIVES and row["f1"] is not None
         base = rows.get((BASELINE, LEFT_OUT, stance, label))
         out.append(
             {

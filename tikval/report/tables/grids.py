@@ -12,6 +12,7 @@ from tikval.report.tables.cells import MEAN, METRICS, MOVIE, READINGS, TABLE_OF,
 from tikval.report.tables.differences import Counterpart
 from tikval.report.tables.published import MEANS, Published
 from tikval.spreadsheet import csv_of
+from tikval.stats.limits import FEWEST_POSITIVES
 from tikval.values import CONFRONTED, ENDORSED, VALUES
 
 TITLES: Final = {value.slug: value.title for value in VALUES}
@@ -33,6 +34,7 @@ LEGENDS: Final = {  # title of a table over systems, and what its columns are
         "the paper gives no precision, and recall alone is perfect for the predict-all baseline.",
     ),
 }
+FEW_HAVE: Final = "(n = ...): so few videos have the label that its score says nothing."
 SHORT: Final = {"weighted": "W", "macro": "M", "precision": "P", "recall": "R", "f1": "F1"}
 
 
@@ -138,7 +140,7 @@ def _of_labels(cells: Sequence[Cell], system: str, number: dict[str, int], paper
     head = ["value", "videos", *(SHORT[metric] for metric in METRICS)]
     head += [f"paper {SHORT[metric]} [{number[system]}]" for metric in METRICS if has_paper]
     head += [f"{name} F1" for name in baselines]
-    rows, sure = [], HowSure(cell.ends for cell in own)
+    rows, sure = [], HowSure(cell.ends for cell in own if not _few_have(cell))
     for label in _ordered(cell.what for cell in own):
         line = [by[system, label, metric] for metric in METRICS]
         title = TITLES.get(label[:-1], label[:-1]) + "*" * (not line[0].frequent)
@@ -150,7 +152,13 @@ def _of_labels(cells: Sequence[Cell], system: str, number: dict[str, int], paper
         rows.append(row)
     notes = _note(own, number)
     legend = "* not averaged: in too few videos, or not among frozen labels; the paper's by its own stars."
-    below = [legend, *sure.lines, *_source(notes, paper), *notes]
+    below = [
+        legend,
+        *([FEW_HAVE] if any(map(_few_have, own)) else []),
+        *sure.lines,
+        *_source(notes, paper),
+        *notes,
+    ]
     return Grid(f"Table {table}: {stance} values, {system}", head, rows, below)
 
 
@@ -173,7 +181,14 @@ def _source(notes: Sequence[str], paper: Published) -> list[str]:
 
 
 def _ours(cell: Cell, sure: HowSure) -> str:
-    return f"{two(cell.value)} {sure.spread(cell.ends)}".strip()
+    behind = f"(n = {cell.support})" if _few_have(cell) else sure.spread(cell.ends)
+    return f"{two(cell.value)} {behind}".strip()
+
+
+def _few_have(cell: Cell) -> bool:
+    """Whether it is the F1 of a label that so few videos have that it says nothing."""
+    is_label = cell.frequent is not None and cell.metric == "f1" and cell.value is not None
+    return is_label and (cell.support or 0) < FEWEST_POSITIVES
 
 
 def _bounds(cell: Cell) -> str:

@@ -77,6 +77,7 @@ def labels_of(folder: Path, codebook: str) -> list[LabelRow]:
             annotator="touche23",
             label_set=codebook,
             stances=[int(value) for name, value in row.items() if name != "video_id"],
+            probability=None,
         )
         for row in cells
     ]

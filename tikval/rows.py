@@ -108,6 +108,7 @@ class LabelRow(TypedDict):
     annotator: str
     label_set: str
     stances: list[int]  # [V] Stance codes in the label set's order of values
+    probability: float | None  # that this video was drawn to be annotated; None: not known
 
 
 class ScriptRow(TypedDict):

@@ -25,44 +25,34 @@ from tikval.config import (
 )
 from tikval.evaluate.corpus import read_system_corpus
 from tikval.evaluate.prevalence import Prevalence, prevalence_in, prevalence_of
-from tikval.files import write_bytes
+from tikval.files import read_parquet, write_bytes
 from tikval.report.tables.prevalence import show_prevalence, write_prevalence_csv
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.sources.write_catalog import write_catalog
 from tikval.stats.arrays import Floats, Ints
 from tikval.stats.folds import Fold, to_json
+from tikval.stats.limits import FEWEST_ACCOUNTS, effective_groups
 from tikval.stats.prevalence import (
     FEWEST,
     RateLine,
+    RateSample,
     RateSums,
+    Target,
     corrected_rates,
-    independent,
     rate_sums,
+    ratio,
     raw_rates,
-    t_quantile,
 )
+from tikval.stats.student import t_critical
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
 from tikval.values import LABELS, SLUGS
 
+TARGETS: tuple[Target, ...] = ("corpus", "accounts")
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "tiktok_annotations.csv"
 
 
 # shares and intervals
-
-
-@pytest.mark.parametrize(
-    ("degrees", "t"),
-    [(1, 12.706), (2, 4.303), (3, 3.182), (4.9, 2.776), (10, 2.228), (90, 1.987), (0.3, 12.706)],
-)
-def test_students_t(degrees: float, t: float) -> None:
-    assert t_quantile(degrees) == pytest.approx(t, abs=0.004)
-
-
-def test_clusters_are_worth_less_where_few_hold_most() -> None:
-    assert independent(np.full(7, 3.0)) == 7
-    assert independent(np.array([90.0, 1, 1])) < 1.1
-    assert independent(np.zeros(0)) == 0
 
 
 def small(seed: int = 0) -> tuple[Floats, Ints, Ints, Floats]:
@@ -78,11 +68,13 @@ def test_sums_over_clusters() -> None:
     predicted, cluster, labelled, truth = small()
     sums = rate_sums(predicted, cluster, labelled, truth)
     for c in range(12):
-        mine = np.flatnonzero(cluster[labelled] == c)
-        assert sums.videos[c] == (cluster == c).sum()
+        mine, part = np.flatnonzero(cluster[labelled] == c), sums.part(slice(c, c + 1))
+        assert sums.videos[c] == part.videos[0] == (cluster == c).sum()
+        assert sums.labelled[c] == len(mine)
         np.testing.assert_allclose(sums.predicted[c], predicted[cluster == c].sum(0))
-        np.testing.assert_allclose(sums.predicted_labelled[c], predicted[labelled][mine].sum(0))
-        np.testing.assert_allclose(sums.true_labelled[c], truth[mine].sum(0))
+        np.testing.assert_allclose(part.sample.predicted, predicted[labelled][mine])
+        np.testing.assert_allclose(part.sample.true, truth[mine])
+        assert (part.sample.cluster == 0).all()
     with pytest.raises(ValueError, match="annotated with"):
         rate_sums(predicted, cluster, labelled, truth[1:])
 
@@ -90,11 +82,12 @@ def test_sums_over_clusters() -> None:
 def test_errors_are_those_of_leaving_each_cluster_out() -> None:
     predicted, cluster, labelled, truth = small()
     sums = rate_sums(predicted, cluster, labelled, truth)
-    found = raw_rates(sums, shares=False)
+    reach = np.full(3, 2.0)
+    found = raw_rates(sums, reach)
     without = np.array([predicted[cluster != c].mean(0) for c in range(12)])
     error = np.sqrt(11 / 12 * ((without - predicted.mean(0)) ** 2).sum(0))
     np.testing.assert_allclose(found.estimate, predicted.mean(0))
-    t = t_quantile(independent(sums.videos) - 1)
+    t = t_critical(effective_groups(sums.videos) - 1)
     np.testing.assert_allclose(found.high - found.estimate, t * error)
 
     def estimate(keep: Ints, power: Floats) -> Floats:
@@ -105,7 +98,7 @@ def test_errors_are_those_of_leaving_each_cluster_out() -> None:
         )
         return out
 
-    mended = corrected_rates(sums, shares=False)
+    mended = corrected_rates(sums, reach=reach)
     every = np.ones(len(cluster), int)
     human, whole = estimate(every, np.zeros(3)), estimate(every, np.ones(3))
     power = (mended.estimate - human) / (whole - human)
@@ -116,7 +109,7 @@ def test_errors_are_those_of_leaving_each_cluster_out() -> None:
         out: Floats = np.sqrt(11 / 12 * ((left - estimate(every, power)) ** 2).sum(0))
         return out
 
-    t = t_quantile(independent(sums.labelled) - 1)
+    t = t_critical(effective_groups(sums.labelled) - 1)
     np.testing.assert_allclose(mended.high - mended.estimate, t * error_of(power))
     for other in np.linspace(0, 1, 21):  # no other power is better
         assert (error_of(power) <= error_of(np.full(3, other)) + 1e-12).all()
@@ -152,30 +145,171 @@ def test_nobody_has_it() -> None:
     assert 0.2 < found.high[0] < 0.4
 
 
-def test_too_little_for_an_interval() -> None:
-    predicted, none = np.ones((9, 1)), np.zeros(0, int)
-    one = raw_rates(rate_sums(predicted, np.zeros(9, int), none, np.zeros((0, 1))))
-    assert (one.estimate[0], np.isnan(one.low[0]), np.isnan(one.high[0])) == (1, True, True)
+def test_one_design_effect_for_the_shares_of_a_table() -> None:
+    """err² n / p (1 - p) of each, weighed by p (1 - p); a share's own where that is larger."""
+    sums = table(15, 3)
+    n, worth = sums.videos.sum(), effective_groups(sums.videos)
+    share, error = ratio(sums.predicted, sums.videos)
+    spread = share * (1 - share)
+    seen = spread > 0
+    own = np.where(seen, error**2 * n / np.where(seen, spread, 1), 0)
+    pooled = min(max((spread * own).sum() / spread.sum(), 1), n / worth)
+    a = t_critical(worth - 1) ** 2 * np.maximum(own, pooled) / n
+    high = (share + a / 2 + np.sqrt(a * (spread + a / 4))) / (1 + a)
+    found = raw_rates(sums)
+    np.testing.assert_allclose(found.high, high)
+    assert (own > pooled).any()
+    assert (own < pooled).any()
+
+
+def table(accounts: int, seed: int, concentration: float = 4) -> RateSums:
+    """38 labels, rare and frequent, of accounts with some 9 videos; nothing is annotated."""
+    rng = np.random.default_rng(seed)
+    rates = np.geomspace(0.002, 0.5, 38)
+    videos = np.maximum(1, rng.poisson(9, accounts))
+    shares = rng.beta(concentration * rates, concentration * (1 - rates), (accounts, 38))
+    none = RateSample(np.zeros(0, int), np.zeros((0, 38)), np.zeros((0, 38)), None)
+    return RateSums(videos.astype(float), rng.binomial(videos[:, None], shares).astype(float), none)
+
+
+@pytest.mark.parametrize("accounts", [5, 6, 8, 15, 30, 91])
+def test_what_nobody_has_has_no_higher_upper_end_than_what_somebody_has(accounts: int) -> None:
+    for seed in range(50):
+        found = raw_rates(table(accounts, seed))
+        nobody = found.estimate == 0
+        if nobody.any() and not np.isnan(found.high).any():
+            assert found.high[nobody].max() <= found.high[~nobody].min()
+            assert found.high[nobody].min() == found.high[nobody].max(), "one design effect a column"
+
+
+@pytest.mark.parametrize("accounts", [1, 2, 3, 4])
+def test_fewer_than_five_accounts_have_no_interval(accounts: int) -> None:
+    sums = table(accounts, 1)
+    for found in (raw_rates(sums), raw_rates(sums, np.ones(38))):
+        assert not np.isnan(found.estimate).any()
+        assert np.isnan([found.low, found.high]).all()
+
+
+def test_most_videos_in_a_few_of_many_accounts_have_no_interval() -> None:
+    """G* < 4: nine accounts, two of which have nearly everything."""
+    videos = np.array([200, 200, 3, 3, 3, 3, 3, 3, 3.0])
+    none = RateSample(np.zeros(0, int), np.zeros((0, 1)), np.zeros((0, 1)), None)
+    found = raw_rates(RateSums(videos, videos[:, None] / 3, none))
+    assert np.isnan(found.high).all()
+
+
+def test_no_interval_of_a_few_accounts_is_narrow() -> None:
+    for seed in range(100):
+        found = raw_rates(table(5 + seed % 4, seed))
+        assert np.isnan(found.high).all() or (found.high - found.low).min() > 0.01
+
+
+def test_measures_stay_within_their_reach() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.choice([-2.0, 2.0], (5, 20))
+    found = raw_rates(rate_sums(score, np.arange(5), np.zeros(0, int), np.zeros((0, 20))), np.full(20, 2.0))
+    given = ~np.isnan(found.low)
+    assert ((found.low >= -2) & (found.high <= 2))[given].all()
+    assert (found.low == -2)[given].any()
+    assert (found.high == 2)[given].any()
+
+
+def test_too_little_to_correct() -> None:
     cluster, labelled = np.arange(40) % 10, np.arange(40)
-    for having in (FEWEST - 1, FEWEST, 40 - FEWEST + 1):
+    for having in (FEWEST - 1, FEWEST, 40 - FEWEST, 40 - FEWEST + 1):
         truth = (np.arange(40) < having).astype(float)[:, None]
-        found = corrected_rates(rate_sums(truth, cluster, labelled, truth))
-        assert np.isnan(found.estimate[0]) == np.isnan(found.high[0]) == (having != FEWEST)
+        for target in TARGETS:
+            found = corrected_rates(rate_sums(truth, cluster, labelled, truth), target)
+            assert np.isnan(found.estimate[0]) == (not FEWEST <= having <= 40 - FEWEST)
     only = np.flatnonzero(cluster == 3)
-    assert np.isnan(
-        corrected_rates(rate_sums(np.ones((40, 1)), cluster, only, np.ones((4, 1)))).estimate
-    ).all()
+    one = corrected_rates(rate_sums(np.ones((40, 1)), cluster, only, np.array([[0.0], [0], [1], [1]])))
+    assert np.isnan(one.estimate).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_label_that_no_annotated_video_has_divides_nothing_by_zero() -> None:
+    cluster, labelled = np.arange(60) % 10, np.arange(30)
+    predicted = (np.arange(60) % 7 == 0).astype(float)[:, None]
+    for share in (0, 1):
+        for target in TARGETS:
+            found = corrected_rates(
+                rate_sums(predicted, cluster, labelled, np.full((30, 1), float(share))), target
+            )
+            assert np.isnan(found).all()
 
 
 def test_means_that_are_no_shares() -> None:
     """Without any variance, or with few annotated accounts, no interval is made up."""
-    score, cluster = np.full((40, 1), 0.25), np.arange(40) % 10
+    score, cluster, reach = np.full((40, 1), 0.25), np.arange(40) % 10, np.ones(1)
     flat = rate_sums(score, cluster, np.arange(20), score[:20])
-    for found in (raw_rates(flat, shares=False), corrected_rates(flat, shares=False)):
+    for found in (raw_rates(flat, reach), corrected_rates(flat, reach=reach)):
         assert found.estimate[0] == pytest.approx(0.25)
         assert np.isnan([found.low[0], found.high[0]]).all()
-    few = np.flatnonzero(cluster < FEWEST - 1)
-    assert np.isnan(corrected_rates(rate_sums(score, cluster, few, score[few]), shares=False).estimate).all()
+    few = np.flatnonzero(cluster < FEWEST_ACCOUNTS - 1)
+    assert np.isnan(corrected_rates(rate_sums(score, cluster, few, score[few]), reach=reach).estimate).all()
+
+
+def test_of_this_corpus_what_is_annotated_is_known() -> None:
+    """Each annotated video more makes the interval of this corpus shorter, until nothing is left to estimate."""
+    rng = np.random.default_rng(4)
+    truth = rng.random((400, 1)) < 0.3
+    guessed = truth ^ (rng.random((400, 1)) < 0.2)
+    cluster, order = np.arange(400) % 40, rng.permutation(400)
+    widths = []
+    for n in (50, 100, 200, 399):
+        rows = order[:n]
+        found = corrected_rates(rate_sums(guessed, cluster, rows, truth[rows]), "corpus")
+        widths.append(float(found.high[0] - found.low[0]))
+        # se² = (1 - m/N) var(true - power · guessed) / m
+        rest = (
+            truth[rows, 0]
+            - np.polyfit(guessed[rows, 0], truth[rows, 0].astype(float), 1)[0] * guessed[rows, 0]
+        )
+        error = np.sqrt((1 - n / 400) * rest.var(ddof=1) / n)
+        p = truth[rows].mean()
+        a = t_critical(n - 1) ** 2 * error**2 / (p * (1 - p))
+        at = found.estimate[0]
+        assert widths[-1] == pytest.approx(2 * np.sqrt(a * (at * (1 - at) + a / 4)) / (1 + a), rel=1e-6)
+    assert widths == sorted(widths, reverse=True)
+    every = corrected_rates(rate_sums(guessed, cluster, np.arange(400), truth), "corpus")
+    assert every.estimate[0] == pytest.approx(truth.mean())
+    assert np.isnan(every.low[0]), "counted, not estimated"
+
+
+@pytest.mark.parametrize("target", ["corpus", "accounts"])
+def test_weights_undo_a_choice_by_genre(target: Target) -> None:
+    """60 of 100 annotated videos from one genre of four, in which a label is more frequent."""
+    biased, fair = list[float](), list[float]()
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        cluster = np.arange(2000) % 100
+        of_genre = cluster % 4 == 3
+        truth = rng.random((2000, 1)) < np.where(of_genre, 0.6, 0.2)[:, None]
+        guessed = truth ^ (rng.random((2000, 1)) < 0.1)
+        rows = np.concatenate(
+            [
+                rng.choice(np.flatnonzero(of_genre == some), n, replace=False)
+                for some, n in ((True, 60), (False, 40))
+            ]
+        )
+        probability = np.where(of_genre[rows], 60 / 500, 40 / 1500)
+        for found, weights in ((biased, None), (fair, probability)):
+            sums = rate_sums(guessed, cluster, rows, truth[rows], weights)
+            found.append(corrected_rates(sums, target).estimate[0] - truth.mean())
+    assert np.mean(biased) > 0.02
+    assert abs(np.mean(fair)) < 0.01
+
+
+def test_weights_that_are_all_the_same_change_no_estimate() -> None:
+    predicted, cluster, labelled, truth = small()
+    share = np.full(len(labelled), len(labelled) / len(predicted))
+    for target in TARGETS:
+        plain, weighted = (
+            corrected_rates(rate_sums(predicted > 0.5, cluster, labelled, truth, p), target)
+            for p in (None, share)
+        )
+        np.testing.assert_allclose(plain.estimate, weighted.estimate)
+        np.testing.assert_allclose(plain.high, weighted.high)
 
 
 def simulated(seed: int, rate: float, of_whole_accounts: bool) -> tuple[RateSums, Floats]:
@@ -233,7 +367,9 @@ def test_intervals_that_ignore_accounts_are_too_narrow() -> None:
 class Made:
     """Two genres, three months, 12 accounts of 4 videos and one video of nobody; half are annotated, one failed."""
 
-    def __init__(self, root: Path, columns: str = "path,account,genre,posted_at") -> None:
+    def __init__(
+        self, root: Path, columns: str = "path,account,genre,posted_at", annotated_by: str | None = None
+    ) -> None:
         self.root, self.out = root, str(root / "out")
         self.ids = [f"v{n:02}" for n in range(49)]
         lines = [columns]
@@ -244,19 +380,31 @@ class Made:
                 "account": "" if n == 48 else f"=a{n // 4}",
                 "genre": "beauty" if n < 24 else "gaming" if n < 47 else "",
                 "posted_at": f"2026-{1 + n % 3:02}-15T12:00:00Z",
+                "caption": "a" if n % 2 == 0 else "b",
             }
             lines.append(",".join(cells[column] for column in columns.split(",")))
         (root / "videos.csv").write_text("\n".join(lines) + "\n")
         truth = "".join(f"v{n:02},{int(n % 4 == 0)}\n" for n in range(0, 49, 2))
         (root / "labels.csv").write_text(f"video_id,face\n{truth}never-downloaded,1\n")
-        self.catalog = CatalogConfig(
-            videos=str(root / "videos.csv"), annotations=str(root / "labels.csv"), out=self.out
-        )
+        self.catalog = self.config_of(annotated_by)
         self.scripts = ScriptConfig(videos=self.catalog, out=self.out)
         self.system = ExtractConfig(scripts=self.scripts, system="local", out=self.out)
         write_catalog(self.catalog)
         listed = Folder(self.catalog.folder).read(["video_id", "row_key"]).to_pylist()
         self.keys = {row["video_id"]: row["row_key"] for row in listed}
+
+    def config_of(self, annotated_by: str | None) -> CatalogConfig:
+        keys = {
+            "videos": f"{self.root}/videos.csv",
+            "annotations": f"{self.root}/labels.csv",
+            "out": self.out,
+        }
+        return CatalogConfig.model_validate(keys | ({"annotated_by": annotated_by} if annotated_by else {}))
+
+    def annotate(self, labels: str, annotated_by: str | None = None) -> None:
+        """Other annotations, in the same catalog."""
+        (self.root / "labels.csv").write_text(labels)
+        write_catalog(self.config_of(annotated_by))
 
     def writes(self, config: JobConfig, rows: Sequence[PredictionRow]) -> None:
         folder = Folder(config.folder)
@@ -285,7 +433,7 @@ def lines_of(found: Prevalence, what: str) -> dict[str, RateLine]:
 
 
 def test_rates_of_a_study(made: Made) -> None:
-    found = prevalence_of(Study(made.extract().out))
+    found = prevalence_of(Study(made.extract().out), assume_random=True)
     face, tradition = lines_of(found, "face+")["all"], lines_of(found, "tradition-")["all"]
     assert (face.videos, face.clusters, face.annotated) == (47, 12, 24)
     assert found.corpus.left_out == {"missing": 1, "unreadable": 1}, "failures are counted and in no rate"
@@ -323,10 +471,11 @@ def test_accounts_are_named_only_when_asked_and_small_ones_are_one_group(made: M
 
 
 def test_the_tables_name_what_they_are(made: Made, tmp_path: Path) -> None:
-    found = prevalence_of(Study(made.extract().out))
+    found = prevalence_of(Study(made.extract().out), assume_random=True)
     text = shown(found)
     assert "not corrected for model error" in text
-    assert "random part" in text
+    assert "assumed to be drawn at random (--assume-random)" in text
+    assert "speak of this corpus" in text
     assert "left out: " in text
     assert "Face" in text
     file = tmp_path / "rates.csv"
@@ -353,6 +502,169 @@ def test_the_command(made: Made, tmp_path: Path) -> None:
     assert "local, beauty: 24 videos, 6 accounts" in done.stdout
     assert f"88 lines: {file}" in done.stdout
     assert {row["group"] for row in csv.DictReader(file.open(encoding="utf-8"))} == {"beauty", "gaming"}
+
+
+def test_nothing_is_corrected_by_videos_of_which_nobody_knows_how_they_were_chosen(made: Made) -> None:
+    found = prevalence_of(Study(made.extract().out))
+    assert {line.corrected for line in found.lines} == {None}
+    assert found.target is None
+    text = shown(found)
+    assert "24 of 47 videos are annotated; how they were chosen is not known, so no rate is corrected" in text
+    assert "--annotated-by random" in text
+    assert "--assume-random" in text
+    assert "corrected, 24 annotated" not in text
+    done = CliRunner().invoke(app, ["prevalence", made.out, "--assume-random"])
+    assert "corrected, 24 annotated" in done.stdout
+    assert "assumed to be drawn at random" in " ".join(done.stdout.split())
+
+
+def test_how_videos_were_chosen_is_told_once_and_moves_nothing(made: Made) -> None:
+    """The catalog's state, which later stages have read, is the same; and the next run need not say it again."""
+    made.extract()
+    before = Folder(made.catalog.folder).finished()
+    write_catalog(made.config_of("random"))
+    after = Folder(made.catalog.folder).finished()
+    assert (after.state, after.fingerprint, after.files) == (before.state, before.fingerprint, before.files)
+    write_catalog(made.config_of(None))
+    found = prevalence_of(Study(made.out))
+    assert found.target == "corpus"
+    assert lines_of(found, "face+")["all"].corrected is not None
+    assert "drawn at random, as the catalog says" in shown(found)
+    write_catalog(made.config_of("unknown"))
+    assert prevalence_of(Study(made.out)).target is None
+
+
+def test_labels_without_probabilities_are_the_same_file_as_before_there_were_any(made: Made) -> None:
+    """So what was trained or scored with them stays finished."""
+    run = Folder(made.catalog.folder).finished()
+    table = read_parquet(f"{made.catalog.folder}/{run.side_tables['labels']}")
+    assert table.column_names == ["video_id", "account", "annotator", "label_set", "stances"]
+    assert {row["probability"] for row in Folder(made.catalog.folder).read_side_table("labels")} == {None}
+
+
+def test_whole_accounts_speak_of_accounts(tmp_path: Path) -> None:
+    made = Made(tmp_path, annotated_by="accounts").extract()
+    found = prevalence_of(Study(made.out))
+    assert found.target == "accounts"
+    assert "accounts like these" in shown(found)
+    with pytest.raises(UserError, match="--target corpus: whole accounts were drawn"):
+        prevalence_of(Study(made.out), target="corpus")
+
+
+def test_the_two_targets_have_their_own_intervals(tmp_path: Path) -> None:
+    made = Made(tmp_path, annotated_by="random").extract()
+    corpus, accounts = (prevalence_of(Study(made.out), target=target) for target in TARGETS)
+    assert (corpus.target, accounts.target) == TARGETS
+    one, other = (lines_of(found, "face-")["all"] for found in (corpus, accounts))
+    assert one.rate == other.rate == 0
+    one, other = (lines_of(found, "openness_to_change")["all"] for found in (corpus, accounts))
+    assert (one.low, one.high) == (other.low, other.high), "a raw rate is of accounts, whatever is corrected"
+    assert "accounts like these" in shown(accounts)
+
+
+def test_probabilities_are_weights_without_being_told(made: Made) -> None:
+    """face+ is true of every fourth; those are drawn three times as often."""
+    rows = [(n, 0.9 if n % 4 == 0 else 0.3) for n in range(47) if n % 4 == 0 or n % 12 in (1, 2, 3)]
+    made.annotate(
+        "video_id,probability,face\n" + "".join(f"v{n:02},{p},{int(n % 4 == 0)}\n" for n, p in rows)
+    )
+    found = prevalence_of(Study(made.extract().out))
+    face = lines_of(found, "face+")["all"]
+    weights = {n: 1 / p for n, p in rows}
+    share = sum(w for n, w in weights.items() if n % 4 == 0) / sum(weights.values())
+    assert face.annotated == len(rows)
+    assert face.corrected == pytest.approx(share, abs=0.12), "not that of the annotated, 12 of 24"
+    assert "each weighed by the probability" in shown(found)
+    made.annotate(
+        "video_id,probability,face\n" + "".join(f"v{n:02},{0.5 if n < 24 else ''},1\n" for n in range(47))
+    )
+    found = prevalence_of(Study(made.out))
+    assert lines_of(found, "face+")["all"].annotated == 24
+    assert "the 23 without a probability correct nothing" in shown(found)
+    made.annotate("video_id,face\nv00,1\n", "weights")
+    found = prevalence_of(Study(made.out))
+    assert found.target is None
+    assert "no column probability" in shown(found)
+
+
+@pytest.mark.parametrize("cell", ["0", "1.5", "-0.1", "nan", "often"])
+def test_a_probability_that_is_none_is_an_error(made: Made, cell: str) -> None:
+    with pytest.raises(
+        UserError, match=r"line 2, column probability: .* is no probability above 0 and up to 1"
+    ):
+        made.annotate(f"video_id,probability,face\nv00,{cell},1\n")
+
+
+def test_annotations_of_one_genre_do_not_look_random(made: Made) -> None:
+    made.annotate("video_id,face\n" + "".join(f"v{n:02},{n % 2}\n" for n in range(24)), "random")
+    text = shown(prevalence_of(Study(made.extract().out)))
+    assert "warning: the annotated videos do not look drawn at random: their genres are not those" in text
+    made.annotate("video_id,face\n" + "".join(f"v{n:02},{n % 2}\n" for n in range(0, 48, 2)), "random")
+    assert "warning" not in shown(prevalence_of(Study(made.out)))
+
+
+def test_annotations_of_what_the_system_found_do_not_look_random(made: Made) -> None:
+    chosen = [n for n in range(47) if n % 4 < 2]  # where the system says face+
+    made.annotate("video_id,face\n" + "".join(f"v{n:02},{n % 2}\n" for n in chosen), "random")
+    text = shown(prevalence_of(Study(made.extract().out)))
+    assert (
+        "warning: the annotated videos do not look drawn at random: local predicts face+ in 100.0% of them"
+        in text
+    )
+
+
+def test_by_any_column_of_the_catalog(tmp_path: Path) -> None:
+    made = Made(tmp_path, "path,account,genre,posted_at,caption").extract()
+    found = prevalence_of(Study(made.out), by="caption")
+    assert {name: line.videos for name, line in lines_of(found, "face+").items()} == {"a": 24, "b": 23}
+    sizes = prevalence_of(Study(made.out), by="size_bytes")
+    assert list(lines_of(sizes, "face+")) == ["1"]
+    with pytest.raises(UserError, match="no video has a is_minor"):
+        prevalence_of(Study(made.out), by="is_minor")
+    with pytest.raises(
+        UserError, match="--by followers: no such column of the catalog; there are account, genre,"
+    ):
+        prevalence_of(Study(made.out), by="followers")
+
+
+def test_groups_that_are_left_out_are_named_with_their_sizes(made: Made, tmp_path: Path) -> None:
+    file = tmp_path / "rates.csv"
+    words = ["prevalence", made.extract().out, "--by", "genre", "--min-videos", "24", "--csv", str(file)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "in other, with fewer videos: gaming (23)" in done.stdout
+    assert f"89 lines: {file}" in done.stdout
+    rows = list(csv.DictReader(file.open(encoding="utf-8")))
+    assert {(row["group"], row["label"], row["videos"]) for row in rows if not row["label"]} == {
+        ("gaming", "", "23")
+    }
+    whole = prevalence_of(Study(made.out), by="genre", min_videos=1)
+    assert whole.small == ()
+
+
+def test_four_accounts_have_no_interval_and_the_reason_stands_once(made: Made, tmp_path: Path) -> None:
+    for n in range(14, 49):
+        (made.root / f"v{n:02}.mp4").unlink()
+    lines = (made.root / "videos.csv").read_text().splitlines()[:15]
+    (made.root / "videos.csv").write_text("\n".join(lines) + "\n")
+    write_catalog(made.catalog)
+    made.writes(made.system, [made.row(n, *(["face+"] if n % 4 < 2 else [])) for n in range(14)])
+    file = tmp_path / "rates.csv"
+    for more in ([], ["--assume-random"], ["--assume-random", "--target", "accounts"]):
+        done = CliRunner().invoke(app, ["prevalence", made.out, "--csv", str(file), *more])
+        assert done.exit_code == 0, done.output
+        assert "[" not in done.stdout
+        assert done.stdout.count("too few for an interval") == 1
+        assert "4 accounts: too few for an interval" in done.stdout
+        rows = list(csv.DictReader(file.open(encoding="utf-8")))
+        assert {row["low (not corrected for model error)"] for row in rows} == {""}
+        assert {row["corrected low"] for row in rows} == {""}
+        assert {row["why no interval"] for row in rows} == {"4 accounts: too few for an interval"}
+        assert "None" not in file.read_text()
+
+
+def test_below_fifteen_accounts_a_few_decide(made: Made) -> None:
+    assert "a few accounts decide this: 12" in shown(prevalence_of(Study(made.extract().out)))
 
 
 def test_names_that_look_like_formulas(made: Made, tmp_path: Path) -> None:
@@ -418,7 +730,7 @@ def test_mistakes(tmp_path: Path) -> None:
     for arguments, predicted in (
         ((None,), "several systems; name one with --system: b, local"),
         (("c",), "no system c; there are b, local"),
-        (("b", "week"), "--by week: not one of account, genre, month"),
+        (("b", "week"), "--by week: no such column of the catalog; there are account, genre, month, path"),
         (("b", "month"), "no video has a month; give a manifest with the column posted_at"),
         (("b", "genre"), "no video has a genre"),
         (("b", None, "nobody"), "no annotator nobody; there are human"),

@@ -48,7 +48,14 @@ def predicted(video: str, decisions: list[bool | None] | None, error: str | None
 
 
 def true(video: str, *stances: int, annotator: str = "gold") -> LabelRow:
-    return LabelRow(video_id=video, account=None, annotator=annotator, label_set="two", stances=list(stances))
+    return LabelRow(
+        video_id=video,
+        account=None,
+        annotator=annotator,
+        label_set="two",
+        stances=list(stances),
+        probability=None,
+    )
 
 
 def pick(rows: list[ScoreRow], label: str, stance: str = "all", failures: str = "left_out") -> ScoreRow:
@@ -240,7 +247,12 @@ def test_a_system_that_was_trained_is_scored_per_run_or_per_fold() -> None:
     """Two folds of one run: pooled, each video counts once; by fold, the two F1s are averaged."""
     truth = [
         LabelRow(
-            video_id=f"v{i}", account=None, annotator="h", label_set="two", stances=[int(i in (0, 1, 2)), 0]
+            video_id=f"v{i}",
+            account=None,
+            annotator="h",
+            label_set="two",
+            stances=[int(i in (0, 1, 2)), 0],
+            probability=None,
         )
         for i in range(4)
     ]

@@ -139,9 +139,11 @@ def test_a_side_table_is_cast_too(tmp_path: Path) -> None:
     folder = Folder(config.folder)
     Path(folder.uri).mkdir()
     row = {"video_id": "a", "account": None, "annotator": "ann", "label_set": "x", "stances": [1]}
+    row |= {"probability": None}
     kind = arrow_schema(LabelRow)
     pq.write_table(
-        pa.Table.from_pylist([row], schema=kind).drop_columns(["account"]), f"{folder.uri}/_labels-1.parquet"
+        pa.Table.from_pylist([row], schema=kind).drop_columns(["account", "probability"]),
+        f"{folder.uri}/_labels-1.parquet",
     )
     folder.write_run(config, [], {}, 0, {}, 0, {"labels": "_labels-1.parquet"})
     assert folder.read_side_table("labels") == [row]

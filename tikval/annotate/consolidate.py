@@ -112,6 +112,14 @@ def write_consolidated(
 ) -> None:
     """Write the plain form of annotations, which a catalog reads."""
     accounts = {row["video_id"]: row["account"] for row in rows if row["account"]}
-    head = ["video_id", "account", "annotator", *slugs]
-    lines = [[video, accounts.get(video, ""), ANNOTATOR, *stances] for video, stances in done.stances.items()]
+    drawn = {row["video_id"]: row["probability"] for row in rows if row["probability"] is not None}
+    head = ["video_id", "account", "annotator", *(["probability"] if drawn else []), *slugs]
+    lines = [
+        [
+            *(video, accounts.get(video, ""), ANNOTATOR),
+            *([drawn.get(video, "")] if drawn else []),
+            *stances,
+        ]
+        for video, stances in done.stances.items()
+    ]
     put_csv(file, csv_of([head, *lines]))

@@ -37,6 +37,10 @@ def analyze(
         str, typer.Option(help="A folder of configurations, or the name of one in configs/.")
     ] = "local",
     annotations: Annotated[str | None, typer.Option(help="Human labels to score against.")] = None,
+    annotated_by: Annotated[
+        Literal["random", "accounts", "weights"] | None,
+        typer.Option(help="How the annotated videos were chosen; else no rate is corrected by them."),
+    ] = None,
     accounts: Annotated[
         str | None, typer.Option(help="CSV or Parquet of what is known of the accounts.")
     ] = None,
@@ -62,7 +66,13 @@ def analyze(
 ) -> None:
     """Catalog to report in one go; the same command goes on where it stopped."""
     file = _profile(profile)
-    given = {"videos": videos, "annotations": annotations, "accounts": accounts, "codebook": codebook}
+    given = {
+        "videos": videos,
+        "annotations": annotations,
+        "annotated_by": annotated_by,
+        "accounts": accounts,
+        "codebook": codebook,
+    }
     sets = _places(file, out, given, minors_unknown)
     mark = "embeddings."
     theirs = [setting.removeprefix(mark) for setting in overrides or [] if setting.startswith(mark)]

@@ -143,7 +143,20 @@ def prevalence(
     system: Annotated[
         str | None, typer.Option(help="Whose answers to count; `annotations` for the human labels.")
     ] = None,
-    by: Annotated[str | None, typer.Option(help="account, genre or month.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="account, genre, month, or another column of the catalog.")
+    ] = None,
+    min_videos: Annotated[
+        int, typer.Option(min=1, help="Groups with fewer are shown as one, and named with their sizes.")
+    ] = 5,
+    target: Annotated[
+        Literal["corpus", "accounts"] | None,
+        typer.Option(help="What corrected rates speak of: these videos, or accounts like these."),
+    ] = None,
+    assume_random: Annotated[
+        bool,
+        typer.Option("--assume-random", help="Correct as if the annotated videos were drawn at random."),
+    ] = False,
     annotator: Annotated[str | None, typer.Option(help="Whose labels are the truth.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the rates to this file.")] = None,
     codebook: Picked = None,
@@ -152,11 +165,19 @@ def prevalence(
     from tikval.evaluate.prevalence import prevalence_of
     from tikval.report.tables.prevalence import show_prevalence, write_prevalence_csv
 
-    found = prevalence_of(picked_study(out, codebook), system, by, annotator)
+    found = prevalence_of(
+        picked_study(out, codebook),
+        system,
+        by,
+        annotator,
+        min_videos=min_videos,
+        target=target,
+        assume_random=assume_random,
+    )
     show_prevalence(found, Terminal(width=None if sys.stdout.isatty() else 180))
     if csv:
         write_prevalence_csv(found, csv)
-        print(f"{len(found.lines)} lines: {csv}")
+        print(f"{len(found.lines) + len(found.small)} lines: {csv}")
 
 
 @app.command()

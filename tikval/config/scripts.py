@@ -19,6 +19,7 @@ class CatalogConfig(JobConfig):
         "accounts",
         "codebook",
         "without",
+        "annotated_by",
     }
 
     videos: Place  # folder, glob, CSV or Parquet manifest; local or an object-store URI
@@ -31,6 +32,9 @@ class CatalogConfig(JobConfig):
     codebook: str = "prompts/codebook.yaml"  # whose values the annotations use
     # of files whose name or address has no post's id: their path, or a pseudonym that only who has TIKVAL_KEY can make
     ids: Annotated[Literal["paths", "pseudonyms"], ADDED_LATER] = "paths"
+    # how the annotated videos were chosen: videos drawn at random, whole accounts drawn at random, or with the
+    # probabilities that the annotations carry. Unknown: no rate is corrected by them
+    annotated_by: Annotated[Literal["random", "accounts", "weights", "unknown"], ADDED_LATER] = "unknown"
 
 
 class Ocr(Config):

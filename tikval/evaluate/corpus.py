@@ -4,6 +4,7 @@ Shape letters: R rows of predictions, N videos with a result, n of them annotate
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -13,10 +14,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import PredictConfig, UserError, find_file
+from tikval.config import CatalogConfig, PredictConfig, UserError, find_file
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
-from tikval.stats.arrays import Bools, Ints
+from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
 from tikval.store.row_keys import keys_of
@@ -26,6 +27,7 @@ from tikval.values import binary
 ANNOTATIONS: Final = "annotations"  # in the place of a system's name: the annotator's own labels
 MISSING: Final = "missing"  # listed, but the system has no row of it
 TRAINED_ON: Final = "trained on"
+_COLUMNS: Final = ("video_id", "row_key", "account", "genre", "posted_at", "error")
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,13 @@ class SystemCorpus:
     codebook: Codebook
     predicted: NDArray[Any]  # [N, L] 0 or 1, or a share where a system judged a video several times
     modelled: Bools  # [L]
-    videos: pa.Table  # [N] video_id, account, genre, posted_at
+    videos: (
+        pa.Table
+    )  # [N] video_id, account, genre, posted_at, and other columns of VideoRow that were asked for
     labelled: Ints  # [n] places in N of the annotated videos
     truth: Bools  # [n, L]
+    probability: Floats  # [n] that each annotated video was drawn; nan: not known
+    annotated_by: str  # how they were chosen, as the catalog's configuration says
     left_out: dict[str, int]  # videos of the catalog without a usable result, by reason
     notes: list[str] = field(default_factory=list)
 
@@ -45,19 +51,31 @@ class SystemCorpus:
         return self.system == ANNOTATIONS
 
 
-def read_system_corpus(study: Study, system: str | None = None, annotator: str | None = None) -> SystemCorpus:
-    """Read the system that is named, or the only one. Raises UserError where it is unclear or not there."""
+def read_system_corpus(
+    study: Study, system: str | None = None, annotator: str | None = None, columns: Sequence[str] = ()
+) -> SystemCorpus:
+    """Read the system that is named, or the only one, with further `columns` of its videos.
+
+    Raises UserError where it is unclear or not there.
+    """
     catalog = study.catalog()
-    listed = catalog.read(["video_id", "row_key", "account", "genre", "posted_at", "error"])
+    listed = catalog.read(list(dict.fromkeys([*_COLUMNS, *columns])))
     labels, whose = _labels(study.annotations(), annotator)
     if system is None:
         system = _only(study, labels)
     if system == ANNOTATIONS:
         return _human(study, listed, labels, whose)
-    return _predicted(study, system, listed, labels)
+    return _predicted(study, system, listed, labels, _annotated_by(catalog))
 
 
-def _predicted(study: Study, system: str, listed: pa.Table, labels: list[LabelRow]) -> SystemCorpus:
+def _annotated_by(catalog: Folder) -> str:
+    config = catalog.finished().config
+    return CatalogConfig.model_validate(config).annotated_by
+
+
+def _predicted(
+    study: Study, system: str, listed: pa.Table, labels: list[LabelRow], annotated_by: str
+) -> SystemCorpus:
     """A system's predictions for listed videos that it was not trained on, with the truth where there is any."""
     systems = study.systems()
     if system not in systems:
@@ -81,9 +99,10 @@ def _predicted(study: Study, system: str, listed: pa.Table, labels: list[LabelRo
     if labels and not _is_over(codebook, labels):
         notes.append(f"the annotations are of {labels[0]['label_set']}, {system} of {codebook.label_set}")
         labels = []
-    labelled, truth = _truth(videos, labels, len(codebook.labels))
+    annotated = _truth(videos, labels, len(codebook.labels))
+    left_out = dict(out.most_common())
     return SystemCorpus(
-        system, codebook, predicted_NL, modelled, videos, labelled, truth, dict(out.most_common()), notes
+        system, codebook, predicted_NL, modelled, videos, *annotated, annotated_by, left_out, notes
     )
 
 
@@ -142,8 +161,9 @@ def _human(study: Study, listed: pa.Table, labels: list[LabelRow], whose: str) -
     videos = _set(videos, "account", pc.coalesce(posts["account"], named))
     truth = np.array([binary(row["stances"]) for row in labels], np.uint8)
     notes = [f"labels of {whose}; {posts['row_key'].null_count} of these videos have no usable file"]
-    none = np.empty(0, np.int64), np.empty((0, truth.shape[1]), bool)
-    return SystemCorpus(ANNOTATIONS, codebook, truth, np.ones(truth.shape[1], bool), videos, *none, {}, notes)
+    none = np.empty(0, np.int64), np.empty((0, truth.shape[1]), bool), np.empty(0)
+    every = np.ones(truth.shape[1], bool)
+    return SystemCorpus(ANNOTATIONS, codebook, truth, every, videos, *none, _annotated_by(catalog), {}, notes)
 
 
 def _only(study: Study, labels: list[LabelRow]) -> str:
@@ -210,16 +230,17 @@ def _held_out(config: PredictConfig, videos: pa.Table) -> Bools | None:
     return ~np.asarray(seen.to_numpy(), bool)
 
 
-def _truth(videos: pa.Table, labels: list[LabelRow], n_labels: int) -> tuple[Ints, Bools]:
-    """Places [n] of the annotated videos, and what is true of them [n, L]."""
+def _truth(videos: pa.Table, labels: list[LabelRow], n_labels: int) -> tuple[Ints, Bools, Floats]:
+    """Places [n] of the annotated videos, what is true of them [n, L], and the probability of each [n]."""
     if not labels:
-        return np.empty(0, np.int64), np.empty((0, n_labels), bool)
+        return np.empty(0, np.int64), np.empty((0, n_labels), bool), np.empty(0)
     ids = pa.array([row["video_id"] for row in labels], pa.string())
     place = pc.index_in(ids, videos["video_id"])
     here = np.asarray(place.is_valid().to_numpy(zero_copy_only=False), bool)
     at = np.asarray(place.drop_null().to_numpy(zero_copy_only=False), np.int64)
-    kept = [binary(row["stances"]) for row, there in zip(labels, here, strict=True) if there]
-    return at, np.array(kept, bool).reshape(len(kept), n_labels)
+    kept = [row for row, there in zip(labels, here, strict=True) if there]
+    truth = np.array([binary(row["stances"]) for row in kept], bool).reshape(len(kept), n_labels)
+    return at, truth, np.array([row["probability"] for row in kept], np.float64)
 
 
 def _set(videos: pa.Table, name: str, values: pa.ChunkedArray) -> pa.Table:

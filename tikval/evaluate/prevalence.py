@@ -1,6 +1,7 @@
-"""How often each value is endorsed and confronted in a study: by account, genre or month, raw and corrected.
+"""How often each value is endorsed and confronted in a study: by any column of its videos, raw and corrected.
 
-The arithmetic is that of stats/prevalence.py and stats/circle.py; report/tables/prevalence.py prints it.
+The arithmetic is that of stats/prevalence.py and stats/circle.py; evaluate/annotated.py says what the annotated videos
+can correct, and report/tables/prevalence.py prints it.
 """
 
 from collections.abc import Iterator
@@ -8,18 +9,19 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from tikval.config import UserError
+from tikval.evaluate.annotated import Drawing, drawing_of, warnings_of
 from tikval.evaluate.corpus import SystemCorpus, read_system_corpus
-from tikval.stats.arrays import Ints
-from tikval.stats.circle import MEASURES, Confusion, confusions, weights
+from tikval.evaluate.video_groups import UNKNOWN, codes_by, column_of
+from tikval.stats.arrays import Floats, Ints
+from tikval.stats.circle import MEASURES, REACH, Confusion, confusions, weights
+from tikval.stats.limits import NO_VARIANCE, why_no_interval
 from tikval.stats.prevalence import (
     FEWEST,
     RateInterval,
     RateLine,
     RateSums,
+    Target,
     corrected_rates,
     rate_sums,
     raw_rates,
@@ -27,12 +29,13 @@ from tikval.stats.prevalence import (
 from tikval.store.runs import Study
 from tikval.values import SLUGS
 
-BY: Final = ("account", "genre", "month")
 RAW: Final = "not corrected for model error"
 EVERY: Final = "all"
-UNKNOWN: Final = "not given"
 MIN_VIDEOS: Final = 5  # of a group that is shown by itself
-RANDOM: Final = "the corrected rates hold only if the annotated videos are a random part of the corpus"
+_TARGETS: Final = {
+    "corpus": "corrected rates and their intervals speak of this corpus",
+    "accounts": "intervals of corrected rates speak of accounts like these",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Prevalence:
     lines: list[RateLine]
     confusions: list[Confusion]  # empty without annotations, or with other values than Schwartz's
     notes: list[str]
+    target: Target | None = None  # what the corrected rates speak of; None: there are none
+    small: tuple[tuple[str, int], ...] = ()  # groups that are not shown by themselves, and their videos
 
     @property
     def header(self) -> str:
@@ -49,42 +54,75 @@ class Prevalence:
 
 
 def prevalence_of(
-    study: Study, system: str | None = None, by: str | None = None, annotator: str | None = None
+    study: Study,
+    system: str | None = None,
+    by: str | None = None,
+    annotator: str | None = None,
+    *,
+    min_videos: int = MIN_VIDEOS,
+    target: Target | None = None,
+    assume_random: bool = False,
 ) -> Prevalence:
     """The rates of one system of a study. Raises UserError where it is unclear which, or nothing tells the groups."""
-    if by is not None and by not in BY:
-        raise UserError(f"--by {by}: not one of {', '.join(BY)}")
-    return prevalence_in(read_system_corpus(study, system, annotator), by)
+    columns = [] if by is None else [column_of(by)]
+    corpus = read_system_corpus(study, system, annotator, columns)
+    return prevalence_in(corpus, by, min_videos=min_videos, target=target, assume_random=assume_random)
 
 
-def prevalence_in(corpus: SystemCorpus, by: str | None = None, min_videos: int = MIN_VIDEOS) -> Prevalence:
-    """Rates of every label that is modelled, and on Schwartz's circle, in each group of videos."""
+def prevalence_in(
+    corpus: SystemCorpus,
+    by: str | None = None,
+    *,
+    min_videos: int = MIN_VIDEOS,
+    target: Target | None = None,
+    assume_random: bool = False,
+) -> Prevalence:
+    """Rates of every label that is modelled, and on Schwartz's circle, in each group of videos.
+
+    Raises UserError for a target that the drawing of the annotated videos does not allow.
+    """
     n = corpus.videos.num_rows
     if n == 0:
         return _nothing(corpus, by)
-    names, group_N, notes = _groups(corpus, by, min_videos)
+    groups = _groups(corpus, by, min_videos)
     account_N, without = _accounts(corpus)
-    notes = [*corpus.notes, *notes]
+    drawing = drawing_of(corpus, account_N, target, assume_random=assume_random)
+    notes = [*warnings_of(corpus, drawing, account_N), *corpus.notes, *groups.notes]
     if without:
         notes.append(f"{without} of {n} videos have no account: each counts as an account of its own")
     cluster_N = np.arange(n) if by == "account" else account_N
     if by == "account":
         notes.append("an account's interval takes its videos as independent")
     many = int(cluster_N.max()) + 1
-    cells, cell_N = np.unique(group_N * many + cluster_N, return_inverse=True)  # an account within a group
-    sums = rate_sums(corpus.predicted, cell_N, corpus.labelled, corpus.truth)
-    ends = np.searchsorted(cells // many, np.arange(len(names) + 1))
+    cells, cell_N = np.unique(groups.of * many + cluster_N, return_inverse=True)  # an account within a group
+    sums = rate_sums(
+        corpus.predicted,
+        cell_N,
+        corpus.labelled[drawing.used],
+        corpus.truth[drawing.used],
+        drawing.probability,
+    )
+    ends = np.searchsorted(cells // many, np.arange(len(groups.names) + 1))
     lines: list[RateLine] = []
-    for name, begin, end in zip(names, ends[:-1], ends[1:], strict=True):
-        lines += _lines(corpus, name, int(end - begin), sums.part(slice(begin, end)))
+    for name, begin, end in zip(groups.names, ends[:-1], ends[1:], strict=True):
+        lines += _lines(corpus, name, sums.part(slice(begin, end)), drawing.target, of_videos=by == "account")
+    notes += _notes_on_corrected(corpus, drawing)
     labelled = len(corpus.labelled)
-    if labelled:
-        notes.append(f"{labelled} of {n} videos are annotated; {RANDOM}")
-        notes.append(f"a rate that fewer than {FEWEST} annotated videos have, or lack, is not corrected")
-    else:
-        notes += [] if corpus.is_human else ["no annotated video: nothing can be corrected"]
     found = _confusions(corpus, account_N[corpus.labelled]) if labelled and _on_circle(corpus) else []
-    return Prevalence(corpus, by, lines, found, notes)
+    return Prevalence(corpus, by, lines, found, notes, drawing.target, groups.small)
+
+
+def _notes_on_corrected(corpus: SystemCorpus, drawing: Drawing) -> list[str]:
+    n, labelled = corpus.videos.num_rows, len(corpus.labelled)
+    if corpus.is_human:
+        return []
+    if not labelled:
+        return ["no annotated video: nothing can be corrected"]
+    notes = [f"{labelled} of {n} videos are annotated; {drawing.how}"]
+    if drawing.target is not None:
+        notes.append(_TARGETS[drawing.target])
+        notes.append(f"a rate that fewer than {FEWEST} annotated videos have, or lack, is not corrected")
+    return notes
 
 
 def _nothing(corpus: SystemCorpus, by: str | None) -> Prevalence:
@@ -94,31 +132,53 @@ def _nothing(corpus: SystemCorpus, by: str | None) -> Prevalence:
     return Prevalence(corpus, by, lines, [], [*corpus.notes, "no video has a result"])
 
 
-def _lines(corpus: SystemCorpus, group: str, clusters: int, sums: RateSums) -> Iterator[RateLine]:
+def _lines(
+    corpus: SystemCorpus, group: str, sums: RateSums, target: Target | None, *, of_videos: bool
+) -> Iterator[RateLine]:
     """Labels first, then the circle's groups and axes where all their labels are modelled."""
     at, labels = np.flatnonzero(corpus.modelled), corpus.codebook.labels
     some = sums if len(at) == len(labels) else sums.only(at)
-    parts = [([labels[i] for i in at.tolist()], some, True)]
+    parts: list[tuple[list[str], RateSums, Floats | None]] = [([labels[i] for i in at.tolist()], some, None)]
     if _on_circle(corpus):
         weights_LM = weights()
         whole = [m for m in range(len(MEASURES)) if not weights_LM[~corpus.modelled, m].any()]
-        parts.append(([MEASURES[m] for m in whole], sums.times(weights_LM[:, whole]), False))
-    for names, part, shares in parts:
-        predicted, mended = raw_rates(part, shares=shares), corrected_rates(part, shares=shares)
+        parts.append(([MEASURES[m] for m in whole], sums.times(weights_LM[:, whole]), REACH[whole]))
+    why, why_corrected = (why_no_interval(sizes) for sizes in (sums.videos, sums.labelled))
+    if of_videos:
+        why = why and why.replace("account", "video")
+        why_corrected = why_corrected and why_corrected.replace("account", "video")
+    for names, part, reach in parts:
+        predicted = raw_rates(part, reach)
+        mended = corrected_rates(part, target, reach) if target else None
         for k, what in enumerate(names):
+            raw, corrected = _numbers(predicted, k), _numbers(mended, k)
             yield RateLine(
                 group,
                 what,
                 int(part.videos.sum()),
-                clusters,
-                int(part.labelled.sum()),
-                *_numbers(predicted, k),  # type: ignore[arg-type]
-                *_numbers(mended, k),
+                len(part.videos),
+                len(part.sample.cluster),
+                *raw,  # type: ignore[arg-type]
+                *corrected,
+                _why(raw, why),
+                _why(corrected, why_corrected),
             )
 
 
-def _numbers(interval: RateInterval, k: int) -> list[float | None]:
-    return [None if np.isnan(end[k]) else float(end[k]) for end in interval]
+_Numbers = tuple[float | None, float | None, float | None]  # estimate, low, high
+
+
+def _numbers(interval: RateInterval | None, k: int) -> _Numbers:
+    if interval is None:
+        return None, None, None
+    estimate, low, high = (None if np.isnan(end[k]) else float(end[k]) for end in interval)
+    return estimate, low, high
+
+
+def _why(numbers: _Numbers, too_few: str | None) -> str | None:
+    """Why a number has no interval; None where there is one, and where there is no number."""
+    estimate, low, _ = numbers
+    return None if estimate is None or low is not None else too_few or NO_VARIANCE
 
 
 def _on_circle(corpus: SystemCorpus) -> bool:
@@ -133,46 +193,41 @@ def _confusions(corpus: SystemCorpus, account_n: Ints) -> list[Confusion]:
 
 def _accounts(corpus: SystemCorpus) -> tuple[Ints, int]:
     """Numbers of accounts [N], those without one each by itself; and how many have none."""
-    code, names = _codes(corpus.videos["account"])
+    if corpus.videos["account"].null_count == corpus.videos.num_rows:
+        return np.arange(corpus.videos.num_rows), corpus.videos.num_rows
+    code, names = codes_by(corpus.videos, "account")
     none = code < 0
     code[none] = len(names) + np.arange(none.sum())
     return code, int(none.sum())
 
 
-def _groups(corpus: SystemCorpus, by: str | None, min_videos: int) -> tuple[list[str], Ints, list[str]]:
-    """Names of groups, the group of each video [N], and notes about them."""
+@dataclass(frozen=True)
+class _Groups:
+    names: list[str]
+    of: Ints  # [N] the place of each video's group in `names`
+    small: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _groups(corpus: SystemCorpus, by: str | None, min_videos: int) -> _Groups:
+    """The groups that are shown; what has too few videos is one group."""
     if by is None:
-        return [EVERY], np.zeros(corpus.videos.num_rows, np.int64), []
-    code, names = _codes(_months(corpus.videos) if by == "month" else corpus.videos[by])
-    if not names:
-        column = "posted_at" if by == "month" else by
-        raise UserError(f"no video has a {by}; give a manifest with the column {column}")
+        return _Groups([EVERY], np.zeros(corpus.videos.num_rows, np.int64))
+    code, names = codes_by(corpus.videos, by)
     sizes = np.bincount(code[code >= 0], minlength=len(names))
-    shown = sorted((g for g in range(len(names)) if sizes[g] >= min_videos), key=names.__getitem__)
-    few = len(names) - len(shown)
-    groups, notes = [names[g] for g in shown], list[str]()
+    shown = [g for g in range(len(names)) if sizes[g] >= min_videos]
+    few = sorted((g for g in range(len(names)) if sizes[g] < min_videos), key=lambda g: -sizes[g])
+    groups = [names[g] for g in shown]
     place = np.full(len(names) + 1, len(groups))  # by code; the last is that of -1
     place[shown] = np.arange(len(shown))
     if few:
         groups.append(f"other (fewer than {min_videos} videos each)")
-        notes.append(
-            f"each {by} with fewer than {min_videos} videos ({few} of {len(names)}) is shown in one group"
-        )
     if (code < 0).any():
         place[-1] = len(groups)
         groups.append(UNKNOWN)
-    return groups, place[code], notes
-
-
-def _codes(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
-    """Numbers [N], -1 where there is none, and the names they stand for."""
-    encoded = column.combine_chunks().dictionary_encode()
-    code = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return code, encoded.dictionary.to_pylist()
-
-
-def _months(videos: pa.Table) -> pa.ChunkedArray:
-    """2026-03 in UTC."""
-    when = videos["posted_at"].cast(pa.timestamp("us")).combine_chunks().to_numpy(zero_copy_only=False)
-    months = np.datetime_as_string(when.astype("datetime64[M]")).astype(object)
-    return pa.chunked_array([pa.array(np.where(np.isnat(when), None, months), pa.string())])
+    notes = (
+        (f"each {by} with fewer than {min_videos} videos ({len(few)} of {len(names)}) is shown in one group",)
+        if few
+        else ()
+    )
+    return _Groups(groups, place[code], tuple((names[g], int(sizes[g])) for g in few), notes)

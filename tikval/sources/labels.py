@@ -1,10 +1,12 @@
 """Human annotations -> LabelRow. Reads the published TikTok table as it is, and a plain CSV or Parquet.
 
-The plain form has `video_id`, optionally `account` and `annotator`, and one column per value of the codebook,
-named by its slug; a cell is a code (-1, 0, 1, 2), a word (confronted, absent, endorsed, dominant) or empty
-(absent). An unknown value or stance is an error that names file, line and column.
+The plain form has `video_id`, optionally `account`, `annotator` and `probability` (that the video was drawn to be
+annotated, as `tikval sample` writes it), and one column per value of the codebook, named by its slug; a cell is a code
+(-1, 0, 1, 2), a word (confronted, absent, endorsed, dominant) or empty (absent). An unknown value or stance is an error
+that names file, line and column.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,7 +17,8 @@ from tikval.sources.ids import id_in_cell, post_in
 from tikval.values import SLUG_OF_COLUMN, STANCE_OF_WORD, Stance
 
 _LINK: Final = "1_Link1"  # the published table's column of post addresses
-_ABOUT: Final = {"video_id", "account", "annotator"}
+_ABOUT: Final = {"video_id", "account", "annotator", "probability"}
+_OF_LISTS: Final = {"caption", "path", "stratum"}  # further columns of the lists that `tikval sample` writes
 _WORDS: Final = (
     {word: int(stance) for word, stance in STANCE_OF_WORD.items()}
     | {stance.name.lower(): int(stance) for stance in Stance}
@@ -53,13 +56,16 @@ def read_labels(uri: str, slugs: Sequence[str], label_set: str) -> list[LabelRow
                 "annotator": annotator,
                 "label_set": label_set,
                 "stances": list(stances.values()),
+                "probability": _probability(cells.get("probability"), f"{where}, column probability"),
             }
         )
     return rows
 
 
 def _check_columns(uri: str, columns: list[str], slugs: Sequence[str]) -> None:
-    known = _ABOUT | {_LINK} | set(slugs) | {c for c, slug in SLUG_OF_COLUMN.items() if slug in slugs}
+    known = (
+        _ABOUT | _OF_LISTS | {_LINK} | set(slugs) | {c for c, slug in SLUG_OF_COLUMN.items() if slug in slugs}
+    )
     for column in columns:
         if column not in known:
             raise UserError(f"{uri}: line 1, column {column!r}: no such value; known are {', '.join(slugs)}")
@@ -83,6 +89,19 @@ def _read_about(cells: dict[str, Any], where: str) -> tuple[str, str | None, str
         raise UserError(f"{where}, column video_id: {err}") from err
     account = cells.get("account")
     return post.video_id, str(account) if account else post.account, str(cells.get("annotator") or "human")
+
+
+def _probability(cell: Any, where: str) -> float | None:
+    """That a video was drawn to be annotated. Raises UserError for what is none."""
+    if cell is None or str(cell).strip() == "":
+        return None
+    try:
+        probability = float(cell)
+    except ValueError:
+        probability = math.nan
+    if not 0 < probability <= 1:
+        raise UserError(f"{where}: {cell!r} is no probability above 0 and up to 1")
+    return probability
 
 
 def _stance(cell: Any, where: str) -> int:

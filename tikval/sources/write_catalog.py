@@ -29,6 +29,7 @@ def write_catalog(config: CatalogConfig) -> FolderRun:
     folder, begin = Folder(config.folder), time.monotonic()
     with folder.lock():
         before = folder.run()
+        config = _as_known_before(config, before)
         key = study_key(create=True) if config.ids == "pseudonyms" else None
         given = GivenTables.of(folder)
         videos = list(list_videos(config.videos, _ids_so_far(folder, before), key))
@@ -49,7 +50,12 @@ def write_catalog(config: CatalogConfig) -> FolderRun:
             side_tables["labels"] = _write(folder, "_labels", LabelRow, not_erased(config.out, labels))
         given.write(folder)
         if before and before.files == files and before.side_tables == side_tables:
-            return before
+            if before.config.get("annotated_by", "unknown") == config.annotated_by:
+                return before
+            # the same tables: only what is said of them has changed, and what read them stays finished
+            return folder.write_run(
+                config, files, {}, before.rows, before.failed, before.seconds, side_tables
+            )
         failed: dict[str, int] = {}
         for row in videos:
             if row["error"]:
@@ -60,6 +66,15 @@ def write_catalog(config: CatalogConfig) -> FolderRun:
         ):
             delete(f"{folder.uri}/{name}")
         return done
+
+
+def _as_known_before(config: CatalogConfig, before: FolderRun | None) -> CatalogConfig:
+    """The configuration, with how the same annotations were drawn where it says nothing of that and an earlier did."""
+    if before is None or "annotated_by" in config.model_fields_set:
+        return config
+    earlier = before.config.get("annotated_by", config.annotated_by)
+    same = before.config.get("annotations") == config.annotations
+    return config.model_copy(update={"annotated_by": earlier}) if same else config
 
 
 def _ids_so_far(folder: Folder, before: FolderRun | None) -> dict[str, str]:
@@ -119,6 +134,9 @@ def _note_kept(kind: str, table: GivenTable | None) -> None:
 def _write(folder: Folder, name: str, kind: type, rows: list[Any]) -> str:
     """Write a table under a name that its content gives it, so that the same table is the same file."""
     table = pa.Table.from_pylist(rows, schema=arrow_schema(kind))
+    if "probability" in table.column_names and table["probability"].null_count == table.num_rows:
+        # the table, and so the file's name, of a study from before there was such a column
+        table = table.drop_columns(["probability"])
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tikval.stats.arrays import Bools, Floats, Ints
-from tikval.stats.prevalence import independent, ratio, t_quantile
+from tikval.stats.limits import effective_groups, why_no_interval
+from tikval.stats.prevalence import ratio
+from tikval.stats.student import t_critical
 from tikval.values import CONFRONTED, ENDORSED, SLUGS
 
 OPENNESS, ENHANCEMENT = "openness_to_change", "self_enhancement"
@@ -60,6 +62,9 @@ AXES: Final = {
     f"{TRANSCENDENCE} - {ENHANCEMENT}": (TRANSCENDENCE, ENHANCEMENT),
 }
 MEASURES: Final = (*GROUPS, *AXES)
+REACH: Final = np.array(
+    [1.0] * len(GROUPS) + [2.0] * len(AXES)
+)  # [M] no measure lies outside -reach to reach
 
 NEIGHBOUR_STEPS: Final = (1, 2)  # around the circle: four values
 OPPOSITE_STEPS: Final = (8, 9)  # of 9 at most: the four values across
@@ -157,7 +162,8 @@ def _times(observed_C: Floats, expected_C: Floats) -> tuple[float, float, float]
     nan = float("nan")
     estimates, errors = ratio(observed_C[:, None], expected_C)
     times, error = float(estimates[0]), float(errors[0])
-    if not times > 0 or np.isnan(error) or (expected_C > 0).sum() < 10 or observed_C.sum() < 10:
+    few = (expected_C > 0).sum() < 10 or observed_C.sum() < 10 or why_no_interval(expected_C) is not None
+    if few or not times > 0 or not error > 0:
         return times, nan, nan
-    spread = float(np.exp(t_quantile(independent(expected_C) - 1) * error / times))
+    spread = float(np.exp(t_critical(effective_groups(expected_C) - 1) * error / times))
     return times, times / spread, times * spread

@@ -1,24 +1,27 @@
 """How often something is predicted in a corpus: shares with intervals clustered by account, raw and corrected.
 
 Clusters are accounts, because the videos of one account are alike; an interval speaks of accounts like these, not of
-these alone. All a share needs of a video are sums over its cluster, so a corpus of any size is C rows of K numbers.
+these alone, unless it says that it is of this corpus. All a raw share needs of a video are sums over its cluster, so a
+corpus of any size is C rows of K numbers.
 
-Shape letters: N videos, C clusters, K quantities (labels, or axes made of them).
+Shape letters: N videos, n of them annotated, C clusters, K quantities (labels, or axes made of them).
 """
 
-import math
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tikval.stats.arrays import Floats, Ints
+from tikval.stats.limits import FEWEST_ACCOUNTS, effective_groups, why_no_interval
+from tikval.stats.student import t_critical
 
-LEVEL: Final = 0.95
-FEWEST: Final = 5  # annotated videos with a label, and as many without it, below which nothing is corrected
+FEWEST: Final = 2  # annotated videos with a label, and as many without it, below which nothing is corrected
 _AT_ONCE: Final = 4_000_000  # numbers of a temporary array
+_NONE: Final = 1e-24  # a sum of squares that is 0 but for rounding
+
+Target = Literal["corpus", "accounts"]  # what a corrected rate is of: these videos, or accounts like these
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class RateLine:
     corrected: float | None
     corrected_low: float | None
     corrected_high: float | None
+    why_none: str | None = None  # why the rate has no interval, in words; None: it has one
+    why_none_corrected: str | None = None  # the same of the corrected rate, where there is one
 
 
 class RateInterval(NamedTuple):
@@ -46,29 +51,60 @@ class RateInterval(NamedTuple):
     high: Floats  # [K]
 
 
+class RateSample(NamedTuple):
+    """The annotated videos, in the order of their clusters."""
+
+    cluster: Ints  # [n]
+    predicted: Floats  # [n, K] by the system
+    true: Floats  # [n, K] by the annotator
+    probability: Floats | None  # [n] that each was drawn; None: the same for all
+
+    @property
+    def weight(self) -> Floats:
+        """[n] how many videos each stands for."""
+        return np.ones(len(self.cluster)) if self.probability is None else 1 / self.probability
+
+
 class RateSums(NamedTuple):
-    """What is known of each cluster. The last three are of its annotated videos."""
+    """What is known of each cluster, and of the annotated videos."""
 
     videos: Floats  # [C]
     predicted: Floats  # [C, K] by the system, over all videos
-    labelled: Floats  # [C] annotated videos
-    predicted_labelled: Floats  # [C, K]
-    true_labelled: Floats  # [C, K] by the annotator
+    sample: RateSample
 
     def part(self, clusters: slice) -> "RateSums":
-        return RateSums(*(column[clusters] for column in self))
+        """Those of some clusters, numbered from 0 again."""
+        begin, end = np.searchsorted(self.sample.cluster, [clusters.start, clusters.stop])
+        cluster, predicted, true, probability = (
+            None if column is None else column[begin:end] for column in self.sample
+        )
+        sample = RateSample(cluster - clusters.start, predicted, true, probability)  # type: ignore[arg-type]
+        return RateSums(self.videos[clusters], self.predicted[clusters], sample)
 
     def only(self, quantities: slice | Ints) -> "RateSums":
-        n, predicted, m, predicted_m, true_m = self
-        return RateSums(n, predicted[:, quantities], m, predicted_m[:, quantities], true_m[:, quantities])
+        cluster, predicted, true, probability = self.sample
+        sample = RateSample(cluster, predicted[:, quantities], true[:, quantities], probability)
+        return RateSums(self.videos, self.predicted[:, quantities], sample)
 
     def times(self, weights_KM: Floats) -> "RateSums":
         """The sums of M weighted sums of the K quantities."""
-        n, predicted, m, predicted_m, true_m = self
-        return RateSums(n, predicted @ weights_KM, m, predicted_m @ weights_KM, true_m @ weights_KM)
+        cluster, predicted, true, probability = self.sample
+        sample = RateSample(cluster, predicted @ weights_KM, true @ weights_KM, probability)
+        return RateSums(self.videos, self.predicted @ weights_KM, sample)
+
+    @property
+    def labelled(self) -> Floats:
+        """[C] annotated videos."""
+        return np.bincount(self.sample.cluster, minlength=len(self.videos)).astype(np.float64)
 
 
-def rate_sums(predicted_NK: ArrayLike, cluster_N: Ints, labelled_n: Ints, true_nK: ArrayLike) -> RateSums:
+def rate_sums(
+    predicted_NK: ArrayLike,
+    cluster_N: Ints,
+    labelled_n: Ints,
+    true_nK: ArrayLike,
+    probability_n: Floats | None = None,
+) -> RateSums:
     """Sums over clusters numbered from 0; `labelled_n` are the rows of `predicted_NK` that `true_nK` speaks of."""
     predicted, true = np.asarray(predicted_NK), np.asarray(true_nK)
     if len(predicted) != len(cluster_N) or len(true) != len(labelled_n):
@@ -76,100 +112,171 @@ def rate_sums(predicted_NK: ArrayLike, cluster_N: Ints, labelled_n: Ints, true_n
             f"{len(predicted)} videos in {len(cluster_N)} clusters, {len(labelled_n)} annotated with {len(true)}"
         )
     n_clusters = int(cluster_N.max()) + 1 if len(cluster_N) else 0
-    within = cluster_N[labelled_n]
-
-    def add(values: NDArray[np.generic], cluster: Ints) -> Floats:
-        out = np.empty((n_clusters, predicted.shape[1]))
-        for k in range(predicted.shape[1]):
-            out[:, k] = np.bincount(cluster, values[:, k], n_clusters)
-        return out
-
-    return RateSums(
-        np.bincount(cluster_N, minlength=n_clusters).astype(np.float64),
-        add(predicted, cluster_N),
-        np.bincount(within, minlength=n_clusters).astype(np.float64),
-        add(predicted[labelled_n], within),
-        add(true, within),
+    order = np.argsort(cluster_N[labelled_n], kind="stable")
+    rows = labelled_n[order]
+    sample = RateSample(
+        cluster_N[rows],
+        predicted[rows].astype(np.float64),
+        true[order].astype(np.float64),
+        None if probability_n is None else probability_n[order],
     )
+    videos = np.bincount(cluster_N, minlength=n_clusters).astype(np.float64)
+    return RateSums(videos, _by_cluster(predicted, cluster_N, n_clusters), sample)
 
 
-def raw_rates(sums: RateSums, *, shares: bool = True) -> RateInterval:
-    """What the system predicted, over all videos: not corrected for model error.
+def _by_cluster(values: NDArray[np.generic], cluster: Ints, n_clusters: int) -> Floats:
+    """[C, K] sums over the rows of each cluster."""
+    out = np.empty((n_clusters, values.shape[1]))
+    for k in range(values.shape[1]):
+        out[:, k] = np.bincount(cluster, values[:, k], n_clusters)
+    return out
 
-    The variance is that of the delete-one-cluster jackknife of a ratio. For shares the interval is Wilson's with the
-    number of independent videos that this variance is worth (Franco et al. 2019, "Comparative study of confidence
-    intervals for proportions in complex sample surveys"): near 0 and 1 it keeps its coverage and stays inside. For
-    other means it is the estimate and t standard errors.
+
+def raw_rates(sums: RateSums, reach: Floats | None = None) -> RateInterval:
+    """What the system predicted, over all videos: not corrected for model error. No ends for too few clusters.
+
+    The K quantities are shares of one table; with a `reach` [K] they are means between -reach and reach. The variance
+    is that of the delete-one-cluster jackknife of a ratio. For shares the interval is Wilson's with the number of
+    independent videos that this variance is worth (Franco et al. 2019, "Comparative study of confidence intervals for
+    proportions in complex sample surveys"). One share's design effect is its own or, where that is larger, the one that
+    all shares of the table have in common (a generalised variance function: Wolter 2007, chapter 7): the variance of
+    a rare label, or of one that no video has, is hardly seen. For other means it is the estimate and t standard errors.
     """
     estimate, error = ratio(sums.predicted, sums.videos)
-    t = t_quantile(independent(sums.videos) - 1)
-    if not shares:
-        return _symmetric(estimate, t * error)
-    n = float(sums.videos.sum())
-    worth = np.divide(estimate * (1 - estimate), error**2, out=np.full_like(error, n), where=error > 0)
-    # where all or none have it no variance is seen: each cluster then counts as one video
-    worth = np.where((estimate <= 0) | (estimate >= 1), independent(sums.videos), np.minimum(worth, n))
-    return _wilson(estimate, worth, t, ~np.isnan(error))
+    if why_no_interval(sums.videos) is not None:
+        return _without_ends(estimate)
+    n, worth = float(sums.videos.sum()), effective_groups(sums.videos)
+    t = t_critical(worth - 1)
+    if reach is not None:
+        return _symmetric(estimate, t * error, reach)
+    spread, variance = np.maximum(estimate * (1 - estimate), 0), n * error**2
+    own = np.divide(variance, spread, out=np.zeros_like(spread), where=spread > 0)
+    pooled = variance.sum() / spread.sum() if spread.sum() > 0 else n / worth
+    return _wilson(estimate, n / np.maximum(own, np.clip(pooled, 1, n / worth)), t)
 
 
-def corrected_rates(sums: RateSums, *, shares: bool = True) -> RateInterval:
-    """What the annotator would have coded in all videos: prediction-powered inference of a mean, clustered.
+def corrected_rates(sums: RateSums, target: Target = "accounts", reach: Floats | None = None) -> RateInterval:
+    """What the annotator would have coded in all videos: prediction-powered inference of a mean.
 
     estimate = mean(truth, annotated) + power · (mean(predicted, all) - mean(predicted, annotated)). With a power of 1
     it is that of Angelopoulos et al. (2023, Science 382: 669): what is predicted, less the error where there is truth.
     The power with the smallest variance, between 0 and 1, is that of PPI++ (Angelopoulos, Duchi and Zrnic 2023,
-    arXiv:2311.01453); a useless system gets 0, which leaves the annotated videos alone. Variance and power are those
-    of the delete-one-cluster jackknife, for their papers take videos as independent.
+    arXiv:2311.01453); a useless system gets 0, which leaves the annotated videos alone. Means over annotated videos
+    weigh each by how many it stands for (Hájek).
 
-    Holds where the annotated videos are a random part of all, and the system was not trained on them. Nothing is
-    estimated (nan) for a share that fewer than FEWEST annotated videos have, or lack; nor where one cluster holds all
-    annotated videos, nor for other means where fewer than FEWEST clusters do.
+    For accounts like these, variance and power are those of the delete-one-cluster jackknife. For this corpus, of
+    which the annotated videos are a random part, they are those of drawing videos from a finite population
+    (Cochran 1977).
+
+    Holds where the annotated videos were drawn by chance, and the system was not trained on them. Nothing is
+    estimated (nan) for a share that fewer than FEWEST annotated videos have, or lack; nor for other means where fewer
+    than FEWEST_ACCOUNTS clusters have annotated videos. No ends for too few clusters.
     """
     width = sums.predicted.shape[1]
-    step = _step(len(sums.videos))
-    parts = [_corrected(sums.only(slice(k, k + step)), shares) for k in range(0, width, step)]
+    step = _step(max(len(sums.videos), len(sums.sample.cluster)))
+    parts = [
+        _corrected(sums.only(slice(k, k + step)), target, None if reach is None else reach[k : k + step])
+        for k in range(0, width, step)
+    ]
     return RateInterval(*np.concatenate([np.empty((3, 0)), *parts], axis=1))
 
 
-def _corrected(sums: RateSums, shares: bool) -> RateInterval:
-    m, n = sums.labelled, sums.videos
-    total = m.sum()
-    nothing = np.full(sums.predicted.shape[1], np.nan)
-    if (m > 0).sum() < (2 if shares else FEWEST):
-        return RateInterval(nothing, nothing, nothing)
-    truth, human_C = _leave_one_out(sums.true_labelled, m)
-    all_predicted, all_C = _leave_one_out(sums.predicted, n)
-    predicted, predicted_C = _leave_one_out(sums.predicted_labelled, m)
-    gap_C = all_C - predicted_C  # [C, K]
-    spread = (gap_C**2).sum(0)
-    power = np.divide(-(human_C * gap_C).sum(0), spread, out=np.zeros_like(spread), where=spread > 1e-24)
-    power = np.clip(power, 0, 1)
-    estimate = truth + power * (all_predicted - predicted)
-    clusters = len(n)
-    error = np.sqrt((clusters - 1) / clusters * ((human_C + power * gap_C) ** 2).sum(0))
-    t = t_quantile(independent(m) - 1)
-    if not shares:
-        return _symmetric(estimate, t * error)
-    having = sums.true_labelled.sum(0)
-    enough = np.minimum(having, total - having) >= FEWEST
+class _Mended(NamedTuple):
+    estimate: Floats  # [K]
+    error: Floats  # [K]
+    truth: Floats  # [K] mean over the annotated videos
+    degrees: float
+
+
+def _corrected(sums: RateSums, target: Target, reach: Floats | None) -> RateInterval:
+    true, labelled = sums.sample.true, sums.labelled
+    n_accounts = int((labelled > 0).sum())
+    if reach is None:
+        having = true.sum(0)
+        enough = np.minimum(having, len(true) - having) >= FEWEST
+    else:
+        enough = np.full(len(reach), n_accounts >= FEWEST_ACCOUNTS)
+    if not enough.any() or n_accounts < 2:
+        return _without_ends(np.full(true.shape[1], np.nan))
+    mended = _of_accounts(sums) if target == "accounts" else _of_corpus(sums)
+    estimate = np.where(enough, mended.estimate, np.nan)
+    if reach is None:
+        estimate = np.clip(estimate, 0, 1)
+    if why_no_interval(labelled) is not None:
+        return _without_ends(estimate)
+    t = t_critical(mended.degrees)
+    if reach is not None:
+        return _symmetric(estimate, t * mended.error, reach)
     # the rate among the annotated tells the scale of the variance: the estimate itself may be 0 or below
-    worth = np.divide(truth * (1 - truth), error**2, out=np.full_like(error, total), where=error > 0)
-    estimate = np.where(enough, np.clip(estimate, 0, 1), np.nan)
-    return _wilson(estimate, worth, t, enough)
+    spread, variance = mended.truth * (1 - mended.truth), mended.error**2
+    seen = enough & (variance > _NONE) & (spread > 0)
+    return _wilson(estimate, np.divide(spread, variance, out=np.full_like(spread, np.nan), where=seen), t)
 
 
-def _symmetric(mean: Floats, half: Floats) -> RateInterval:
+def _of_accounts(sums: RateSums) -> _Mended:
+    """Variance and power by leaving out each account once."""
+    clusters, (cluster, predicted, true, _), weight = len(sums.videos), sums.sample, sums.sample.weight
+    m: Floats = np.bincount(cluster, weight, clusters).astype(np.float64)
+    truth, human_C = leave_one_out(_by_cluster(true * weight[:, None], cluster, clusters), m)
+    claimed, claimed_C = leave_one_out(_by_cluster(predicted * weight[:, None], cluster, clusters), m)
+    everywhere, all_C = leave_one_out(sums.predicted, sums.videos)
+    gap_C = all_C - claimed_C  # [C, K]
+    power = _power(-(human_C * gap_C).sum(0), (gap_C**2).sum(0))
+    variance = (clusters - 1) / clusters * ((human_C + power * gap_C) ** 2).sum(0)
+    if np.ptp(weight):
+        variance = np.maximum(variance, _least(true - power * predicted, (weight / weight.sum()) ** 2))
+    error = np.sqrt(variance)
+    return _Mended(truth + power * (everywhere - claimed), error, truth, effective_groups(m) - 1)
+
+
+def _of_corpus(sums: RateSums) -> _Mended:
+    """Variance and power of drawing these videos from this corpus: what all are predicted to be is known, not drawn."""
+    _, predicted, true, probability = sums.sample
+    weight, n, everything = sums.sample.weight, len(true), sums.videos.sum()
+    truth, claimed = (weight @ column / weight.sum() for column in (true, predicted))
+    drawn = np.full(n, n / everything) if probability is None else probability
+    share = (1 - drawn) * (weight / weight.sum()) ** 2  # [n] of the variance of the weighted mean
+    power = _power(share @ ((true - truth) * (predicted - claimed)), share @ (predicted - claimed) ** 2)
+    rest = true - truth - power * (predicted - claimed)
+    variance = n / (n - 1) * (share @ rest**2)
+    if np.ptp(weight):
+        variance = np.maximum(variance, _least(rest, share))
+    degrees = effective_groups(weight) - 1
+    return _Mended(
+        truth + power * (sums.predicted.sum(0) / everything - claimed), np.sqrt(variance), truth, degrees
+    )
+
+
+def _least(rest_nK: Floats, share_n: Floats) -> Floats:
+    """The variance of weighted means if all videos varied alike: of the few that stand for many it is hardly seen."""
+    least: Floats = share_n.sum() * rest_nK.var(0, ddof=1)
+    return least
+
+
+def _power(together: Floats, alone: Floats) -> Floats:
+    """How far the predictions are followed: 0 where they do not vary."""
+    power = np.divide(together, alone, out=np.zeros_like(alone), where=alone > _NONE)
+    clipped: Floats = np.clip(power, 0, 1)
+    return clipped
+
+
+def _without_ends(estimate: Floats) -> RateInterval:
+    none = np.full(len(estimate), np.nan)
+    return RateInterval(estimate, none, none)
+
+
+def _symmetric(mean: Floats, half: Floats, reach: Floats) -> RateInterval:
     """Where no variance is seen there is no interval: nobody is that sure."""
-    half = np.where(half > 0, half, np.nan)
-    return RateInterval(mean, mean - half, mean + half)
+    half = np.where(half**2 > _NONE, half, np.nan)
+    return RateInterval(mean, np.maximum(mean - half, -reach), np.minimum(mean + half, reach))
 
 
-def _wilson(share: Floats, worth: Floats, t: float, given: NDArray[np.bool_]) -> RateInterval:
-    """Wilson's interval of shares that are worth this many independent videos; nan where not `given`."""
+def _wilson(share: Floats, worth: Floats, t: float) -> RateInterval:
+    """Wilson's interval of shares that are worth so many independent videos; nan where that is nan."""
     a = t**2 / worth
     centre, half = (share + a / 2) / (1 + a), np.sqrt(a * (share * (1 - share) + a / 4)) / (1 + a)
     low, high = np.minimum(share, centre - half), np.maximum(share, centre + half)  # rounding at 0 and 1
-    return RateInterval(share, np.where(given, low, np.nan), np.where(given, high, np.nan))
+    return RateInterval(share, np.maximum(low, 0), np.minimum(high, 1))
 
 
 def ratio(sum_CK: Floats, size_C: Floats) -> tuple[Floats, Floats]:
@@ -180,7 +287,7 @@ def ratio(sum_CK: Floats, size_C: Floats) -> tuple[Floats, Floats]:
     error = np.full(width, np.nan)
     step = _step(len(size_C))
     for k in range(0, width if clusters > 1 else 0, step):
-        _, change_Ck = _leave_one_out(sum_CK[:, k : k + step], size_C)
+        _, change_Ck = leave_one_out(sum_CK[:, k : k + step], size_C)
         error[k : k + step] = np.sqrt((clusters - 1) / clusters * (change_Ck**2).sum(0))
     return estimate, error
 
@@ -190,30 +297,9 @@ def _step(clusters: int) -> int:
     return max(1, _AT_ONCE // max(1, clusters))
 
 
-def _leave_one_out(sum_CK: Floats, size_C: Floats) -> tuple[Floats, Floats]:
+def leave_one_out(sum_CK: Floats, size_C: Floats) -> tuple[Floats, Floats]:
     """The ratio [K], and by how much leaving each cluster out changes it [C, K]. At least two clusters have a size."""
     total = size_C.sum()
     estimate: Floats = sum_CK.sum(0) / total
     change: Floats = (size_C[:, None] * estimate - sum_CK) / (total - size_C)[:, None]
     return estimate, change
-
-
-def independent(size_C: Floats) -> float:
-    """Clusters of one size that these are worth (Kish): C where all are alike, less where few hold most."""
-    squares = float((size_C**2).sum())
-    return float(size_C.sum()) ** 2 / squares if squares else 0.0
-
-
-def t_quantile(degrees: float) -> float:
-    """97.5 % quantile of Student's t; whole degrees of freedom, one at least (Abramowitz and Stegun 26.7.5)."""
-    p, nu = (1 + LEVEL) / 2, max(1, math.floor(degrees + 1e-9))
-    if nu == 1:
-        return math.tan(math.pi * (p - 0.5))
-    if nu == 2:
-        return (2 * p - 1) / math.sqrt(2 * p * (1 - p))
-    z = NormalDist().inv_cdf(p)
-    g1 = (z**3 + z) / 4
-    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    g4 = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
-    return z + g1 / nu + g2 / nu**2 + g3 / nu**3 + g4 / nu**4

@@ -1,9 +1,10 @@
 """Prevalence in human-readable tables on a terminal, and as a CSV file."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +17,12 @@ from tikval.evaluate.prevalence import Prevalence
 from tikval.files import write_bytes
 from tikval.spreadsheet import csv_of_table
 from tikval.stats.circle import MEASURES, Confusion
+from tikval.stats.limits import NO_VARIANCE, few_accounts
 from tikval.stats.prevalence import RateLine
 
 SHOWN: Final = 30  # groups on a terminal
+_CORRECTED: Final = "corrected: "
+SMALL_NAMED: Final = 50  # of those that are not shown by themselves
 
 
 def show_prevalence(found: Prevalence, console: Console) -> None:
@@ -33,22 +37,25 @@ def show_prevalence(found: Prevalence, console: Console) -> None:
         size = (
             f"{first.videos:,} videos, {first.clusters:,} {'videos' if found.by == 'account' else 'accounts'}"
         )
-        table = _table(
-            f"{corpus.system}, {group}: {size}; % of videos [95 % interval]", found, headers, first
-        )
+        ends = " [95 % interval]" if any(line.low is not None for line in some) else ""
+        table = _table(f"{corpus.system}, {group}: {size}; % of videos{ends}", found, headers, first)
         for slug, title in titles.items():
             table.add_row(
-                title, *(cell for sign in "+-" for cell in _cells(lines.get(f"{slug}{sign}"), first))
+                title, *(cell for sign in "+-" for cell in _cells(lines.get(f"{slug}{sign}"), found, first))
             )
         console.print(table)
         if measured := [lines[name] for name in MEASURES if name in lines]:
             title = "Schwartz's circle: endorsed less confronted, mean over the values, in % of videos"
             table = _table(title, found, ["score"], first)
             for line in measured:
-                table.add_row(line.what.replace("_", " "), *_cells(line, first))
+                table.add_row(line.what.replace("_", " "), *_cells(line, found, first))
             console.print(table)
+        for reason in why_no_ends(some, first.clusters if found.by != "account" else None):
+            console.print(f"* {reason}")
     if len(groups) > SHOWN:
         console.print(f"... and {len(groups) - SHOWN} more groups, which --csv writes")
+    if found.small:
+        console.print(f"* {small_groups(found, SMALL_NAMED)}")
     if found.confusions:
         console.print(_confusion_table(found.confusions))
     left = ", ".join(f"{reason} {n}" for reason, n in corpus.left_out.items())
@@ -60,16 +67,40 @@ def _table(title: str, found: Prevalence, headers: list[str], first: RateLine) -
     table = Table("", title=title, title_justify="left")
     for header in headers:
         table.add_column(f"{header}: {found.header}")
-        if first.annotated:
+        if found.target and first.annotated:
             table.add_column(f"{header}: corrected, {first.annotated} annotated")
     return table
 
 
-def _cells(line: RateLine | None, first: RateLine) -> list[str]:
+def why_no_ends(lines: Sequence[RateLine], n_accounts: int | None) -> list[str]:
+    """Why rates of one group have no interval, each reason once; or that few accounts decide those that there are."""
+    reasons: dict[str, list[str]] = {}
+    for line in lines:
+        for which, why in (("", line.why_none), (_CORRECTED, line.why_none_corrected)):
+            if why:
+                reasons.setdefault(f"{which}{why}", []).append(line.what.replace("_", " "))
+    reported = [
+        f"{', '.join(of)}: {why}" if why.endswith(NO_VARIANCE) else why
+        for why, of in reasons.items()
+        if why.removeprefix(_CORRECTED) == why or why.removeprefix(_CORRECTED) not in reasons
+    ]
+    few = few_accounts(n_accounts) if n_accounts and any(line.low is not None for line in lines) else None
+    return [*reported, *([few] if few else [])]
+
+
+def small_groups(found: Prevalence, most: int) -> str:
+    """The groups that are not shown by themselves, and how many videos each has."""
+    named = ", ".join(f"{name} ({videos:,})" for name, videos in found.small[:most])
+    more = len(found.small) - most
+    return f"in other, with fewer videos: {named}{f' and {more:,} more' if more > 0 else ''}"
+
+
+def _cells(line: RateLine | None, found: Prevalence, first: RateLine) -> list[str]:
+    corrected = found.target and first.annotated
     if line is None:
-        return ["not modelled", *(["-"] if first.annotated else [])]
+        return ["not modelled", *(["-"] if corrected else [])]
     texts = [_percent(line.rate, line.low, line.high)]
-    if first.annotated:
+    if corrected:
         texts.append(_percent(line.corrected, line.corrected_low, line.corrected_high))
     return texts
 
@@ -82,7 +113,8 @@ def _percent(rate: float | None, low: float | None, high: float | None) -> str:
 
 
 def _confusion_table(found: list[Confusion]) -> Table:
-    head = ("stance", "false alarms that are", "number", "by chance", "number / chance [95 %]")
+    ends = "" if all(np.isnan(each.low) for each in found) else " [95 %]"
+    head = ("stance", "false alarms that are", "number", "by chance", f"number / chance{ends}")
     table = Table(*head, title="Where false alarms lie on the circle", title_justify="left")
     for each in found:
         times = "-" if np.isnan(each.ratio) else f"{each.ratio:.2f}"
@@ -91,14 +123,27 @@ def _confusion_table(found: list[Confusion]) -> Table:
     return table
 
 
+class _Small(NamedTuple):
+    """A group that is not shown by itself, as a line without a label or a rate."""
+
+    group: str
+    videos: int
+    what: str = ""
+    why_none: str = "too few videos: in the group `other`"
+
+
 def write_prevalence_csv(found: Prevalence, file: Path) -> None:
-    """Write a line per group and label; names that a spreadsheet would take for a formula get a quote before them."""
+    """Write a line per group and label, and one per group that is not shown by itself, with its size alone.
+
+    Names that a spreadsheet would take for a formula get a quote before them.
+    """
     header = found.header
+    lines: list[Any] = [*found.lines, *(_Small(*each) for each in found.small)]
     columns: dict[str, list[Any]] = {
-        "system": [found.corpus.system] * len(found.lines),
-        "by": [found.by or ""] * len(found.lines),
+        "system": [found.corpus.system] * len(lines),
+        "by": [found.by or ""] * len(lines),
         **{
-            name: [getattr(line, field) for line in found.lines]
+            name: [getattr(line, field, None) for line in lines]
             for name, field in (
                 ("group", "group"),
                 ("label", "what"),
@@ -111,8 +156,11 @@ def write_prevalence_csv(found: Prevalence, file: Path) -> None:
                 ("corrected rate", "corrected"),
                 ("corrected low", "corrected_low"),
                 ("corrected high", "corrected_high"),
+                ("why no interval", "why_none"),
+                ("why no corrected interval", "why_none_corrected"),
             )
         },
+        "corrected rates are of": [found.target or ""] * len(lines),
     }
     try:
         write_bytes(str(file), csv_of_table(pa.table(columns)))

@@ -1,0 +1,56 @@
+"""Groups of videos: by any column of the catalog that more than one video can share, or by month.
+
+Shape letter: N videos.
+"""
+
+from typing import Final, get_type_hints
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tikval.config import UserError
+from tikval.rows import VideoRow
+from tikval.stats.arrays import Ints
+
+MONTH: Final = "month"
+UNKNOWN: Final = "not given"
+_OF_ONE: Final = {"video_id", "row_key", "etag", "error", "detail"}  # of one video, or of none with a result
+COLUMNS: Final = (
+    "account",
+    "genre",
+    MONTH,
+    *(name for name in get_type_hints(VideoRow) if name not in {"account", "genre", *_OF_ONE}),
+)
+
+
+def column_of(by: str) -> str:
+    """The catalog's column that tells these groups. Raises UserError, with what there is, where none does."""
+    if by not in COLUMNS:
+        raise UserError(f"--by {by}: no such column of the catalog; there are {', '.join(COLUMNS)}")
+    return "posted_at" if by == MONTH else by
+
+
+def codes_by(videos: pa.Table, by: str) -> tuple[Ints, list[str]]:
+    """The group of each video [N], -1 where there is none, and the groups' names in the order of what they name.
+
+    Raises UserError where no video has any.
+    """
+    column = column_of(by)
+    values = months_by_video(videos) if by == MONTH else videos[column]
+    encoded = pc.cast(values, pa.string()).combine_chunks().dictionary_encode()
+    if not len(encoded.dictionary):
+        raise UserError(f"no video has a {by}; give a manifest with the column {column}")
+    first = pc.index_in(encoded.dictionary, value_set=pc.cast(values, pa.string()).combine_chunks())
+    order = pc.sort_indices(values.combine_chunks().take(first)).to_numpy()
+    place = np.empty(len(order) + 1, np.int64)
+    place[order], place[-1] = np.arange(len(order)), -1
+    code = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    return place[code], encoded.dictionary.take(pa.array(order)).to_pylist()
+
+
+def months_by_video(videos: pa.Table) -> pa.ChunkedArray:
+    """[N] 2026-03 in UTC."""
+    when = videos["posted_at"].cast(pa.timestamp("us")).combine_chunks().to_numpy(zero_copy_only=False)
+    months = np.datetime_as_string(when.astype("datetime64[M]")).astype(object)
+    return pa.chunked_array([pa.array(np.where(np.isnat(when), None, months), pa.string())])

@@ -12,7 +12,8 @@ import pytest
 from tests.fixtures.stores import FakeStore
 from tikval import files
 from tikval.config import UserError
-from tikval.files import UMASK, check_parquet, open_lock, read_parquet, read_records, read_schema, write_bytes
+from tikval.files import UMASK, check_parquet, open_lock, read_parquet, read_schema, write_bytes
+from tikval.sources.tables import open_table
 from tikval.store.lock import lock
 
 RAN: list[str] = []
@@ -38,7 +39,7 @@ def write_pickled(path: Path, nested: bool = False) -> str:
 
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize(
-    "read", [read_parquet, read_schema, check_parquet, lambda uri: list(read_records(uri))]
+    "read", [read_parquet, read_schema, check_parquet, lambda uri: list(open_table(uri))]
 )
 def test_a_column_that_runs_code_is_refused(read: Any, nested: bool, tmp_path: Path) -> None:
     import ray.data  # noqa: F401 - what brings the type
@@ -66,7 +67,7 @@ def test_what_is_no_table_is_an_error_and_no_crash(data: bytes, tmp_path: Path) 
     with pytest.raises(pa.ArrowInvalid):
         read_parquet(str(path))
     with pytest.raises(UserError, match="not a Parquet file"):
-        list(read_records(str(path)))
+        list(open_table(str(path)))
 
 
 def test_a_plain_table_is_read(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_a_plain_table_is_read(tmp_path: Path) -> None:
     pq.write_table(table, path)
     assert read_parquet(path).equals(table)
     assert read_schema(path) == table.schema
-    assert [row for _, row in read_records(path)] == [{"a": 1, "b": ["x"], "c": [1.0, 2.0]}]
+    assert [row for _, row in open_table(path)] == [{"a": 1, "b": ["x"], "c": [1.0, 2.0]}]
 
 
 def mode(path: Path) -> int:

@@ -93,6 +93,11 @@ class Codebook(_Part):
         return tuple(value.slug for value in self.values)
 
     @property
+    def titles(self) -> dict[str, str]:
+        """The human-readable name of each value, by slug."""
+        return {value.slug: value.title for value in self.values}
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The axis named L: V endorsed labels, then V confronted ones."""
         return labels_of(self.slugs)
@@ -322,7 +327,7 @@ def _by_label(codebook: Codebook) -> list[tuple[str, CodedValue, Stance]]:
 
 def render_page(codebook: Codebook) -> str:
     """The codebook as Markdown, for annotators and for readers of the numbers."""
-    title_of = {value.slug: value.title for value in codebook.values}
+    title_of = codebook.titles
     lines = [
         "<!-- Written by `python -m tikval.codebook > docs/codebook.md`; do not edit. -->",
         f"# Codebook {codebook.name}, version {codebook.version}",

@@ -2,10 +2,8 @@
 
 import base64
 import contextlib
-import csv
 import errno
 import functools
-import io
 import json
 import os
 import re
@@ -17,15 +15,12 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from tikval.config import UserError
 from tikval.machine import ScratchFolder
-from tikval.spreadsheet import cell_text
 
-_MAX_FIELD: Final = 2**24  # characters of a cell
 UMASK: Final = "TIKVAL_UMASK"
 SCHEMES: Final = ("file", "s3", "gs", "abfs")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # options after `?` could name another server
@@ -220,7 +215,7 @@ def read_parquet(uri: str, columns: list[str] | None = None) -> pa.Table:
     """One Parquet file of a local disk or an object store. Raises UserError for columns of extension types."""
     fs, path = filesystem(uri)
     with fs.open_input_file(path) as file:
-        _refuse_extension_types(file, uri)
+        refuse_extension_types(file, uri)
         return pq.read_table(file, columns=columns)
 
 
@@ -231,7 +226,7 @@ def iter_parquet(uri: str, columns: Sequence[str] | None, rows: int) -> Iterator
     """
     fs, path = filesystem(uri)
     with fs.open_input_file(path) as file:
-        _refuse_extension_types(file, uri)
+        refuse_extension_types(file, uri)
         parquet = pq.ParquetFile(file)
         there = parquet.schema_arrow.names
         wanted = there if columns is None else [name for name in columns if name in there]
@@ -245,7 +240,7 @@ def read_schema(uri: str) -> pa.Schema:
     """The columns of a Parquet file, without its rows. Raises UserError for columns of extension types."""
     fs, path = filesystem(uri)
     with fs.open_input_file(path) as file:
-        _refuse_extension_types(file, uri)
+        refuse_extension_types(file, uri)
         return pq.read_schema(file)
 
 
@@ -253,7 +248,7 @@ def check_parquet(uri: str) -> None:
     """Check a Parquet file before somebody else reads it: raises UserError for columns of extension types."""
     fs, path = filesystem(uri)
     with fs.open_input_file(path) as file:
-        _refuse_extension_types(file, uri)
+        refuse_extension_types(file, uri)
 
 
 def _base64_of(text: bytes) -> tuple[bytes, ...]:
@@ -269,7 +264,7 @@ _EXTENSION: Final = _base64_of(b"ARROW:extension:name")
 _FOOTER: Final = 8  # bytes at the end of a Parquet file: the length of its facts, and four letters
 
 
-def _refuse_extension_types(file: Any, uri: str) -> None:
+def refuse_extension_types(file: Any, uri: str) -> None:
     """Raise UserError for columns of types that run code when somebody looks at a cell, or at the schema.
 
     tikval writes no such type. The facts at the file's end are looked at as bytes: what reads them as a schema makes
@@ -312,50 +307,3 @@ def delete_folder(uri: str) -> None:
     fs, path = filesystem(uri)
     with contextlib.suppress(FileNotFoundError):
         fs.delete_dir(path)
-
-
-def read_records(uri: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and cells of each row of a CSV or Parquet file. CSV cells are strings, line 1 is the header.
-
-    An apostrophe that spreadsheet_safe put before a text is taken off again.
-
-    Raises UserError where the file is missing, is of another kind or has lines of the wrong length.
-    """
-    try:
-        data = read_bytes(uri)
-    except OSError as err:
-        raise UserError(f"{uri}: cannot be read ({err.strerror or err})") from err
-    if data is None:
-        raise UserError(f"{uri}: no such file")
-    if uri.endswith(".parquet"):
-        try:
-            file = pa.BufferReader(data)
-            _refuse_extension_types(file, uri)
-            table = pq.read_table(file)
-        except (pa.ArrowInvalid, OSError) as err:
-            raise UserError(f"{uri}: not a Parquet file ({err})") from err
-        yield from enumerate(table.to_pylist(), start=1)
-        return
-    if not uri.endswith(".csv"):
-        raise UserError(f"{uri}: expected a .csv or .parquet file")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as err:
-        raise UserError(f"{uri}: not UTF-8 text (byte {err.start}); save it as UTF-8 CSV") from err
-    lines = io.StringIO(text, newline="")  # ends lines at \r and \n only, unlike splitlines()
-    csv.field_size_limit(_MAX_FIELD)  # csv's own limit ends the table at one long cell
-    reader = csv.reader(lines, strict=True)
-    try:
-        header = [cell_text(name) for name in next(reader, [])]
-        if len(set(header)) != len(header):
-            raise UserError(f"{uri}: line 1: a column name appears twice")
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise UserError(
-                    f"{uri}: line {reader.line_num}: {len(cells)} cells under {len(header)} column names"
-                )
-            yield reader.line_num, dict(zip(header, map(cell_text, cells), strict=True))
-    except csv.Error as err:
-        raise UserError(f"{uri}: line {reader.line_num}: {err}") from err

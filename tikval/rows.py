@@ -107,7 +107,7 @@ class LabelRow(TypedDict):
     account: str | None
     annotator: str
     label_set: str
-    stances: list[int]  # [V] Stance codes in the label set's order of values
+    stances: list[int | None]  # [V] codes in the label set's order of values; None: nobody coded this value
     probability: float | None  # that this video was drawn to be annotated; None: not known
 
 
@@ -355,6 +355,7 @@ _ARROW: Final = {
     bool: pa.bool_(),
     datetime: pa.timestamp("us", tz="UTC"),
     list[int]: pa.list_(pa.int8()),
+    list[int | None]: pa.list_(pa.int8()),
     list[float]: pa.list_(pa.float32()),
     list[bool | None]: pa.list_(pa.bool_()),
     list[float | None]: pa.list_(pa.float32()),

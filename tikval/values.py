@@ -76,9 +76,10 @@ def labels_of(slugs: Sequence[str]) -> tuple[str, ...]:
 LABELS: Final = labels_of(SLUGS)  # the axis named L: 38 labels, 19 endorsed and 19 confronted
 
 
-def binary(stances: Sequence[int]) -> list[bool]:
-    """V stance codes -> 2V binary labels; dominant counts as endorsed (section 3.2)."""
-    return [s >= Stance.ENDORSED for s in stances] + [s == Stance.CONFRONTED for s in stances]
+def binary(stances: Sequence[int | None]) -> list[bool | None]:
+    """V stance codes -> 2V binary labels; dominant counts as endorsed (section 3.2). A value that is None has none."""
+    endorsed = [None if s is None else s >= Stance.ENDORSED for s in stances]
+    return endorsed + [None if s is None else s == Stance.CONFRONTED for s in stances]
 
 
 def stances(decisions: Sequence[bool | None], scores: Sequence[float | None]) -> list[int | None]:

@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import (
@@ -12,10 +11,12 @@ from tikval.config import (
     find_file,
 )
 from tikval.evaluate.scores import MISSING
-from tikval.files import read_records
 from tikval.rows import LabelRow, PredictionRow
+from tikval.sources.ids import resolve_id
 from tikval.sources.labels import read_labels
-from tikval.store.folder import FolderRun
+from tikval.sources.matching import match_ids, refuse_none
+from tikval.sources.tables import Say, print_note, table_stem
+from tikval.store.folder import Folder, FolderRun
 from tikval.store.runs import Study, system_config
 from tikval.values import binary, stances
 
@@ -56,7 +57,7 @@ def codebook_of(uri: str) -> Codebook:
         raise UserError(str(err)) from err
 
 
-def read_tables(uris: Sequence[str], codebook: Codebook) -> list[LabelRow]:
+def read_tables(uris: Sequence[str], codebook: Codebook, say: Say = print_note) -> list[LabelRow]:
     """Annotations of one or several tables; of several, one without a column `annotator` is named after its file.
 
     Raises UserError as `read_labels` does, and for two annotations of one video by one annotator, two accounts of
@@ -66,10 +67,10 @@ def read_tables(uris: Sequence[str], codebook: Codebook) -> list[LabelRow]:
     where: dict[tuple[str, str], int] = {}  # place among the tables
     accounts: dict[str, tuple[str, str]] = {}
     for place, uri in enumerate(uris):
-        _, cells = next(iter(read_records(uri)), (0, dict[str, Any]()))
-        name = PurePath(uri).stem if len(uris) > 1 and "annotator" not in cells else None
-        for row in read_labels(uri, codebook.slugs, codebook.label_set):
-            row["annotator"] = name or row["annotator"]
+        name = table_stem(uri) if len(uris) > 1 else None
+        for row in read_labels(
+            uri, codebook.slugs, codebook.label_set, titles=codebook.titles, unnamed=name, say=say
+        ):
             video, who = row["video_id"], row["annotator"]
             if who == ABSENT:
                 raise UserError(f"{uri}: {ABSENT!r} is the baseline's name; give this annotator another one")
@@ -89,7 +90,8 @@ def people(rows: Sequence[LabelRow], codebook: Codebook) -> Annotators:
     found = Annotators(codebook.slugs)
     for row in rows:
         codes = row["stances"]
-        annotation = VideoAnnotation(codes, [min(code, 1) for code in codes], binary(codes))
+        three_way = [None if code is None else min(code, 1) for code in codes]
+        annotation = VideoAnnotation(codes, three_way, binary(codes))
         found.annotations.setdefault(row["annotator"], {})[row["video_id"]] = annotation
         if row["account"]:
             found.accounts[row["video_id"]] = row["account"]
@@ -100,9 +102,11 @@ def add_systems(found: Annotators, study: Study, codebook: Codebook) -> None:
     """Each finished system of an analysis as one more annotator of the annotated videos.
 
     A system that ran several times (partitions, seeds, samples) is as many annotators. A failure is no annotation: it
-    is counted in `failed`. Raises UserError for another codebook and for a name that somebody has already.
+    is counted in `failed`. Annotated videos that are not listed are named first. Raises UserError where none is listed,
+    for another codebook and for a name that somebody has already.
     """
     out, catalog = study.out, study.catalog()
+    _name_as_listed(found, catalog)
     annotated = {video for videos in found.annotations.values() for video in videos}
     for row in catalog.read_videos(annotated, ["video_id", "account"]).to_pylist():
         if row["account"]:
@@ -122,6 +126,22 @@ def add_systems(found: Annotators, study: Study, codebook: Codebook) -> None:
         without = annotated - {video for videos in runs.values() for video in videos}
         reasons = Counter(failures.get(video) or MISSING for video in without)
         found.failed[system] = dict(reasons.most_common())
+
+
+def _name_as_listed(found: Annotators, catalog: Folder) -> None:
+    """Give annotated videos the ids that the catalog has. Raises UserError where it has none of them."""
+    annotated = {video for videos in found.annotations.values() for video in videos}
+    if len(catalog.read_videos(annotated, ["video_id"])) == len(annotated):
+        return
+    listed = catalog.read(["video_id", "alias"])
+    ids, aliases = listed["video_id"].to_pylist(), listed["alias"].to_pylist()
+    names = {alias: video for video, alias in zip(ids, aliases, strict=True) if alias} | {
+        video: video for video in ids
+    }
+    for name, videos in found.annotations.items():
+        found.annotations[name] = {resolve_id(video, names): its for video, its in videos.items()}
+    found.accounts = {resolve_id(video, names): account for video, account in found.accounts.items()}
+    refuse_none(match_ids((resolve_id(video, names) for video in sorted(annotated)), set(ids)), catalog.uri)
 
 
 def _check_codebook(run: FolderRun, system: str, codebook: Codebook) -> None:

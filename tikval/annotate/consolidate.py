@@ -77,14 +77,24 @@ def consolidate_rows(
             f"two annotators besides {third} are needed, not {', '.join(first_two) or 'none'}: "
             "name them with --annotator, twice"
         )
+    coded = coded_by_all(rows, (*first_two, third))
     first, second, judge = (
-        {row["video_id"]: row["stances"] for row in rows if row["annotator"] == name}
+        {row["video_id"]: [row["stances"][v] or 0 for v in coded] for row in rows if row["annotator"] == name}
         for name in (*first_two, third)
     )
     done = consolidate_stances(first, second, judge)
     if not done.stances:
         raise UserError(f"nothing to consolidate: {left_out(done)}")
     return done, (first_two[0], first_two[1])
+
+
+def coded_by_all(rows: Sequence[LabelRow], names: Sequence[str]) -> list[int]:
+    """Places of the values that all of these annotators looked for in all their videos. Raises UserError for none."""
+    mine = [row["stances"] for row in rows if row["annotator"] in names]
+    coded = [v for v in range(len(mine[0])) if all(stances[v] is not None for stances in mine)]
+    if not coded:
+        raise UserError(f"{', '.join(names)}: have no value in common that they annotated")
+    return coded
 
 
 def left_out(done: Consolidated) -> str:
@@ -110,7 +120,7 @@ def summary_of(done: Consolidated, two: tuple[str, str], third: str) -> str:
 def write_consolidated(
     done: Consolidated, rows: Sequence[LabelRow], slugs: Sequence[str], file: Path
 ) -> None:
-    """Write the plain form of annotations, which a catalog reads."""
+    """Write the plain form of annotations over the values `slugs`, which a catalog reads."""
     accounts = {row["video_id"]: row["account"] for row in rows if row["account"]}
     drawn = {row["video_id"]: row["probability"] for row in rows if row["probability"] is not None}
     head = ["video_id", "account", "annotator", *(["probability"] if drawn else []), *slugs]

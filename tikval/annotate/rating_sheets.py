@@ -4,14 +4,15 @@ A sheet goes through a spreadsheet and comes back: what would run as a formula t
 become numbers or dates are kept as text, and the forms in which spreadsheets save a CSV file are read.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from tikval.config import UserError
 from tikval.evaluate.faithfulness_sample import in_random_order
-from tikval.spreadsheet import cell_text, csv_of, spreadsheet_safe
+from tikval.sources.cells import as_text
+from tikval.sources.tables import table_of
+from tikval.spreadsheet import csv_of, spreadsheet_safe
 
 SCALES: Final = ("sound", "picture", "captions")  # rated 0, 1 or 2
 MADE_UP: Final = "made_up"
@@ -105,7 +106,7 @@ def read_sheet(data: bytes) -> list[Rating]:
 def without(data: bytes, video_ids: set[str]) -> bytes:
     """The sheet without the rows of some videos, whose scripts stand in it. Raises ValueError as read_sheet."""
     kept = [cells for _, cells in _rows(data) if _id(cells) not in video_ids]
-    return _csv([[cell_text(cells[column]) for column in COLUMNS] for cells in kept])
+    return _csv([[cells[column] for column in COLUMNS] for cells in kept])
 
 
 def rating_agreement(first: Iterable[Rating], second: Iterable[Rating]) -> list[Agreement]:
@@ -127,7 +128,10 @@ def _value(rating: Rating, column: str) -> int | None:
 
 
 def _id(cells: dict[str, str]) -> str:
-    return cells["video_id"].removeprefix("'")
+    cell = cells["video_id"]
+    return (
+        cell if spreadsheet_safe(cell) != cell else cell.removeprefix("'")
+    )  # the reader has taken off the writer's
 
 
 def _defused(text: str) -> str:
@@ -148,23 +152,15 @@ def _csv(rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def _rows(data: bytes) -> list[tuple[int, dict[str, str]]]:
-    """Line numbers and cells; comma, semicolon or tab, UTF-8 or what Excel saves in the West."""
+    """Line numbers and cells, in whatever form a spreadsheet saved it. Raises ValueError for what is no sheet."""
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", "replace")
-    header = text.partition("\n")[0]
-    separator = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    rows = []
-    try:
-        names = [name.strip() for name in next(reader, [])]
-        if missing := [name for name in COLUMNS if name not in names]:
-            raise ValueError(f"line 1: no column {missing[0]}")
-        for cells in reader:
-            if any(cells):
-                padded = [*cells, *[""] * (len(names) - len(cells))]
-                rows.append((reader.line_num, dict(zip(names, padded, strict=False))))
-    except csv.Error as err:
-        raise ValueError(f"line {reader.line_num}: {err}") from err
-    return rows
+        table = table_of(data)
+        picked = table.pick(dict.fromkeys(COLUMNS, ()))
+        if missing := [name for name in COLUMNS if name not in picked]:
+            raise ValueError(f"line {table.grid.line}: no column {missing[0]}")
+        return [
+            (line, {name: as_text(cells[picked[name]]) for name in COLUMNS})
+            for line, cells in table.rows(exact=picked["script"])
+        ]
+    except UserError as err:
+        raise ValueError(str(err)) from err

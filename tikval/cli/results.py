@@ -125,12 +125,21 @@ def consolidate(
 ) -> None:
     """Two annotators and a third as one: what the two agree on, else what the third says."""
     from tikval.annotate.annotators import codebook_of, read_tables
-    from tikval.annotate.consolidate import consolidate_rows, left_out, summary_of, write_consolidated
+    from tikval.annotate.consolidate import (
+        coded_by_all,
+        consolidate_rows,
+        left_out,
+        summary_of,
+        write_consolidated,
+    )
 
     book = codebook_of(codebook)
     rows = read_tables(tables, book)
     done, two = consolidate_rows(rows, third, annotator or [])
-    write_consolidated(done, rows, book.slugs, to)
+    slugs = [book.slugs[v] for v in coded_by_all(rows, (*two, third))]
+    write_consolidated(done, rows, slugs, to)
+    if others := [slug for slug in book.slugs if slug not in slugs]:
+        print(f"tikval: note: not annotated by all three, left out: {', '.join(others)}", file=sys.stderr)
     print(f"{summary_of(done, two, third)}: {to}")
     if done.left_out:
         print(f"tikval: left out: {left_out(done)}", file=sys.stderr)

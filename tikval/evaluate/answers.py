@@ -33,6 +33,13 @@ class Truth:
     group: Ints  # [N] number of each video's account
     frequent: Bools  # [L] that means over labels are over
     enough: Bools  # [L] positives: of what a trained system was trained on, these are in its means
+    not_annotated: tuple[str, ...] = ()  # labels that nobody looked for: `true` tells nothing of them
+
+    @property
+    def annotated(self) -> Bools:
+        """[L]"""
+        mask: Bools = ~np.isin(np.array(self.labels), np.array(self.not_annotated, dtype=str))
+        return mask
 
     @property
     def n_groups(self) -> int:
@@ -105,7 +112,8 @@ def read_truth(
     By the rule they are those that at least `min_share` of the videos have, and `min_positives` of them, in two
     accounts at least (one positive has one account). Raises ValueError, naming them, for videos annotated twice, for
     several annotators where `annotator` picks none, for several label sets, for annotations that are not over these
-    labels, and for averaged labels that are none of them.
+    labels, and for averaged labels that are none of them. A value that these annotations do not have is in no mean, and
+    systems are not scored on it.
     """
     annotators = sorted({row["annotator"] for row in rows})
     if annotator is not None:
@@ -118,7 +126,7 @@ def read_truth(
         raise ValueError(f"annotations over several label sets: {', '.join(sets)}")
     refuse_twice((row["video_id"] for row in rows), "annotations")
     ids = tuple(row["video_id"] for row in rows)
-    true_NL = matrix(rows, labels)
+    true_NL, annotated_L = matrix(rows, labels), annotated_labels(rows, len(labels))
     named = tuple(row["account"] for row in rows)
     numbers: dict[tuple[bool, str], int] = {}
     for video, account in zip(ids, named, strict=True):
@@ -128,13 +136,13 @@ def read_truth(
     if averaged is None:
         accounts_L = (by_group(true_NL, group_N, len(numbers)) > 0).sum(0)
         fewest = min(FEWEST_ACCOUNTS_OF_LABEL, min_positives)
-        enough_L = (true_NL.sum(0) >= min_positives) & (accounts_L >= fewest)
+        enough_L = annotated_L & (true_NL.sum(0) >= min_positives) & (accounts_L >= fewest)
         # divides, so that 3 of 60 is 0.05
         frequent_L = enough_L & (true_NL.sum(0) / max(len(ids), 1) >= min_share)
     else:
         if unknown := [name for name in averaged if name not in labels]:
             raise ValueError(f"labels: not of the codebook: {some(unknown)}")
-        enough_L = frequent_L = np.array([label in averaged for label in labels], dtype=bool)
+        enough_L = frequent_L = annotated_L & np.array([label in averaged for label in labels], dtype=bool)
     return Truth(
         ids=ids,
         labels=tuple(labels),
@@ -144,14 +152,28 @@ def read_truth(
         group=group_N,
         frequent=frequent_L,
         enough=enough_L,
+        not_annotated=tuple(label for label, known in zip(labels, annotated_L, strict=True) if not known),
     )
 
 
 def matrix(rows: Sequence[LabelRow], labels: Sequence[str]) -> Bools:
-    """[N, L] binary labels. Raises ValueError for rows over another number of values."""
+    """[N, L] binary labels, False where nobody looked. Raises ValueError for rows over another number of values."""
     if odd := [row["video_id"] for row in rows if 2 * len(row["stances"]) != len(labels)]:
         raise ValueError(f"annotations that do not have {len(labels) // 2} stances: {some(odd)}")
     return np.array([binary(row["stances"]) for row in rows], dtype=bool).reshape(len(rows), len(labels))
+
+
+def annotated_labels(rows: Sequence[LabelRow], n_labels: int) -> Bools:
+    """[L] labels of the values that these annotations have. Raises ValueError for one that only some of them have."""
+    known = [[code is not None for code in row["stances"]] * 2 for row in rows]
+    known_NL = np.array(known, dtype=bool).reshape(len(rows), n_labels)
+    every: Bools = np.asarray(known_NL.all(0))
+    if (partly := np.asarray(known_NL.any(0)) & ~every).any():
+        n = int((~known_NL[:, partly]).any(1).sum())
+        raise ValueError(
+            f"{int(partly.sum()) // 2} values are annotated for some videos and not for {n} others"
+        )
+    return every
 
 
 def read_answers(predictions: Sequence[PredictionRow], truth: Truth, system: str) -> Answers:
@@ -182,14 +204,14 @@ def answers_from_decisions(
     system: str, truth: Truth, predicted: Iterable[Bools], modelled_L: Bools | None = None
 ) -> Answers:
     """Answers made of [N, L] decisions without scores or failures; all labels are modelled if none are named."""
-    n_videos, n_labels = truth.true.shape
+    n_videos = len(truth.ids)
     runs = [
         SystemRun(
             true=truth.true,
             known=np.ones(n_videos, dtype=bool),
             predicted=predicted_NL,
             scores=np.full(predicted_NL.shape, np.nan),
-            modelled=np.ones(n_labels, dtype=bool) if modelled_L is None else modelled_L,
+            modelled=truth.annotated if modelled_L is None else modelled_L & truth.annotated,
             fold=np.zeros(n_videos, dtype=np.int64),
         )
         for predicted_NL in predicted
@@ -228,7 +250,7 @@ def _run(
         known=known_N,
         predicted=decided_NL == 1,
         scores=np.array(given, dtype=float).reshape(len(truth.ids), n_labels),
-        modelled=modelled_L,
+        modelled=modelled_L & truth.annotated,
         fold=np.array([folds.get(video, NO_FOLD) for video in truth.ids], dtype=np.int64),
     )
 

@@ -56,7 +56,7 @@ def frequency_prior(truth: Truth) -> list[ScoreRow]:
         f1_L,
         support_L,
     )
-    every_L = np.ones(len(truth.labels), dtype=bool)
+    every_L = truth.annotated
     movies = []
     for mask_L in truth.masks:
         use_L = mask_L & truth.frequent
@@ -184,7 +184,7 @@ def human_agreement(rows: Sequence[LabelRow], truth: Truth, annotator: str | Non
             known=has[one] & has[other],
             predicted=predicted[other],
             scores=np.full(truth.true.shape, np.nan),
-            modelled=np.ones(len(truth.labels), dtype=bool),
+            modelled=truth.annotated,
             fold=np.where(has[one] & has[other], 0, NO_FOLD),
         )
         for one, other in itertools.permutations(who, 2)

@@ -45,6 +45,9 @@ class SystemCorpus:
     annotated_by: str  # how they were chosen, as the catalog's configuration says
     left_out: dict[str, int]  # videos of the catalog without a usable result, by reason
     notes: list[str] = field(default_factory=list)
+    not_annotated: tuple[
+        int, ...
+    ] = ()  # places in L of labels that nobody looked for: `truth` tells nothing of them
 
     @property
     def is_human(self) -> bool:
@@ -100,10 +103,21 @@ def _predicted(
         notes.append(f"the annotations are of {labels[0]['label_set']}, {system} of {codebook.label_set}")
         labels = []
     annotated = _truth(videos, labels, len(codebook.labels))
+    silent = _not_annotated(labels, codebook, notes)
     left_out = dict(out.most_common())
     return SystemCorpus(
-        system, codebook, predicted_NL, modelled, videos, *annotated, annotated_by, left_out, notes
+        system, codebook, predicted_NL, modelled, videos, *annotated, annotated_by, left_out, notes, silent
     )
+
+
+def _not_annotated(labels: list[LabelRow], codebook: Codebook, notes: list[str]) -> tuple[int, ...]:
+    """Places of the labels of values that these annotations do not have; a note names the values."""
+    known = np.array([[code is not None for code in row["stances"]] for row in labels], bool)
+    silent = np.flatnonzero(~known.all(0)).tolist() if labels else []
+    if silent:
+        names = ", ".join(codebook.slugs[v] for v in silent)
+        notes.append(f"not annotated, so that nothing is said of them: {names}")
+    return (*silent, *(v + len(codebook.slugs) for v in silent))
 
 
 class _Judgements(NamedTuple):
@@ -159,11 +173,12 @@ def _human(study: Study, listed: pa.Table, labels: list[LabelRow], whose: str) -
     named = pa.array([row["account"] for row in labels], pa.string())
     videos = posts.set_column(0, "video_id", ids)
     videos = _set(videos, "account", pc.coalesce(posts["account"], named))
-    truth = np.array([binary(row["stances"]) for row in labels], np.uint8)
+    truth = np.array([binary(row["stances"]) for row in labels], bool).astype(np.uint8)
     notes = [f"labels of {whose}; {posts['row_key'].null_count} of these videos have no usable file"]
     none = np.empty(0, np.int64), np.empty((0, truth.shape[1]), bool), np.empty(0)
-    every = np.ones(truth.shape[1], bool)
-    return SystemCorpus(ANNOTATIONS, codebook, truth, every, videos, *none, _annotated_by(catalog), {}, notes)
+    known = ~np.isin(np.arange(truth.shape[1]), _not_annotated(labels, codebook, notes))
+    how = _annotated_by(study.catalog())
+    return SystemCorpus(ANNOTATIONS, codebook, truth, known, videos, *none, how, {}, notes)
 
 
 def _only(study: Study, labels: list[LabelRow]) -> str:

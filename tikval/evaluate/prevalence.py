@@ -108,7 +108,8 @@ def prevalence_in(
         lines += _lines(corpus, name, sums.part(slice(begin, end)), drawing.target, of_videos=by == "account")
     notes += _notes_on_corrected(corpus, drawing)
     labelled = len(corpus.labelled)
-    found = _confusions(corpus, account_N[corpus.labelled]) if labelled and _on_circle(corpus) else []
+    whole = labelled and _on_circle(corpus) and not corpus.not_annotated
+    found = _confusions(corpus, account_N[corpus.labelled]) if whole else []
     return Prevalence(corpus, by, lines, found, notes, drawing.target, groups.small)
 
 
@@ -147,17 +148,20 @@ def _lines(
     if of_videos:
         why = why and why.replace("account", "video")
         why_corrected = why_corrected and why_corrected.replace("account", "video")
-    for names, part, reach in parts:
+    silent = [np.isin(at, corpus.not_annotated)]  # of these nothing can be corrected
+    if len(parts) > 1:
+        silent.append(np.asarray(weights_LM[list(corpus.not_annotated)][:, whole].any(0)))
+    for (names, part, reach), silent_K in zip(parts, silent, strict=True):
         predicted = raw_rates(part, reach)
         mended = corrected_rates(part, target, reach) if target else None
         for k, what in enumerate(names):
-            raw, corrected = _numbers(predicted, k), _numbers(mended, k)
+            raw, corrected = _numbers(predicted, k), _numbers(None if silent_K[k] else mended, k)
             yield RateLine(
                 group,
                 what,
                 int(part.videos.sum()),
                 len(part.videos),
-                len(part.sample.cluster),
+                0 if silent_K[k] else len(part.sample.cluster),
                 *raw,  # type: ignore[arg-type]
                 *corrected,
                 _why(raw, why),

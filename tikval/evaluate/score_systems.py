@@ -60,6 +60,8 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
             raise UserError(str(err)) from err
         if config.draws is not None:
             study.notes.append("draws: does nothing any more, as intervals are not drawn; take the line out")
+        if truth.not_annotated:
+            study.notes.append(f"not annotated, so not scored: {', '.join(truth.not_annotated)}")
         for note in study.notes:
             print(f"tikval: note: {note}", file=sys.stderr)
         old = list_files(folder.uri, ".parquet", include_side_tables=True)

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tikval.files import read_records
 from tikval.rows import LabelRow, Reason, row_key
+from tikval.sources.cells import as_text
+from tikval.sources.tables import Say, open_table, print_note
 from tikval.values import binary
 
 _SPLITS: Final = ("train", "validation", "test")
@@ -64,16 +65,19 @@ def examples_of(
     """Join ScriptRows, EmbeddingRows or rows of texts with the annotations of one annotator.
 
     `wanted`: labels to train; None: those in at least `min_share` of the annotated rows. An annotated row that failed
-    before, or has no row at all, is listed in `failed`. Raises ValueError for several annotators where none is
-    picked, unknown labels, a label without a positive row, and where no row is left.
+    before, or has no row at all, is listed in `failed`. A value that nobody annotated is no label. Raises ValueError
+    for several annotators where none is picked, unknown labels, a label without a positive row, and where no row is
+    left.
     """
     truth = _truth(annotations, annotator)
     if not truth:
         raise ValueError("no annotations: there is nothing to learn from")
-    shares = np.array([binary(stances) for stances in truth.values()], bool).reshape(len(truth), -1)
-    if shares.shape[1] != len(all_labels):
-        raise ValueError(f"the annotations have {shares.shape[1]} labels, the codebook {len(all_labels)}")
-    labels = _labels(shares, all_labels, wanted, min_share)
+    coded = np.array([binary(stances) for stances in truth.values()], float).reshape(
+        len(truth), -1
+    )  # nan: None
+    if coded.shape[1] != len(all_labels):
+        raise ValueError(f"the annotations have {coded.shape[1]} labels, the codebook {len(all_labels)}")
+    labels = _labels(coded, all_labels, wanted, min_share)
     by_id = {row["video_id"]: row for row in rows}
     ids, failed = _usable(truth, by_id)
     if not ids:
@@ -116,7 +120,7 @@ def _usable(
 
 
 def _truth_of(
-    labels: Sequence[str], all_labels: Sequence[str], stances: Sequence[Sequence[int]]
+    labels: Sequence[str], all_labels: Sequence[str], stances: Sequence[Sequence[int | None]]
 ) -> np.ndarray:
     """[N, L] whether each trained label is true of each row. Raises ValueError for a label without a positive row."""
     places = [all_labels.index(label) for label in labels]
@@ -127,23 +131,28 @@ def _truth_of(
     return truth_NL
 
 
-def read_texts(table: str) -> tuple[list[Any], dict[str, str | None], dict[str, str] | None]:
-    """Rows, accounts and splits of a CSV or Parquet table with video_id, text and, where known, account and split.
+def read_texts(
+    uri: str, say: Say = print_note
+) -> tuple[list[Any], dict[str, str | None], dict[str, str] | None]:
+    """Rows, accounts and splits of a table with video_id, text and, where known, account and split.
 
     Raises UserError where the file cannot be read, and ValueError for missing columns, cells and repeated ids.
     """
     rows, accounts, split = list[Any](), dict[str, str | None](), dict[str, str]()
-    for line, cells in read_records(table):
+    table = open_table(uri)
+    picked = table.pick({"video_id": (), "text": (), "account": (), "split": ()})
+    table.say(say, picked)
+    for line, cells in table.rows(exact=picked.get("text")):  # its hash is the row's key
+        told = {name: as_text(cells[column]) for name, column in picked.items()}
         for column in ("video_id", "text"):
-            if cells.get(column) in (None, ""):
-                raise ValueError(f"{table}: line {line}: no {column}")
-        video_id = str(cells["video_id"])
+            if not told.get(column):
+                raise ValueError(f"{table.at(line)}: no {column}")
+        video_id, text = told["video_id"], told["text"]
         if video_id in accounts:
-            raise ValueError(f"{table}: line {line}: {video_id} was there before")
-        accounts[video_id] = cells.get("account") or None
-        if "split" in cells:
-            split[video_id] = str(cells["split"] or "")
-        text = str(cells["text"])
+            raise ValueError(f"{table.at(line)}: {video_id} was there before")
+        accounts[video_id] = told.get("account") or None
+        if "split" in told:
+            split[video_id] = told["split"]
         key = row_key(video_id, len(text), hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
         rows.append(
             {
@@ -164,7 +173,7 @@ def text_of_post(row: Any) -> str:
     return f"{row['script']}\n[{caption}]\n" if caption and caption.strip() else str(row["script"])
 
 
-def _truth(rows: Sequence[LabelRow], annotator: str | None) -> dict[str, list[int]]:
+def _truth(rows: Sequence[LabelRow], annotator: str | None) -> dict[str, list[int | None]]:
     annotators = sorted({row["annotator"] for row in rows})
     if annotator is not None and annotator not in annotators:
         raise ValueError(f"no annotator {annotator!r}; there are: {', '.join(annotators)}")
@@ -174,16 +183,21 @@ def _truth(rows: Sequence[LabelRow], annotator: str | None) -> dict[str, list[in
 
 
 def _labels(
-    shares: np.ndarray, all_labels: Sequence[str], wanted: Sequence[str] | None, min_share: float
+    coded_NL: np.ndarray, all_labels: Sequence[str], wanted: Sequence[str] | None, min_share: float
 ) -> list[str]:
+    unknown_L = np.isnan(coded_NL).any(0)
     if wanted is None:
-        often = shares.mean(0) >= min_share
+        often = (coded_NL.mean(0) >= min_share) & ~unknown_L
         labels = [label for label, enough in zip(all_labels, often.tolist(), strict=True) if enough]
         if not labels:
             raise ValueError(f"no label reaches a share of {min_share:g}; lower min_share")
         return labels
     if unknown := sorted(set(wanted) - set(all_labels)):
         raise ValueError(f"labels: {', '.join(unknown)}: not among {', '.join(all_labels)}")
+    if silent := [
+        label for label, none in zip(all_labels, unknown_L, strict=True) if none and label in wanted
+    ]:
+        raise ValueError(f"labels: {', '.join(silent)}: not annotated")
     return [label for label in all_labels if label in set(wanted)]
 
 

@@ -27,7 +27,9 @@ def load_examples(config: LearnConfig) -> Examples:
     }
     if config.texts:
         rows, accounts, split = read_texts(config.texts.table)
-        annotations = read_labels(config.texts.annotations, codebook.slugs, codebook.label_set)
+        annotations = read_labels(
+            config.texts.annotations, codebook.slugs, codebook.label_set, titles=codebook.titles
+        )
         names = {id_in_cell(name).video_id: name for name in accounts} | {name: name for name in accounts}
         for annotation in annotations:
             annotation["video_id"] = resolve_id(annotation["video_id"], names)

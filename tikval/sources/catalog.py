@@ -9,18 +9,20 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pyarrow.fs as pafs
 
 from tikval.config import UserError
-from tikval.files import filesystem, is_local, plain_address, read_records
+from tikval.files import filesystem, is_local, plain_address
 from tikval.privacy import canonical_account
 from tikval.rows import AccountRow, Reason, VideoRow, row_key
+from tikval.sources.cells import as_text, date_in, trimmed
+from tikval.sources.columns import OF_ACCOUNT, POST
 from tikval.sources.ids import Post, id_in_cell, post_in, pseudonym
 from tikval.sources.objects import Objects, Unknown, told_while_slow
+from tikval.sources.tables import InputTable, Say, column_key, is_table, open_table, print_note
 
 SUFFIXES: Final = frozenset(
     ".3gp .asf .avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
@@ -31,17 +33,18 @@ _POST: Final = ("account", "genre", "caption", "posted_at")  # optional columns 
 
 
 def list_videos(
-    source: str, known: Mapping[str, str] | None = None, key: bytes | None = None
+    source: str, known: Mapping[str, str] | None = None, key: bytes | None = None, say: Say = print_note
 ) -> Iterator[VideoRow]:
     """Every video of `source`, in a stable order, each with a unique id or as a failure.
 
-    A folder is walked to the bottom; `*`, `?` and `[` make a glob; a .csv or .parquet file is a manifest with
-    `path` (relative to the manifest), optionally `video_id`, `account`, `genre`, `caption`, `posted_at`. A file that
-    `known` has by its path keeps the id that it has there. With a `key` an id that is no post's becomes a pseudonym.
+    A folder is walked to the bottom; `*`, `?` and `[` make a glob; a table is a manifest with `path` (relative to the
+    manifest), optionally `video_id`, `account`, `genre`, `caption`, `posted_at`; its other columns are named. A file
+    that `known` has by its path keeps the id that it has there. With a `key` an id that is no post's becomes a
+    pseudonym.
     Raises UserError where the source is not there or holds no video, and for an id that a spreadsheet has cut.
     """
-    if source.endswith((".csv", ".parquet")):
-        found = _manifest(source)
+    if is_table(source):
+        found = _manifest(source, say)
     elif is_local(source):
         found = _local(source)
     else:
@@ -70,7 +73,13 @@ def list_videos(
 def _keep_id(row: VideoRow, known: Mapping[str, str]) -> None:
     """Give a file the id that it had when its study began; the one that it would have now becomes its alias."""
     before = known.get(row["path"])
-    if before is not None and before == row["alias"]:
+    # an earlier version took a cell with the spaces around it, and a whole number of a float column with its .0
+    spelt = (row["alias"], f"{row['video_id']}.0")
+    if (
+        before is not None
+        and before != row["video_id"]
+        and (before in spelt or trimmed(before) == row["video_id"])
+    ):
         _name(row, before)
 
 
@@ -80,26 +89,35 @@ def _name(row: VideoRow, video_id: str) -> None:
     row["video_id"], row["row_key"] = video_id, row_key(video_id, row["size_bytes"], row["etag"])
 
 
-def read_accounts(uri: str) -> list[AccountRow]:
-    """CSV or Parquet with `account` and optionally `genre`, `source`, `is_minor`, `is_parent_run`.
+def read_accounts(uri: str, say: Say = print_note) -> list[AccountRow]:
+    """A table with `account` and optionally `genre`, `source`, `is_minor`, `is_parent_run`; other columns are named.
 
-    Raises UserError (file, line, column).
+    Raises UserError (file, line, column), also for another column that seems to tell who is a minor.
     """
+    table = open_table(uri)
+    picked = table.pick(OF_ACCOUNT)
+    if "account" not in picked:
+        raise UserError(
+            f"{table.at(table.grid.line)}: no column account; there are {', '.join(table.columns)}"
+        )
+    for column in table.columns:
+        if column not in picked.values() and "minor" in column_key(column):
+            raise UserError(f"{table.at(table.grid.line)}: unknown column {column}; is is_minor meant?")
+    table.say(say, picked)
     rows: list[AccountRow] = []
-    for line, cells in read_records(uri):
-        where = f"{uri}: line {line}"
-        unknown = set(cells) - set(AccountRow.__annotations__)
-        if unknown or not canonical_account(str(cells.get("account") or "")):
-            raise UserError(
-                f"{where}: {f'unknown column {min(unknown)}' if unknown else 'column account: empty'}"
-            )
+    for line, cells in table:
+        told = {name: cells[picked[name]] if name in picked else None for name in OF_ACCOUNT}
+        if not canonical_account(as_text(told["account"])):
+            raise UserError(f"{table.at(line)}: column account: empty")
         rows.append(
             {
-                "account": str(cells["account"]),
-                "genre": cells.get("genre") or None,
-                "source": cells.get("source") or None,
-                "is_minor": _flag(cells.get("is_minor"), f"{where}, column is_minor"),
-                "is_parent_run": _flag(cells.get("is_parent_run"), f"{where}, column is_parent_run"),
+                "account": as_text(told["account"]),
+                "genre": as_text(told["genre"]) or None,
+                "source": as_text(told["source"]) or None,
+                "is_minor": _flag(told["is_minor"], table.at(line, picked.get("is_minor", ""))),
+                "is_parent_run": _flag(
+                    told["is_parent_run"], table.at(line, picked.get("is_parent_run", ""))
+                ),
             }
         )
     return rows
@@ -116,7 +134,7 @@ def _flag(cell: Any, where: str) -> bool | None:
         "0": False,
         "no": False,
     }
-    word = str(cell if cell is not None else "").strip().lower()
+    word = as_text(cell).lower()
     if word not in words:
         raise UserError(f"{where}: {cell!r} is neither true nor false")
     return words[word]
@@ -190,18 +208,26 @@ def _store(source: str) -> Iterator[VideoRow]:
             yield _row(f"{source.rstrip('/')}/{relative}", relative, info.size or 0, str(info.mtime_ns or ""))
 
 
-def _manifest(source: str) -> Iterator[VideoRow]:
-    folder = source.rpartition("/")[0]
-    paths = (_absolute(str(cells.get("path") or ""), folder) for _, cells in read_records(source))
-    objects = Objects(path for path in paths if not is_local(path))
-    for line, cells in read_records(source):
-        if "path" not in cells:
-            raise UserError(f"{source}: line 1: a manifest needs a column `path`; it has {', '.join(cells)}")
+def _manifest(source: str, say: Say) -> Iterator[VideoRow]:
+    folder, table = source.rpartition("/")[0], open_table(source)
+    picked = table.pick(POST)
+    if "path" not in picked:
+        raise UserError(
+            f"{table.at(table.grid.line)}: a manifest needs a column `path`; it has {', '.join(table.columns)}"
+        )
+    table.say(say, picked)
+    objects = Objects(path for path in _paths(table, picked["path"], folder) if not is_local(path))
+    for line, cells in table.rows(exact=picked.get("caption")):
         try:
-            id_in_cell(str(cells.get("video_id") or ""))
+            id_in_cell(cells.get(picked.get("video_id", "")) or "")
         except ValueError as err:  # two videos may have become one: no id of this table can be trusted
-            raise UserError(f"{source}: line {line}, column video_id: {err}") from err
-        yield _line(cells, folder, f"line {line}", objects)
+            raise UserError(f"{table.at(line, picked['video_id'])}: {err}") from err
+        told = {name: cells[picked[name]] if name in picked else None for name in POST}
+        yield _line(told, picked, folder, f"line {line}", objects)
+
+
+def _paths(table: InputTable, column: str, folder: str) -> Iterator[str]:
+    return (_absolute(as_text(cells[column]), folder) for _, cells in table)
 
 
 def _absolute(path: str, folder: str) -> str:
@@ -209,26 +235,47 @@ def _absolute(path: str, folder: str) -> str:
     return f"{folder}/{path}" if folder and is_local(path) and not path.startswith("/") else path
 
 
-def _line(cells: Mapping[str, Any], folder: str, where: str, objects: Objects) -> VideoRow:
-    """The row of one line of a manifest; what is wrong with the line is its failure, and no other's."""
-    path = str(cells["path"] or "")
-    given = cells.get("video_id")
-    video_id = None if given in (None, "") else str(given)
+def _line(
+    cells: Mapping[str, Any], names: Mapping[str, str], folder: str, where: str, objects: Objects
+) -> VideoRow:
+    """The row of one line of a manifest; what is wrong with the line is its failure, and no other's.
+
+    `names`: what the manifest calls its columns.
+    """
+    path, video_id = as_text(cells["path"]), as_text(cells["video_id"]) or None
     if not path:
         return _row(
-            "", "", 0, "", _failed(Reason.INVALID_ROW, f"{where}, column path: empty"), video_id or where
+            "",
+            "",
+            0,
+            "",
+            _failed(Reason.INVALID_ROW, f"{where}, column {names['path']}: empty"),
+            video_id or where,
         )
     relative = plain_address(path)
     path = _absolute(path, folder)
     try:
-        row = _stat(path, relative, video_id) if is_local(path) else _head(path, relative, video_id, objects)
+        if is_local(path):
+            row = _stat(_as_on_disk(path), relative, video_id)
+        else:
+            row = _head(path, relative, video_id, objects)
+        if (
+            video_id and names["video_id"] != "video_id"
+        ):  # a study that did not read this column keeps its ids
+            row["alias"] = _row(path, relative, 0, "")["video_id"]
         for column in _POST:
-            row |= {column: _post(cells.get(column), column) or row[column]}  # type: ignore[misc]
+            row |= {column: _post(cells[column], column, names) or row[column]}  # type: ignore[misc]
     except ValueError as err:
         return _row(
             plain_address(path), relative, 0, "", _failed(Reason.INVALID_ROW, f"{where}, {err}"), video_id
         )
     return row
+
+
+def _as_on_disk(path: str) -> str:
+    """A path with its letters composed, or not, as a file has them that is there; else as it is."""
+    forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+    return next((form for form in (path, *forms) if os.path.lexists(form)), path)
 
 
 def _head(path: str, relative: str, video_id: str | None, objects: Objects) -> VideoRow:
@@ -244,21 +291,18 @@ def _head(path: str, relative: str, video_id: str | None, objects: Objects) -> V
     return _row(path, relative, *state, video_id=video_id)
 
 
-def _post(cell: Any, column: str) -> Any:
+def _post(cell: Any, column: str, names: Mapping[str, str]) -> Any:
     """Raises ValueError for a date that is none, and for a text that no post has."""
-    if cell is None or cell == "":
+    if cell is None:
         return None
-    if column != "posted_at":
-        if len(str(cell)) > _MAX_CELL:
-            raise ValueError(f"column {column}: {len(str(cell))} characters, at most {_MAX_CELL}")
-        return str(cell)
     try:
-        when = cell if isinstance(cell, datetime) else datetime.fromisoformat(str(cell))
-        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
-    except (ValueError, OverflowError) as err:
-        raise ValueError(
-            f"column posted_at: {str(cell)[:100]!r} is not a date like 2026-03-01T12:00:00Z"
-        ) from err
+        if column == "posted_at":
+            return date_in(cell)
+        if len(text := as_text(cell)) > _MAX_CELL:
+            raise ValueError(f"{len(text)} characters, at most {_MAX_CELL}")
+        return text
+    except ValueError as err:
+        raise ValueError(f"column {names[column]}: {err}") from err
 
 
 def _failed(reason: Reason, detail: str) -> Any:

@@ -5,8 +5,12 @@ An id names a post and nobody's account: `@jane_doe_video_7412345678901234567.mp
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+from tikval.sources.cells import as_text, trimmed
 
 _ID: Final = re.compile(r"(?<!\d)\d{19}(?!\d)")
 _ACCOUNT: Final = r"(?P<account>[^\W_](?:[\w.-]*\w)?|\w+)"
@@ -16,6 +20,20 @@ _CUT: Final = re.compile(
     r"'?\d(?:[.,]\d+)?[eE]\+?\d+"
 )  # a number as a spreadsheet or a float column shows a long one
 _DRESS: Final = re.compile(r"[^\w]|_|(?<=\.)0+(?=\W*$)")
+_AS_TEXT: Final = re.compile(
+    r'="(?P<text>[^"]*)"|\'(?P<digits>[\d.-]+)'
+)  # how a cell is kept from being a number
+_PLATFORM: Final = re.compile(r"(?:^|[/.])(?:tiktok|tiktokv)\.com(?:[/?#:]|$)", re.IGNORECASE)
+_NO_VIDEO: Final = re.compile(
+    r"/(?:music|tag|effect|sticker|place|channel|discover|search|live|playlist|collection|amp|t|story)(?:[/?#-]|$)",
+    re.IGNORECASE,
+)
+_SECONDS: Final = (
+    1_420_000_000,
+    2_200_000_000,
+)  # 2015 to 2039: when an id of the platform was given, its upper bits
+_VIDEO: Final = 13  # the kind of thing that bits 8 to 12 name; all 888 published ids have it
+_FLOAT: Final = 2**53  # above it a float has no longer every whole number
 
 
 class Post(NamedTuple):
@@ -36,27 +54,59 @@ def post_in(text: str) -> Post | None:
     return Post(ids.pop(), download["account"] if download else None)
 
 
-def id_in_cell(cell: str) -> Post:
+def id_in_cell(cell: Any) -> Post:
     """What a cell names: a post's address, a downloader's file name or an id in any dress, else the cell itself.
 
-    Raises ValueError for a number of which a spreadsheet or a float column has kept the first digits only.
+    Raises ValueError for a number that a spreadsheet or a float column has rounded, for what a spreadsheet has made a
+    date, and for an address of the platform that is no video's.
     """
-    text = cell.strip()
+    if isinstance(cell, date):
+        raise ValueError(f"{cell} is a date: a spreadsheet has changed the id; format the column as text")
+    if isinstance(cell, float) and abs(cell) >= _FLOAT:
+        raise ValueError(_cut(repr(cell)))
+    text = trimmed(as_text(cell))
     if _CUT.fullmatch(text):
-        raise ValueError(
-            f"{text} is what a spreadsheet or a float column has left of an id: its last digits are gone; "
-            "export the table again with its ids as text"
-        )
+        raise ValueError(_cut(text))
     post = post_in(text)
+    if _PLATFORM.search(text) and (post is None or _NO_VIDEO.search(text.partition(".com")[2])):
+        raise ValueError(
+            f"{text[:100]!r} is not the address of a video: it names an account, a sound, a hashtag or a short link; "
+            "open it and copy the video's own address"
+        )
     if post and ("@" in text or "/" in text or _DRESS.sub("", text) == post.video_id):
+        if is_rounded(post.video_id):
+            raise ValueError(_cut(text))
         return post
-    return Post(cell, None)
+    plain = _AS_TEXT.fullmatch(text)
+    return Post(plain["text"] or plain["digits"] or text if plain else text, None)
+
+
+def is_rounded(video_id: str) -> bool:
+    """Whether 19 digits are what is left of an id of the platform: a multiple of what a float can tell apart, or with
+    zeros at its end where the bits of a video's kind are not a video's any more.
+    """
+    number = int(video_id)
+    if len(video_id) != 19 or not _SECONDS[0] <= number >> 32 <= _SECONDS[1]:
+        return False
+    return number % 1024 == 0 or (number % 10_000 == 0 and number >> 8 & 31 != _VIDEO)
+
+
+def _cut(text: str) -> str:
+    return (
+        f"{text} is what a spreadsheet or a float column has left of an id: its last digits are gone; "
+        "export the table again with its ids as text"
+    )
 
 
 def resolve_id(video_id: str, names: Mapping[str, str]) -> str:
-    """The listed video that an id means: `names` has every id and alias of a catalog. One that is not listed stays."""
+    """The listed video that an id means: `names` has every id and alias of a catalog. One that is not listed stays.
+
+    Letters count as the same whether they are composed (as most tables have them) or not (as some disks do).
+    """
     post = post_in(video_id)
-    return names.get(video_id) or (names.get(post.video_id) if post else None) or video_id
+    spelt = (unicodedata.normalize(form, video_id) for form in ("NFC", "NFD"))
+    tries = (video_id, *spelt, *([post.video_id] if post else []))
+    return next((names[name] for name in tries if name in names), video_id)
 
 
 def pseudonym(video_id: str, key: bytes) -> str:

@@ -1,113 +1,248 @@
-"""Human annotations -> LabelRow. Reads the published TikTok table as it is, and a plain CSV or Parquet.
+"""Human annotations -> LabelRow: the published TikTok table as it is, and what people have of their own.
 
-The plain form has `video_id`, optionally `account`, `annotator` and `probability` (that the video was drawn to be
-annotated, as `tikval sample` writes it), and one column per value of the codebook, named by its slug; a cell is a code
-(-1, 0, 1, 2), a word (confronted, absent, endorsed, dominant) or empty (absent). An unknown value or stance is an error
-that names file, line and column.
+Wide: a line a video and annotator, a column a value. Long: a line a stance, with columns `value` and `stance`. A stance
+is a code (-1, 0, 1, 2), a word (confronted, absent, endorsed, dominant) or empty (absent). A value that the table does
+not have is not annotated, which is not absent: its stance is None. docs/tables.md lists forms and spellings.
 """
 
-import math
-from collections.abc import Sequence
-from typing import Any, Final
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from tikval.config import UserError
-from tikval.files import read_records
+from tikval.privacy import canonical_account
 from tikval.rows import LabelRow
-from tikval.sources.ids import id_in_cell, post_in
-from tikval.values import SLUG_OF_COLUMN, STANCE_OF_WORD, Stance
+from tikval.sources.cells import as_text, number_in
+from tikval.sources.columns import ACCOUNT, VIDEO_ID
+from tikval.sources.ids import id_in_cell
+from tikval.sources.tables import InputTable, Say, column_key, open_table, print_note
+from tikval.values import STANCE_OF_WORD, VALUES, Stance
 
 _LINK: Final = "1_Link1"  # the published table's column of post addresses
-_ABOUT: Final = {"video_id", "account", "annotator", "probability"}
-_OF_LISTS: Final = {"caption", "path", "stratum"}  # further columns of the lists that `tikval sample` writes
-_WORDS: Final = (
-    {word: int(stance) for word, stance in STANCE_OF_WORD.items()}
-    | {stance.name.lower(): int(stance) for stance in Stance}
-    | {str(int(stance)): int(stance) for stance in Stance}
-)
+_ABOUT: Final[dict[str, Sequence[str]]] = {
+    "video_id": VIDEO_ID,
+    "account": ACCOUNT,
+    "annotator": ("coder", "rater", "annotator_id", "annotator_name", "coded_by", "annotated_by"),
+    "probability": ("sampling_probability", "inclusion_probability"),
+}
+_LONG: Final[dict[str, Sequence[str]]] = {"value": ("value_name", "slug"), "stance": ("code", "label")}
+_WORDS: Final = {word: int(stance) for word, stance in STANCE_OF_WORD.items()} | {
+    stance.name.lower(): int(stance) for stance in Stance
+}
+_CODES: Final = frozenset(map(int, Stance))
+_NEAR: Final = 0.85  # of the letters of a column's name, so that it may be meant as a value's
 
 
-def read_labels(uri: str, slugs: Sequence[str], label_set: str) -> list[LabelRow]:
+class _About(NamedTuple):
+    video_id: str
+    account: str | None
+    annotator: str
+    probability: float | None
+
+
+def read_labels(
+    uri: str,
+    slugs: Sequence[str],
+    label_set: str,
+    *,
+    titles: Mapping[str, str] | None = None,
+    unnamed: str | None = None,
+    say: Say = print_note,
+) -> list[LabelRow]:
     """Annotations over the V values `slugs`, one row per video and annotator.
 
-    Raises UserError (file, line, column) for an unknown value, stance or address, and for a video annotated
-    twice by one annotator.
+    `titles` of values are other spellings of their columns; `unnamed` is who annotated where no column tells. What is
+    not used, and which values are not annotated, is said. Raises UserError (file, line, column) for an unknown value,
+    stance or address, for an id that is cut, and for a video that one annotator annotated twice, or differently.
     """
-    rows: list[LabelRow] = []
-    seen: dict[tuple[str, str], int] = {}
-    for line, cells in read_records(uri):
-        where = f"{uri}: line {line}"
-        if not rows:
-            _check_columns(uri, list(cells), slugs)
-        about = _read_post(cells, where) if _LINK in cells else _read_about(cells, where)
-        stances = dict.fromkeys(slugs, int(Stance.ABSENT))
-        for column, cell in cells.items():
-            slug = SLUG_OF_COLUMN.get(column, column)
-            if slug in stances:
-                stances[slug] = _stance(cell, f"{where}, column {column}")
-        video_id, account, annotator = about
-        key = (video_id, annotator)
-        if key in seen:
-            raise UserError(f"{where}: {video_id} was annotated before, in line {seen[key]}")
-        seen[key] = line
-        rows.append(
-            {
-                "video_id": video_id,
-                "account": account,
-                "annotator": annotator,
-                "label_set": label_set,
-                "stances": list(stances.values()),
-                "probability": _probability(cells.get("probability"), f"{where}, column probability"),
-            }
+    table = open_table(uri)
+    about = table.pick(_ABOUT)
+    spelt = {
+        slug: [*_spellings(slug), *([titles[slug]] if titles and slug in titles else [])] for slug in slugs
+    }
+    values = table.pick(spelt)
+    if "video_id" not in about:
+        raise UserError(
+            f"{table.at(table.grid.line)}: no column video_id; there are {', '.join(table.columns)}"
+        )
+    long = {} if values else table.pick(_LONG)
+    if len(long) == len(_LONG):
+        table.say(say, [*about.values(), *long.values()])
+        rows, coded = _long_rows(table, about, long, spelt, label_set, unnamed)
+    else:
+        _refuse_unknown(table, about, values, slugs, titles or {})
+        table.say(say, [*about.values(), *values.values()])
+        rows, coded = _wide_rows(table, about, values, slugs, label_set, unnamed), set(values)
+    if rows and (missing := [slug for slug in slugs if slug not in coded]):
+        say(
+            f"{table.name}: {len(missing)} of {len(slugs)} values are not in it ({', '.join(missing)}): "
+            "they are taken as not annotated, not as absent"
         )
     return rows
 
 
-def _check_columns(uri: str, columns: list[str], slugs: Sequence[str]) -> None:
-    known = (
-        _ABOUT | _OF_LISTS | {_LINK} | set(slugs) | {c for c, slug in SLUG_OF_COLUMN.items() if slug in slugs}
-    )
-    for column in columns:
-        if column not in known:
-            raise UserError(f"{uri}: line 1, column {column!r}: no such value; known are {', '.join(slugs)}")
-    if not set(columns) & {"video_id", _LINK}:
-        raise UserError(f"{uri}: line 1: no column video_id")
+def _wide_rows(
+    table: InputTable,
+    about: Mapping[str, str],
+    values: Mapping[str, str],
+    slugs: Sequence[str],
+    label_set: str,
+    unnamed: str | None,
+) -> list[LabelRow]:
+    rows: list[LabelRow] = []
+    seen: dict[tuple[str, str], int] = {}
+    people: dict[str, str] = {}
+    for line, cells in table:
+        who = _read_about(table, line, cells, about, unnamed, people)
+        if (before := seen.setdefault((who.video_id, who.annotator), line)) != line:
+            raise UserError(f"{table.at(line)}: {who.video_id} was annotated before, in line {before}")
+        stances = {slug: _stance(cells[name], table.at(line, name)) for slug, name in values.items()}
+        rows.append(_row(who, label_set, [stances.get(slug) for slug in slugs]))
+    return rows
 
 
-def _read_post(cells: dict[str, Any], where: str) -> tuple[str, str | None, str]:
-    post = post_in(str(cells[_LINK]).strip())
-    if not post or not post.account:
-        raise UserError(f"{where}, column {_LINK}: {cells[_LINK]!r} is not the address of a TikTok post")
-    return post.video_id, post.account, "consolidated"
+def _long_rows(
+    table: InputTable,
+    about: Mapping[str, str],
+    long: Mapping[str, str],
+    spelt: Mapping[str, Sequence[str]],
+    label_set: str,
+    unnamed: str | None,
+) -> tuple[list[LabelRow], set[str]]:
+    """The rows, and the values that some line names: of these, a video without a line has the stance absent."""
+    slug_of = {column_key(name): slug for slug, names in spelt.items() for name in (slug, *names)}
+    found: dict[tuple[str, str], tuple[_About, dict[str, tuple[int, int]]]] = {}
+    people: dict[str, str] = {}
+    for line, cells in table:
+        who = _read_about(table, line, cells, about, unnamed, people)
+        first, stances = found.setdefault((who.video_id, who.annotator), (who, {}))
+        if first != who:
+            raise UserError(
+                f"{table.at(line)}: {who.video_id} has another account or probability than before"
+            )
+        name = as_text(cells[long["value"]])
+        slug = slug_of.get(column_key(name))
+        if slug is None:
+            raise UserError(
+                f"{table.at(line, long['value'])}: {name[:40]!r} is no value; known are {', '.join(spelt)}"
+            )
+        code = _stance(cells[long["stance"]], table.at(line, long["stance"]))
+        before = stances.setdefault(slug, (code, line))
+        if before[0] != code:
+            raise UserError(
+                f"{table.at(line)}: {slug} of {who.video_id} is {code} here and {before[0]} in line {before[1]}"
+            )
+    coded = {slug for _, stances in found.values() for slug in stances}
+    rows = []
+    for who, stances in found.values():
+        codes = {slug: int(Stance.ABSENT) for slug in coded} | {
+            slug: code for slug, (code, _) in stances.items()
+        }
+        rows.append(_row(who, label_set, [codes.get(slug) for slug in spelt]))
+    return rows, coded
 
 
-def _read_about(cells: dict[str, Any], where: str) -> tuple[str, str | None, str]:
-    if cells["video_id"] in (None, ""):
-        raise UserError(f"{where}, column video_id: empty")
+def _row(who: _About, label_set: str, stances: list[int | None]) -> LabelRow:
+    return {
+        "video_id": who.video_id,
+        "account": who.account,
+        "annotator": who.annotator,
+        "label_set": label_set,
+        "stances": stances,
+        "probability": who.probability,
+    }
+
+
+def _spellings(slug: str) -> list[str]:
+    """What others call a value: its title, and the paper's column, whole and without what all of them have."""
+    return [
+        name
+        for value in VALUES
+        if value.slug == slug
+        for name in (
+            value.column,
+            value.title,
+            value.column.removeprefix("1_Value1_").removesuffix("_values"),
+        )
+    ]
+
+
+def _refuse_unknown(
+    table: InputTable,
+    about: Mapping[str, str],
+    values: Mapping[str, str],
+    slugs: Sequence[str],
+    titles: Mapping[str, str],
+) -> None:
+    """Raise UserError for a column that is almost a value's, and where there is no value's at all."""
+    missing = {
+        column_key(name): slug
+        for slug in slugs
+        if slug not in values
+        for name in (slug, titles.get(slug, slug))
+    }
+    for column in table.columns:
+        if column in about.values() or column in values.values():
+            continue
+        near = difflib.get_close_matches(column_key(column), missing, 1, _NEAR)
+        where = f"{table.at(table.grid.line)}, column {column!r}"
+        if near:
+            raise UserError(f"{where}: no such value; is {missing[near[0]]} meant?")
+        if not values:
+            raise UserError(f"{where}: no such value; known are {', '.join(slugs)}")
+    if not values:
+        raise UserError(f"{table.at(table.grid.line)}: no column of a value; known are {', '.join(slugs)}")
+
+
+def _read_about(
+    table: InputTable,
+    line: int,
+    cells: Mapping[str, Any],
+    about: Mapping[str, str],
+    unnamed: str | None,
+    people: dict[str, str],
+) -> _About:
+    """What a line tells beside the stances; `people` has one spelling of each annotator, the first one."""
+    column = about["video_id"]
+    published = column_key(column) == column_key(_LINK)
+    cell = cells[column]
+    if cell is None and not published:
+        raise UserError(f"{table.at(line, column)}: empty")
     try:
-        post = id_in_cell(str(cells["video_id"]))
+        post = id_in_cell("" if cell is None else cell)
+        if published and not (post.account and post.video_id.isdigit()):
+            raise ValueError(f"{as_text(cell)!r} is not the address of a TikTok post")
     except ValueError as err:
-        raise UserError(f"{where}, column video_id: {err}") from err
-    account = cells.get("account")
-    return post.video_id, str(account) if account else post.account, str(cells.get("annotator") or "human")
+        raise UserError(f"{table.at(line, column)}: {err}") from err
+    more = {name: cells[about[name]] if name in about else None for name in _ABOUT}
+    annotator = as_text(more["annotator"]) or unnamed or ("consolidated" if published else "human")
+    return _About(
+        post.video_id,
+        as_text(more["account"]) or post.account,
+        people.setdefault(canonical_account(annotator), annotator),
+        _probability(more["probability"], table.at(line, about.get("probability", ""))),
+    )
 
 
 def _probability(cell: Any, where: str) -> float | None:
-    """That a video was drawn to be annotated. Raises UserError for what is none."""
-    if cell is None or str(cell).strip() == "":
+    if cell is None:
         return None
-    try:
-        probability = float(cell)
-    except ValueError:
-        probability = math.nan
-    if not 0 < probability <= 1:
-        raise UserError(f"{where}: {cell!r} is no probability above 0 and up to 1")
-    return probability
+    number = number_in(cell)
+    if number is None or not 0 < number <= 1:
+        raise UserError(
+            f"{where}: {as_text(cell)[:40]!r} is no probability; use a number above 0 and up to 1"
+        )
+    return number
 
 
 def _stance(cell: Any, where: str) -> int:
-    word = "" if cell is None else str(cell).strip().lower()
-    if word not in _WORDS:
+    text = as_text(cell).lower()
+    number = number_in(cell) if cell is not None else None
+    if number in _CODES:
+        return int(number or 0)
+    if number is not None or text not in _WORDS:
+        shown = repr(as_text(cell)[:40]) if isinstance(cell, str) else cell
         raise UserError(
-            f"{where}: {cell!r} is not a stance; use -1, 0, 1, 2 or {', '.join(filter(None, STANCE_OF_WORD))}"
+            f"{where}: {shown} is not a stance; use -1, 0, 1, 2 or {', '.join(filter(None, STANCE_OF_WORD))}"
         )
-    return _WORDS[word]
+    return _WORDS[text]

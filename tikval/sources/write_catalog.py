@@ -3,7 +3,7 @@
 import hashlib
 import sys
 import time
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -15,16 +15,21 @@ from tikval.sources.accounts import resolve_posts, unmatched_minors
 from tikval.sources.catalog import accounts_of, list_videos, read_accounts
 from tikval.sources.erased import not_erased
 from tikval.sources.labels import read_labels
+from tikval.sources.matching import accounts_without_videos, match_ids, refuse_none
+from tikval.sources.tables import Say, print_note
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.given import GivenTable, GivenTables, same_table
 from tikval.study_key import study_key
 
+_LATER: Final = ("probability",)
 
-def write_catalog(config: CatalogConfig) -> FolderRun:
+
+def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
     """List the videos anew; a catalog that has not changed is left as it is.
 
     Annotations and accounts that an earlier run was given stay; what is given replaces them, annotations those over
-    the same codebook.
+    the same codebook. What the tables have that no video matches is said. Raises UserError where no annotation matches
+    any video.
     """
     folder, begin = Folder(config.folder), time.monotonic()
     with folder.lock():
@@ -32,22 +37,20 @@ def write_catalog(config: CatalogConfig) -> FolderRun:
         config = _as_known_before(config, before)
         key = study_key(create=True) if config.ids == "pseudonyms" else None
         given = GivenTables.of(folder)
-        videos = list(list_videos(config.videos, _ids_so_far(folder, before), key))
-        labels, accounts = _labels(config, folder, given), _accounts(config, folder, given)
+        videos = list(list_videos(config.videos, _ids_so_far(folder, before), key, say))
+        labels, accounts = _labels(config, folder, given, say), _accounts(config, folder, given, say)
         resolve_posts(videos, labels, accounts)
-        if unmatched := unmatched_minors(videos, accounts):
-            some = ", ".join(unmatched[:3]) + (" ..." if len(unmatched) > 3 else "")
-            print(
-                f"tikval: warning: {config.accounts}: {len(unmatched)} accounts of minors match no video ({some}); "
-                "are they spelt as in the manifest?",
-                file=sys.stderr,
-            )
+        _warn_of_unmatched_minors(videos, accounts, given)
         videos = not_erased(config.out, videos)
         accounts = not_erased(config.out, accounts if given.accounts else accounts_of(videos))
+        if given.accounts and (sentence := accounts_without_videos(videos, accounts)):
+            say(f"{given.accounts.file}: {sentence}")
+        labels = not_erased(config.out, labels)
+        _say_what_matches(videos, labels, given, say)
         files = [_write(folder, "data", VideoRow, videos)]
         side_tables = {"accounts": _write(folder, "_accounts", AccountRow, accounts)}
         if given.annotations:
-            side_tables["labels"] = _write(folder, "_labels", LabelRow, not_erased(config.out, labels))
+            side_tables["labels"] = _write(folder, "_labels", LabelRow, labels)
         given.write(folder)
         if before and before.files == files and before.side_tables == side_tables:
             if before.config.get("annotated_by", "unknown") == config.annotated_by:
@@ -89,7 +92,7 @@ def _ids_so_far(folder: Folder, before: FolderRun | None) -> dict[str, str]:
     }
 
 
-def _labels(config: CatalogConfig, folder: Folder, given: GivenTables) -> list[LabelRow]:
+def _labels(config: CatalogConfig, folder: Folder, given: GivenTables, say: Say) -> list[LabelRow]:
     """The annotations over every codebook, and the record of those over this one."""
     before: list[LabelRow] = folder.read_side_table("labels") if given.annotations else []
     if not (config.annotations or given.annotations):
@@ -101,7 +104,7 @@ def _labels(config: CatalogConfig, folder: Folder, given: GivenTables) -> list[L
     mine = codebook.label_set
     others = [row for row in before if row["label_set"] != mine]
     if config.annotations:
-        rows = read_labels(config.annotations, codebook.slugs, mine)
+        rows = read_labels(config.annotations, codebook.slugs, mine, titles=codebook.titles, say=say)
         now = GivenTable.read_now(config.annotations, len(rows), config.codebook)
         given.annotations[mine] = same_table(now, given.annotations.get(mine))
     elif "annotations" in config.without:
@@ -109,37 +112,56 @@ def _labels(config: CatalogConfig, folder: Folder, given: GivenTables) -> list[L
         rows = []
     else:
         rows = [row for row in before if row["label_set"] == mine]
-        _note_kept("annotations", given.annotations.get(mine))
+        _note_kept("annotations", given.annotations.get(mine), say)
     return sorted([*others, *rows], key=lambda row: row["label_set"])  # stable
 
 
-def _accounts(config: CatalogConfig, folder: Folder, given: GivenTables) -> list[AccountRow]:
+def _accounts(config: CatalogConfig, folder: Folder, given: GivenTables, say: Say) -> list[AccountRow]:
     """The table of accounts, and its record; [] where none is known."""
     if config.accounts:
-        rows = read_accounts(config.accounts)
+        rows = read_accounts(config.accounts, say)
         given.accounts = same_table(GivenTable.read_now(config.accounts, len(rows)), given.accounts)
         return rows
     if "accounts" in config.without:
         given.accounts = None
-    _note_kept("accounts", given.accounts)
+    _note_kept("accounts", given.accounts, say)
     return folder.read_side_table("accounts") if given.accounts else []
 
 
-def _note_kept(kind: str, table: GivenTable | None) -> None:
+def _note_kept(kind: str, table: GivenTable | None, say: Say) -> None:
     if table:
         how = f"--{kind} replaces them, --no-{kind} takes them away"
-        print(f"tikval: note: {kind} that are known are used: {table.about} ({how})", file=sys.stderr)
+        say(f"{kind} that are known are used: {table.about} ({how})")
+
+
+def _warn_of_unmatched_minors(videos: list[VideoRow], accounts: list[AccountRow], given: GivenTables) -> None:
+    if given.accounts and (unmatched := unmatched_minors(videos, accounts)):
+        some = ", ".join(unmatched[:3]) + (" ..." if len(unmatched) > 3 else "")
+        print(
+            f"tikval: warning: {given.accounts.file}: {len(unmatched)} accounts of minors match no video ({some}); "
+            "are they spelt as in the manifest?",
+            file=sys.stderr,
+        )
+
+
+def _say_what_matches(videos: list[VideoRow], labels: list[LabelRow], given: GivenTables, say: Say) -> None:
+    """Of each label set by itself. Raises UserError where no annotation of one matches any video."""
+    ids = {video["video_id"] for video in videos if video["error"] != Reason.INVALID_ID}
+    for label_set, table in given.annotations.items():
+        mine = (label["video_id"] for label in labels if label["label_set"] == label_set)
+        refuse_none(match_ids(mine, ids), table.file, say)
 
 
 def _write(folder: Folder, name: str, kind: type, rows: list[Any]) -> str:
-    """Write a table under a name that its content gives it, so that the same table is the same file."""
+    """Write a table under a name that its content gives it, so that the same table is the same file.
+
+    A column of a later version counts only where it tells something: what was learnt from the table stays.
+    """
     table = pa.Table.from_pylist(rows, schema=arrow_schema(kind))
-    if "probability" in table.column_names and table["probability"].null_count == table.num_rows:
-        # the table, and so the file's name, of a study from before there was such a column
-        table = table.drop_columns(["probability"])
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
+    silent = [name for name in _LATER if name in table.column_names and table[name].null_count == len(rows)]
+    sink, named = pa.BufferOutputStream(), table.drop_columns(silent)
+    with pa.ipc.new_stream(sink, named.schema) as writer:
+        writer.write_table(named)
     file = f"{name}-{hashlib.sha256(sink.getvalue()).hexdigest()[:16]}.parquet"
     write_table(f"{folder.uri}/{file}", table)
     return file

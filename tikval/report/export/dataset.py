@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -110,8 +109,8 @@ def _labels(study: Study, rows: list[LabelRow]) -> tuple[Codebook, pa.Table] | N
     if not rows:
         return None
     codebook = study.codebook()
-    stances = np.array([row["stances"] for row in rows], np.int8)
-    if {row["label_set"] for row in rows} != {codebook.label_set} or stances.shape[1] != len(codebook.slugs):
+    widths = {len(row["stances"]) for row in rows}
+    if {row["label_set"] for row in rows} != {codebook.label_set} or widths != {len(codebook.slugs)}:
         raise UserError(
             f"{codebook.name}: has changed since the annotations were read; give them again with --annotations"
         )
@@ -120,6 +119,9 @@ def _labels(study: Study, rows: list[LabelRow]) -> tuple[Codebook, pa.Table] | N
         "video_id": pa.array([row["video_id"] for row in rows], pa.string()),
         "annotator": pa.array([names[row["annotator"]] for row in rows], pa.int64()),
     }
-    values = {slug: pa.array(stances[:, v]) for v, slug in enumerate(codebook.slugs)}
+    values = {
+        slug: pa.array([row["stances"][v] for row in rows], pa.int8())
+        for v, slug in enumerate(codebook.slugs)
+    }
     table = pa.table(columns | values).sort_by([("video_id", "ascending"), ("annotator", "ascending")])
     return codebook, table

@@ -98,6 +98,15 @@ def _prediction_columns(report: Report) -> dict[str, Any]:
         "systems": [clean_text(system) for system in systems],
         # [N]: the labels that people annotated, or null
         "annotated": [_annotated(card, report) for card in report.cards],
+        # places of the labels that nobody looked for, in whatever video
+        "not_annotated": sorted(
+            {
+                i
+                for card in report.cards
+                for i, true in enumerate(binary(card.annotated or ()))
+                if true is None
+            }
+        ),
         # [S][N]: the labels that a system predicts, or the reason of its failure, or null where it has no row
         "said": [[_predicted(answer) for answer in answers_N] for answers_N in answers_SN],
         # [S]: the labels that a system does not model; null where that differs between videos, [S][N] below it

@@ -58,7 +58,8 @@ def _reading(row: PredictionRow, card: Card, report: Report, notes: str | None) 
     if card.annotated is not None:
         truth = binary(card.annotated)
         for chip in chips:
-            chip["mark"] = HIT if truth[chip["index"]] else FALSE_ALARM
+            is_true = truth[chip["index"]]
+            chip["mark"] = None if is_true is None else HIT if is_true else FALSE_ALARM
         left = [yes and not decided for yes, decided in zip(truth, decisions, strict=True)]
         for chip in _chips(left, [], report):
             chips.append({**chip, "mark": NOT_MODELLED if decisions[chip["index"]] is None else MISS})

@@ -36,7 +36,9 @@ class Card:
     month: str | None = None  # 2026-03, when it was posted
     failures: tuple[Failure, ...] = ()
     predictions: tuple[PredictionRow, ...] = ()
-    annotated: tuple[int, ...] | None = None  # [V] stance codes
+    annotated: tuple[int | None, ...] | None = (
+        None  # [V] stance codes; a None inside: nobody looked for this value
+    )
     pictures: int = 0  # key frames, where they were asked for
 
 

@@ -50,9 +50,10 @@ tikval.find = (function () {
     return data.annotated[i].filter((label) => !mine.includes(label) && !without.includes(label));
   }
 
-  /** @returns {number[]} labels that the system predicts and that are not annotated */
+  /** @returns {number[]} labels that the system predicts and that the annotator, who looked for them, does not */
   function extra(data, s, i) {
-    return labelsOf(data, s, i).filter((label) => !data.annotated[i].includes(label));
+    const unknown = data.not_annotated;
+    return labelsOf(data, s, i).filter((label) => !data.annotated[i].includes(label) && !unknown.includes(label));
   }
 
   /** Whether a system has a result and models a label, but does not predict it. */

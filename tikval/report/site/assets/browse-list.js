@@ -77,6 +77,7 @@ tikval.list = (function () {
     return [
       ["hit", list.filter((label) => truth.includes(label))],
       ["false alarm", extra(data, voice, i)],
+      [null, list.filter((label) => data.not_annotated.includes(label))],
       ["missed", missed(data, voice, i)],
       ["not modelled", unmodelled(data, voice, i).filter((label) => truth.includes(label))],
     ];

@@ -1,0 +1,281 @@
+"""The one reader of tables that people hand in: text with any separator, workbooks, Parquet, JSON.
+
+Whatever the form, a table has column names and rows of cells: an empty cell is None, text is without outer spaces and
+marks that nobody sees, an empty row is no row. What was decided on the way (an encoding, a sheet, columns that nobody
+uses) is a note, for people to read.
+"""
+
+import json
+import math
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tikval.config import UserError
+from tikval.files import plain_address, read_bytes, refuse_extension_types
+from tikval.sources.cells import trimmed
+from tikval.sources.text_tables import Grid, read_text_table
+from tikval.sources.workbooks import read_workbook
+
+TABLE_SUFFIXES: Final = (
+    ".csv",
+    ".tsv",
+    ".tab",
+    ".txt",
+    ".xlsx",
+    ".xlsm",
+    ".parquet",
+    ".jsonl",
+    ".ndjson",
+    ".json",
+)
+_SHEET: Final = re.compile(r"(?P<file>.*\.xls[xm])#(?P<sheet>.+)", re.IGNORECASE | re.DOTALL)
+_OLD_WORKBOOK: Final = b"\xd0\xcf\x11\xe0"
+_NAMED: Final = 12  # columns in a note
+
+Say = Callable[[str], None]
+
+
+def print_note(note: str) -> None:
+    """Where notes go unless somebody asks for them otherwise."""
+    print(f"tikval: note: {note}", file=sys.stderr)
+
+
+@dataclass
+class InputTable:
+    """A table as it was handed in; iterating gives (line, cells by column name), as often as wanted."""
+
+    name: str  # file or address, for messages
+    grid: Grid
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(name for name in self.grid.header if name)
+
+    def at(self, line: int | None = None, column: str = "") -> str:
+        """Where something is, for the start of a message."""
+        parts = [self.name, *([f"line {line}"] if line is not None else [])]
+        return ": ".join(filter(None, parts)) + (f", column {column}" if column else "")
+
+    def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        return self.rows()
+
+    def rows(self, exact: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Lines and cells; those of the column `exact` keep what stands around their text, if there is any text.
+
+        Raises UserError for a row that is longer or shorter than the names above it.
+        """
+        header = self.grid.header
+        for line, cells in self.grid.rows():
+            row = [_cell(cell) for cell in cells]
+            if all(cell is None for cell in row):
+                continue
+            more = row[len(header) :]
+            if len(row) < len(header) or any(cell is not None for cell in more):
+                raise UserError(
+                    f"{self.at(line)}: {len(row)} cells under {len(header)} column names; "
+                    "a cell with the separator or a line break in it stands in quotes"
+                )
+            for name, cell in zip(header, row, strict=False):
+                if not name and cell is not None:
+                    raise UserError(f"{self.at(line)}: {str(cell)[:40]!r} stands under no column name")
+            found = {name: cell for name, cell in zip(header, row, strict=False) if name}
+            if exact is not None and found[exact] is not None:
+                found[exact] = cells[header.index(exact)]
+            yield line, found
+
+    def pick(self, spellings: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """The columns of this table that are wanted, by the name that we have for them.
+
+        `spellings`: for each of our names what others call it, the likeliest first; case, spaces and signs in a name do
+        not count. Raises UserError where two columns spell one name equally well.
+        """
+        keys: dict[str, list[str]] = {}
+        for column in self.columns:
+            keys.setdefault(column_key(column), []).append(column)
+        found: dict[str, str] = {}
+        for name, others in spellings.items():
+            for key in dict.fromkeys(map(column_key, (name, *others))):
+                if name not in found and key in keys and keys[key][0] not in found.values():
+                    if len(keys[key]) > 1:
+                        raise UserError(
+                            f"{self.at(self.grid.line)}: {_both(keys[key])} are both {name}; leave one"
+                        )
+                    found[name] = keys[key][0]
+        return found
+
+    def say(self, say: Say, used: Mapping[str, str] | Sequence[str]) -> None:
+        """Say the notes of this table, and name its columns that are not among the `used` ones."""
+        known = set(used.values()) if isinstance(used, Mapping) else set(used)
+        for note in self.notes:
+            say(f"{self.name}: {note}")
+        if unused := [column for column in self.columns if column not in known]:
+            more = f" and {len(unused) - _NAMED} more" if len(unused) > _NAMED else ""
+            say(f"{self.name}: columns that are not used: {', '.join(map(_short, unused[:_NAMED]))}{more}")
+
+
+def is_table(uri: str) -> bool:
+    """Whether an address names a table, by its end; a sheet of a workbook may be named behind `#`."""
+    return uri.lower().endswith(TABLE_SUFFIXES) or _SHEET.fullmatch(uri) is not None
+
+
+def table_stem(uri: str) -> str:
+    """A name for what a table holds: its sheet where one is named, else the file's name without its suffix."""
+    sheet = _SHEET.fullmatch(uri)
+    return sheet["sheet"] if sheet else PurePath(uri).stem
+
+
+def open_table(uri: str) -> InputTable:
+    """A table of a local disk or an object store; `file.xlsx#Sheet` names a sheet.
+
+    Raises UserError, in one line, where the file is missing, is no table, or would run code.
+    """
+    named = _SHEET.fullmatch(uri)
+    file, sheet = (named["file"], named["sheet"]) if named else (uri, None)
+    name = plain_address(uri)
+    if not file.lower().endswith(TABLE_SUFFIXES):
+        raise UserError(
+            f"{name}: expected a table, a {', '.join(TABLE_SUFFIXES[:-1])} or {TABLE_SUFFIXES[-1]} file"
+        )
+    try:
+        data = read_bytes(file)
+    except OSError as err:
+        raise UserError(f"{name}: cannot be read ({err.strerror or err})") from err
+    if data is None:
+        raise UserError(f"{name}: no such file")
+    return table_of(data, name, file.lower(), sheet)
+
+
+def table_of(data: bytes, name: str = "", suffix: str = ".csv", sheet: str | None = None) -> InputTable:
+    """A table out of its bytes: what they are decides, and the suffix only among forms of text.
+
+    Raises UserError as `open_table` does.
+    """
+    notes: list[str] = []
+    where = f"{name}: " if name else ""
+    try:
+        if data.startswith(b"PAR1") or suffix.endswith(".parquet"):
+            read = _parquet(data, name)
+        elif data.startswith(_OLD_WORKBOOK):
+            raise ValueError(
+                "a workbook of before 2007, or one with a password; save it as .xlsx without one"
+            )
+        elif data.startswith(b"PK") or suffix.endswith((".xlsx", ".xlsm")):
+            read = read_workbook(data, sheet, notes)
+        elif suffix.endswith((".jsonl", ".ndjson", ".json")):
+            read = _json(data, whole=suffix.endswith(".json"))
+        else:
+            read = read_text_table(data, suffix, notes)
+    except ValueError as err:
+        raise UserError(f"{where}{err}") from err
+    grid = Grid(
+        tuple(trimmed(str(name or "")) for name in read.header), _in_words(read.rows, where), read.line
+    )
+    table = InputTable(name, grid, notes)
+    if not table.columns:
+        raise UserError(f"{where}empty; expected a line of column names and lines below it")
+    if twice := sorted({column for column in table.columns if table.columns.count(column) > 1}):
+        raise UserError(f"{table.at(grid.line)}: a column name appears twice: {_short(twice[0])}")
+    return table
+
+
+def column_key(name: str) -> str:
+    """What of a column's name counts: letters and digits, in one case."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum())
+
+
+def _cell(cell: Any) -> Any:
+    """None for what is empty however it is written, text without what nobody sees around it, else the cell."""
+    if isinstance(cell, str):
+        text = trimmed(cell)
+        return None if text in _EMPTY else text
+    if isinstance(cell, float) and math.isnan(cell):
+        return None
+    return cell
+
+
+_EMPTY: Final = frozenset(
+    {"", "NaN", "nan", "NaT", "None", "<NA>", "NULL", "null", "#N/A"}
+)  # as programs write it
+
+
+def _in_words(
+    rows: Callable[[], Iterator[tuple[int, Sequence[Any]]]], where: str
+) -> Callable[[], Iterator[tuple[int, Sequence[Any]]]]:
+    """The rows; what a form's reader says of a damaged one names the file too."""
+
+    def read() -> Iterator[tuple[int, Sequence[Any]]]:
+        try:
+            yield from rows()
+        except ValueError as err:
+            raise UserError(f"{where}{err}") from err
+
+    return read
+
+
+def _parquet(data: bytes, name: str) -> Grid:
+    """Raises ValueError for what is no Parquet file, UserError for columns of types that run code."""
+    file = pa.BufferReader(data)
+    try:
+        refuse_extension_types(file, name)
+        parquet = pq.ParquetFile(file)
+        header = tuple(parquet.schema_arrow.names)
+    except (pa.ArrowException, OSError) as err:
+        raise ValueError(f"not a Parquet file ({str(err).splitlines()[0]})") from err
+
+    def rows() -> Iterator[tuple[int, Sequence[Any]]]:
+        line = 0
+        try:
+            for batch in parquet.iter_batches(2**14):
+                columns = [column.to_pylist() for column in batch.columns]
+                for cells in zip(*columns, strict=True):
+                    line += 1
+                    yield line, cells
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
+            raise ValueError(f"behind row {line}: cannot be read ({str(err).splitlines()[0]})") from err
+
+    return Grid(header, rows, 1)
+
+
+def _json(data: bytes, *, whole: bool) -> Grid:
+    """One object a line, or a list of objects. Raises ValueError with the line, or the place in the list."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        raise ValueError(f"not UTF-8 (byte {err.start}), as JSON has to be") from err
+    if whole and text.lstrip()[:1] == "[":
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError) as err:
+            raise ValueError(f"not JSON ({str(err)[:100]})") from err
+        records = list(enumerate(found, start=1))
+    else:
+        records = []
+        for line, part in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+            try:
+                records += [(line, json.loads(part))] if part.strip() else []
+            except (ValueError, RecursionError) as err:
+                raise ValueError(f"line {line}: not JSON ({str(err)[:100]})") from err
+    if odd := [line for line, record in records if not isinstance(record, dict)]:
+        raise ValueError(f"line {odd[0]}: not an object of column names and cells")
+    header = tuple(dict.fromkeys(name for _, record in records for name in record))
+    return Grid(
+        header, lambda: ((line, [record.get(name) for name in header]) for line, record in records), 1
+    )
+
+
+def _both(columns: Sequence[str]) -> str:
+    return " and ".join(map(repr, columns))
+
+
+def _short(name: str) -> str:
+    text = " ".join(name.split())
+    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from tikval.config import UserError
 from tikval.files import plain_address, read_bytes, refuse_extension_types
 from tikval.sources.cells import trimmed
-from tikval.sources.text_tables import Grid, read_text_table
+from tikval.sources.text_tables import RawTable, read_text_table
 from tikval.sources.workbooks import read_workbook
 
 TABLE_SUFFIXES: Final = (
@@ -53,7 +53,7 @@ class InputTable:
     """A table as it was handed in; iterating gives (line, cells by column name), as often as wanted."""
 
     name: str  # file or address, for messages
-    grid: Grid
+    grid: RawTable
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -176,7 +176,7 @@ def table_of(data: bytes, name: str = "", suffix: str = ".csv", sheet: str | Non
             read = read_text_table(data, suffix, notes)
     except ValueError as err:
         raise UserError(f"{where}{err}") from err
-    grid = Grid(
+    grid = RawTable(
         tuple(trimmed(str(name or "")) for name in read.header), _in_words(read.rows, where), read.line
     )
     table = InputTable(name, grid, notes)
@@ -221,7 +221,7 @@ def _in_words(
     return read
 
 
-def _parquet(data: bytes, name: str) -> Grid:
+def _parquet(data: bytes, name: str) -> RawTable:
     """Raises ValueError for what is no Parquet file, UserError for columns of types that run code."""
     file = pa.BufferReader(data)
     try:
@@ -242,10 +242,10 @@ def _parquet(data: bytes, name: str) -> Grid:
         except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
             raise ValueError(f"behind row {line}: cannot be read ({str(err).splitlines()[0]})") from err
 
-    return Grid(header, rows, 1)
+    return RawTable(header, rows, 1)
 
 
-def _json(data: bytes, *, whole: bool) -> Grid:
+def _json(data: bytes, *, whole: bool) -> RawTable:
     """One object a line, or a list of objects. Raises ValueError with the line, or the place in the list."""
     try:
         text = data.decode("utf-8-sig")
@@ -267,7 +267,7 @@ def _json(data: bytes, *, whole: bool) -> Grid:
     if odd := [line for line, record in records if not isinstance(record, dict)]:
         raise ValueError(f"line {odd[0]}: not an object of column names and cells")
     header = tuple(dict.fromkeys(name for _, record in records for name in record))
-    return Grid(
+    return RawTable(
         header, lambda: ((line, [record.get(name) for name in header]) for line, record in records), 1
     )
 

@@ -18,7 +18,7 @@ _SEP_LINE: Final = re.compile(r'\ufeff?"?sep=(?P<mark>.)"?[ \t]*(?:\r\n|\r|\n|$)
 _FOREIGN: Final = re.compile(r"\w*[^\x00-\x7f]\w*")
 
 
-class Grid(NamedTuple):
+class RawTable(NamedTuple):
     """Column names, the rows under them with their lines, and the line of the names."""
 
     header: tuple[str, ...]
@@ -26,7 +26,7 @@ class Grid(NamedTuple):
     line: int
 
 
-def read_text_table(data: bytes, suffix: str, notes: list[str]) -> Grid:
+def read_text_table(data: bytes, suffix: str, notes: list[str]) -> RawTable:
     """Text with commas, semicolons, tabs or bars. Raises ValueError, now or while rows are read, with the line."""
     text = _decoded(data, notes)
     if (at := text.find("\0")) >= 0:
@@ -41,7 +41,7 @@ def read_text_table(data: bytes, suffix: str, notes: list[str]) -> Grid:
     def rows() -> Iterator[tuple[int, Sequence[Any]]]:
         yield from islice(_rows(text, mark, skipped), 1, None)
 
-    return Grid(tuple(header), rows, line)
+    return RawTable(tuple(header), rows, line)
 
 
 def _decoded(data: bytes, notes: list[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import openpyxl
 
-from tikval.sources.text_tables import Grid
+from tikval.sources.text_tables import RawTable
 
 MAX_UNPACKED: Final = 2**29  # bytes of all parts of a workbook
 _MAX_CELLS: Final = 20_000_000
@@ -27,7 +27,7 @@ _DECLARED: Final = (
 )
 
 
-def read_workbook(data: bytes, sheet: str | None, notes: list[str]) -> Grid:
+def read_workbook(data: bytes, sheet: str | None, notes: list[str]) -> RawTable:
     """The sheet that is named, else the first one that is not hidden; lines are the sheet's own.
 
     Raises ValueError for what is no workbook, is too large, or has a formula that nobody has computed.
@@ -44,12 +44,12 @@ def read_workbook(data: bytes, sheet: str | None, notes: list[str]) -> Grid:
     except Exception as err:  # the library raises what a damaged part happens to lead to
         raise ValueError(f"not an .xlsx workbook that can be read ({type(err).__name__})") from err
     if not lines:
-        return Grid((), lambda: iter(()), 1)
+        return RawTable((), lambda: iter(()), 1)
     (line, header), *rows = lines
     width = max(len(cells) for _, cells in lines)
     padded = [(n, [*cells, *[None] * (width - len(cells))]) for n, cells in rows]
     names = [*header, *[None] * (width - len(header))]
-    return Grid(tuple("" if name is None else str(name) for name in names), lambda: iter(padded), line)
+    return RawTable(tuple("" if name is None else str(name) for name in names), lambda: iter(padded), line)
 
 
 class _Formula:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from tikval.config import UserError
 from tikval.machine import ScratchFolder
 
+_COPIED_BYTES: Final = 2**23  # to a store at once
 UMASK: Final = "TIKVAL_UMASK"
 SCHEMES: Final = ("file", "s3", "gs", "abfs")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # options after `?` could name another server
@@ -156,6 +157,19 @@ def write_bytes(uri: str, data: bytes | pa.Buffer) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def move_file(made: Path, uri: str) -> None:
+    """Let a whole local file take the place of `uri`, on the same disk or on an object store, with rights as above."""
+    fs, path = filesystem(uri)
+    with made.open("rb") as file:
+        if is_local(uri):
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.fsync(file.fileno())
+            made.replace(path)
+            return
+        with fs.open_output_stream(path) as stream:
+            shutil.copyfileobj(file, stream, _COPIED_BYTES)
 
 
 def fetch_folder(uri: str) -> str:

@@ -1,4 +1,4 @@
-"""CSV that people open in a spreadsheet: no cell is taken for a formula, whoever wrote what stands in it."""
+"""CSV that people open in a spreadsheet: no cell is taken for a formula, and no id is cut, whoever wrote it."""
 
 import csv
 import io
@@ -18,13 +18,15 @@ _SKIPPED: Final = (
 )
 # ASCII, as wide as a CJK character, small, and the mathematician's minus
 _BEGINS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
+# a number, of which a spreadsheet keeps 15 digits and no zeros before it: an id, or a recipe such as 12345e678901
+_NUMBER: Final = "(?:[0-9]{16,}|0[0-9]+|[0-9]+[eE][0-9]+)\\z"
 # with the apostrophes before it: a cell that looks quoted already is quoted once more, so that reading undoes it
-_FORMULA: Final = f"\\A'*(?:[\t\r\n]|[{_SKIPPED}]*[{_BEGINS}])"
-_PATTERN: Final = re.compile(_FORMULA)
+_FORMULA: Final = f"\\A'*(?:[\t\r\n]|[{_SKIPPED}]*[{_BEGINS}]|{_NUMBER})"
+_PATTERN: Final = re.compile(_FORMULA.replace("\\z", "\\Z"))  # as Python has the end
 
 
 def spreadsheet_safe(text: str) -> str:
-    """A text behind an apostrophe where a spreadsheet would take it for a formula; else as it is."""
+    """A text, behind an apostrophe where a spreadsheet would take it for a formula or cut it as a number."""
     return f"'{text}" if _PATTERN.match(text) else text
 
 
@@ -45,11 +47,23 @@ def csv_of(rows: Iterable[Sequence[Any]], line_end: str = "\r\n") -> str:
 
 def csv_of_table(table: pa.Table) -> pa.Buffer:
     """A table as CSV, texts made safe, column names too."""
+    sink = pa.BufferOutputStream()
+    write_csv_of(sink, table.schema, [table])
+    return sink.getvalue()
+
+
+def write_csv_of(sink: Any, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write tables of a schema as one CSV in the same way; `sink`: a path or a file of pyarrow's."""
+    head = _safe(schema.empty_table()).schema
+    with pa.csv.CSVWriter(sink, head) as writer:
+        for table in tables:
+            writer.write_table(_safe(table))
+
+
+def _safe(table: pa.Table) -> pa.Table:
     texts = [place for place, field in enumerate(table.schema) if field.type == pa.string()]
     safe = reduce(_with_safe_column, texts, table)
-    sink = pa.BufferOutputStream()
-    pa.csv.write_csv(safe.rename_columns([spreadsheet_safe(name) for name in table.column_names]), sink)
-    return sink.getvalue()
+    return safe.rename_columns([spreadsheet_safe(name) for name in table.column_names])
 
 
 def _with_safe_column(table: pa.Table, place: int) -> pa.Table:

@@ -28,7 +28,9 @@ from tikval.files import write_table
 from tikval.finetune.combine_systems import combine_systems
 from tikval.report.export.dataset import export_dataset
 from tikval.report.export.dataset_facts import public_name
-from tikval.report.export.values import ABOUT, export_table, scores_table, write_export
+from tikval.report.export.systems import ABOUT
+from tikval.report.export.values import export_table, scores_export
+from tikval.report.export.write import write_export
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
@@ -65,14 +67,21 @@ def loaded(folder: Path, name: str) -> Any:
     return datasets.load_dataset(str(folder), name, split="full", cache_dir=str(folder.with_name("cache")))
 
 
+def line_key(line: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(line[name] for name in ABOUT.names if name != "error")
+
+
+def scores_of(study: Study) -> pa.Table:
+    return pa.concat_tables(scores_export(study).tables())
+
+
 # values
 
 
 def test_every_system_and_every_answer_has_its_line(made: Made) -> None:
     table = export_table(Study(made.out))
-    assert table.schema.names == [*ABOUT.names, *SLUGS]
     lines = table.to_pylist()
-    keys = [tuple(line[name] for name in ABOUT.names if name != "error") for line in lines]
+    keys = [line_key(line) for line in lines]
     assert len(set(keys)) == len(keys)
     splits = {system: ["honest-0", "honest-1"] for system in ("both", "roberta")} | {"llm": [None]}
     expected = {(name, system, split) for system, its in splits.items() for split in its for name in IDS}
@@ -85,11 +94,9 @@ def test_every_system_and_every_answer_has_its_line(made: Made) -> None:
         assert (line["fold"], line["seed"]) == ((None if name in BROKEN else folds[name]), 0)
         assert line["error"] == ("unreadable" if name in BROKEN else None)
         assert of["llm", None, name]["fold"] is None
-    assert of["llm", None, IDS[0]] | {"video_id": ""} == dict.fromkeys(table.schema.names) | {
-        "video_id": "",
-        "system": "llm",
-        "error": "bad_reply",
-    }
+    failed = of["llm", None, IDS[0]]
+    assert failed["error"] == "bad_reply"
+    assert {failed[slug] for slug in SLUGS} == {None}
 
 
 def test_values_are_those_of_the_rows(made: Made, tmp_path: Path) -> None:
@@ -164,11 +171,11 @@ def test_a_system_of_texts_needs_no_catalog(tmp_path: Path) -> None:
 
 
 def test_scores_are_those_of_every_evaluation(made: Made, tmp_path: Path) -> None:
-    table = scores_table(Study(made.out))
+    table = scores_of(Study(made.out))
     lines = Folder(made.scores.folder).read().to_pylist()
     assert table.drop_columns(["recipe", "scored_at"]).to_pylist() == lines
     assert set(table["recipe"].to_pylist()) == {made.scores.fingerprint}
-    write_export(table, tmp_path / "scores.csv")
+    write_export([scores_export(Study(made.out))], str(tmp_path / "scores.csv"))
     assert (tmp_path / "scores.csv").read_text().count("\n") == table.num_rows + 1
 
 
@@ -180,7 +187,7 @@ def test_evaluations_of_other_versions_may_lack_columns(tmp_path: Path) -> None:
         score_systems(config)
     file = Folder(old.folder).paths()[0]
     write_table(file, pq.read_table(file).drop_columns(["lower", "upper"]))
-    lines = scores_table(Study(study.out)).to_pylist()
+    lines = scores_of(Study(study.out)).to_pylist()
     assert {line["lower"] for line in lines if line["recipe"] == old.fingerprint} == {None}
     assert [line for line in lines if line["recipe"] == new.fingerprint and line["lower"] is not None]
 
@@ -189,7 +196,7 @@ def test_a_study_without_scores(tmp_path: Path) -> None:
     study = Written(tmp_path)
     study.asked("llm", lambda _: stances(1, 0))
     with pytest.raises(UserError, match="no scores; name annotations"):
-        scores_table(Study(study.out))
+        scores_export(Study(study.out))
 
 
 # the data set
@@ -204,7 +211,10 @@ def test_the_data_set_loads_with_the_same_lines(made: Made, tmp_path: Path) -> N
         "predictions.parquet",
     ]
     predictions = loaded(to, "predictions")
-    assert predictions.to_list() == export_table(Study(made.out)).to_pylist()
+    names = [*ABOUT.names, *SLUGS]
+    assert predictions.column_names == names
+    lines = export_table(Study(made.out)).select(names).to_pylist()
+    assert sorted(predictions.to_list(), key=str) == sorted(lines, key=str)
     labels = loaded(to, "labels")
     assert labels.column_names == ["video_id", "annotator", *SLUGS]
     assert {row["annotator"] for row in labels} == {1}
@@ -372,9 +382,13 @@ def test_the_command(made: Made, tmp_path: Path) -> None:
     assert run(str(tmp_path / "data"), "--dataset").exit_code == 0
     assert (tmp_path / "data" / "README.md").exists()
     for wrong, message in (
-        (("s3://bucket/values.csv",), "not on this machine"),
-        ((str(tmp_path / "x"), "--scores", "--dataset"), "leave out --dataset"),
-        ((str(tmp_path / "x.csv"), "--force"), "--force is for --dataset"),
+        (("s3://bucket/data", "--dataset"), "not on this machine"),
+        ((str(tmp_path / "x"), "--scores", "--dataset"), "leave out the other options"),
+        ((str(tmp_path / "x"), "--names", "--dataset"), "never names anybody"),
+        ((str(tmp_path / "x.csv"), "--names", "--scores"), "scores name nobody"),
+        ((str(tmp_path / "x.csv"), "--force"), "--force is for folders"),
+        ((str(tmp_path / "x.csv"), "--annotator", "nobody"), "no annotator nobody; there are human"),
+        ((str(tmp_path / "x.duckdb"), "--long"), "holds all tables; leave out --long"),
         ((str(tmp_path / "data"), "--dataset"), "is not empty"),
     ):
         with pytest.raises(UserError, match=message):

@@ -35,42 +35,54 @@ def picked_study(out: str, codebook: str | None) -> Study:
 def export(
     out: Annotated[str, typer.Argument(help="The folder of an analysis.")],
     file: Annotated[
-        str, typer.Argument(help="What to write: .csv, .parquet or .jsonl; with --dataset a folder.")
+        str,
+        typer.Argument(
+            help="What to write, here or on a store: .csv, .xlsx, .parquet, .jsonl, .duckdb, or NAME/ for a folder of "
+            "Parquet files by recipe; with --dataset a folder."
+        ),
     ],
+    long: Annotated[bool, typer.Option("--long", help="A line per value, in place of a column.")] = False,
     scores: Annotated[bool, typer.Option("--scores", help="The scores in place of the values.")] = False,
     dataset: Annotated[
         bool, typer.Option("--dataset", help="A folder that Hugging Face's datasets loads, with a card.")
     ] = False,
     system: Annotated[list[str] | None, typer.Option(help="This system only; may be given again.")] = None,
+    annotator: Annotated[str | None, typer.Option(help="Whose labels stand beside the predictions.")] = None,
     names: Annotated[
-        bool, typer.Option("--names", help="Ids as they are, also where they name somebody.")
+        bool,
+        typer.Option(
+            "--names", help="Ids, accounts and captions as they are, also where they name somebody."
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Also into a folder that is not empty.")] = False,
     codebook: Picked = None,
 ) -> None:
-    """One line per video and answer of a system: ids, error, and each value as -1, 0, 1 or empty; or the scores."""
+    """One line per video and answer of a system: the post, the values, scores, thresholds, recipe; or the scores."""
     from tikval.report.export.dataset import export_dataset
-    from tikval.report.export.values import export_table, scores_table, stale_scores, write_export
+    from tikval.report.export.write import is_folder, write_study
 
-    if "://" in file:
-        raise UserError(f"{file}: is not on this machine; export writes to a local disk")
-    if scores and (dataset or system):
-        raise UserError("--scores writes the lines of all evaluations; leave out --dataset and --system")
-    if names and (dataset or scores):
-        raise UserError("--names is for the table of values; a data set never names anybody")
-    if force and not dataset:
-        raise UserError("--force is for --dataset; a file is replaced without it")
+    if scores and (dataset or system or long or annotator):
+        raise UserError("--scores writes the lines of all evaluations; leave out the other options")
+    if dataset and (names or long or annotator):
+        raise UserError(
+            "--dataset has ids and labels only, and never names anybody; leave out the other options"
+        )
+    if scores and names:
+        raise UserError("--names is for the tables of values; scores name nobody")
+    if force and not (dataset or is_folder(file)):
+        raise UserError("--force is for folders; a file is replaced without it")
     study = picked_study(out, codebook)
-    notes, written = [], f"{file}/README.md"
     if dataset:
+        if "://" in file:
+            raise UserError(f"{file}: is not on this machine; a data set is written to a local disk")
         notes = export_dataset(study, Path(file), tuple(system or ()), force)
+        print(f"{file}/README.md; read it before you share the folder")
     else:
-        table = scores_table(study) if scores else export_table(study, system or (), names)
-        write_export(table, Path(file))
-        written = f"{table.num_rows} lines: {file}"
-    if scores and (stale := stale_scores(study)):
-        notes = [f"what {', '.join(stale)} scored has changed since; run jobs.evaluate again"]
-    print(f"{written}; read it before you share the folder" if dataset else written)
+        form: Literal["long", "scores"] | None = "scores" if scores else "long" if long else None
+        lines, notes = write_study(
+            study, file, form, system or (), names=names, annotator=annotator, force=force
+        )
+        print(f"{lines}: {file}")
     for note in notes:
         print(f"tikval: note: {note}", file=sys.stderr)
 

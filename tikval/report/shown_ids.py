@@ -1,18 +1,19 @@
 """What reports and exports call a video whose id, a path or a file's name, names somebody."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Set
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.privacy import canonical_account, strip_handles
-from tikval.rows import sha256
+from tikval.rows import Reason, sha256
 from tikval.store.runs import Study
 
 _WORD: Final = re.compile(r"[\w.]+")
 _PLAIN: Final = re.compile(r"\d+")
+_DIGITS: Final = r"\A[0-9]+\z"  # as RE2 has it
 _KEY_CHARS: Final = 12  # of a row key, which nobody can guess without the file
 
 
@@ -20,34 +21,51 @@ def shown_ids(study: Study, more: Mapping[str, str | None] | None = None) -> dic
     """Names in place of ids that hold their account's name, any account's as a word, an @handle or an address.
 
     `more`: further ids with their accounts, of annotations and texts. Ids that are shown as they are are not among the
-    keys.
+    keys, nor does one of them become a Python object where it has digits only.
     """
-    listed: list[Any] = []
-    if study.latest("catalog") is not None:
-        listed = study.catalog().read(["video_id", "account", "row_key"]).to_pylist()
-    owners = {row["video_id"]: row["account"] for row in reversed(listed)}
-    owners |= {name: account for name, account in (more or {}).items() if account or name not in owners}
-    keys = {row["video_id"]: row["row_key"] for row in reversed(listed)}
-    return {name: f"video-{(keys.get(name) or sha256(name))[:_KEY_CHARS]}" for name in ids_that_name(owners)}
+    listed = _listed(study)
+    known = [name for name in pc.unique(listed["account"]).to_pylist() if name]
+    accounts = {
+        name: canonical_account(name) for name in {*known, *(name for name in (more or {}).values() if name)}
+    }
+    names, shown = set(accounts.values()) - {""}, dict[str, str]()
+    for batch in listed.filter(pc.invert(pc.match_substring_regex(listed["video_id"], _DIGITS))).to_batches(
+        2**14
+    ):
+        for row in batch.to_pylist():
+            if _names_somebody(row["video_id"], accounts.get(row["account"], ""), names):
+                shown[row["video_id"]] = f"video-{row['row_key'][:_KEY_CHARS]}"
+    for video_id, account in (more or {}).items():
+        if video_id not in shown and _names_somebody(video_id, accounts.get(account or "", ""), names):
+            shown[video_id] = f"video-{_key_of(listed, video_id)[:_KEY_CHARS]}"
+    return shown
 
 
-def ids_that_name(owners: Mapping[str, str | None]) -> list[str]:
-    """Those of the ids that name somebody; `owners` has each id's account."""
-    accounts = {name: canonical_account(name) for name in {*owners.values()} if name}
-    names = set(accounts.values()) - {""}
+def _listed(study: Study) -> pa.Table:
+    """Ids, accounts and row keys of the catalog's videos, each id once."""
+    columns = ["video_id", "account", "row_key", "error"]
+    if study.latest("catalog") is None:
+        return pa.table({name: pa.array([], pa.string()) for name in columns})
+    listed = study.catalog().read(columns)
+    return listed.filter(pc.fill_null(pc.not_equal(listed["error"], Reason.DUPLICATE_ID), True))
 
-    def names_somebody(video_id: str, owner: str | None) -> bool:
-        if _PLAIN.fullmatch(video_id):
-            return False
-        own, folded = accounts[owner] if owner else "", canonical_account(video_id)
-        return bool(
-            (len(own) > 2 and own in folded)
-            or names & {*_WORD.findall(folded), *folded.split("/")}
-            or (any(mark in video_id for mark in "@\uff20\ufe6b") and strip_handles(video_id) != video_id)
-            or "://" in video_id
-        )
 
-    return [video_id for video_id, owner in owners.items() if names_somebody(video_id, owner)]
+def _key_of(listed: pa.Table, video_id: str) -> str:
+    at = pc.index(listed["video_id"], video_id).as_py()
+    return str(listed["row_key"][at]) if at >= 0 else sha256(video_id)
+
+
+def _names_somebody(video_id: str, own: str, names: Set[str]) -> bool:
+    """Whether an id names an account; `own`: the canonical name of its own, `names`: those of all."""
+    if _PLAIN.fullmatch(video_id):
+        return False
+    folded = canonical_account(video_id)
+    return bool(
+        (len(own) > 2 and own in folded)
+        or names & {*_WORD.findall(folded), *folded.split("/")}
+        or (any(mark in video_id for mark in "@\uff20\ufe6b") and strip_handles(video_id) != video_id)
+        or "://" in video_id
+    )
 
 
 def show_ids(table: pa.Table, shown: Mapping[str, str]) -> pa.Table:

@@ -17,8 +17,8 @@ from tikval.codebook import Codebook
 from tikval.config import UserError
 from tikval.report.export.dataset_card import dataset_card
 from tikval.report.export.dataset_facts import DatasetFacts, label_facts, scores_of, system_facts
+from tikval.report.export.systems import in_one, read_systems
 from tikval.report.export.target import check_target, staging
-from tikval.report.export.values import in_one, read_systems
 from tikval.report.shown_ids import show_ids, shown_ids
 from tikval.rows import LabelRow
 from tikval.store.runs import Study

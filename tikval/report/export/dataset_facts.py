@@ -10,7 +10,7 @@ from tikval.codebook import Codebook
 from tikval.config import CombineConfig, ExtractConfig, FinetuneConfig, PredictConfig
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import Coverage
-from tikval.report.export.values import Exported
+from tikval.report.export.systems import Exported
 from tikval.rows import LabelRow, ScoreRow
 from tikval.store.folder import Folder
 from tikval.store.runs import Study, SystemConfig, has_texts

@@ -1,184 +1,254 @@
-"""Results for other tools: one line per video and answer of a system, ids and stances only; and the scores.
+"""Results for other tools: one line per video and answer of a system, or per value of it; and the scores.
 
-Shape letters: R rows of one file, V values, L = 2V labels.
+Made some rows at a time, so that a corpus of any size passes through little memory. Shape letters: R rows, V values,
+L = 2V labels.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from tikval.codebook import Codebook, load_codebook
-from tikval.config import UserError, find_file
-from tikval.files import write_bytes
-from tikval.report.shown_ids import show_ids, shown_ids
-from tikval.spreadsheet import csv_of_table
-from tikval.stats.arrays import Bools
-from tikval.store.folder import Folder, FolderRun
-from tikval.store.row_keys import contains, keys_of
-from tikval.store.runs import Study, SystemConfig, has_texts, system_config
-
-# a line is unique by all of these but the last; the four in the middle are mostly empty
-ABOUT: Final = pa.schema(
-    [
-        *((name, pa.string()) for name in ("video_id", "system", "split")),
-        *((name, pa.int64()) for name in ("fold", "seed", "sample")),
-        ("error", pa.string()),
-    ]
+from tikval.config import UserError
+from tikval.report.export.columns import (
+    ANNOTATION,
+    LINE,
+    LONG,
+    SCORES,
+    STANCE,
+    THRESHOLDS,
+    TIME,
+    VIDEO,
+    WIDE,
+    documented_schema,
+    expanded,
+    score_columns,
 )
-_LINES: Final = ("system", "video_id", "split", "seed", "fold", "sample")  # in this order
+from tikval.report.export.posts import Annotations, Posts, annotations_of
+from tikval.report.export.systems import ExportedSystem, RowAnswers, answers_in, open_systems
+from tikval.report.export.thresholds import Thresholds, thresholds_of_system
+from tikval.stats.arrays import Floats
+from tikval.store.runs import Study, has_texts
+from tikval.values import Stance
+
+_OF_A_ROW: Final = (
+    "video_id",
+    "label_set",
+    "split",
+    "fold",
+    "seed",
+    "sample",
+    "error",
+    "model",
+    "model_served",
+)
+_READ: Final = (*_OF_A_ROW, "decisions", "scores", "stances")
+_WIDE_ROWS, _LONG_ROWS = 2**15, 2**12  # of results, that are made lines of at once
 
 
 @dataclass(frozen=True)
-class Exported:
-    """The predictions of one system, a line per video and answer."""
+class Export:
+    """A table that is about to be written."""
 
-    system: str
-    folder: Folder
-    run: FolderRun
-    config: SystemConfig
-    codebook: Codebook
-    table: pa.Table  # ABOUT, and V values as int8
-    modelled: Bools  # [L]
+    name: str
+    schema: pa.Schema  # with what each column is
+    rows: int
+    tables: Callable[[], Iterator[pa.Table]]  # some lines at a time
 
 
-def read_systems(study: Study, only: Sequence[str] = ()) -> list[Exported]:
-    """Every system of a study, or some, by name. Raises UserError for one that is not there, or has changed since."""
-    systems = study.systems()
-    if not systems:
-        raise UserError(f"{study.out}: no system has finished yet")
-    if unknown := sorted(set(only) - systems.keys()):
-        raise UserError(f"{study.out}: no system {unknown[0]}; there are {', '.join(sorted(systems))}")
-    found = []
-    wanted: NDArray[Any] | None = None
-    for system in sorted(set(only) or systems):
-        folder, run = systems[system]
-        try:
-            config = system_config(run)
-        except UserError as err:
-            others = [f"--system {name}" for name in sorted(systems) if name != system]
-            hint = f", or leave it out: {' '.join(others)}" if others else ""
-            raise UserError(f"{err}{hint}") from err
-        codebook = load_codebook(find_file(config.codebook))
-        if wanted is None and not has_texts(config):
-            wanted = np.sort(study.catalog().keys())
-        table, modelled = _read(folder, None if has_texts(config) else wanted, codebook, system)
-        found.append(Exported(system, folder, run, config, codebook, table, modelled))
-    return found
+class Values:
+    """What the systems of a study predict, with all that is known of the videos."""
+
+    def __init__(
+        self, study: Study, only: Sequence[str] = (), *, names: bool = False, annotator: str | None = None
+    ) -> None:
+        """Raises UserError where no system has finished, or one has changed since, and for an unknown annotator.
+
+        `names`: ids, accounts and captions as they are, also where they name somebody.
+        """
+        self.systems = open_systems(study, only)
+        of_videos = any(not has_texts(each.config) for each in self.systems)
+        self.posts = Posts(study, names=names) if of_videos else None
+        self.annotations, self.notes = annotations_of(study, annotator)
+        self.slugs = tuple(dict.fromkeys(slug for each in self.systems for slug in each.codebook.slugs))
+
+    def wide(self) -> Export:
+        """One line per video and answer."""
+        schema = documented_schema(expanded(WIDE, self.slugs))
+        return Export(
+            "values", schema, self._n_rows(), lambda: self._tables(schema, _wide_columns, _WIDE_ROWS)
+        )
+
+    def long(self) -> Export:
+        """One line per video, answer and value."""
+        schema = documented_schema(LONG)
+        n_lines = sum(len(each.codebook.slugs) * self._rows_of(each) for each in self.systems)
+        return Export("long", schema, n_lines, lambda: self._tables(schema, _long_columns, _LONG_ROWS))
+
+    def _n_rows(self) -> int:
+        return sum(map(self._rows_of, self.systems))
+
+    def _rows_of(self, each: ExportedSystem) -> int:
+        return sum(self._listed(each, rows).num_rows for rows in each.tables([]))
+
+    def _listed(self, each: ExportedSystem, rows: pa.Table) -> pa.Table:
+        return rows if has_texts(each.config) or self.posts is None else self.posts.among(rows)
+
+    def _tables(self, schema: pa.Schema, make: "Make", size: int) -> Iterator[pa.Table]:
+        for each in self.systems:
+            thresholds = thresholds_of_system(each.config, each.folder.uri, each.codebook.labels)
+            for table in each.tables(_READ):
+                listed = self._listed(each, table)
+                for start in range(0, listed.num_rows, size):
+                    rows = listed.slice(start, size)
+                    answers = answers_in(rows, each)
+                    thresholds_RL = np.where(answers.known, _thresholds(rows, thresholds), np.nan)
+                    lines = Lines(each, rows, answers, thresholds_RL, self.annotations)
+                    yield _as_schema(make(self._about(each, rows), lines), schema)
+
+    def _about(self, each: ExportedSystem, rows: pa.Table) -> dict[str, Any]:
+        """The columns that stand before the values."""
+        n = rows.num_rows
+        videos = {} if has_texts(each.config) or self.posts is None else self.posts.columns_of(rows)
+        run: dict[str, Any] = {
+            "system": each.system,
+            "codebook_version": each.codebook.version,
+            "recipe": each.run.fingerprint,
+            "tikval": each.run.tikval,
+            "finished_at": datetime.fromisoformat(each.run.finished_at),
+        }
+        types = {name: kind for name, kind, _ in LINE}
+        constant = {name: pa.repeat(pa.scalar(value, types[name]), n) for name, value in run.items()}
+        found = {name: rows[name] for name in _OF_A_ROW} | constant | videos
+        return {name: found[name] for name, *_ in (*VIDEO, *LINE) if name in found}
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Some rows of one system, as arrays."""
+
+    of: ExportedSystem
+    rows: pa.Table  # [R]
+    answers: RowAnswers
+    thresholds: Floats  # [R, L] NaN: there is none
+    annotations: Annotations
+
+    def stance_codes(self) -> list[pa.Array]:
+        return self.annotations.of(self.rows, self.of.codebook)
+
+
+Make = Callable[
+    [dict[str, Any], Lines], dict[str, Any]
+]  # the columns of a table, from those before the values
+
+
+def _as_schema(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
+    """A table of the schema from those of its columns that there are."""
+    n = len(next(iter(columns.values())))
+    made = [columns.get(field.name, pa.nulls(n, field.type)).cast(field.type) for field in schema]
+    return pa.table(made, schema=schema)
+
+
+def _thresholds(rows: pa.Table, thresholds_of: Thresholds) -> Floats:
+    """The thresholds of each row, [R, L], or of all of them, [1, L]."""
+    parts = rows.select(["split", "fold", "seed"])
+    if parts.group_by(parts.column_names).aggregate([]).num_rows == 1:
+        return thresholds_of(**parts.slice(0, 1).to_pylist()[0])[None]
+    return np.stack([thresholds_of(**part) for part in parts.to_pylist()])
+
+
+def _wide_columns(about: dict[str, Any], lines: Lines) -> dict[str, Any]:
+    half = len(lines.of.codebook.slugs)
+    made = dict(about)
+    for v, (slug, stances, annotation) in enumerate(
+        zip(lines.of.codebook.slugs, lines.answers.stances(), lines.stance_codes(), strict=True)
+    ):
+        made |= {STANCE.of_value(slug).name: stances, ANNOTATION.of_value(slug).name: annotation}
+        for place, score, threshold in zip((v, half + v), SCORES, THRESHOLDS, strict=True):
+            made[score.of_value(slug).name] = _numbers(lines.answers.scores[:, place])
+            made[threshold.of_value(slug).name] = _numbers(lines.thresholds[:, place])
+    return made
+
+
+def _long_columns(about: dict[str, Any], lines: Lines) -> dict[str, Any]:
+    slugs, n = lines.of.codebook.slugs, lines.rows.num_rows
+    at = pa.array(np.repeat(np.arange(n), len(slugs)))
+    made = {name: column.take(at) for name, column in about.items()}
+    made["value"] = pa.array(list(slugs), pa.string()).take(pa.array(np.tile(np.arange(len(slugs)), n)))
+    made["stance"] = _interleaved(lines.answers.stances())
+    made["annotation"] = _interleaved(lines.stance_codes())
+    made["dominant"] = _dominant(lines)
+    for name, of_RL in (("score", lines.answers.scores), ("threshold", lines.thresholds)):
+        endorsed_RV, confronted_RV = np.split(of_RL, 2, axis=1)
+        made[f"endorsed_{name}"] = _numbers(endorsed_RV.ravel())
+        made[f"confronted_{name}"] = _numbers(confronted_RV.ravel())
+    return made
+
+
+def _dominant(lines: Lines) -> pa.Array:
+    """Whether a language model calls each value dominant, [R * V]; null where it gave no stances."""
+    n_values = len(lines.of.codebook.slugs)
+    dominant_RV = np.zeros((lines.rows.num_rows, n_values), bool)
+    column = lines.rows["stances"].combine_chunks()
+    has_R = np.asarray(column.is_valid().to_numpy(zero_copy_only=False), bool)
+    if has_R.any():
+        flat = column.drop_null().flatten().to_numpy(zero_copy_only=False)
+        dominant_RV[has_R] = (flat == Stance.DOMINANT).reshape(-1, n_values)
+    return pa.array(dominant_RV.ravel(), mask=np.repeat(~has_R, n_values))
+
+
+def _interleaved(columns: list[pa.Array]) -> pa.Array:
+    """Columns [R] of V values as one column [R * V], row by row."""
+    flat = pa.concat_arrays(columns)
+    n = len(columns[0])
+    return flat.take(pa.array(np.arange(n * len(columns)).reshape(len(columns), n).T.ravel()))
+
+
+def _numbers(values: Any) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values))
 
 
 def export_table(study: Study, only: Sequence[str] = (), names: bool = False) -> pa.Table:
-    """ABOUT, and the V values as int8: null where a system does not model one, or failed.
-
-    `names`: ids as they are, also where they name somebody.
-    """
-    table = in_one([exported.table for exported in read_systems(study, only)])
-    return table if names else show_ids(table, shown_ids(study))
+    """The wide form in memory."""
+    export = Values(study, only, names=names).wide()
+    tables = list(export.tables())
+    return pa.concat_tables(tables) if tables else export.schema.empty_table()
 
 
-def in_one(tables: Sequence[pa.Table]) -> pa.Table:
-    """The lines of all systems in order; of several codebooks, the values of each."""
-    joined = pa.concat_tables(tables, promote_options="default")
-    return joined.sort_by([(name, "ascending") for name in _LINES])
+def has_scores(study: Study) -> bool:
+    return any(run.stage == "scores" and run.files for _, run in study.runs)
 
 
-def _read(
-    folder: Folder, wanted: NDArray[Any] | None, codebook: Codebook, system: str
-) -> tuple[pa.Table, Bools]:
-    """Read file by file, so that no more than one file's lists are in memory. `wanted`: sorted keys; None: all."""
-    columns = [*(name for name in ABOUT.names if name != "system"), "row_key", "decisions", "scores"]
-    tables, modelled = [], np.zeros(len(codebook.labels), bool)
-    for rows in folder.tables(columns):
-        if wanted is not None:
-            rows = rows.filter(pa.array(contains(wanted, keys_of(rows["row_key"]))))
-        predicted_RV, known_RL = _stances(rows, len(codebook.labels), folder.uri)
-        half = len(codebook.slugs)
-        unknown_RV = ~(known_RL[:, :half] | known_RL[:, half:])
-        rows = rows.append_column("system", pa.array([system] * rows.num_rows, pa.string()))
-        about = [rows[field.name].cast(field.type) for field in ABOUT]
-        values = [pa.array(predicted_RV[:, v], mask=unknown_RV[:, v]) for v in range(half)]
-        tables.append(pa.table([*about, *values], names=[*ABOUT.names, *codebook.slugs]))
-        modelled |= known_RL.any(0)
-    return pa.concat_tables(tables), modelled
-
-
-def _stances(rows: pa.Table, n_labels: int, where: str) -> tuple[NDArray[np.int8], Bools]:
-    """Stances as tikval.values.stances has them, int8 [R, V], and the labels a row has, [R, L]; a failure: 0, none."""
-    good_R = np.asarray(rows["error"].is_null().to_numpy(), bool)
-    predicted_RL, known_RL = (np.zeros((rows.num_rows, n_labels), bool) for _ in range(2))
-    scores_RL = np.zeros((rows.num_rows, n_labels), np.float32)
-    if good_R.any():
-        flat = _flat(rows["decisions"].filter(pa.array(good_R)), n_labels, where)
-        predicted_RL[good_R] = pc.fill_null(flat, False).to_numpy(zero_copy_only=False).reshape(-1, n_labels)
-        known_RL[good_R] = flat.is_valid().to_numpy(zero_copy_only=False).reshape(-1, n_labels)
-        scored_R = good_R & np.asarray(rows["scores"].is_valid().to_numpy(), bool)
-        flat = _flat(rows["scores"].filter(pa.array(scored_R)), n_labels, where)
-        scores_RL[scored_R] = pc.fill_null(flat, 0.0).to_numpy(zero_copy_only=False).reshape(-1, n_labels)
-    yes, no = np.split(predicted_RL, 2, axis=1)
-    more = np.greater_equal(*np.split(scores_RL, 2, axis=1))
-    stances: NDArray[np.int8] = np.where(yes & no, np.where(more, 1, -1), yes.astype(np.int8) - no)
-    return stances.astype(np.int8), known_RL
-
-
-def _flat(column: pa.ChunkedArray, n_labels: int, where: str) -> pa.Array:
-    lists = column.combine_chunks()
-    lengths = pc.unique(pc.list_value_length(lists)).to_pylist()
-    if lengths not in ([], [n_labels]):
-        raise UserError(
-            f"{where}: a result does not have {n_labels} labels; run the job that writes it again"
-        )
-    return lists.flatten()
-
-
-def scores_table(study: Study) -> pa.Table:
+def scores_export(study: Study) -> Export:
     """The lines of every evaluation that has finished, behind its recipe and date; empty where one lacks a column.
 
     Raises UserError where there are none.
     """
+    schema = documented_schema(score_columns())
     tables = []
     for folder, run in sorted(study.runs, key=lambda pair: pair[1].finished_at):
         if run.stage == "scores" and run.files:
             table = folder.read()
-            about = (("recipe", run.fingerprint), ("scored_at", run.finished_at))
-            for place, (name, text) in enumerate(about):
-                table = table.add_column(place, name, pa.array([text] * table.num_rows, pa.string()))
-            tables.append(table)
-    if not sum(table.num_rows for table in tables):
+            finished = datetime.fromisoformat(run.finished_at)
+            about = {
+                "recipe": pa.repeat(pa.scalar(run.fingerprint), table.num_rows),
+                "scored_at": pa.repeat(pa.scalar(finished, TIME), table.num_rows),
+            }
+            tables.append(
+                _as_schema(about | dict(zip(table.column_names, table.columns, strict=True)), schema)
+            )
+    rows = sum(table.num_rows for table in tables)
+    if not rows:
         raise UserError(
             f"{study.out}: no scores; name annotations in the catalog's configuration and run jobs.evaluate"
         )
-    return pa.concat_tables(tables, promote_options="permissive")
+    return Export("scores", schema, rows, lambda: iter(tables))
 
 
 def stale_scores(study: Study) -> list[str]:
     """Recipes of evaluations whose predictions or annotations have changed since."""
     runs = [run for _, run in study.runs if run.stage == "scores" and run.files]
     return [run.fingerprint for run in runs if not study.reads_what_is_there(run)]
-
-
-def write_export(table: pa.Table, file: Path) -> None:
-    """Write the table in the form that the suffix names. Raises UserError for another one."""
-    sink = pa.BufferOutputStream()
-    match file.suffix:
-        case ".parquet":
-            pq.write_table(table, sink)
-        case ".csv":
-            sink.write(csv_of_table(table))
-        case ".jsonl":
-            for batch in table.to_batches(max_chunksize=10_000):
-                for row in batch.to_pylist():
-                    sink.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
-        case _:
-            raise UserError(f"{file}: the name must end in .csv, .parquet or .jsonl")
-    try:
-        write_bytes(str(file), sink.getvalue())
-    except OSError as err:
-        raise UserError(f"{file}: cannot be written ({err.strerror})") from err

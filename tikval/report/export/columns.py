@@ -1,0 +1,155 @@
+"""What an export's columns are, in words: the only home of what docs/export.md, a workbook and a Parquet file say.
+
+A column whose name holds VALUE is there once for each value of the systems' codebooks, with its slug in that place.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+from tikval.rows import ScoreRow, arrow_schema
+
+VALUE: Final = "VALUE"
+TIME: Final = pa.timestamp("ms", tz="UTC")
+_ABOUT: Final = b"about"  # the key of a field's metadata
+_STANCE: Final = (
+    "1 endorsed, 0 absent, -1 confronted; empty: the system does not model the value, or it failed"
+)
+_HUMAN: Final = (
+    "the annotator's stance: 2 dominant, 1 endorsed, 0 absent, -1 confronted; empty: not annotated"
+)
+_SCORE: Final = "the system's score of the label VALUE{}; empty: it gives none, such as a language model"
+_THRESHOLD: Final = (
+    "the score from which on VALUE{} is predicted; empty: the system has none, or it was not kept"
+)
+
+
+class Column(NamedTuple):
+    name: str
+    type: pa.DataType
+    about: str
+
+    def of_value(self, slug: str) -> "Column":
+        return Column(self.name.replace(VALUE, slug), self.type, self.about.replace(VALUE, slug))
+
+
+VIDEO: Final = (
+    Column(
+        "video_id", pa.string(), "the video; a pseudonym where the id names somebody, unless --names is given"
+    ),
+    Column("account", pa.string(), "whose video it is, as a number; the name with --names"),
+    Column("genre", pa.string(), "of the account, as the catalog has it"),
+    Column("posted_at", TIME, "when it was posted, UTC"),
+    Column(
+        "caption",
+        pa.string(),
+        "the post's own text; without handles and the account's name, unless --names",
+    ),
+)
+LINE: Final = (
+    Column("system", pa.string(), "who predicts"),
+    Column("label_set", pa.string(), "the name of its codebook"),
+    Column("codebook_version", pa.int64(), "the version that the codebook states"),
+    Column("split", pa.string(), "of a trained or combined system: the partition (honest-0)"),
+    Column("fold", pa.int64(), "of such a system: the fold that was held out; empty for a failure"),
+    Column("seed", pa.int64(), "of such a system: the training's seed"),
+    Column("sample", pa.int64(), "of a language model whose configuration has a sample"),
+    Column(
+        "error", pa.string(), "why there is no result, a reason of tikval/rows.py; then no value has a stance"
+    ),
+    Column("model", pa.string(), "asked for"),
+    Column("model_served", pa.string(), "that answered; empty for most failures"),
+    Column(
+        "recipe", pa.string(), "fingerprint of all that the result follows from: the end of its folder's name"
+    ),
+    Column("tikval", pa.string(), "the version that computed it"),
+    Column("finished_at", TIME, "when that run finished, UTC"),
+)
+STANCE: Final = Column(VALUE, pa.int8(), f"VALUE: {_STANCE}")
+ANNOTATION: Final = Column("VALUE_annotation", pa.int8(), f"VALUE: {_HUMAN}")
+SCORES: Final = (  # endorsed, then confronted, as the labels are ordered
+    Column("VALUE_endorsed_score", pa.float32(), _SCORE.format("+")),
+    Column("VALUE_confronted_score", pa.float32(), _SCORE.format("-")),
+)
+THRESHOLDS: Final = (
+    Column("VALUE_endorsed_threshold", pa.float64(), _THRESHOLD.format("+")),
+    Column("VALUE_confronted_threshold", pa.float64(), _THRESHOLD.format("-")),
+)
+WIDE: Final = (*VIDEO, *LINE, STANCE, ANNOTATION, *SCORES, *THRESHOLDS)
+
+LONG: Final = (
+    *VIDEO,
+    *LINE,
+    Column("value", pa.string(), "the value's slug in the codebook"),
+    Column("stance", pa.int8(), _STANCE),
+    Column(
+        "dominant", pa.bool_(), "of a language model: whether the value is one of the video's dominant ones"
+    ),
+    Column("endorsed_score", pa.float32(), _SCORE.format("+").replace(VALUE, "value")),
+    Column("endorsed_threshold", pa.float64(), _THRESHOLD.format("+").replace(VALUE, "value")),
+    Column("confronted_score", pa.float32(), _SCORE.format("-").replace(VALUE, "value")),
+    Column("confronted_threshold", pa.float64(), _THRESHOLD.format("-").replace(VALUE, "value")),
+    Column("annotation", pa.int8(), _HUMAN),
+)
+
+_SCORE_ABOUT: Final = {
+    "recipe": "fingerprint of the evaluation",
+    "scored_at": "when it finished, UTC",
+    "system": "whose predictions are scored, or the baseline",
+    "label_set": "the name of the codebook",
+    "failures": "how videos without a result are counted: left_out, wrong or right",
+    "stance": "endorsed, confronted or all",
+    "label": "a label (face+) or an aggregate: macro, weighted, movie, movie_micro",
+    "frequent": "whether the label is in enough videos to count in the aggregates; empty for an aggregate",
+    "support": "videos for which it is true",
+    "precision": "share of what was predicted that is true",
+    "recall": "share of what is true that was predicted",
+    "f1": "their harmonic mean",
+    "lower": "of the 95 % interval of F1; empty: there is none",
+    "upper": "of the 95 % interval of F1; empty: there is none",
+    "why_none": "why there is no interval, in words",
+    "average_precision": "of the scores before any threshold; empty: the system gives none",
+    "brier": "mean squared error of the scores; empty as above",
+    "ece": "expected calibration error of the scores; empty as above",
+    "n_videos": "annotated",
+    "n_scored": "annotated and with a result",
+}
+
+
+def score_columns() -> tuple[Column, ...]:
+    """The columns of an export of scores: an evaluation's recipe and time, and those of ScoreRow."""
+    schema = arrow_schema(ScoreRow)
+    named = [
+        ("recipe", pa.string()),
+        ("scored_at", TIME),
+        *((name, schema.field(name).type) for name in schema.names),
+    ]
+    return tuple(Column(name, kind, _SCORE_ABOUT.get(name, "")) for name, kind in named)
+
+
+def expanded(columns: Sequence[Column], slugs: Sequence[str]) -> list[Column]:
+    """The columns with one for each value in the place of those that hold VALUE: all of one kind together."""
+    return [
+        found
+        for column in columns
+        for found in ([column.of_value(slug) for slug in slugs] if VALUE in column.name else [column])
+    ]
+
+
+def documented_schema(columns: Iterable[Column]) -> pa.Schema:
+    """A schema whose fields say what they are, in their metadata."""
+    return pa.schema([pa.field(name, kind, metadata={_ABOUT: about}) for name, kind, about in columns])
+
+
+def documentation(schema: pa.Schema) -> list[tuple[str, str, str]]:
+    """Name, type and meaning of each column of such a schema."""
+    return [
+        (field.name, str(field.type), (field.metadata or {}).get(_ABOUT, b"").decode()) for field in schema
+    ]
+
+
+def columns_table(columns: Iterable[Column]) -> str:
+    """A table of the columns for a page."""
+    lines = [f"| `{name}` | {kind} | {about.replace(VALUE, '`VALUE`')} |" for name, kind, about in columns]
+    return "\n".join(["| column | type | |", "| --- | --- | --- |", *lines]) + "\n"

@@ -1,0 +1,117 @@
+"""What is known of each video of a study beside its results: its post and its account, and what people annotated.
+
+Columns of Arrow over the whole catalog, from which the lines of an export are taken: no Python object per video. Shape
+letters: N videos of the catalog, R rows of results, A annotated videos, V values.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tikval.codebook import Codebook
+from tikval.config import UserError
+from tikval.privacy import strip_handles
+from tikval.report.export.columns import TIME
+from tikval.report.shown_ids import show_ids, shown_ids
+from tikval.rows import LabelRow, Reason
+from tikval.store.row_keys import contains, keys_of
+from tikval.store.runs import Study
+
+_BATCH: Final = 2**14  # captions that are Python strings at once
+
+
+class Posts:
+    """The catalog's videos by row key."""
+
+    def __init__(self, study: Study, *, names: bool) -> None:
+        """`names`: ids, accounts and captions as they are, also where they name somebody."""
+        columns = ["video_id", "row_key", "account", "genre", "posted_at", "caption", "error"]
+        listed = study.catalog().read(columns)
+        keys = keys_of(listed["row_key"])
+        self._order = np.argsort(keys, kind="stable")
+        self.keys: NDArray[Any] = keys[self._order]  # S16 [N] sorted
+        ids = listed if names else show_ids(listed, shown_ids(study))
+        self._columns: dict[str, pa.ChunkedArray] = {
+            "video_id": ids["video_id"],
+            "account": listed["account"] if names else _numbered(listed),
+            "genre": listed["genre"],
+            "posted_at": listed["posted_at"].cast(TIME, safe=False),
+            "caption": listed["caption"] if names else _without_handles(listed),
+        }
+
+    def among(self, rows: pa.Table) -> pa.Table:
+        """The rows of videos that the catalog lists."""
+        return rows.filter(pa.array(contains(self.keys, keys_of(rows["row_key"]))))
+
+    def columns_of(self, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
+        """The columns of VIDEO for rows [R] that the catalog lists."""
+        at_R = pa.array(self._order[np.searchsorted(self.keys, keys_of(rows["row_key"]))])
+        return {name: column.take(at_R) for name, column in self._columns.items()}
+
+
+def _numbered(listed: pa.Table) -> pa.ChunkedArray:
+    """Accounts by a number, in the order in which the catalog has them: what a report's pages call them."""
+    error = pc.fill_null(listed["error"], "")
+    first = listed["account"].filter(pc.not_equal(error, Reason.DUPLICATE_ID))
+    known = pc.unique(first).filter(pc.not_equal(pc.fill_null(pc.unique(first), ""), ""))
+    numbers = pa.array([f"account {n}" for n in range(1, len(known) + 1)], pa.string())
+    places = pc.index_in(listed["account"], known).chunks
+    return pa.chunked_array([numbers.take(chunk) for chunk in places], pa.string())
+
+
+def _without_handles(listed: pa.Table) -> pa.ChunkedArray:
+    parts = []
+    for batch in listed.select(["caption", "account"]).to_batches(_BATCH):
+        pairs = zip(batch["caption"].to_pylist(), batch["account"].to_pylist(), strict=True)
+        parts.append(
+            pa.array([text and strip_handles(text, account) for text, account in pairs], pa.string())
+        )
+    return pa.chunked_array(parts, pa.string())
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """One annotator's stances over one label set."""
+
+    label_set: str
+    ids: pa.Array  # [A] sorted as `stances`
+    stances: NDArray[np.int8]  # [A, V]
+
+    def of(self, rows: pa.Table, codebook: Codebook) -> list[pa.Array]:
+        """A column of stances for each of the codebook's V values; null where a row's video is not annotated."""
+        n_values = len(codebook.slugs)
+        if not len(self.ids) or (self.label_set, self.stances.shape[1]) != (codebook.label_set, n_values):
+            return [pa.nulls(rows.num_rows, pa.int8())] * n_values
+        at = pc.index_in(rows["video_id"], self.ids).combine_chunks()
+        return [pa.array(stances_A).take(at) for stances_A in self.stances.T]
+
+
+def annotations_of(study: Study, annotator: str | None) -> tuple[Annotations, list[str]]:
+    """The labels of one annotator, and notes; nothing, with a note, where there are several and none is named.
+
+    Where none is named, the one of the last evaluation. Raises UserError for an annotator whom the catalog lacks.
+    """
+    rows: list[LabelRow] = study.catalog().read_side_table("labels") if study.latest("catalog") else []
+    there = sorted({row["annotator"] for row in rows})
+    if annotator is not None and annotator not in there:
+        raise UserError(f"no annotator {annotator}; there are {', '.join(there) or 'none'}")
+    scored = study.latest("scores")
+    chosen = annotator or (scored[1].config.get("annotator") if scored else None)
+    whose = chosen if chosen in there else there[0] if len(there) == 1 else None
+    mine = [row for row in rows if row["annotator"] == whose]
+    notes = (
+        []
+        if mine or not there
+        else [
+            f"annotations are left out: there are several annotators; name one with --annotator: {', '.join(there)}"
+        ]
+    )
+    if not mine:
+        return Annotations("", pa.array([], pa.string()), np.empty((0, 0), np.int8)), notes
+    ids = pa.array([row["video_id"] for row in mine], pa.string())
+    label_set = mine[0]["label_set"]
+    return Annotations(label_set, ids, np.array([row["stances"] for row in mine], np.int8)), notes

@@ -4,7 +4,6 @@ Columns of Arrow over the whole catalog, from which the lines of an export are t
 letters: N videos of the catalog, R rows of results, A annotated videos, V values.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -73,45 +72,41 @@ def _without_handles(listed: pa.Table) -> pa.ChunkedArray:
     return pa.chunked_array(parts, pa.string())
 
 
-@dataclass(frozen=True)
 class Annotations:
-    """One annotator's stances over one label set."""
+    """The stances of one annotator over each label set."""
 
-    label_set: str
-    ids: pa.Array  # [A] sorted as `stances`
-    stances: NDArray[np.int8]  # [A, V]
+    def __init__(self, study: Study, annotator: str | None) -> None:
+        """`annotator`: None is the one of the last evaluation, or the only one.
 
-    def of(self, rows: pa.Table, codebook: Codebook) -> list[pa.Array]:
+        Raises UserError for an annotator whom the catalog lacks.
+        """
+        rows: list[LabelRow] = study.catalog().read_side_table("labels") if study.latest("catalog") else []
+        there = sorted({row["annotator"] for row in rows})
+        if annotator is not None and annotator not in there:
+            raise UserError(f"no annotator {annotator}; there are {', '.join(there) or 'none'}")
+        scored = study.latest("scores")
+        chosen = annotator or (scored[1].config.get("annotator") if scored else None)
+        self._of: dict[str, tuple[pa.Array, NDArray[np.int8]]] = {}  # [A] ids and [A, V] stances by label set
+        self.notes: list[str] = []
+        for label_set in sorted({row["label_set"] for row in rows}):
+            over = [row for row in rows if row["label_set"] == label_set]
+            names = sorted({row["annotator"] for row in over})
+            whose = chosen if chosen in names else names[0] if len(names) == 1 and annotator is None else None
+            mine = [row for row in over if row["annotator"] == whose]
+            if mine:
+                ids = pa.array([row["video_id"] for row in mine], pa.string())
+                self._of[label_set] = ids, np.array([row["stances"] for row in mine], np.int8)
+            elif annotator is None:
+                several = ", ".join(names)
+                self.notes.append(
+                    f"annotations are left out; name one of several annotators with --annotator: {several}"
+                )
+
+    def columns_of(self, rows: pa.Table, codebook: Codebook) -> list[pa.Array]:
         """A column of stances for each of the codebook's V values; null where a row's video is not annotated."""
         n_values = len(codebook.slugs)
-        if not len(self.ids) or (self.label_set, self.stances.shape[1]) != (codebook.label_set, n_values):
+        ids, stances = self._of.get(codebook.label_set, (None, np.empty((0, 0), np.int8)))
+        if ids is None or stances.shape[1] != n_values:
             return [pa.nulls(rows.num_rows, pa.int8())] * n_values
-        at = pc.index_in(rows["video_id"], self.ids).combine_chunks()
-        return [pa.array(stances_A).take(at) for stances_A in self.stances.T]
-
-
-def annotations_of(study: Study, annotator: str | None) -> tuple[Annotations, list[str]]:
-    """The labels of one annotator, and notes; nothing, with a note, where there are several and none is named.
-
-    Where none is named, the one of the last evaluation. Raises UserError for an annotator whom the catalog lacks.
-    """
-    rows: list[LabelRow] = study.catalog().read_side_table("labels") if study.latest("catalog") else []
-    there = sorted({row["annotator"] for row in rows})
-    if annotator is not None and annotator not in there:
-        raise UserError(f"no annotator {annotator}; there are {', '.join(there) or 'none'}")
-    scored = study.latest("scores")
-    chosen = annotator or (scored[1].config.get("annotator") if scored else None)
-    whose = chosen if chosen in there else there[0] if len(there) == 1 else None
-    mine = [row for row in rows if row["annotator"] == whose]
-    notes = (
-        []
-        if mine or not there
-        else [
-            f"annotations are left out: there are several annotators; name one with --annotator: {', '.join(there)}"
-        ]
-    )
-    if not mine:
-        return Annotations("", pa.array([], pa.string()), np.empty((0, 0), np.int8)), notes
-    ids = pa.array([row["video_id"] for row in mine], pa.string())
-    label_set = mine[0]["label_set"]
-    return Annotations(label_set, ids, np.array([row["stances"] for row in mine], np.int8)), notes
+        at = pc.index_in(rows["video_id"], ids).combine_chunks()
+        return [pa.array(stances_A).take(at) for stances_A in stances.T]

@@ -27,7 +27,7 @@ from tikval.report.export.columns import (
     expanded,
     score_columns,
 )
-from tikval.report.export.posts import Annotations, Posts, annotations_of
+from tikval.report.export.posts import Annotations, Posts
 from tikval.report.export.systems import ExportedSystem, RowAnswers, answers_in, open_systems
 from tikval.report.export.thresholds import Thresholds, thresholds_of_system
 from tikval.stats.arrays import Floats
@@ -72,7 +72,7 @@ class Values:
         self.systems = open_systems(study, only)
         of_videos = any(not has_texts(each.config) for each in self.systems)
         self.posts = Posts(study, names=names) if of_videos else None
-        self.annotations, self.notes = annotations_of(study, annotator)
+        self.annotations = Annotations(study, annotator)
         self.slugs = tuple(dict.fromkeys(slug for each in self.systems for slug in each.codebook.slugs))
 
     def wide(self) -> Export:
@@ -137,7 +137,7 @@ class Lines:
     annotations: Annotations
 
     def stance_codes(self) -> list[pa.Array]:
-        return self.annotations.of(self.rows, self.of.codebook)
+        return self.annotations.columns_of(self.rows, self.of.codebook)
 
 
 Make = Callable[

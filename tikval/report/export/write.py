@@ -52,7 +52,7 @@ def write_study(
         raise UserError(f"{file}: a database holds all tables; leave out --{form}")
     if form != "scores":
         values = Values(study, only, names=names, annotator=annotator)
-        notes += values.notes
+        notes += values.annotations.notes
         exports = [values.wide(), values.long()] if whole else [values.long() if form else values.wide()]
     if form == "scores" or (whole and has_scores(study)):
         exports.append(scores_export(study))

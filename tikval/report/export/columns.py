@@ -51,6 +51,7 @@ LINE: Final = (
     Column("system", pa.string(), "who predicts"),
     Column("label_set", pa.string(), "the name of its codebook"),
     Column("codebook_version", pa.int64(), "the version that the codebook states"),
+    Column("score_kind", pa.string(), "what its scores are: similarity share, probability or none"),
     Column("split", pa.string(), "of a trained or combined system: the partition (honest-0)"),
     Column("fold", pa.int64(), "of such a system: the fold that was held out; empty for a failure"),
     Column("seed", pa.int64(), "of such a system: the training's seed"),
@@ -58,7 +59,7 @@ LINE: Final = (
     Column(
         "error", pa.string(), "why there is no result, a reason of tikval/rows.py; then no value has a stance"
     ),
-    Column("model", pa.string(), "asked for"),
+    Column("model", pa.string(), "asked for; without the folder of a local one, unless --names"),
     Column("model_served", pa.string(), "that answered; empty for most failures"),
     Column(
         "recipe", pa.string(), "fingerprint of all that the result follows from: the end of its folder's name"

@@ -17,6 +17,7 @@ from tikval.privacy import strip_handles
 from tikval.report.export.columns import TIME
 from tikval.report.shown_ids import show_ids, shown_ids
 from tikval.rows import LabelRow, Reason
+from tikval.stats.arrays import Floats
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study
 
@@ -86,7 +87,7 @@ class Annotations:
             raise UserError(f"no annotator {annotator}; there are {', '.join(there) or 'none'}")
         scored = study.latest("scores")
         chosen = annotator or (scored[1].config.get("annotator") if scored else None)
-        self._of: dict[str, tuple[pa.Array, NDArray[np.int8]]] = {}  # [A] ids and [A, V] stances by label set
+        self._of: dict[str, tuple[pa.Array, Floats]] = {}  # by label set: [A] ids, [A, V] stances or NaN
         self.notes: list[str] = []
         for label_set in sorted({row["label_set"] for row in rows}):
             over = [row for row in rows if row["label_set"] == label_set]
@@ -95,7 +96,7 @@ class Annotations:
             mine = [row for row in over if row["annotator"] == whose]
             if mine:
                 ids = pa.array([row["video_id"] for row in mine], pa.string())
-                self._of[label_set] = ids, np.array([row["stances"] for row in mine], np.int8)
+                self._of[label_set] = ids, np.array([row["stances"] for row in mine], np.float64)
             elif annotator is None:
                 several = ", ".join(names)
                 self.notes.append(
@@ -105,8 +106,9 @@ class Annotations:
     def columns_of(self, rows: pa.Table, codebook: Codebook) -> list[pa.Array]:
         """A column of stances for each of the codebook's V values; null where a row's video is not annotated."""
         n_values = len(codebook.slugs)
-        ids, stances = self._of.get(codebook.label_set, (None, np.empty((0, 0), np.int8)))
+        ids, stances = self._of.get(codebook.label_set, (None, np.empty((0, 0))))
         if ids is None or stances.shape[1] != n_values:
             return [pa.nulls(rows.num_rows, pa.int8())] * n_values
         at = pc.index_in(rows["video_id"], ids).combine_chunks()
-        return [pa.array(stances_A).take(at) for stances_A in stances.T]
+        columns = [pa.array(stances_A, mask=np.isnan(stances_A)) for stances_A in stances.T]
+        return [column.cast(pa.int8()).take(at) for column in columns]

@@ -27,9 +27,10 @@ from tikval.report.export.columns import (
     expanded,
     score_columns,
 )
+from tikval.report.export.dataset_facts import public_name
 from tikval.report.export.posts import Annotations, Posts
 from tikval.report.export.systems import ExportedSystem, RowAnswers, answers_in, open_systems
-from tikval.report.export.thresholds import Thresholds, thresholds_of_system
+from tikval.report.score_meaning import ScoreMeaning, score_meaning_of
 from tikval.stats.arrays import Floats
 from tikval.store.runs import Study, has_texts
 from tikval.values import Stance
@@ -69,6 +70,7 @@ class Values:
 
         `names`: ids, accounts and captions as they are, also where they name somebody.
         """
+        self.names = names
         self.systems = open_systems(study, only)
         of_videos = any(not has_texts(each.config) for each in self.systems)
         self.posts = Posts(study, names=names) if of_videos else None
@@ -99,30 +101,36 @@ class Values:
 
     def _tables(self, schema: pa.Schema, make: "Make", size: int) -> Iterator[pa.Table]:
         for each in self.systems:
-            thresholds = thresholds_of_system(each.config, each.folder.uri, each.codebook.labels)
+            scores = score_meaning_of(each.folder, each.config, each.codebook)
             for table in each.tables(_READ):
                 listed = self._listed(each, table)
                 for start in range(0, listed.num_rows, size):
                     rows = listed.slice(start, size)
                     answers = answers_in(rows, each)
-                    thresholds_RL = np.where(answers.known, _thresholds(rows, thresholds), np.nan)
+                    thresholds_RL = np.where(
+                        answers.known, _thresholds(rows, scores, answers.known.shape[1]), np.nan
+                    )
                     lines = Lines(each, rows, answers, thresholds_RL, self.annotations)
-                    yield _as_schema(make(self._about(each, rows), lines), schema)
+                    yield _as_schema(make(self._about(each, rows, scores), lines), schema)
 
-    def _about(self, each: ExportedSystem, rows: pa.Table) -> dict[str, Any]:
+    def _about(self, each: ExportedSystem, rows: pa.Table, scores: ScoreMeaning) -> dict[str, Any]:
         """The columns that stand before the values."""
         n = rows.num_rows
         videos = {} if has_texts(each.config) or self.posts is None else self.posts.columns_of(rows)
         run: dict[str, Any] = {
             "system": each.system,
             "codebook_version": each.codebook.version,
+            "score_kind": scores.kind,
             "recipe": each.run.fingerprint,
             "tikval": each.run.tikval,
             "finished_at": datetime.fromisoformat(each.run.finished_at),
         }
         types = {name: kind for name, kind, _ in LINE}
         constant = {name: pa.repeat(pa.scalar(value, types[name]), n) for name, value in run.items()}
-        found = {name: rows[name] for name in _OF_A_ROW} | constant | videos
+        shown = {
+            name: rows[name] if self.names else _public(rows[name]) for name in ("model", "model_served")
+        }
+        found = {name: rows[name] for name in _OF_A_ROW} | shown | constant | videos
         return {name: found[name] for name, *_ in (*VIDEO, *LINE) if name in found}
 
 
@@ -152,12 +160,24 @@ def _as_schema(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
     return pa.table(made, schema=schema)
 
 
-def _thresholds(rows: pa.Table, thresholds_of: Thresholds) -> Floats:
-    """The thresholds of each row, [R, L], or of all of them, [1, L]."""
-    parts = rows.select(["split", "fold", "seed"])
-    if parts.group_by(parts.column_names).aggregate([]).num_rows == 1:
-        return thresholds_of(**parts.slice(0, 1).to_pylist()[0])[None]
-    return np.stack([thresholds_of(**part) for part in parts.to_pylist()])
+def _thresholds(rows: pa.Table, scores: ScoreMeaning, n_labels: int) -> Floats:
+    """The thresholds of each row, [R, L], or of all of them, [1, L]; NaN: there is none, or it is not known."""
+
+    def of(row: dict[str, Any]) -> Floats:
+        return np.array(scores.of_row(row) or [None] * n_labels, np.float64)
+
+    trainings = rows.select(["split", "fold", "seed"])
+    if trainings.group_by(trainings.column_names).aggregate([]).num_rows == 1:
+        return of(trainings.slice(0, 1).to_pylist()[0])[None]
+    return np.stack([of(row) for row in trainings.to_pylist()])
+
+
+def _public(models: pa.ChunkedArray) -> pa.Array:
+    """Names of models without the folders that some were loaded from."""
+    coded = models.combine_chunks().dictionary_encode()
+    return pa.array([public_name(name) for name in coded.dictionary.to_pylist()], pa.string()).take(
+        coded.indices
+    )
 
 
 def _wide_columns(about: dict[str, Any], lines: Lines) -> dict[str, Any]:

@@ -224,20 +224,20 @@ def label_intervals(f1_L: Floats, counts: AccountCounts, sizes_G: Floats) -> lis
     for f1, hits_G, union_G, support_G in zip(f1_L, counts.hits.T, union_GL.T, counts.support.T, strict=True):
         why = NO_NUMBER if math.isnan(f1) else none
         why = why or why_no_interval_of_label(float(support_G.sum()), int((support_G > 0).sum()))
-        made.append(Interval(None, None, why) if why else _of_label(float(f1), hits_G, union_G))
+        made.append(Interval(None, None, why) if why else jaccard_interval(float(f1), hits_G, union_G))
     return made
 
 
-def _of_label(f1: float, hits_G: Floats, union_G: Floats) -> Interval:
+def jaccard_interval(f1: float, hits_G: Floats, union_G: Floats) -> Interval:
     total, k = float(union_G.sum()), int((union_G > 0).sum())
     pooled = float(hits_G.sum()) / total
     if TINY < pooled < 1 - TINY:
         spread = float(((hits_G - pooled * union_G) ** 2).sum())
-        effect = k / (k - 1) * spread / (total * pooled * (1 - pooled))
+        effect = k / max(1, k - 1) * spread / (total * pooled * (1 - pooled))
     else:
         effect = float((union_G**2).sum()) / total / 2
     a = t_critical(max(_FEWEST_DEGREES, effective_groups(union_G) - 1)) ** 2 * max(1.0, effect) / total
     jaccard = f1 / (2 - f1)
     half = math.sqrt(a * (jaccard * (1 - jaccard) + a / 4))
     low, high = (max(0.0, (jaccard + a / 2 + sign * half) / (1 + a)) for sign in (-1, 1))
-    return Interval(min(f1, 2 * low / (1 + low)), max(f1, 2 * high / (1 + high)))
+    return Interval(min(f1, 2 * low / (1 + low)), min(1.0, max(f1, 2 * high / (1 + high))))

@@ -37,6 +37,9 @@ def test_a_study_has_intervals_comparisons_and_baselines(study: Study) -> None:
     }
     for system in ("bert", BASELINE):
         assert macro[system]["lower"] < macro[system]["f1"] < macro[system]["upper"]
+    assert all(
+        (row["lower"] is None) <= (row["why_none"] is not None) for row in scores if row["f1"] is not None
+    )
     assert macro["bert"]["average_precision"] > 0.8
     assert macro["bert"]["brier"] < 0.25
     assert macro["gemini"]["average_precision"] is None
@@ -68,6 +71,42 @@ def test_a_study_has_intervals_comparisons_and_baselines(study: Study) -> None:
     ):
         assert phrase in " ".join(text.split())
     assert re.search(r"0\.\d\d \[0\.\d\d, [01]\.\d\d\]", text)
+
+
+def test_means_are_over_labels_with_positives_enough_or_over_those_that_are_named(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = study.asked("gemini", lambda name: stances(int(study.truth[name][0]), 0))
+
+    def averaged(**changes: object) -> list[str]:
+        config = EvaluateConfig.model_validate({"predictions": (asked,), "out": study.out, **changes})
+        score_systems(config)
+        rows = Folder(config.folder).read().to_pylist()
+        own = [row for row in rows if row["system"] == "gemini" and row["failures"] == "left_out"]
+        (macro,) = (row for row in own if (row["stance"], row["label"]) == ("all", "macro"))
+        labels = [row["label"] for row in own if row["frequent"]]
+        assert macro["n_labels"] == len(labels)
+        assert (macro["f1"] is None) == (not labels)
+        return labels
+
+    by_default = averaged()
+    assert by_default
+    assert averaged(labels=by_default[:1]) == by_default[:1]
+    assert averaged(min_positives=1_000) == []
+    assert "no label has enough positives for a mean" in capsys.readouterr().err
+    with pytest.raises(UserError, match="not of the codebook: joy"):
+        averaged(labels=["joy"])
+
+
+def test_a_key_that_does_nothing_any_more_is_accepted_and_named(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files of earlier versions have it, and so has every finished study's recipe."""
+    asked = study.asked("gemini", lambda _: stances(0, 0))
+    old = EvaluateConfig(predictions=(asked,), out=study.out, draws=1_000)
+    assert old.fingerprint == EvaluateConfig(predictions=(asked,), out=study.out).fingerprint
+    score_systems(old)
+    assert "draws: does nothing any more" in capsys.readouterr().err
 
 
 def test_a_system_is_not_named_like_a_baseline(study: Study) -> None:

@@ -24,7 +24,7 @@ from tikval.config import (
 )
 from tikval.evaluate.score_systems import score_systems
 from tikval.files import read_bytes, write_bytes
-from tikval.finetune.ensemble import EnsembleDraws, HeldOut, mean_scores, thresholds_of
+from tikval.finetune.ensemble import HeldOut, HeldOutScores, mean_scores, thresholds_of
 from tikval.finetune.inference import Judge, TrainedMember
 from tikval.finetune.model_files import EnsembleFacts, read_facts
 from tikval.finetune.model_index import usable_members
@@ -249,7 +249,7 @@ def test_an_interval_is_as_wide_as_groups_differ() -> None:
     truth = random.random((400, 2)) < 0.4
     predicted = truth ^ (random.random((400, 2)) < 0.2)
     every = np.arange(400)
-    alone, together = EnsembleDraws(every, truth), EnsembleDraws(every // 100, truth)
+    alone, together = HeldOutScores(every, truth), HeldOutScores(every // 50, truth)
     scores = alone.scores([(every, predicted)])
     expected = np.mean(
         [2 * (truth & predicted)[:, k].sum() / (truth[:, k].sum() + predicted[:, k].sum()) for k in range(2)]
@@ -265,14 +265,40 @@ def test_an_interval_is_as_wide_as_groups_differ() -> None:
     assert base is not None
     assert scores.gain.value == pytest.approx(expected - base)
     half = truth.copy()
-    half[200:] = ~truth[200:]  # two accounts right, two wrong
+    half[200:] = ~truth[200:]  # four accounts right, four wrong
     wide = together.scores([(every, half)]).macro_f1
     assert wide.low is not None
     assert wide.high is not None
     assert wide.high - wide.low > 0.4
-    assert EnsembleDraws(np.zeros(400, int), truth).scores([(every, predicted)]).macro_f1.low is None, (
-        "one group has no interval"
-    )
+    for n in (1, 4):
+        few = HeldOutScores(every % n, truth)
+        for measured in (
+            *dict(few.scores([(every, predicted)])).values(),
+            *few.label_f1([(every, predicted)], 1),
+        ):
+            assert (measured.low, measured.high) == (None, None)
+            assert measured.why_none == f"{n} account{'s' * (n > 1)}: too few for an interval"
+
+
+def test_a_card_and_a_report_have_the_same_ends(study: Study, trained: FinetuneConfig) -> None:
+    """One method for one number: the training's own file, and the rows as jobs.evaluate scores them."""
+    facts = EnsembleFacts.model_validate_json((Path(trained.folder) / "models/ensemble.json").read_text())
+    config = EvaluateConfig(predictions=(trained,), out=study.out)
+    score_systems(config)
+    rows = {
+        row["label"]: row
+        for row in Folder(config.folder).read().to_pylist()
+        if row["system"] == "tiny" and row["failures"] == "left_out" and row["stance"] in ("endorsed", "all")
+    }
+    shown = {"macro": facts.scores.macro_f1, "weighted": facts.scores.weighted_f1}
+    shown |= dict(zip(facts.labels, facts.label_f1, strict=True))
+    assert shown.keys() <= rows.keys()
+    for label, measured in shown.items():
+        row = rows[label]
+        assert measured.low is not None, label
+        assert (measured.value, measured.low, measured.high) == pytest.approx(
+            (row["f1"], row["lower"], row["upper"]), rel=1e-9
+        )
 
 
 def test_the_facts_agree_with_the_rows_and_name_nobody(study: Study, trained: FinetuneConfig) -> None:

@@ -1,5 +1,7 @@
 """Kept models as folders for transformers: they predict the same there, and a card tells what they are worth."""
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from tests.fixtures.tiny_encoders import write_bert, write_roberta
 from tikval.config import FinetuneConfig, UserError
 from tikval.finetune.model_files import read_facts
 from tikval.report.export.model import export_model
+from tikval.report.export.model_card import OLDER
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -65,10 +68,17 @@ def test_the_card_tells_what_it_is_worth_and_what_it_is_not_for(
     assert "base_model" not in head, "a folder of this machine is no model of the hub"
     facts = read_facts(trained.folder)
     own = facts.members["p0-f1-s0"].scores.macro_f1
+    every = facts.scores.macro_f1
     assert own.value is not None
-    assert own.low is not None
+    assert every.low is not None
+    assert text.count("4 accounts: too few for an interval") == 1
+    (mark,) = (
+        line[2:5] for line in text.splitlines() if line.endswith("4 accounts: too few for an interval")
+    )
+    assert "nan" not in text.split("---\n")[2]
     for words in (
-        f"{own.value:.3f} [{own.low:.3f}",
+        f"| macro F1 | {own.value:.3f} {mark} | {every.value:.3f} [{every.low:.3f}, {every.high:.3f}] |",
+        "a few accounts decide this: 8",
         "saying every label",
         "`honest`",
         f"{facts.members['p0-f1-s0'].train} rows trained it",
@@ -80,6 +90,24 @@ def test_the_card_tells_what_it_is_worth_and_what_it_is_not_for(
         "That of the encoder it began with applies",
     ):
         assert words in text, words
+
+
+def test_the_intervals_of_an_earlier_version_are_not_shown(trained: FinetuneConfig, tmp_path: Path) -> None:
+    """Its models stay usable; where the draws of accounts lay is another number than the report's interval."""
+    file = Path(trained.folder) / "models/ensemble.json"
+    text = file.read_text()
+    facts = json.loads(text)
+    del facts["intervals"], facts["accounts"]
+    for measured in facts["label_f1"]:
+        del measured["why_none"]
+    try:
+        file.write_text(json.dumps(facts))
+        export_model(trained.folder, "p0-f1-s0", tmp_path / "model")
+    finally:
+        file.write_text(text)
+    card = (tmp_path / "model/README.md").read_text()
+    assert not re.search(r"\d \[\d", card)
+    assert card.count(OLDER) == 1
 
 
 @pytest.mark.parametrize(

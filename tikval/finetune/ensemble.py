@@ -1,14 +1,14 @@
 """What a trained system is worth on rows that it was not trained on, and where its average's thresholds lie.
 
 Scores are those of the trainings' own decisions. The thresholds of all trainings' average are chosen on each row's
-mean held-out score: no score comes from a model that was trained on its row.
+mean held-out score: no score comes from a model that was trained on its row. Intervals are those of every score
+(tikval.stats.intervals): a card and a report have one number's ends alike.
 
-Shape letters: N rows, n test rows of one training, L trained labels, G groups, D draws, P parts that are averaged.
+Shape letters: N rows, n test rows of one training, L trained labels, G accounts, P parts that are averaged.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from tikval.config import Protocol
 from tikval.finetune.model_files import EnsembleFacts, Measured, Scores
 from tikval.stats.arrays import Bools, Floats, Ints
+from tikval.stats.intervals import (
+    AccountCounts,
+    Interval,
+    account_counts,
+    average,
+    label_intervals,
+    mean_f1_estimate,
+)
 from tikval.stats.metrics import label_f1
 from tikval.stats.thresholds import best_threshold, brier, ece
-
-DRAWS: Final = 1_000
-_SHARE: Final = (2.5, 97.5)  # percentiles: 95 % of the draws lie between
-_SEED: Final = 0
 
 
 @dataclass(frozen=True)
@@ -57,75 +61,66 @@ def thresholds_of(means_NL: Floats, truth_NL: Bools, held: Sequence[HeldOut], pr
     return best_threshold(means_NL[known_N], truth_NL[known_N], protocol.threshold)
 
 
-class EnsembleDraws:
-    """Groups drawn with replacement, as often as there are groups: how far a score hangs on who was in the sample."""
+class HeldOutScores:
+    """F1s with their 95 % intervals over accounts. A part: rows, and what was predicted for them, [n] and [n, L]."""
 
-    def __init__(self, groups_N: Ints, truth_NL: Bools) -> None:
-        self.truth_NL = truth_NL
-        _, self.group_N = np.unique(groups_N, return_inverse=True)
-        self.n_groups = int(self.group_N.max()) + 1
-        random = np.random.default_rng(_SEED)
-        picked = random.integers(self.n_groups, size=(DRAWS, self.n_groups))
-        # how often each group was drawn; in the first line all are once: the sample itself
-        self.times_DG = np.stack(
-            [np.ones(self.n_groups), *(np.bincount(draw, minlength=self.n_groups) for draw in picked)]
-        )
+    def __init__(self, accounts_N: Ints, truth_NL: Bools) -> None:
+        """`accounts_N` count from 0."""
+        self.accounts_N, self.truth_NL = accounts_N, truth_NL
+        self.n_accounts = int(accounts_N.max(initial=-1)) + 1
 
-    def f1(self, parts: Sequence[tuple[Ints, Bools]]) -> tuple[Floats, Floats]:
-        """F1 of labels predicted for some rows, and the labels' support, [D, P, L]; nan: neither true nor predicted."""
-        f1s, supports = [], []
-        for rows, predicted_nL in parts:
-            truth_nL = self.truth_NL[rows]
-            hits_DL, true_DL, predicted_DL = (
-                self.times_DG @ self._per_group(rows, column_nL)
-                for column_nL in (truth_nL & predicted_nL, truth_nL, predicted_nL)
-            )
-            f1s.append(label_f1(hits_DL, predicted_DL, true_DL))
-            supports.append(true_DL)
-        return np.stack(f1s, 1), np.stack(supports, 1)
+    def _counts(self, parts: Sequence[tuple[Ints, Bools]]) -> list[AccountCounts]:
+        return [
+            account_counts(self.truth_NL[rows], predicted_nL, self.accounts_N[rows], self.n_accounts)
+            for rows, predicted_nL in parts
+        ]
 
-    def _per_group(self, rows: Ints, column_nL: Bools) -> Floats:
-        counts_GL = np.zeros((self.n_groups, column_nL.shape[1]))
-        np.add.at(counts_GL, self.group_N[rows], column_nL)
-        return counts_GL
-
-    def measured(self, values_D: Floats) -> Measured:
-        """The interval of a number in each draw, the sample's first."""
-        known_D = values_D[1:][np.isfinite(values_D[1:])]
-        value = float(values_D[0]) if np.isfinite(values_D[0]) else None
-        if value is None or self.n_groups < 2 or not len(known_D):
-            return Measured(value=value)
-        low, high = np.percentile(known_D, _SHARE)
-        return Measured(value=value, low=float(low), high=float(high))
+    def _sizes(self, parts: Sequence[tuple[Ints, Bools]]) -> Floats:
+        """[G] rows of any part."""
+        rows = np.unique(np.concatenate([rows for rows, _ in parts]))
+        return np.bincount(self.accounts_N[rows], minlength=self.n_accounts).astype(np.float64)
 
     def scores(self, parts: Sequence[tuple[Ints, Bools]]) -> Scores:
         """F1s of the labels predicted for some rows in each part; the parts averaged."""
-        macro_D, weighted_D = _averages(*self.f1(parts))
-        every = [(rows, np.ones_like(predicted_nL)) for rows, predicted_nL in parts]
-        base_macro_D, base_weighted_D = _averages(*self.f1(every))
+        sizes_G, counts = self._sizes(parts), self._counts(parts)
+        every = self._counts([(rows, np.ones_like(predicted_nL)) for rows, predicted_nL in parts])
+        macro, weighted, base_macro, base_weighted = (
+            average([mean_f1_estimate(part, sizes_G, how) for part in some], sizes_G)
+            for some in (counts, every)
+            for how in ("macro", "weighted")
+        )
+        gain = macro.minus(base_macro)
         return Scores(
-            macro_f1=self.measured(macro_D),
-            weighted_f1=self.measured(weighted_D),
-            baseline_macro_f1=self.measured(base_macro_D),
-            baseline_weighted_f1=self.measured(base_weighted_D),
-            gain=self.measured(macro_D - base_macro_D),
+            macro_f1=_measured(macro.value, macro.of_score()),
+            weighted_f1=_measured(weighted.value, weighted.of_score()),
+            baseline_macro_f1=_measured(base_macro.value, base_macro.of_score()),
+            baseline_weighted_f1=_measured(base_weighted.value, base_weighted.of_score()),
+            gain=_measured(gain.value, gain.of_difference()),
         )
 
+    def label_f1(self, parts: Sequence[tuple[Ints, Bools]], runs: int) -> tuple[Measured, ...]:
+        """[L] F1 of each label, the parts averaged; `runs`: how often each row was judged."""
+        counts = self._counts(parts)
+        f1_L = _nan_mean([label_f1(*(column.sum(0) for column in part)) for part in counts])
+        of_one_run = AccountCounts(*(sum(columns) / runs for columns in zip(*counts, strict=True)))
+        intervals = label_intervals(f1_L, of_one_run, self._sizes(parts))
+        return tuple(_measured(float(f1), found) for f1, found in zip(f1_L, intervals, strict=True))
 
-def _averages(f1_DPL: Floats, support_DPL: Floats) -> tuple[Floats, Floats]:
-    """[D] macro and support-weighted F1, averaged over the parts that have any."""
-    macro_DP = _mean(f1_DPL, np.ones_like(f1_DPL))
-    weighted_DP = _mean(f1_DPL, support_DPL)
-    return _mean(macro_DP, np.ones_like(macro_DP)), _mean(weighted_DP, np.ones_like(weighted_DP))
+
+def _measured(value: float, found: Interval) -> Measured:
+    if not np.isfinite(value):
+        return Measured(value=None)
+    return Measured(value=value, low=found.lower, high=found.upper, why_none=found.why_none)
 
 
-def _mean(values: Floats, weights: Floats) -> Floats:
-    """The mean over the last axis, without what is nan; nan where nothing is left."""
-    weights = np.where(np.isfinite(values), weights, 0)
-    total = weights.sum(-1)
-    means = np.full(total.shape, np.nan)
-    np.divide((np.nan_to_num(values) * weights).sum(-1), total, out=means, where=total > 0)
-    return means
+def _nan_mean(values: Sequence[Floats]) -> Floats:
+    """[L] mean over the parts that have a number; nan where none has."""
+    stacked = np.stack(values)
+    known = np.isfinite(stacked)
+    number = known.sum(0)
+    mean: Floats = np.full(number.shape, np.nan)
+    np.divide(np.where(known, stacked, 0).sum(0), number, out=mean, where=number > 0)
+    return mean
 
 
 def parts_of(held: Sequence[HeldOut], by_fold: bool) -> Iterator[tuple[Ints, Bools]]:
@@ -141,22 +136,23 @@ def ensemble_facts(
     held: Sequence[HeldOut],
     truth_NL: Bools,
     groups_N: Ints,
+    accounts_N: Ints,
     protocol: Protocol,
     *,
     members: Mapping[str, Mapping[str, str | int]],
     **names: object,
 ) -> EnsembleFacts:
-    """What models/ensemble.json has. `members`: the fields of MemberFacts, without scores, of each training; `names`:
-    the fields of EnsembleFacts that describe the study.
+    """What models/ensemble.json has. `groups_N` are what no fold divides, `accounts_N` count from 0.
+
+    `members`: the fields of MemberFacts, without scores, of each training; `names`: the fields of EnsembleFacts that
+    describe the study.
 
     Raises ValueError where a threshold is to be chosen and no label has a positive.
     """
     means_NL = mean_scores(held, truth_NL.shape)
     known_N = np.isfinite(means_NL).all(1)
-    draws = EnsembleDraws(groups_N, truth_NL)
+    scored = HeldOutScores(accounts_N, truth_NL)
     parts = list(parts_of(held, by_fold=protocol.name == "paper"))
-    f1_DPL, _ = draws.f1(parts)
-    f1_DL = _mean(np.moveaxis(f1_DPL, 1, 2), np.ones(1))
     own = "validation rows" if protocol.name == "given" else "held-out scores"
     return EnsembleFacts.model_validate(
         {
@@ -165,14 +161,16 @@ def ensemble_facts(
             "thresholds": tuple(thresholds_of(means_NL, truth_NL, held, protocol).tolist()),
             "thresholds_from": own if isinstance(protocol.threshold, str) else "none",
             "members": {
-                each.name: {**members[each.name], "scores": draws.scores([(each.rows, each.predicted)])}
+                each.name: {**members[each.name], "scores": scored.scores([(each.rows, each.predicted)])}
                 for each in held
             },
             "rows": int(known_N.sum()),
             "groups": len(np.unique(groups_N[known_N])),
+            "accounts": len(np.unique(accounts_N[known_N])),
             "support": tuple(truth_NL[known_N].sum(0).tolist()),
-            "scores": draws.scores(parts),
-            "label_f1": tuple(draws.measured(column_D) for column_D in f1_DL.T),
+            "intervals": "jackknife",
+            "scores": scored.scores(parts),
+            "label_f1": scored.label_f1(parts, runs=len({each.run for each in held})),
             "brier": brier(means_NL[known_N], truth_NL[known_N]),
             "ece": ece(means_NL[known_N], truth_NL[known_N]),
         }

@@ -20,11 +20,12 @@ from tikval.files import read_bytes
 
 
 class Measured(Config):
-    """A number, and where 95 % of the draws of groups lie; None: nothing to measure, or one group only."""
+    """A number and its 95 % interval over accounts; None: nothing to measure, or `why_none`, in words."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
+    why_none: str | None = None
 
 
 class Scores(Config):
@@ -61,7 +62,9 @@ class EnsembleFacts(Config):
     rows: int  # held out and judged
     failed: int  # annotated, without a text or vector
     groups: int  # of accounts and near-duplicates
+    accounts: int | None = None  # None: written by an earlier version
     support: tuple[int, ...]  # [L] rows for which a label is true
+    intervals: Literal["percentiles", "jackknife"] = "percentiles"  # by which earlier versions had them
     scores: Scores  # of the trainings: of each partition and seed (paper: and fold), averaged
     label_f1: tuple[Measured, ...]  # [L]
     brier: float  # of the mean held-out scores

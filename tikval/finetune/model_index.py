@@ -45,6 +45,7 @@ def write_model_index(
         held,
         examples.truth,
         groups_of(examples.accounts, examples.near_duplicates, examples.ids),
+        groups_of(examples.accounts, [None] * len(examples.ids), examples.ids),
         config.protocol,
         members=members,
         system=config.system,

@@ -333,6 +333,7 @@ class SliceRow(TypedDict):
     why_none: str | None  # why there is no interval, or no value either, in words; None: there is an interval
     baseline: float | None  # what saying everything scores there; None for a difference
     n_labels: int | None  # that the value is over
+    labels: list[str] | None  # these
     n_videos: int  # with a result
     n_groups: int
 

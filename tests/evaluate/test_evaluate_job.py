@@ -12,7 +12,7 @@ from tikval.config import EvaluateConfig, ReportConfig, UserError
 from tikval.evaluate.baselines import BASELINES, HUMAN, PRIOR
 from tikval.evaluate.score_systems import score_systems
 from tikval.evaluate.scores import BASELINE
-from tikval.report.site.contrasts import comparison_lines, p_value, signed
+from tikval.report.site.contrasts import comparison_table, p_value, signed
 from tikval.report.site.write import write_report
 from tikval.rows import ComparisonRow, ScoreRow, SliceRow
 from tikval.store.folder import Folder
@@ -147,6 +147,7 @@ def part(by: str, name: str, system: str = "s") -> list[SliceRow]:
             why_none="too few",
             baseline=None,
             n_labels=2,
+            labels=["a+", "b+"],
             n_videos=3,
             n_groups=1,
         )
@@ -159,12 +160,29 @@ def test_differences_are_shown_with_their_sign() -> None:
         *("+0.04", "\u22120.04", "0.00", "0.00", "0.00", "\u2013")
     ]
     assert [p_value(p) for p in (0.0004, 0.0124, 1.0, None)] == ["< 0.001", "0.012", "1.000", "\u2013"]
-    (line,) = comparison_lines(replace(report(), comparisons=(pair(),)))
+    (line,) = comparison_table(replace(report(), comparisons=(pair(),)))["lines"]
     assert (line["a"], line["b"], line["metric"]) == ("a", "Predict everything", "macro F1")
     assert (line["difference"], line["interval"], line["sure"]) == (*("+0.04", "[\u22120.00, 0.09]", True),)
     none = dict.fromkeys(("difference", "lower", "upper", "p", "p_holm"))
-    (line,) = comparison_lines(replace(report(), comparisons=(pair(**none),)))
+    (line,) = comparison_table(replace(report(), comparisons=(pair(**none),)))["lines"]
     assert (line["difference"], line["interval"], line["p"], line["sure"]) == ("\u2013", "", "\u2013", False)
+
+
+def test_what_a_p_cannot_be_below_is_said_where_it_matters() -> None:
+    def below(n_groups: int, **changes: object) -> list[str]:
+        made = comparison_table(replace(report(), comparisons=(pair(n_groups=n_groups, **changes),)))
+        return list(made["below"])
+
+    assert below(6) == [
+        "a few accounts decide this: 6",
+        "p if exchangeable cannot be below 0.0312 with 6 accounts",
+    ]
+    assert below(14) == ["a few accounts decide this: 14"]
+    assert below(15) == []
+    none = dict.fromkeys(("lower", "upper", "p", "p_holm"))
+    assert below(4, **none, why_none="4 accounts: too few for an interval") == [
+        "4 accounts: too few for an interval"
+    ]
 
 
 def test_names_in_the_new_tables_are_text() -> None:

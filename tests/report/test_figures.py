@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.collections import LineCollection
 from typer.testing import CliRunner
 
 from tests.fixtures.rows import prediction
@@ -25,8 +26,10 @@ from tikval.report.figures import charts as draw
 from tikval.report.figures.gather import Figures, figures_of, write_figures
 from tikval.report.figures.numbers import Radar, series_of
 from tikval.report.figures.rates import by_genre, by_month, months_of, rates_of
+from tikval.report.figures.sheets import systems_sheet
 from tikval.report.figures.style import render, styled
 from tikval.report.figures.systems import SystemScore, systems_f1
+from tikval.report.how_sure import Ends
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
@@ -66,17 +69,32 @@ def test_a_hostile_title_is_text() -> None:
 
 
 def test_systems_with_and_without_an_interval() -> None:
-    """Intervals are corrected for bias, so that an F1 may lie outside of its own."""
+    none = Ends(None, None, "4 accounts: too few for an interval", 4)
     found = [
-        SystemScore("b", "<b> $x$", False, 0.9, 0.91, 0.95, 9, 8),
-        SystemScore("a", "a", False, 0.0, None, None, 9, 9),
-        SystemScore("predict_everything", "Predict everything", True, 0.0, None, None, 9, 9),
+        SystemScore("b", "<b> $x$", False, 0.9, Ends(0.85, 0.95, None, 91), 9, 8),
+        SystemScore("a", "a", False, 0.0, none, 9, 9),
+        SystemScore("predict_everything", "Predict everything", True, 0.0, none, 9, 9),
     ]
     with styled():
         words = words_of(render(systems_f1(found), "svg"))
         alone = words_of(render(systems_f1(found[:1]), "svg"))
     assert all(text in words for text in ("<b> $x$", "0.90", "baselines"))
     assert "Predict everything" not in alone
+    with styled():
+        (panel,) = systems_f1(found).axes
+        (whole,) = systems_f1(found[1:]).axes
+    bars = [
+        bar
+        for drawn in panel.collections
+        if isinstance(drawn, LineCollection)
+        for bar in drawn.get_segments()
+    ]
+    assert [bool(np.isfinite(bar).all() and len(bar)) for bar in bars] == [True, False, False]
+    assert panel.get_xlabel() == "macro F1 with its 95 % interval"
+    assert whole.get_xlabel() == "macro F1"
+    shows = [systems_sheet(some).shows for some in (found, found[1:])]
+    assert shows[0].endswith(" a, Predict everything: 4 accounts: too few for an interval.")
+    assert shows[1].endswith(" 4 accounts: too few for an interval.")
 
 
 def test_two_sources_of_rates_stand_under_each_other_and_models_are_not_corrected() -> None:

@@ -372,7 +372,7 @@ def test_table_3_in_text() -> None:
 def test_stars_digits_and_intervals() -> None:
     scores = scores_of()
     for row in scores:
-        row["lower"], row["upper"] = 0.25, 1.0
+        row["lower"], row["upper"], row["support"] = 0.25, 1.0, max(5, row["support"])
     counterparts = counterparts_of(scores, [asked()], {"gemini_two_step": "gemini_2s"}, PAPER)
     made = grids(cells_of(scores, counterparts, PAPER), PAPER)
     lines = {row[0]: row for row in made[2].rows}
@@ -432,13 +432,13 @@ def test_the_tables_of_a_study(scored: trained.Study, tmp_path: Path) -> None:
 
 
 def test_a_pair_may_be_undone(scored: trained.Study, tmp_path: Path) -> None:
-    cells = tables_of(Study(scored.out), ["roberta_honest="])
-    assert {c.system for c in cells if c.counterpart} == {"roberta"}
+    tables = tables_of(Study(scored.out), ["roberta_honest="])
+    assert {c.system for c in tables.cells if c.counterpart} == {"roberta"}
     console = Console(file=io.StringIO(), width=200, markup=False)
-    show_tables(cells, console)
+    show_tables(tables, console)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
-        write_tables(cells, tmp_path / "file")
+        write_tables(tables, tmp_path / "file")
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def hostile_slices() -> tuple[SliceRow, ...]:
         "why_none": EVIL,
         "baseline": None,
         "n_labels": 1,
+        "labels": [EVIL],
         "n_videos": 1,
         "n_groups": 1,
     }

@@ -97,7 +97,7 @@ def test_the_labels_of_a_mean_stand_with_it(
     )
     (sentence,) = tables_of(many.study).averaged
     assert sentence.startswith(
-        "Means run over 8 labels, true of 5 % of the videos at least and of 5 of them, in 2 "
+        "Means run over 8 labels, true of at least 5 % of the videos, and of 5 videos in 2 "
     )
     assert all(f" {label}" in sentence for label in labels)
     for table in tables_in(terminal(many))[:2]:
@@ -156,7 +156,21 @@ def test_the_page_of_many_accounts(many: StudyOfAccounts) -> None:
     genres = sections((site / "accounts.html").read_text())["genres"]
     assert len(INTERVAL.findall(genres)) == 2 * 2 * 3
     assert "Predict everything" in genres
+    assert genres.count("8 labels: achievement+, face+, tradition+, humility+, achievement-, ") == 1
     assert "Not compared" not in genres
+
+
+def test_of_twelve_accounts_a_line_says_that_few_decide(tmp_path: Path) -> None:
+    made = StudyOfAccounts(tmp_path, videos=96, accounts=12)
+    few = "a few accounts decide this: 12"
+    for table in tables_in(terminal(made)):
+        assert table.count(few) == 1
+        assert INTERVAL.search(table)
+    parts = sections((made.report() / "systems.html").read_text())
+    assert all(parts[name].count(few) == 1 for name in ("f1", "compared", "drop", "movie"))
+    assert parts["labels"].count(few) == 2
+    (sheet,) = (one for one in figures_of(made.study).sheets if one.name == "systems_f1")
+    assert sheet.shows.count("A few accounts decide this: 12.") == 1
 
 
 def test_charts(few: StudyOfAccounts, many: StudyOfAccounts) -> None:

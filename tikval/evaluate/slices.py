@@ -12,7 +12,7 @@ compared has a row that says why.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def _drops(answers: Answers, truth: Truth) -> list[SliceRow]:
     for metric, how in METRICS.items():
         drop = mean(endorsed_L, how).minus(mean(confronted_L, how))
         row = _row(answers.system, DROP, FROM_TO, metric, drop, drop.of_difference())
-        rows.append({**row, "n_labels": int(use_L.sum())})
+        rows.append({**row, **_over(use_L, truth)})
     return rows
 
 
@@ -118,8 +118,8 @@ def _genres(answers: Answers, truth: Truth, genres: Mapping[str, str | None]) ->
                     None,
                 )
             row = _row(answers.system, by, name, COMMON, estimate, found)
-            row |= {"baseline": baseline, "n_labels": 0 if why_not else int(made.use.sum())}
-            rows.append(row)
+            use_L = np.zeros_like(made.use) if why_not else made.use
+            rows.append({**row, "baseline": baseline, **_over(use_L, truth)})
     return rows
 
 
@@ -135,6 +135,17 @@ def _common(answers: Answers, truth: Truth, where_N: Bools, use_L: Bools, preval
     return average(parts, sizes_G)
 
 
+class _Over(TypedDict):
+    n_labels: int
+    labels: list[str]
+
+
+def _over(use_L: Bools, truth: Truth) -> _Over:
+    """The columns on the labels that a value is over."""
+    names = [label for label, use in zip(truth.labels, use_L, strict=True) if use]
+    return {"n_labels": len(names), "labels": names}
+
+
 def _row(system: str, by: str, name: str, metric: str, estimate: Estimate, found: Interval) -> SliceRow:
     return {
         "system": system,
@@ -147,6 +158,7 @@ def _row(system: str, by: str, name: str, metric: str, estimate: Estimate, found
         "why_none": found.why_none,
         "baseline": None,
         "n_labels": None,
+        "labels": None,
         "n_videos": int(estimate.sizes.sum()),
         "n_groups": int((estimate.sizes > 0).sum()),
     }

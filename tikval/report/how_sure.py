@@ -61,5 +61,9 @@ class HowSure:
         parts = []
         for why in self._notes.reasons:
             own = ", ".join(name for name, ends in names.items() if ends.why_none == why)
-            parts.append(f"{own}: {why}" if some else why)
-        return " ".join(f"{part[0].upper()}{part[1:]}." for part in [*parts, self._few] if part)
+            parts.append(f"{own}: {why}" if some else _sentence(why))
+        return " ".join(f"{part}." for part in [*parts, self._few and _sentence(self._few)] if part)
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,5 +1,6 @@
 """Tables of contrasts: system against system, genre against genre, endorsed against confronted. No HTML here."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tikval.evaluate.slices import COMMON, DIFFERENCE, DROP, GENRE, WITHOUT
@@ -89,10 +90,19 @@ def genre_table(report: Report) -> dict[str, Any]:
         for (genre, system), own in sorted(cells.items(), key=lambda item: item[0][0])
         if own.keys() == _OF_GENRES.keys()
     ]
+    over = dict.fromkeys(_over_text(row, rows) for row in shown if row.get("labels"))
     left_out = dict.fromkeys(
         _size_and_why(row) for row in rows if row["by"] == GENRE and row["value"] is None
     )
-    return {"lines": lines, "below": sure.lines, "left_out": list(left_out)}
+    return {"lines": lines, "below": [*over, *sure.lines], "left_out": list(left_out)}
+
+
+def _over_text(row: SliceRow, rows: Sequence[SliceRow]) -> str:
+    """Which labels genres are compared over; of which system, where systems have others."""
+    labels = row["labels"] or []
+    several = len({tuple(other["labels"] or ()) for other in rows if other["labels"]}) > 1
+    of = f"{display_name(row['system'])}: " if several else ""
+    return f"{of}{counted(len(labels), 'label')}: {', '.join(labels)}."
 
 
 def _size_and_why(row: SliceRow) -> str:

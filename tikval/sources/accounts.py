@@ -9,7 +9,7 @@ from typing import Any
 
 from tikval.privacy import canonical_account
 from tikval.rows import AccountRow, LabelRow, Reason, VideoRow
-from tikval.sources.ids import resolve_id
+from tikval.sources.ids import name_by_key, resolve_id
 
 
 def resolve_posts(
@@ -17,12 +17,13 @@ def resolve_posts(
 ) -> None:
     """Bring the three tables together, in place.
 
-    An annotation names its video by the id that the catalog has, and its account where the catalog has one. Each
-    account has the spelling that was seen first; a video's genre and minor's flag are those of its account where
-    nothing else tells its genre.
+    An annotation names its video by the id that the catalog has, or that a list or report shows in its place, and its
+    account where the catalog has one. Each account has the spelling that was seen first; a video's genre and minor's
+    flag are those of its account where nothing else tells its genre.
     """
     listed = [video for video in videos if video["error"] != Reason.DUPLICATE_ID]
-    names = {video["alias"]: video["video_id"] for video in listed if video["alias"]}
+    names = {name_by_key(video["row_key"]): video["video_id"] for video in listed}
+    names |= {video["alias"]: video["video_id"] for video in listed if video["alias"]}
     names |= {video["video_id"]: video["video_id"] for video in listed}
     for label in labels:
         label["video_id"] = resolve_id(label["video_id"], names)

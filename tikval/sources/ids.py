@@ -109,6 +109,11 @@ def resolve_id(video_id: str, names: Mapping[str, str]) -> str:
     return next((names[name] for name in tries if name in names), video_id)
 
 
+def name_by_key(row_key: str) -> str:
+    """What lists and reports call a video whose id names somebody: nobody can guess it without the file."""
+    return f"video-{row_key[:12]}"
+
+
 def pseudonym(video_id: str, key: bytes) -> str:
     """A name that stays the same for who has the key, and tells nothing to who has not."""
     return "v" + hashlib.blake2b(video_id.encode(), key=key, digest_size=8).hexdigest()

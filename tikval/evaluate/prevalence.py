@@ -4,7 +4,7 @@ The arithmetic is that of stats/prevalence.py and stats/circle.py; evaluate/anno
 can correct, and report/tables/prevalence.py prints it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ from tikval.evaluate.corpus import SystemCorpus, read_system_corpus
 from tikval.evaluate.video_groups import UNKNOWN, codes_by, column_of
 from tikval.stats.arrays import Floats, Ints
 from tikval.stats.circle import MEASURES, REACH, Confusion, confusions, weights
-from tikval.stats.limits import NO_VARIANCE, why_no_interval
+from tikval.stats.limits import NO_VARIANCE, few_accounts, why_no_interval
 from tikval.stats.prevalence import (
     FEWEST,
     RateInterval,
@@ -32,6 +32,8 @@ from tikval.values import SLUGS
 RAW: Final = "not corrected for model error"
 EVERY: Final = "all"
 MIN_VIDEOS: Final = 5  # of a group that is shown by itself
+SMALL_NAMED: Final = 50  # of the groups that are not shown by themselves
+_CORRECTED: Final = "corrected: "
 _TARGETS: Final = {
     "corpus": "corrected rates and their intervals speak of this corpus",
     "accounts": "intervals of corrected rates speak of accounts like these",
@@ -183,6 +185,34 @@ def _why(numbers: _Numbers, too_few: str | None) -> str | None:
     """Why a number has no interval; None where there is one, and where there is no number."""
     estimate, low, _ = numbers
     return None if estimate is None or low is not None else too_few or NO_VARIANCE
+
+
+def why_no_ends(lines: Sequence[RateLine], *, of_accounts: bool = True) -> list[str]:
+    """Why rates of one group have no interval, each reason once; or that few accounts decide those that there are."""
+    reasons: dict[str, list[str]] = {}
+    for line in lines:
+        for which, why in (("", line.why_none), (_CORRECTED, line.why_none_corrected)):
+            if why:
+                reasons.setdefault(f"{which}{why}", []).append(line.what.replace("_", " "))
+    found = [
+        f"{', '.join(of)}: {why}" if why.endswith(NO_VARIANCE) else why
+        for why, of in reasons.items()
+        if not (why.startswith(_CORRECTED) and why.removeprefix(_CORRECTED) in reasons)
+    ]
+    if (
+        of_accounts
+        and any(line.low is not None for line in lines)
+        and (few := few_accounts(lines[0].clusters))
+    ):
+        found.append(few)
+    return found
+
+
+def small_groups(small: Sequence[tuple[str, int]]) -> str:
+    """The groups that are not shown by themselves, and how many videos each has."""
+    named = ", ".join(f"{name} ({videos:,})" for name, videos in small[:SMALL_NAMED])
+    more = len(small) - SMALL_NAMED
+    return f"in other, with fewer videos: {named}{f' and {more:,} more' if more > 0 else ''}"
 
 
 def _on_circle(corpus: SystemCorpus) -> bool:

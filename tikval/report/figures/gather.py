@@ -149,8 +149,9 @@ def _of_groups(corpora: Sequence[SystemCorpus]) -> tuple[list[Sheet], list[str]]
 
 def _grouped(corpus: SystemCorpus, by: str) -> GroupRates:
     """One system's rates. Raises UserError where no video has a genre or a date, ValueError for too few groups."""
-    lines = prevalence_in(corpus, by).lines
-    rates = rates_of(corpus.system, lines, corpus.codebook.slugs, "" if corpus.is_human else RAW_RATES)
+    found = prevalence_in(corpus, by)
+    note = "" if corpus.is_human else RAW_RATES
+    rates = rates_of(corpus.system, found.lines, corpus.codebook.slugs, note, found.small)
     if by == "month":
         return months_of(rates)
     return genres_of(rates, set(corpus.videos["genre"].to_pylist()))

@@ -6,6 +6,7 @@ Shape letters: V values, G groups of videos (genres or months).
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -36,22 +37,33 @@ class GroupRates:
     rate: Floats  # [2, V, G] endorsed, confronted; nan: not modelled, or no video
     low: Floats  # [2, V, G] of the 95 % interval; nan: none
     high: Floats
+    why_none: tuple[str | None, ...]  # [G] why a group's rates have no interval
+    small: tuple[tuple[str, int], ...] = ()  # groups that are not shown by themselves, and their videos
 
 
-def rates_of(name: str, lines: Iterable[RateLine], slugs: Sequence[str], note: str = "") -> GroupRates:
+def rates_of(
+    name: str,
+    lines: Iterable[RateLine],
+    slugs: Sequence[str],
+    note: str = "",
+    small: tuple[tuple[str, int], ...] = (),
+) -> GroupRates:
     """The rates of a system's lines, groups in their order there; what is no label of `slugs` is passed over."""
     place = {
         f"{slug}{SIGN[stance]}": (s, v) for s, stance in enumerate(STANCES) for v, slug in enumerate(slugs)
     }
     kept = [line for line in lines if line.what in place]
     videos = {line.group: line.videos for line in kept}
+    why = {line.group: line.why_none for line in kept}
     numbers = np.full((3, len(STANCES), len(slugs), len(videos)), np.nan)
     groups = tuple(videos)
     for line in kept:
         s, v = place[line.what]
         ends = [np.nan if end is None else end for end in (line.low, line.high)]
         numbers[:, s, v, groups.index(line.group)] = line.rate, *ends
-    return GroupRates(name, note, groups, tuple(videos.values()), *numbers)
+    rate, low, high = numbers
+    sizes, reasons = tuple(videos.values()), tuple(why.values())
+    return GroupRates(name, note, groups, sizes, rate, low, high, reasons, small)
 
 
 def genres_of(rates: GroupRates, named: Collection[str]) -> GroupRates:
@@ -89,7 +101,18 @@ def _only(rates: GroupRates, at: Sequence[int]) -> GroupRates:
     rate, low, high = (np.where(none, np.nan, part[:, :, at]) for part in (rates.rate, rates.low, rates.high))
     groups = tuple("" if g < 0 else rates.groups[g] for g in at)
     videos = tuple(0 if g < 0 else rates.videos[g] for g in at)
-    return replace(rates, groups=groups, videos=videos, rate=rate, low=low, high=high)
+    why = tuple(None if g < 0 else rates.why_none[g] for g in at)
+    return replace(rates, groups=groups, videos=videos, rate=rate, low=low, high=high, why_none=why)
+
+
+def why_groups_have_none(sources: Iterable[GroupRates]) -> str:
+    """Sentences on the groups whose rates have no interval, by reason; empty where all have one."""
+    found: dict[str, dict[str, None]] = {}
+    for one in sources:
+        for group, why in zip(one.groups, one.why_none, strict=True):
+            if why:
+                found.setdefault(why, {})[group] = None
+    return "".join(f" {', '.join(groups)}: {why}." for why, groups in found.items())
 
 
 def rates_csv(sources: Iterable[GroupRates], slugs: Sequence[str], by: str) -> bytes:
@@ -97,22 +120,29 @@ def rates_csv(sources: Iterable[GroupRates], slugs: Sequence[str], by: str) -> b
 
     A group that begins like a formula of a spreadsheet gets a quote before it.
 
-    Empty cells: the label is not modelled, or there is no interval.
+    Empty cells: the label is not modelled, or there is no interval, and why. A group that is not shown by itself has a
+    line with its size alone.
     """
-    return as_csv(
-        ("system", "note", by, "videos", "value", "stance", "rate", "lower", "upper"),
+    sources = list(sources)
+    rates = (
         (
-            (
-                *(one.name, one.note, group, one.videos[g]),
-                *(slug, stance),
-                *(exact(part[s, v, g]) for part in (one.rate, one.low, one.high)),
-            )
-            for one in sources
-            for g, group in enumerate(one.groups)
-            for v, slug in enumerate(slugs)
-            for s, stance in enumerate(STANCES)
-        ),
+            *(one.name, one.note, group, one.videos[g]),
+            *(slug, stance),
+            *(exact(part[s, v, g]) for part in (one.rate, one.low, one.high)),
+            one.why_none[g] or "",
+        )
+        for one in sources
+        for g, group in enumerate(one.groups)
+        for v, slug in enumerate(slugs)
+        for s, stance in enumerate(STANCES)
     )
+    small = (
+        (one.name, one.note, group, videos, "", "", "", "", "", "too few videos")
+        for one in sources
+        for group, videos in one.small
+    )
+    header = ("system", "note", by, "videos", "value", "stance", "rate", "lower", "upper", "why_none")
+    return as_csv(header, chain(rates, small))
 
 
 def by_genre(sources: Sequence[GroupRates], titles: Sequence[str]) -> "Figure":

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tikval.codebook import Codebook
+from tikval.evaluate.prevalence import small_groups
 from tikval.report.figures import charts as draw
 from tikval.report.figures import data as web
 from tikval.report.figures.numbers import (
@@ -17,7 +20,7 @@ from tikval.report.figures.numbers import (
     radar_csv,
 )
 from tikval.report.figures.pipelines import PipelineStep, pipelines, pipelines_csv
-from tikval.report.figures.rates import GroupRates, by_genre, by_month, rates_csv
+from tikval.report.figures.rates import GroupRates, by_genre, by_month, rates_csv, why_groups_have_none
 from tikval.report.figures.systems import SystemScore, has_intervals, scored_csv, systems_f1
 from tikval.report.how_sure import HowSure
 
@@ -128,7 +131,7 @@ def genres_sheet(sources: Sequence[GroupRates], book: Codebook) -> Sheet:
     return Sheet(
         "prevalence_genre",
         "Values by genre",
-        "In which share of each genre's videos a value is endorsed and confronted.",
+        f"In which share of each genre's videos a value is endorsed and confronted.{_small(sources)}",
         tuple(one.name for one in sources),
         partial(by_genre, sources, titles_of(book)),
         rates_csv(sources, book.slugs, "genre"),
@@ -140,13 +143,20 @@ def months_sheet(sources: Sequence[GroupRates], book: Codebook, values: Sequence
     return Sheet(
         "prevalence_month",
         "Values over time",
-        "In which share of each month's videos the most frequent values are endorsed and confronted, with 95 % "
-        "intervals; the numbers are of all values.",
+        "In which share of each month's videos the most frequent values are endorsed and confronted"
+        f"{', with 95 % intervals' if any(np.isfinite(one.low).any() for one in sources) else ''}; the numbers are of "
+        f"all values.{why_groups_have_none(sources)}{_small(sources)}",
         tuple(one.name for one in sources),
         partial(by_month, sources, titles_of(book), values),
         rates_csv(sources, book.slugs, "month"),
         web.months_data(sources, titles_of(book), values),
     )
+
+
+def _small(sources: Sequence[GroupRates]) -> str:
+    """A sentence on the groups that are not shown by themselves."""
+    small = dict(pair for one in sources for pair in one.small)
+    return f" Not by themselves: {small_groups([*small.items()])}." if small else ""
 
 
 def _names(series: Sequence[FigureSeries]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from tikval.evaluate.prevalence import why_no_ends
 from tikval.report.site.record import Report
 from tikval.report.site.score_tables import title_of
 from tikval.stats.circle import MEASURES
@@ -38,7 +39,9 @@ def rate_tables(report: Report) -> list[dict[str, Any]]:
                 "is_human": rates.is_human,
                 "videos": first.videos if first else 0,
                 "accounts": first.clusters if first else 0,
-                "annotated": first.annotated if first else 0,
+                "corrected": any(line.corrected is not None for line in rates.lines),
+                "has_intervals": any(line.low is not None for line in rates.lines),
+                "why_none": why_no_ends(rates.lines) if rates.lines else [],
                 "values": values,
                 "measures": measures,
                 "notes": rates.notes,

@@ -1,6 +1,5 @@
 """Prevalence in human-readable tables on a terminal, and as a CSV file."""
 
-from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -13,16 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tikval.config import UserError
-from tikval.evaluate.prevalence import Prevalence
+from tikval.evaluate.prevalence import Prevalence, small_groups, why_no_ends
 from tikval.files import write_bytes
 from tikval.spreadsheet import csv_of_table
 from tikval.stats.circle import MEASURES, Confusion
-from tikval.stats.limits import NO_VARIANCE, few_accounts
 from tikval.stats.prevalence import RateLine
 
 SHOWN: Final = 30  # groups on a terminal
-_CORRECTED: Final = "corrected: "
-SMALL_NAMED: Final = 50  # of those that are not shown by themselves
 
 
 def show_prevalence(found: Prevalence, console: Console) -> None:
@@ -50,12 +46,12 @@ def show_prevalence(found: Prevalence, console: Console) -> None:
             for line in measured:
                 table.add_row(line.what.replace("_", " "), *_cells(line, found, first))
             console.print(table)
-        for reason in why_no_ends(some, first.clusters if found.by != "account" else None):
+        for reason in why_no_ends(some, of_accounts=found.by != "account"):
             console.print(f"* {reason}")
     if len(groups) > SHOWN:
         console.print(f"... and {len(groups) - SHOWN} more groups, which --csv writes")
     if found.small:
-        console.print(f"* {small_groups(found, SMALL_NAMED)}")
+        console.print(f"* {small_groups(found.small)}")
     if found.confusions:
         console.print(_confusion_table(found.confusions))
     left = ", ".join(f"{reason} {n}" for reason, n in corpus.left_out.items())
@@ -70,29 +66,6 @@ def _table(title: str, found: Prevalence, headers: list[str], first: RateLine) -
         if found.target and first.annotated:
             table.add_column(f"{header}: corrected, {first.annotated} annotated")
     return table
-
-
-def why_no_ends(lines: Sequence[RateLine], n_accounts: int | None) -> list[str]:
-    """Why rates of one group have no interval, each reason once; or that few accounts decide those that there are."""
-    reasons: dict[str, list[str]] = {}
-    for line in lines:
-        for which, why in (("", line.why_none), (_CORRECTED, line.why_none_corrected)):
-            if why:
-                reasons.setdefault(f"{which}{why}", []).append(line.what.replace("_", " "))
-    reported = [
-        f"{', '.join(of)}: {why}" if why.endswith(NO_VARIANCE) else why
-        for why, of in reasons.items()
-        if why.removeprefix(_CORRECTED) == why or why.removeprefix(_CORRECTED) not in reasons
-    ]
-    few = few_accounts(n_accounts) if n_accounts and any(line.low is not None for line in lines) else None
-    return [*reported, *([few] if few else [])]
-
-
-def small_groups(found: Prevalence, most: int) -> str:
-    """The groups that are not shown by themselves, and how many videos each has."""
-    named = ", ".join(f"{name} ({videos:,})" for name, videos in found.small[:most])
-    more = len(found.small) - most
-    return f"in other, with fewer videos: {named}{f' and {more:,} more' if more > 0 else ''}"
 
 
 def _cells(line: RateLine | None, found: Prevalence, first: RateLine) -> list[str]:

@@ -91,6 +91,7 @@ window.tikval = window.tikval || {};
     const width = (look.width - 36) / across;
     const parts = data.sources.flatMap((one) => STANCES.flatMap((stance) => one[stance]));
     const most = Math.max(0.01, ...parts.flatMap((part) => [...part.high, ...part.rate]));
+    const bands = parts.some((part) => part.low.some((end) => end !== null));
     const top = Math.min(1, Math.ceil(10 * most) / 10);
     const option = {
       legend: stanceKey(look, 0, STANCES), title: [], grid: [], xAxis: [], yAxis: [], series: [],
@@ -153,8 +154,8 @@ window.tikval = window.tikval || {};
     };
     return {
       height: LEGEND + data.sources.length * each,
-      sentence: `Lines with 95 % bands: in which share of each month's videos the most frequent values are endorsed
-        and confronted, by ${listed(data.sources)}.`,
+      sentence: `Lines${bands ? " with 95 % bands" : ""}: in which share of each month's videos the most frequent values
+        are endorsed and confronted, by ${listed(data.sources)}.`,
       option,
     };
   }

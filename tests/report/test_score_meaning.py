@@ -4,24 +4,42 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.fixtures.trained import AT, TRAINED, Study, stances
+from tests.fixtures import site
+from tests.fixtures.rows import prediction
+from tests.fixtures.trained import AT, IDS, TRAINED, Study, stances
 from tikval.codebook import load_codebook
 from tikval.config import (
     CombineConfig,
+    EvaluateConfig,
     ExtractConfig,
     FinetuneConfig,
     LocalExtractor,
     PredictConfig,
     Protocol,
+    ReportConfig,
 )
+from tikval.evaluate.score_systems import score_systems
 from tikval.files import write_bytes
 from tikval.finetune.combine_systems import combine_systems
 from tikval.finetune.model_files import EnsembleFacts, Kept, Measured, MemberFacts, Scores
-from tikval.report.score_meaning import NO_SCORE, PROBABILITY, SHARE, score_meaning, score_meaning_of
+from tikval.report.export.dataset import export_dataset
+from tikval.report.score_meaning import (
+    NO_SCORE,
+    PROBABILITY,
+    SHARE,
+    ScoreMeaning,
+    score_meaning,
+    score_meaning_of,
+)
+from tikval.report.site.rows import read_stage
+from tikval.report.site.write import write_report
+from tikval.rows import PredictionRow
 from tikval.store import runs
 from tikval.store.folder import Folder
+from tikval.store.row_keys import keys_of
 from tikval.values import LABELS
 
 BOOK = load_codebook(Path(__file__).parents[2] / "prompts" / "codebook.yaml")
@@ -131,3 +149,57 @@ def test_a_combination_has_the_thresholds_of_each_fold(study: Study) -> None:
         assert [row["decisions"][i] for i in AT] == [
             row["scores"][i] >= threshold for i, threshold in zip(AT, thresholds, strict=True)
         ]
+
+
+def test_where_a_score_is_shown_it_says_what_it_is_and_what_was_asked_of_it() -> None:
+    row = {**site.PREDICTIONS[0], "scores": [0.62, 0.58, 0.1, 0.1]}
+    shown = site.card("one", predictions=(row,))
+    meant = {"s": ScoreMeaning(PROBABILITY, (0.5, 0.25, 0.5, 0.5))}
+    page = site.video(site.report(cards=(shown,), scores_are=meant), "one").words
+    assert "probability 0.620 (threshold 0.500)" in page
+    assert "probability 0.580 (threshold 0.250)" in page
+    unknown = site.video(site.report(cards=(shown,)), "one").words
+    assert "score 0.620 (threshold not kept)" in unknown
+
+
+def local(study: Study, **extractor: Any) -> ExtractConfig:
+    """Finished predictions of the embedded default, with a score of 0.2 for every label."""
+    config = ExtractConfig.model_validate(
+        {"scripts": study.scripts, "out": study.out, "system": "local", "extractor": extractor}
+    )
+    rows = [
+        prediction(name, "face+", row_key=study.keys[name], scores=[0.2] * len(LABELS), model_served="mini")
+        for name in IDS
+    ]
+    study._write(config, PredictionRow, rows)
+    return config
+
+
+@pytest.mark.parametrize("extractor", [{}, {"encoder": "another"}])
+def test_what_is_not_calibrated_says_so_wherever_its_values_go(
+    tmp_path: Path, extractor: dict[str, str]
+) -> None:
+    study = Study(tmp_path)
+    scores = EvaluateConfig(
+        predictions=(local(study, **extractor),), out=study.out, draws=100, permutations=100
+    )
+    score_systems(scores)
+    report = ReportConfig(scores=scores, out=study.out)
+    write_report(report)
+    pages = {path.name: path.read_text() for path in Path(report.folder).rglob("*.html")}
+    assert "similarity share 0.200 (threshold 0.049)" in pages[f"{study.keys[IDS[0]]}.html"]
+    notes = export_dataset(runs.Study(study.out), tmp_path / "data")
+    card = (tmp_path / "data" / "README.md").read_text()
+    for text in (pages["index.html"], card, " ".join(notes)):
+        assert ("Not calibrated: what local predicts" in text) == bool(extractor)
+    assert ("; not calibrated: its threshold 0.049 was given" in pages["index.html"]) == bool(extractor)
+
+
+def test_a_report_opens_where_a_file_holds_only_videos_that_were_replaced(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    config = local(study)
+    for name in IDS:
+        (tmp_path / f"{name}.mp4").write_bytes(b"another")
+    study.annotate()
+    keys = keys_of(Folder(study.catalog.folder).read()["row_key"])
+    assert read_stage(Folder(config.folder), np.sort(keys), np.sort(keys)).coverage.rows == 0

@@ -217,8 +217,8 @@ def test_every_video_has_a_page() -> None:
 def test_pages_mark_hits_misses_and_false_alarms_in_words() -> None:
     one, two, three, four = (video(report(), name).words for name in TRUTH)
     assert "1 hit, 0 missed, 1 false alarm" in one
-    assert "endorsed: Value A 1.00 ✓ hit" in one
-    assert "endorsed: Value B 1.00 ✗ false alarm" in one
+    assert "endorsed: Value A score 1.000 (threshold not kept) ✓ hit" in one
+    assert "endorsed: Value B score 1.000 (threshold not kept) ✗ false alarm" in one
     assert "confronted: Value B ○ missed" in two
     assert "Abstained" in three
     assert "Failed in scripts: unreadable" in four

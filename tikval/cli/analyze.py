@@ -117,6 +117,16 @@ def _places(
         sets.append((f"{at}out", out))
         if isinstance(config, CatalogConfig):
             sets += [(f"{at}{key}", value) for key, value in given.items() if value]
+            if (
+                given["codebook"] not in (None, config.codebook)
+                and not given["annotations"]
+                and config.annotations
+            ):
+                # the profile's own are of the profile's values
+                sets.append((f"{at}annotations", None))
+                print(
+                    f"tikval: note: {config.annotations} is of {config.codebook}: left out", file=sys.stderr
+                )
         elif given["codebook"] and "codebook" in keys:
             sets.append((f"{at}codebook", given["codebook"]))
         if minors_unknown and "api" in keys:

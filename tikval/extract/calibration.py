@@ -189,13 +189,16 @@ def kept_calibration(folder: str) -> Calibration | None:
         raise UserError(f"{folder}/{FILE}: not as jobs.extract_values writes it") from err
 
 
-def why_not_calibrated(config: ExtractConfig) -> str | None:
-    """Why the local extractor's threshold is not one for its codebook; None: it is, or the system has none."""
+def why_not_calibrated(config: ExtractConfig, folder: str | None = None) -> str | None:
+    """Why the local extractor's threshold is not one for its codebook; None: it is, or the system has none.
+
+    `folder`: of the predictions, where they have been moved.
+    """
     extractor = config.extractor
     if not isinstance(extractor, LocalExtractor):
         return None
     if extractor.threshold == "codebook":
-        kept = kept_calibration(config.folder)
+        kept = kept_calibration(folder or config.folder)
         return kept.why_not if kept else "its threshold was not kept"
     as_tuned = extractor.model_copy(update={"threshold": FALLBACK}) == LocalExtractor()
     sha = hashlib.sha256(find_file(config.codebook).read_bytes()).hexdigest()

@@ -25,10 +25,12 @@ from tikval.store.folder import Folder
 from tikval.store.runs import Study, SystemConfig, system_config
 
 NO_SCORE: Final = "none"  # a language model decides, and scores nothing
+UNKNOWN: Final = "score"
 SHARE: Final = "similarity share"
 PROBABILITY: Final = "probability"
 WHAT_IT_IS: Final = {
     NO_SCORE: "no score: a language model decides without one",
+    UNKNOWN: "score: of a kind that was not kept",
     SHARE: "similarity share: how much of a text lies nearer to this label than to all others, by cosine similarities "
     "that are shared out among them; no probability",
     PROBABILITY: "probability: what a trained model gives the label; whether it holds is measured by Brier score and "
@@ -47,7 +49,7 @@ class ScoreMeaning:
     split, fold and seed as its rows name them), or where they were not kept.
     """
 
-    kind: str
+    kind: str = UNKNOWN
     thresholds: Thresholds | None = None
     by_training: Mapping[tuple[str, int, int], Thresholds] = field(default_factory=dict)
 
@@ -63,8 +65,11 @@ class ScoreMeaning:
 
     def text(self, score: float, threshold: float | None) -> str:
         """A score as it is shown: `probability 0.620 (threshold 0.500)`."""
-        against = "threshold not kept" if threshold is None else f"threshold {threshold:.3f}"
-        return f"{self.kind} {score:.3f} ({against})"
+        return f"{self.kind} {score:.3f} ({threshold_text(threshold)})"
+
+
+def threshold_text(threshold: float | None) -> str:
+    return "threshold not kept" if threshold is None else f"threshold {threshold:.3f}"
 
 
 def score_meaning(study: Study, system: str) -> ScoreMeaning:

@@ -61,7 +61,7 @@ def export_dataset(study: Study, to: Path, only: tuple[str, ...] = (), force: bo
 
 
 def _notes(facts: DatasetFacts) -> list[str]:
-    notes = []
+    notes = [system.not_calibrated for system in facts.systems if system.not_calibrated]
     if facts.naming:
         notes.append(
             f"{facts.naming} of {facts.ids} ids contain an account's name, a handle or an address: video-... stands in "

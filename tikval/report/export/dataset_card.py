@@ -39,8 +39,14 @@ def dataset_card(facts: DatasetFacts, features: Mapping[str, pa.Schema]) -> str:
         no_scores=facts.no_scores,
         baseline=BASELINE,
         values=_values(facts),
-        notice=LOCAL_NOTICE if any(system.local for system in facts.systems) else None,
+        notice=" ".join([LOCAL_NOTICE, *_not_calibrated(facts)])
+        if any(s.local for s in facts.systems)
+        else None,
     )
+
+
+def _not_calibrated(facts: DatasetFacts) -> list[str]:
+    return [plain(system.not_calibrated) for system in facts.systems if system.not_calibrated]
 
 
 def _head(features: Mapping[str, pa.Schema]) -> str:

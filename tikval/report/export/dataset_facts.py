@@ -11,6 +11,7 @@ from tikval.config import CombineConfig, ExtractConfig, FinetuneConfig, PredictC
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import Coverage
 from tikval.report.export.systems import Exported
+from tikval.report.notices import is_local_system, not_calibrated
 from tikval.rows import LabelRow, ScoreRow
 from tikval.store.folder import Folder
 from tikval.store.runs import Study, SystemConfig, has_texts
@@ -35,6 +36,7 @@ class SystemFacts:
     coverage: Coverage  # of its rows: several of a video where it was trained several times
     without: int  # videos of the catalog for which it has no row
     local: bool  # the embedded default
+    not_calibrated: str | None = None  # a sentence, where its threshold is not one for its codebook
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def system_facts(study: Study, system: Exported, listed: set[str]) -> SystemFact
         videos=len(seen),
         coverage=Coverage(table.num_rows, results, 0, ordered),
         without=0 if has_texts(config) else len(listed - seen),
-        local=isinstance(config, ExtractConfig) and config.extractor.kind == "local",
+        local=is_local_system(config),
+        not_calibrated=not_calibrated(config, system.folder.uri),
     )
 
 

@@ -3,6 +3,7 @@
 import re
 from typing import Any, Final
 
+from tikval.report.score_meaning import ScoreMeaning
 from tikval.report.site.record import Card, Report
 from tikval.report.site.score_tables import title_of
 from tikval.report.site.texts import hidden
@@ -55,6 +56,12 @@ def _reading(row: PredictionRow, card: Card, report: Report, notes: str | None) 
         return {"system": row["system"], "error": row["error"] or "no result", "notes": notes, "chips": []}
     decisions = row["decisions"]
     chips = _chips(decisions, row["scores"] or [], report)
+    meaning = report.scores_are.get(row["system"], ScoreMeaning())
+    thresholds = meaning.of_row(row)
+    for chip in chips:
+        if chip["score"] is not None:
+            threshold = thresholds[chip["index"]] if thresholds else None
+            chip["score_text"] = meaning.text(chip["score"], threshold)
     if card.annotated is not None:
         truth = binary(card.annotated)
         for chip in chips:
@@ -83,6 +90,7 @@ def _chips(decisions: Any, scores: Any, report: Report) -> list[dict[str, Any]]:
             "stance": ENDORSED if i < half else CONFRONTED,
             "title": title_of(report, i % half),
             "score": scores[i] if scores else None,
+            "score_text": None,  # what the score is, with its threshold
             "mark": None,
         }
         for i, decided in enumerate(decisions)

@@ -8,14 +8,11 @@ import tikval
 from tikval.ask.withheld import is_outside, keys_of_minors
 from tikval.codebook import Codebook
 from tikval.config import ExtractConfig, JobConfig, LlmExtractor, LlmWriter, ReportConfig, ScriptConfig
+from tikval.extract.calibration import why_not_calibrated
 from tikval.llm.gate import read_spent
 from tikval.media.isolation import isolation_text, kernel_isolation
 from tikval.report.site.record import Bill
 from tikval.store.folder import Folder
-
-
-def is_local_system(system: JobConfig) -> bool:
-    return isinstance(system, ExtractConfig) and system.extractor.kind == "local"
 
 
 def scripts_of(config: ReportConfig) -> dict[str, ScriptConfig]:
@@ -99,7 +96,13 @@ def _isolation(config: ReportConfig) -> str:
 
 
 def about(config: ReportConfig, system: JobConfig, places: Mapping[str, Folder]) -> str:
-    """The models that answered, as the rows of the stages' folders name them; `places` by the stage's name."""
+    """The models that answered, as the rows of the stages' folders name them, and whether a threshold fits the
+    codebook; `places` by the stage's name."""
+    why_not = why_not_calibrated(system) if isinstance(system, ExtractConfig) else None
+    return _models(config, system, places) + (f"; not calibrated: {why_not}" if why_not else "")
+
+
+def _models(config: ReportConfig, system: JobConfig, places: Mapping[str, Folder]) -> str:
     served = _served(places[f"values: {system.system}"])  # type: ignore[attr-defined]
     scripts: ScriptConfig | None = system.scripts  # type: ignore[attr-defined]
     if scripts is None:

@@ -13,14 +13,14 @@ from tikval.config import ReportConfig
 from tikval.evaluate.corpus import ANNOTATIONS, SystemCorpus, read_system_corpus
 from tikval.evaluate.prevalence import prevalence_in
 from tikval.report.figures.gather import Figures, figures_of
-from tikval.report.notices import LOCAL_NOTICE
+from tikval.report.notices import local_notice
+from tikval.report.score_meaning import score_meaning_of
 from tikval.report.shown_ids import shown_ids
 from tikval.report.site.accounts import account_rows
 from tikval.report.site.facts import (
     about,
     bills_of,
     command_of,
-    is_local_system,
     report_facts,
     scripts_of,
 )
@@ -79,10 +79,14 @@ def _head(config: ReportConfig, codebook: Codebook, rows: StudyRows) -> Report:
         titles={value.slug: value.title for value in codebook.values},
         systems=tuple((system.system, about(config, system, rows.places)) for system in systems),
         coverage=tuple((name, stage.coverage) for name, stage in rows.stages.items()),
-        notice=LOCAL_NOTICE if any(map(is_local_system, systems)) else None,
+        notice=local_notice(systems),
         exports=(("One line per video and system", f"tikval export {shlex.quote(config.out)} values.csv"),),
         bills=bills_of(config),
         show_accounts=config.show_accounts,
+        scores_are={
+            system.system: score_meaning_of(rows.places[f"values: {system.system}"], system, codebook)
+            for system in systems
+        },
     )
 
 

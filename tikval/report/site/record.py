@@ -1,10 +1,11 @@
 """A report as plain data: gather.py makes it, pages.py makes a site of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tikval.evaluate.scores import Coverage
+from tikval.report.score_meaning import ScoreMeaning
 from tikval.report.tables.grids import Grid
 from tikval.rows import ComparisonRow, PredictionRow, ScoreRow, SliceRow
 from tikval.stats.circle import Confusion
@@ -127,3 +128,4 @@ class Report:
     n_failures: int | None = None  # likewise
     n_accounts: int | None = None  # likewise
     show_accounts: bool = False
+    scores_are: Mapping[str, ScoreMeaning] = field(default_factory=dict)  # by system

@@ -22,6 +22,7 @@ _INVISIBLE: Final = frozenset(
 _ALONE: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _CLUSTER: Final = re.compile(rf"(?s:.)[{MARKS}]*")
 _PLAIN: Final = re.compile(r"[\t\n\r -~]*")
+_PIECE: Final = re.compile(rf"\d|(?:(?![\d_]){LETTER})+")
 _JOINT: Final = (
     r"(?:[\s._\-\u2010-\u2015\u203f]|underscore|dot|dash)*"  # between an account's pieces, spoken too
 )
@@ -49,7 +50,9 @@ def strip_handles(text: str, account: str | None = None) -> str:
     to captions. Text without handles is returned as it is, byte for byte; an e-mail address keeps its domain.
     """
     view, starts, ends = _folded(text)
-    own = _account_pattern(canonical_account(account)) if account else None
+    name = canonical_account(account) if account else ""
+    # making a pattern takes a thousand times as long as looking whether its pieces are there
+    own = _account_pattern(name) if name and all(piece in view for piece in _pieces(name)) else None
     spans = [*find_names(view), *(found.span() for found in (own.finditer(view) if own else ()))]
     parts, done, rest = list[str](), 0, 0  # done: letters of the view; rest: where the text goes on
     for start, end in sorted(spans):
@@ -83,13 +86,18 @@ def _compared(cluster: str) -> str:
     return "".join(letter for letter in folded if letter.isspace() or not _is_invisible(letter))
 
 
+def _pieces(name: str) -> list[str]:
+    """The digits and runs of letters of a name, all of which stand wherever it does."""
+    return _PIECE.findall(name)
+
+
 @functools.lru_cache(1024)
 def _account_pattern(name: str) -> re.Pattern[str] | None:
     """Where an account stands as a word, its pieces with any joint or none between them; None where it has no letter.
 
     One or two letters are a name behind an @ only. What no word looks like (jane_doe99) is found inside longer names.
     """
-    pieces = re.findall(rf"\d|(?:(?![\d_]){LETTER})+", name)
+    pieces = _pieces(name)
     letters, plain = "".join(pieces), name.strip("._- ")
     if not pieces:
         return re.compile(re.escape(name)) if len(name) > 2 else None

@@ -64,13 +64,15 @@ def _numbered(listed: pa.Table) -> pa.ChunkedArray:
 
 
 def _without_handles(listed: pa.Table) -> pa.ChunkedArray:
+    posts = listed.select(["caption", "account"])
+    order = pc.sort_indices(posts["account"])  # a name is looked for with a pattern, which is made once
     parts = []
-    for batch in listed.select(["caption", "account"]).to_batches(_BATCH):
+    for batch in posts.take(order).to_batches(_BATCH):
         pairs = zip(batch["caption"].to_pylist(), batch["account"].to_pylist(), strict=True)
         parts.append(
             pa.array([text and strip_handles(text, account) for text, account in pairs], pa.string())
         )
-    return pa.chunked_array(parts, pa.string())
+    return pa.chunked_array(parts, pa.string()).take(pc.sort_indices(order))
 
 
 class Annotations:

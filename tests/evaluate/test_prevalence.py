@@ -743,7 +743,9 @@ def test_mistakes(tmp_path: Path) -> None:
 
 def test_annotations_of_other_videos(made: Made) -> None:
     (made.root / "labels.csv").write_text("video_id,face\nnever-downloaded,1\n")
-    write_catalog(made.catalog)
+    with pytest.raises(UserError, match="1 of 1 annotated videos is not in the catalog: never-downloaded"):
+        write_catalog(made.catalog)
+    write_catalog(made.catalog.model_copy(update={"annotations_unmatched": "go_on"}))
     found = prevalence_of(Study(made.extract().out))
     assert {line.annotated for line in found.lines} == {0}
     assert {line.corrected for line in found.lines} == {None}
@@ -763,7 +765,10 @@ def test_several_annotators(made: Made) -> None:
 def test_the_published_annotations(tmp_path: Path) -> None:
     (tmp_path / "some.mp4").write_bytes(b"x")
     catalog = CatalogConfig(
-        videos=str(tmp_path / "some.mp4"), annotations=str(PUBLISHED), out=str(tmp_path / "out")
+        videos=str(tmp_path / "some.mp4"),
+        annotations=str(PUBLISHED),
+        annotations_unmatched="go_on",
+        out=str(tmp_path / "out"),
     )
     write_catalog(catalog)
     found = prevalence_of(Study(catalog.out))

@@ -99,6 +99,7 @@ def test_columns_of_three_videos() -> None:
         "month": [0, None, None, None],
         "failures": [[], [[0, "unreadable"], [1, "timeout"]], [], []],
         "annotated": [[0, 3], None, [], None],  # dominant is endorsed
+        "not_annotated": [],
         "said": [
             [[1, 3, 0], "timeout", [], None]
         ],  # the best score first; a failure is no answer, nor is no row

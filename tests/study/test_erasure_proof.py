@@ -292,7 +292,7 @@ def test_a_row_whose_path_names_the_erased_is_named_with_its_id(tmp_path: Path) 
     folder = Folder(made.catalog.folder)
     (tmp_path / f"@{ANN}_video_7412345678901234567.mp4").write_bytes(b"x")
     (tmp_path / "videos.csv").write_text(f"path,video_id\n@{ANN}_video_7412345678901234567.mp4,other\n")
-    write_catalog(made.catalog)
+    write_catalog(made.catalog.model_copy(update={"annotations_unmatched": "go_on"}))
     assert folder.read(["video_id"])["video_id"].to_pylist() == ["other"]
     done = erase(made.out, "--account", ANN)
     assert done.exit_code == 1

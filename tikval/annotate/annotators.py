@@ -14,7 +14,7 @@ from tikval.evaluate.scores import MISSING
 from tikval.rows import LabelRow, PredictionRow
 from tikval.sources.ids import resolve_id
 from tikval.sources.labels import read_labels
-from tikval.sources.matching import match_ids, refuse_none
+from tikval.sources.matching import match_ids
 from tikval.sources.tables import Say, print_note, table_stem
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.runs import Study, system_config
@@ -98,7 +98,7 @@ def people(rows: Sequence[LabelRow], codebook: Codebook) -> Annotators:
     return found
 
 
-def add_systems(found: Annotators, study: Study, codebook: Codebook) -> None:
+def add_systems(found: Annotators, study: Study, codebook: Codebook, say: Say = print_note) -> None:
     """Each finished system of an analysis as one more annotator of the annotated videos.
 
     A system that ran several times (partitions, seeds, samples) is as many annotators. A failure is no annotation: it
@@ -106,7 +106,7 @@ def add_systems(found: Annotators, study: Study, codebook: Codebook) -> None:
     for another codebook and for a name that somebody has already.
     """
     out, catalog = study.out, study.catalog()
-    _name_as_listed(found, catalog)
+    _name_as_listed(found, catalog, say)
     annotated = {video for videos in found.annotations.values() for video in videos}
     for row in catalog.read_videos(annotated, ["video_id", "account"]).to_pylist():
         if row["account"]:
@@ -128,7 +128,7 @@ def add_systems(found: Annotators, study: Study, codebook: Codebook) -> None:
         found.failed[system] = dict(reasons.most_common())
 
 
-def _name_as_listed(found: Annotators, catalog: Folder) -> None:
+def _name_as_listed(found: Annotators, catalog: Folder, say: Say) -> None:
     """Give annotated videos the ids that the catalog has. Raises UserError where it has none of them."""
     annotated = {video for videos in found.annotations.values() for video in videos}
     if len(catalog.read_videos(annotated, ["video_id"])) == len(annotated):
@@ -141,7 +141,11 @@ def _name_as_listed(found: Annotators, catalog: Folder) -> None:
     for name, videos in found.annotations.items():
         found.annotations[name] = {resolve_id(video, names): its for video, its in videos.items()}
     found.accounts = {resolve_id(video, names): account for video, account in found.accounts.items()}
-    refuse_none(match_ids((resolve_id(video, names) for video in sorted(annotated)), set(ids)), catalog.uri)
+    match = match_ids((resolve_id(video, names) for video in sorted(annotated)), set(ids))
+    if match.none:
+        raise UserError(f"{catalog.uri}: {match.text}")
+    if match.text:
+        say(match.text)
 
 
 def _check_codebook(run: FolderRun, system: str, codebook: Codebook) -> None:

@@ -16,17 +16,20 @@ class CatalogConfig(JobConfig):
     operational: ClassVar[frozenset[str]] = JobConfig.operational | {
         "videos",
         "annotations",
+        "annotations_unmatched",
         "accounts",
         "codebook",
         "without",
         "annotated_by",
     }
 
-    videos: Place  # folder, glob, CSV or Parquet manifest; local or an object-store URI
+    videos: Place  # folder, glob, or a table that lists them; local or an object-store URI
     annotations: Place | None = (
-        None  # the published TikTok CSV, or a plain CSV or Parquet; None: those given before
+        None  # the published TikTok CSV, or a table as docs/tables.md has it; None: as before
     )
-    accounts: Place | None = None  # CSV or Parquet of AccountRow; None: those given before
+    # what happens where no annotated video is listed: a misspelt id is likelier than annotations without videos
+    annotations_unmatched: Annotated[Literal["stop", "go_on"], ADDED_LATER] = "stop"
+    accounts: Place | None = None  # a table of AccountRow; None: those given before
     # what was given before and is taken away: annotations are those over this codebook
     without: Annotated[tuple[Literal["annotations", "accounts"], ...], ADDED_LATER] = ()
     codebook: str = "prompts/codebook.yaml"  # whose values the annotations use

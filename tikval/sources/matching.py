@@ -8,10 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tikval.config import UserError
 from tikval.privacy import canonical_account
 from tikval.rows import AccountRow, VideoRow
-from tikval.sources.tables import Say, print_note
 
 _EXAMPLES: Final = 3
 _SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{2,4}$")
@@ -68,14 +66,22 @@ class IdMatch:
         return start + there + (f"; did you mean {self.suggestion}?" if self.suggestion else "")
 
 
-def match_ids(wanted: Iterable[str], listed: Collection[str], what: str = "annotated videos") -> IdMatch:
-    """Compare ids with those that are listed; ids are already resolved, and an alias counts as its video."""
+def match_ids(
+    wanted: Iterable[str],
+    listed: Collection[str],
+    spelt: Iterable[str] | None = None,
+    what: str = "annotated videos",
+) -> IdMatch:
+    """Compare ids with those that are listed; ids are already resolved, and an alias counts as its video.
+
+    `spelt`: what people call the listed ones, where their ids are pseudonyms.
+    """
     names = list(dict.fromkeys(wanted))
     missing = [name for name in names if name not in listed]
     if not missing:
         return IdMatch(len(names), (), (), what)
-    unused = sorted(set(listed).difference(names)) if len(listed) <= 100_000 else list(listed)
-    return IdMatch(len(names), tuple(missing), tuple(unused[:_EXAMPLES]), what, _suggestion(missing, unused))
+    known = sorted(set(listed if spelt is None else spelt).difference(names))
+    return IdMatch(len(names), tuple(missing), tuple(known[:_EXAMPLES]), what, _suggestion(missing, known))
 
 
 def _suggestion(missing: Sequence[str], listed: Sequence[str]) -> str | None:
@@ -96,14 +102,6 @@ def _in_example(
     if given != there and given.startswith(there):
         return f"without {given.removeprefix(there)}"
     return f"{words} ({given} for {there})"
-
-
-def refuse_none(match: IdMatch, table: str, say: Say = print_note) -> None:
-    """Say what does not match. Raises UserError where videos are listed and nothing matches."""
-    if match.none:
-        raise UserError(f"{table}: {match.text}")
-    if match.text:
-        say(f"{table}: {match.text}")
 
 
 def accounts_without_videos(videos: Iterable[VideoRow], accounts: Iterable[AccountRow]) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from tikval.sources.accounts import resolve_posts, unmatched_minors
 from tikval.sources.catalog import accounts_of, list_videos, read_accounts
 from tikval.sources.erased import not_erased
 from tikval.sources.labels import read_labels
-from tikval.sources.matching import accounts_without_videos, match_ids, refuse_none
+from tikval.sources.matching import accounts_without_videos, match_ids
 from tikval.sources.tables import Say, print_note
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.given import GivenTable, GivenTables, same_table
@@ -34,9 +35,9 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
     folder, begin = Folder(config.folder), time.monotonic()
     with folder.lock():
         before = folder.run()
-        config = _as_known_before(config, before)
-        key = study_key(create=True) if config.ids == "pseudonyms" else None
         given = GivenTables.of(folder)
+        config = _as_known_before(config, before, given)
+        key = study_key(create=True) if config.ids == "pseudonyms" else None
         videos = list(list_videos(config.videos, _ids_so_far(folder, before), key, say))
         labels, accounts = _labels(config, folder, given, say), _accounts(config, folder, given, say)
         resolve_posts(videos, labels, accounts)
@@ -46,7 +47,7 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         if given.accounts and (sentence := accounts_without_videos(videos, accounts)):
             say(f"{given.accounts.file}: {sentence}")
         labels = not_erased(config.out, labels)
-        _say_what_matches(videos, labels, given, say)
+        _check_matches(config, folder, given, videos, labels, say)
         files = [_write(folder, "data", VideoRow, videos)]
         side_tables = {"accounts": _write(folder, "_accounts", AccountRow, accounts)}
         if given.annotations:
@@ -71,13 +72,43 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         return done
 
 
-def _as_known_before(config: CatalogConfig, before: FolderRun | None) -> CatalogConfig:
+def _as_known_before(config: CatalogConfig, before: FolderRun | None, given: GivenTables) -> CatalogConfig:
     """The configuration, with how the same annotations were drawn where it says nothing of that and an earlier did."""
     if before is None or "annotated_by" in config.model_fields_set:
         return config
     earlier = before.config.get("annotated_by", config.annotated_by)
-    same = before.config.get("annotations") == config.annotations
+    known = {table.file for table in given.annotations.values()}
+    same = config.annotations is None or config.annotations in known
     return config.model_copy(update={"annotated_by": earlier}) if same else config
+
+
+def _check_matches(
+    config: CatalogConfig,
+    folder: Folder,
+    given: GivenTables,
+    videos: Sequence[VideoRow],
+    labels: Sequence[LabelRow],
+    say: Say,
+) -> None:
+    """Say which annotated videos are not listed, of each label set by itself.
+
+    Raises UserError where none is, unless that is wanted or was so: a finished study whose videos were erased stays.
+    """
+    listed = {video["video_id"]: video for video in videos if video["error"] != Reason.INVALID_ID}
+    spelt = [row["alias"] or name for name, row in listed.items()] if config.ids == "pseudonyms" else listed
+    before = folder.read_side_table("labels") if folder.run() else []
+    for label_set, table in given.annotations.items():
+        match = match_ids((row["video_id"] for row in labels if row["label_set"] == label_set), listed, spelt)
+        alone = config.annotations_unmatched == "go_on"
+        if match.none and not alone:
+            earlier = [row for row in before if row["label_set"] == label_set]
+            alone = bool(earlier) and not any(row["video_id"] in listed for row in earlier)
+        if match.none and not alone:
+            raise UserError(
+                f"{table.file}: {match.text}; annotations_unmatched=go_on if they are wanted without videos"
+            )
+        if match.text:
+            say(f"{table.file}: {match.text}")
 
 
 def _ids_so_far(folder: Folder, before: FolderRun | None) -> dict[str, str]:
@@ -142,14 +173,6 @@ def _warn_of_unmatched_minors(videos: list[VideoRow], accounts: list[AccountRow]
             "are they spelt as in the manifest?",
             file=sys.stderr,
         )
-
-
-def _say_what_matches(videos: list[VideoRow], labels: list[LabelRow], given: GivenTables, say: Say) -> None:
-    """Of each label set by itself. Raises UserError where no annotation of one matches any video."""
-    ids = {video["video_id"] for video in videos if video["error"] != Reason.INVALID_ID}
-    for label_set, table in given.annotations.items():
-        mine = (label["video_id"] for label in labels if label["label_set"] == label_set)
-        refuse_none(match_ids(mine, ids), table.file, say)
 
 
 def _write(folder: Folder, name: str, kind: type, rows: list[Any]) -> str:

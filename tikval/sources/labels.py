@@ -6,7 +6,7 @@ not have is not annotated, which is not absent: its stance is None. docs/tables.
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from tikval.config import UserError
@@ -73,12 +73,21 @@ def read_labels(
         _refuse_unknown(table, about, values, slugs, titles or {})
         table.say(say, [*about.values(), *values.values()])
         rows, coded = _wide_rows(table, about, values, slugs, label_set, unnamed), set(values)
-    if rows and (missing := [slug for slug in slugs if slug not in coded]):
-        say(
-            f"{table.name}: {len(missing)} of {len(slugs)} values are not in it ({', '.join(missing)}): "
-            "they are taken as not annotated, not as absent"
-        )
+    if rows and len(coded) < len(slugs):
+        say(f"{table.name}: {_lacking(slugs, coded)}")
     return rows
+
+
+def _lacking(slugs: Sequence[str], coded: Collection[str]) -> str:
+    """The sentence on values that a table does not have; it names these or, if they are fewer, those that it has."""
+    missing = [slug for slug in slugs if slug not in coded]
+    if len(missing) <= len(coded):
+        return (
+            f"{len(missing)} of {len(slugs)} values are not in it ({', '.join(missing)}): they are taken as not "
+            "annotated, not as absent"
+        )
+    there = ", ".join(slug for slug in slugs if slug in coded)
+    return f"has {len(coded)} of {len(slugs)} values ({there}): all others are taken as not annotated, not as absent"
 
 
 def _wide_rows(

@@ -56,7 +56,7 @@ def test_no_score_of_a_value_that_is_not_annotated() -> None:
         assert {row["label"] for row in rows} == KNOWN | means
     whole = [label(row["video_id"], stances=[code or 0 for code in row["stances"]]) for row in ROWS]
 
-    def macro(rows: list[Any], share: float) -> float:
+    def macro(rows: list[Any], share: float) -> Any:
         return next(
             row["f1"]
             for row in score_system(answers, rows, LABELS, share, "s")

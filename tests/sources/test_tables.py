@@ -71,7 +71,7 @@ def empty_lines(made: Any) -> None:
 def parquet(table: Any) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(table), sink)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 def frame(**columns: Any) -> bytes:
@@ -416,7 +416,7 @@ def test_people_are_text_and_have_one_spelling(tmp_path: Path) -> None:
     assert {row["annotator"] for row in rows} == {"ann"}
 
 
-def test_a_value_that_the_table_does_not_have_is_not_annotated_and_said(tmp_path: Path) -> None:
+def test_a_value_that_the_table_does_not_have_is_not_annotated_and_named(tmp_path: Path) -> None:
     rows, notes = labels_of(tmp_path, "t.csv", "video_id,hedonism,mood,who typed\na,1,x,y\nb,,x,y\n")
     assert [row["stances"] for row in rows] == [[1, None], [0, None]]
     assert notes == [
@@ -434,13 +434,13 @@ def test_a_probability_is_read(tmp_path: Path) -> None:
     assert [row["probability"] for row in rows] == [0.25, 1.0, None]
 
 
-def test_another_encoding_is_said_with_an_example(tmp_path: Path) -> None:
+def test_another_encoding_is_noted_with_an_example(tmp_path: Path) -> None:
     rows, notes = labels_of(tmp_path, "t.csv", "video_id,hedonism\ncafé,1\n".encode("cp1252"))
     assert rows[0]["video_id"] == "café"
     assert "read as Windows-1252, such as 'café'" in notes[0]
 
 
-def test_other_sheets_are_said(tmp_path: Path) -> None:
+def test_other_sheets_are_noted(tmp_path: Path) -> None:
     _, notes = labels_of(tmp_path, "t.xlsx", book(LINES, Notes=[["x"]]))
     assert notes == [f"{tmp_path}/t.xlsx: sheet 'Sheet' is read, and not Notes; file.xlsx#NAME reads another"]
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
+from tests.fixtures.rows import label
 from tests.fixtures.scoring import score_everything, score_system, score_trained
 from tikval.evaluate.scores import BASELINE, FAILURES, coverage
 from tikval.rows import LabelRow, PredictionRow, ScoreRow
@@ -48,14 +49,7 @@ def predicted(video: str, decisions: list[bool | None] | None, error: str | None
 
 
 def true(video: str, *stances: int, annotator: str = "gold") -> LabelRow:
-    return LabelRow(
-        video_id=video,
-        account=None,
-        annotator=annotator,
-        label_set="two",
-        stances=list(stances),
-        probability=None,
-    )
+    return label(video, annotator=annotator, label_set="two", stances=list(stances))
 
 
 def pick(rows: list[ScoreRow], label: str, stance: str = "all", failures: str = "left_out") -> ScoreRow:
@@ -246,15 +240,7 @@ def test_baseline_on_the_published_annotations() -> None:
 def test_a_system_that_was_trained_is_scored_per_run_or_per_fold() -> None:
     """Two folds of one run: pooled, each video counts once; by fold, the two F1s are averaged."""
     truth = [
-        LabelRow(
-            video_id=f"v{i}",
-            account=None,
-            annotator="h",
-            label_set="two",
-            stances=[int(i in (0, 1, 2)), 0],
-            probability=None,
-        )
-        for i in range(4)
+        label(f"v{i}", annotator="h", label_set="two", stances=[int(i in (0, 1, 2)), 0]) for i in range(4)
     ]
 
     def row(video: str, fold: int | None, yes: bool, error: str | None = None) -> PredictionRow:

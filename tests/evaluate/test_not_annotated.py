@@ -74,7 +74,7 @@ def test_a_value_that_only_some_videos_have_is_an_error() -> None:
 
 def test_no_corrected_rate(tmp_path: Path) -> None:
     made = Made(tmp_path).extract()
-    found = prevalence_of(Study(made.out))
+    found = prevalence_of(Study(made.out), assume_random=True)
     assert lines_of(found, "face+")["all"].corrected is not None
     tradition = lines_of(found, "tradition-")["all"]
     assert (tradition.rate, tradition.corrected, tradition.annotated) == (1.0, None, 0)

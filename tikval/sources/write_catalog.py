@@ -182,9 +182,9 @@ def _write(folder: Folder, name: str, kind: type, rows: list[Any]) -> str:
     """
     table = pa.Table.from_pylist(rows, schema=arrow_schema(kind))
     silent = [name for name in _LATER if name in table.column_names and table[name].null_count == len(rows)]
-    sink, named = pa.BufferOutputStream(), table.drop_columns(silent)
-    with pa.ipc.new_stream(sink, named.schema) as writer:
-        writer.write_table(named)
+    table, sink = table.drop_columns(silent), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
     file = f"{name}-{hashlib.sha256(sink.getvalue()).hexdigest()[:16]}.parquet"
     write_table(f"{folder.uri}/{file}", table)
     return file

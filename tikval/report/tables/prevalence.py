@@ -29,7 +29,7 @@ def show_prevalence(found: Prevalence, console: Console) -> None:
     groups = [(name, list(some)) for name, some in groupby(found.lines, key=attrgetter("group"))]
     for group, some in groups[:SHOWN]:
         lines = {line.what: line for line in some}
-        first = next(iter(lines.values()))
+        first = max(lines.values(), key=attrgetter("annotated"))  # of a value that nobody coded no video is
         size = (
             f"{first.videos:,} videos, {first.clusters:,} {'videos' if found.by == 'account' else 'accounts'}"
         )

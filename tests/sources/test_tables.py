@@ -117,6 +117,11 @@ FORMS: dict[str, tuple[str, str | bytes]] = {
     "crcrlf": ("t.csv", PLAIN.replace("\n", "\r\r\n")),
     "blank lines": ("t.csv", "\n\n" + PLAIN.replace("\n", "\n\n")),
     "empty rows before and at the end": ("t.csv", ",,\n" + PLAIN + ",,\n , ,\n"),
+    "row numbers of pandas": (
+        "t.csv",
+        "".join(f"{'' if n == 0 else n - 1},{line}\n" for n, line in enumerate(PLAIN.splitlines())),
+    ),
+    "a mark before quotes": ("t.csv", '\ufeff\ufeff"video_id"' + PLAIN.removeprefix("video_id")),
     "empty columns": ("t.csv", "\n".join(f",{line},," for line in PLAIN.splitlines())),
     "trailing separators in the rows": ("t.csv", PLAIN.replace("0\n", "0,\n").replace("2\n", "2,,\n")),
     "spaces": ("t.csv", PLAIN.replace(",", " , ")),
@@ -240,11 +245,7 @@ WRONG: dict[str, tuple[str, str | bytes, str]] = {
     "nul": ("t.csv", PLAIN.replace("b,", "b\0,"), "line 3: a NUL character"),
     "one cell less": ("t.csv", PLAIN + "c,1\n", "line 4: 2 cells under 3 column names"),
     "one cell more": ("t.csv", PLAIN + "c,1,0,1\n", "line 4: 4 cells under 3 column names"),
-    "a name for nothing": (
-        "t.csv",
-        "video_id,hedonism,\na,1,\nb,1,x\n",
-        "line 3: 'x' stands under no column name",
-    ),
+    "compressed": ("t.csv", b"\x1f\x8b\x08" + b"x" * 20, "compressed; unpack it first"),
     "an open quote": ("t.csv", PLAIN + '"c,1,0\n', "line 4: unexpected end of data"),
     "one name twice": (
         "t.csv",
@@ -427,6 +428,18 @@ def test_a_value_that_the_table_does_not_have_is_not_annotated_and_named(tmp_pat
     rows, notes = labels_of(tmp_path, "t.csv", "video_id,value,stance\na,hedonism,1\nb,hedonism,\n")
     assert [row["stances"] for row in rows] == [[1, None], [0, None]]
     assert "not annotated" in notes[0]
+
+
+def test_a_column_without_a_name_is_named_by_its_place(tmp_path: Path) -> None:
+    rows, notes = labels_of(tmp_path, "t.csv", ",video_id,hedonism,benevolence_caring,\n0,a,1,0,\n1,b,1,0,\n")
+    assert [row["stances"] for row in rows] == [[1, 0], [1, 0]]
+    assert notes == [f"{tmp_path}/t.csv: columns that are not used: column 1, which has no name"]
+
+
+def test_a_value_is_no_column_of_an_account(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.csv", "video_id,author,creator\na,jane,1\n")
+    (row,) = read_labels(path, ("creator",), "mine")
+    assert (row["account"], row["stances"]) == ("jane", [1])
 
 
 def test_a_probability_is_read(tmp_path: Path) -> None:

@@ -130,11 +130,13 @@ def _flag(cell: Any, where: str) -> bool | None:
         "true": True,
         "1": True,
         "yes": True,
+        "y": True,
         "false": False,
         "0": False,
         "no": False,
+        "n": False,
     }
-    word = as_text(cell).lower()
+    word = as_text(cell).lower().removesuffix(".0")
     if word not in words:
         raise UserError(f"{where}: {cell!r} is neither true nor false")
     return words[word]

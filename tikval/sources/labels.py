@@ -56,11 +56,11 @@ def read_labels(
     stance or address, for an id that is cut, and for a video that one annotator annotated twice, or differently.
     """
     table = open_table(uri)
-    about = table.pick(_ABOUT)
     spelt = {
         slug: [*_spellings(slug), *([titles[slug]] if titles and slug in titles else [])] for slug in slugs
     }
     values = table.pick(spelt)
+    about = table.pick(_ABOUT, values.values())
     if "video_id" not in about:
         raise UserError(
             f"{table.at(table.grid.line)}: no column video_id; there are {', '.join(table.columns)}"

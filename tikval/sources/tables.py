@@ -5,22 +5,19 @@ marks that nobody sees, an empty row is no row. What was decided on the way (an 
 uses) is a note, for people to read.
 """
 
-import json
 import math
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from tikval.config import UserError
-from tikval.files import plain_address, read_bytes, refuse_extension_types
+from tikval.files import plain_address, read_bytes
 from tikval.sources.cells import trimmed
+from tikval.sources.record_tables import read_json_table, read_parquet_table
 from tikval.sources.text_tables import RawTable, read_text_table
 from tikval.sources.workbooks import read_workbook
 
@@ -84,22 +81,21 @@ class InputTable:
                     f"{self.at(line)}: {len(row)} cells under {len(header)} column names; "
                     "a cell with the separator or a line break in it stands in quotes"
                 )
-            for name, cell in zip(header, row, strict=False):
-                if not name and cell is not None:
-                    raise UserError(f"{self.at(line)}: {str(cell)[:40]!r} stands under no column name")
             found = {name: cell for name, cell in zip(header, row, strict=False) if name}
             if exact is not None and found[exact] is not None:
                 found[exact] = cells[header.index(exact)]
             yield line, found
 
-    def pick(self, spellings: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    def pick(self, spellings: Mapping[str, Sequence[str]], taken: Collection[str] = ()) -> dict[str, str]:
         """The columns of this table that are wanted, by the name that we have for them.
 
         `spellings`: for each of our names what others call it, the likeliest first; case, spaces and signs in a name do
-        not count. Raises UserError where two columns spell one name equally well.
+        not count. Columns that are `taken` are others. Raises UserError where two columns spell one name equally well.
         """
         keys: dict[str, list[str]] = {}
         for column in self.columns:
+            if column in taken:
+                continue
             keys.setdefault(column_key(column), []).append(column)
         found: dict[str, str] = {}
         for name, others in spellings.items():
@@ -117,9 +113,21 @@ class InputTable:
         known = set(used.values()) if isinstance(used, Mapping) else set(used)
         for note in self.notes:
             say(f"{self.name}: {note}")
-        if unused := [column for column in self.columns if column not in known]:
+        unused = [*(column for column in self.columns if column not in known), *self._nameless()]
+        if unused:
             more = f" and {len(unused) - _NAMED} more" if len(unused) > _NAMED else ""
             say(f"{self.name}: columns that are not used: {', '.join(map(_short, unused[:_NAMED]))}{more}")
+
+    def _nameless(self) -> list[str]:
+        """Columns that have cells and no name, such as the row numbers that pandas writes."""
+        places = [place for place, name in enumerate(self.grid.header) if not name]
+        with_cells = {
+            place
+            for _, cells in (self.grid.rows() if places else ())
+            for place in places
+            if place < len(cells) and _cell(cells[place]) is not None
+        }
+        return [f"column {place + 1}, which has no name" for place in sorted(with_cells)]
 
 
 def is_table(uri: str) -> bool:
@@ -163,15 +171,17 @@ def table_of(data: bytes, name: str = "", suffix: str = ".csv", sheet: str | Non
     where = f"{name}: " if name else ""
     try:
         if data.startswith(b"PAR1") or suffix.endswith(".parquet"):
-            read = _parquet(data, name)
+            read = read_parquet_table(data, name)
         elif data.startswith(_OLD_WORKBOOK):
             raise ValueError(
                 "a workbook of before 2007, or one with a password; save it as .xlsx without one"
             )
+        elif data.startswith(b"\x1f\x8b"):
+            raise ValueError("compressed; unpack it first")
         elif data.startswith(b"PK") or suffix.endswith((".xlsx", ".xlsm")):
             read = read_workbook(data, sheet, notes)
         elif suffix.endswith((".jsonl", ".ndjson", ".json")):
-            read = _json(data, whole=suffix.endswith(".json"))
+            read = read_json_table(data, whole=suffix.endswith(".json"))
         else:
             read = read_text_table(data, suffix, notes)
     except ValueError as err:
@@ -219,57 +229,6 @@ def _in_words(
             raise UserError(f"{where}{err}") from err
 
     return read
-
-
-def _parquet(data: bytes, name: str) -> RawTable:
-    """Raises ValueError for what is no Parquet file, UserError for columns of types that run code."""
-    file = pa.BufferReader(data)
-    try:
-        refuse_extension_types(file, name)
-        parquet = pq.ParquetFile(file)
-        header = tuple(parquet.schema_arrow.names)
-    except (pa.ArrowException, OSError) as err:
-        raise ValueError(f"not a Parquet file ({str(err).splitlines()[0]})") from err
-
-    def rows() -> Iterator[tuple[int, Sequence[Any]]]:
-        line = 0
-        try:
-            for batch in parquet.iter_batches(2**14):
-                columns = [column.to_pylist() for column in batch.columns]
-                for cells in zip(*columns, strict=True):
-                    line += 1
-                    yield line, cells
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as err:
-            raise ValueError(f"behind row {line}: cannot be read ({str(err).splitlines()[0]})") from err
-
-    return RawTable(header, rows, 1)
-
-
-def _json(data: bytes, *, whole: bool) -> RawTable:
-    """One object a line, or a list of objects. Raises ValueError with the line, or the place in the list."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as err:
-        raise ValueError(f"not UTF-8 (byte {err.start}), as JSON has to be") from err
-    if whole and text.lstrip()[:1] == "[":
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError) as err:
-            raise ValueError(f"not JSON ({str(err)[:100]})") from err
-        records = list(enumerate(found, start=1))
-    else:
-        records = []
-        for line, part in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
-            try:
-                records += [(line, json.loads(part))] if part.strip() else []
-            except (ValueError, RecursionError) as err:
-                raise ValueError(f"line {line}: not JSON ({str(err)[:100]})") from err
-    if odd := [line for line, record in records if not isinstance(record, dict)]:
-        raise ValueError(f"line {odd[0]}: not an object of column names and cells")
-    header = tuple(dict.fromkeys(name for _, record in records for name in record))
-    return RawTable(
-        header, lambda: ((line, [record.get(name) for name in header]) for line, record in records), 1
-    )
 
 
 def _both(columns: Sequence[str]) -> str:

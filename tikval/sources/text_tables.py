@@ -14,7 +14,7 @@ _MAX_FIELD: Final = 2**24  # characters of a cell
 _SEPARATORS: Final = ",;\t|"
 _LOOKED_AT: Final = 2**20  # characters, and so many lines, decide on the separator
 _LINES: Final = 200
-_SEP_LINE: Final = re.compile(r'\ufeff?"?sep=(?P<mark>.)"?[ \t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)
+_SEP_LINE: Final = re.compile(r'"?sep=(?P<mark>.)"?[ \t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)
 _FOREIGN: Final = re.compile(r"\w*[^\x00-\x7f]\w*")
 
 
@@ -28,7 +28,7 @@ class RawTable(NamedTuple):
 
 def read_text_table(data: bytes, suffix: str, notes: list[str]) -> RawTable:
     """Text with commas, semicolons, tabs or bars. Raises ValueError, now or while rows are read, with the line."""
-    text = _decoded(data, notes)
+    text = _decoded(data, notes).lstrip("\ufeff")
     if (at := text.find("\0")) >= 0:
         raise ValueError(
             f"line {text.count(chr(10), 0, at) + 1}: a NUL character; this is damaged, or no text"

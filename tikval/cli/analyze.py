@@ -30,7 +30,10 @@ from tikval.terminal import Terminal
 @app.command()
 def analyze(
     videos: Annotated[
-        str, typer.Argument(help="Folder, glob, or a table that lists them (CSV, xlsx, Parquet, JSON); local or a URI.")
+        str,
+        typer.Argument(
+            help="Folder, glob, or a table that lists them (CSV, xlsx, Parquet, JSON); local or a URI."
+        ),
     ],
     out: Annotated[str, typer.Option(help="Folder for everything that comes out.")],
     profile: Annotated[
@@ -41,9 +44,7 @@ def analyze(
         Literal["random", "accounts", "weights"] | None,
         typer.Option(help="How the annotated videos were chosen; else no rate is corrected by them."),
     ] = None,
-    accounts: Annotated[
-        str | None, typer.Option(help="A table of what is known of the accounts.")
-    ] = None,
+    accounts: Annotated[str | None, typer.Option(help="A table of what is known of the accounts.")] = None,
     codebook: Annotated[str | None, typer.Option(help="Another codebook than Schwartz's values.")] = None,
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="Also vectors of pictures, sound and on-screen text.")

@@ -70,18 +70,18 @@ class InputTable:
 
         Raises UserError for a row that is longer or shorter than the names above it.
         """
-        header = self.grid.header
+        header, width = self.grid.header, len(self.grid.header)
+        named = [(place, name) for place, name in enumerate(header) if name]
         for line, cells in self.grid.rows():
             row = [_cell(cell) for cell in cells]
-            if all(cell is None for cell in row):
+            if row.count(None) == len(row):
                 continue
-            more = row[len(header) :]
-            if len(row) < len(header) or any(cell is not None for cell in more):
+            if len(row) != width and (len(row) < width or any(cell is not None for cell in row[width:])):
                 raise UserError(
                     f"{self.at(line)}: {len(row)} cells under {len(header)} column names; "
                     "a cell with the separator or a line break in it stands in quotes"
                 )
-            found = {name: cell for name, cell in zip(header, row, strict=False) if name}
+            found = {name: row[place] for place, name in named}
             if exact is not None and found[exact] is not None:
                 found[exact] = cells[header.index(exact)]
             yield line, found

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
-import openpyxl
-
 from tikval.sources.text_tables import RawTable
 
 MAX_UNPACKED: Final = 2**29  # bytes of all parts of a workbook
@@ -60,6 +58,8 @@ def _cells(
     data: bytes, sheet: str | None, notes: list[str], *, computed: bool
 ) -> tuple[str, Iterator[tuple[int, list[Any]]]]:
     """Title of the sheet, and its rows with their numbers."""
+    import openpyxl  # a sixth of a second, for those who hand in a workbook
+
     with warnings.catch_warnings():  # of extensions that hold no cell
         warnings.simplefilter("ignore")
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=computed, keep_links=False)

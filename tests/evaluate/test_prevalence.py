@@ -25,7 +25,7 @@ from tikval.config import (
 )
 from tikval.evaluate.corpus import read_system_corpus
 from tikval.evaluate.prevalence import Prevalence, prevalence_in, prevalence_of
-from tikval.files import read_parquet, write_bytes
+from tikval.files import write_bytes
 from tikval.report.tables.prevalence import show_prevalence, write_prevalence_csv
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.sources.write_catalog import write_catalog
@@ -532,14 +532,6 @@ def test_how_videos_were_chosen_is_told_once_and_moves_nothing(made: Made) -> No
     assert "drawn at random, as the catalog says" in shown(found)
     write_catalog(made.config_of("unknown"))
     assert prevalence_of(Study(made.out)).target is None
-
-
-def test_labels_without_probabilities_are_the_same_file_as_before_there_were_any(made: Made) -> None:
-    """So what was trained or scored with them stays finished."""
-    run = Folder(made.catalog.folder).finished()
-    table = read_parquet(f"{made.catalog.folder}/{run.side_tables['labels']}")
-    assert table.column_names == ["video_id", "account", "annotator", "label_set", "stances"]
-    assert {row["probability"] for row in Folder(made.catalog.folder).read_side_table("labels")} == {None}
 
 
 def test_whole_accounts_speak_of_accounts(tmp_path: Path) -> None:

@@ -33,18 +33,19 @@ def show_prevalence(found: Prevalence, console: Console) -> None:
         size = (
             f"{first.videos:,} videos, {first.clusters:,} {'videos' if found.by == 'account' else 'accounts'}"
         )
+        annotated = max(line.annotated for line in some) if found.target else 0  # of what is annotated at all
         ends = " [95 % interval]" if any(line.low is not None for line in some) else ""
-        table = _table(f"{corpus.system}, {group}: {size}; % of videos{ends}", found, headers, first)
+        table = _table(f"{corpus.system}, {group}: {size}; % of videos{ends}", found, headers, annotated)
         for slug, title in titles.items():
             table.add_row(
-                title, *(cell for sign in "+-" for cell in _cells(lines.get(f"{slug}{sign}"), found, first))
+                title, *(cell for sign in "+-" for cell in _cells(lines.get(f"{slug}{sign}"), annotated))
             )
         console.print(table)
         if measured := [lines[name] for name in MEASURES if name in lines]:
             title = "Schwartz's circle: endorsed less confronted, mean over the values, in % of videos"
-            table = _table(title, found, ["score"], first)
+            table = _table(title, found, ["score"], annotated)
             for line in measured:
-                table.add_row(line.what.replace("_", " "), *_cells(line, found, first))
+                table.add_row(line.what.replace("_", " "), *_cells(line, annotated))
             console.print(table)
         for reason in why_no_ends(some, of_accounts=found.by != "account"):
             console.print(f"* {reason}")
@@ -59,21 +60,20 @@ def show_prevalence(found: Prevalence, console: Console) -> None:
         console.print(f"* {note}")
 
 
-def _table(title: str, found: Prevalence, headers: list[str], first: RateLine) -> Table:
+def _table(title: str, found: Prevalence, headers: list[str], annotated: int) -> Table:
     table = Table("", title=title, title_justify="left")
     for header in headers:
         table.add_column(f"{header}: {found.header}")
-        if found.target and first.annotated:
-            table.add_column(f"{header}: corrected, {first.annotated} annotated")
+        if annotated:
+            table.add_column(f"{header}: corrected, {annotated} annotated")
     return table
 
 
-def _cells(line: RateLine | None, found: Prevalence, first: RateLine) -> list[str]:
-    corrected = found.target and first.annotated
+def _cells(line: RateLine | None, annotated: int) -> list[str]:
     if line is None:
-        return ["not modelled", *(["-"] if corrected else [])]
+        return ["not modelled", *(["-"] if annotated else [])]
     texts = [_percent(line.rate, line.low, line.high)]
-    if corrected:
+    if annotated:
         texts.append(_percent(line.corrected, line.corrected_low, line.corrected_high))
     return texts
 

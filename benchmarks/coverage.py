@@ -17,8 +17,6 @@ G accounts, N videos, L labels.
 """
 
 import argparse
-import importlib
-import importlib.util
 import json
 import math
 import platform
@@ -29,6 +27,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from benchmarks import coverage_rates
 from tikval.evaluate.answers import Truth, answers_from_decisions
 from tikval.evaluate.slices import COMMON, slices
 from tikval.machine import cores
@@ -63,7 +62,6 @@ SIZES: Final = {
 }
 COVERS, TOLERANCE, WIDER = 0.94, 0.012, 1.1
 POSITIVES, F1S, LABEL_COVERS = (1, 2, 5, 10, 50), (0.6, 0.95), 0.95
-RATES: Final = "benchmarks.coverage_rates"
 GENRES, LARGE, RANGE = 6, 100, 0.02
 NARROWEST: Final = 0.01
 
@@ -299,20 +297,19 @@ def misses(found: dict[str, Any], *, widths: bool, slack: float) -> list[str]:
             missed.append(f"one label, {name}: an interval of {here['narrowest']}")
     if found["genres"]["range"] > RANGE or found["genres"]["compared"] < 2:
         missed.append(f"genres: a range of {found['genres']['range']}")
-    return [*missed, *found.get("rates", {}).get("missed", [])]
+    return [*missed, *found["rates"]["missed"]]
 
 
-def measure_all(world: World, *, quick: bool) -> dict[str, Any]:
+def measure_all(table: str | None, *, quick: bool) -> dict[str, Any]:
     """Everything above; `missed` names the targets that were not reached."""
-    studies = 100 if quick else 1_200
+    studies, world = 100 if quick else 1_200, world_of(table) if table else made_world()
     found: dict[str, Any] = {
         "studies": studies,
         "means": {name: means(world, accounts, most, studies) for name, (accounts, most, _) in SIZES.items()},
         "labels": {f"{n} positives, F1 {f1}": one_label(f1, n, studies) for f1 in F1S for n in POSITIVES},
         "genres": genres(world, studies // 4),
+        "rates": coverage_rates.measure(quick, table),
     }
-    if importlib.util.find_spec(RATES):
-        found["rates"] = importlib.import_module(RATES).measure(quick)
     # three standard errors of a coverage of 0.95, where there are fewer studies
     slack = max(TOLERANCE, 3 * math.sqrt(0.95 * 0.05 / studies)) if quick else TOLERANCE
     return found | {"missed": misses(found, widths=not quick, slack=slack)}
@@ -326,8 +323,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--truth", help="a table of annotations with the 19 values")
     options = parser.parse_args(arguments)
     begin = time.monotonic()
-    world = world_of(options.truth) if options.truth else made_world()
-    found = measure_all(world, quick=options.quick)
+    found = measure_all(options.truth, quick=options.quick)
     found["seconds"] = round(time.monotonic() - begin)
     found["truth"] = Path(options.truth).name if options.truth else "made"
     found["machine"] = f"{platform.machine()}, {cores()} cores, Python {platform.python_version()}"

@@ -570,6 +570,20 @@ def test_a_small_genre_is_named_and_leaves_the_others_their_labels() -> None:
     assert (found["food"]["n_labels"] or 0) >= 5
 
 
+def test_genres_without_a_label_in_common_say_so() -> None:
+    truth, rng = study(22, n=120, groups=12)
+    at = np.arange(120) % 12 < 6
+    for label in range(6):
+        truth.true[at == (label < 3), label] = False
+    answers = guess(truth, "s", rng.random((120, 6)) < 0.3)
+    genre = {video: "food" if one else "news" for video, one in zip(truth.ids, at, strict=True)}
+    rows = [row for row in slices(answers, truth, genre) if row["by"] != "drop"]
+    assert {row["why_none"] for row in rows} == {
+        "no label has 5 positives in every genre: nothing to compare over"
+    }
+    assert {(row["value"], row["baseline"], row["n_labels"]) for row in rows} == {(None, None, 0)}
+
+
 def test_the_drop_between_stances() -> None:
     truth, rng = study(19)
     wrong = rng.random((60, 6)) < 0.3

@@ -6,9 +6,9 @@ alarms would give at the prevalence of all videos, over the same labels in every
 positives in each. Saying everything then scores the same in all of them. Where one genre carries a system, its score
 without that genre is what others may expect.
 
-A genre is compared where it has accounts enough for an interval and at least half as many labels with enough positives
-as the genre with most of them: else one small genre would leave nothing to compare the others over. What is not
-compared has a row that says why.
+A genre is compared where it has accounts enough for an interval and, of such genres, at least half as many labels with
+enough positives as the one with most of them: else one small genre would leave nothing to compare the others over. What
+is not compared has a row that says why.
 """
 
 from collections.abc import Mapping
@@ -30,11 +30,12 @@ from tikval.stats.intervals import (
     difference_of_parts,
     mean_f1_estimate,
 )
-from tikval.stats.limits import FEWEST_POSITIVES, NO_LABELS, why_no_interval
+from tikval.stats.limits import FEWEST_POSITIVES, why_no_interval
 
 GENRE, WITHOUT, DIFFERENCE, DROP = "genre", "without_genre", "difference", "drop"
 FROM_TO = "endorsed - confronted"
 COMMON = "common_f1"
+_NO_LABEL = f"no label has {FEWEST_POSITIVES} positives in every genre: nothing to compare over"
 
 
 class GenreSet(NamedTuple):
@@ -58,13 +59,12 @@ def genre_set(use_L: Bools, truth: Truth, genres: Mapping[str, str | None]) -> G
     names = sorted(set(genre_N.tolist()) - {""}) if len(set(genre_N.tolist())) > 1 else []
     where = {name: genre_N == name for name in names}
     enough = {name: use_L & _enough(truth.true[at_N]) for name, at_N in where.items()}
-    most = max((int(enough_L.sum()) for enough_L in enough.values()), default=0)
-    why_not = {}
-    for name, at_N in where.items():
+    few = {name: why_no_interval(account_sizes(at_N, truth)) for name, at_N in where.items()}
+    most = max((int(enough[name].sum()) for name in names if few[name] is None), default=0)
+    why_not = {name: none.replace("for an interval", "to compare") for name, none in few.items() if none}
+    for name in names:
         own = int(enough[name].sum())
-        if none := why_no_interval(account_sizes(at_N, truth)):
-            why_not[name] = none.replace("for an interval", "to compare")
-        elif not own or 2 * own < most:
+        if name not in why_not and (not own or 2 * own < most):
             why_not[name] = f"only {own} of its labels have {FEWEST_POSITIVES} positives: too few to compare"
     fixed_L = use_L.copy()
     for name in names:
@@ -104,7 +104,7 @@ def _genres(answers: Answers, truth: Truth, genres: Mapping[str, str | None]) ->
     rows: list[SliceRow] = []
     for name, at_N in made.where.items():
         inside, outside = (_common(answers, truth, w_N, made.use, prevalence_L) for w_N in (at_N, ~at_N))
-        why_not = made.why_not.get(name) or (None if made.use.any() else NO_LABELS)
+        why_not = made.why_not.get(name) or (None if made.use.any() else _NO_LABEL)
         gap = Estimate(outside.value - inside.value, inside.added, inside.sizes + outside.sizes)
         for by, estimate, found, baseline in (
             (GENRE, inside, inside.of_score(), everything),

@@ -48,6 +48,21 @@ def test_other_names_are_others(name: str) -> None:
     assert canonical_account(name) != "zz_kid"
 
 
+@pytest.mark.parametrize(
+    ("first", "before", "shown"),
+    [
+        ("@jane.doe", [], "jane.doe"),
+        ("\uff20 jane.doe", [], "jane.doe"),
+        ("@@jane.doe", [], "@@jane.doe"),  # another one's name
+        ("jane.doe", ["@jane.doe"], "@jane.doe"),  # as a finished study has it
+    ],
+)
+def test_an_at_sign_is_no_part_of_a_name(first: str, before: list[str], shown: str) -> None:
+    videos = [video("1", account=first), video("2", account="Jane.Doe ")]
+    resolve_posts(videos, [], [], before)
+    assert videos[0]["account"] == shown
+
+
 def test_composed_and_decomposed_letters_are_one_name() -> None:
     assert canonical_account("jose\u0301") == canonical_account("JOS\u00c9")
 
@@ -65,8 +80,8 @@ def test_the_first_spelling_is_kept_everywhere_and_an_annotation_names_what_the_
         {"account": "nobody", "genre": None, "source": None, "is_minor": True, "is_parent_run": None},
     ]
     resolve_posts(videos, labels, accounts)
-    assert [row["account"] for row in videos] == ["@ZZ_Kid", "@ZZ_Kid", "ann", None]
-    assert [row["account"] for row in labels] == ["ann", "@ZZ_Kid"]
+    assert [row["account"] for row in videos] == ["ZZ_Kid", "ZZ_Kid", "ann", None]
+    assert [row["account"] for row in labels] == ["ann", "ZZ_Kid"]
     assert unmatched_minors(videos, accounts) == ["nobody"]
 
 

@@ -4,6 +4,7 @@ The catalog settles here, once, whose a video is, its genre and whether a minor 
 from the video's row.
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,7 +14,10 @@ from tikval.sources.ids import name_by_key, resolve_id
 
 
 def resolve_posts(
-    videos: Sequence[VideoRow], labels: Sequence[LabelRow], accounts: Sequence[AccountRow]
+    videos: Sequence[VideoRow],
+    labels: Sequence[LabelRow],
+    accounts: Sequence[AccountRow],
+    spelt: Iterable[str] = (),
 ) -> None:
     """Bring the three tables together, in place.
 
@@ -27,7 +31,7 @@ def resolve_posts(
     names |= {video["video_id"]: video["video_id"] for video in listed}
     for label in labels:
         label["video_id"] = resolve_id(label["video_id"], names)
-    _spell_alike([*videos, *labels, *accounts])
+    _spell_alike([*videos, *labels, *accounts], spelt)
     annotated = {label["video_id"]: label["account"] for label in labels if label["account"]}
     for video in videos:
         video["account"] = video["account"] or annotated.get(video["video_id"])
@@ -37,11 +41,18 @@ def resolve_posts(
     _tell_of_accounts(videos, accounts)
 
 
-def _spell_alike(rows: Iterable[Any]) -> None:
-    spelling: dict[str, str] = {}
+def _spell_alike(rows: Iterable[Any], spelt: Iterable[str]) -> None:
+    spelling = {canonical_account(name): name for name in spelt}
     for row in rows:
         key = canonical_account(row["account"]) if row["account"] else ""
-        row["account"] = spelling.setdefault(key, row["account"].strip()) if key else None
+        row["account"] = spelling.setdefault(key, _bare(row["account"], key)) if key else None
+
+
+def _bare(name: str, key: str) -> str:
+    """The name without the one @ before it, unless that would be another's name."""
+    text = name.strip()
+    bare = text[1:].strip() if unicodedata.normalize("NFKC", text[:1]) == "@" else text
+    return bare if canonical_account(bare) == key else text
 
 
 def _tell_of_accounts(videos: Iterable[VideoRow], accounts: Iterable[AccountRow]) -> None:

@@ -40,7 +40,7 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         key = study_key(create=True) if config.ids == "pseudonyms" else None
         videos = list(list_videos(config.videos, _ids_so_far(folder, before), key, say))
         labels, accounts = _labels(config, folder, given, say), _accounts(config, folder, given, say)
-        resolve_posts(videos, labels, accounts)
+        resolve_posts(videos, labels, accounts, _accounts_so_far(folder, before))
         _warn_of_unmatched_minors(videos, accounts, given)
         videos = not_erased(config.out, videos)
         accounts = not_erased(config.out, accounts if given.accounts else accounts_of(videos))
@@ -121,6 +121,11 @@ def _ids_so_far(folder: Folder, before: FolderRun | None) -> dict[str, str]:
         for row in rows
         if row["error"] not in (Reason.DUPLICATE_ID, Reason.INVALID_ID)
     }
+
+
+def _accounts_so_far(folder: Folder, before: FolderRun | None) -> list[str]:
+    """Accounts as a finished catalog spells them: folds and intervals go by these names."""
+    return sorted(set(folder.read(["account"])["account"].drop_null().to_pylist())) if before else []
 
 
 def _labels(config: CatalogConfig, folder: Folder, given: GivenTables, say: Say) -> list[LabelRow]:

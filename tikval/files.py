@@ -19,6 +19,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from tikval.config import UserError
+from tikval.config.base import SECRET
 from tikval.machine import ScratchFolder
 
 _COPIED_BYTES: Final = 2**23  # to a store at once
@@ -65,6 +66,17 @@ def plain_address(uri: str) -> str:
         return uri
     name = re.split(r"[?#]", key.rpartition("/")[2])[0]
     return f"{scheme[:20]}://[...]/{name}"
+
+
+_USERS: Final = (re.compile(r"(\w://)[^/\s]*@"), re.compile(rf"((?<!{')(?<!'.join(SCHEMES)})://)\S*@"))
+_VALUE: Final = re.compile(rf"({SECRET.pattern})[^&\s]*", re.IGNORECASE)
+
+
+def without_secrets(text: str) -> str:
+    """A text with [...] in place of a user in an address, and of what looks like a password or a key in a query."""
+    for user in _USERS:  # of an address that is not opened, up to the last @: a password may hold anything
+        text = user.sub(r"\1[...]@", text)
+    return _VALUE.sub(r"\1[...]", text)
 
 
 def _endpoint() -> str | None:

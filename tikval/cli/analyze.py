@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
 
 from tikval.cli.app import app
-from tikval.cli.job import FAILED, guard, job_command, run_config, summary, too_many_failed
+from tikval.cli.job import FAILED, guard, job_command, note_asked, run_config, summary, too_many_failed
+from tikval.cli.profiles import Wanted, asked_by, profile_file, report_of_profiles
 from tikval.config import (
     CatalogConfig,
     EmbedConfig,
@@ -24,11 +25,41 @@ from tikval.config import (
 )
 from tikval.llm.gate import read_spent
 from tikval.store.folder import Folder, FolderRun
+from tikval.study.side_by_side import (
+    check_annotator,
+    label_set_of_systems,
+    reports_over_others,
+    with_current_systems,
+)
 from tikval.terminal import Terminal
+
+Profiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A folder of configurations, or the name of one in configs/ (local unless named); again for several."
+    ),
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Option(help="The system's name in every table; of several systems one for each, in their order."),
+]
+MinorsUnknown = Annotated[
+    Literal["send", "withhold"] | None,
+    typer.Option(help="Videos of which nothing says whether a minor features in them, to an outside model."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="key=value of the profile's report.yaml (of one of several: PROFILE:key=value), or "
+        "embeddings.key=value of its embed.yaml.",
+    ),
+]
 
 
 @app.command()
 def analyze(
+    ctx: typer.Context,
     videos: Annotated[
         str,
         typer.Argument(
@@ -36,57 +67,60 @@ def analyze(
         ),
     ],
     out: Annotated[str, typer.Option(help="Folder for everything that comes out.")],
-    profile: Annotated[
-        str, typer.Option(help="A folder of configurations, or the name of one in configs/.")
-    ] = "local",
+    profile: Profiles = None,
     annotations: Annotated[str | None, typer.Option(help="Human labels to score against.")] = None,
     annotated_by: Annotated[
         Literal["random", "accounts", "weights"] | None,
         typer.Option(help="How the annotated videos were chosen; else no rate is corrected by them."),
     ] = None,
     accounts: Annotated[str | None, typer.Option(help="A table of what is known of the accounts.")] = None,
+    no_annotations: Annotated[
+        bool, typer.Option("--no-annotations", help="Take away those that were given before.")
+    ] = False,
+    no_accounts: Annotated[bool, typer.Option("--no-accounts", help="Likewise.")] = False,
+    annotator: Annotated[str | None, typer.Option(help="Whose labels are the truth, of several.")] = None,
     codebook: Annotated[str | None, typer.Option(help="Another codebook than Schwartz's values.")] = None,
+    name: Names = None,
+    title: Annotated[str | None, typer.Option(help="Of the report.")] = None,
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="Also vectors of pictures, sound and on-screen text.")
     ] = False,
     budget: Annotated[
         float | None, typer.Option(help="USD for calls of paid models, in all; then it stops.")
     ] = None,
-    minors_unknown: Annotated[
-        Literal["send", "withhold"] | None,
-        typer.Option(
-            help="Videos of which nothing says whether a minor features in them, to an outside model."
-        ),
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="key=value of the profile's report.yaml, or embeddings.key=value of its embed.yaml."
-        ),
-    ] = None,
+    minors_unknown: MinorsUnknown = None,
+    overrides: Overrides = None,
 ) -> None:
     """Catalog to report in one go; the same command goes on where it stopped."""
-    file = _profile(profile)
-    given = {
-        "videos": videos,
-        "annotations": annotations,
-        "annotated_by": annotated_by,
-        "accounts": accounts,
-        "codebook": codebook,
-    }
-    sets = _places(file, out, given, minors_unknown)
+    profiles = profile or ["local"]
     mark = "embeddings."
     theirs = [setting.removeprefix(mark) for setting in overrides or [] if setting.startswith(mark)]
-    sets += [setting for setting in overrides or [] if not setting.startswith(mark)]
-    config = load_config(ReportConfig, file, sets)
-    embed = _embedding(file, config, theirs) if embeddings else None
-    raise typer.Exit(
-        guard(lambda: _run_all(config, embed, budget))
-    )  # the guard here too: typer takes Ctrl-C for itself
+    wanted = Wanted(
+        *(videos, out, annotations, annotated_by, accounts, codebook, annotator, title, minors_unknown),
+        without=_taken_away(no_annotations, annotations, no_accounts, accounts),
+        names=tuple(name or ()),
+        overrides=tuple(setting for setting in overrides or [] if not setting.startswith(mark)),
+    )
+    config = report_of_profiles(profiles, wanted)
+    config = config.model_copy(update={"asked": asked_by(ctx, profiles)})
+    embed = _embedding(profile_file(profiles[0]), config, theirs) if embeddings else None
+    # the guard here too: typer takes Ctrl-C for itself
+    raise typer.Exit(guard(lambda: _run_all(config, embed, budget, with_others=True)))
+
+
+def _taken_away(
+    no_annotations: bool, annotations: str | None, no_accounts: bool, accounts: str | None
+) -> tuple[str, ...]:
+    if no_annotations and annotations:
+        raise UserError("--annotations and --no-annotations: one of them")
+    if no_accounts and accounts:
+        raise UserError("--accounts and --no-accounts: one of them")
+    return (*(["annotations"] if no_annotations else []), *(["accounts"] if no_accounts else []))
 
 
 @app.command()
 def run(
+    ctx: typer.Context,
     file: Annotated[str, typer.Argument(help="A report's configuration.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value of it.")] = None,
     budget: Annotated[
@@ -95,6 +129,7 @@ def run(
 ) -> None:
     """Every job that a report's configuration rests on, in order; what is finished is not done again."""
     config = load_config(ReportConfig, file, overrides or [])
+    config = config.model_copy(update={"asked": asked_by(ctx)})
     raise typer.Exit(guard(lambda: _run_all(config, None, budget)))
 
 
@@ -105,34 +140,6 @@ def one_job(
 ) -> None:
     """One job from its configuration, as `python -m jobs.NAME` does from a checkout."""
     raise typer.Exit(guard(lambda: job_command(name, words)))
-
-
-def _places(
-    file: str, out: str, given: dict[str, str | None], minors_unknown: str | None
-) -> list[str | tuple[str, Any]]:
-    """Overrides that bring a profile's configurations to these videos and this folder, however many systems it has."""
-    sets: list[str | tuple[str, Any]] = []
-    for place, config in nested(load_config(ReportConfig, file, [])):
-        at = f"{place}." if place else ""
-        keys = type(config).model_fields
-        sets.append((f"{at}out", out))
-        if isinstance(config, CatalogConfig):
-            sets += [(f"{at}{key}", value) for key, value in given.items() if value]
-            if (
-                given["codebook"] not in (None, config.codebook)
-                and not given["annotations"]
-                and config.annotations
-            ):
-                # the profile's own are of the profile's values
-                sets.append((f"{at}annotations", None))
-                print(
-                    f"tikval: note: {config.annotations} is of {config.codebook}: left out", file=sys.stderr
-                )
-        elif given["codebook"] and "codebook" in keys:
-            sets.append((f"{at}codebook", given["codebook"]))
-        if minors_unknown and "api" in keys:
-            sets.append((f"{at}api.minors_unknown", minors_unknown))
-    return sets
 
 
 def _embedding(report_file: str, config: ReportConfig, overrides: list[str]) -> EmbedConfig:
@@ -146,36 +153,35 @@ def _embedding(report_file: str, config: ReportConfig, overrides: list[str]) -> 
     return load_config(EmbedConfig, file, [*same, *overrides])
 
 
-def _profile(name: str) -> str:
-    for folder in (Path(name), Path("configs") / name):
-        if (folder / "report.yaml").is_file():
-            return str(folder / "report.yaml")
-    known = sorted(path.parent.name for path in _shipped().glob("*/report.yaml"))
-    if name not in known:
-        raise UserError(
-            f"{name}: no such profile; there are {', '.join(known)}, or name a folder with report.yaml"
-        )
-    return f"configs/{name}/report.yaml"
-
-
-def _shipped() -> Path:
-    package = Path(__file__).parents[1]
-    return next((f for f in (package / "share/configs", package.parent / "configs") if f.is_dir()), package)
-
-
-def _run_all(config: ReportConfig, embed: EmbedConfig | None, budget: float | None) -> int:
-    """Every job of a study in order. Returns the exit code."""
+def _run_all(
+    config: ReportConfig, embed: EmbedConfig | None, budget: float | None, *, with_others: bool = False
+) -> int:
+    """Every job of a study in order; `with_others`: its report shows every current system. Returns the exit code."""
     runs: list[tuple[JobConfig, FolderRun]] = []
     steps = {job.folder: job for _, job in nested(config.scores)}
-    if embed and embed.folder not in steps:
-        steps = {**dict(list(steps.items())[:-1]), embed.folder: embed, config.scores.folder: config.scores}
-    paid = [job.folder for job in steps.values() if isinstance(job, ScriptConfig | ExtractConfig)]
-    purse = Purse(budget, paid)
-    for job in map(purse.for_stage, steps.values()):
+    del steps[config.scores.folder]
+    if embed:
+        steps.setdefault(embed.folder, embed)
+    purse = Purse(
+        budget, [job.folder for job in steps.values() if isinstance(job, ScriptConfig | ExtractConfig)]
+    )
+    label_set = label_set_of_systems(config.scores)
+
+    def run_one(job: JobConfig) -> None:
         run = run_config(job)
         runs.append((job, run))
         print(summary(job, run), file=sys.stderr)
+
+    for job in steps.values():
+        run_one(purse.for_stage(job))
+        if isinstance(job, CatalogConfig):
+            check_annotator(job, label_set, config.scores.annotator)
+    if with_others:
+        config = with_current_systems(config, label_set)
+    run_one(config.scores)
     run_config(config)
+    note_asked([*steps.values(), config.scores, config])
+    refresh_others(config.out, label_set)
     _show(config)
     print(f"report: {config.folder}/index.html")
     if bill := purse.summary():
@@ -184,6 +190,16 @@ def _run_all(config: ReportConfig, embed: EmbedConfig | None, budget: float | No
     if wrong:
         print(f"tikval: more failed than max_failed_share allows: {', '.join(wrong)}", file=sys.stderr)
     return FAILED if wrong else 0
+
+
+def refresh_others(out: str, label_set: str) -> None:
+    """Make the scores and reports over other codebooks anew, where the catalog has changed or this one is new."""
+    for other in reports_over_others(out, label_set):
+        try:
+            run_config(other.scores)
+            run_config(other)
+        except UserError as err:
+            print(f"tikval: note: {other.folder} stays as it was: {err}", file=sys.stderr)
 
 
 class Purse:

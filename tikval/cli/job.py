@@ -1,8 +1,9 @@
 """One job from its command line: `python -m jobs.NAME CONFIG.yaml [key=value ...]`, or `tikval job NAME ...`."""
 
 import importlib
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from tikval.config import (
@@ -21,8 +22,12 @@ from tikval.config import (
     SweepConfig,
     UserError,
     load_config,
+    nested,
 )
+from tikval.config.report import Asked
+from tikval.files import without_secrets
 from tikval.store.folder import Folder, FolderRun
+from tikval.store.runs import SystemConfig
 from tikval.terminal import escape_output
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
@@ -78,7 +83,7 @@ def job_command(name: str, words: Sequence[str]) -> int:
         raise UserError(f"usage: python -m jobs.{name} CONFIG.yaml [key=value ...] (a {job.config.__name__})")
     if not files:
         raise UserError(f"usage: python -m jobs.{name} CONFIG.yaml ... [key=value ...] [{DRY_RUN}]")
-    configs = [load_config(job.config, file, overrides) for file in files]
+    configs = [_asked(load_config(job.config, file, overrides), file, overrides) for file in files]
     if len({config.folder for config in configs}) < len(configs):
         raise UserError("two of the configurations are the same recipe")
     if DRY_RUN in words:
@@ -88,6 +93,7 @@ def job_command(name: str, words: Sequence[str]) -> int:
     failed = False
     for config, done in zip(configs, _run(job, configs), strict=True):
         print(summary(config, done))
+        note_asked(each for _, each in nested(config))
         failed = failed or too_many_failed(config, done)
     return FAILED if failed else 0
 
@@ -96,6 +102,21 @@ def run_config(config: JobConfig) -> FolderRun:
     """The job of a configuration, whichever kind it is of."""
     job = next(job for job in JOBS.values() if type(config) is job.config)
     return next(_run(job, [config]))
+
+
+def _asked(config: JobConfig, file: str, overrides: Sequence[str]) -> JobConfig:
+    """A report's configuration with the command that makes it with everything before it."""
+    if not isinstance(config, ReportConfig):
+        return config
+    words = ["tikval", "run", file, *overrides]
+    return config.model_copy(update={"asked": Asked(command=shlex.join(map(without_secrets, words)))})
+
+
+def note_asked(jobs: Iterable[JobConfig]) -> None:
+    """Note that systems, scores and reports were asked for: of several recipes the last one asked for is current."""
+    for each in jobs:
+        if isinstance(each, SystemConfig | EvaluateConfig | ReportConfig):
+            Folder(each.folder).ask()
 
 
 def _run(job: Job, configs: Sequence[JobConfig]) -> Iterator[FolderRun]:

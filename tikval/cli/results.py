@@ -221,6 +221,44 @@ def tables(
 
 
 @app.command()
+def compare(
+    out: Annotated[str, typer.Argument(help="The folder of an analysis.")],
+    codebook: Picked = None,
+) -> None:
+    """Every system against every other: differences in F1, and without annotations how often they agree."""
+    from tikval.evaluate.corpus import read_system_corpus
+    from tikval.evaluate.system_agreement import system_agreements
+    from tikval.report.tables.comparisons import comparisons_table, system_agreement_table
+
+    study = picked_study(out, codebook)
+    names, console = sorted(study.systems()), Terminal(width=None if sys.stdout.isatty() else 160)
+    if len(names) < 2:
+        raise UserError(
+            f"{study.out}: holds {len(names)} system over {study.label_set}; analyze with another --profile or --name"
+        )
+    latest = study.latest("scores")
+    rows = latest[0].read_side_table("comparisons") if latest else []
+    if rows and latest:
+        console.print(comparisons_table(rows))
+        scored = {name for row in rows for name in (row["system_a"], row["system_b"])}
+        if left := [name for name in names if name not in scored]:
+            print(f"tikval: note: not in the last scores: {', '.join(left)}", file=sys.stderr)
+        if not study.reads_what_is_there(latest[1]):
+            print(
+                "tikval: note: predictions or annotations have changed since they were scored",
+                file=sys.stderr,
+            )
+        return
+    why = "nothing that is annotated was scored" if study.annotations() else "nothing is annotated"
+    print(f"{why}, so nothing tells who is right: how often the systems agree")
+    whose = min(
+        (row["annotator"] for row in study.annotations()), default=None
+    )  # not used, but must be settled
+    corpora = [read_system_corpus(study, name, whose) for name in names]
+    console.print(system_agreement_table(system_agreements(corpora)))
+
+
+@app.command()
 def figures(
     out: Annotated[str, typer.Argument(help="The folder of an analysis.")],
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder or URI to write them to.")],

@@ -23,7 +23,7 @@ from pydantic import (
     ValidationError,
 )
 
-_SECRET: Final = re.compile(r"[?&][^=&]*(pass|pwd|token|secret|key|sig)[^=&]*=", re.IGNORECASE)  # in a query
+SECRET: Final = re.compile(r"[?&][^=&]*(pass|pwd|token|secret|key|sig)[^=&]*=", re.IGNORECASE)  # in a query
 CONTENT: Final = "content"  # marks a path whose file's content, not its name, belongs to the recipe
 # Marks a field that an earlier version did not have. At its default it is not part of the recipe, so that studies
 # which were finished before it came stay finished.
@@ -233,7 +233,7 @@ def _written_keys(loc: Sequence[str | int]) -> list[str]:
 
 def holds_secret(uri: str) -> bool:
     """Whether an address names a user, or what looks like a password or a key in its query."""
-    return "@" in uri or bool(_SECRET.search(uri))
+    return "@" in uri or bool(SECRET.search(uri))
 
 
 def load_config(kind: type[C], path: str, overrides: Sequence[str | tuple[str, Any]]) -> C:

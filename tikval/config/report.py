@@ -1,17 +1,25 @@
 """All of a study as a site: jobs/report.py."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from tikval.config.base import JobConfig, Limits, Upstream
+from tikval.config.base import ADDED_LATER, Config, JobConfig, Limits, Upstream
 from tikval.config.evaluate import EvaluateConfig
+
+
+class Asked(Config):
+    """How a report was asked for, as its page says it."""
+
+    command: str  # that was typed, without secrets
+    profiles: tuple[str, ...] = ()  # each with the recipe that it ships with
 
 
 class ReportConfig(JobConfig):
     """jobs/report.py: everything before it -> a site to look at."""
 
     stage: ClassVar[str] = "report"
+    operational: ClassVar[frozenset[str]] = JobConfig.operational | {"asked"}
 
     scores: Upstream[EvaluateConfig]
     title: str = "Values in short videos"
@@ -21,3 +29,4 @@ class ReportConfig(JobConfig):
         False  # so do pictures of what the videos show: three of each, none of minors' accounts
     )
     limits: Limits = Limits()  # of reading these
+    asked: Annotated[Asked | None, ADDED_LATER] = None

@@ -59,11 +59,12 @@ def read_system_corpus(
 ) -> SystemCorpus:
     """Read the system that is named, or the only one, with further `columns` of its videos.
 
-    Raises UserError where it is unclear or not there.
+    The labels are those of `annotator`, else of whom the scores name. Raises UserError where it is unclear which system,
+    or it is not there.
     """
     catalog = study.catalog()
     listed = catalog.read(list(dict.fromkeys([*_COLUMNS, *columns])))
-    labels, whose = _labels(study.annotations(), annotator)
+    labels, whose = _labels(study.annotations(), annotator or study.annotator())
     if system is None:
         system = _only(study, labels)
     if system == ANNOTATIONS:

@@ -8,6 +8,7 @@ of a label set. Every command reads this list, and says what of it is not shown.
 import contextlib
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple, cast
 
@@ -124,6 +125,12 @@ class Study:
         """The annotations over the picked codebook, of all annotators."""
         return [row for row in self._labels if row["label_set"] == self.label_set]
 
+    def annotator(self) -> str | None:
+        """Whose annotations the current scores took as the truth, while there still are any; None: nobody was named."""
+        latest = self.latest("scores")
+        named = latest and latest[1].config.get("annotator")
+        return named if any(row["annotator"] == named for row in self.annotations()) else None
+
     @cached_property
     def _labels(self) -> list[LabelRow]:
         catalog = self.latest("catalog")
@@ -149,18 +156,22 @@ class Study:
         return next((self.label_set_of(*pair) for pair in systems), "")
 
     def not_shown(self) -> list[str]:
-        """What lies here over other codebooks than the picked one, in words."""
-        lines = []
-        for label_set in sorted(set(self.label_sets) - {self.label_set}):
-            systems, n_labels = (
-                len(self.current(label_set)),
-                sum(row["label_set"] == label_set for row in self._labels),
-            )
+        """What lies here over other codebooks than the picked one, and how it is shown."""
+        return [
+            f"also in this folder: {what}; --codebook {other} shows them"
+            for other, what in self.over_others(self.label_set).items()
+        ]
+
+    def over_others(self, than: str) -> dict[str, str]:
+        """What lies here over each codebook other `than` one, in words."""
+        found = {}
+        for label_set in sorted(set(self.label_sets) - {than, ""}):
+            systems = len(self.current(label_set))
+            n_labels = sum(row["label_set"] == label_set for row in self._labels)
             parts = [f"{systems} system{'s' * (systems != 1)}"] if systems else []
             parts += [f"{n_labels} annotation{'s' * (n_labels != 1)}"] if n_labels else []
-            shows = f"--codebook {label_set} shows them"
-            lines.append(f"also in this folder: {' and '.join(parts)} over {label_set}; {shows}")
-        return lines
+            found[label_set] = f"{' and '.join(parts)} over {label_set}"
+        return found
 
     def _pick(self, codebook: str) -> str:
         """The label set that is named by its codebook's name or file."""
@@ -236,6 +247,20 @@ def system_config(run: FolderRun) -> SystemConfig:
             f"{config.codebook}: has changed since {name} ran, or a prompt has, or tikval; run the analysis again"
         )
     return config
+
+
+def run_here(run: FolderRun, out: str) -> FolderRun:
+    """A run with the study's folder as it is named now in its configuration, wherever the study was moved from."""
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [moved(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        here = {key: moved(item) for key, item in value.items()}
+        return here | {"out": out} if here.get("out") == run.config["out"] else here
+
+    return replace(run, config=moved(run.config))
 
 
 def has_texts(config: SystemConfig) -> bool:

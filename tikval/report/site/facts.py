@@ -9,10 +9,13 @@ from tikval.ask.withheld import is_outside, keys_of_minors
 from tikval.codebook import Codebook
 from tikval.config import ExtractConfig, JobConfig, LlmExtractor, LlmWriter, ReportConfig, ScriptConfig
 from tikval.extract.calibration import why_not_calibrated
+from tikval.files import without_secrets
 from tikval.llm.gate import read_spent
 from tikval.media.isolation import isolation_text, kernel_isolation
 from tikval.report.site.record import Bill
 from tikval.store.folder import Folder
+from tikval.store.given import GivenTables
+from tikval.store.runs import Study
 
 
 def scripts_of(config: ReportConfig) -> dict[str, ScriptConfig]:
@@ -44,13 +47,52 @@ def _stages(config: ReportConfig) -> list[tuple[str, ScriptConfig | ExtractConfi
     ]
 
 
+def given_facts(config: ReportConfig, label_set: str) -> tuple[tuple[str, str], ...]:
+    """Which annotations and accounts are in use: file, when it was read, rows, and whether it is still the same."""
+    catalog = Folder(config.scores.catalog.folder)
+    given, facts = GivenTables.of(catalog), list[tuple[str, str]]()
+    if table := given.annotations.get(label_set):
+        names = {
+            row["annotator"] for row in catalog.read_side_table("labels") if row["label_set"] == label_set
+        }
+        several = (
+            f" by {len(names)} annotators, of whom {config.scores.annotator} counts" if len(names) > 1 else ""
+        )
+        facts.append(("Annotations", f"{table.about}{several}{_earlier(config.scores.catalog.annotations)}"))
+    if given.accounts:
+        facts.append(("Accounts", f"{given.accounts.about}{_earlier(config.scores.catalog.accounts)}"))
+    return tuple(facts)
+
+
+def _earlier(file: str | None) -> str:
+    return "" if file else " (given by an earlier command: a new folder needs them again)"
+
+
+def also_here(config: ReportConfig, label_set: str) -> tuple[tuple[str, str | None], ...]:
+    """What else lies in the study, in words, with the page that shows it from this report's folder."""
+    study = Study(config.out)
+    shown = {system.system for system in config.scores.predictions}
+    more = [one.system for one in study.current(label_set) if one.system not in shown]
+    lines: list[tuple[str, str | None]] = []
+    for other, what in study.over_others(label_set).items():
+        latest = Study(config.out, codebook=other).latest("report")
+        page = latest and f"../{latest[0].uri.rpartition('/')[2]}/index.html"
+        lines.append((what, page))
+    if more:
+        lines.append((f"over the same codebook: {', '.join(more)}", None))
+    return tuple(lines)
+
+
 def command_of(config: ReportConfig) -> str:
+    """The command that was typed; where nothing tells it, one that lists the same videos."""
+    if config.asked:
+        return config.asked.command
     catalog = config.scores.catalog
     words = ["tikval", "analyze", catalog.videos, "--out", config.out]
     for option in ("annotations", "accounts"):
         if path := getattr(catalog, option):
             words += [f"--{option}", path]
-    return shlex.join(words)
+    return shlex.join(map(without_secrets, words))
 
 
 def report_facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> tuple[tuple[str, str], ...]:
@@ -60,6 +102,8 @@ def report_facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> t
         ("tikval", tikval.__version__),
         ("Videos are read by", _isolation(config)),
         ("Codebook", f"{codebook.name}, version {codebook.version}"),
+        *(("Profile", profile) for profile in (config.asked.profiles if config.asked else ())),
+        *given_facts(config, codebook.label_set),
         *((f"Recipe of the {name}", recipe.fingerprint) for name, recipe in scripts_of(config).items()),
         *((f"Recipe of {system.system}", system.fingerprint) for system in config.scores.predictions),
         *_minors(config, catalog),

@@ -19,6 +19,7 @@ from tikval.report.shown_ids import shown_ids
 from tikval.report.site.accounts import account_rows
 from tikval.report.site.facts import (
     about,
+    also_here,
     bills_of,
     command_of,
     report_facts,
@@ -75,6 +76,7 @@ def _head(config: ReportConfig, codebook: Codebook, rows: StudyRows) -> Report:
         title=config.title,
         facts=report_facts(config, codebook, rows.catalog),
         command=command_of(config),
+        also=also_here(config, codebook.label_set),
         labels=codebook.labels,
         titles={value.slug: value.title for value in codebook.values},
         systems=tuple((system.system, about(config, system, rows.places)) for system in systems),

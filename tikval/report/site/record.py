@@ -124,6 +124,7 @@ class Report:
     notice: str | None = None  # a warning that stands on top
     exports: tuple[tuple[str, str], ...] = ()  # (what, where) of the full tables
     bills: tuple[Bill, ...] = ()
+    also: tuple[tuple[str, str | None], ...] = ()  # (what, page) that lies in the same study and is not shown
     n_videos: int | None = None  # in all, where `cards` holds only some of them
     n_failures: int | None = None  # likewise
     n_accounts: int | None = None  # likewise

@@ -54,10 +54,8 @@ def read_stage(folder: Folder, known: np.ndarray, paged: np.ndarray) -> StageRow
         table = table.filter(pa.array(contains(known, keys_of(table["row_key"]))))
         if "split" in table.column_names:
             runs = table.select(["split", "seed"]).group_by(["split", "seed"]).aggregate([]).to_pylist()
-            known_runs = ((run["split"] or "", run["seed"] or 0) for run in runs)
-            first = min(
-                [*([first] if first else []), *known_runs], default=None
-            )  # none of this file is listed
+            here = [(run["split"] or "", run["seed"] or 0) for run in runs]
+            first = min([*([first] if first else []), *here], default=None)  # no video may be listed any more
         tables.append(_slim(table, paged))
     counted, failed, shown = [], [], list[Any]()
     for slim, rows in tables:

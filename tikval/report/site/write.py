@@ -1,5 +1,6 @@
 """A report's configuration -> the site in its folder, pages and what is drawn for them."""
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from tikval.codebook import load_codebook
 from tikval.config import ReportConfig, UserError, find_file
 from tikval.files import delete_folder, write_bytes
 from tikval.report.figures.gather import write_figures
-from tikval.report.site.facts import scripts_of
+from tikval.report.site.facts import also_here, command_of, given_facts, scripts_of
 from tikval.report.site.gather import Drawn, gather
 from tikval.report.site.pages import site_files
 from tikval.report.site.pictures import PICTURES
@@ -19,6 +20,7 @@ from tikval.report.tables.paper import write_tables
 from tikval.store.folder import SITE_FOLDERS, Folder, FolderRun
 from tikval.store.progress import StageProgress
 
+_WORDS: Final = "words"  # among a report's inputs: the command, what was given and what else is there
 _QUIET: Final = 1_000  # pages that take a few seconds: no progress is shown
 _PARALLEL_WRITES: Final = 16  # files on their way to a disk that is asked to keep them, or to a store
 
@@ -31,13 +33,18 @@ def write_report(config: ReportConfig) -> FolderRun:
     upstream = [config.scores.catalog.folder, *folders, config.scores.folder]
     with folder.lock():
         inputs = {uri: Folder(uri).finished().state for uri in upstream}
-        before = folder.run()
-        if before and before.inputs == inputs:
-            return before
         try:
             codebook = load_codebook(find_file(systems[0].codebook))
         except ValueError as err:
             raise UserError(str(err)) from err
+        also = also_here(config, codebook.label_set)
+        shown = repr((command_of(config), given_facts(config, codebook.label_set), also))
+        words = {f"{config.out}/{_WORDS}": hashlib.sha256(shown.encode()).hexdigest()[:16]}
+        before = folder.run()
+        # of an earlier version: as it is, while there is nothing else to name
+        if before and (before.inputs == inputs | words or (before.inputs == inputs and not also)):
+            return before
+        inputs |= words
         report, drawn = gather(config, codebook)
         write_site(folder, report, drawn)
         return folder.write_run(config, [], inputs, report.n_videos or 0, {}, time.monotonic() - begin)

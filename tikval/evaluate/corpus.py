@@ -59,7 +59,7 @@ def read_system_corpus(
 ) -> SystemCorpus:
     """Read the system that is named, or the only one, with further `columns` of its videos.
 
-    The labels are those of `annotator`, else of whom the scores name. Raises UserError where it is unclear which system,
+    The labels are those of `annotator`, else of whom the scores name. Raises UserError where it is unclear which one,
     or it is not there.
     """
     catalog = study.catalog()

@@ -44,7 +44,7 @@ def _of_pair(a: SystemCorpus, b: SystemCorpus) -> SystemAgreement:
     if not n_videos or not n_labels:
         return SystemAgreement(a.system, b.system, n_videos, n_labels, *nothing)
     pool, clusters = np.ones((1, n_labels), bool), np.arange(n_videos)
-    (line,) = agreement_of(codes, 2, 0, pool, clusters, draws=0)
+    (line,) = agreement_of(codes, 2, 0, pool, clusters)
     numbers = (line.coefficients[name].value for name in ("observed", "ac1", "positive"))
     return SystemAgreement(a.system, b.system, n_videos, n_labels, *numbers)
 

@@ -168,7 +168,7 @@ def test_differences_are_shown_with_their_sign() -> None:
     assert (line["difference"], line["interval"], line["p"], line["sure"]) == ("\u2013", "", "\u2013", False)
 
 
-def test_what_a_p_cannot_be_below_is_said_where_it_matters() -> None:
+def test_a_table_says_what_a_p_cannot_be_below_where_it_matters() -> None:
     def below(n_groups: int, **changes: object) -> list[str]:
         made = comparison_table(replace(report(), comparisons=(pair(n_groups=n_groups, **changes),)))
         return list(made["below"])

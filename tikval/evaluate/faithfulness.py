@@ -20,12 +20,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tikval.rows import FaithfulnessRow
+from tikval.stats.intervals import ratio_estimate
 
 MAX_CHARACTERS: Final = 100_000  # of a script; the rest is cut, and the comparison notes it
 MAX_WORDS: Final = 5_000  # spoken or shown in one script: half an hour of speech
 MAX_QUOTES: Final = 200  # judged per script
 MIN_QUOTE_WORDS: Final = 3  # "Oh my" stands in any video
-DRAWS: Final = 2_000  # of the bootstrap
 _SLACK: Final = 8  # words that may stand between those of a quote, on top of as many as it has
 _MAX_SHOWN: Final = 300  # characters of an unheard line
 
@@ -194,8 +194,9 @@ def _stands_in(quote: Sequence[str], stream: _Stream, share: float) -> bool:
 
 class ShareEstimate(NamedTuple):
     value: float
-    low: float | None  # 95 % interval; None with fewer than two accounts
+    low: float | None  # of the 95 % interval
     high: float | None
+    why_none: str | None  # why there is no interval, in words; None: there is one
     n: int  # videos, or lines
 
 
@@ -211,10 +212,8 @@ class Summary:
     )
 
 
-def summarise(
-    rows: Sequence[FaithfulnessRow], accounts: Mapping[str, str | None] | None = None, seed: int = 0
-) -> Summary:
-    """Means with percentile intervals of a bootstrap over accounts; a video without an account stands alone."""
+def summarise(rows: Sequence[FaithfulnessRow], accounts: Mapping[str, str | None] | None = None) -> Summary:
+    """Means with intervals over accounts, as scores have them; a video without an account stands alone."""
     names = accounts or {}
     done = [(names.get(row["video_id"]) or (row["video_id"],), row) for row in rows if row["error"] is None]
     spoken = [(name, share, 1) for name, row in done if (share := row["said_share"]) is not None]
@@ -224,27 +223,23 @@ def summarise(
     return Summary(
         videos=len(rows),
         failed=len(rows) - len(done),
-        spoken=_estimate(spoken, seed),
-        shown=_estimate(shown, seed),
-        unheard=_estimate(lines, seed),
+        spoken=_estimate(spoken),
+        shown=_estimate(shown),
+        unheard=_estimate(lines),
         not_heard=sum(bool(n) and unheard is None for _, unheard, n in judged),
     )
 
 
-def _estimate(parts: Sequence[tuple[Hashable, float, int]], seed: int) -> ShareEstimate | None:
-    """Ratio of sums of (cluster, numerator, denominator), the clusters drawn anew with replacement."""
-    clusters: dict[Hashable, list[float]] = {}
+def _estimate(parts: Sequence[tuple[Hashable, float, int]]) -> ShareEstimate | None:
+    """Ratio of sums of (account, numerator, denominator) of videos, with its interval over accounts."""
+    accounts: dict[Hashable, list[float]] = {}
     for name, numerator, denominator in parts:
-        sums = clusters.setdefault(name, [0.0, 0.0])
-        sums[0] += numerator
-        sums[1] += denominator
-    if not clusters:
+        sums = accounts.setdefault(name, [0.0, 0.0, 0.0])
+        for at, number in enumerate((numerator, denominator, 1)):
+            sums[at] += number
+    if not accounts:
         return None
-    sums_C2 = np.array(list(clusters.values()))
-    total, n = sums_C2.sum(0)
-    if len(sums_C2) < 2:
-        return ShareEstimate(float(total / n), None, None, int(n))
-    rng = np.random.default_rng(seed)
-    drawn_S2 = np.array([sums_C2[rng.integers(0, len(sums_C2), len(sums_C2))].sum(0) for _ in range(DRAWS)])
-    low, high = np.percentile(drawn_S2[:, 0] / drawn_S2[:, 1], [2.5, 97.5])
-    return ShareEstimate(float(total / n), float(low), float(high), int(n))
+    tops_G, bottoms_G, videos_G = np.array(list(accounts.values())).T
+    estimate = ratio_estimate(tops_G, bottoms_G, videos_G)
+    found = estimate.of_score()
+    return ShareEstimate(estimate.value, found.lower, found.upper, found.why_none, int(bottoms_G.sum()))

@@ -20,6 +20,7 @@ from tikval.evaluate.faithfulness import MAX_QUOTES, MAX_WORDS, ShareEstimate, c
 from tikval.files import delete, list_files, write_table
 from tikval.privacy import strip_handles
 from tikval.rows import FaithfulnessRow, Reason, ScriptRow, VideoRow, arrow_schema
+from tikval.stats.footnotes import Footnotes
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.progress import StageProgress
 from tikval.store.row_keys import contains, keys_of
@@ -131,24 +132,35 @@ def print_faithfulness(
 ) -> None:
     """Print the shares of a sample with their intervals, and the shares against another video."""
     accounts = {video["video_id"]: video["account"] for video in videos.values()}
-    found, by_chance = summarise(rows, accounts, config.seed), summarise(chance, accounts, config.seed)
+    found, by_chance = summarise(rows, accounts), summarise(chance, accounts)
     table = Table(title=f"Faithfulness of {found.videos - found.failed} scripts, {found.failed} failed")
     for heading in ("", "here", "95 % interval", "another video", "of"):
         table.add_column(heading, justify="left" if not heading else "right")
+    shown = (found.spoken, found.shown, found.unheard)
+    footnotes = Footnotes(here.why_none for here in shown if here is not None)
     for name, here, there, of in (
         ("heard words that the script has", found.spoken, by_chance.spoken, "videos"),
         ("read words that the script has", found.shown, by_chance.shown, "videos"),
         ("quoted lines that nobody was heard saying", found.unheard, by_chance.unheard, "lines"),
     ):
-        interval = "" if here is None or here.low is None else f"{here.low:.2f} to {here.high:.2f}"
-        table.add_row(name, _number(here), interval, _number(there), f"{here.n if here else 0} {of}")
+        table.add_row(
+            name, _number(here), _interval(here, footnotes), _number(there), f"{here.n if here else 0} {of}"
+        )
     console = Terminal()
     console.print(table)
+    for line in footnotes.lines:
+        console.print(f"* {line}")
     console.print(
         f"{found.not_heard} scripts quote speech where nothing was heard (music, other languages, inventions): "
         f"not among the lines. Intervals over {'accounts' if any(accounts.values()) else 'videos'}; "
         "'another video' is what chance gives."
     )
+
+
+def _interval(estimate: ShareEstimate | None, footnotes: Footnotes) -> str:
+    if estimate is None or estimate.low is None:
+        return footnotes.mark(estimate.why_none) if estimate else ""
+    return f"{estimate.low:.2f} to {estimate.high:.2f}"
 
 
 def _number(estimate: ShareEstimate | None) -> str:

@@ -460,7 +460,7 @@ def test_without_scores_there_are_no_tables(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no scores here"):
         tables_of(Study(study.out))
     system = study.asked("mine", lambda name: trained.stances(1, 0))
-    write_catalog(study.catalog.model_copy(update={"annotations": None}))
+    write_catalog(study.catalog.model_copy(update={"annotations": None, "without": ("annotations",)}))
     score_systems(EvaluateConfig(predictions=(system,), out=study.out))
     with pytest.raises(UserError, match="no annotated videos"):
         tables_of(Study(study.out))

@@ -17,6 +17,15 @@ from tikval.report.tables.paper import show_tables, tables_of, write_tables
 
 INTERVAL = re.compile(r"\[[\u2212-]?\d[\d.]*, [\u2212-]?\d[\d.]*\]")
 NOTHING = re.compile(r"\bnan\b|\bNone\b|\[\s*,|\[\]")
+PAGES = (
+    "index.html",
+    "systems.html",
+    "values.html",
+    "accounts.html",
+    "videos.html",
+    "paper.html",
+    "failures.html",
+)
 REASON = "4 accounts: too few for an interval"
 
 
@@ -129,7 +138,7 @@ def sections(html: str) -> dict[str, str]:
 
 def test_the_page_of_four_accounts(few: StudyOfAccounts) -> None:
     site = few.report()
-    for name in ("index.html", "systems.html", "paper.html"):
+    for name in PAGES:
         text = Page((site / name).read_text()).words
         assert not INTERVAL.search(text), name
         assert not NOTHING.search(text), name
@@ -186,6 +195,19 @@ def test_charts(few: StudyOfAccounts, many: StudyOfAccounts) -> None:
         "Guess by frequency: an exact expectation, which no account changes: no interval."
     )
     assert all(one["lower"] for one in sheet.data["systems"] if not one["baseline"])
+
+
+def test_prevalence_and_every_chart(few: StudyOfAccounts, many: StudyOfAccounts) -> None:
+    for made in (few, many):
+        done = CliRunner().invoke(app, ["prevalence", made.out, "--system", "good"], env={"COLUMNS": "200"})
+        assert done.exit_code == 0, done.output
+        assert not NOTHING.search(done.output)
+        assert bool(INTERVAL.search(done.output)) == (made is many)
+        assert ("too few for an interval" in done.output) == (made is few)
+        for sheet in figures_of(made.study).sheets:
+            lines = list(csv.DictReader(io.StringIO(sheet.numbers.decode())))
+            ends = {line[end] for line in lines for end in ("low", "high", "lower", "upper") if end in line}
+            assert made is many or ends <= {""}, sheet.name
 
 
 def test_agreement(few: StudyOfAccounts, many: StudyOfAccounts) -> None:

@@ -152,5 +152,5 @@ def documentation(schema: pa.Schema) -> list[tuple[str, str, str]]:
 
 def columns_table(columns: Iterable[Column]) -> str:
     """A table of the columns for a page."""
-    lines = [f"| `{name}` | {kind} | {about.replace(VALUE, '`VALUE`')} |" for name, kind, about in columns]
+    lines = [f"| `{name}` | {kind} | {about} |" for name, kind, about in columns]
     return "\n".join(["| column | type | |", "| --- | --- | --- |", *lines]) + "\n"

@@ -1,5 +1,6 @@
 """An export as a workbook: ids and all other texts as text cells, and a second sheet that says what the columns are."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -46,9 +47,10 @@ def write_workbook(export: Export, path: Path) -> None:
         made.data_type = "s"  # neither a formula nor an error, whatever it begins with
         return made
 
-    sheet.append([cell(name, sheet) for name in export.schema.names])
-    for row in _rows(export):
-        sheet.append([cell(value, sheet) for value in row])
+    with contextlib.closing(sheet):
+        sheet.append([cell(name, sheet) for name in export.schema.names])
+        for row in _rows(export):
+            sheet.append([cell(value, sheet) for value in row])
     about.append(["column", "type", "about"])
     for line in documentation(export.schema):
         about.append([cell(text, about) for text in line])

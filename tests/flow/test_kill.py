@@ -115,7 +115,7 @@ def tables(out: Path) -> tuple[list[tuple[str, str | None, str | None]], list[di
     latest = study.latest("scripts")
     assert latest is not None
     scripts = [(row["video_id"], row["script"], row["error"]) for row in latest[0].rows(catalog)]
-    return sorted(scripts, key=str), export_table(study).to_pylist()
+    return sorted(scripts, key=str), export_table(study).drop_columns(["finished_at"]).to_pylist()
 
 
 @pytest.mark.skipif(

@@ -12,16 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 import pytest
 import ray
 
 from tests.fixtures.corpus import TEXTS, write_captioned
 from tests.fixtures.fakes import load_words
+from tests.fixtures.rows import prediction
 from tests.flow.test_jobs import PLACES, SCRIPTS, SYSTEM, to_do
-from tikval.config import CatalogConfig, ReportConfig, UserError, load_config
+from tikval.config import CatalogConfig, ExtractConfig, ReportConfig, ScriptConfig, UserError, load_config
 from tikval.evaluate.score_systems import score_systems
-from tikval.files import filesystem, read_bytes, write_bytes
+from tikval.files import filesystem, read_bytes, read_parquet, write_bytes
 from tikval.flow import data
 from tikval.flow.extract_values import extract_values
 from tikval.flow.write_scripts import write_scripts
@@ -29,8 +31,9 @@ from tikval.llm.client import Reply, Usage
 from tikval.llm.gate import FolderGate
 from tikval.llm.ledger import Entry, Ledger, ledger_key
 from tikval.report.export.values import export_table
+from tikval.report.export.write import write_study
 from tikval.report.site.write import write_report
-from tikval.rows import Reason
+from tikval.rows import PredictionRow, Reason, arrow_schema
 from tikval.sources.catalog import list_videos
 from tikval.sources.write_catalog import write_catalog
 from tikval.store import lock
@@ -99,6 +102,34 @@ def test_the_ledger_and_the_gate_lie_on_a_store(server: str) -> None:
     assert FolderGate(f"{BUCKET}/paid/scripts-1", ledger, 1.0, at_once, nothing).spent.settled_usd == 0.01
     ledger.forget(key)
     assert ledger.keys() == set()
+
+
+def test_an_export_to_a_store(server: str, tmp_path: Path) -> None:
+    (tmp_path / "a clip.mp4").write_bytes(b"x")
+    out = f"{BUCKET}/exported"
+    catalog = CatalogConfig(videos=str(tmp_path), out=out)
+    write_catalog(catalog)
+    key = Folder(catalog.folder).read(["row_key"])["row_key"].to_pylist()[0]
+    system = ExtractConfig(scripts=ScriptConfig(videos=catalog, out=out), system="local", out=out)
+    rows = [prediction("a clip", "face+", row_key=key)]
+    Folder(system.folder).write_part(pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow)))
+    Folder(system.folder).seal(system, {}, 1.0)
+    to = f"{BUCKET}/to"
+    for name in ("v.csv", "v.xlsx", "v.parquet", "v.jsonl", "v.duckdb", "parts/"):
+        assert write_study(Study(out), f"{to}/{name}")[0].removeprefix("values ").startswith("1 line")
+    with pytest.raises(UserError, match=r"parts: is not empty.*--force"):
+        write_study(Study(out), f"{to}/parts/")
+    write_study(Study(out), f"{to}/parts/", force=True)
+    part = f"parts/system=local/recipe={system.fingerprint}/part-0.parquet"
+    assert objects_below(to) == sorted(
+        f"{to}/{name}" for name in ("v.csv", "v.xlsx", "v.parquet", "v.jsonl", "v.duckdb", part)
+    )
+    for name in ("v.parquet", part):
+        assert read_parquet(f"{to}/{name}", ["video_id", "face"]).to_pylist() == [
+            {"video_id": "a clip", "face": 1}
+        ]
+    with pytest.raises(UserError, match="cannot be written"):
+        write_study(Study(out), "s3://no-such-bucket/v.csv")
 
 
 def test_an_erasure_on_a_store_is_proven(
@@ -219,7 +250,11 @@ def test_a_study_on_an_object_store(
 
 def all_objects() -> list[str]:
     """Everything below the results."""
-    fs, path = filesystem(f"{BUCKET}/out")
+    return objects_below(f"{BUCKET}/out")
+
+
+def objects_below(folder: str) -> list[str]:
+    fs, path = filesystem(folder)
     infos = fs.get_file_info(pafs.FileSelector(path, recursive=True))
     return sorted(f"s3://{info.path}" for info in infos if info.type == pafs.FileType.File)
 

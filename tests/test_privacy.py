@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.fixtures.corpus import write_captioned
 from tests.fixtures.rows import script as script_row
 from tests.fixtures.rows import video
+from tikval import privacy
 from tikval.ask.video import Asking
 from tikval.ask.withheld import Withheld
 from tikval.config import (
@@ -486,3 +487,16 @@ def test_the_prompt_with_pictures_has_no_name_of_the_post(tmp_path: Path) -> Non
     (asked,) = Asking(Endpoint(model="m"), look, Limits(), "P", NOBODY)([row])
     assert asked["error"] is None
     assert "so good @someone, ig: @someone" in (asked["prompt"] or "")
+
+
+@given(
+    st.sampled_from(["jane_doe99", "mia.cooks", "anna", "bo", "日本", "7up", "_._", "straße"]),
+    st.text(alphabet=st.sampled_from("janedo_. 9miack@日本7upstrße🙂\u200b"), max_size=30),
+)
+def test_a_name_whose_pieces_are_not_there_is_not_looked_for_and_none_is_missed(name: str, text: str) -> None:
+    """Making a pattern of each of a million names is what is spared."""
+    for given_text in (text, f"{text}{name}", f"{name} {text}"):
+        whole = strip_handles(given_text, name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(privacy, "_pieces_are_in", lambda view, account: True)
+            assert strip_handles(given_text, name) == whole

@@ -4,6 +4,7 @@ Columns of Arrow over the whole catalog, from which the lines of an export are t
 letters: N videos of the catalog, R rows of results, A annotated videos, V values.
 """
 
+from collections.abc import Set
 from typing import Any, Final
 
 import numpy as np
@@ -76,9 +77,9 @@ def _without_handles(listed: pa.Table) -> pa.ChunkedArray:
 
 
 class Annotations:
-    """The stances of one annotator over each label set."""
+    """The stances of one annotator over each of some label sets."""
 
-    def __init__(self, study: Study, annotator: str | None) -> None:
+    def __init__(self, study: Study, label_sets: Set[str], annotator: str | None) -> None:
         """`annotator`: None is the one of the last evaluation, or the only one.
 
         Raises UserError for an annotator whom the catalog lacks.
@@ -91,7 +92,7 @@ class Annotations:
         chosen = annotator or (scored[1].config.get("annotator") if scored else None)
         self._of: dict[str, tuple[pa.Array, Floats]] = {}  # by label set: [A] ids, [A, V] stances or NaN
         self.notes: list[str] = []
-        for label_set in sorted({row["label_set"] for row in rows}):
+        for label_set in sorted(label_sets & {row["label_set"] for row in rows}):
             over = [row for row in rows if row["label_set"] == label_set]
             names = sorted({row["annotator"] for row in over})
             whose = chosen if chosen in names else names[0] if len(names) == 1 and annotator is None else None

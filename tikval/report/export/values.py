@@ -74,7 +74,7 @@ class Values:
         self.systems = open_systems(study, only)
         of_videos = any(not has_texts(each.config) for each in self.systems)
         self.posts = Posts(study, names=names) if of_videos else None
-        self.annotations = Annotations(study, annotator)
+        self.annotations = Annotations(study, {each.codebook.label_set for each in self.systems}, annotator)
         self.slugs = tuple(dict.fromkeys(slug for each in self.systems for slug in each.codebook.slugs))
 
     def wide(self) -> Export:

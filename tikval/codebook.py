@@ -325,11 +325,13 @@ def _by_label(codebook: Codebook) -> list[tuple[str, CodedValue, Stance]]:
     return [(label, value, stance) for label, (value, stance) in zip(codebook.labels, pairs, strict=True)]
 
 
+SHIPPED_PAGE: Final = "<!-- Written by `python -m tikval.codebook > docs/codebook.md`; do not edit. -->"
+
+
 def render_page(codebook: Codebook) -> str:
     """The codebook as Markdown, for annotators and for readers of the numbers."""
     title_of = codebook.titles
     lines = [
-        "<!-- Written by `python -m tikval.codebook > docs/codebook.md`; do not edit. -->",
         f"# Codebook {codebook.name}, version {codebook.version}",
         codebook.source,
         *([codebook.about] if codebook.about else []),
@@ -364,4 +366,4 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 if __name__ == "__main__":
     shipped = Path(__file__).parents[1] / "prompts" / "codebook.yaml"
-    sys.stdout.write(render_page(load_codebook(shipped)))
+    sys.stdout.write(f"{SHIPPED_PAGE}\n\n{render_page(load_codebook(shipped))}")

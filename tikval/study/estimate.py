@@ -25,7 +25,7 @@ from tikval.media.reading import ClipError, Want
 from tikval.store.folder import Folder
 
 SAMPLE: Final = 40  # videos whose length is looked at
-_CHARACTERS_PER_TOKEN: Final = 4  # of English, as Google says
+CHARACTERS_PER_TOKEN: Final = 4  # of English, as Google says
 # Assumed until calls of the recipe were paid: tokens of a reply, without thinking, and of thinking.
 _SCRIPT_TOKENS_PER_SECOND: Final = 12  # the paper's Table 2: some 300 words for half a minute
 _SCRIPT_TOKENS: Final = 120
@@ -163,7 +163,7 @@ def _lengths(rows: Sequence[dict[str, Any]], limits: Limits) -> list[float]:
 
 
 def _prompt_tokens(config: ScriptConfig | ExtractConfig) -> float:
-    return len(fixed_prompt_of(config)) / _CHARACTERS_PER_TOKEN
+    return len(fixed_prompt_of(config)) / CHARACTERS_PER_TOKEN
 
 
 def _video_tokens(prices: Prices, llm: Gemini, seconds: float) -> float:

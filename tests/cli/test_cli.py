@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.fixtures.corpus import TEXTS, write_captioned
 from tikval.config import CatalogConfig, ReportConfig, load_config
+from tikval.sources.write_catalog import write_catalog
 
 
 def tikval(*words: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
@@ -66,6 +67,46 @@ def test_missing_annotations(videos: Path, tmp_path: Path) -> None:
     missing = ("--annotations", str(tmp_path / "labels.csv"))
     done = tikval("analyze", str(videos), "--out", str(tmp_path / "out"), *missing)
     check_mistake(done, "labels.csv: no such file")
+
+
+def test_a_check_tells_everything_at_once_and_writes_nothing(videos: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("video_id,annotator,face\nb.mp4,ann,1\nb.mp4,bob,1\n")
+    done = tikval(
+        "check", str(videos), "--annotations", str(labels), "--profile", "gemini", GEMINI_API_KEY=""
+    )
+    assert done.returncode == 2, done
+    shown = " ".join(done.stdout.split())
+    assert "2 annotators (ann, bob)" in shown
+    assert "GEMINI_API_KEY is not set" in shown
+    assert "1, no account known" in shown  # videos are listed although a table is wrong
+    assert "nothing says whether a minor" in shown
+    assert "to mend before tikval analyze" in shown
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_check_says_what_matches_and_knows_what_the_study_knows(videos: Path, tmp_path: Path) -> None:
+    labels, out = tmp_path / "labels.csv", tmp_path / "out"
+    labels.write_text("video_id,face\na,1\n")
+    fine = tikval("check", str(videos), "--annotations", str(labels), "--profile", "demo")
+    assert fine.returncode == 0, fine.stderr
+    assert "ready for tikval analyze" in fine.stdout
+    write_catalog(CatalogConfig(out=str(out), videos=str(videos), annotations=str(labels)))
+    again = tikval("check", str(videos), "--out", str(out))
+    assert "annotations that are known are used" in again.stderr
+    labels.write_text("video_id,face\na.mov,1\n")
+    other = tikval("check", str(videos), "--annotations", str(labels), "--profile", "demo")
+    assert other.returncode == 2
+    assert "did you mean" in " ".join(other.stdout.split())
+
+
+def test_everything_wrong_stops_an_analysis_before_the_catalog(videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("video_id,annotator,face\na,ann,1\na,bob,1\n")
+    words = ("--annotations", str(tmp_path / "labels.csv"), "--profile", "gemini")
+    done = tikval("analyze", str(videos), "--out", str(tmp_path / "out"), *words, GEMINI_API_KEY="")
+    check_mistake(done, "2 annotators (ann, bob)")
+    assert "\n  GEMINI_API_KEY is not set" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_profile(videos: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from tikval.config import (
 )
 from tikval.llm.gate import read_spent
 from tikval.store.folder import Folder, FolderRun
+from tikval.study.check import check_catalog, check_inputs, stop_where_wrong
 from tikval.study.side_by_side import (
     check_annotator,
     label_set_of_systems,
@@ -33,6 +34,16 @@ from tikval.study.side_by_side import (
 )
 from tikval.terminal import Terminal
 
+Videos = Annotated[
+    str,
+    typer.Argument(
+        help="Folder, glob, or a table that lists them (CSV, xlsx, Parquet, JSON); local or a URI."
+    ),
+]
+Annotations = Annotated[str | None, typer.Option(help="Human labels to score against.")]
+Accounts = Annotated[str | None, typer.Option(help="A table of what is known of the accounts.")]
+Annotator = Annotated[str | None, typer.Option(help="Whose labels are the truth, of several.")]
+CodebookFile = Annotated[str | None, typer.Option(help="Another codebook than Schwartz's values.")]
 Profiles = Annotated[
     list[str] | None,
     typer.Option(
@@ -60,26 +71,21 @@ Overrides = Annotated[
 @app.command()
 def analyze(
     ctx: typer.Context,
-    videos: Annotated[
-        str,
-        typer.Argument(
-            help="Folder, glob, or a table that lists them (CSV, xlsx, Parquet, JSON); local or a URI."
-        ),
-    ],
+    videos: Videos,
     out: Annotated[str, typer.Option(help="Folder for everything that comes out.")],
     profile: Profiles = None,
-    annotations: Annotated[str | None, typer.Option(help="Human labels to score against.")] = None,
+    annotations: Annotations = None,
     annotated_by: Annotated[
         Literal["random", "accounts", "weights"] | None,
         typer.Option(help="How the annotated videos were chosen; else no rate is corrected by them."),
     ] = None,
-    accounts: Annotated[str | None, typer.Option(help="A table of what is known of the accounts.")] = None,
+    accounts: Accounts = None,
     no_annotations: Annotated[
         bool, typer.Option("--no-annotations", help="Take away those that were given before.")
     ] = False,
     no_accounts: Annotated[bool, typer.Option("--no-accounts", help="Likewise.")] = False,
-    annotator: Annotated[str | None, typer.Option(help="Whose labels are the truth, of several.")] = None,
-    codebook: Annotated[str | None, typer.Option(help="Another codebook than Schwartz's values.")] = None,
+    annotator: Annotator = None,
+    codebook: CodebookFile = None,
     name: Names = None,
     title: Annotated[str | None, typer.Option(help="Of the report.")] = None,
     embeddings: Annotated[
@@ -172,9 +178,11 @@ def _run_all(
         runs.append((job, run))
         print(summary(job, run), file=sys.stderr)
 
+    stop_where_wrong(check_inputs(config.scores))
     for job in steps.values():
         run_one(purse.for_stage(job))
         if isinstance(job, CatalogConfig):
+            stop_where_wrong(check_catalog(config.scores, Folder(job.folder)))
             check_annotator(job, label_set, config.scores.annotator)
     if with_others:
         config = with_current_systems(config, label_set)

@@ -5,7 +5,7 @@ import importlib.util
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NamedTuple
@@ -95,9 +95,20 @@ def check_catalog(scores: EvaluateConfig, catalog: Folder) -> Iterator[CheckLine
         yield _tried(f"minors: {job.stage}", partial(_minors_text, catalog, llm, job, todo))
 
 
+def stop_where_wrong(lines: Iterable[CheckLine]) -> None:
+    """Raises UserError with everything that is wrong."""
+    wrong = dict.fromkeys(line.found for line in lines if line.wrong)  # once, though several stages lack it
+    if wrong:
+        raise UserError("\n  ".join(wrong))
+
+
 def stage_has_begun(job: JobConfig) -> bool:
     """Whether a stage has rows already: what is still to do there it will ask for itself."""
-    return bool(Folder(job.folder).run() or Folder(job.folder).parts())
+    folder = Folder(job.folder)
+    try:
+        return bool(folder.run() or folder.parts())
+    except OSError:  # the first stage that wants to write there says what is wrong
+        return False
 
 
 def _tried(what: str, text: Callable[[], str]) -> CheckLine:
@@ -105,6 +116,10 @@ def _tried(what: str, text: Callable[[], str]) -> CheckLine:
         return CheckLine(what, text())
     except UserError as err:
         return CheckLine(what, str(err), wrong=True)
+
+
+def _quietly(note: str) -> None:
+    """Drop a note."""
 
 
 def _load_codebook(name: str) -> Codebook:
@@ -121,7 +136,13 @@ def _codebook_text(name: str) -> str:
 
 def _annotations_text(catalog: CatalogConfig, annotator: str | None) -> str:
     codebook = _load_codebook(catalog.codebook)
-    rows = read_labels(catalog.annotations or "", codebook.slugs, codebook.label_set)
+    rows = read_labels(
+        catalog.annotations or "",
+        codebook.slugs,
+        codebook.label_set,
+        titles=codebook.titles,
+        say=_quietly,  # what is worth a note is printed by the catalog
+    )
     names = sorted({row["annotator"] for row in rows})
     if annotator is None and len(names) > 1:
         raise UserError(
@@ -134,7 +155,7 @@ def _annotations_text(catalog: CatalogConfig, annotator: str | None) -> str:
 
 
 def _accounts_text(uri: str) -> str:
-    rows = read_accounts(uri)
+    rows = read_accounts(uri, _quietly)
     minors, unknown = (sum(row["is_minor"] is flag for row in rows) for flag in (True, None))
     return f"{len(rows):,}, {minors:,} of them of minors, of {unknown:,} nothing says"
 

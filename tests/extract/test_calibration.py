@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.extract.test_local_extract import bag_of_words, load_bag, script_row
+from tikval.cli.profiles import Wanted, report_of_profiles
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import TUNED_FOR, CatalogConfig, ExtractConfig, LocalExtractor, ScriptConfig, load_config
 from tikval.extract.calibration import (
@@ -124,6 +126,23 @@ def test_another_codebook_sets_its_own_unless_a_number_is_given(tmp_path: Path, 
     assert (given.extractor.threshold, given.extractor.neutral) == (0.049, None)
     assert given.fingerprint != config.fingerprint
     assert why_not_calibrated(given) is not None
+
+
+def test_a_profile_with_another_codebook_sets_its_threshold_and_leaves_its_annotations_out(
+    tmp_path: Path, own: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo's annotations have columns of Schwartz's values, which another codebook does not know."""
+    wanted = Wanted("examples/videos.csv", str(tmp_path), codebook=own)
+    config = report_of_profiles(["demo"], wanted)
+    [system] = config.scores.extracted
+    assert isinstance(system.extractor, LocalExtractor)
+    assert system.extractor.threshold == "codebook"
+    assert config.scores.catalog.annotations is None
+    assert "examples/labels.csv is of prompts/codebook.yaml: left out" in capsys.readouterr().err
+    given = report_of_profiles(["demo"], replace(wanted, annotations="mine.csv"))
+    assert given.scores.catalog.annotations == "mine.csv"
+    alone = report_of_profiles(["demo"], Wanted("examples/videos.csv", str(tmp_path)))
+    assert alone.scores.catalog.annotations == "examples/labels.csv"
 
 
 def test_a_study_that_was_finished_before_stays_what_it_was(tmp_path: Path, own: str) -> None:

@@ -26,6 +26,7 @@ from tikval.files import write_bytes
 from tikval.finetune.combine_systems import combine_systems
 from tikval.finetune.model_files import EnsembleFacts, Kept, Measured, MemberFacts, Scores
 from tikval.report.export.dataset import export_dataset
+from tikval.report.export.write import write_study
 from tikval.report.score_meaning import (
     NO_SCORE,
     PROBABILITY,
@@ -190,7 +191,8 @@ def test_what_is_not_calibrated_says_so_wherever_its_values_go(
     assert "similarity share 0.200 (threshold 0.049)" in pages[f"{study.keys[IDS[0]]}.html"]
     notes = export_dataset(runs.Study(study.out), tmp_path / "data")
     card = (tmp_path / "data" / "README.md").read_text()
-    for text in (pages["index.html"], card, " ".join(notes)):
+    _, of_table = write_study(runs.Study(study.out), str(tmp_path / "values.csv"))
+    for text in (pages["index.html"], card, " ".join(notes), " ".join(of_table)):
         assert ("Not calibrated: what local predicts" in text) == bool(extractor)
     assert ("; not calibrated: its threshold 0.049 was given" in pages["index.html"]) == bool(extractor)
 

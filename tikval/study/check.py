@@ -126,7 +126,7 @@ def _load_codebook(name: str) -> Codebook:
     try:
         return load_codebook(find_file(name))
     except ValueError as err:
-        raise UserError(str(err)) from err
+        raise UserError(f"{err}; with lines: tikval codebook check {name}") from err
 
 
 def _codebook_text(name: str) -> str:

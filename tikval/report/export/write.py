@@ -17,6 +17,7 @@ from tikval.report.export.progress import ExportProgress
 from tikval.report.export.target import new_file, new_folder
 from tikval.report.export.values import Export, Values, has_scores, scores_export, stale_scores
 from tikval.report.export.workbook import check_rows, write_workbook
+from tikval.report.notices import not_calibrated
 from tikval.spreadsheet import write_csv_of
 from tikval.store.runs import Study
 
@@ -53,6 +54,7 @@ def write_study(
     if form != "scores":
         values = Values(study, only, names=names, annotator=annotator)
         notes += values.annotations.notes
+        notes += filter(None, (not_calibrated(each.config, each.folder.uri) for each in values.systems))
         exports = [values.wide(), values.long()] if whole else [values.long() if form else values.wide()]
     if form == "scores" or (whole and has_scores(study)):
         exports.append(scores_export(study))

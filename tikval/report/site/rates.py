@@ -119,11 +119,11 @@ def percent(rate: float | None) -> str:
     """A share in percent, with one decimal below 10 %; a dash where there is no number."""
     if rate is None:
         return "\u2013"
-    text = f"{100 * rate:.1f}" if abs(rate) < 0.1 else f"{100 * rate:.0f}"
+    text = f"{100 * rate:z.1f}" if abs(rate) < 0.1 else f"{100 * rate:.0f}"
     return f"{text} %".replace("-", "\u2212")
 
 
 def percents(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return ""
-    return f"[{100 * low:.1f}, {100 * high:.1f}]".replace("-", "\u2212")
+    return f"[{100 * low:z.1f}, {100 * high:z.1f}]".replace("-", "\u2212")

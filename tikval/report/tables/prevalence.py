@@ -81,8 +81,8 @@ def _cells(line: RateLine | None, annotated: int) -> list[str]:
 def _percent(rate: float | None, low: float | None, high: float | None) -> str:
     if rate is None:
         return "-"
-    ends = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
-    return f"{100 * rate:.1f}{ends}"
+    ends = "" if low is None or high is None else f" [{100 * low:z.1f}, {100 * high:z.1f}]"
+    return f"{100 * rate:z.1f}{ends}"
 
 
 def _confusion_table(found: list[Confusion]) -> Table:

@@ -210,6 +210,19 @@ def test_prevalence_and_every_chart(few: StudyOfAccounts, many: StudyOfAccounts)
             assert made is many or ends <= {""}, sheet.name
 
 
+def test_compare(few: StudyOfAccounts, many: StudyOfAccounts) -> None:
+    for made in (few, many):
+        done = CliRunner().invoke(app, ["compare", made.out])
+        assert done.exit_code == 0, done.output
+        lines = [line for line in done.output.splitlines() if "F1" in line and "│" in line]
+        assert len(lines) == 6
+        assert all(bool(re.search(r"\[[+-]\d\.\d{3}, [+-]\d", line)) == (made is many) for line in lines)
+        assert done.output.count(REASON) == (made is few)
+        assert ("p, Holm: corrected for all 6 comparisons of this table" in done.output) == (made is many)
+        assert ("p if exchangeable" in done.output) == (made is many), "without an interval there is no p"
+        assert not NOTHING.search(done.output)
+
+
 def test_agreement(few: StudyOfAccounts, many: StudyOfAccounts) -> None:
     for made, accounts in ((few, 4), (many, 91)):
         tables = [str(made.annotations(name, errors)) for name, errors in (("ann", 0.1), ("bob", 0.2))]

@@ -228,7 +228,7 @@ def compare(
     """Every system against every other: differences in F1, and without annotations how often they agree."""
     from tikval.evaluate.corpus import read_system_corpus
     from tikval.evaluate.system_agreement import system_agreements
-    from tikval.report.tables.comparisons import comparisons_table, system_agreement_table
+    from tikval.report.tables.comparisons import show_comparisons, system_agreement_table
 
     study = picked_study(out, codebook)
     names, console = sorted(study.systems()), Terminal(width=None if sys.stdout.isatty() else 160)
@@ -239,7 +239,7 @@ def compare(
     latest = study.latest("scores")
     rows = latest[0].read_side_table("comparisons") if latest else []
     if rows and latest:
-        console.print(comparisons_table(rows))
+        show_comparisons(rows, console)
         scored = {name for row in rows for name in (row["system_a"], row["system_b"])}
         if left := [name for name in names if name not in scored]:
             print(f"tikval: note: not in the last scores: {', '.join(left)}", file=sys.stderr)

@@ -7,12 +7,12 @@ from tikval.evaluate.slices import COMMON, DIFFERENCE, DROP, GENRE, WITHOUT
 from tikval.report.display import display_name, two
 from tikval.report.how_sure import HowSure, ends_of
 from tikval.report.site.record import Report
+from tikval.report.tables.comparisons import TOLD, n_tested, swap_notes
 from tikval.rows import SliceRow
-from tikval.stats.limits import counted, lowest_swap_p, swap_floor
+from tikval.stats.limits import counted
 
 METRICS: Final = {"macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 SURE: Final = 0.05
-TOLD: Final = 0.001  # what a p cannot be below is said from here on: a smaller p is shown as this
 
 
 def signed(value: float | None) -> str:
@@ -44,13 +44,8 @@ def comparison_table(report: Report) -> dict[str, Any]:
         }
         for row in report.comparisons
     ]
-    tested = [row["n_groups"] for row in report.comparisons if row["p"] is not None]
-    floor = (
-        [f"p if exchangeable {swap_floor(min(tested))}"]
-        if tested and lowest_swap_p(min(tested)) >= TOLD
-        else []
-    )
-    return {"lines": lines, "tested": len(tested), "below": [*sure.lines, *floor]}
+    below = [*sure.lines, *swap_notes(report.comparisons)]
+    return {"lines": lines, "tested": n_tested(report.comparisons), "below": below}
 
 
 def drop_table(report: Report) -> dict[str, Any]:
@@ -111,4 +106,4 @@ def _size_and_why(row: SliceRow) -> str:
 
 
 def p_value(p: float | None) -> str:
-    return two(None) if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return two(None) if p is None else f"< {TOLD}" if p < TOLD else f"{p:.3f}"

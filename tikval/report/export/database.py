@@ -10,7 +10,7 @@ from tikval.config import UserError
 from tikval.report.export.columns import documentation
 from tikval.report.export.values import Export
 
-_MEMORY: Final = "400MB"
+_MEMORY: Final = "200MB"
 _ABOUT: Final = ("in_table", "column", "type", "about")
 
 

@@ -48,7 +48,7 @@ def write_study(
     Returns how many lines, in words, and notes. Raises what Values, scores_export and write_export raise.
     """
     exports, notes = list[Export](), list[str]()
-    whole = file.endswith(DATABASE)
+    whole = Path(file).suffix.lower() == DATABASE
     if whole and form:
         raise UserError(f"{file}: a database holds all tables; leave out --{form}")
     if form != "scores":

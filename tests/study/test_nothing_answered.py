@@ -119,7 +119,7 @@ def test_a_combination_of_systems_without_a_result_is_no_traceback(made: tuple[S
 @pytest.mark.parametrize("command", ["failures", "prevalence", "figures", "export", "export as a dataset"])
 def test_nor_does_it_where_nothing_is_annotated(command: str, tmp_path: Path) -> None:
     study = Study(tmp_path)
-    study.catalog = study.catalog.model_copy(update={"annotations": None})
+    study.catalog = study.catalog.model_copy(update={"annotations": None, "without": ("annotations",)})
     study.scripts = study.scripts.model_copy(update={"videos": study.catalog})
     write_catalog(study.catalog)
     scores = EvaluateConfig(predictions=(study.asked("silent", lambda name: None),), out=study.out)

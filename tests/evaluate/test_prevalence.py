@@ -771,3 +771,15 @@ def test_the_published_annotations(tmp_path: Path) -> None:
     assert sum(round(counts[label]) >= 0.05 * 888 for label in LABELS) == 19
     assert found.header == "human labels"
     shown(found)
+
+
+def test_where_every_video_is_annotated_nothing_is_estimated_of_this_corpus(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    made.annotate("video_id,face\n" + "".join(f"v{n:02},{n % 2}\n" for n in range(47)), "random")
+    text = shown(prevalence_of(Study(made.extract().out)))
+    assert text.count("corrected: every video is annotated, so what is in this corpus is counted") == 1
+
+
+def test_rates_of_annotations_say_that_they_are_not_weighted(made: Made) -> None:
+    made.annotate("video_id,probability,face\nv00,0.5,1\nv04,0.25,0\n")
+    assert "not weighted by the probabilities" in shown(prevalence_of(Study(made.out), "annotations"))

@@ -136,6 +136,26 @@ def test_the_same_report_is_not_made_again_and_a_video_that_is_gone_has_no_page(
     assert left == [], "a report names whom it shows"
 
 
+def test_a_page_corrects_rates_once_it_is_told_how_videos_were_annotated(study: Study) -> None:
+    """And nothing else is done again."""
+    scores = scored(study)
+    config = ReportConfig(scores=scores, out=study.out)
+    write_report(config)
+    words = page(config, "values.html").words
+    assert "how they were chosen is not known, so no rate is corrected" in words
+    assert "tikval prevalence OUT --assume-random" in words
+    assert "as predicted corrected" not in words
+    before = Folder(scores.folder).finished()
+    write_catalog(study.catalog.model_copy(update={"annotated_by": "random"}))
+    assert score_systems(scores) == before
+    write_report(config)
+    words = page(config, "values.html").words
+    assert "as predicted corrected" in words
+    assert "drawn at random, as the catalog says" in words
+    assert words.count("corrected: every video is annotated") == len(scores.predictions)
+    assert "[None" not in words
+
+
 def test_a_stage_that_has_not_run_is_named(study: Study) -> None:
     scores = EvaluateConfig(predictions=(study.asked("gemini", lambda _: stances(1, 0)),), out=study.out)
     with pytest.raises(UserError, match="not finished"):

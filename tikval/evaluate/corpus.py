@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import CatalogConfig, PredictConfig, UserError, find_file
+from tikval.config import PredictConfig, UserError, find_file
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
 from tikval.stats.arrays import Bools, Floats, Ints
@@ -73,8 +73,7 @@ def read_system_corpus(
 
 
 def _annotated_by(catalog: Folder) -> str:
-    config = catalog.finished().config
-    return CatalogConfig.model_validate(config).annotated_by
+    return str(catalog.finished().config.get("annotated_by", "unknown"))
 
 
 def _predicted(
@@ -178,6 +177,8 @@ def _human(study: Study, listed: pa.Table, labels: list[LabelRow], whose: str) -
     notes = [f"labels of {whose}; {posts['row_key'].null_count} of these videos have no usable file"]
     none = np.empty(0, np.int64), np.empty((0, truth.shape[1]), bool), np.empty(0)
     known = ~np.isin(np.arange(truth.shape[1]), _not_annotated(labels, codebook, notes))
+    if any(row["probability"] is not None for row in labels):
+        notes.append("shares of the annotated videos, not weighted by the probabilities they were drawn with")
     how = _annotated_by(study.catalog())
     return SystemCorpus(ANNOTATIONS, codebook, truth, known, videos, *none, how, {}, notes)
 

@@ -34,6 +34,7 @@ EVERY: Final = "all"
 MIN_VIDEOS: Final = 5  # of a group that is shown by itself
 SMALL_NAMED: Final = 50  # of the groups that are not shown by themselves
 _CORRECTED: Final = "corrected: "
+_COUNTED: Final = "every video is annotated, so what is in this corpus is counted and not estimated"
 _TARGETS: Final = {
     "corpus": "corrected rates and their intervals speak of this corpus",
     "accounts": "intervals of corrected rates speak of accounts like these",
@@ -150,6 +151,8 @@ def _lines(
     if of_videos:
         why = why and why.replace("account", "video")
         why_corrected = why_corrected and why_corrected.replace("account", "video")
+    if target == "corpus" and len(sums.sample.cluster) == sums.videos.sum():
+        why_corrected = why_corrected or _COUNTED
     silent = [np.isin(at, corpus.not_annotated)]  # of these nothing can be corrected
     if len(parts) > 1:
         silent.append(np.asarray(weights_LM[list(corpus.not_annotated)][:, whole].any(0)))

@@ -38,11 +38,13 @@ def write_report(config: ReportConfig) -> FolderRun:
         except ValueError as err:
             raise UserError(str(err)) from err
         also = also_here(config, codebook.label_set)
-        shown = repr((command_of(config), given_facts(config, codebook.label_set), also))
+        drawn_by = Folder(config.scores.catalog.folder).finished().config.get("annotated_by", "unknown")
+        shown = repr((command_of(config), given_facts(config, codebook.label_set), also, drawn_by))
         words = {f"{config.out}/{_WORDS}": hashlib.sha256(shown.encode()).hexdigest()[:16]}
         before = folder.run()
         # of an earlier version: as it is, while there is nothing else to name
-        if before and (before.inputs == inputs | words or (before.inputs == inputs and not also)):
+        nothing_new = not also and drawn_by == "unknown"
+        if before and (before.inputs == inputs | words or (before.inputs == inputs and nothing_new)):
             return before
         inputs |= words
         report, drawn = gather(config, codebook)

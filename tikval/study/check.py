@@ -43,6 +43,7 @@ from tikval.llm.prices import load_prices
 from tikval.script.local import check_writer
 from tikval.sources.catalog import read_accounts
 from tikval.sources.labels import read_labels
+from tikval.stats.limits import counted
 from tikval.store.folder import Folder
 from tikval.store.row_keys import keys_of
 

@@ -43,7 +43,6 @@ from tikval.llm.prices import load_prices
 from tikval.script.local import check_writer
 from tikval.sources.catalog import read_accounts
 from tikval.sources.labels import read_labels
-from tikval.stats.limits import counted
 from tikval.store.folder import Folder
 from tikval.store.row_keys import keys_of
 
@@ -82,7 +81,7 @@ def check_catalog(scores: EvaluateConfig, catalog: Folder) -> Iterator[CheckLine
     reasons = ", ".join(f"{reason} {n}" for reason, n in failed.most_common())
     accounts = pc.count_distinct(table["account"]).as_py()
     text = (
-        f"{table.num_rows:,} of {accounts:,} accounts"
+        f"{table.num_rows:,} of {accounts:,} account{'s' * (accounts != 1)}"
         if accounts
         else f"{table.num_rows:,}, no account known"
     )

@@ -32,6 +32,7 @@ from tikval.report.export.posts import Annotations, Posts
 from tikval.report.export.systems import ExportedSystem, RowAnswers, answers_in, open_systems
 from tikval.report.score_meaning import ScoreMeaning, score_meaning_of
 from tikval.stats.arrays import Floats
+from tikval.store.folder import Folder, FolderRun
 from tikval.store.runs import Study, has_texts
 from tikval.values import Stance
 
@@ -243,14 +244,14 @@ def has_scores(study: Study) -> bool:
 
 
 def scores_export(study: Study) -> Export:
-    """The lines of every evaluation that has finished, behind its recipe and date; empty where one lacks a column.
+    """The lines of every evaluation over the picked codebook, behind its recipe and date; empty where one lacks a column.
 
     Raises UserError where there are none.
     """
     schema = documented_schema(score_columns())
     tables = []
     for folder, run in sorted(study.runs, key=lambda pair: pair[1].finished_at):
-        if run.stage == "scores" and run.files:
+        if _is_evaluation(study, folder, run):
             table = folder.read()
             finished = datetime.fromisoformat(run.finished_at)
             about = {
@@ -268,7 +269,11 @@ def scores_export(study: Study) -> Export:
     return Export("scores", schema, rows, lambda: iter(tables))
 
 
+def _is_evaluation(study: Study, folder: Folder, run: FolderRun) -> bool:
+    return run.stage == "scores" and bool(run.files) and study.label_set_of(folder, run) == study.label_set
+
+
 def stale_scores(study: Study) -> list[str]:
     """Recipes of evaluations whose predictions or annotations have changed since."""
-    runs = [run for _, run in study.runs if run.stage == "scores" and run.files]
+    runs = [run for folder, run in study.runs if _is_evaluation(study, folder, run)]
     return [run.fingerprint for run in runs if not study.reads_what_is_there(run)]

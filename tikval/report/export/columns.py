@@ -102,19 +102,25 @@ _SCORE_ABOUT: Final = {
     "failures": "how videos without a result are counted: left_out, wrong or right",
     "stance": "endorsed, confronted or all",
     "label": "a label (face+) or an aggregate: macro, weighted, movie, movie_micro",
-    "frequent": "whether the label is in enough videos to count in the aggregates; empty for an aggregate",
+    "frequent": "whether the label is in the means of this system; empty for an aggregate",
+    "n_labels": "that an aggregate is over; empty for a label",
     "support": "videos for which it is true",
     "precision": "share of what was predicted that is true",
     "recall": "share of what is true that was predicted",
     "f1": "their harmonic mean",
     "lower": "of the 95 % interval of F1; empty: there is none",
     "upper": "of the 95 % interval of F1; empty: there is none",
+    "precision_lower": "of the 95 % interval of precision; only movie and movie_micro have one",
+    "precision_upper": "likewise",
+    "recall_lower": "of the 95 % interval of recall; only movie and movie_micro have one",
+    "recall_upper": "likewise",
     "why_none": "why there is no interval, in words",
     "average_precision": "of the scores before any threshold; empty: the system gives none",
     "brier": "mean squared error of the scores; empty as above",
     "ece": "expected calibration error of the scores; empty as above",
     "n_videos": "annotated",
     "n_scored": "annotated and with a result",
+    "n_groups": "accounts of these",
 }
 
 
@@ -126,7 +132,7 @@ def score_columns() -> tuple[Column, ...]:
         ("scored_at", TIME),
         *((name, schema.field(name).type) for name in schema.names),
     ]
-    return tuple(Column(name, kind, _SCORE_ABOUT.get(name, "")) for name, kind in named)
+    return tuple(Column(name, kind, _SCORE_ABOUT[name]) for name, kind in named)
 
 
 def expanded(columns: Sequence[Column], slugs: Sequence[str]) -> list[Column]:

@@ -244,7 +244,7 @@ def has_scores(study: Study) -> bool:
 
 
 def scores_export(study: Study) -> Export:
-    """The lines of every evaluation over the picked codebook, behind its recipe and date; empty where it lacks a column.
+    """The lines of every evaluation over the picked codebook, behind its recipe and date; empty where it lacks one.
 
     Raises UserError where there are none.
     """

@@ -268,6 +268,7 @@ def test_the_command_on_the_page_is_the_one_that_was_typed_and_makes_the_same(
 EVERY_OPTION = (
     ("--profile", "local", "--profile", "gemini"),
     ("--annotations", "LABELS", "--annotator", "ann"),
+    ("--annotations", "LABELS", "--annotated-by", "random"),
     ("--accounts", "ACCOUNTS"),
     ("--no-annotations",),
     ("--no-accounts",),
@@ -398,7 +399,8 @@ def test_names_that_do_not_fit(folder: Place) -> None:
 def test_of_several_annotators_one_is_chosen_before_anything_is_computed(folder: Place) -> None:
     labels = folder.labels("labels.csv", "face", annotators=("ann", "bob"))
     done = tikval("analyze", str(folder.videos), "--out", folder.out, "--annotations", labels, code=2)
-    assert "choose one with --annotator: ann, bob" in done.output
+    assert "2 annotators (ann, bob)" in done.output
+    assert "--annotator" in done.output
     assert not list(Path(folder.out).glob("scripts-*"))
     folder.analyze("--annotations", labels, "--annotator", "bob")
     folder.analyze("--annotator", "ann")

@@ -243,13 +243,12 @@ def _show(config: ReportConfig) -> None:
         for row in Folder(config.scores.folder).read().to_pylist()
         if (row["stance"], row["label"], row["failures"]) == ("all", "macro", "left_out")
     ]
-    for row in means:
-        if row["f1"] is not None:
-            console.print(
-                f"macro F1 over {row['n_scored']} annotated videos: {row['system']} {row['f1']:.2f}"
-            )
     if means and all(row["f1"] is None for row in means):
         console.print(f"macro F1: {means[0]['why_none']}")
+        return
+    for row in means:
+        f1 = "-" if row["f1"] is None else f"{row['f1']:.2f}"
+        console.print(f"macro F1 over {row['n_scored']} annotated videos: {row['system']} {f1}")
 
 
 @app.command()

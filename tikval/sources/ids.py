@@ -19,6 +19,7 @@ _DOWNLOAD: Final = re.compile(rf"@{_ACCOUNT}_(?:video|photo)_\d{{19}}(?!\d)")
 _CUT: Final = re.compile(
     r"'?\d(?:[.,]\d+)?[eE]\+?\d+"
 )  # a number as a spreadsheet or a float column shows a long one
+_GROUPED: Final = re.compile(r"\d(?:[,.' \xa0\u202f]\d{3}){6}")  # 19 digits as a spreadsheet shows a number
 _DRESS: Final = re.compile(r"[^\w]|_|(?<=\.)0+(?=\W*$)")
 _AS_TEXT: Final = re.compile(
     r'="(?P<text>[^"]*)"|\'(?P<digits>[\d.-]+)'
@@ -45,7 +46,7 @@ def post_in(text: str) -> Post | None:
     """The post that the last part of an address or path names; None unless exactly one id of 19 digits is in it."""
     if address := _ADDRESS.search(text):
         return Post(address["id"], address["account"])
-    name = re.split(r"[?#]", text)[0].rstrip("/") if "://" in text else text
+    name = re.split(r"[?#]", text)[0].rstrip("/") if "://" in text else text.replace("\\", "/")
     name = name.rpartition("/")[2]
     ids = set(_ID.findall(name))
     if len(ids) != 1:
@@ -67,13 +68,15 @@ def id_in_cell(cell: Any) -> Post:
     text = trimmed(as_text(cell))
     if _CUT.fullmatch(text):
         raise ValueError(_cut(text))
+    if _GROUPED.fullmatch(text):
+        text = re.sub(r"\D", "", text)
     post = post_in(text)
     if _PLATFORM.search(text) and (post is None or _NO_VIDEO.search(text.partition(".com")[2])):
         raise ValueError(
             f"{text[:100]!r} is not the address of a video: it names an account, a sound, a hashtag or a short link; "
             "open it and copy the video's own address"
         )
-    if post and ("@" in text or "/" in text or _DRESS.sub("", text) == post.video_id):
+    if post and ("@" in text or "/" in text or "\\" in text or _DRESS.sub("", text) == post.video_id):
         if is_rounded(post.video_id):
             raise ValueError(_cut(text))
         return post

@@ -252,6 +252,6 @@ def _stance(cell: Any, where: str) -> int:
     if number is not None or text not in _WORDS:
         shown = repr(as_text(cell)[:40]) if isinstance(cell, str) else cell
         raise UserError(
-            f"{where}: {shown} is not a stance; use -1, 0, 1, 2 or {', '.join(filter(None, STANCE_OF_WORD))}"
+            f"{where}: {shown} is not a stance; use -1, 0, 1, 2 or confronted, absent, endorsed, dominant"
         )
     return _WORDS[text]

@@ -213,8 +213,8 @@ def _cell(cell: Any) -> Any:
 
 
 _EMPTY: Final = frozenset(
-    {"", "NaN", "nan", "NaT", "None", "<NA>", "NULL", "null", "#N/A"}
-)  # as programs write it
+    {"", "NaN", "nan", "NaT", "None", "<NA>", "NULL", "null", "#N/A", "#NV", "NA", "N/A"}
+)  # as programs write it: pandas, R, databases, spreadsheets
 
 
 def _in_words(

@@ -68,7 +68,7 @@ def check_inputs(scores: EvaluateConfig) -> Iterator[CheckLine]:
         yield _tried("annotations", partial(_annotations_text, catalog, scores.annotator))
     if catalog.accounts:
         yield _tried("accounts", partial(_accounts_text, catalog.accounts))
-    for _, job in nested(scores):
+    for job in _stages(scores):
         if isinstance(job, ScriptConfig | ExtractConfig | PredictConfig | FinetuneConfig):
             name = f"{job.stage}: {job.system}" if not isinstance(job, ScriptConfig) else job.stage
             yield _tried(name, partial(_stage_text, job))
@@ -87,12 +87,19 @@ def check_catalog(scores: EvaluateConfig, catalog: Folder) -> Iterator[CheckLine
     )
     yield CheckLine("videos", f"{text}, {failed.total():,} cannot be used ({reasons})" if failed else text)
     todo = np.sort(keys_of(table.filter(table["error"].is_null())["row_key"]))
-    for _, job in nested(scores):
+    lines: dict[CheckLine, None] = {}  # one of each: what holds for a model holds for all stages that ask it
+    for job in _stages(scores):
         llm = _llm_of(job)
         if llm is None or isinstance(llm, Vllm) or stage_has_begun(job):
             continue
         assert isinstance(job, ScriptConfig | ExtractConfig)
-        yield _tried(f"minors: {job.stage}", partial(_minors_text, catalog, llm, job, todo))
+        lines[_tried(f"minors: {llm.model}", partial(_minors_text, catalog, llm, job, todo))] = None
+    yield from lines
+
+
+def _stages(scores: EvaluateConfig) -> list[JobConfig]:
+    """Every stage once, though several systems read it."""
+    return list({job.folder: job for _, job in nested(scores)}.values())
 
 
 def stop_where_wrong(lines: Iterable[CheckLine]) -> None:

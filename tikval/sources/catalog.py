@@ -138,7 +138,7 @@ def _flag(cell: Any, where: str) -> bool | None:
     }
     word = as_text(cell).lower().removesuffix(".0")
     if word not in words:
-        raise UserError(f"{where}: {cell!r} is neither true nor false")
+        raise UserError(f"{where}: {cell!r} is neither true nor false; use yes, no or an empty cell")
     return words[word]
 
 

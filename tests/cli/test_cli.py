@@ -94,6 +94,9 @@ def test_a_check_says_what_matches_and_knows_what_the_study_knows(videos: Path, 
     write_catalog(CatalogConfig(out=str(out), videos=str(videos), annotations=str(labels)))
     again = tikval("check", str(videos), "--out", str(out))
     assert "annotations that are known are used" in again.stderr
+    whose = tikval("check", str(videos), "--out", str(out), "--annotator", "eve")
+    assert whose.returncode == 2
+    assert "annotations: no annotator eve; there are human" in " ".join(whose.stdout.split())
     labels.write_text("video_id,face\na.mov,1\n")
     other = tikval("check", str(videos), "--annotations", str(labels), "--profile", "demo")
     assert other.returncode == 2

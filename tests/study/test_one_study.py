@@ -150,6 +150,25 @@ def labels_of(folder: Place) -> list[dict[str, Any]]:
     return Study(folder.out).catalog().read_side_table("labels")
 
 
+def test_a_database_of_what_is_not_annotated_has_no_scores(folder: Place) -> None:
+    """Neither of a study without annotations, nor of the codebook of two that nobody has annotated."""
+    duckdb = pytest.importorskip("duckdb")
+
+    def tables(*words: str) -> set[str]:
+        file = folder.root / f"v{len(list(folder.root.iterdir()))}.duckdb"
+        tikval("export", folder.out, str(file), *words)
+        with duckdb.connect(str(file), read_only=True) as database:
+            return {name for (name,) in database.sql("SHOW TABLES").fetchall()}
+
+    folder.analyze()
+    assert tables() == {"values", "long", "columns"}
+    folder.analyze("--annotations", folder.labels("labels.csv", "face"))
+    assert tables() == {"values", "long", "columns", "scores"}
+    folder.analyze("--codebook", folder.book)
+    assert tables("--codebook", OWN) == {"values", "long", "columns"}
+    assert "scores" in tables("--codebook", "schwartz-19")
+
+
 def test_what_was_given_once_stays_known(folder: Place) -> None:
     labels = folder.labels("labels.csv", "face", "humility")
     (folder.root / "accounts.csv").write_text("account,is_minor,genre\naccount0,yes,food\n")

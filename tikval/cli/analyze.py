@@ -27,7 +27,6 @@ from tikval.llm.gate import read_spent
 from tikval.store.folder import Folder, FolderRun
 from tikval.study.check import check_catalog, check_inputs, stop_where_wrong
 from tikval.study.side_by_side import (
-    check_annotator,
     label_set_of_systems,
     reports_over_others,
     with_current_systems,
@@ -183,7 +182,6 @@ def _run_all(
         run_one(purse.for_stage(job))
         if isinstance(job, CatalogConfig):
             stop_where_wrong(check_catalog(config.scores, Folder(job.folder)))
-            check_annotator(job, label_set, config.scores.annotator)
     if with_others:
         config = with_current_systems(config, label_set)
     run_one(config.scores)

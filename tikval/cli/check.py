@@ -3,7 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
@@ -27,10 +27,10 @@ from tikval.files import is_local
 from tikval.machine import ScratchFolder
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
-from tikval.study.check import CheckLine, check_catalog, check_inputs
+from tikval.study.check import ANNOTATOR, CheckLine, check_catalog, check_inputs
 from tikval.terminal import Terminal
 
-_TABLES = ("annotations", "accounts")
+_TABLES: Final = ("annotations", "accounts")
 
 
 @app.command()
@@ -88,7 +88,9 @@ def _check_videos(lines: list[CheckLine], scores: EvaluateConfig, place: str) ->
         write_catalog(listed)
     except UserError as err:
         return [CheckLine("videos", str(err), wrong=True)]
-    return [*check_catalog(scores, Folder(listed.folder))]
+    found = check_catalog(scores, Folder(listed.folder))
+    # of a table that cannot be used it is said already
+    return [line for line in found if not (without and line.what == ANNOTATOR)]
 
 
 def _take_along(catalog: CatalogConfig, listed: CatalogConfig) -> None:

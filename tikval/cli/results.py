@@ -12,6 +12,7 @@ from tikval.cli.job import FAILED
 from tikval.config import (
     UserError,
 )
+from tikval.stats.limits import counted
 from tikval.store.runs import Study
 from tikval.terminal import Terminal
 
@@ -234,7 +235,8 @@ def compare(
     names, console = sorted(study.systems()), Terminal(width=None if sys.stdout.isatty() else 160)
     if len(names) < 2:
         raise UserError(
-            f"{study.out}: holds {len(names)} system over {study.label_set}; analyze with another --profile or --name"
+            f"{study.out}: holds {counted(len(names), 'system')} over {study.label_set}; "
+            "analyze with another --profile or --name"
         )
     latest = study.latest("scores")
     rows = latest[0].read_side_table("comparisons") if latest else []

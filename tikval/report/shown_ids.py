@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 
 from tikval.privacy import canonical_account, strip_handles
 from tikval.rows import Reason, sha256
+from tikval.sources.ids import name_by_key
 from tikval.store.runs import Study
 
 _WORD: Final = re.compile(r"[\w.]+")
 _PLAIN: Final = re.compile(r"\d+")
 _DIGITS: Final = r"\A[0-9]+\z"  # as RE2 has it
-_KEY_CHARS: Final = 12  # of a row key, which nobody can guess without the file
 
 
 def shown_ids(study: Study, more: Mapping[str, str | None] | None = None) -> dict[str, str]:
@@ -34,10 +34,10 @@ def shown_ids(study: Study, more: Mapping[str, str | None] | None = None) -> dic
     ):
         for row in batch.to_pylist():
             if _names_somebody(row["video_id"], accounts.get(row["account"], ""), names):
-                shown[row["video_id"]] = f"video-{row['row_key'][:_KEY_CHARS]}"
+                shown[row["video_id"]] = name_by_key(row["row_key"])
     for video_id, account in (more or {}).items():
         if video_id not in shown and _names_somebody(video_id, accounts.get(account or "", ""), names):
-            shown[video_id] = f"video-{_key_of(listed, video_id)[:_KEY_CHARS]}"
+            shown[video_id] = name_by_key(_key_of(listed, video_id))
     return shown
 
 

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tikval.stats.arrays import Bools, Floats
+from tikval.stats.intervals import logit_interval
 from tikval.stats.limits import FEWEST_POSITIVES, NO_VARIANCE, effective_groups, why_no_interval
 from tikval.stats.student import t_critical
 
@@ -189,10 +190,11 @@ def _estimate(name: str, value: float, without_C: Floats, cells_C: Floats, why: 
         why = NO_VARIANCE
     if why is not None:
         return Coefficient(value, nan, nan, why)
-    half = t_critical(effective_groups(cells_C) - 1) * error / (1 - least) / (share * (1 - share))
-    middle = np.log(share / (1 - share))
-    low, high = (least + (1 - least) / (1 + np.exp(-(middle + end))) for end in (-half, half))
-    return Coefficient(value, float(low), float(high), None)
+    found = logit_interval(
+        share, t_critical(effective_groups(cells_C) - 1) * error / (1 - least) / (share * (1 - share))
+    )
+    assert found.lower is not None and found.upper is not None  # noqa: PT018
+    return Coefficient(value, least + (1 - least) * found.lower, least + (1 - least) * found.upper, None)
 
 
 def _divide(a: Floats, b: Floats) -> Floats:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tikval.stats.arrays import Bools, Floats, Ints
-from tikval.stats.limits import effective_groups, why_no_interval
+from tikval.stats.limits import FEWEST_POSITIVES, effective_groups, why_no_interval
 from tikval.stats.prevalence import ratio
 from tikval.stats.student import t_critical
 from tikval.values import CONFRONTED, ENDORSED, SLUGS
@@ -158,8 +158,13 @@ def _kinds(truth_NV: Bools, other_NV: Bools) -> NDArray[np.int8]:
 
 
 def _times(observed_C: Floats, expected_C: Floats) -> tuple[float, float, float]:
-    """Observed over expected, and its interval: on a log scale, with a jackknife over clusters."""
+    """Observed over expected, and its interval: on a log scale, with a jackknife over clusters.
+
+    nan where neither comes to 5: a ratio of one or two to what chance would give tells nothing.
+    """
     nan = float("nan")
+    if max(observed_C.sum(), expected_C.sum()) < FEWEST_POSITIVES:
+        return nan, nan, nan
     estimates, errors = ratio(observed_C[:, None], expected_C)
     times, error = float(estimates[0]), float(errors[0])
     few = (expected_C > 0).sum() < 10 or observed_C.sum() < 10 or why_no_interval(expected_C) is not None

@@ -45,6 +45,9 @@ from tikval.sources.catalog import read_accounts
 from tikval.sources.labels import read_labels
 from tikval.store.folder import Folder
 from tikval.store.row_keys import keys_of
+from tikval.study.side_by_side import annotators_in, check_annotator, label_set_of_systems
+
+ANNOTATOR: Final = "annotator"
 
 
 class CheckLine(NamedTuple):
@@ -86,6 +89,8 @@ def check_catalog(scores: EvaluateConfig, catalog: Folder) -> Iterator[CheckLine
         else f"{table.num_rows:,}, no account known"
     )
     yield CheckLine("videos", f"{text}, {failed.total():,} cannot be used ({reasons})" if failed else text)
+    if scores.annotator or catalog.read_side_table("labels"):
+        yield _tried(ANNOTATOR, partial(_annotator_text, scores, catalog))
     todo = np.sort(keys_of(table.filter(table["error"].is_null())["row_key"]))
     lines: dict[CheckLine, None] = {}  # one of each: what holds for a model holds for all stages that ask it
     for job in _stages(scores):
@@ -151,14 +156,14 @@ def _annotations_text(catalog: CatalogConfig, annotator: str | None) -> str:
         say=_quietly,  # what is worth a note is printed by the catalog
     )
     names = sorted({row["annotator"] for row in rows})
-    if annotator is None and len(names) > 1:
-        raise UserError(
-            f"{catalog.annotations}: {len(names)} annotators ({', '.join(names)}); name the one whose labels are the "
-            "truth with --annotator"
-        )
-    if annotator is not None and annotator not in names:
-        raise UserError(f"{catalog.annotations}: no annotator {annotator}; there are {', '.join(names)}")
+    check_annotator(names, annotator, catalog.annotations or "")
     return f"{len({row['video_id'] for row in rows}):,} videos, by {annotator or ', '.join(names)}"
+
+
+def _annotator_text(scores: EvaluateConfig, catalog: Folder) -> str:
+    names = annotators_in(catalog, label_set_of_systems(scores))
+    check_annotator(names, scores.annotator, "annotations")
+    return scores.annotator or (names[0] if names else "none over this codebook")
 
 
 def _accounts_text(uri: str) -> str:

@@ -1,6 +1,7 @@
 """What lies side by side in one study: the other systems of a report's codebook, and the reports of other codebooks."""
 
 import sys
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -19,16 +20,22 @@ def label_set_of_systems(config: EvaluateConfig) -> str:
         raise UserError(str(err)) from err
 
 
-def check_annotator(config: CatalogConfig, label_set: str, annotator: str | None) -> None:
-    """Check that the annotations of a finished catalog leave no doubt whose are the truth. Raises UserError."""
-    rows = Folder(config.folder).read_side_table("labels")
-    names = sorted({row["annotator"] for row in rows if row["label_set"] == label_set})
-    if annotator is None and len(names) > 1:
-        raise UserError(f"annotations of several: choose one with --annotator: {', '.join(names)}")
-    if annotator is not None and annotator not in names:
+def check_annotator(names: Iterable[str], annotator: str | None, where: str) -> None:
+    """Check that there is no doubt whose labels are the truth; `names`: of all who annotated. Raises UserError."""
+    there = sorted(set(names))
+    if annotator is None and len(there) > 1:
         raise UserError(
-            f"--annotator {annotator}: has annotated nothing; there are {', '.join(names) or 'none'}"
+            f"{where}: {len(there)} annotators ({', '.join(there)}); name the one whose labels are the truth with "
+            "--annotator"
         )
+    if annotator is not None and annotator not in there:
+        raise UserError(f"{where}: no annotator {annotator}; there are {', '.join(there) or 'none'}")
+
+
+def annotators_in(catalog: Folder, label_set: str) -> list[str]:
+    """Who annotated, of the annotations over one codebook that a finished catalog knows."""
+    rows = catalog.read_side_table("labels")
+    return sorted({row["annotator"] for row in rows if row["label_set"] == label_set})
 
 
 def with_current_systems(config: ReportConfig, label_set: str) -> ReportConfig:

@@ -240,7 +240,8 @@ def export_table(study: Study, only: Sequence[str] = (), names: bool = False) ->
 
 
 def has_scores(study: Study) -> bool:
-    return any(run.stage == "scores" and run.files for _, run in study.runs)
+    """Whether anything was scored over the picked codebook."""
+    return any(_is_evaluation(study, folder, run) and run.rows for folder, run in study.runs)
 
 
 def scores_export(study: Study) -> Export:

@@ -127,7 +127,7 @@ def test_a_larger_sample_holds_the_smaller_one() -> None:
 
 def test_what_cannot_be_drawn() -> None:
     videos = frame(SIZES)
-    with pytest.raises(UserError, match="--n 101: there are 100 videos"):
+    with pytest.raises(UserError, match="--n 101: more than the 100"):
         draw_sample(videos, 101)
     with pytest.raises(UserError, match="--n 3: fewer than the 4 groups by genre"):
         draw_sample(videos, 3, by="genre")
@@ -211,11 +211,14 @@ def test_nobody_is_named_unless_it_is_asked_for(made: Made) -> None:
     assert isinstance(refused.exception, UserError)
 
 
-def test_without_a_catalog_only_ids_of_posts_are_shown(made: Made) -> None:
+def test_a_list_out_of_videos_names_nobody_either_and_coders_find_the_others(made: Made) -> None:
     done = made.sample("--n", "39", "--by", "genre", source=str(made.root / "videos.csv"))
     assert done.exit_code == 0, done.output
-    assert "jane" not in made.list.read_text()
+    text = made.list.read_text()
+    assert not any(name in text for name in ("jane", "someone_else", "account1"))
     assert len(made.lines()) == 39
+    assert sum(line["video_id"].startswith("video-") for line in made.lines()) == 4
+    assert sum(not line["path"] for line in made.lines()) == 4
 
 
 def test_a_list_that_somebody_may_have_written_in_is_not_replaced(made: Made) -> None:

@@ -197,9 +197,11 @@ def test_a_replaced_file_gets_a_new_key(tmp_path: Path) -> None:
 
 def test_where_there_are_no_videos(tmp_path: Path) -> None:
     touch(tmp_path / "notes.txt")
-    for source in (tmp_path, f"{tmp_path}/*.mp4", manifest(tmp_path, "path,caption\n")):
+    for source in (tmp_path, f"{tmp_path}/*.mp4"):
         with pytest.raises(UserError, match="no videos found"):
             listed(source)
+    with pytest.raises(UserError, match="lists no video: no line stands below the column names"):
+        listed(manifest(tmp_path, "path,caption\n"))
     with pytest.raises(UserError, match="no such file or folder"):
         listed(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"nowhere\.csv: no such file"):

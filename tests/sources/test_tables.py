@@ -263,6 +263,7 @@ WRONG: dict[str, tuple[str, str | bytes, str]] = {
         "video_id,hedonsim\na,1\n",
         "line 1, column 'hedonsim': no such value; is hedonism meant",
     ),
+    "names alone": ("t.csv", "video_id,hedonism\n", "annotates no video: no line stands below"),
     "percent": ("t.csv", PLAIN.replace("a,1", "a,100%"), "line 2, column hedonism: '100%' is not a stance"),
     "half": ("t.csv", PLAIN.replace("a,1", "a,0.5"), "line 2, column hedonism: '0.5' is not a stance"),
     "true": ("t.xlsx", book([LINES[0], ["a", True, 0]]), "line 2, column hedonism: True is not a stance"),

@@ -8,6 +8,7 @@ import typer
 
 from tikval.cli.app import app
 from tikval.config import UserError
+from tikval.stats.limits import counted
 
 _NAMING = {"account", "path", "caption", "alias"}
 
@@ -47,7 +48,7 @@ def sample(
     about = {"source": source, "seed": seed, "n": n, "by": by, "whole_accounts": accounts}
     notes = write_coders_list(frame, drawn, to, about, names=names)
     units = sum(each.drawn for each in drawn.strata)
-    size = f"{len(drawn.at)} videos of {units} accounts" if accounts else f"{len(drawn.at)} videos"
+    size = counted(len(drawn.at), "video") + (f" of {counted(units, 'account')}" if accounts else "")
     print(f"{size} of {frame.videos.num_rows}, {drawn.rule}: {to}")
     print(f"frame and rule: {frame_file(to)}; the column probability must stay in the annotations")
     if frame.left_out:

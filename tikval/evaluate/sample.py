@@ -98,7 +98,7 @@ def draw_sample(
     """
     n_videos = videos.num_rows
     if n > n_videos:
-        raise UserError(f"--n {n}: there are {n_videos} videos to draw from")
+        raise UserError(f"--n {n}: more than the {n_videos} that can be drawn")
     names, unit_N = _units(videos, whole_accounts=whole_accounts)
     first_U = np.unique(unit_N, return_index=True)[1]
     strata, stratum_N = _strata(videos, by)

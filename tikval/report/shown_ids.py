@@ -23,7 +23,11 @@ def shown_ids(study: Study, more: Mapping[str, str | None] | None = None) -> dic
     `more`: further ids with their accounts, of annotations and texts. Ids that are shown as they are are not among the
     keys, nor does one of them become a Python object where it has digits only.
     """
-    listed = _listed(study)
+    return hidden_names(_listed(study), more)
+
+
+def hidden_names(listed: pa.Table, more: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """The same of videos that need not be a study's: `listed` has `video_id` once each, `account` and `row_key`."""
     known = [name for name in pc.unique(listed["account"]).to_pylist() if name]
     accounts = {
         name: canonical_account(name) for name in {*known, *(name for name in (more or {}).values() if name)}

@@ -64,6 +64,8 @@ def list_videos(
                     Reason.DUPLICATE_ID, "an earlier video has the same id; a manifest can name another"
                 )
         yield row
+    if not seen and is_table(source):
+        raise UserError(f"{plain_address(source)}: lists no video: no line stands below the column names")
     if not seen:
         raise UserError(
             f"{source}: no videos found (looked for files that end in {' '.join(sorted(SUFFIXES))})"

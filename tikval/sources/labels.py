@@ -73,7 +73,9 @@ def read_labels(
         _refuse_unknown(table, about, values, slugs, titles or {})
         table.say(say, [*about.values(), *values.values()])
         rows, coded = _wide_rows(table, about, values, slugs, label_set, unnamed), set(values)
-    if rows and len(coded) < len(slugs):
+    if not rows:
+        raise UserError(f"{table.name}: annotates no video: no line stands below the column names")
+    if len(coded) < len(slugs):
         say(f"{table.name}: {_lacking(slugs, coded)}")
     return rows
 

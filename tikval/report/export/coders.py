@@ -4,11 +4,10 @@ Nobody is named in it unless it is asked for. The column `probability` comes bac
 """
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,11 +16,9 @@ from tikval.config import UserError
 from tikval.evaluate.sample import SampleFrame, VideoSample
 from tikval.files import write_bytes
 from tikval.privacy import strip_handles
-from tikval.report.shown_ids import shown_ids
+from tikval.report.shown_ids import hidden_names
 from tikval.sources.ids import name_by_key
 from tikval.spreadsheet import csv_of
-
-_POST: Final = re.compile(r"\d+")  # an id that names no account
 
 
 def frame_file(to: Path) -> Path:
@@ -63,16 +60,14 @@ def write_coders_list(
     except OSError as err:
         raise UserError(f"{to}: cannot be written ({err.strerror})") from err
     hidden = sum(not line[1] for line in lines) if not names else 0
-    return [f"{hidden} paths that may name somebody are left out; --names shows them"] if hidden else []
+    return [f"paths that name somebody are left out: {hidden}; --names shows them"] if hidden else []
 
 
 def _shown(frame: SampleFrame, rows: list[Any]) -> dict[str, str]:
-    """What stands for ids and paths that name somebody; without a catalog, for all but the ids of posts."""
+    """What stands for ids and paths that name somebody whom the frame knows, or anybody by a handle."""
     keys = {name: row["row_key"] for row in rows for name in (row["video_id"], row["path"])}
-    if frame.study is None:
-        return {name: name_by_key(key) for name, key in keys.items() if not _POST.fullmatch(name)}
     plain = {name: name.partition("://")[2] or name for name in keys}  # an address by itself names nobody
-    found = shown_ids(frame.study, {plain[row["path"]]: row["account"] for row in rows})
+    found = hidden_names(frame.videos, {plain[row["path"]]: row["account"] for row in rows})
     return {name: name_by_key(key) for name, key in keys.items() if name in found or plain[name] in found}
 
 

@@ -111,6 +111,7 @@ def test_each_reason_is_terminal_or_may_pass() -> None:
         "rate_limited",
         "server_error",
         "over_budget",
+        "not_asked",
         "minor",
         "internal_error",
     }

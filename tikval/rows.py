@@ -47,6 +47,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"  # the server kept replying 429
     SERVER_ERROR = "server_error"  # the server kept failing, or could not be reached
     OVER_BUDGET = "over_budget"  # the call was not made: it might have cost more than is left
+    NOT_ASKED = "not_asked"  # the call was not made: the model's quota is used up, or it does not answer
     MINOR = "minor"  # the account features a minor, and the model is an outside one
     NO_SCORE = "no_score"  # settings that a sweep tried and that cannot be trained
     INTERNAL_ERROR = "internal_error"  # an exception in a stage: a bug in tikval
@@ -72,6 +73,7 @@ _RETRYABLE: Final = frozenset(
         Reason.RATE_LIMITED,
         Reason.SERVER_ERROR,
         Reason.OVER_BUDGET,
+        Reason.NOT_ASKED,
         Reason.MINOR,  # so is whether a minor's video may be sent
         Reason.INTERNAL_ERROR,
     }

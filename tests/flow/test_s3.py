@@ -18,7 +18,7 @@ import pytest
 import ray
 
 from tests.fixtures.corpus import TEXTS, write_captioned
-from tests.fixtures.fakes import load_words
+from tests.fixtures.fakes import NoLimits, load_words
 from tests.fixtures.rows import prediction
 from tests.flow.test_jobs import PLACES, SCRIPTS, SYSTEM, to_do
 from tikval.config import CatalogConfig, ExtractConfig, ReportConfig, ScriptConfig, UserError, load_config
@@ -81,15 +81,9 @@ def server() -> Iterator[str]:
 
 
 def test_the_ledger_and_the_gate_lie_on_a_store(server: str) -> None:
-    async def at_once(tokens: int) -> float:
-        return 0.0
-
-    async def nothing(more_tokens: int) -> None:
-        pass
-
     async def crash() -> None:
-        gate = FolderGate(f"{BUCKET}/paid/scripts-1", ledger, 1.0, at_once, nothing)
-        assert await gate.admit(f"{key}.1.a", 0.25, 10)  # and the driver is gone
+        gate = FolderGate(f"{BUCKET}/paid/scripts-1", ledger, 1.0, NoLimits())
+        assert (await gate.admit(f"{key}.1.a", 0.25, 10)).go  # and the driver is gone
 
     ledger, key = Ledger(f"{BUCKET}/paid"), ledger_key({"n": 1})
     assert ledger.get(key) is None
@@ -99,7 +93,7 @@ def test_the_ledger_and_the_gate_lie_on_a_store(server: str) -> None:
     found = ledger.get(key)
     assert found is not None
     assert (found.video_id, found.reply.text) == ("with space", "text")
-    assert FolderGate(f"{BUCKET}/paid/scripts-1", ledger, 1.0, at_once, nothing).spent.settled_usd == 0.01
+    assert FolderGate(f"{BUCKET}/paid/scripts-1", ledger, 1.0, NoLimits()).spent.settled_usd == 0.01
     ledger.forget(key)
     assert ledger.keys() == set()
 

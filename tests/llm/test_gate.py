@@ -4,16 +4,19 @@ import asyncio
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fixtures.fakes import NoLimits
 from tikval.files import read_bytes
+from tikval.llm.breaker import Met, Pace, Stop
 from tikval.llm.client import Reply, Usage
-from tikval.llm.gate import FolderGate, Limiter, read_spent
+from tikval.llm.gate import Admission, FolderGate, read_spent
 from tikval.llm.ledger import Entry, Ledger, ledger_key
-from tikval.llm.limiter import SECONDS, Taken, Window
+from tikval.llm.limiter import SECONDS, Limiter, Taken, Window
 from tikval.rows import Reason
 
 
@@ -25,16 +28,25 @@ def entry(usd: float | None = 0.01, text: str = "ok") -> Entry:
     return Entry("v", Reply(text, "m", Usage(tokens_in=3)), usd, "2026-11-22T00:00:00+00:00")
 
 
-async def at_once(tokens: int) -> float:
-    return 0.0
+MET = Met()
+PACE = Pace(9, 99, 300, 300, 1800)
 
 
-async def nothing(more_tokens: int) -> None:
-    pass
+class Local:
+    """A limiter that is no actor."""
+
+    def __init__(self, limiter: Limiter) -> None:
+        self.limiter = limiter
+
+    async def acquire(self, call: str, tokens: int) -> float | Stop:
+        return await self.limiter.acquire(call, tokens, PACE)
+
+    async def ended(self, call: str, met: Met, more_tokens: int) -> bool:
+        return await self.limiter.ended(call, met, more_tokens, PACE)
 
 
 def gate_of(folder: Path, budget_usd: float | None) -> FolderGate:
-    return FolderGate(str(folder), Ledger(str(folder)), budget_usd, at_once, nothing)
+    return FolderGate(str(folder), Ledger(str(folder)), budget_usd, NoLimits())
 
 
 # --- the minute
@@ -85,9 +97,10 @@ def test_a_later_process_goes_on_with_the_minute() -> None:
 
 
 def test_the_limiter_serves_who_came_first() -> None:
-    async def main() -> list[float]:
+    async def main() -> list[Any]:
         limiter = Limiter()
-        return await asyncio.gather(*(limiter.acquire(1, 100, 1000) for _ in range(20)))
+        pace = Pace(100, 1000, 300, 300, 1800)
+        return await asyncio.gather(*(limiter.acquire(f"{n}", 1, pace) for n in range(20)))
 
     let_go = asyncio.run(main())
     assert let_go == sorted(let_go)
@@ -137,10 +150,10 @@ def test_every_part_of_a_call_is_in_its_key() -> None:
 def test_a_call_is_written_down_before_it_goes(tmp_path: Path) -> None:
     async def main() -> None:
         gate = gate_of(tmp_path, 1.0)
-        assert await gate.admit(f"{key(1)}.1", 0.25, 10)
+        assert (await gate.admit(f"{key(1)}.1", 0.25, 10)).go
         state = json.loads(read_bytes(f"{tmp_path}/calls.json") or b"")
         assert state["open"] == {f"{key(1)}.1": 0.25}
-        await gate.settle(f"{key(1)}.1", 0.1)
+        await gate.settle(f"{key(1)}.1", 0.1, MET)
         await gate.close()
 
     asyncio.run(main())
@@ -158,11 +171,11 @@ def test_no_more_is_reserved_than_there_is(tmp_path: Path) -> None:
 
         async def call(n: int) -> bool:
             nonlocal worst
-            if not await gate.admit(f"{key(n)}.1", 0.1, 1):
+            if not (await gate.admit(f"{key(n)}.1", 0.1, 1)).go:
                 return False
             worst = max(worst, gate.spent.settled_usd + sum(gate.open.values()))
             await asyncio.sleep(0.001)
-            await gate.settle(f"{key(n)}.1", 0.06)
+            await gate.settle(f"{key(n)}.1", 0.06, MET)
             return True
 
         went = sum(await asyncio.gather(*(call(n) for n in range(40))))
@@ -179,10 +192,10 @@ def test_after_a_crash_calls_in_the_air_count_as_spent_unless_the_ledger_knows(t
 
     async def crash() -> None:
         gate = gate_of(tmp_path, 1.0)
-        assert await gate.admit(f"{key(0)}.1", 0.2, 1)
-        await gate.settle(f"{key(0)}.1", None)  # its connection was reset
+        assert (await gate.admit(f"{key(0)}.1", 0.2, 1)).go
+        await gate.settle(f"{key(0)}.1", None, MET)  # its connection was reset
         for n in (1, 2):
-            assert await gate.admit(f"{key(n)}.1", 0.2, 1)
+            assert (await gate.admit(f"{key(n)}.1", 0.2, 1)).go
         ledger.put(key(1), entry(0.05))  # and the driver is gone
 
     asyncio.run(crash())
@@ -195,11 +208,9 @@ def test_after_a_crash_calls_in_the_air_count_as_spent_unless_the_ledger_knows(t
 def test_the_minute_outlives_a_crash(tmp_path: Path) -> None:
     async def main() -> list[Taken]:
         limiter = Limiter()
-        gate = FolderGate(
-            str(tmp_path), Ledger(str(tmp_path)), None, lambda n: limiter.acquire(n, 9, 99), limiter.correct
-        )
-        assert await gate.admit(f"{key(1)}.1", 0, 7)
-        await gate.settle(f"{key(1)}.1", 0, more_tokens=5)  # the prompt was longer than it seemed
+        gate = FolderGate(str(tmp_path), Ledger(str(tmp_path)), None, Local(limiter))
+        assert (await gate.admit(f"{key(1)}.1", 0, 7)).go
+        await gate.settle(f"{key(1)}.1", 0, MET, more_tokens=5)  # the prompt was longer than it seemed
         await gate.close()
         assert (limiter.window.requests, limiter.window.tokens) == (1, 12)
         return limiter.window.recent(0)
@@ -213,9 +224,9 @@ def test_the_minute_outlives_a_crash(tmp_path: Path) -> None:
 def test_a_raised_budget_goes_on(tmp_path: Path) -> None:
     async def main(budget: float) -> bool:
         gate = gate_of(tmp_path, budget)
-        admitted = await gate.admit(f"{key(1)}.1", 0.5, 1)
+        admitted = (await gate.admit(f"{key(1)}.1", 0.5, 1)).go
         if admitted:
-            await gate.settle(f"{key(1)}.1", 0.5)
+            await gate.settle(f"{key(1)}.1", 0.5, MET)
         await gate.close()
         return admitted
 
@@ -229,12 +240,12 @@ def test_a_dead_actors_reserve_keeps_nobody_waiting(tmp_path: Path) -> None:
 
     async def main() -> list[float]:
         gate = gate_of(tmp_path, 1.0)
-        assert await gate.admit(f"{key(1)}.1.dead", 0.6, 1)
-        assert not await asyncio.wait_for(gate.admit(f"{key(1)}.1.alive", 0.6, 1), 5)
+        assert (await gate.admit(f"{key(1)}.1.dead", 0.6, 1)).go
+        assert not (await asyncio.wait_for(gate.admit(f"{key(1)}.1.alive", 0.6, 1), 5)).go
         assert gate.spent.unknown_usd == pytest.approx(0.6)
-        assert await asyncio.wait_for(gate.admit(f"{key(2)}.1.alive", 0.4, 1), 5)
-        await gate.settle(f"{key(2)}.1.alive", 0.1)
-        await gate.settle(f"{key(1)}.1.dead", 0.2)
+        assert (await asyncio.wait_for(gate.admit(f"{key(2)}.1.alive", 0.4, 1), 5)).go
+        await gate.settle(f"{key(2)}.1.alive", 0.1, MET)
+        await gate.settle(f"{key(1)}.1.dead", 0.2, MET)
         return [gate.spent.settled_usd, gate.spent.unknown_usd]
 
     assert asyncio.run(main()) == pytest.approx([0.3, 0])
@@ -271,9 +282,9 @@ def test_in_any_order_nothing_is_lost_and_nobody_waits_for_money_that_is_there(
     """Calls are asked by several actors, settled twice, late, or never; costs are at most what was reserved."""
 
     async def main() -> None:
-        gate = GateInMemory("/nowhere", Ledger("/nowhere"), 1.0, at_once, nothing)
+        gate = GateInMemory("/nowhere", Ledger("/nowhere"), 1.0, NoLimits())
         reserved, bill = dict[str, float](), dict[str, float]()
-        asking: list[tuple[str, float, asyncio.Task[bool]]] = []
+        asking: list[tuple[str, float, asyncio.Task[Any]]] = []
         for (what, n, actor, cents), pause in zip(steps, pauses, strict=False):
             call = f"{key(n)}.1.{actor}"
             if what == "admit" and call not in {name for name, _, task in asking if not task.done()}:
@@ -283,7 +294,7 @@ def test_in_any_order_nothing_is_lost_and_nobody_waits_for_money_that_is_there(
                 held = gate.open.get(call, gate.given_up.get(call))
                 cost = None if cents is None else min(cents / 100, reserved.get(call, 0))
                 before = bill.get(call, 0)
-                await gate.settle(call, cost)
+                await gate.settle(call, cost, MET)
                 if held is not None:
                     bill[call] = before + (held if cost is None else cost)
             elif what == "cancel":
@@ -302,7 +313,7 @@ def test_in_any_order_nothing_is_lost_and_nobody_waits_for_money_that_is_there(
         for _, _, task in asking:
             task.cancel()
         results = await asyncio.gather(*(task for _, _, task in asking), return_exceptions=True)
-        assert all(isinstance(result, bool | asyncio.CancelledError) for result in results)
+        assert all(isinstance(result, Admission | asyncio.CancelledError) for result in results)
         owed = sum(bill.values()) + sum(gate.given_up.values())
         assert gate.spent.settled_usd == pytest.approx(owed, abs=1e-6)
 
@@ -312,15 +323,15 @@ def test_in_any_order_nothing_is_lost_and_nobody_waits_for_money_that_is_there(
 def test_a_settled_call_is_settled_once(tmp_path: Path) -> None:
     async def main() -> list[float]:
         gate = gate_of(tmp_path, 1.0)
-        await gate.settle(f"{key(9)}.1", 0.3)  # nobody admitted it
-        assert await gate.admit(f"{key(1)}.1.a", 0.6, 1)
-        assert not await gate.admit(f"{key(1)}.1.b", 0.6, 1)  # which gives the first one up
-        await gate.settle(f"{key(1)}.1.a", None)  # alive, and its connection was reset
-        await gate.settle(f"{key(1)}.1.a", 0.1)
+        await gate.settle(f"{key(9)}.1", 0.3, MET)  # nobody admitted it
+        assert (await gate.admit(f"{key(1)}.1.a", 0.6, 1)).go
+        assert not (await gate.admit(f"{key(1)}.1.b", 0.6, 1)).go  # which gives the first one up
+        await gate.settle(f"{key(1)}.1.a", None, MET)  # alive, and its connection was reset
+        await gate.settle(f"{key(1)}.1.a", 0.1, MET)
         assert gate.given_up == {}
-        assert await gate.admit(f"{key(2)}.1.a", 0.4, 1)
-        await gate.settle(f"{key(2)}.1.a", 0.2)
-        await gate.settle(f"{key(2)}.1.a", 0.2)
+        assert (await gate.admit(f"{key(2)}.1.a", 0.4, 1)).go
+        await gate.settle(f"{key(2)}.1.a", 0.2, MET)
+        await gate.settle(f"{key(2)}.1.a", 0.2, MET)
         return [gate.spent.settled_usd, gate.spent.unknown_usd]
 
     assert asyncio.run(main()) == pytest.approx([0.8, 0.6])
@@ -329,10 +340,10 @@ def test_a_settled_call_is_settled_once(tmp_path: Path) -> None:
 def test_a_call_that_was_given_up_may_be_sent_again(tmp_path: Path) -> None:
     async def main() -> list[float]:
         gate = gate_of(tmp_path, 1.0)
-        assert await gate.admit(f"{key(1)}.1.a", 0.6, 1)
-        assert not await gate.admit(f"{key(1)}.1.b", 0.6, 1)
-        assert await asyncio.wait_for(gate.admit(f"{key(1)}.1.a", 0.6, 1), 5)  # by upload, the same call
-        await gate.settle(f"{key(1)}.1.a", 0.1)
+        assert (await gate.admit(f"{key(1)}.1.a", 0.6, 1)).go
+        assert not (await gate.admit(f"{key(1)}.1.b", 0.6, 1)).go
+        assert (await asyncio.wait_for(gate.admit(f"{key(1)}.1.a", 0.6, 1), 5)).go  # by upload, the same call
+        await gate.settle(f"{key(1)}.1.a", 0.1, MET)
         return [gate.spent.settled_usd, gate.spent.unknown_usd, *gate.open.values(), *gate.given_up.values()]
 
     assert asyncio.run(main()) == pytest.approx([0.1, 0])
@@ -344,7 +355,7 @@ def test_what_was_in_the_air_at_a_crash_may_still_be_settled(tmp_path: Path) -> 
 
     async def main() -> float:
         gate = gate_of(tmp_path, 1.0)
-        await gate.settle(f"{key(1)}.1.a", 0.2)
+        await gate.settle(f"{key(1)}.1.a", 0.2, MET)
         return gate.spent.settled_usd
 
     asyncio.run(crash())
@@ -352,11 +363,12 @@ def test_what_was_in_the_air_at_a_crash_may_still_be_settled(tmp_path: Path) -> 
 
 
 def test_a_call_that_could_not_be_sent_gives_its_money_back(tmp_path: Path) -> None:
-    async def no_minute(tokens: int) -> float:
-        raise OSError("the limiter's node is gone")
+    class Gone(NoLimits):
+        async def acquire(self, call: str, tokens: int) -> float | Stop:
+            raise OSError("the limiter's node is gone")
 
     async def main() -> float:
-        gate = FolderGate(str(tmp_path), Ledger(str(tmp_path)), 1.0, no_minute, nothing)
+        gate = FolderGate(str(tmp_path), Ledger(str(tmp_path)), 1.0, Gone())
         with pytest.raises(OSError, match="gone"):
             await gate.admit(f"{key(1)}.1.a", 0.6, 1)
         assert gate.open == {}
@@ -373,9 +385,9 @@ def test_a_reply_in_the_ledger_frees_the_reserve_of_an_actor_that_died_after_it(
 
     async def main() -> float:
         gate = gate_of(tmp_path, 1.0)
-        assert await gate.admit(f"{key(1)}.1.dead", 0.6, 1)
+        assert (await gate.admit(f"{key(1)}.1.dead", 0.6, 1)).go
         Ledger(str(tmp_path)).put(key(1), entry(0.2))
-        assert await asyncio.wait_for(gate.admit(f"{key(2)}.1.alive", 0.7, 1), 10)
+        assert (await asyncio.wait_for(gate.admit(f"{key(2)}.1.alive", 0.7, 1), 10)).go
         return gate.spent.settled_usd
 
     assert asyncio.run(main()) == pytest.approx(0.2)

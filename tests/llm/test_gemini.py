@@ -180,6 +180,14 @@ def test_a_paid_reply_of_no_use_says_why(name: str, reason: Reason, detail: str)
     assert len(fake.calls) == 1
 
 
+@pytest.mark.parametrize(("name", "known"), [("empty", False), ("empty_candidates", True), ("no_text", True)])
+def test_what_was_served_is_a_reply_also_where_there_is_nothing_in_it(name: str, known: bool) -> None:
+    fake = always(name)
+    reply = ask(fake, Question("Q"))
+    assert (reply.empty, reply.usage.known) == (True, known)
+    assert len(fake.calls) == 1
+
+
 def test_another_model_is_named() -> None:
     assert ask(always("wrong_model"), Question("Q")).model_served == "gemini-other"
 
@@ -198,10 +206,7 @@ def test_another_model_is_named() -> None:
         ("reset", Reason.SERVER_ERROR, True, "unknown", None),
         ("half_json", Reason.BAD_REPLY, True, "unknown", None),
         ("html", Reason.BAD_REPLY, True, "unknown", None),
-        ("empty", Reason.BAD_REPLY, True, "unknown", None),
         ("odd_json", Reason.BAD_REPLY, True, "unknown", None),
-        ("empty_candidates", Reason.BAD_REPLY, True, "unknown", None),
-        ("no_text", Reason.BAD_REPLY, True, "unknown", None),
         ("rejected", Reason.REJECTED, False, "no", None),
         ("too_long", Reason.TOO_MANY_TOKENS, False, "no", None),
         ("echo", Reason.REJECTED, False, "no", None),

@@ -14,10 +14,13 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from itertools import count
+from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
+from tikval.ask.call_costs import CallCosts
 from tikval.config import Api, Endpoint, Gemini, UserError
+from tikval.llm.breaker import Met
 from tikval.llm.client import Client, Fault, Question, Reply
 from tikval.llm.faults import backoff_seconds
 from tikval.llm.gate import Gate
@@ -28,10 +31,8 @@ from tikval.rows import AnswerRow, Reason, sha256
 
 T = TypeVar("T")
 log = logging.getLogger("tikval")
-_BYTES_PER_TOKEN: Final = 4  # of English, by Google's own figure
 _OPENING: Final = 4  # videos at a time
 _REFUSALS: Final = 20  # in a row: then the run stops
-_LEAST_BYTES_PER_TOKEN: Final = 2  # of whatever somebody writes
 
 
 class PaidAnswers:
@@ -53,11 +54,13 @@ class PaidAnswers:
         `open_video`: path and SHA-256 of a video to the file to send in its place.
         """
         self.llm, self.api, self.asked = llm, api, asked
-        self.gate, self.ledger, self.prices, self.open_video = make_gate(), ledger, prices, open_video
+        self.gate, self.ledger, self.open_video = make_gate(), ledger, open_video
+        self.costs = CallCosts(llm, api, prices)
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="tikval-calls", daemon=True).start()
         self.client = self._run(self._made(make_client))
         self.refused_in_a_row = 0
+        self.stopped: str | None = None  # why no call is made any more
         self.asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.me = secrets.token_hex(4)  # other actors may ask the same at the same time
         # threads apart from those of the ledger: a reply waits for no video to be written
@@ -78,22 +81,26 @@ class PaidAnswers:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
     async def _all(self, rows: list[Any]) -> list[AnswerRow]:
-        return await asyncio.gather(*(self._one(row) for row in rows))
+        try:
+            return await asyncio.gather(*(self._one(row) for row in rows))
+        except UserError as err:
+            self.stopped = str(err)
+            await self.gate.halt(
+                self.stopped
+            )  # others that are out come back, so that what they cost is known
+            raise
 
     async def _one(self, row: Any) -> AnswerRow:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
-        key = ledger_key({**self.asked, "input": row["input_sha"], "attempt": row["attempt"]})
-        async with self.asking.setdefault(key, asyncio.Lock()):  # the same file under two names is paid once
-            entry = await asyncio.to_thread(self.ledger.get, key)
-            if entry is None:
-                try:
-                    async with self.at_once:
-                        entry = await self._pay(row, key)
-                except Fault as fault:
-                    self._count_refusal(fault)
-                    return self.failure(row, fault.reason, fault.detail)
-                self.refused_in_a_row = 0
+        identity = {**self.asked, "input": row["input_sha"], "attempt": row["attempt"]}
+        async with self.asking.setdefault(
+            ledger_key(identity), asyncio.Lock()
+        ):  # one file of two names: paid once
+            try:
+                key, entry, cost = await self._entry(row, identity)
+            except Fault as fault:
+                return self.failure(row, fault.reason, fault.detail)
         reply = self._checked(entry.reply)
         usage = reply.usage
         return _answer(
@@ -102,12 +109,50 @@ class PaidAnswers:
             tokens_in=usage.tokens_in if usage.known else None,  # not known is not none
             tokens_cached=usage.tokens_cached if usage.known else None,
             tokens_out=usage.tokens_out if usage.known else None,
-            cost_usd=entry.cost_usd,
+            cost_usd=cost,
             ledger_key=key,
             model_served=reply.model_served,
             error=reply.reason,
             detail=reply.detail,
         )
+
+    async def _entry(self, row: Any, identity: dict[str, Any]) -> tuple[str, Entry, float | None]:
+        """Key and entry of the reply that counts, and what the row cost. An empty reply is asked for once more.
+
+        Raises Fault where there is no reply.
+        """
+        key = ledger_key(identity)
+        entry = await self._asked_once(row, key)
+        if not entry.reply.empty:
+            return key, entry, entry.cost_usd
+        again = ledger_key({**identity, "again": 1})
+        try:
+            second = await self._asked_once(row, again)
+        except Fault as fault:
+            log.info("an empty reply stays: %s", fault)
+            return key, entry, entry.cost_usd
+        costs = [cost for cost in (entry.cost_usd, second.cost_usd) if cost is not None]
+        return again, second, sum(costs) if costs else None
+
+    async def _asked_once(self, row: Any, key: str) -> Entry:
+        """The entry of a key: the ledger's, or of a reply that is now paid for. Raises Fault."""
+        entry = await asyncio.to_thread(self.ledger.get, key)
+        if entry is not None:
+            return entry
+        try:
+            async with self.at_once:
+                entry = await self._pay(row, key)
+        except Fault as fault:
+            self._count_refusal(fault)
+            raise
+        except UserError as err:
+            self.stopped = str(err)
+            await self.gate.halt(
+                self.stopped
+            )  # the others that are out come back, and what they cost is known
+            raise
+        self.refused_in_a_row = 0
+        return entry
 
     def _count_refusal(self, fault: Fault) -> None:
         """Count a rejected request; raises UserError where a setting, and not one video, is what the server refuses."""
@@ -117,6 +162,8 @@ class PaidAnswers:
 
     async def _pay(self, row: Any, key: str) -> Entry:
         """The entry of a reply that is now paid for. Raises Fault once no try is left, or none can help."""
+        if self.stopped:
+            raise Fault(Reason.NOT_ASKED, self.stopped, retryable=False, billed="no")
         with ExitStack() as held:
             path = None
             if row["video"]:
@@ -126,76 +173,66 @@ class PaidAnswers:
                 except ClipError as err:
                     raise Fault(err.reason, err.detail, retryable=False, billed="no") from err
             question = Question(row["prompt"], path, tuple(row["pictures"] or ()))
-            tokens, most_usd = self._most(row)
-            for n in range(1, self.api.tries + 1):
-                call = f"{key}.{n}.{self.me}"
+            call = Call(key, self.costs.most_usd(row), self.costs.tokens_in(row))
+            tried = 0
+            for n in count(1):
+                name = f"{key}.{n}.{self.me}"
                 try:
-                    reply = await self._try(question, call, most_usd, tokens)
-                except Fault as fault:
-                    if not fault.retryable or n == self.api.tries:
-                        raise
-                    log.info("try %d failed (%s): %s", n, fault.reason, fault.detail)
-                    await asyncio.sleep(backoff_seconds(n, fault.after_seconds, self.dice))
+                    reply = await self._try(question, name, call)
+                except _Failed as failed:
+                    fault = failed.fault
+                    tried += not failed.models_fault
+                    if not fault.retryable or tried == self.api.tries:
+                        raise fault from None
+                    log.info("call %d failed (%s): %s", n, fault.reason, fault.detail)
+                    if not failed.models_fault:  # else the gate lets it wait
+                        await asyncio.sleep(backoff_seconds(tried, self.dice))
                 else:
-                    return await self._kept(row, key, call, reply, most_usd, tokens)
+                    return await self._kept(row, name, call, reply)
         raise AssertionError
 
-    async def _kept(self, row: Any, key: str, call: str, reply: Reply, most_usd: float, tokens: int) -> Entry:
+    async def _kept(self, row: Any, name: str, call: "Call", reply: Reply) -> Entry:
         """The entry of a reply, in the ledger; its reserve comes back also where it cannot be written."""
         paid: float | None = None
         try:
-            cost = self._cost(reply)
-            if cost is not None and not reply.usage.known:
-                cost = most_usd  # what nobody can know counts as the most that it can be
+            cost = self.costs.cost_usd(reply, call.most_usd)
             paid = cost or 0
             entry = Entry(row["video_id"], reply, cost, datetime.now(UTC).isoformat())
-            await asyncio.to_thread(self.ledger.put, key, entry)
+            await asyncio.to_thread(self.ledger.put, call.key, entry)
         finally:
-            more_tokens = reply.usage.tokens_in - tokens if reply.usage.known else 0
-            await self.gate.settle(call, paid, more_tokens)
+            more_tokens = reply.usage.tokens_in - call.tokens if reply.usage.known else 0
+            await self.gate.settle(name, paid, Met(), more_tokens)
         return entry
 
-    async def _try(self, question: Question, call: str, most_usd: float, tokens: int) -> Reply:
+    async def _try(self, question: Question, name: str, call: "Call") -> Reply:
+        """One call. Raises _Failed in place of a Fault."""
         admitted = False
 
         async def admit() -> None:
             nonlocal admitted
-            if not await self.gate.admit(call, most_usd, tokens):
-                message = f"might cost {most_usd:.4f} USD, more than is left; raise budget_usd and run the same command"
+            admission = await self.gate.admit(name, call.most_usd, call.tokens)
+            if admission.stop:
+                self.stopped = str(admission.stop)
+                raise Fault(Reason.NOT_ASKED, self.stopped, retryable=False, billed="no")
+            if not admission.go:
+                message = (
+                    f"might cost {call.most_usd:.4f} USD, more than is left; raise budget_usd and run the same "
+                    "command"
+                )
                 raise Fault(Reason.OVER_BUDGET, message, retryable=False, billed="no")
             admitted = True
 
         try:
             return await self.client.ask(question, admit)
-        except BaseException as err:
+        except Fault as fault:
+            unpaid, met, models_fault = fault.billed == "no", _met(fault), False
             if admitted:
-                free = isinstance(err, Fault) and err.billed == "no"
-                await self.gate.settle(call, 0 if free else None)
+                models_fault = await self.gate.settle(name, 0 if unpaid else None, met)
+            raise _Failed(fault, models_fault) from fault
+        except BaseException as err:
+            if admitted:  # a UserError says that it was not served
+                await self.gate.settle(name, 0 if isinstance(err, UserError) else None, Met("unknown"))
             raise
-
-    def _most(self, row: Any) -> tuple[int, float]:
-        """Tokens of input as far as they can be told, and USD that a call can cost at most."""
-        size, shown, sound = len(row["prompt"].encode()), 0, 0
-        if self.prices is None or not isinstance(self.llm, Gemini):
-            return size // _BYTES_PER_TOKEN, 0
-        if row["video"]:
-            seconds = row["seconds"] or 0
-            sound = self.prices.sound_tokens(self.llm.model, seconds)
-            shown = self.prices.video_tokens(self.llm.model, seconds, self.llm.media_resolution) + sound
-        price = self.prices.of(self.llm.model, datetime.now(UTC).date())
-        most = price.most(size // _LEAST_BYTES_PER_TOKEN + shown, sound, self.llm.max_tokens)
-        return size // _BYTES_PER_TOKEN + shown, most
-
-    def _cost(self, reply: Reply) -> float | None:
-        """The cost by the price of the model that answered, for that is what is billed."""
-        if self.prices is None:
-            return None
-        today = datetime.now(UTC).date()
-        try:
-            price = self.prices.of(reply.model_served or self.llm.model, today)
-        except UserError:
-            price = self.prices.of(self.llm.model, today)
-        return price.cost(reply.usage)
 
     def _checked(self, reply: Reply) -> Reply:
         """The reply, or why it does not count: another model's words are not those that were asked for.
@@ -213,6 +250,25 @@ class PaidAnswers:
                 "(api.wrong_model=set_aside)"
             )
         return Reply("", reply.model_served, reply.usage, Reason.WRONG_MODEL, message)
+
+
+class Call(NamedTuple):
+    """What one call is reserved with."""
+
+    key: str
+    most_usd: float
+    tokens: int  # of input, as far as they can be told
+
+
+class _Failed(Exception):  # noqa: N818
+    def __init__(self, fault: Fault, models_fault: bool) -> None:
+        super().__init__(str(fault))
+        self.fault, self.models_fault = fault, models_fault
+
+
+def _met(fault: Fault) -> Met:
+    """What a fault says of its model; a request that was refused for itself is as good as a reply."""
+    return Met(fault.trouble, fault.after_seconds, fault.detail) if fault.trouble else Met()
 
 
 def is_same_model(asked: str, served: str, also: tuple[str, ...]) -> bool:

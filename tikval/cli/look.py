@@ -47,6 +47,7 @@ HINTS = {
     Reason.RATE_LIMITED: "lower api.requests_per_minute or tokens_per_minute, then run the same command",
     Reason.SERVER_ERROR: "run the same command again",
     Reason.OVER_BUDGET: "raise budget_usd, then run the same command",
+    Reason.NOT_ASKED: "see the detail for when to come again, then run the same command",
     Reason.MINOR: "set api.send_minors=true if you may send it",
     Reason.NO_SCORE: "see the detail, and narrow the sweep's space",
     Reason.INTERNAL_ERROR: "a bug in tikval: please report it with its detail",

@@ -13,9 +13,14 @@ class Api(Config):
     base_url: str | None = None  # None: the vendor's own; an endpoint must name one
     requests_per_minute: PositiveInt = 150  # over the whole cluster, in any 60 seconds
     tokens_per_minute: PositiveInt = 1_000_000  # of input, likewise
-    in_flight: PositiveInt = 32  # calls at once, per actor
+    in_flight: PositiveInt = 32  # calls at once at most, per actor; halved at a 429, then one more each round
     timeout_seconds: float = Field(default=300, gt=0)  # of one call
-    tries: PositiveInt = 6  # of one row in one run, where a retryable fault is met
+    tries: PositiveInt = (
+        6  # of one row in one run, where a retryable fault is met that is not the whole model's
+    )
+    # of one delay that the server asks for, and of an outage: longer, and the run stops and says when to come again
+    longest_wait_seconds: float = Field(default=300, ge=0)
+    outage_minutes: float = Field(default=30, gt=0)
     inline_mb: float = Field(
         default=20, ge=0, le=70
     )  # larger videos go by the Files API; encoded, 70 MB are 94

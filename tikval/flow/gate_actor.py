@@ -1,13 +1,15 @@
 """The gate of a folder and the limiter of a model as Ray actors: one of each, whoever asks from wherever."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from tikval.config import Api
-from tikval.llm.gate import FolderGate, Limiter
+from tikval.llm.breaker import Met, Pace, Stop
+from tikval.llm.gate import Admission, FolderGate
 from tikval.llm.ledger import Ledger
-from tikval.llm.limiter import Taken
+from tikval.llm.limiter import Limiter, Taken
 
 NAMESPACE: Final = "tikval"
 _AT_ONCE: Final = 100_000  # calls that may wait in an actor
@@ -17,18 +19,32 @@ class _LimiterActor(Limiter):
     pass
 
 
+class _RemoteLimiter:
+    """The limiter of a model as a gate reaches it."""
+
+    def __init__(self, actor: Any, api: Api) -> None:
+        self.actor = actor
+        self.pace = Pace(
+            api.requests_per_minute,
+            api.tokens_per_minute,
+            api.timeout_seconds,
+            api.longest_wait_seconds,
+            60 * api.outage_minutes,
+        )
+
+    async def acquire(self, call: str, tokens: int) -> float | Stop:
+        when: float | Stop = await self.actor.acquire.remote(call, tokens, self.pace)
+        return when
+
+    async def ended(self, call: str, met: Met, more_tokens: int) -> bool:
+        return bool(await self.actor.ended.remote(call, met, more_tokens, self.pace))
+
+
 class _GateActor(FolderGate):
     """Lives on the driver's node and dies with the driver; what it knew lies in the folder."""
 
     def __init__(self, folder: str, ledger: Ledger, budget_usd: float | None, limiter: Any, api: Api) -> None:
-        async def acquire(tokens: int) -> float:
-            when: float = await limiter.acquire.remote(tokens, api.requests_per_minute, api.tokens_per_minute)
-            return when
-
-        async def correct(more_tokens: int) -> None:
-            await limiter.correct.remote(more_tokens)
-
-        super().__init__(folder, ledger, budget_usd, acquire, correct)
+        super().__init__(folder, ledger, budget_usd, _RemoteLimiter(limiter, api))
 
     async def opened(self) -> list[Taken]:
         return self.recent()
@@ -70,12 +86,14 @@ def open_gate(
         .remote(folder, ledger, budget_usd, limiter, api)
     )
     try:
-        ray.get(limiter.seed.remote(ray.get(gate.opened.remote())))
+        ray.get(limiter.begin.remote(ray.get(gate.opened.remote())))
         ray.get(gate.expect.remote(estimate_usd))
         yield
     finally:
         with suppress(ray.exceptions.RayError):  # it died with its Ray: what it knew is written down
             ray.get(gate.close.remote(), timeout=30)
+            if stop := ray.get(gate.why_stopped.remote(), timeout=30):
+                print(f"tikval: {model} is not asked any more: {stop}", file=sys.stderr)
             ray.kill(gate)
 
 
@@ -87,8 +105,12 @@ class RemoteGate:
 
         self.actor = ray.get_actor(name, namespace=NAMESPACE)
 
-    async def admit(self, call: str, usd: float, tokens: int) -> bool:
-        return bool(await self.actor.admit.remote(call, usd, tokens))
+    async def admit(self, call: str, usd: float, tokens: int) -> Admission:
+        admission: Admission = await self.actor.admit.remote(call, usd, tokens)
+        return admission
 
-    async def settle(self, call: str, usd: float | None, more_tokens: int = 0) -> None:
-        await self.actor.settle.remote(call, usd, more_tokens)
+    async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
+        return bool(await self.actor.settle.remote(call, usd, met, more_tokens))
+
+    async def halt(self, why: str) -> None:
+        await self.actor.halt.remote(why)

@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
+from tikval.llm.breaker import Trouble
 from tikval.rows import Reason
 
 _MOST_TOKENS: Final = 10**8  # of one call: ten times the longest context there is
 _LONGEST_NAME: Final = 200  # of a model
+EMPTY: Final = "an empty reply"
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,21 @@ class Question:
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply that was paid for: stored before it is looked at. `reason`: why it is of no use, None if it is."""
+    """A reply that was served, and so may be billed: stored before it is looked at.
+
+    `reason`: why it is of no use; None if it is.
+    """
 
     text: str
     model_served: str | None
     usage: Usage
     reason: Reason | None = None  # blocked, truncated or bad_reply (nothing in it)
     detail: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing in it and nothing says why."""
+        return self.reason is Reason.BAD_REPLY and self.detail == EMPTY
 
     def __post_init__(self) -> None:
         """Whatever a server sends, the texts are valid Unicode, and a model's name is a line of at most 200 letters."""
@@ -74,13 +84,15 @@ class Fault(Exception):  # noqa: N818
         *,
         retryable: bool,
         billed: Literal["no", "unknown"],
+        trouble: Trouble | None = None,
         after_seconds: float | None = None,
     ) -> None:
-        """`retryable`: another try may succeed; `billed`: whether the server may have counted it; `after_seconds`: what
-        the server asks to wait before the next try."""
+        """`retryable`: another try may succeed; `billed`: whether the server may have counted it; `trouble`: what that
+        says of the model, whoever asks it; `after_seconds`: what the server asks to wait before the next try."""
         super().__init__(f"{reason}: {detail}")
         self.reason, self.detail = reason, detail
-        self.retryable, self.billed, self.after_seconds = retryable, billed, after_seconds
+        self.retryable, self.billed = retryable, billed
+        self.trouble, self.after_seconds = trouble, after_seconds
 
 
 Admit = Callable[[], Awaitable[None]]  # returns when the request may go
@@ -96,7 +108,8 @@ class Client(Protocol):
     async def ask(self, question: Question, admit: Admit = at_will) -> Reply:
         """One call without any retry; `admit` is awaited when all is ready and only the paid request is left.
 
-        Raises Fault, what `admit` raises, and UserError for what no row can succeed with (a wrong key).
+        Raises Fault, what `admit` raises, and UserError for what no row can succeed with (a wrong key) and was not
+        served.
         """
         ...
 

@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tikval.config import Api, Endpoint, UserError
-from tikval.llm.client import Admit, Fault, Question, Reply, Usage, at_will
+from tikval.llm.client import EMPTY, Admit, Fault, Question, Reply, Usage, at_will
 from tikval.llm.faults import AskedServer, fault_of, is_deep, scrub
 from tikval.rows import Reason
 
@@ -65,7 +65,8 @@ class EndpointClient:
         import aiohttp
 
         def fault(reason: Reason, detail: str, billed: Literal["no", "unknown"]) -> Fault:
-            return Fault(reason, scrub(detail, self._asked.key), retryable=True, billed=billed)
+            text = scrub(detail, self._asked.key)
+            return Fault(reason, text, retryable=True, billed=billed, trouble="down")
 
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -99,9 +100,11 @@ class EndpointClient:
 
 
 def _read(payload: Any) -> Reply:
-    """A reply that was paid for, or a Fault where there is nothing in it."""
+    """Whatever was served, for that may be billed; a Fault where it is no reply of the protocol."""
     try:
-        choice, used = payload["choices"][0], payload.get("usage") or {}
+        used = payload.get("usage") or {}
+        nothing: Any = {"message": {}, "finish_reason": "stop"}
+        choice = payload["choices"][0] if payload["choices"] else nothing
         message, finish = choice["message"], choice.get("finish_reason")
         text = message.get("content") or ""
         refusal, served = message.get("refusal"), payload.get("model")
@@ -111,17 +114,22 @@ def _read(payload: Any) -> Reply:
             tokens_cached=prompt.get("cached_tokens") or 0,
             tokens_sound=prompt.get("audio_tokens") or 0,
             tokens_out=reply,
+            known=bool(used.get("prompt_tokens")),
         )
     except (LookupError, TypeError, AttributeError, RecursionError):
         raise Fault(
-            Reason.BAD_REPLY, "not a reply of the chat protocol", retryable=True, billed="unknown"
+            Reason.BAD_REPLY,
+            "not a reply of the chat protocol",
+            retryable=True,
+            billed="unknown",
+            trouble="down",
         ) from None
     if finish == "content_filter" or refusal:
         return Reply(text, served, usage, Reason.BLOCKED, f"reply: {finish if not refusal else 'refused'}")
     if finish == "length":
         return Reply(text, served, usage, Reason.TRUNCATED, f"{usage.tokens_out} tokens")
     if not text:
-        raise Fault(Reason.BAD_REPLY, "an empty reply", retryable=True, billed="unknown")
+        return Reply("", served, usage, Reason.BAD_REPLY, EMPTY)
     if finish != "stop":
         return Reply(text, served, usage, Reason.BAD_REPLY, f"ended with {finish or 'no reason'}")
     return Reply(text, served, usage)

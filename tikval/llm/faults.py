@@ -11,10 +11,11 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from tikval.config import UserError
+from tikval.llm.breaker import SPENDING
 from tikval.llm.client import Fault
 from tikval.rows import Reason
 
-_LONGEST_WAIT: Final = 60.0  # seconds, where the server names none
+_LONGEST_WAIT: Final = 60.0  # seconds
 _DEEPEST: Final = 64  # levels of JSON
 _LONGEST_DETAIL: Final = 200  # characters
 
@@ -26,9 +27,12 @@ _TOO_LONG: Final = re.compile(
 )
 _WRONG_KEY: Final = re.compile(r"api[ _]key.*(not valid|invalid|expired)|API_KEY_INVALID", re.IGNORECASE)
 _WRONG_PLACE: Final = re.compile(r"user location is not supported", re.IGNORECASE)
-_SPENT: Final = re.compile(
-    r"PerDay|per day|insufficient_quota|spending (cap|limit)|prepa(id|yment)", re.IGNORECASE
-)
+_SPENT: Final = {  # what is used up, and how servers word it
+    SPENDING: re.compile(
+        r"insufficient_quota|spend(ing)?[ _](cap|limit)|prepa(id|yment)|credits? (are|is)", re.I
+    ),
+    "the day's quota is used up": re.compile(r"PerDay|per day|daily", re.IGNORECASE),
+}
 
 
 class AskedServer(NamedTuple):
@@ -59,21 +63,36 @@ def fault_of(asked: AskedServer, status: int, headers: Mapping[str, str], body: 
         return UserError(f"{asked.service} has no model {asked.model!r}: check llm.model ({detail})")
     if 300 <= status < 400 or status == 405:
         return UserError(f"{asked.service} is not at this address: check api.base_url ({detail})")
+    wait = _asked_to_wait(headers, error)
     if status == 429:
-        spent = " (a quota of the day or the account)" if _SPENT.search(whole) else ""
-        wait = _asked_to_wait(headers, error)
-        return Fault(Reason.RATE_LIMITED, detail + spent, retryable=True, billed="no", after_seconds=wait)
+        spent = next((why for why, words in _SPENT.items() if words.search(whole)), None)
+        return Fault(
+            Reason.RATE_LIMITED,
+            f"{spent}: {detail}" if spent else detail,
+            retryable=True,
+            billed="no",
+            trouble="spent" if spent else "busy",
+            after_seconds=wait,
+        )
     if status == 408:
-        return Fault(Reason.TIMEOUT, detail, retryable=True, billed="unknown")
+        return Fault(Reason.TIMEOUT, detail, retryable=True, billed="unknown", trouble="down")
     if status >= 500:
-        billed: Any = "no" if status == 503 else "unknown"  # 503: turned away before any model ran
-        wait = _asked_to_wait(headers, error)
-        return Fault(Reason.SERVER_ERROR, detail, retryable=True, billed=billed, after_seconds=wait)
+        away = status == 503  # before any model ran
+        return Fault(
+            Reason.SERVER_ERROR,
+            detail,
+            retryable=True,
+            billed="no" if away else "unknown",
+            trouble="busy" if away else "down",
+            after_seconds=wait,
+        )
     if status in (400, 413) and _TOO_LONG.search(whole):
         return Fault(Reason.TOO_MANY_TOKENS, detail, retryable=False, billed="no")
     if 400 <= status < 500:
         return Fault(Reason.REJECTED, detail, retryable=False, billed="no")
-    return Fault(Reason.BAD_REPLY, detail, retryable=True, billed="unknown")  # 204 and the like
+    return Fault(  # 204 and the like
+        Reason.BAD_REPLY, detail, retryable=True, billed="unknown", trouble="down"
+    )
 
 
 def is_deep(value: object) -> bool:
@@ -103,14 +122,12 @@ def _asked_to_wait(headers: Mapping[str, str], error: Mapping[str, Any]) -> floa
     return _number(str(max(0.0, (moment - datetime.now(UTC)).total_seconds())))
 
 
-def backoff_seconds(try_number: int, after_seconds: float | None, rng: random.Random) -> float:
-    """Seconds before the next try after `try_number` (1 at first) failed: anything up to 2, 4, 8 ... 60.
+def backoff_seconds(try_number: int, rng: random.Random) -> float:
+    """Seconds before a row's next try after `try_number` (1 at first) failed: anything up to 2, 4, 8 ... 60.
 
-    What the server asks to wait comes first and whole; the draw on top keeps those that were told the same delay
-    from coming back together.
+    What the server asks to wait comes on top, for the whole model: see tikval.llm.breaker.
     """
-    ceiling = min(_LONGEST_WAIT, 2.0 ** min(try_number, 10))
-    return (after_seconds or 0.0) + rng.uniform(0, ceiling)
+    return rng.uniform(0, min(_LONGEST_WAIT, 2.0 ** min(try_number, 10)))
 
 
 def scrub(text: str, key: str | None) -> str:

@@ -10,58 +10,46 @@ air. Those whose reply lies in the ledger cost what it states; the others count 
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from tikval.files import parse_json, read_bytes, write_bytes
+from tikval.llm.breaker import Met, Stop
 from tikval.llm.ledger import Ledger
-from tikval.llm.limiter import Taken, Window
+from tikval.llm.limiter import ModelLimiter, Taken, Window
 
-_LOOK_SECONDS: Final = 1.0  # at the clock, while waiting: it may be set meanwhile
 _RECOUNT_SECONDS: Final = 60.0  # that a call waits for money before the ledger is asked who has been paid
+_HALT_SECONDS: Final = 30.0  # that calls which are out have to come back
 _ROUNDING: Final = 1e-9  # USD
-Acquire = Callable[[int], Awaitable[float]]  # tokens -> when the request was admitted
+_UNKNOWN: Final = Met("unknown")
+
+
+class Admission(NamedTuple):
+    """Whether a call may go."""
+
+    go: bool
+    stop: Stop | None = None  # why no call is made any more; None where this one alone might cost too much
 
 
 class Gate(Protocol):
     """What a stage sees of it."""
 
-    async def admit(self, call: str, usd: float, tokens: int) -> bool:
-        """Wait until `call` may go; False where it might cost more than is left. `usd` is the most it can cost."""
+    async def admit(self, call: str, usd: float, tokens: int) -> Admission:
+        """Wait until `call` may go, or tell why it may not. `usd` is the most it can cost."""
         ...
 
-    async def settle(self, call: str, usd: float | None, more_tokens: int = 0) -> None:
-        """What the call cost; None: it may have been paid for or not, and counts as paid.
+    async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
+        """What the call cost and met; `usd` None: it may have been paid for or not, and counts as paid.
 
-        `more_tokens`: of input than were taken from the minute when it was admitted.
+        `more_tokens`: of input than were taken from the minute when it was admitted. True where what it met is the
+        model's fault, and the row has used up none of its tries.
         """
         ...
 
-
-class Limiter:
-    """The minute of one model, for all who ask for it."""
-
-    def __init__(self) -> None:
-        self.window = Window()
-        self.turn = asyncio.Lock()
-
-    async def acquire(self, tokens: int, per_minute: int, tokens_per_minute: int) -> float:
-        """Wait for one request of `tokens`, first come, first served. Returns when it was admitted."""
-        async with self.turn:
-            while (wait := self.window.wait_seconds(time.time(), tokens, per_minute, tokens_per_minute)) > 0:
-                await asyncio.sleep(min(wait, _LOOK_SECONDS))
-            now = time.time()
-            self.window.take(now, tokens)
-            return now
-
-    async def correct(self, more_tokens: int) -> None:
-        self.window.take(time.time(), more_tokens, requests=0)
-
-    async def seed(self, taken: list[Taken]) -> None:
-        """Go on with the minute of a process that is gone."""
-        self.window.seed(taken)
+    async def halt(self, why: str) -> None:
+        """Let no call go any more, for `why`; returns once those that are out have come back, or a while later."""
+        ...
 
 
 @dataclass
@@ -93,13 +81,16 @@ class FolderGate:
         folder: str,
         ledger: Ledger,
         budget_usd: float | None,
-        acquire: Acquire,
-        correct: Callable[[int], Awaitable[None]],
+        limiter: ModelLimiter,
     ) -> None:
-        """`acquire` and `correct` are the limiter's."""
         self.place, self.budget_usd, self.ledger = f"{folder}/calls.json", budget_usd, ledger
-        self.acquire, self.correct = acquire, correct
-        self.open: dict[str, float] = {}  # call -> the most it can cost
+        self.limiter = limiter
+        self.stop: Stop | None = None
+        self.dearest = (
+            1.0  # what a call cost over what it could cost at most: above 1 where prices or tokens are off
+        )
+        self.waiting: dict[str, float] = {}  # call -> what is reserved for it, before it may go
+        self.open: dict[str, float] = {}  # call that went -> the most it can cost
         self.given_up: dict[str, float] = {}  # calls of an actor that is taken for dead, likewise
         self.window = Window()
         self.spent = Spent()
@@ -114,6 +105,7 @@ class FolderGate:
                 if entry is None:
                     self.given_up[call] = usd
         self.changed = asyncio.Condition()
+        self.flushing: asyncio.Task[None] | None = None
         self.writing = asyncio.Lock()
         self.version = self.written = 0
         self.recounted_at = -_RECOUNT_SECONDS
@@ -128,49 +120,88 @@ class FolderGate:
             self.spent.estimate_usd = usd
             await self._write()
 
-    async def admit(self, call: str, usd: float, tokens: int) -> bool:
+    async def admit(self, call: str, usd: float, tokens: int) -> Admission:
         await self._give_up_others(call)
-        first = call not in self.open  # a call may have to be sent twice
         if not await self._reserve(call, usd):
-            return False
+            return Admission(False, self.stop)
         try:
-            when = await self.acquire(tokens)
-            self.window.take(when, tokens)
-            self.spent.calls += 1
+            when = await self.limiter.acquire(call, tokens)
+        except BaseException:
+            await self._release(call)
+            raise
+        if isinstance(when, Stop):
+            self.stop = self.stop or when
+        elif (
+            self.stop or call not in self.waiting
+        ):  # others were stopped, or it was given up, while it waited
+            await self.limiter.ended(call, _UNKNOWN, 0)
+        else:
+            return await self._let_go(call, when, tokens)
+        await self._release(call)
+        return Admission(False, self.stop)
+
+    async def _let_go(self, call: str, when: float, tokens: int) -> Admission:
+        """It is written down before it is sent."""
+        first = call not in self.open  # a call may have to be sent twice
+        self.open[call] = self.open.get(call, 0) + self.waiting.pop(call)
+        self.window.take(when, tokens)
+        self.spent.calls += 1
+        try:
             await self._write()
         except BaseException:  # it is not sent, and nobody would ever settle it
             if first:
-                await self.settle(call, 0)
+                await self.settle(call, 0, _UNKNOWN)
             raise
-        return True
+        return Admission(True)
 
     async def _reserve(self, call: str, usd: float) -> bool:
         """Take the most that it can cost as soon as that fits; False where it cannot fit any more."""
+        usd *= self.dearest
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RECOUNT_SECONDS), self.changed:
-                    if call not in self.open:
-                        # what others reserved may come back: wait for them before refusing
-                        await self.changed.wait_for(
-                            lambda: not self._fits_if_returned(usd) or self._fits(usd)
+                    more = max(0.0, usd - self.open.get(call, 0))
+                    # what others reserved may come back: wait for them before refusing
+                    await self.changed.wait_for(
+                        lambda more=more: (  # type: ignore[misc]
+                            self.stop or not self._fits_if_returned(more) or self._fits(more)
                         )
-                    held = self.open.get(call, 0)
-                    if usd > held and not self._fits(usd - held):
+                    )
+                    if self.stop or not self._fits(more):
                         return False
-                    self.open[call] = max(usd, held)
+                    self.waiting[call] = more
                     return True
             await self._settle_what_the_ledger_knows()
 
-    async def settle(self, call: str, usd: float | None, more_tokens: int = 0) -> None:
+    async def _release(self, call: str) -> None:
+        async with self.changed:
+            self.waiting.pop(call, None)
+            self.changed.notify_all()
+
+    async def halt(self, why: str) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_HALT_SECONDS), self.changed:
+                self.stop = self.stop or Stop(why)
+                self.changed.notify_all()
+                await self.changed.wait_for(lambda: not self.open)
+
+    def why_stopped(self) -> Stop | None:
+        """Why no call is made any more; None where calls are made."""
+        return self.stop
+
+    async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
         async with self.changed:
             self._take_back(call)
             reserved = self.open.pop(call, None)
             if reserved is not None:  # else it was settled before
                 self._count(reserved if usd is None else usd, known=usd is not None)
+                if usd and reserved:
+                    self.dearest = max(self.dearest, usd / reserved)
             self.changed.notify_all()
+        self._write_soon()
         if more_tokens > 0:
             self.window.take(time.time(), more_tokens, requests=0)
-            await self.correct(more_tokens)
+        return await self.limiter.ended(call, met, more_tokens)
 
     def _take_back(self, call: str) -> None:
         """Its actor is alive after all: what was counted as spent is a reserve again."""
@@ -183,12 +214,12 @@ class FolderGate:
         key = _key_of(call)
         async with self.changed:
             self._take_back(call)
-            dead = [other for other in self.open if other != call and _key_of(other) == key]
-            for other in dead:
+            for other in [other for other in self.waiting if other != call and _key_of(other) == key]:
+                del self.waiting[other]
+            for other in [other for other in self.open if other != call and _key_of(other) == key]:
                 self.given_up[other] = self.open.pop(other)
                 self._count(self.given_up[other], known=False)
-            if dead:
-                self.changed.notify_all()
+            self.changed.notify_all()
 
     async def _settle_what_the_ledger_knows(self) -> None:
         """An actor may die after its reply was stored and before it said so; nobody asks for that row again."""
@@ -199,7 +230,7 @@ class FolderGate:
             with suppress(OSError):  # of the store: whoever waits looks again
                 entry = await asyncio.to_thread(self.ledger.get, _key_of(call))
                 if entry is not None:
-                    await self.settle(call, entry.cost_usd or 0)
+                    await self.settle(call, entry.cost_usd or 0, _UNKNOWN)
 
     async def close(self) -> None:
         await self._write()
@@ -214,8 +245,14 @@ class FolderGate:
 
     def _fits(self, usd: float) -> bool:
         return self.budget_usd is None or (
-            self.spent.settled_usd + sum(self.open.values()) + usd <= self.budget_usd + _ROUNDING
+            self.spent.settled_usd + sum(self.open.values()) + sum(self.waiting.values()) + usd
+            <= self.budget_usd + _ROUNDING
         )
+
+    def _write_soon(self) -> None:
+        """Without anybody waiting: a crash before it counts a call as unknown whose outcome was known."""
+        if self.flushing is None or self.flushing.done():
+            self.flushing = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
         """Durable on return. Those who wait at the same time are written down together."""

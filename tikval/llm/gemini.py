@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tikval.config import Api, Gemini, UserError
-from tikval.llm.client import Admit, Fault, Question, Reply, Usage, at_will
+from tikval.llm.client import EMPTY, Admit, Fault, Question, Reply, Usage, at_will
 from tikval.llm.faults import AskedServer, fault_of, scrub
 from tikval.rows import Reason
 
@@ -172,7 +172,8 @@ class GeminiClient:
         from google.genai import errors
 
         def fault(reason: Reason, detail: str, billed: Literal["no", "unknown"] = billed) -> Fault:
-            return Fault(reason, scrub(detail, self._asked.key), retryable=True, billed=billed)
+            text = scrub(detail, self._asked.key)
+            return Fault(reason, text, retryable=True, billed=billed, trouble="down")
 
         try:
             yield
@@ -256,38 +257,41 @@ def _request(config: Gemini, schema: dict[str, Any] | None) -> "types.GenerateCo
 
 
 def _read(response: "types.GenerateContentResponse") -> Reply:
-    """A reply that was paid for, or a Fault where there is nothing in it."""
-    usage, served = _usage(response.usage_metadata), response.model_version
+    """Whatever was served, for that may be billed: also what was blocked, cut or left empty."""
+    served = response.model_version
     feedback = response.prompt_feedback
-    if feedback and feedback.block_reason:
-        return Reply("", served, usage, Reason.BLOCKED, f"prompt: {feedback.block_reason.value}")
     candidate = response.candidates[0] if response.candidates else None
     parts = (candidate.content and candidate.content.parts) or () if candidate else ()
     text = "".join(part.text for part in parts if part.text and not part.thought)
+    usage = _usage(response.usage_metadata, bool(text))
+    if feedback and feedback.block_reason:
+        return Reply("", served, usage, Reason.BLOCKED, f"prompt: {feedback.block_reason.value}")
     finish = candidate.finish_reason.value if candidate and candidate.finish_reason else None
     if finish == "PUP_LIMITED_DISABLED":
-        raise UserError("Gemini has limited this account for breaches of its policy")
+        why = "Gemini has limited this account for breaches of its policy"
+        return Reply(text, served, usage, Reason.BAD_REPLY, why)
     if finish in _BLOCKED:
         return Reply(text, served, usage, Reason.BLOCKED, f"reply: {finish}")
     if finish in _CUT_SHORT:
         return Reply(text, served, usage, Reason.TRUNCATED, f"{usage.tokens_out} tokens: {finish}")
     if candidate is None or (finish == "STOP" and not text):
-        raise Fault(Reason.BAD_REPLY, "an empty reply", retryable=True, billed="unknown")
+        return Reply("", served, usage, Reason.BAD_REPLY, EMPTY)
     if finish != "STOP":
         return Reply(text, served, usage, Reason.BAD_REPLY, f"ended with {finish or 'no reason'}")
     return Reply(text, served, usage)
 
 
-def _usage(usage: "types.GenerateContentResponseUsageMetadata | None") -> Usage:
-    if usage is None:
-        return Usage()
+def _usage(usage: "types.GenerateContentResponseUsageMetadata | None", has_text: bool) -> Usage:
+    """Counts as they came; not known where there are none, or none of a text that is there."""
+    if usage is None or not usage.prompt_token_count or (has_text and not usage.candidates_token_count):
+        return Usage(known=False)
     sound = sum(
         part.token_count or 0
         for part in usage.prompt_tokens_details or ()
         if part.modality and part.modality.value == "AUDIO"
     )
     return Usage(
-        tokens_in=usage.prompt_token_count or 0,
+        tokens_in=usage.prompt_token_count,
         tokens_cached=usage.cached_content_token_count or 0,
         tokens_sound=sound,
         tokens_out=(usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0),

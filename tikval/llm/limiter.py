@@ -1,16 +1,22 @@
-"""How many requests and tokens a server takes in any minute: a window that rolls, not a bucket that refills.
+"""When the next call of a model may go: its minute, and what other calls have met.
 
-A bucket of n that refills at n a minute lets 2n through in the first minute; servers count what they took in the
-last sixty seconds.
+How many requests and tokens a server takes in any minute is a window that rolls, not a bucket that refills: a bucket of
+n that refills at n a minute lets 2n through in the first minute; servers count what they took in the last 60 seconds.
 """
 
+import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
+
+from tikval.llm.breaker import Breaker, Met, Pace, Stop
 
 Taken = tuple[float, int, int]  # when, requests, tokens
 SECONDS: Final = 61.0  # one more than a minute: a request reaches the server a little after it was admitted
+_LOOK_SECONDS: Final = 1.0  # at the clock, while waiting: it may be set meanwhile
 
 
 @dataclass
@@ -63,3 +69,56 @@ class Window:
             _, requests, tokens = self.taken.popleft()
             self.requests -= requests
             self.tokens -= tokens
+
+
+class ModelLimiter(Protocol):
+    """What a gate sees of the limiter of its model."""
+
+    async def acquire(self, call: str, tokens: int) -> float | Stop:
+        """Wait until `call` may go. Returns when it was admitted, or why no call is any more."""
+        ...
+
+    async def ended(self, call: str, met: Met, more_tokens: int) -> bool:
+        """A call came back; `more_tokens`: of input than were taken from the minute when it was admitted.
+
+        True where what it met is the model's fault and not the row's.
+        """
+        ...
+
+
+class Limiter:
+    """The minute and the breaker of one model, for all who ask for it."""
+
+    def __init__(self) -> None:
+        self.window, self.breaker = Window(), Breaker()
+        self.turn, self.came_back = asyncio.Lock(), asyncio.Event()
+
+    async def acquire(self, call: str, tokens: int, pace: Pace) -> float | Stop:
+        """Wait for one request of `tokens`, first come, first served. Returns when it was admitted, or why not."""
+        async with self.turn:
+            while True:
+                self.came_back.clear()
+                now = time.time()
+                if self.breaker.stopped:
+                    return self.breaker.stopped
+                wait = self.window.wait_seconds(now, tokens, pace.per_minute, pace.tokens_per_minute)
+                if (wait := max(wait, self.breaker.wait_seconds(now))) <= 0:
+                    break
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.came_back.wait(), min(wait, _LOOK_SECONDS))
+            self.window.take(now, tokens)
+            self.breaker.let_go(now, call, pace)
+            return now
+
+    async def ended(self, call: str, met: Met, more_tokens: int, pace: Pace) -> bool:
+        """A call came back; returns what ModelLimiter.ended does."""
+        if more_tokens > 0:
+            self.window.take(time.time(), more_tokens, requests=0)
+        models_fault = self.breaker.ended(time.time(), call, met, pace)
+        self.came_back.set()
+        return models_fault
+
+    async def begin(self, taken: list[Taken]) -> None:
+        """A run begins: go on with the minute of a process that is gone, and forget what stopped an earlier run."""
+        self.window.seed(taken)
+        self.breaker.try_again()

@@ -1,0 +1,64 @@
+"""What a call can cost at most, and what it did cost: unknown money is its most, served money is its usage."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from tikval.config import Api, Endpoint, Gemini, UserError
+from tikval.llm.client import Reply
+from tikval.llm.prices import Price, Prices
+
+_BYTES_PER_TOKEN: Final = 4  # of English, by Google's own figure
+_LEAST_BYTES_PER_TOKEN: Final = 2  # of whatever somebody writes
+
+
+class CallCosts:
+    """The costs of one model's calls; without prices all are nothing, and known to nobody."""
+
+    def __init__(self, llm: Gemini | Endpoint, api: Api, prices: Prices | None) -> None:
+        self.llm, self.call = llm, timedelta(seconds=api.timeout_seconds)
+        self.prices = prices if isinstance(llm, Gemini) else None
+
+    def tokens_in(self, row: Any) -> int:
+        """The tokens of an AskRow's call, as far as they can be told."""
+        return len(row["prompt"].encode()) // _BYTES_PER_TOKEN + sum(self._media(row))
+
+    def most_usd(self, row: Any) -> float:
+        """USD that an AskRow's call can cost at most, at the dearer price where it changes while the call is out."""
+        if self.prices is None:
+            return 0.0
+        pictures, sound = self._media(row)
+        tokens = len(row["prompt"].encode()) // _LEAST_BYTES_PER_TOKEN + pictures + sound
+        now = datetime.now(UTC)
+        return max(
+            self._price(self.llm.model, when).most(tokens, sound, self.llm.max_tokens)
+            for when in (now, now + self.call)
+        )
+
+    def cost_usd(self, reply: Reply, most_usd: float) -> float | None:
+        """USD of a reply, by the price of the model that answered, for that is what is billed.
+
+        None where nothing has a price. What nobody can know counts as `most_usd`: tokens that were not counted, or
+        whose model is not named or has no price here.
+        """
+        if self.prices is None:
+            return None
+        if reply.model_served is None or not reply.usage.known:
+            return most_usd
+        now = datetime.now(UTC)
+        try:
+            return self._price(reply.model_served, now).cost(reply.usage)
+        except UserError:
+            return max(most_usd, self._price(self.llm.model, now).cost(reply.usage))
+
+    def _media(self, row: Any) -> tuple[int, int]:
+        """Tokens of a video's pictures and of its sound."""
+        if self.prices is None or not row["video"]:
+            return 0, 0
+        assert isinstance(self.llm, Gemini)
+        seconds = row["seconds"] or 0
+        pictures = self.prices.video_tokens(self.llm.model, seconds, self.llm.media_resolution)
+        return pictures, self.prices.sound_tokens(self.llm.model, seconds)
+
+    def _price(self, model: str, when: datetime) -> Price:
+        assert self.prices is not None
+        return self.prices.of(model, when.date())

@@ -64,7 +64,39 @@ def test_no_call_costs_more_than_its_most(prices: Prices) -> None:
             for tokens_in in (1000, 150_000, 250_000):
                 for cached in (0, 500):
                     usage = Usage(tokens_in, cached, 300, 700)
-                    assert price.cost(usage) <= price.most(tokens_in, 300, 700) + 1e-12
+                    for batch in (False, True):
+                        most = price.most(tokens_in, 300, 700, batch=batch)
+                        assert price.cost(usage, batch=batch) <= most + 1e-12
+
+
+def test_batch_is_half_of_all_but_what_was_cached(prices: Prices) -> None:
+    price = prices.of("gemini-3.8-flash", TODAY)
+    usage = Usage(tokens_in=20_000, tokens_cached=12_000, tokens_sound=500, tokens_out=700)
+    cached = 12_000 * 0.075 / 1e6
+    assert price.cost(usage, batch=True) - cached == pytest.approx((price.cost(usage) - cached) / 2)
+    assert price.most(20_000, 500, 700, batch=True) == pytest.approx(price.most(20_000, 500, 700) / 2)
+    loud = prices.of("gemini-2.5-flash", TODAY)
+    sound = Usage(tokens_in=1000, tokens_sound=1000)
+    assert loud.cost(sound, batch=True) == pytest.approx(loud.cost(sound) / 2)
+    # a table that says nothing of Batch promises nothing
+    assert Price(TokenRates(input=1, output=10)).cost(usage, batch=True) == pytest.approx(0.027)
+
+
+def test_a_long_prompt_is_dearer_by_batch_too(prices: Prices) -> None:
+    price = prices.of("gemini-3.1-pro-preview", TODAY)
+    usage = Usage(tokens_in=250_000, tokens_out=1000)
+    assert price.cost(usage, batch=True) == pytest.approx((250_000 * 4 + 1000 * 18) / 2e6)
+
+
+def test_an_explicit_cache_costs_by_the_hour(prices: Prices) -> None:
+    assert prices.of("gemini-3.8-flash", TODAY).storage_usd(12_500, 8) == pytest.approx(0.05)
+    assert prices.of("gemini-3.8-flash", date(2027, 1, 1)).storage_usd(12_500, 8) == pytest.approx(0.10)
+    assert prices.of("gemini-3.1-pro-preview", TODAY).storage_usd(1_000_000, 1) == 4.5
+    # nobody says: the dearest
+    entry = {"from": "2026-01-01", "until": None, "input": 1, "output": 2, "source": "x"}
+    table = validate(Prices, read_yaml(SHIPPED) | {"models": {"m": [entry]}}, "prices.yaml")
+    dearest = max(period.storage for periods in prices.models.values() for period in periods)
+    assert table.of("m", TODAY).storage_usd(1_000_000, 1) == dearest
 
 
 def test_a_video_makes_tokens(prices: Prices) -> None:

@@ -36,6 +36,8 @@ class Period(TokenRates):
     since: date = Field(alias="from")
     until: date | None = None  # None: open
     above: Tier | None = None
+    # USD per million tokens and hour of an explicit cache; where a table says none, the dearest that is known
+    storage: float = Field(default=4.5, ge=0)
     source: str  # where the numbers were read, and when
 
     @model_validator(mode="after")
@@ -62,10 +64,12 @@ class Price(NamedTuple):
 
     rates: TokenRates
     above: Tier | None = None
+    storage: float = 0.0  # USD per million tokens and hour of an explicit cache
+    batch_share: float = 1.0  # of input and output, by Batch; what was cached keeps its rate
 
-    def cost(self, usage: Usage) -> float:
+    def cost(self, usage: Usage, *, batch: bool = False) -> float:
         """USD of a call. What was cached is taken to be text: the fixed prompt comes before the video."""
-        rates = self._rates(usage.tokens_in)
+        rates = self._rates(usage.tokens_in, batch)
         plain = max(0, usage.tokens_in - usage.tokens_cached - usage.tokens_sound)
         return _usd(
             (plain, rates.input),
@@ -74,22 +78,35 @@ class Price(NamedTuple):
             (usage.tokens_out, rates.output),
         )
 
-    def most(self, tokens_in: int, tokens_sound: int, max_tokens_out: int) -> float:
-        """USD that a call can cost at most: nothing cached, sound (a part of `tokens_in`) at the dearer rate."""
-        rates = self._rates(tokens_in)
-        sound = max(rates.input, rates.input_sound or 0.0)
-        return _usd(
-            (tokens_in - tokens_sound, rates.input), (tokens_sound, sound), (max_tokens_out, rates.output)
-        )
+    def most(self, tokens_in: int, tokens_sound: int, max_tokens_out: int, *, batch: bool = False) -> float:
+        """USD that a call can cost at most, cached or not; `tokens_sound` are a part of `tokens_in`."""
+        rates = self._rates(tokens_in, batch)
+        text = max(rates.input, rates.cached or 0.0)
+        sound = max(text, rates.input_sound or 0.0)
+        return _usd((tokens_in - tokens_sound, text), (tokens_sound, sound), (max_tokens_out, rates.output))
 
-    def _rates(self, tokens_in: int) -> TokenRates:
-        return self.above if self.above is not None and tokens_in > self.above.tokens else self.rates
+    def storage_usd(self, tokens: float, hours: float) -> float:
+        """USD of an explicit cache of so many tokens for so many hours; to fill it costs them as input besides."""
+        return tokens * hours * self.storage / 1_000_000
+
+    def _rates(self, tokens_in: int, batch: bool) -> TokenRates:
+        rates = self.above if self.above is not None and tokens_in > self.above.tokens else self.rates
+        if not batch:
+            return rates
+        sound = None if rates.input_sound is None else self.batch_share * rates.input_sound
+        return TokenRates(
+            input=self.batch_share * rates.input,
+            input_sound=sound,
+            cached=rates.cached,
+            output=self.batch_share * rates.output,
+        )
 
 
 class Prices(Config):
     """The whole table."""
 
     models: dict[str, list[Period]]
+    batch: float = Field(default=1.0, gt=0, le=1)  # the share of input's and output's rates that Batch costs
     families: list[Family] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -109,7 +126,7 @@ class Prices(Config):
         for name in (model, re.sub(r"-\d{3}$", "", model)):
             for period in self.models.get(name, ()):
                 if period.since <= on and (period.until is None or on < period.until):
-                    return Price(period, period.above)
+                    return Price(period, period.above, period.storage, self.batch)
         known = ", ".join(sorted(self._known(on))) or "none"
         retired = " any more" if model in self.models else ""
         raise UserError(f"{where}: no price of {model!r} on {on}{retired}; known on that day: {known}")

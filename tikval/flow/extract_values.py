@@ -18,7 +18,7 @@ from tikval.flow.llm_steps import llm_steps
 from tikval.hub.sentences import load_encoder
 from tikval.rows import PredictionRow, arrow_schema, sha256
 from tikval.store.folder import Folder, FolderRun
-from tikval.study.estimate import estimate_of
+from tikval.study.estimate import estimate_once
 
 MAX_NOTES: Final = {"vllm": 300, "endpoint": 300}  # characters; Gemini's schemas know no such limit
 
@@ -71,7 +71,7 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
         schema=reply_schema(codebook, MAX_NOTES.get(llm.kind)) if extractor.enforce_schema else None,
         sample=extractor.sample,
         out=arrow_schema(PredictionRow),
-        estimate=lambda: estimate_of(config).usd,
+        estimate=partial(estimate_once, config),
     )
     return run_stage(
         config,

@@ -12,7 +12,7 @@ from tikval.rows import ScriptRow, arrow_schema, sha256
 from tikval.script.llm import ReadScript
 from tikval.script.local import LocalScripts, check_writer
 from tikval.store.folder import Folder, FolderRun
-from tikval.study.estimate import estimate_of
+from tikval.study.estimate import estimate_once
 
 
 def write_scripts(config: ScriptConfig) -> FolderRun:
@@ -38,7 +38,7 @@ def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
         schema=None,
         sample=writer.sample,
         out=arrow_schema(ScriptRow),
-        estimate=lambda: estimate_of(config).usd,
+        estimate=partial(estimate_once, config),
     )
     return run_stage(
         config,

@@ -18,6 +18,7 @@ from tikval.ask.prompts import fixed_prompt_of
 from tikval.config import ExtractConfig, Gemini, Limits, LlmExtractor, LlmWriter, ScriptConfig
 from tikval.files import list_files
 from tikval.llm.client import Usage
+from tikval.llm.gate import read_spent
 from tikval.llm.prices import Prices, load_prices
 from tikval.media.child import Child
 from tikval.media.fetch import read_video
@@ -87,6 +88,15 @@ def estimate_of(config: ScriptConfig | ExtractConfig) -> CostEstimate:
         high_usd=usd(call.tokens_in + call.spread, call.most_out),
         basis=call.basis,
     )
+
+
+def estimate_once(config: ScriptConfig | ExtractConfig) -> float | None:
+    """USD of what is to do, for the folder's account; None where it has one already, or nothing has a price.
+
+    Only the first is kept there, and to make one opens files: it is not made at each start.
+    """
+    spent = read_spent(config.folder)
+    return estimate_of(config).usd if spent is None or spent.estimate_usd is None else None
 
 
 def _sends_videos(config: ScriptConfig | ExtractConfig) -> bool:

@@ -34,6 +34,42 @@ def test_an_unknown_model_is_told_the_known_ones(prices: Prices) -> None:
         prices.of("gemini-9", TODAY)
 
 
+def test_another_model_answers_in_place_of_a_retired_one(prices: Prices) -> None:
+    assert prices.answering("gemini-2.5-pro", date(2026, 11, 30)) == "gemini-2.5-pro"
+    assert prices.answering("gemini-2.5-pro", date(2026, 12, 1)) == "gemini-3.8-flash"
+    assert prices.answering("gemini-9", TODAY) == "gemini-9"
+    with pytest.raises(UserError, match=r"gemini-3\.8-flash answers in its place"):
+        prices.of("gemini-2.5-pro", date(2026, 12, 1))
+
+
+def test_the_days_on_which_a_models_calls_cost_something_else(prices: Prices) -> None:
+    year = date(2027, 11, 22)
+    assert prices.changes("gemini-3.8-flash", TODAY, year) == [date(2027, 1, 1)]
+    assert prices.changes("gemini-2.5-pro", TODAY, year) == [date(2026, 12, 1), date(2027, 1, 1)]
+    assert prices.changes("gemini-2.5-flash", TODAY, year) == [date(2026, 12, 1)]
+    assert prices.changes("gemini-3.1-pro-preview", TODAY, year) == []
+    assert prices.changes("gemini-3.8-flash", date(2027, 1, 1), year) == []
+    assert prices.changes("gemini-3.8-flash", TODAY, date(2026, 12, 31)) == []
+    # another source of the same numbers is no change, the end without a successor is one
+    entry = {"from": "2026-01-01", "until": "2026-12-05", "input": 1, "output": 2, "source": "x"}
+    later = {**entry, "from": "2026-12-05", "until": "2026-12-09", "source": "y"}
+    table = validate(Prices, read_yaml(SHIPPED) | {"models": {"m": [entry, later]}}, "prices.yaml")
+    assert table.changes("m", TODAY, year) == [date(2026, 12, 9)]
+
+
+def test_models_that_answer_for_each_other_do_not_go_on_for_ever() -> None:
+    entry = {"from": "2026-01-01", "until": "2026-02-01", "input": 1, "output": 2, "source": "x"}
+    models = {"a": [{**entry, "answered_by": "b"}], "b": [{**entry, "answered_by": "a"}]}
+    table = validate(Prices, read_yaml(SHIPPED) | {"models": models}, "prices.yaml")
+    assert table.answering("a", TODAY) == "b"
+
+
+def test_a_cache_takes_no_short_prompt(prices: Prices) -> None:
+    assert not prices.can_cache("gemini-3.8-flash", 4095)
+    assert prices.can_cache("gemini-3.8-flash", 4096)
+    assert prices.can_cache("gemini-2.5-flash-lite", 2048)
+
+
 def test_a_version_of_a_model_has_its_price(prices: Prices) -> None:
     assert prices.of("gemini-3.8-flash-001", TODAY) == prices.of("gemini-3.8-flash", TODAY)
     with pytest.raises(UserError):
@@ -120,6 +156,7 @@ def test_every_price_says_where_it_comes_from(prices: Prices) -> None:
     [
         ({"until": "2026-01-01"}, "is not after from"),
         ({"inputs": 1}, "unknown key"),
+        ({"answered_by": "other"}, "answered_by: needs until"),
         ({"output": -1}, "output"),
         ({"source": None}, "source"),
     ],

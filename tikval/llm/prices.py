@@ -2,7 +2,7 @@
 
 import math
 import re
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple, Self
 
@@ -38,12 +38,15 @@ class Period(TokenRates):
     above: Tier | None = None
     # USD per million tokens and hour of an explicit cache; where a table says none, the dearest that is known
     storage: float = Field(default=4.5, ge=0)
+    answered_by: str | None = None  # the model that answers to this name, at its own price, from `until` on
     source: str  # where the numbers were read, and when
 
     @model_validator(mode="after")
     def _runs_forward(self) -> Self:
         if self.until is not None and self.until <= self.since:
             raise ValueError(f"until {self.until} is not after from {self.since}")
+        if self.until is None and self.answered_by is not None:
+            raise ValueError("answered_by: needs until, the day from which on another model answers")
         return self
 
 
@@ -56,6 +59,7 @@ class Family(Config):
     medium: float = Field(gt=0)
     high: float = Field(gt=0)
     sound: float = Field(gt=0)
+    cached_from: int = Field(default=4096, gt=0)  # tokens of the shortest prompt that a cache takes
     source: str
 
 
@@ -129,7 +133,40 @@ class Prices(Config):
                     return Price(period, period.above, period.storage, self.batch)
         known = ", ".join(sorted(self._known(on))) or "none"
         retired = " any more" if model in self.models else ""
+        if (other := self.answering(model, on)) != model:
+            retired += f" ({other} answers in its place)"
         raise UserError(f"{where}: no price of {model!r} on {on}{retired}; known on that day: {known}")
+
+    def answering(self, model: str, on: date) -> str:
+        """Name of the model that answers on a day: the model itself, unless it is retired and another is named."""
+        names = [model]
+        while True:
+            last = max(self.models.get(names[-1], ()), key=lambda period: period.since, default=None)
+            over = last is not None and last.until is not None and last.until <= on
+            other = last.answered_by if last is not None and over else None
+            if other is None or other in names:
+                return names[-1]
+            names.append(other)
+
+    def changes(self, model: str, after: date, until: date) -> list[date]:
+        """Days in (after, until] from which on calls to a model cost something else, or another model answers."""
+        days = {day for periods in self.models.values() for p in periods for day in (p.since, p.until) if day}
+        return [
+            day
+            for day in sorted(days)
+            if after < day <= until
+            and self._billed(model, day) != self._billed(model, day - timedelta(days=1))
+        ]
+
+    def _billed(self, model: str, on: date) -> object:
+        """What a call is billed by on a day, to be compared."""
+        name = self.answering(model, on)
+        try:
+            price = self.of(name, on)
+        except UserError:
+            return None
+        rates = [getattr(price.rates, key) for key in TokenRates.model_fields]
+        return name, rates, price.above, price.storage
 
     def video_tokens(self, model: str, seconds: float, resolution: Resolution | None) -> int:
         """Tokens of a video's pictures, for estimates; of a model that no family names: those of the dearest."""
@@ -139,6 +176,10 @@ class Prices(Config):
     def sound_tokens(self, model: str, seconds: float) -> int:
         """Tokens of the sound of a video, which come on top."""
         return math.ceil(seconds * max(family.sound for family in self._families(model)))
+
+    def can_cache(self, model: str, tokens: int) -> bool:
+        """Whether a prompt's first tokens are enough for a cache; of a model that no family names: for all."""
+        return tokens >= max(family.cached_from for family in self._families(model))
 
     def _families(self, model: str) -> list[Family]:
         mine = [family for family in self.families if model.startswith(family.models)]

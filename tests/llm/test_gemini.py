@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +17,6 @@ from tikval.codebook import load_codebook, render_prompt, reply_schema
 from tikval.config import Api, Gemini, UserError
 from tikval.llm.client import Fault, Question, Reply
 from tikval.llm.gemini import GeminiClient
-from tikval.llm.prices import load_prices
 from tikval.rows import Reason
 
 KEY = "AIzaSy-not-a-key-0123456789"
@@ -75,7 +73,7 @@ def video(tmp_path: Path) -> Path:
 
 
 def test_a_reply_comes_with_its_model_and_its_tokens(video: Path) -> None:
-    fake = LlmServer(price=load_prices().of(MODEL, date(2026, 11, 22)))
+    fake = LlmServer()
     reply = ask(fake, Question("What happens?", str(video)))
     assert reply.text.startswith("Genre: ")
     assert "hm" not in reply.text  # what the model thought

@@ -30,10 +30,7 @@ MODEL = "gemini-3.8-flash"
 
 @pytest.fixture
 def server() -> Iterator[LlmServer]:
-    from datetime import UTC, datetime
-
-    price = load_prices().of(MODEL, datetime.now(UTC).date())
-    with serving(LlmServer(price=price)) as fake:
+    with serving(LlmServer()) as fake:
         yield fake
 
 

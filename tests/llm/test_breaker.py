@@ -91,7 +91,7 @@ def test_an_outage_that_is_too_long_stops_the_run() -> None:
         model.now += 60
         model.end(model.go(), DOWN)
     assert model.breaker.stopped
-    assert "no reply for 30 minutes (500)" in str(model.breaker.stopped)
+    assert "no reply for 30 min (500)" in str(model.breaker.stopped)
 
 
 def test_a_row_that_fails_among_others_is_its_own_fault() -> None:

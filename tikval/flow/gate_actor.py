@@ -6,10 +6,10 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from tikval.config import Api
-from tikval.llm.breaker import Met, Pace, Stop
+from tikval.llm.breaker import Met, Stop
 from tikval.llm.gate import Admission, FolderGate
 from tikval.llm.ledger import Ledger
-from tikval.llm.limiter import Limiter, Taken
+from tikval.llm.limiter import Limiter, Taken, pace_of
 
 NAMESPACE: Final = "tikval"
 _AT_ONCE: Final = 100_000  # calls that may wait in an actor
@@ -23,14 +23,7 @@ class _RemoteLimiter:
     """The limiter of a model as a gate reaches it."""
 
     def __init__(self, actor: Any, api: Api) -> None:
-        self.actor = actor
-        self.pace = Pace(
-            api.requests_per_minute,
-            api.tokens_per_minute,
-            api.timeout_seconds,
-            api.longest_wait_seconds,
-            60 * api.outage_minutes,
-        )
+        self.actor, self.pace = actor, pace_of(api)
 
     async def acquire(self, call: str, tokens: int) -> float | Stop:
         when: float | Stop = await self.actor.acquire.remote(call, tokens, self.pace)

@@ -44,7 +44,7 @@ class Stop(NamedTuple):
 
     def __str__(self) -> str:
         if self.until is None:
-            return f"{self.why}; the same command goes on once it is served again"
+            return f"{self.why}; run the same command again once that has changed"
         return f"{self.why}; come again after {datetime.fromtimestamp(self.until, UTC):%Y-%m-%d %H:%M} UTC"
 
 
@@ -101,8 +101,8 @@ class Breaker:
             self.resume_at = max(self.resume_at, now + asked)
         several = len(self.failing) >= _ROWS_OF_AN_OUTAGE
         if several and now - self.failing_since > pace.outage_seconds:
-            minutes = (now - self.failing_since) / 60
-            self.stopped = self.stopped or Stop(f"no reply for {minutes:.0f} minutes ({met.detail})")
+            silence = _duration(now - self.failing_since)
+            self.stopped = self.stopped or Stop(f"no reply for {silence} ({met.detail})")
         return several and not served
 
     def _cut(self, now: float, met: Met, in_the_air: int) -> None:
@@ -149,4 +149,6 @@ def _next_day(now: float) -> float:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from tikval.config import Api
 from tikval.llm.breaker import Breaker, Met, Pace, Stop
 
 Taken = tuple[float, int, int]  # when, requests, tokens
@@ -69,6 +70,17 @@ class Window:
             _, requests, tokens = self.taken.popleft()
             self.requests -= requests
             self.tokens -= tokens
+
+
+def pace_of(api: Api) -> Pace:
+    """The pace that a configuration allows."""
+    return Pace(
+        api.requests_per_minute,
+        api.tokens_per_minute,
+        api.timeout_seconds,
+        api.longest_wait_seconds,
+        60 * api.outage_minutes,
+    )
 
 
 class ModelLimiter(Protocol):

@@ -105,7 +105,8 @@ def test_a_quota_of_the_day_stops_the_run_at_once_and_says_when_to_come_again(tm
         assert errors(rows) == {None, Reason.NOT_ASKED}
         assert len(not_asked) == 30
         assert re.search(
-            r"the day's quota is used up.*come again after \d{4}-\d\d-\d\d 08:00 UTC", not_asked[0]["detail"]
+            r"the day's quota is used up.*come again after \d{4}-\d\d-\d\d 08:00 UTC",
+            str(not_asked[0]["detail"]),
         )
         assert sum(call.outcome != "ok" for call in fake.calls) <= 8, "those that were out"
         assert booked(tmp_path).settled_usd == pytest.approx(fake.billed_usd())
@@ -127,7 +128,7 @@ def test_so_does_money_that_is_used_up(tmp_path: Path, limits: dict[str, float],
     with serving(fake), paid_answers(tmp_path, fake, in_flight=4) as answers:
         rows = answers(asks(60))
     assert {Reason.NOT_ASKED} < errors(rows) == {None, Reason.NOT_ASKED}
-    assert all(words in row["detail"] for row in rows if row["error"])
+    assert all(words in str(row["detail"]) for row in rows if row["error"])
     assert sum(call.outcome != "ok" for call in fake.calls) <= 4
 
 
@@ -138,7 +139,7 @@ def test_a_delay_of_ten_hours_is_not_waited_for(tmp_path: Path) -> None:
         rows = answers(asks(10))
     assert time.monotonic() - begin < 20
     assert errors(rows) == {Reason.NOT_ASKED}
-    assert "asks to wait 10.0 h, longer than api.longest_wait_seconds allows (300)" in rows[0]["detail"]
+    assert "asks to wait 10.0 h, longer than api.longest_wait_seconds allows (300)" in str(rows[0]["detail"])
 
 
 @pytest.mark.parametrize("kind", ["503", "reset"])

@@ -43,13 +43,13 @@ def job_of(fake: LlmServer, *names: str, share: float = 0.5, data: bytes | None 
 
 
 def test_a_job_goes_its_way_and_each_row_is_billed_once_at_half_the_price() -> None:
-    with serving(LlmServer(batch_seconds=1.0)) as fake:
+    with serving(LlmServer(batch_seconds=3.0)) as fake:
         made = create(fake.url).json
         states = [made["metadata"]["state"]]
-        time.sleep(0.6)
+        time.sleep(1.7)
         states.append(poll(fake.url, made["name"])["metadata"]["state"])
         unbilled = fake.billed_usd()
-        time.sleep(0.5)
+        time.sleep(1.5)
         done = poll(fake.url, made["name"])
         found = results(fake.url, made["name"])
         online = generate(fake.url, "Question 0").json

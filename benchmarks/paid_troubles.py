@@ -47,7 +47,7 @@ class Figures(NamedTuple):
     too_early: int  # calls before the delay of the first refusal was over
     rows: dict[str, int]  # by reason; "result" without one
     seconds: float
-    said: str  # the last line of the command
+    message: str  # the last line of the command
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ SCENARIOS: Final = (
     Scenario(
         "a delay of ten hours",
         rules("rate_limited_info", 36_000.0),
-        lambda got: got.refused <= IN_FLIGHT and "come again after" in got.said,
+        lambda got: got.refused <= IN_FLIGHT and "come again after" in got.message,
         n=10,
     ),
     Scenario(
@@ -129,11 +129,11 @@ def run(scenario: Scenario, code: Path, videos: Path, folder: Path) -> Figures:
         ]
         catalog = [sys.executable, "-m", "jobs.catalog", "configs/gemini/catalog.yaml"]
         call([*catalog, f"out={folder}/out", f"videos={videos}"], code)
-        said = call(command, code, url, scenario)
+        message = call(command, code, url, scenario)
         if scenario.then is not None:
             control(url, scenario.then)
-            said = call(command, code)
-    return figures(folder, journal, time.monotonic() - begin, said)
+            message = call(command, code)
+    return figures(folder, journal, time.monotonic() - begin, message)
 
 
 def call(command: list[str], code: Path, url: str = "", scenario: Scenario | None = None) -> str:
@@ -148,12 +148,12 @@ def call(command: list[str], code: Path, url: str = "", scenario: Scenario | Non
         time.sleep(scenario.outage_ends_after)
         control(url, {"outage": 0})
     try:
-        said, _ = process.communicate(timeout=300)
+        message, _ = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         process.terminate()
         process.communicate()
         return "did not end within 300 s"
-    lines = [line for line in said.splitlines() if "come again" in line] or said.splitlines()
+    lines = [line for line in message.splitlines() if "come again" in line] or message.splitlines()
     return lines[-1] if lines else ""
 
 
@@ -168,7 +168,7 @@ def control(url: str, switches: dict[str, Any]) -> None:
     urllib.request.urlopen(request).close()
 
 
-def figures(folder: Path, journal: Path, seconds: float, said: str) -> Figures:
+def figures(folder: Path, journal: Path, seconds: float, message: str) -> Figures:
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     asked = [line for line in lines if line["kind"] == "generate"]
     refused = [line for line in asked if not line["billed_usd"]]
@@ -191,7 +191,7 @@ def figures(folder: Path, journal: Path, seconds: float, said: str) -> Figures:
         too_early=early,
         rows=dict(Counter(reason for _, reason in rows.values())),
         seconds=round(seconds, 1),
-        said=said[-300:],
+        message=message[-300:],
     )
 
 

@@ -166,6 +166,9 @@ class AnswerRow(TypedDict):
     ledger_key: str | None
     model_served: str | None
     carried: str
+    samples: (
+        str | None
+    )  # JSON: the AnswerRow of each sample where a row is asked several times; then no reply
     error: str | None
     detail: str | None
 
@@ -231,12 +234,16 @@ class PredictionRow(TypedDict):
     scores: list[float | None] | None  # [L]; None: the system gives none
     stances: list[int] | None  # [V] Stance codes as a language model gave them, dominance among them
     abstained: bool | None  # the system found nothing to judge: all decisions are False
+    votes: (
+        int | None
+    )  # samples that gave a valid reply; None: asked once, no language model, or of an earlier version
+    agreement: float | None  # of these samples with each other, 0 to 1: extract/votes.py
     has_sound: bool | None  # as an LLM saw it (Figure 6)
     notes: str | None
-    tokens_in: int | None
+    tokens_in: int | None  # of several samples the sum, as the two below
     tokens_out: int | None
     cost_usd: float | None
-    ledger_key: str | None
+    ledger_key: str | None  # of several samples each one's, with blanks between
     model: str
     model_served: str | None
     prompt_sha: str | None

@@ -33,6 +33,8 @@ def predicted(video: str, decisions: list[bool | None] | None, error: str | None
         decisions=decisions,
         scores=None if decisions is None else [None if d is None else float(d) for d in decisions],
         abstained=None if decisions is None else not any(decisions),
+        votes=None,
+        agreement=None,
         has_sound=None,
         notes=None,
         tokens_in=None,

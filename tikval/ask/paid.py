@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 from tikval.ask.call_costs import CallCosts
+from tikval.ask.samples import Samples, ask_samples, of_sample, seed_of
 from tikval.config import Api, Endpoint, Gemini, UserError
 from tikval.llm.breaker import Met
 from tikval.llm.client import Client, Fault, Question, Reply
@@ -48,12 +49,13 @@ class PaidAnswers:
         ledger: Ledger,
         prices: Prices | None,
         open_video: Callable[[str, str | None], AbstractContextManager[str]],
+        samples: Samples | None = None,
     ) -> None:
         """`asked`: what determines every reply, the row apart: prompt, parameters, schema, sample.
 
-        `open_video`: path and SHA-256 of a video to the file to send in its place.
+        `open_video`: path and SHA-256 of a video to the file to send in its place. `samples`: None asks once.
         """
-        self.llm, self.api, self.asked = llm, api, asked
+        self.llm, self.api, self.asked, self.samples = llm, api, asked, samples
         self.gate, self.ledger, self.open_video = make_gate(), ledger, open_video
         self.costs = CallCosts(llm, api, prices)
         self.loop = asyncio.new_event_loop()
@@ -82,7 +84,7 @@ class PaidAnswers:
 
     async def _all(self, rows: list[Any]) -> list[AnswerRow]:
         try:
-            return await asyncio.gather(*(self._one(row) for row in rows))
+            return await asyncio.gather(*(self._answer(row) for row in rows))
         except UserError as err:
             self.stopped = str(err)
             await self.gate.halt(
@@ -90,10 +92,21 @@ class PaidAnswers:
             )  # others that are out come back, so that what they cost is known
             raise
 
+    async def _answer(self, row: Any) -> AnswerRow:
+        if self.samples is None or row["error"] is not None:
+            return await self._one(row)
+        return await ask_samples(row, self.samples, self._one, self._is_held)
+
+    async def _is_held(self, row: Any) -> bool:
+        return await asyncio.to_thread(self.ledger.get, ledger_key(self._identity(row))) is not None
+
+    def _identity(self, row: Any) -> dict[str, Any]:
+        return {**of_sample(self.asked, row), "input": row["input_sha"], "attempt": row["attempt"]}
+
     async def _one(self, row: Any) -> AnswerRow:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
-        identity = {**self.asked, "input": row["input_sha"], "attempt": row["attempt"]}
+        identity = self._identity(row)
         async with self.asking.setdefault(
             ledger_key(identity), asyncio.Lock()
         ):  # one file of two names: paid once
@@ -172,7 +185,8 @@ class PaidAnswers:
                     path = await self.loop.run_in_executor(self.opening, held.enter_context, to_send)
                 except ClipError as err:
                     raise Fault(err.reason, err.detail, retryable=False, billed="no") from err
-            question = Question(row["prompt"], path, tuple(row["pictures"] or ()))
+            seed = seed_of(self.asked, row)
+            question = Question(row["prompt"], path, tuple(row["pictures"] or ()), seed)
             call = Call(key, self.costs.most_usd(row), self.costs.tokens_in(row))
             tried = 0
             for n in count(1):

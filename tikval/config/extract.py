@@ -60,12 +60,23 @@ class LlmExtractor(Config):
     )  # of each stance; 0: definitions only; None: all
     look: Look = Look()  # of a video, where scripts are not given
     sample: int | None = None  # another number asks, and pays, for another reply
+    # replies to each video or script, with the seeds seed, seed + 1, ...: the majority decides each label
+    samples: Annotated[PositiveInt, ADDED_LATER] = 1
 
     @model_validator(mode="after")
     def _has_a_schema(self) -> Self:
         if self.answer == "figure6" and self.enforce_schema:
             raise ValueError(
                 "answer: figure6 is the paper's own, unconstrained format; set enforce_schema: false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _samples_are_asked_of_a_server(self) -> Self:
+        if self.samples > 1 and self.llm.kind == "vllm":
+            raise ValueError(
+                "samples: an engine inside the job gives one reply to a row; start the model as a server (kind: "
+                "endpoint), or run once for each llm.seed"
             )
         return self
 

@@ -8,7 +8,8 @@ from tikval.ask.withheld import Withheld
 from tikval.codebook import Codebook, render_material
 from tikval.config import LlmExtractor
 from tikval.extract.local import sentences_of
-from tikval.extract.reply import BadReply, parse_reply
+from tikval.extract.reply import Answer, BadReply, parse_reply
+from tikval.extract.votes import FailedSample, fewest_votes, vote, why_no_vote
 from tikval.privacy import strip_handles
 from tikval.rows import AnswerRow, AskRow, PredictionRow, Reason, sha256
 from tikval.values import binary
@@ -53,21 +54,50 @@ class ReadValues:
         return [self._read(row) for row in rows]
 
     def _read(self, row: AnswerRow) -> PredictionRow:
-        if row["error"] is not None:
-            return self.failure(row, Reason(row["error"]), row["detail"])
-        try:
-            answer = parse_reply(row["reply"] or "", self.codebook, self.extractor.answer)
-        except BadReply as err:
-            return self.failure(row, Reason.BAD_REPLY, str(err))
-        account = json.loads(row["carried"])["account"]
+        if row["samples"] is not None:
+            return self._vote(row, json.loads(row["samples"]))
+        answer = self._answer(row)
+        if not isinstance(answer, Answer):
+            return self.failure(row, *answer)
         return self._row(
             row,
             decisions=binary(answer.stances),
             stances=list(answer.stances),
             abstained=False,  # it looked, whatever it replied
             has_sound=answer.has_sound,
-            notes=strip_handles(answer.notes, account) if answer.notes else None,
+            notes=self._notes(row, answer.notes),
         )
+
+    def _answer(self, row: AnswerRow) -> Answer | tuple[Reason, str | None]:
+        """What a reply says, or why it says nothing."""
+        if row["error"] is not None:
+            return Reason(row["error"]), row["detail"]
+        try:
+            return parse_reply(row["reply"] or "", self.codebook, self.extractor.answer)
+        except BadReply as err:
+            return Reason.BAD_REPLY, str(err)
+
+    def _vote(self, row: AnswerRow, samples: list[AnswerRow]) -> PredictionRow:
+        found = [self._answer(sample) for sample in samples]
+        answers = [answer for answer in found if isinstance(answer, Answer)]
+        if len(answers) < fewest_votes(len(samples)):
+            failed = [FailedSample(i, *why) for i, why in enumerate(found) if not isinstance(why, Answer)]
+            return self.failure(row, *why_no_vote(failed, len(samples)))
+        voted = vote(answers)
+        return self._row(
+            row,
+            decisions=voted.decisions,
+            scores=voted.scores,
+            stances=voted.stances,
+            votes=len(answers),
+            agreement=voted.agreement,
+            abstained=False,
+            has_sound=voted.has_sound,
+            notes=self._notes(row, voted.notes),
+        )
+
+    def _notes(self, row: AnswerRow, notes: str | None) -> str | None:
+        return strip_handles(notes, json.loads(row["carried"])["account"]) if notes else None
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> PredictionRow:
         return self._row(row, error=reason.value, detail=detail)

@@ -83,6 +83,15 @@ def parse_reply(text: str, codebook: Codebook, answer: Literal["json", "figure6"
     return Answer(stances, _has_sound(found["Has_sound"]), _notes(notes or "") or _notes(behind))
 
 
+def is_answer(text: str, codebook: Codebook, answer: Literal["json", "figure6"]) -> bool:
+    """Whether `parse_reply` can read it."""
+    try:
+        parse_reply(text, codebook, answer)
+    except BadReply:
+        return False
+    return True
+
+
 def _object(text: str, *, figure6: bool) -> tuple[dict[str, Any], str]:
     """The one JSON object of a reply, and the text behind it, which only figure6 may have."""
     if len(text) > MAX_CHARACTERS:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tikval.ask.paid import PaidAnswers, asked_of
+from tikval.ask.samples import Samples
 from tikval.config import (
     Api,
     Endpoint,
@@ -47,6 +48,7 @@ def llm_steps(
     prompt: str,
     schema: dict[str, Any] | None,
     sample: int | None,
+    samples: Samples | None = None,
     out: pa.Schema,
     estimate: Callable[[], float | None],
 ) -> tuple[Sequence[Step | RayStep], LlmContext]:
@@ -80,6 +82,7 @@ def llm_steps(
         ledger,
         prices,
         StrippedVideos(config.limits),
+        samples,
     )
     pool = config.pool.model_copy(update={"batch_rows": 1})  # one slow reply holds no other row up
     step = Step(partial(Chain, ask, answer, read), out, pool, calls=config.api.in_flight)

@@ -39,6 +39,7 @@ class Question:
     prompt: str  # the fixed prompt, then the post as data
     video: str | None = None  # local path
     pictures: tuple[bytes, ...] = ()  # JPEG in order of time
+    seed: int | None = None  # in place of the configuration's
 
 
 @dataclass(frozen=True)

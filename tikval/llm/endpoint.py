@@ -49,6 +49,8 @@ class EndpointClient:
             address = f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
             content.append({"type": "image_url", "image_url": {"url": address}})
         body = {**self._fixed, "messages": [{"role": "user", "content": content}]}
+        if question.seed is not None:
+            body["seed"] = question.seed
         await admit()
         status, headers, data = await self._post(json.dumps(body).encode())
         try:

@@ -93,7 +93,7 @@ class GeminiClient:
         parts: list[Any] = [{"text": question.prompt}]
         parts += [_inline(picture, "image/jpeg") for picture in question.pictures]
         if question.video is None:
-            return await self._generate(parts, admit)
+            return await self._generate(parts, question, admit)
         video = Path(question.video)
         mime = _MIME_TYPES.get(video.suffix.lower(), "video/mp4")
         # The prompt stands before the video although Google advises the other order for a single video: the server's
@@ -102,23 +102,25 @@ class GeminiClient:
             small = (await asyncio.to_thread(video.stat)).st_size <= self._api.inline_mb * 2**20
             data = await asyncio.to_thread(video.read_bytes) if small else None
         if data is not None:
-            return await self._generate([*parts, _inline(data, mime)], admit)
+            return await self._generate([*parts, _inline(data, mime)], question, admit)
         try:
-            return await self._by_upload(parts, video, mime, admit)
+            return await self._by_upload(parts, question, video, mime, admit)
         except _FileGone:
             pass
         try:
-            return await self._by_upload(parts, video, mime, admit)
+            return await self._by_upload(parts, question, video, mime, admit)
         except _FileGone as err:
             raise Fault(Reason.SERVER_ERROR, str(err), retryable=True, billed="no") from None
 
-    async def _by_upload(self, parts: list[Any], video: Path, mime: str, admit: Admit) -> Reply:
+    async def _by_upload(
+        self, parts: list[Any], question: Question, video: Path, mime: str, admit: Admit
+    ) -> Reply:
         # A name of our own choosing, so that a file whose upload was cancelled half-way can still be deleted.
         name = f"files/{secrets.token_hex(16)}"
         try:
             uri = await self._upload(name, video, mime)
             part = {"file_data": {"file_uri": uri, "mime_type": mime}}
-            return await self._generate([*parts, part], admit, uploaded=True)
+            return await self._generate([*parts, part], question, admit, uploaded=True)
         finally:
             # In the background: a reply that was paid for waits for nothing, and a cancelled call still deletes.
             task = asyncio.create_task(self._delete(name))
@@ -155,13 +157,17 @@ class GeminiClient:
             if getattr(err, "code", None) not in (403, 404):  # not there: expired, or its upload never ended
                 log.warning("an uploaded video was not deleted (%s); it expires in 48 h", type(err).__name__)
 
-    async def _generate(self, parts: list[Any], admit: Admit, *, uploaded: bool = False) -> Reply:
+    async def _generate(
+        self, parts: list[Any], question: Question, admit: Admit, *, uploaded: bool = False
+    ) -> Reply:
         await admit()
         turn: Any = {"role": "user", "parts": parts}
-        seconds = self._api.timeout_seconds
+        request, seconds = self._request, self._api.timeout_seconds
+        if question.seed is not None:
+            request = request.model_copy(update={"seed": question.seed})
         async with self._faults(billed="unknown", uploaded=uploaded), asyncio.timeout(seconds):
             response = await self._client.aio.models.generate_content(
-                model=self._config.model, contents=turn, config=self._request
+                model=self._config.model, contents=turn, config=request
             )
         return _read(response)
 

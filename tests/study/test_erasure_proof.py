@@ -46,15 +46,17 @@ def write_rich_study(root: Path) -> Made:
     """A study in which the erased stand in every kind of file that a stage writes."""
     made = Made(root)
     out, ledger = made.out, Ledger(made.out)
-    keys = [ledger_key({"call": n}) for n in range(4)]
+    keys = [ledger_key({"call": n}) for n in range(6)]
     ledger.put(keys[0], entry(FIRST, "a script"))
     ledger.put(keys[1], entry(FIRST, "of a file that another video has too"))
     ledger.put(keys[2], entry(THIRD, f"duet with @{ANN} and @someone.else"))
     ledger.put(keys[3], entry(SECOND, "an attempt that no row names"))
+    ledger.put(keys[4], entry(FIRST, "a second sample of that file"))
+    ledger.put(keys[5], entry(FIRST, "a second sample of its own"))
     write_bytes(f"{out}/ledger/ab/.tmp-0123", b'{"video_id": "first-video", "rep')
     write_bytes(f"{out}/ledger/ab/.tmp-4567", Path(ledger.place(keys[0])).read_bytes())
     rows = [dict(row) for row in made.script_rows]
-    rows[0]["ledger_key"], rows[2]["ledger_key"] = keys[0], keys[1]
+    rows[0]["ledger_key"], rows[2]["ledger_key"] = f"{keys[0]} {keys[5]}", f"{keys[1]} {keys[4]}"
     rows[2]["script"] = f"SPEAKER: with @{ANN}, {ANN.upper()} and first-video.mp4, not {ANN}2 or dance"
     paid = made.scripts.model_copy(
         update={"writer": made.scripts.writer.model_copy(update={"max_lost_share": 0.1})}
@@ -121,6 +123,7 @@ def test_nothing_is_left_in_any_kind_of_file(tmp_path: Path) -> None:
         "a reply that another row is read from is its"
     )
     assert sorted(found.reply.text or "" for found in kept.values()) == [
+        "a second sample of that file",
         "duet with @someone and @someone.else",
         "of a file that another video has too",
     ]

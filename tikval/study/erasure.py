@@ -257,6 +257,9 @@ def _who_names(folders: Sequence[Folder], keys: set[str]) -> dict[str, str]:
             uri = f"{folder.uri}/{name}"
             if {"ledger_key", "video_id"} <= set(read_schema(uri).names):
                 table = read_parquet(uri, ["ledger_key", "video_id"])
-                table = table.filter(pc.is_in(table["ledger_key"], pa.array(sorted(keys), pa.string())))
-                found |= {row["ledger_key"]: row["video_id"] for row in table.to_pylist()}
+                named = pc.split_pattern(table["ledger_key"], " ").combine_chunks()  # one of each sample
+                videos = table["video_id"].take(pc.list_parent_indices(named))
+                flat = pa.table({"key": pc.list_flatten(named), "video": videos})
+                flat = flat.filter(pc.is_in(flat["key"], pa.array(sorted(keys), pa.string())))
+                found |= {row["key"]: row["video"] for row in flat.to_pylist()}
     return found

@@ -186,7 +186,8 @@ class PaidAnswers:
                 except ClipError as err:
                     raise Fault(err.reason, err.detail, retryable=False, billed="no") from err
             seed = seed_of(self.asked, row)
-            question = Question(row["prompt"], path, tuple(row["pictures"] or ()), seed)
+            pictures = tuple(row["pictures"] or ())
+            question = Question(row["prompt"], path, pictures, seed, row["video_id"])
             call = Call(key, self.costs.most_usd(row), self.costs.tokens_in(row))
             tried = 0
             for n in count(1):

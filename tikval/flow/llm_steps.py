@@ -5,8 +5,8 @@ API or endpoint   read, ask, read the reply                              one poo
 """
 
 import secrets
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -28,9 +28,11 @@ from tikval.flow.data import Chain, RayStep, Stage, Step
 from tikval.flow.gate_actor import RemoteGate, open_gate
 from tikval.flow.session import on_cluster
 from tikval.llm.client import Client
+from tikval.llm.gemini_remote import delete_abandoned, start_deleting_abandoned
 from tikval.llm.keys import ENDPOINT_KEY, GEMINI_KEY, check_access, read_key
 from tikval.llm.ledger import Ledger
 from tikval.llm.prices import load_prices
+from tikval.llm.uploads import Uploads
 from tikval.media.fetch import StrippedVideos
 from tikval.rows import AskRow, arrow_schema
 
@@ -71,13 +73,16 @@ def llm_steps(
     prices = load_prices(config.api.prices) if isinstance(llm, Gemini) else None
     if prices is None and config.budget_usd is not None:
         raise UserError(f"budget_usd: nothing is known of what {llm.model} costs at an endpoint")
+    uploads = Uploads(config.out) if isinstance(llm, Gemini) else None
+    if uploads:
+        start_deleting_abandoned(uploads, config.api)
     gate, ledger = f"gate {config.fingerprint} {secrets.token_hex(4)}", Ledger(config.out)
     answer = partial(
         PaidAnswers,
         llm,
         config.api,
         asked_of(llm, prompt, schema, sample),
-        partial(make_client, llm, config.api, schema),
+        partial(make_client, llm, config.api, schema, uploads),
         partial(RemoteGate, gate),
         ledger,
         prices,
@@ -87,13 +92,21 @@ def llm_steps(
     pool = config.pool.model_copy(update={"batch_rows": 1})  # one slow reply holds no other row up
     step = Step(partial(Chain, ask, answer, read), out, pool, calls=config.api.in_flight)
 
-    def context() -> AbstractContextManager[None]:
-        return open_gate(gate, config.folder, ledger, config.budget_usd, config.api, llm.model, estimate())
+    @contextmanager
+    def context() -> Iterator[None]:
+        try:
+            with open_gate(gate, config.folder, ledger, config.budget_usd, config.api, llm.model, estimate()):
+                yield
+        finally:
+            if uploads:  # actors are ended in the middle of what they delete
+                delete_abandoned(uploads, config.api, held=config.folder)
 
     return [step], context
 
 
-def make_client(llm: Gemini | Endpoint, api: Api, schema: dict[str, Any] | None) -> Client:
+def make_client(
+    llm: Gemini | Endpoint, api: Api, schema: dict[str, Any] | None, uploads: Uploads | None = None
+) -> Client:
     """Make the client, in the actor: keys are read where they are used, and travel in no message."""
     if isinstance(llm, Gemini):
         from tikval.llm.gemini import GeminiClient
@@ -104,7 +117,7 @@ def make_client(llm: Gemini | Endpoint, api: Api, schema: dict[str, Any] | None)
                 f"{GEMINI_KEY} is not set on a worker; put it into a file on the nodes and name that in "
                 f"{GEMINI_KEY}_FILE (docs/cluster.md)"
             )
-        return GeminiClient(llm, api, key, schema)
+        return GeminiClient(llm, api, key, schema, uploads=uploads)
     from tikval.llm.endpoint import EndpointClient
 
     return EndpointClient(llm, api, read_key(ENDPOINT_KEY), schema)

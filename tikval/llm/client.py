@@ -40,6 +40,7 @@ class Question:
     video: str | None = None  # local path
     pictures: tuple[bytes, ...] = ()  # JPEG in order of time
     seed: int | None = None  # in place of the configuration's
+    video_id: str | None = None  # sent to nobody: for the list of what lies on a server
 
 
 @dataclass(frozen=True)

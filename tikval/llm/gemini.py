@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import re
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,12 +10,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from tikval.config import Api, Gemini, UserError
 from tikval.llm.client import EMPTY, Admit, Fault, Question, Reply, Usage, at_will
 from tikval.llm.faults import AskedServer, fault_of, scrub
+from tikval.llm.gemini_remote import (
+    DELETE_PAUSES,
+    DELETE_SECONDS,
+    GEMINI_URL,
+    is_file_gone,
+    is_gone,
+    is_hopeless,
+)
+from tikval.llm.uploads import Uploads, new_name
 from tikval.rows import Reason
 
 if TYPE_CHECKING:
     from google.genai import errors, types
 
-_BASE_URL: Final = "https://generativelanguage.googleapis.com/"
 _MIME_TYPES: Final = {
     ".mov": "video/quicktime",
     ".webm": "video/webm",
@@ -35,20 +41,33 @@ _BLOCKED: Final = {
     *("MODEL_ARMOR", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
 }
 _CUT_SHORT: Final = {"MAX_TOKENS", "CONTINUATION"}
-_DELETE_SECONDS: Final = 30.0
 
 log = logging.getLogger(__name__)
 
 
-class _FileGone(Exception):  # noqa: N818
-    """The server no longer has a file that it had taken."""
+class _FileUnusable(Exception):  # noqa: N818
+    """A file that the server had taken is gone, or could not be processed: to be uploaded once more."""
+
+    def __init__(self, fault: Fault) -> None:
+        """`fault`: what it is if the same happens again."""
+        super().__init__(str(fault))
+        self.fault = fault
 
 
 class GeminiClient:
     """The Client of one actor, for one event loop. It does not pickle: made where it is used."""
 
-    def __init__(self, config: Gemini, api: Api, key: str, schema: dict[str, Any] | None) -> None:
-        """`schema`: the JSON schema that a reply must follow; None: any text.
+    def __init__(
+        self,
+        config: Gemini,
+        api: Api,
+        key: str,
+        schema: dict[str, Any] | None,
+        *,
+        uploads: Uploads | None = None,
+    ) -> None:
+        """`schema`: the JSON schema that a reply must follow; None: any text. `uploads`: where the names of uploaded
+        files are written down, so that whoever comes after this process can delete them.
 
         Raises UserError where the package is missing.
         """
@@ -58,20 +77,20 @@ class GeminiClient:
             from google.genai import types
         except ImportError as err:
             raise UserError("Gemini needs its package: pip install 'tikval[gemini]'") from err
-        self._config, self._api = config, api
+        self._config, self._api, self._uploads = config, api, uploads
         self._asked = AskedServer("Gemini", config.model, key, "GEMINI_API_KEY")
         # The SDK would take aiohttp wherever Ray's extras bring it and httpx2 elsewhere. This is httpx2 everywhere, as
         # it (1) keeps the status of an error whose body is no JSON, (2) follows no redirect with the key in a header,
         # (3) lets a hook see a request. Its limit of 100 connections is lifted: `in_flight` is the limit.
         self._http = httpx2.AsyncClient(
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
-            event_hooks={"request": [_nameless]},
+            event_hooks={"request": [_nameless], "response": [_sent_once]},
         )
         self._client = genai.Client(
             api_key=key,
             enterprise=False,  # whatever the environment has: the key is for this API
             http_options=types.HttpOptions(
-                base_url=api.base_url or _BASE_URL,
+                base_url=api.base_url or GEMINI_URL,
                 api_version="v1beta",
                 timeout=max(1, round(api.timeout_seconds * 1000)),
                 retry_options=types.HttpRetryOptions(attempts=1),  # a retry of its own may be paid for unseen
@@ -83,7 +102,7 @@ class GeminiClient:
 
     async def close(self) -> None:
         if self._deleting:
-            await asyncio.wait(self._deleting, timeout=_DELETE_SECONDS)
+            await asyncio.wait(self._deleting, timeout=DELETE_SECONDS)
         await self._client.aio.aclose()
         await self._http.aclose()
         self._client.close()
@@ -103,27 +122,32 @@ class GeminiClient:
             data = await asyncio.to_thread(video.read_bytes) if small else None
         if data is not None:
             return await self._generate([*parts, _inline(data, mime)], question, admit)
-        try:
-            return await self._by_upload(parts, question, video, mime, admit)
-        except _FileGone:
-            pass
-        try:
-            return await self._by_upload(parts, question, video, mime, admit)
-        except _FileGone as err:
-            raise Fault(Reason.SERVER_ERROR, str(err), retryable=True, billed="no") from None
+        met = set[Reason]()
+        while True:
+            try:
+                return await self._by_upload(question, parts, mime, admit)
+            except _FileUnusable as err:
+                if err.fault.reason in met:
+                    raise err.fault from None
+                met.add(err.fault.reason)
+                log.info("uploaded once more (%s): %s", err.fault.reason, err.fault.detail)
 
-    async def _by_upload(
-        self, parts: list[Any], question: Question, video: Path, mime: str, admit: Admit
-    ) -> Reply:
-        # A name of our own choosing, so that a file whose upload was cancelled half-way can still be deleted.
-        name = f"files/{secrets.token_hex(16)}"
+    async def _by_upload(self, question: Question, parts: list[Any], mime: str, admit: Admit) -> Reply:
+        # A name of our own choosing, written down before it is sent: the file is known, whatever becomes of us.
+        name, video, whole = new_name(), Path(str(question.video)), False
+        with _readable():
+            size = (await asyncio.to_thread(video.stat)).st_size
+        if self._uploads:
+            note = self._uploads.note
+            await asyncio.to_thread(note, name, size_bytes=size, video_id=question.video_id)
         try:
             uri = await self._upload(name, video, mime)
+            whole = True
             part = {"file_data": {"file_uri": uri, "mime_type": mime}}
             return await self._generate([*parts, part], question, admit, uploaded=True)
         finally:
             # In the background: a reply that was paid for waits for nothing, and a cancelled call still deletes.
-            task = asyncio.create_task(self._delete(name))
+            task = asyncio.create_task(self._delete(name, whole=whole))
             self._deleting.add(task)
             task.add_done_callback(self._deleting.discard)
 
@@ -137,7 +161,7 @@ class GeminiClient:
                 while (state := file.state.value if file.state else "") == "PROCESSING":
                     await asyncio.sleep(pause)
                     pause = min(5.0, pause * 1.5)
-                    file = await files.get(name=name)
+                    file = await self._looked_at(name)
         except Fault as fault:
             if fault.reason is not Reason.TIMEOUT:
                 raise
@@ -145,17 +169,49 @@ class GeminiClient:
             raise Fault(Reason.TIMEOUT, message, retryable=True, billed="no") from None
         if state == "FAILED":
             message = scrub((file.error and file.error.message) or "no reason given", self._asked.key)
-            raise Fault(Reason.REJECTED, f"video not processed: {message}", retryable=False, billed="no")
+            detail = f"video not processed: {message}"
+            raise _FileUnusable(Fault(Reason.REJECTED, detail, retryable=False, billed="no"))
         assert file.uri is not None
         return file.uri
 
-    async def _delete(self, name: str) -> None:
+    async def _looked_at(self, name: str) -> "types.File":
+        from google.genai import errors
+
         try:
-            async with asyncio.timeout(_DELETE_SECONDS):
-                await self._client.aio.files.delete(name=name)
+            return await self._client.aio.files.get(name=name)
+        except errors.APIError as err:
+            if is_gone(err):
+                raise _gone(err) from None
+            raise
+
+    async def _delete(self, name: str, *, whole: bool) -> None:
+        """Delete a file, and take it off the list once the server has it no more.
+
+        `whole`: it had arrived; else it may still arrive after the server has said that it is not there.
+        """
+        try:
+            async with asyncio.timeout(DELETE_SECONDS):
+                there = await self._deleted(name)
+                if self._uploads and (there or whole):
+                    await asyncio.to_thread(self._uploads.forget, name)
         except Exception as err:  # the call itself is over: whatever this is, it must not become its outcome
-            if getattr(err, "code", None) not in (403, 404):  # not there: expired, or its upload never ended
-                log.warning("an uploaded video was not deleted (%s); it expires in 48 h", type(err).__name__)
+            left = "the next run deletes it" if self._uploads else "it expires in 48 h"
+            log.warning("an uploaded video was not deleted (%s); %s", type(err).__name__, left)
+
+    async def _deleted(self, name: str) -> bool:
+        """Whether there was a file to delete; tried again a few times. Raises what the SDK raises."""
+        for pause in DELETE_PAUSES:
+            try:
+                await self._client.aio.files.delete(name=name)
+                return True
+            except Exception as err:
+                if is_gone(err):
+                    return False
+                if is_hopeless(err):
+                    raise
+            await asyncio.sleep(pause)
+        await self._client.aio.files.delete(name=name)
+        return True
 
     async def _generate(
         self, parts: list[Any], question: Question, admit: Admit, *, uploaded: bool = False
@@ -184,12 +240,8 @@ class GeminiClient:
         try:
             yield
         except errors.APIError as err:
-            if (
-                uploaded
-                and err.code in (403, 404)
-                and re.search(r"\bfile\b", str(err.message), re.IGNORECASE)
-            ):
-                raise _FileGone(f"the uploaded video was gone: {err.code}") from None
+            if uploaded and is_file_gone(err):
+                raise _gone(err) from None
             raise self._refusal(err, billed) from None
         except (httpx2.ConnectTimeout, httpx2.PoolTimeout):
             raise fault(Reason.TIMEOUT, "no connection in time", "no") from None
@@ -212,10 +264,22 @@ class GeminiClient:
 
     def _refusal(self, err: "errors.APIError", billed: Literal["no", "unknown"]) -> Exception:
         headers = dict(getattr(err.response, "headers", None) or {})
+        if err.code == 404 and billed == "no":  # at an upload, which names no model
+            sent = getattr(err.response, "request", None)
+            if sent is not None and "X-Goog-Upload-Offset" in sent.headers:
+                return Fault(
+                    Reason.SERVER_ERROR, "the server lost the upload: 404", retryable=True, billed="no"
+                )
+            return UserError("Gemini takes no uploads at this address: check api.base_url (404)")
         found = fault_of(self._asked, err.code, headers, err.details)
         if isinstance(found, Fault) and billed == "no":
             found.billed = "no"
         return found
+
+
+def _gone(err: "errors.APIError") -> _FileUnusable:
+    detail = f"the uploaded video was gone: {err.code}"
+    return _FileUnusable(Fault(Reason.SERVER_ERROR, detail, retryable=True, billed="no"))
 
 
 @contextmanager
@@ -232,6 +296,15 @@ def _readable() -> Iterator[None]:
 async def _nameless(request: Any) -> None:
     """The SDK sends a file's name along, which often is that of a person's account."""
     request.headers.pop("X-Goog-Upload-File-Name", None)
+
+
+async def _sent_once(response: Any) -> None:
+    """The SDK sends a piece of a file up to three times where the server does not say how the upload stands.
+
+    A word of ours in that place ends this: one try of ours sends each piece once.
+    """
+    if "X-Goog-Upload-Offset" in response.request.headers:
+        response.headers.setdefault("X-Goog-Upload-Status", "unknown")
 
 
 def _inline(data: bytes, mime: str) -> dict[str, Any]:

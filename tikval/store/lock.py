@@ -35,6 +35,23 @@ def lock(uri: str) -> Iterator[None]:
         yield
 
 
+def is_locked(uri: str) -> bool:
+    """Whether a driver works on a folder now. Raises OSError where the store does not answer."""
+    if not is_local(uri):
+        return _Lease(uri).other() is not None
+    try:
+        file = os.open(Path(uri) / ".lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
 @contextmanager
 def _flock(uri: str) -> Iterator[None]:
     """The kernel holds it for as long as the process lives."""
@@ -87,11 +104,11 @@ class _Lease:
 
     def take(self) -> None:
         try:
-            if other := self._other():
+            if other := self.other():
                 raise _in_use(self.uri, other)
             self._write()
             time.sleep(SETTLE_SECONDS)
-            if other := self._other():  # of two that wrote, the last one has it
+            if other := self.other():  # of two that wrote, the last one has it
                 raise _in_use(self.uri, other)
         except OSError as err:
             raise UserError(f"{self.uri}: cannot be written ({err}); choose another --out") from err
@@ -99,7 +116,7 @@ class _Lease:
     def renew_until(self, stop: threading.Event) -> None:
         while not stop.wait(RENEW_SECONDS):
             try:
-                if other := self._other():
+                if other := self.other():
                     self.lost = other
                     log.warning("%s: another run took over (%s)", self.uri, other)
                     return
@@ -109,12 +126,12 @@ class _Lease:
 
     def release(self) -> None:
         try:
-            if not self.lost and not self._other():
+            if not self.lost and not self.other():
                 delete(self.place)
         except OSError as err:  # the work is done; the lease ends by itself
             log.warning("%s: the lease could not be given back (%s)", self.uri, err)
 
-    def _other(self) -> str | None:
+    def other(self) -> str | None:
         """Who else holds a lease that has not ended."""
         data = read_bytes(self.place)
         try:

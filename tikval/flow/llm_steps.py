@@ -56,14 +56,7 @@ def llm_steps(
 ) -> tuple[Sequence[Step | RayStep], LlmContext]:
     """The steps for run_stage, and the context that they need. Raises UserError where a key or a library is missing."""
     if isinstance(llm, Vllm):
-        from tikval.flow.vllm import vllm_answers
-        from tikval.flow.vllm_engine import check_installed
-
-        if not on_cluster():  # there, the driver's node needs none
-            check_installed()
-        engines = RayStep(
-            lambda rows: vllm_answers(llm, config.engine, config.pool, schema)(rows), config.pool
-        )  # once Ray runs: it asks for the cluster's GPUs
+        engines = _engines(config, llm, schema)
         return [
             Step(ask, arrow_schema(AskRow), config.read_pool),
             engines,
@@ -102,6 +95,16 @@ def llm_steps(
                 delete_abandoned(uploads, config.api, held=config.folder)
 
     return [step], context
+
+
+def _engines(config: ScriptConfig | ExtractConfig, llm: Vllm, schema: dict[str, Any] | None) -> RayStep:
+    from tikval.flow.vllm import vllm_answers
+    from tikval.flow.vllm_engine import check_installed
+
+    if not on_cluster():  # there, the driver's node needs none
+        check_installed()
+    # once Ray runs: it asks for the cluster's GPUs
+    return RayStep(lambda rows: vllm_answers(llm, config.engine, config.pool, schema)(rows), config.pool)
 
 
 def make_client(

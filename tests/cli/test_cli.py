@@ -1,5 +1,6 @@
 """What a user gets wrong: one line that says what to do, an exit code that is not 0, and no traceback."""
 
+import csv
 import fcntl
 import os
 import subprocess
@@ -132,6 +133,42 @@ def test_an_estimate_of_what_gemini_costs(videos: Path, tmp_path: Path) -> None:
     listed = (f"out={tmp_path}/out", f"videos.out={tmp_path}/out", f"videos.videos={videos}")
     old = tikval("estimate", "configs/gemini/scripts.yaml", *listed, "writer.llm.model=gemini-1.5-pro")
     check_mistake(old, "no price of 'gemini-1.5-pro'", "gemini-3.8-flash")
+
+
+def test_an_estimate_without_the_videos(tmp_path: Path) -> None:
+    """Every profile that ships, one row for each stage, way of asking and price; nothing is read or written else."""
+    table = tmp_path / "figures.csv"
+    done = tikval("estimate", "--videos", "1000000", "--seconds", "30", "--gpu-usd", "2", "--csv", str(table))
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert "..." not in done.stdout.replace("…", "...")  # no name is cut off
+    for words in ("all 1,000,000", "by Batch, prompt cached", "stated, not run here: H100", "not known:"):
+        assert words in done.stdout
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    shipped = {path.parent.name for path in ROOT.glob("configs/*/report.yaml")}
+    assert {row["profile"] for row in rows} == shipped - {"demo"}  # which is local, with videos of its own
+    assert {row["videos"] for row in rows} == {"1000000"}
+    paid = [row for row in rows if row["usd_mid"]]
+    assert {row["profile"] for row in paid} == {"gemini", "paper"}
+    assert all(0 < float(r["usd_low"]) < float(r["usd_mid"]) < float(r["usd_high"]) for r in paid)
+    assert {row["model"] for row in rows if row["gpu_hours_mid"]} == {
+        "Qwen/Qwen3-VL-8B-Instruct",
+        "mistralai/Mistral-7B-Instruct-v0.3",
+    }
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "name a configuration, or say how many videos"),
+        (("--videos", "10"), "--videos and --seconds belong together"),
+        (("--videos", "10", "--seconds", "9", "--profile", "qwen", "--gpu", "B3"), "no rates on 'B3'"),
+    ],
+)
+def test_an_estimate_of_nothing(words: tuple[str, ...], message: str) -> None:
+    check_mistake(tikval("estimate", *words), message)
 
 
 def test_a_run_without_a_key_ends_before_it_starts(videos: Path, tmp_path: Path) -> None:

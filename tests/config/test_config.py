@@ -30,7 +30,7 @@ from tikval.store.runs import Study
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = sorted(
-    path for path in (ROOT / "configs").rglob("*.yaml") if path.name != "prices.yaml"
+    path for path in (ROOT / "configs").rglob("*.yaml") if path.name not in ("prices.yaml", "rates.yaml")
 )  # which is data
 JOBS: dict[str, tuple[type[JobConfig], str]] = {
     "catalog": (CatalogConfig, "catalog"),

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from tikval.cli.app import app
 from tikval.cli.job import FAILED, guard, job_command, note_asked, run_config, summary, too_many_failed
@@ -21,7 +20,6 @@ from tikval.config import (
     find_file,
     load_config,
     nested,
-    read_yaml,
 )
 from tikval.llm.gate import read_spent
 from tikval.store.folder import Folder, FolderRun
@@ -247,42 +245,3 @@ def _show(config: ReportConfig) -> None:
     for row in means:
         f1 = "-" if row["f1"] is None else f"{row['f1']:.2f}"
         console.print(f"macro F1 over {row['n_scored']} annotated videos: {row['system']} {f1}")
-
-
-@app.command()
-def estimate(
-    file: Annotated[str, typer.Argument(help="A report, scripts or predictions configuration.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value of it.")] = None,
-) -> None:
-    """What a paid run will cost: lengths of a sample of the videos, the real prompt, the prices of today."""
-    from tikval.study.estimate import estimate_of
-
-    stages = _paid_stages(file, overrides or [])
-    run_config(stages[0].videos if isinstance(stages[0], ScriptConfig) else stages[0].catalog)
-    table = Table("stage", "model", "calls", "video", "tokens in", "tokens out", "USD", "from", "to", "basis")
-    total, low, high = 0.0, 0.0, 0.0
-    for stage in stages:
-        cost = estimate_of(stage)
-        seconds = "" if cost.seconds is None else f"{cost.seconds:.0f} s"
-        usd = ["" if usd is None else f"{usd:,.2f}" for usd in (cost.usd, cost.low_usd, cost.high_usd)]
-        tokens = [f"{n:,.0f}" for n in (cost.tokens_in, cost.tokens_out)]
-        table.add_row(cost.stage, cost.model, f"{cost.calls:,}", seconds, *tokens, *usd, cost.basis)
-        total, low, high = total + (cost.usd or 0), low + (cost.low_usd or 0), high + (cost.high_usd or 0)
-    Terminal(width=None if sys.stdout.isatty() else 180).print(table)
-    if high == 0:
-        print(
-            "nothing to pay for: what is still to do runs on your own hardware, or at an endpoint without a price"
-        )
-        return
-    print(f"about {total:,.2f} USD ({low:,.2f} to {high:,.2f}) for what is still to do; --budget stops a run")
-
-
-def _paid_stages(file: str, overrides: list[str]) -> list[ScriptConfig | ExtractConfig]:
-    keys = read_yaml(file).keys()
-    if "system" in keys:
-        return [load_config(ExtractConfig, file, overrides)]
-    if "scores" not in keys:
-        return [load_config(ScriptConfig, file, overrides)]
-    systems = load_config(ReportConfig, file, overrides).scores.predictions
-    scripts = {system.scripts.folder: system.scripts for system in systems if system.scripts}
-    return [*scripts.values(), *(system for system in systems if isinstance(system, ExtractConfig))]

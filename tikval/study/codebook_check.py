@@ -14,7 +14,7 @@ from tikval.codebook import Codebook, CodedValue, Guideline, Neighbour, render_p
 from tikval.config import UserError, find_file, parse_yaml
 from tikval.extract.calibration import FEWEST_EXAMPLES, FEWEST_NEUTRAL
 from tikval.privacy import strip_handles
-from tikval.study.estimate import CHARACTERS_PER_TOKEN
+from tikval.study.call_tokens import CHARACTERS_PER_TOKEN
 
 GOOD_EXAMPLES: Final = 5  # of each stance: docs/codebook-guide.md has what fewer are worth
 GUIDE: Final = "docs/codebook-guide.md"

@@ -1,93 +1,127 @@
-"""What a paid run will cost, before it is paid for: lengths of a sample of the videos, the real prompt, the prices.
+"""What a stage will cost before it runs: USD by every way of asking and on every price, hours of GPUs and of cores.
 
-Output cannot be known before: until calls of the same recipe have been paid, their length is assumed, and the range
-says by how much that may be off.
+With the videos at hand it goes by the lengths of a sample of them, else by how many there are and their mean length.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.ask.prompts import fixed_prompt_of
-from tikval.config import ExtractConfig, Gemini, Limits, LlmExtractor, LlmWriter, ScriptConfig
+from tikval.config import Api, ExtractConfig, Gemini, Limits, ScriptConfig, UserError
 from tikval.files import list_files
 from tikval.llm.client import Usage
 from tikval.llm.gate import read_spent
-from tikval.llm.prices import Prices, load_prices
+from tikval.llm.prices import Price, Prices, load_prices
 from tikval.media.child import Child
 from tikval.media.fetch import read_video
 from tikval.media.reading import ClipError, Want
 from tikval.store.folder import Folder
+from tikval.study.call_tokens import CallTokens, llm_of, sends_videos, tokens_of_calls
+from tikval.study.rates import CoreRate, Rates, load_rates
 
 SAMPLE: Final = 40  # videos whose length is looked at
-CHARACTERS_PER_TOKEN: Final = 4  # of English, as Google says
-# Assumed until calls of the recipe were paid: tokens of a reply, without thinking, and of thinking.
-_SCRIPT_TOKENS_PER_SECOND: Final = 12  # the paper's Table 2: some 300 words for half a minute
-_SCRIPT_TOKENS: Final = 120
-_ANSWER_TOKENS: Final = 350  # 19 values and two sentences
-_THOUGHT_TOKENS: Final = {"minimal": 50, "low": 400, "medium": 1500, "high": 4000}
-_THOUGHT_DEFAULT: Final = 1500
-_OFF: Final = (0.5, 2.5)  # how far the assumed output may be off
+LOOK_AHEAD: Final = timedelta(days=366)  # at changes of prices
+_BATCH_HOURS: Final = 24.0  # that Batch takes, as Google aims at
+_SPEECH_ON_CORES: Final = "what Whisper takes on cores to hear the videos: not counted"
+_READING_FOR_GEMINI: Final = "what cores take to read the videos for Gemini: not counted"
+_TEXT: Final = (
+    "a token for four characters, a script as long as the paper's, no call that fails or is made twice; "
+    "an assumed reply may be half as long or two and a half times as long: the ranges"
+)
+_CACHE: Final = (
+    "prompt cached: in an explicit cache that every call meets, kept as long as the calls take online (by Batch a day "
+    "at least); one that the server keeps by itself saves as much at best, and may save nothing"
+)
+_SPREAD: Final = "how far lengths lie from their mean: the ranges are those of the replies"
+
+
+class Spread(NamedTuple):
+    """A figure, and how low and how high it may be."""
+
+    low: float
+    mid: float
+    high: float
+
+    def times(self, factor: float) -> "Spread":
+        return Spread(*(factor * figure for figure in self))
+
+
+class Way(NamedTuple):
+    """How a model is asked."""
+
+    batch: bool = False  # by Batch, not online
+    cached: bool = False  # the prompt before the post lies in an explicit cache
+
+
+class DatedCost(NamedTuple):
+    """USD of all calls of a stage, by one way of asking, at the price from a day on."""
+
+    way: Way
+    since: date
+    model: str  # that answers then
+    usd: Spread
+
+
+Kind = Literal["measured", "assumed", "stated, not run here", "not known"]
+
+
+class Note(NamedTuple):
+    """What a figure rests on."""
+
+    kind: Kind
+    text: str
 
 
 @dataclass(frozen=True)
 class CostEstimate:
+    """What one stage takes for all its videos, or those still to do."""
+
     stage: str
-    name: str  # of the system or the model
+    system: str | None  # None: scripts, which several systems may read
     model: str
-    calls: int  # still to be paid for
-    basis: str
-    seconds: float | None = None  # mean length of the videos sent; None: scripts are
-    tokens_in: float = 0  # per call
-    tokens_out: float = 0  # per call, thinking included
-    usd: float | None = None  # None: the model runs on own hardware or has no price
-    low_usd: float | None = None
-    high_usd: float | None = None
-
-
-def estimate_of(config: ScriptConfig | ExtractConfig) -> CostEstimate:
-    """What the rows that are still to do will cost. Raises UserError without a finished catalog, or a price."""
-    part = config.writer if isinstance(config, ScriptConfig) else config.extractor
-    catalog_config = config.videos if isinstance(config, ScriptConfig) else config.catalog
-    name = part.llm.model if isinstance(part, LlmWriter) else getattr(config, "system", "local")
-    rows = _to_do(config, Folder(catalog_config.folder))
-    if not isinstance(part, LlmWriter | LlmExtractor) or not isinstance(part.llm, Gemini):
-        return CostEstimate(
-            stage=config.stage,
-            name=name,
-            model=part.llm.model if isinstance(part, LlmWriter | LlmExtractor) else "none",
-            calls=len(rows),
-            basis="runs on your own hardware, or at an endpoint without a price here",
-        )
-    lengths = _lengths(rows, config.limits)
-    call = _tokens_per_call(config, part.llm, load_prices(config.api.prices), lengths)
-    price = load_prices(config.api.prices).of(part.llm.model, datetime.now(UTC).date())
-
-    def usd(tokens_in: float, tokens_out: float) -> float:
-        usage = Usage(
-            tokens_in=round(tokens_in), tokens_sound=round(call.sound), tokens_out=round(tokens_out)
-        )
-        return len(rows) * price.cost(usage)
-
-    return CostEstimate(
-        stage=config.stage,
-        name=name,
-        model=part.llm.model,
-        calls=len(rows),
-        seconds=float(np.mean(lengths)) if lengths and _sends_videos(config) else None,
-        tokens_in=call.tokens_in,
-        tokens_out=call.tokens_out,
-        usd=usd(call.tokens_in, call.tokens_out),
-        low_usd=usd(max(call.tokens_in - call.spread, call.prompt), call.least_out),
-        high_usd=usd(call.tokens_in + call.spread, call.most_out),
-        basis=call.basis,
+    calls: int
+    seconds: float | None  # mean length of the videos; None: none is known
+    tokens: CallTokens | None = None  # None: no language model is asked
+    costs: tuple[DatedCost, ...] = ()
+    gpu: str | None = None
+    gpu_hours: Spread | None = None
+    core_hours: float | None = None
+    hours_at_limits: float | None = (
+        None  # that the calls take online, at the most that api allows in a minute
     )
+    notes: tuple[Note, ...] = ()
+
+    def usd(self, way: Way, since: date | None = None) -> Spread | None:
+        """USD by one way of asking; at today's price, unless a day is named on which a price begins."""
+        mine = [cost for cost in self.costs if cost.way == way and since in (None, cost.since)]
+        return mine[0].usd if mine else None
+
+
+def estimate_of(
+    config: ScriptConfig | ExtractConfig, today: date | None = None, gpu: str | None = None
+) -> CostEstimate:
+    """What the rows that are still to do will take. Raises UserError without a finished catalog, or a price."""
+    catalog = config.videos if isinstance(config, ScriptConfig) else config.catalog
+    rows = _to_do(config, Folder(catalog.folder))
+    return _estimate(config, len(rows), _lengths(rows, config.limits), today or _today(), gpu)
+
+
+def estimate_without_videos(
+    config: ScriptConfig | ExtractConfig,
+    videos: int,
+    seconds: float,
+    today: date | None = None,
+    gpu: str | None = None,
+) -> CostEstimate:
+    """What so many videos of a mean length will take. Raises UserError where the model has no price today."""
+    found = _estimate(config, videos, [seconds], today or _today(), gpu)
+    return replace(found, notes=(*found.notes, Note("not known", _SPREAD)))
 
 
 def estimate_once(config: ScriptConfig | ExtractConfig) -> float | None:
@@ -96,53 +130,149 @@ def estimate_once(config: ScriptConfig | ExtractConfig) -> float | None:
     Only the first is kept there, and to make one opens files: it is not made at each start.
     """
     spent = read_spent(config.folder)
-    return estimate_of(config).usd if spent is None or spent.estimate_usd is None else None
+    if not isinstance(llm_of(config), Gemini) or (spent is not None and spent.estimate_usd is not None):
+        return None
+    usd = estimate_of(config).usd(way_of(config.api))
+    return None if usd is None else usd.mid
 
 
-def _sends_videos(config: ScriptConfig | ExtractConfig) -> bool:
-    return isinstance(config, ScriptConfig) or config.videos is not None
+def way_of(api: Api) -> Way:
+    """The way of asking that a configuration names."""
+    batch, cached = getattr(api, "route", "online") == "batch", getattr(api, "cache", "auto") == "explicit"
+    return Way(batch, cached)
 
 
-class _CallTokens(NamedTuple):
-    """Tokens of one call, on average, and how far that may be off."""
-
-    prompt: float  # of tokens_in, the same in every call
-    sound: float  # of tokens_in
-    tokens_in: float
-    spread: float  # two standard errors of the mean of tokens_in
-    tokens_out: float
-    least_out: float
-    most_out: float
-    basis: str  # of tokens_out
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
-def _tokens_per_call(
-    config: ScriptConfig | ExtractConfig, llm: Gemini, prices: Prices, lengths: Sequence[float]
-) -> _CallTokens:
-    """Input by the lengths [seconds] of a sample of the videos, output as measured, else as assumed."""
-    prompt = _prompt_tokens(config)
-    if _sends_videos(config):
-        per_video = np.array([_video_tokens(prices, llm, s) for s in lengths] or [0.0])
-        sound = np.array([float(prices.sound_tokens(llm.model, s)) for s in lengths] or [0.0])
-    else:
-        per_video = np.array([_script_tokens(s) for s in lengths] or [0.0])
-        sound = np.zeros_like(per_video)
-    if measured := _measured_output(Folder(config.folder)):
-        out, calls = measured
-        less, more, basis = 1.0, 1.0, f"replies as long as those of {calls} calls of this recipe"
-    else:
-        out, basis = _assumed_output(llm, isinstance(config, ScriptConfig), lengths)
-        less, more = _OFF
-    return _CallTokens(
-        prompt=prompt,
-        sound=float(sound.mean()),
-        tokens_in=prompt + float(per_video.mean()),
-        spread=2 * float(per_video.std(ddof=1)) / np.sqrt(len(per_video)) if len(per_video) > 1 else 0.0,
-        tokens_out=out,
-        least_out=less * out,
-        most_out=min(more * out, llm.max_tokens),
-        basis=basis,
+def _estimate(
+    config: ScriptConfig | ExtractConfig, videos: int, lengths: Sequence[float], today: date, gpu: str | None
+) -> CostEstimate:
+    llm, rates = llm_of(config), load_rates()
+    core_hours, notes = _on_cores(config, rates, videos, lengths)
+    found = CostEstimate(
+        stage=config.stage,
+        system=None if isinstance(config, ScriptConfig) else config.system,
+        model="none" if llm is None else llm.model,
+        calls=videos,
+        seconds=float(np.mean(lengths)) if lengths and sends_videos(config) else None,
+        core_hours=core_hours,
+        notes=tuple(notes),
     )
+    if llm is None:
+        return found
+    part = config.writer if isinstance(config, ScriptConfig) else config.extractor
+    calls = videos * int(getattr(part, "samples", 1))
+    prices = load_prices(config.api.prices) if isinstance(llm, Gemini) else None
+    tokens = tokens_of_calls(config, llm, prices, lengths)
+    what = f"{config.stage} by {llm.model.rpartition('/')[2]}: {tokens.basis}"
+    notes += [Note("measured" if tokens.measured else "assumed", what), Note("assumed", _TEXT)]
+    found = replace(found, calls=calls, tokens=tokens, notes=tuple(notes))
+    if prices is None:
+        return _on_gpus(found, rates, gpu)
+    hours = (
+        max(calls / config.api.requests_per_minute, calls * tokens.tokens_in / config.api.tokens_per_minute)
+        / 60
+    )
+
+    def tokens_for(model: str) -> CallTokens:
+        other = llm.model_copy(update={"model": model})
+        return tokens if model == llm.model else tokens_of_calls(config, other, prices, lengths)
+
+    notes.append(Note("assumed", _CACHE))
+    found = replace(found, notes=tuple(notes))
+    costs = _costs(llm.model, prices, calls, tokens_for, hours, today)
+    return replace(found, costs=tuple(costs), hours_at_limits=hours)
+
+
+def _on_cores(
+    config: ScriptConfig | ExtractConfig, rates: Rates, videos: int, lengths: Sequence[float]
+) -> tuple[float | None, list[Note]]:
+    """Hours of cores, and what they rest on; None where nothing was measured, or next to nothing is done."""
+    llm, notes = llm_of(config), []
+    if llm is None:
+        rate: CoreRate | None = rates.cores.script if isinstance(config, ScriptConfig) else rates.cores.values
+    elif not sends_videos(config):
+        rate = None
+    elif isinstance(llm, Gemini):
+        rate = None
+        notes.append(Note("not known", _READING_FOR_GEMINI))
+    else:
+        rate = rates.cores.pictures
+        notes.append(Note("not known", _SPEECH_ON_CORES))
+    if rate is None or not lengths:
+        return None, notes
+    notes.append(Note("measured", f"hours of cores: {rate.machine} ({rate.source})"))
+    return videos * float(np.mean([rate.at(seconds) for seconds in lengths])) / 3600, notes
+
+
+def _on_gpus(found: CostEstimate, rates: Rates, gpu: str | None) -> CostEstimate:
+    """The estimate with hours of a GPU, where a rate of the model is known."""
+    assert found.tokens is not None
+    tokens, rate = found.tokens, rates.of(found.model, gpu)
+    if rate is None:
+        note = Note("not known", f"how fast {found.model} is (configs/rates.yaml): no hours of GPUs")
+        return replace(found, notes=(*found.notes, note))
+    fresh = tokens.tokens_in - rates.cached_share.share * tokens.prompt
+    seconds = [
+        fresh / rate.prompt_tokens_per_second + out / rate.output_tokens_per_second
+        for out in (tokens.least_out, tokens.tokens_out, tokens.most_out)
+    ]
+    text = (
+        f"{rate.gpu}, {found.model}: {rate.prompt_tokens_per_second:,.0f} tokens/s of prompt, "
+        f"{rate.output_tokens_per_second:,.0f} of replies ({rate.source})"
+    )
+    share = f"{rates.cached_share.share:.1%} of the prompt before the post from the engine's cache"
+    notes = (
+        Note("measured" if rate.run_here else "stated, not run here", text),
+        Note("measured", f"{share} ({rates.cached_share.source})"),
+    )
+    hours = Spread(*seconds).times(found.calls / 3600)
+    return replace(found, gpu=rate.gpu, gpu_hours=hours, notes=(*found.notes, *notes))
+
+
+def _costs(
+    model: str,
+    prices: Prices,
+    calls: int,
+    tokens_for: Callable[[str], CallTokens],
+    hours: float,
+    today: date,
+) -> Iterator[DatedCost]:
+    """Costs by every way of asking, today and from each change on; `hours`: what the calls take online."""
+    for day in (today, *prices.changes(model, today, today + LOOK_AHEAD)):
+        name = model if day == today else prices.answering(model, day)
+        try:
+            price = prices.of(name, day)
+        except UserError:
+            if day == today:
+                raise
+            continue  # it ends, and nobody says who answers then
+        tokens = tokens_for(name)
+        for batch in (False, True):
+            for cached in (False, True) if prices.can_cache(name, round(tokens.prompt)) else (False,):
+                way = Way(batch, cached)
+                kept = max(hours, _BATCH_HOURS) if batch else hours
+                yield DatedCost(way, day, name, _usd(price, way, calls, tokens, kept))
+
+
+def _usd(price: Price, way: Way, calls: int, tokens: CallTokens, hours: float) -> Spread:
+    """USD of all calls; `hours`: that a cache of the prompt is kept, which is filled once."""
+    held = round(tokens.prompt) if way.cached and calls else 0
+
+    def of_call(tokens_in: float, tokens_out: float) -> float:
+        sound, n_in, n_out = round(tokens.sound), round(tokens_in), round(tokens_out)
+        return price.cost(Usage(n_in, held, sound, n_out), batch=way.batch)
+
+    least_in, most_in = max(tokens.tokens_in - tokens.spread, tokens.prompt), tokens.tokens_in + tokens.spread
+    of_calls = Spread(
+        of_call(least_in, tokens.least_out),
+        of_call(tokens.tokens_in, tokens.tokens_out),
+        of_call(most_in, tokens.most_out),
+    ).times(calls)
+    cache = price.cost(Usage(tokens_in=held)) + price.storage_usd(held, hours)
+    return Spread(*(usd + cache for usd in of_calls))
 
 
 def _to_do(config: ScriptConfig | ExtractConfig, catalog: Folder) -> list[dict[str, Any]]:
@@ -170,35 +300,3 @@ def _lengths(rows: Sequence[dict[str, Any]], limits: Limits) -> list[float]:
             except ClipError:
                 continue
     return lengths
-
-
-def _prompt_tokens(config: ScriptConfig | ExtractConfig) -> float:
-    return len(fixed_prompt_of(config)) / CHARACTERS_PER_TOKEN
-
-
-def _video_tokens(prices: Prices, llm: Gemini, seconds: float) -> float:
-    return float(
-        prices.video_tokens(llm.model, seconds, llm.media_resolution)
-        + prices.sound_tokens(llm.model, seconds)
-    )
-
-
-def _script_tokens(seconds: float) -> float:
-    return _SCRIPT_TOKENS + _SCRIPT_TOKENS_PER_SECOND * seconds
-
-
-def _assumed_output(llm: Gemini, script: bool, lengths: Sequence[float]) -> tuple[float, str]:
-    reply = float(np.mean([_script_tokens(s) for s in lengths] or [0])) if script else _ANSWER_TOKENS
-    if llm.thinking_tokens is not None and llm.thinking_tokens >= 0:
-        thought = llm.thinking_tokens
-    else:
-        thought = _THOUGHT_TOKENS.get(llm.thinking_level or "", _THOUGHT_DEFAULT)
-    basis = f"replies of {reply:.0f} tokens and {thought} of thinking, assumed"
-    return min(reply + thought, llm.max_tokens), basis
-
-
-def _measured_output(folder: Folder) -> tuple[float, int] | None:
-    """Mean tokens of the replies that this recipe has already had, and how many those are."""
-    columns = [folder.table(name, ["tokens_out"]) for name in folder.parts()]
-    counted = [n for part in columns for n in part["tokens_out"].to_pylist() if n is not None]
-    return (float(np.mean(counted)), len(counted)) if len(counted) >= 10 else None

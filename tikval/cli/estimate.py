@@ -1,0 +1,275 @@
+"""tikval estimate: what a study will cost, of these videos or of any number, as tables."""
+
+import csv
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, get_args
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from tikval.cli.app import app
+from tikval.cli.job import run_config
+from tikval.cli.profiles import profile_file
+from tikval.config import ExtractConfig, ReportConfig, ScriptConfig, UserError, load_config, read_yaml
+from tikval.study.estimate import (
+    CostEstimate,
+    Kind,
+    Note,
+    Spread,
+    Way,
+    estimate_of,
+    estimate_without_videos,
+    way_of,
+)
+from tikval.terminal import Terminal
+
+PROFILES: Final = ("local", "gemini", "mistral", "qwen", "paper")
+_UNIT: Final = 1000  # videos
+_WAYS: Final = tuple(Way(batch, cached) for batch in (False, True) for cached in (False, True))
+
+
+@app.command()
+def estimate(
+    file: Annotated[
+        str | None, typer.Argument(help="A report, scripts or predictions configuration; none: --profile.")
+    ] = None,
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value of it.")] = None,
+    videos: Annotated[
+        int | None, typer.Option(min=1, help="So many videos, none of which need be there.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Their mean length.")] = None,
+    profile: Annotated[
+        list[str] | None, typer.Option(help=f"Again for several; all unless named: {', '.join(PROFILES)}.")
+    ] = None,
+    gpu: Annotated[str | None, typer.Option(help="The GPU, of those in configs/rates.yaml.")] = None,
+    gpu_usd: Annotated[float | None, typer.Option(min=0, help="What an hour of it costs you.")] = None,
+    table: Annotated[Path | None, typer.Option("--csv", help="Also every figure, as a table.")] = None,
+) -> None:
+    """What a study will cost: USD on today's price and after its changes, hours of GPUs and cores."""
+    if (videos is None) != (seconds is None):
+        raise UserError(
+            "--videos and --seconds belong together: how many videos, and how long they are on average"
+        )
+    if videos is None and file is None:
+        raise UserError(
+            "name a configuration, or say how many videos: tikval estimate --videos 1000 --seconds 30"
+        )
+    if file is not None and profile:
+        raise UserError("name a configuration or --profile, not both")
+    names = [file] if file else list(dict.fromkeys(profile or PROFILES))
+    found: dict[str, list[CostEstimate]] = {}
+    for name in names:
+        stages, trained = _stages(name if file else profile_file(name), overrides or [])
+        if videos is None or seconds is None:
+            run_config(stages[0].videos if isinstance(stages[0], ScriptConfig) else stages[0].catalog)
+            found[name] = [estimate_of(stage, gpu=gpu) for stage in stages]
+        else:
+            found[name] = [estimate_without_videos(stage, videos, seconds, gpu=gpu) for stage in stages]
+        _print(name, found[name], videos, gpu_usd)
+        if trained:
+            print(f"not estimated, for they are trained: {', '.join(trained)}\n")
+        if videos is None:
+            _print_sum(found[name], [way_of(stage.api) for stage in stages])
+    _print_notes([note for some in found.values() for stage in some for note in stage.notes])
+    if table:
+        _write(table, found, videos)
+        print(f"all figures: {table}")
+
+
+def _stages(file: str, overrides: list[str]) -> tuple[list[ScriptConfig | ExtractConfig], list[str]]:
+    """The stages of a configuration that are estimated, scripts first; and its systems that are not."""
+    keys = read_yaml(file).keys()
+    if "system" in keys:
+        return [load_config(ExtractConfig, file, overrides)], []
+    if "scores" not in keys:
+        return [load_config(ScriptConfig, file, overrides)], []
+    systems = load_config(ReportConfig, file, overrides).scores.predictions
+    scripts = {system.scripts.folder: system.scripts for system in systems if system.scripts}
+    extracted = [system for system in systems if isinstance(system, ExtractConfig)]
+    if not scripts and not extracted:
+        raise UserError(f"{file}: only trained systems, whose cost is not estimated")
+    trained = [system.system for system in systems if not isinstance(system, ExtractConfig)]
+    return [*scripts.values(), *extracted], trained
+
+
+def _print(name: str, stages: Sequence[CostEstimate], videos: int | None, gpu_usd: float | None) -> None:
+    terminal = Terminal(width=None if sys.stdout.isatty() else 100)
+    terminal.print(_work(name, stages, videos, gpu_usd))
+    if any(stage.costs for stage in stages):
+        terminal.print(_money(name, stages, videos))
+        hours = max((stage.hours_at_limits or 0) for stage in stages)
+        print(f"online, at the limits of its api, the longest stage takes at least {_figure(hours)} hours")
+        for model, other, day in _other_models(stages):
+            print(f"from {day} on {other} answers in place of {model}, at its own price")
+    print()
+
+
+def _other_models(stages: Sequence[CostEstimate]) -> list[tuple[str, str, date]]:
+    """Models that will be answered for, by which, and from when on."""
+    others: dict[tuple[str, str], date] = {}
+    for stage in stages:
+        for cost in stage.costs:
+            if cost.model != stage.model:
+                day = others.get((stage.model, cost.model), cost.since)
+                others[stage.model, cost.model] = min(day, cost.since)
+    return [(*names, day) for names, day in others.items()]
+
+
+def _work(name: str, stages: Sequence[CostEstimate], videos: int | None, gpu_usd: float | None) -> Table:
+    """Calls, tokens and hours by stage."""
+    gpus = " and ".join(sorted({stage.gpu for stage in stages if stage.gpu}))
+    hardware = f"hours of GPUs ({gpus}) and cores" if gpus else "hours of cores"
+    title = f"{name}, {_whose(videos)}: calls, tokens of each, {hardware}"
+    usd = () if gpu_usd is None else ("GPU USD",)
+    table = _table(title, "stage", "model", "calls", "tokens in", "out", "GPU h", "core h", *usd)
+    unit = 1 if videos is None else _UNIT / videos
+
+    def hours(some: Sequence[CostEstimate], times: float) -> list[str]:
+        gpu = [stage.gpu_hours.mid * times for stage in some if stage.gpu_hours]
+        core = [stage.core_hours * times for stage in some if stage.core_hours is not None]
+        usd = [] if gpu_usd is None else [f"{sum(gpu) * gpu_usd:,.2f}" if gpu else "-"]
+        return [*(_figure(sum(one)) if one else "-" for one in (gpu, core)), *usd]
+
+    for stage in stages:
+        tokens = stage.tokens
+        shown = ("-", "-") if tokens is None else (f"{tokens.tokens_in:,.0f}", f"{tokens.tokens_out:,.0f}")
+        model = "-" if tokens is None else stage.model.rpartition("/")[2]
+        calls = f"{stage.calls * unit:,.0f}"
+        table.add_row(stage.system or stage.stage, model, calls, *shown, *hours([stage], unit))
+    table.add_section()
+    if len(stages) > 1:
+        table.add_row("together", "", "", "", "", *hours(stages, unit))
+    if unit != 1:
+        table.add_row(f"all {videos:,}", "", "", "", "", *hours(stages, 1))
+    return table
+
+
+def _money(name: str, stages: Sequence[CostEstimate], videos: int | None) -> Table:
+    """USD by stage and way of asking, on each price."""
+    paid = [stage for stage in stages if stage.costs]
+    days = sorted({cost.since for stage in paid for cost in stage.costs})
+    spans = [f"until {day - timedelta(days=1)}" for day in days[1:]]
+    spans.append(f"from {days[-1]} on" if spans else "today (no change is known)")
+    table = _table(f"{name}, {_whose(videos)}: USD and their range", "asked", "stage", *spans)
+    unit = 1 if videos is None else _UNIT / videos
+    for way in _WAYS:
+        if way.cached and not any(stage.usd(way) for stage in paid):
+            continue
+        label = _name_of(way)
+        for stage in paid:
+            cells = [_usd(_on(stage, way, day), unit) for day in days]
+            table.add_row(label, stage.system or stage.stage, *cells)
+            label = ""
+        sums = [_sum([usd for stage in paid if (usd := _on(stage, way, day))]) for day in days]
+        if len(paid) > 1:
+            table.add_row("", "together", *(_usd(usd, unit) for usd in sums))
+        if unit != 1:
+            table.add_row("", f"all {videos:,}", *(_usd(usd, 1) for usd in sums))
+        table.add_section()
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for n, column in enumerate(columns):
+        table.add_column(column, justify="left" if n < 2 else "right")
+    return table
+
+
+def _whose(videos: int | None) -> str:
+    return "what is still to do" if videos is None else f"per {_UNIT:,} videos"
+
+
+def _name_of(way: Way) -> str:
+    return ("by Batch" if way.batch else "online") + (", prompt cached" if way.cached else "")
+
+
+def _on(stage: CostEstimate, way: Way, day: date) -> Spread | None:
+    """USD of a stage at the price of a day; a prompt that is too short for a cache costs what it costs without."""
+    mine = [cost for cost in stage.costs if cost.since <= day]
+    last = max((cost.since for cost in mine), default=day)
+    return stage.usd(way, last) or stage.usd(way._replace(cached=False), last)
+
+
+def _sum(spreads: Sequence[Spread]) -> Spread | None:
+    return Spread(*map(sum, zip(*spreads, strict=True))) if spreads else None
+
+
+def _usd(spread: Spread | None, unit: float) -> str:
+    if spread is None:
+        return "-"
+    usd = spread.times(unit)
+    low, mid, high = (f"{figure:,.{2 if usd.mid < 1000 else 0}f}" for figure in usd)
+    return f"{mid} ({low} to {high})"
+
+
+def _figure(number: float) -> str:
+    """A number with about three digits that tell."""
+    digits = next((n for n, least in enumerate((100, 10, 1)) if number >= least), 3)
+    return f"{number:,.{digits}f}"
+
+
+def _print_sum(stages: Sequence[CostEstimate], ways: Sequence[Way]) -> None:
+    """What is to pay by the ways of asking that the configurations name."""
+    days = sorted({cost.since for stage in stages for cost in stage.costs})
+    if not days:
+        where = "on your own hardware, or at an endpoint without a price"
+        print(f"nothing to pay for: what is still to do runs {where}")
+        return
+    if not any(stage.calls for stage in stages if stage.costs):
+        print("nothing is left to pay for")
+        return
+    for n, day in enumerate(days):
+        usd = _sum([one for stage, way in zip(stages, ways, strict=True) if (one := _on(stage, way, day))])
+        low, mid, high = usd or Spread(0, 0, 0)
+        what = "for what is still to do; --budget stops a run" if n == 0 else f"from {day} on"
+        print(f"about {mid:,.2f} USD ({low:,.2f} to {high:,.2f}) {what}")
+
+
+def _print_notes(notes: Sequence[Note]) -> None:
+    """Print the notes by kind, those of the most stages last."""
+    for kind in get_args(Kind):
+        counts = Counter(note.text for note in notes if note.kind == kind)
+        for n, text in enumerate(sorted(counts, key=lambda text: counts[text])):
+            print(
+                textwrap.fill(
+                    text, 100, initial_indent=f"{kind}: " if n == 0 else "  ", subsequent_indent="    "
+                )
+            )
+
+
+def _write(file: Path, found: dict[str, list[CostEstimate]], videos: int | None) -> None:
+    rows = [row for name, stages in found.items() for stage in stages for row in _rows(name, stage, videos)]
+    with file.open("w", newline="", encoding="utf-8") as to:
+        writer = csv.DictWriter(to, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _rows(name: str, stage: CostEstimate, videos: int | None) -> Iterator[dict[str, Any]]:
+    """A line for each way of asking and price, or one where nothing is paid for; empty: none, or not known."""
+    tokens, gpus = stage.tokens, stage.gpu_hours
+    line: dict[str, Any] = {
+        "profile": name,
+        "videos": videos,
+        "stage": stage.stage,
+        "system": stage.system,
+        "model": stage.model,
+        "calls": stage.calls,
+        "tokens_in": tokens and round(tokens.tokens_in),
+        "tokens_out": tokens and round(tokens.tokens_out),
+        "gpu": stage.gpu,
+        **{f"gpu_hours_{end}": gpus and getattr(gpus, end) for end in Spread._fields},
+        "core_hours": stage.core_hours,
+    }
+    keys = ("way", "since", "answered_by", *(f"usd_{end}" for end in Spread._fields))
+    for cost in stage.costs:
+        yield line | dict(zip(keys, (_name_of(cost.way), cost.since, cost.model, *cost.usd), strict=True))
+    if not stage.costs:
+        yield line | dict.fromkeys(keys)

@@ -141,7 +141,7 @@ class AskRow(TypedDict):
     video_id: str
     row_key: str
     attempt: int
-    prompt: str | None  # one user turn: the fixed prompt, then the post as data
+    prompt: str | None  # one user turn: the fixed prompt, unless the system says it, then the post as data
     video: str | None  # path or URI, for a model that takes videos
     pictures: list[bytes] | None  # JPEG in order of time, for a model that takes pictures
     seconds: float | None  # length of the video that is sent

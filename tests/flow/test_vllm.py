@@ -258,6 +258,30 @@ def test_another_picture_is_another_reply(seen: dict[str, AnswerRow], qwen: Path
     assert reply(red, blue) != reply(blue, red)  # the order of time
 
 
+def test_the_system_has_a_turn_where_the_model_knows_one(mistral: Path, qwen: Path, tmp_path: Path) -> None:
+    """Mistral's template of the tests refuses a system's turn, as its first models' do; another drops it silently."""
+    import shutil
+
+    from tikval.flow.vllm_engine import EngineRequest, Turn
+
+    def words(model: Path, system: str | None) -> str:
+        turn = Turn(EngineRequest(Vllm(model=str(model)), None, system))
+        return str(turn.tokenizer.decode(turn(ask("x", "The post:"))["tokenized_prompt"]))
+
+    assert "<|im_start|>system\nThe codebook.<|im_end|>\n<|im_start|>user\nThe post:" in words(
+        qwen, "The codebook."
+    )
+    assert "system" not in words(qwen, None)
+    assert "[INST] The codebook.\n\nThe post: [/INST]" in words(mistral, "The codebook.")
+    deaf = tmp_path / "deaf"
+    shutil.copytree(mistral, deaf)
+    for file in ("chat_template.jinja", "tokenizer_config.json"):
+        if (deaf / file).exists():
+            text = (deaf / file).read_text().replace("raise_exception", "lower")
+            (deaf / file).write_text(text.replace("lower('a turn is the user or the assistant')", "''"))
+    assert "[INST] The codebook.\n\nThe post: [/INST]" in words(deaf, "The codebook.")
+
+
 def test_a_model_that_does_not_load_is_one_line(quiet_ray: None, tmp_path: Path) -> None:
     from tikval.flow.data import _cause
 

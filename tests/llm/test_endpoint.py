@@ -30,6 +30,7 @@ def with_client(
     *,
     key: str | None = KEY,
     schema: dict[str, Any] | None = None,
+    system: str | None = None,
     timeout_seconds: float = 20,
     **changes: Any,
 ) -> T:
@@ -37,7 +38,7 @@ def with_client(
 
     async def run() -> T:
         api = Api(base_url=f"{fake.url}/v1/", timeout_seconds=timeout_seconds)
-        client = EndpointClient(Endpoint(model="qwen", **changes), api, key, schema)
+        client = EndpointClient(Endpoint(model="qwen", **changes), api, key, schema, system=system)
         try:
             return await use(client)
         finally:
@@ -96,6 +97,14 @@ def test_text_comes_first_then_the_pictures_in_order() -> None:
     fake = LlmServer()
     ask(fake, Question("Q"), key=None)
     assert "Authorization" not in fake.headers[0]
+
+
+def test_the_system_speaks_first_and_in_one_text() -> None:
+    fake = LlmServer()
+    ask(fake, Question("The post:", pictures=(b"one",)), system="The codebook.")
+    first, turn = fake.bodies[0]["messages"]
+    assert first == {"role": "system", "content": "The codebook."}
+    assert (turn["role"], turn["content"][0]["text"]) == ("user", "The post:")
 
 
 def test_the_schema_travels_whole_and_a_reply_fits_it() -> None:

@@ -32,6 +32,7 @@ def with_client(
     use: Callable[[GeminiClient], Awaitable[T]],
     *,
     schema: dict[str, Any] | None = None,
+    system: str | None = None,
     timeout_seconds: float = 20,
     inline_mb: float = 20,
     **changes: Any,
@@ -40,7 +41,7 @@ def with_client(
 
     async def run() -> T:
         api = Api(base_url=fake.url, timeout_seconds=timeout_seconds, inline_mb=inline_mb)
-        client = GeminiClient(Gemini(model=MODEL, **changes), api, KEY, schema)
+        client = GeminiClient(Gemini(model=MODEL, **changes), api, KEY, schema, system=system)
         try:
             return await use(client)
         finally:
@@ -103,6 +104,22 @@ def test_the_prompt_stands_before_the_video_so_that_it_can_be_cached(video: Path
     assert turn["role"] == "user"
     assert [next(iter(part)) for part in turn["parts"]] == ["text", "inlineData"]
     assert turn["parts"][1]["inlineData"]["mimeType"] == "video/quicktime"
+
+
+def test_the_system_instruction_is_the_same_in_each_call_and_counts_as_prompt(video: Path) -> None:
+    fake = LlmServer(cached_from=100)
+    system = "Judge by this codebook.\n" * 100
+
+    async def twice(client: GeminiClient) -> list[Reply]:
+        return [await client.ask(Question(f"The post: {name}", str(video))) for name in "ab"]
+
+    replies = with_client(fake, twice, system=system)
+    assert [body["systemInstruction"]["parts"] for body in fake.bodies] == [[{"text": system}]] * 2
+    assert [body["contents"][0]["parts"][0]["text"] for body in fake.bodies] == ["The post: a", "The post: b"]
+    assert [reply.usage.tokens_cached >= len(system) // 4 for reply in replies] == [False, True]
+
+    ask(plain := LlmServer(), Question("Q"))
+    assert "systemInstruction" not in plain.bodies[0]
 
 
 def test_parameters_travel_and_those_left_out_do_not() -> None:

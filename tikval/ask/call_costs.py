@@ -14,20 +14,24 @@ _LEAST_BYTES_PER_TOKEN: Final = 2  # of whatever somebody writes
 class CallCosts:
     """The costs of one model's calls; without prices all are nothing, and known to nobody."""
 
-    def __init__(self, llm: Gemini | Endpoint, api: Api, prices: Prices | None) -> None:
+    def __init__(
+        self, llm: Gemini | Endpoint, api: Api, prices: Prices | None, system: str | None = None
+    ) -> None:
+        """`system`: what is sent with every row, and counts as its prompt does."""
+        self.system_bytes = len((system or "").encode())
         self.llm, self.call = llm, timedelta(seconds=api.timeout_seconds)
         self.prices = prices if isinstance(llm, Gemini) else None
 
     def tokens_in(self, row: Any) -> int:
         """The tokens of an AskRow's call, as far as they can be told."""
-        return len(row["prompt"].encode()) // _BYTES_PER_TOKEN + sum(self._media(row))
+        return self._bytes(row) // _BYTES_PER_TOKEN + sum(self._media(row))
 
     def most_usd(self, row: Any) -> float:
         """USD that an AskRow's call can cost at most, at the dearer price where it changes while the call is out."""
         if self.prices is None:
             return 0.0
         pictures, sound = self._media(row)
-        tokens = len(row["prompt"].encode()) // _LEAST_BYTES_PER_TOKEN + pictures + sound
+        tokens = self._bytes(row) // _LEAST_BYTES_PER_TOKEN + pictures + sound
         now = datetime.now(UTC)
         return max(
             self._price(self.llm.model, when).most(tokens, sound, self.llm.max_tokens)
@@ -49,6 +53,9 @@ class CallCosts:
             return self._price(reply.model_served, now).cost(reply.usage)
         except UserError:
             return max(most_usd, self._price(self.llm.model, now).cost(reply.usage))
+
+    def _bytes(self, row: Any) -> int:
+        return self.system_bytes + len(row["prompt"].encode())
 
     def _media(self, row: Any) -> tuple[int, int]:
         """Tokens of a video's pictures and of its sound."""

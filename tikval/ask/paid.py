@@ -50,14 +50,16 @@ class PaidAnswers:
         prices: Prices | None,
         open_video: Callable[[str, str | None], AbstractContextManager[str]],
         samples: Samples | None = None,
+        system: str | None = None,
     ) -> None:
         """`asked`: what determines every reply, the row apart: prompt, parameters, schema, sample.
 
         `open_video`: path and SHA-256 of a video to the file to send in its place. `samples`: None asks once.
+        `system`: what the client sends with every row, which counts as its prompt does.
         """
         self.llm, self.api, self.asked, self.samples = llm, api, asked, samples
         self.gate, self.ledger, self.open_video = make_gate(), ledger, open_video
-        self.costs = CallCosts(llm, api, prices)
+        self.costs = CallCosts(llm, api, prices, system)
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="tikval-calls", daemon=True).start()
         self.client = self._run(self._made(make_client))
@@ -295,14 +297,20 @@ def is_same_model(asked: str, served: str, also: tuple[str, ...]) -> bool:
 
 
 def asked_of(
-    llm: Gemini | Endpoint, prompt: str, schema: dict[str, Any] | None, sample: int | None
+    llm: Gemini | Endpoint,
+    prompt: str,
+    schema: dict[str, Any] | None,
+    sample: int | None,
+    *,
+    as_system: bool = False,
 ) -> dict[str, Any]:
-    """What determines a reply, the row apart, as a ledger's key takes it."""
+    """What determines a reply, the row apart, as a ledger's key takes it; `as_system`: the prompt is the system's."""
     return {
         "llm": llm.model_dump(mode="json"),
         "prompt": sha256(prompt),
         "schema": sha256(json.dumps(schema, sort_keys=True)) if schema else None,
         "sample": sample,
+        **({"instruction": "system"} if as_system else {}),  # left out otherwise: keys of before stay
     }
 
 

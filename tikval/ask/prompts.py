@@ -1,31 +1,53 @@
-"""The part of a prompt that comes before the post, as a configuration makes it."""
+"""The part of a prompt that is the same for every post, as a configuration makes it, and in whose turn it stands."""
+
+from typing import Final, NamedTuple
 
 from tikval.ask.video import fixed_prompt
 from tikval.codebook import load_codebook, render_prompt
 from tikval.config import ExtractConfig, LlmExtractor, LlmWriter, ScriptConfig, UserError, find_file
 
+_LEAD: Final = "The post:\n"  # a user's turn has some text also where a post has none
+
+
+class Turns(NamedTuple):
+    """The fixed prompt, divided."""
+
+    system: str | None  # the system instruction, None: there is none
+    before: str  # what comes before the post in each user's turn
+
 
 def fixed_prompt_of(config: ScriptConfig | ExtractConfig) -> str:
-    """The prompt before the post: the same bytes for every row.
+    """The prompt before the post: the same bytes for every row, whoever's turn it stands in.
 
     Raises UserError where a file is missing or the template cannot be rendered.
     """
-    if isinstance(config, ScriptConfig):
-        assert isinstance(config.writer, LlmWriter)
-        return fixed_prompt(config.writer.llm, _text(config.writer.prompt))
-    extractor = config.extractor
-    assert isinstance(extractor, LlmExtractor)
+    part = _asking_part(config)
+    material = _text(part.material) if part.material else ""
+    if isinstance(part, LlmWriter):
+        return fixed_prompt(part.llm, _text(part.prompt)) + material
+    assert isinstance(config, ExtractConfig)
     try:
         prompt = render_prompt(
             load_codebook(find_file(config.codebook)),
-            _text(extractor.prompt),
+            _text(part.prompt),
             "script" if config.scripts else "video",
-            examples_per_value=extractor.examples_per_value,
-            answer=extractor.answer,
+            examples_per_value=part.examples_per_value,
+            answer=part.answer,
         )
     except ValueError as err:
         raise UserError(str(err)) from err
-    return prompt if config.scripts else fixed_prompt(extractor.llm, prompt)
+    return (prompt if config.scripts else fixed_prompt(part.llm, prompt)) + material
+
+
+def turns_of(config: ScriptConfig | ExtractConfig, prompt: str) -> Turns:
+    """In whose turn the fixed prompt stands, as the configuration has it."""
+    return Turns(prompt, _LEAD) if _asking_part(config).instruction == "system" else Turns(None, prompt)
+
+
+def _asking_part(config: ScriptConfig | ExtractConfig) -> LlmWriter | LlmExtractor:
+    part = config.writer if isinstance(config, ScriptConfig) else config.extractor
+    assert isinstance(part, LlmWriter | LlmExtractor)
+    return part
 
 
 def _text(path: str) -> str:

@@ -16,7 +16,7 @@ from tikval.config.base import (
     UserError,
     find_file,
 )
-from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Llm
+from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm
 from tikval.config.scripts import CatalogConfig, Look, ScriptConfig, local_unless_named
 
 SCHWARTZ: Final = "prompts/codebook.yaml"
@@ -47,7 +47,7 @@ class LocalExtractor(Config):
         return data
 
 
-class LlmExtractor(Config):
+class LlmExtractor(Instructed):
     """A language model judges a script, or the video itself, by the codebook (Appendix A.1)."""
 
     kind: Literal["llm"] = "llm"

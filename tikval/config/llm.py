@@ -1,10 +1,10 @@
 """Language models: which, with which parameters, and how they are asked."""
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from tikval.config.base import Config, UserError, holds_secret
+from tikval.config.base import ADDED_LATER, Config, TextFile, UserError, holds_secret
 
 
 class Api(Config):
@@ -53,6 +53,7 @@ class Engine(Config):
     batch_rows: PositiveInt = 64  # rows per call of an engine; a few calls wait for each
 
 
+MATERIAL: Final = "prompts/material.txt"
 HOW_A_MODEL_IS_ASKED: Final = frozenset({"read_pool", "api", "engine", "budget_usd"})
 
 
@@ -106,3 +107,24 @@ class Endpoint(Config):
 
 
 Llm = Annotated[Gemini | Vllm | Endpoint, Field(discriminator="kind")]
+
+
+class Instructed(Config):
+    """Where the fixed prompt of a model stands: before each post in the user's turn, or alone as the system's."""
+
+    instruction: Annotated[Literal["user", "system"], ADDED_LATER] = "user"
+    # with `system`: the paragraph after the prompt that says what the blocks of a post are, and that they are data
+    material: Annotated[TextFile | None, ADDED_LATER] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_what_a_post_is(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("instruction") == "system" and not data.get("material"):
+            return {**data, "material": MATERIAL}
+        return data
+
+    @model_validator(mode="after")
+    def _has_a_system_turn_for_it(self) -> Self:
+        if self.material is not None and self.instruction == "user":
+            raise ValueError("material: is read with instruction: system")
+        return self

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from tikval.config.base import ADDED_LATER, Config, JobConfig, Limits, Place, Pool, TextFile, Upstream
-from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Llm
+from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm
 
 
 class CatalogConfig(JobConfig):
@@ -61,7 +61,7 @@ class Look(Config):
     max_lost_share: float = Field(default=0.5, ge=0, le=1)
 
 
-class LlmWriter(Config):
+class LlmWriter(Instructed):
     """A language model watches the video and writes the script (Appendix A.2)."""
 
     kind: Literal["llm"] = "llm"

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from tikval.ask import video
-from tikval.ask.prompts import fixed_prompt_of
+from tikval.ask.prompts import fixed_prompt_of, turns_of
 from tikval.ask.samples import Samples
 from tikval.ask.withheld import check_minors, withheld_videos
 from tikval.codebook import Codebook, load_codebook, reply_schema
@@ -56,20 +56,22 @@ def _by_similarity(
 
 def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook) -> FolderRun:
     prompt = fixed_prompt_of(config)
+    turns = turns_of(config, prompt)
     llm, catalog = extractor.llm, Folder(config.catalog.folder)
     withheld = withheld_videos(catalog, llm, config.api)
     ask: Callable[[], Stage]
     if config.scripts:
-        ask = partial(AskOfScript, prompt, withheld)
+        ask = partial(AskOfScript, turns.before, withheld)
     else:
         video.check_recognisers(video.want_of_model(llm, extractor.look))
-        ask = partial(video.Asking, llm, extractor.look, config.limits, prompt, withheld)
+        ask = partial(video.Asking, llm, extractor.look, config.limits, turns.before, withheld)
     steps, context = llm_steps(
         config,
         llm,
         ask=ask,
         read=partial(ReadValues, config.system, codebook, extractor, sha256(prompt)),
         prompt=prompt,
+        system=turns.system,
         schema=reply_schema(codebook, MAX_NOTES.get(llm.kind)) if extractor.enforce_schema else None,
         sample=extractor.sample,
         samples=_samples(extractor, codebook),

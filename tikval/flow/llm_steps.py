@@ -48,6 +48,7 @@ def llm_steps(
     ask: Callable[[], Stage],
     read: Callable[[], Stage],
     prompt: str,
+    system: str | None,
     schema: dict[str, Any] | None,
     sample: int | None,
     samples: Samples | None = None,
@@ -56,7 +57,7 @@ def llm_steps(
 ) -> tuple[Sequence[Step | RayStep], LlmContext]:
     """The steps for run_stage, and the context that they need. Raises UserError where a key or a library is missing."""
     if isinstance(llm, Vllm):
-        engines = _engines(config, llm, schema)
+        engines = _engines(config, llm, schema, system)
         return [
             Step(ask, arrow_schema(AskRow), config.read_pool),
             engines,
@@ -74,13 +75,14 @@ def llm_steps(
         PaidAnswers,
         llm,
         config.api,
-        asked_of(llm, prompt, schema, sample),
-        partial(make_client, llm, config.api, schema, uploads),
+        asked_of(llm, prompt, schema, sample, as_system=system is not None),
+        partial(make_client, llm, config.api, schema, uploads, system),
         partial(RemoteGate, gate),
         ledger,
         prices,
         StrippedVideos(config.limits),
         samples,
+        system,
     )
     pool = config.pool.model_copy(update={"batch_rows": 1})  # one slow reply holds no other row up
     step = Step(partial(Chain, ask, answer, read), out, pool, calls=config.api.in_flight)
@@ -97,18 +99,26 @@ def llm_steps(
     return [step], context
 
 
-def _engines(config: ScriptConfig | ExtractConfig, llm: Vllm, schema: dict[str, Any] | None) -> RayStep:
+def _engines(
+    config: ScriptConfig | ExtractConfig, llm: Vllm, schema: dict[str, Any] | None, system: str | None
+) -> RayStep:
     from tikval.flow.vllm import vllm_answers
     from tikval.flow.vllm_engine import check_installed
 
     if not on_cluster():  # there, the driver's node needs none
         check_installed()
     # once Ray runs: it asks for the cluster's GPUs
-    return RayStep(lambda rows: vllm_answers(llm, config.engine, config.pool, schema)(rows), config.pool)
+    return RayStep(
+        lambda rows: vllm_answers(llm, config.engine, config.pool, schema, system)(rows), config.pool
+    )
 
 
 def make_client(
-    llm: Gemini | Endpoint, api: Api, schema: dict[str, Any] | None, uploads: Uploads | None = None
+    llm: Gemini | Endpoint,
+    api: Api,
+    schema: dict[str, Any] | None,
+    uploads: Uploads | None = None,
+    system: str | None = None,
 ) -> Client:
     """Make the client, in the actor: keys are read where they are used, and travel in no message."""
     if isinstance(llm, Gemini):
@@ -120,7 +130,7 @@ def make_client(
                 f"{GEMINI_KEY} is not set on a worker; put it into a file on the nodes and name that in "
                 f"{GEMINI_KEY}_FILE (docs/cluster.md)"
             )
-        return GeminiClient(llm, api, key, schema, uploads=uploads)
+        return GeminiClient(llm, api, key, schema, uploads=uploads, system=system)
     from tikval.llm.endpoint import EndpointClient
 
-    return EndpointClient(llm, api, read_key(ENDPOINT_KEY), schema)
+    return EndpointClient(llm, api, read_key(ENDPOINT_KEY), schema, system=system)

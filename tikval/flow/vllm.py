@@ -26,12 +26,13 @@ CONCURRENT_BATCHES: Final = 8  # of one engine, at least: while one batch ends, 
 
 
 def vllm_answers(
-    config: Vllm, engine: Engine, pool: Pool, schema: dict[str, Any] | None
+    config: Vllm, engine: Engine, pool: Pool, schema: dict[str, Any] | None, system: str | None = None
 ) -> Callable[["ray.data.Dataset"], "ray.data.Dataset"]:
     """What turns a dataset of AskRow into one of AnswerRow, on `pool.actors` engines. Ray must have been started.
 
     `pool.actors`: None is one engine for every `tensor_parallel` GPUs there are, one at least. `schema`: JSON schema
-    that every reply keeps to. A row that has an error already is not asked and keeps it. A prompt that does not fit is
+    that every reply keeps to. `system`: the system's turn, before each row's; of a model that knows none the beginning
+    of the user's. A row that has an error already is not asked and keeps it. A prompt that does not fit is
     too_many_tokens, a reply that met max_tokens or the end of the context truncated, an engine's error internal_error;
     they cost no other row. Raises UserError where vLLM is missing or pool and engine contradict each other, and while
     the dataset runs where the model does not load, has no chat template or takes no pictures.
@@ -58,7 +59,7 @@ def vllm_answers(
         preprocess=_before,
     )
     stage = processor.get_stage_by_name("vLLMEngineStage")
-    asked = EngineRequest(config, json.dumps(schema) if schema else None)
+    asked = EngineRequest(config, json.dumps(schema) if schema else None, system)
     # a copy: an assignment would place the engines anew, and by then Ray has dropped the bundles and takes a GPU
     processor.stages["vLLMEngineStage"] = stage.model_copy(
         update={

@@ -54,6 +54,7 @@ class EngineRequest:
 
     config: Vllm
     schema: str | None
+    system: str | None = None
 
     @property
     def model_served(self) -> str:
@@ -124,6 +125,11 @@ class Turn:
             self.template = getattr(processor, "chat_template", None)
         if self.template is None:
             raise UserError(f"{config.model} has no chat template; take the model that was tuned to answer")
+        self.system, self.before = asked.system, ""
+        if asked.system and not self._knows_system():
+            # as Mistral's own tokenizer has it: its first models know no system's turn
+            log.info("%s: no system's turn in its chat template: its words begin the user's", config.model)
+            self.system, self.before = None, f"{asked.system}\n\n"
         self.sampling = {
             "temperature": config.temperature,
             "seed": config.seed,
@@ -136,13 +142,30 @@ class Turn:
     def __call__(self, row: AskRow) -> dict[str, Any]:
         pictures = list(row["pictures"]) if row["pictures"] is not None else []
         # the text first: the prefix cache matches from the first token on, and no two posts show the same pictures
-        parts = [{"type": "text", "text": row["prompt"]}, *({"type": "image"} for _ in pictures)]
-        turn = {"role": "user", "content": parts if pictures else row["prompt"]}
-        tokens = self.tokenizer.apply_chat_template(
-            [turn], chat_template=self.template, add_generation_prompt=True, tokenize=True, return_dict=False
-        )
+        text = f"{self.before}{row['prompt']}"
+        parts = [{"type": "text", "text": text}, *({"type": "image"} for _ in pictures)]
+        tokens = self._rendered(self.system, parts if pictures else text, tokenize=True)
         request = {"tokenized_prompt": tokens, "sampling_params": dict(self.sampling)}
         return request | ({"multimodal_data": {"image": pictures}} if pictures else {})
+
+    def _rendered(self, system: str | None, content: Any, *, tokenize: bool) -> Any:
+        turns = [{"role": "system", "content": system}] if system else []
+        return self.tokenizer.apply_chat_template(
+            [*turns, {"role": "user", "content": content}],
+            chat_template=self.template,
+            add_generation_prompt=True,
+            tokenize=tokenize,
+            return_dict=False,
+        )
+
+    def _knows_system(self) -> bool:
+        """Whether the template has a system's turn: some refuse one, and some leave it out without a word."""
+        from jinja2 import TemplateError
+
+        try:
+            return "before all" in self._rendered("before all", "a post", tokenize=False)
+        except TemplateError:
+            return False
 
 
 def _with_ending(generate: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:

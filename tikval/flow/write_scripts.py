@@ -3,7 +3,7 @@
 from functools import partial
 
 from tikval.ask import video
-from tikval.ask.prompts import fixed_prompt_of
+from tikval.ask.prompts import fixed_prompt_of, turns_of
 from tikval.ask.withheld import check_minors, withheld_videos
 from tikval.config import LlmWriter, ScriptConfig
 from tikval.flow.data import Step, run_stage
@@ -27,14 +27,16 @@ def write_scripts(config: ScriptConfig) -> FolderRun:
 def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
     video.check_recognisers(video.want_of_model(writer.llm, writer.look))
     prompt = fixed_prompt_of(config)
+    turns = turns_of(config, prompt)
     catalog = Folder(config.videos.folder)
     withheld = withheld_videos(catalog, writer.llm, config.api)
     steps, context = llm_steps(
         config,
         writer.llm,
-        ask=partial(video.Asking, writer.llm, writer.look, config.limits, prompt, withheld),
+        ask=partial(video.Asking, writer.llm, writer.look, config.limits, turns.before, withheld),
         read=partial(ReadScript, writer, sha256(prompt)),
         prompt=prompt,
+        system=turns.system,
         schema=None,
         sample=writer.sample,
         out=arrow_schema(ScriptRow),

@@ -36,7 +36,7 @@ class Usage:
 class Question:
     """One user turn."""
 
-    prompt: str  # the fixed prompt, then the post as data
+    prompt: str  # the fixed prompt, unless the client has it as the system instruction; then the post as data
     video: str | None = None  # local path
     pictures: tuple[bytes, ...] = ()  # JPEG in order of time
     seed: int | None = None  # in place of the configuration's

@@ -18,8 +18,19 @@ _LONGEST_REPLY: Final = 8 * 2**20  # bytes
 class EndpointClient:
     """The Client of one actor, for one event loop. It does not pickle: made where it is used."""
 
-    def __init__(self, config: Endpoint, api: Api, key: str | None, schema: dict[str, Any] | None) -> None:
-        """`schema`: the JSON schema that a reply must follow; None: any text. UserError without an address."""
+    def __init__(
+        self,
+        config: Endpoint,
+        api: Api,
+        key: str | None,
+        schema: dict[str, Any] | None,
+        *,
+        system: str | None = None,
+    ) -> None:
+        """`schema`: the JSON schema that a reply must follow; None: any text. `system`: the system's message.
+
+        Raises UserError without an address.
+        """
         if not api.base_url:
             raise UserError("api.base_url: an endpoint needs its address, as http://host:8000/v1")
         self._url = f"{api.base_url.rstrip('/')}/chat/completions"
@@ -35,6 +46,8 @@ class EndpointClient:
         if schema is not None:
             named = {"name": "reply", "schema": schema, "strict": True}
             self._fixed["response_format"] = {"type": "json_schema", "json_schema": named}
+        # as a text and not as parts: the chat templates of some models take the system's words only so
+        self._first = [{"role": "system", "content": system}] if system else []
         self._session: aiohttp.ClientSession | None = None  # made on the loop that it belongs to
 
     async def close(self) -> None:
@@ -48,7 +61,7 @@ class EndpointClient:
         for picture in question.pictures:
             address = f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
             content.append({"type": "image_url", "image_url": {"url": address}})
-        body = {**self._fixed, "messages": [{"role": "user", "content": content}]}
+        body = {**self._fixed, "messages": [*self._first, {"role": "user", "content": content}]}
         if question.seed is not None:
             body["seed"] = question.seed
         await admit()

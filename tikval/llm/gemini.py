@@ -65,9 +65,11 @@ class GeminiClient:
         schema: dict[str, Any] | None,
         *,
         uploads: Uploads | None = None,
+        system: str | None = None,
     ) -> None:
         """`schema`: the JSON schema that a reply must follow; None: any text. `uploads`: where the names of uploaded
-        files are written down, so that whoever comes after this process can delete them.
+        files are written down, so that whoever comes after this process can delete them. `system`: the system
+        instruction.
 
         Raises UserError where the package is missing.
         """
@@ -97,7 +99,7 @@ class GeminiClient:
                 httpx_async_client=self._http,
             ),
         )
-        self._request = _request(config, schema)
+        self._request = _request(config, schema, system)
         self._deleting: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -311,7 +313,9 @@ def _inline(data: bytes, mime: str) -> dict[str, Any]:
     return {"inline_data": {"data": data, "mime_type": mime}}
 
 
-def _request(config: Gemini, schema: dict[str, Any] | None) -> "types.GenerateContentConfig":
+def _request(
+    config: Gemini, schema: dict[str, Any] | None, system: str | None
+) -> "types.GenerateContentConfig":
     """What is the same in every call."""
     from google.genai import types
 
@@ -321,6 +325,7 @@ def _request(config: Gemini, schema: dict[str, Any] | None) -> "types.GenerateCo
     resolution = config.media_resolution and f"MEDIA_RESOLUTION_{config.media_resolution.upper()}"
     return types.GenerateContentConfig.model_validate(
         {
+            "system_instruction": system,
             "temperature": config.temperature,
             "seed": config.seed,
             "max_output_tokens": config.max_tokens,

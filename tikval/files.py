@@ -322,6 +322,12 @@ def list_files(uri: str, suffix: str, *, include_side_tables: bool = False) -> l
     )
 
 
+def has_folder(uri: str) -> bool:
+    """Whether there is such a folder. Raises UserError for an address that is not opened, OSError."""
+    fs, path = filesystem(uri)
+    return bool(fs.get_file_info(path).type == pafs.FileType.Directory)
+
+
 def delete(uri: str) -> None:
     fs, path = filesystem(uri)
     with contextlib.suppress(FileNotFoundError):

@@ -18,11 +18,11 @@ from tikval.config import (
     ScriptConfig,
     UserError,
     find_file,
-    load_config,
     nested,
 )
 from tikval.llm.gate import read_spent
 from tikval.store.folder import Folder, FolderRun
+from tikval.store.recipes import load_job
 from tikval.study.check import check_catalog, check_inputs, stop_where_wrong
 from tikval.study.side_by_side import (
     label_set_of_systems,
@@ -131,7 +131,7 @@ def run(
     ] = None,
 ) -> None:
     """Every job that a report's configuration rests on, in order; what is finished is not done again."""
-    config = load_config(ReportConfig, file, overrides or [])
+    config = load_job(ReportConfig, file, overrides or [])
     config = config.model_copy(update={"asked": asked_by(ctx)})
     raise typer.Exit(guard(lambda: _run_all(config, None, budget)))
 
@@ -153,7 +153,7 @@ def _embedding(report_file: str, config: ReportConfig, overrides: list[str]) -> 
     except UserError:
         file = "configs/embed.yaml"
     same = [("out", config.out), ("videos", config.scores.catalog.model_dump(mode="json"))]
-    return load_config(EmbedConfig, file, [*same, *overrides])
+    return load_job(EmbedConfig, file, [*same, *overrides])
 
 
 def _run_all(

@@ -16,7 +16,8 @@ from rich.table import Table
 from tikval.cli.app import app
 from tikval.cli.job import run_config
 from tikval.cli.profiles import profile_file
-from tikval.config import ExtractConfig, ReportConfig, ScriptConfig, UserError, load_config, read_yaml
+from tikval.config import ExtractConfig, ReportConfig, ScriptConfig, UserError, read_yaml
+from tikval.store.recipes import load_job
 from tikval.study.estimate import (
     CostEstimate,
     Kind,
@@ -86,10 +87,10 @@ def _stages(file: str, overrides: list[str]) -> tuple[list[ScriptConfig | Extrac
     """The stages of a configuration that are estimated, scripts first; and its systems that are not."""
     keys = read_yaml(file).keys()
     if "system" in keys:
-        return [load_config(ExtractConfig, file, overrides)], []
+        return [load_job(ExtractConfig, file, overrides)], []
     if "scores" not in keys:
-        return [load_config(ScriptConfig, file, overrides)], []
-    systems = load_config(ReportConfig, file, overrides).scores.predictions
+        return [load_job(ScriptConfig, file, overrides)], []
+    systems = load_job(ReportConfig, file, overrides).scores.predictions
     scripts = {system.scripts.folder: system.scripts for system in systems if system.scripts}
     extracted = [system for system in systems if isinstance(system, ExtractConfig)]
     if not scripts and not extracted:

@@ -21,12 +21,12 @@ from tikval.config import (
     ScriptConfig,
     SweepConfig,
     UserError,
-    load_config,
     nested,
 )
 from tikval.config.report import Asked
 from tikval.files import without_secrets
 from tikval.store.folder import Folder, FolderRun
+from tikval.store.recipes import load_job
 from tikval.store.runs import SystemConfig
 from tikval.terminal import escape_output
 
@@ -83,7 +83,7 @@ def job_command(name: str, words: Sequence[str]) -> int:
         raise UserError(f"usage: python -m jobs.{name} CONFIG.yaml [key=value ...] (a {job.config.__name__})")
     if not files:
         raise UserError(f"usage: python -m jobs.{name} CONFIG.yaml ... [key=value ...] [{DRY_RUN}]")
-    configs = [_asked(load_config(job.config, file, overrides), file, overrides) for file in files]
+    configs = [_asked(load_job(job.config, file, overrides), file, overrides) for file in files]
     if len({config.folder for config in configs}) < len(configs):
         raise UserError("two of the configurations are the same recipe")
     if DRY_RUN in words:

@@ -12,6 +12,7 @@ import typer
 from tikval.config import CatalogConfig, ReportConfig, UserError, load_config, nested
 from tikval.config.report import Asked
 from tikval.files import without_secrets
+from tikval.store.recipes import load_job
 
 Sets = list[str | tuple[str, Any]]
 
@@ -41,11 +42,11 @@ def report_of_profiles(profiles: Sequence[str], wanted: Wanted) -> ReportConfig:
     """
     files = {profile: profile_file(profile) for profile in dict.fromkeys(profiles)}
     sets = {profile: _sets(file, profile, list(files), wanted) for profile, file in files.items()}
-    parts = {profile: load_config(ReportConfig, file, sets[profile]) for profile, file in files.items()}
+    parts = {profile: load_job(ReportConfig, file, sets[profile]) for profile, file in files.items()}
     if wanted.names:
         names = _names_of(parts, wanted.names)
         parts = {
-            profile: load_config(ReportConfig, file, [*sets[profile], *names[profile]])
+            profile: load_job(ReportConfig, file, [*sets[profile], *names[profile]])
             for profile, file in files.items()
         }
     return _joined(parts)

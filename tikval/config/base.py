@@ -141,19 +141,19 @@ def _recipe_of(value: Any, metadata: list[Any]) -> Any:
     return value
 
 
-def nested(config: JobConfig, at: str = "") -> list[tuple[str, JobConfig]]:
+def nested(config: JobConfig, at: str = "", *, trained: bool = False) -> list[tuple[str, JobConfig]]:
     """Every configuration within one, itself last and each after those it reads, by its key ("scores.predictions.0").
 
-    Not what is below `trained`: a finished system of another study, which this one only uses.
+    `trained`: also what is below a key of that name, a finished system of another study, which this one only uses.
     """
     found: list[tuple[str, JobConfig]] = []
     for name in type(config).model_fields:
         value = getattr(config, name)
         items = list(enumerate(value)) if isinstance(value, tuple) else [(None, value)]
         for n, item in items:
-            if isinstance(item, JobConfig) and name != "trained":
+            if isinstance(item, JobConfig) and (trained or name != "trained"):
                 key = name if n is None else f"{name}.{n}"
-                found += nested(item, f"{at}.{key}" if at else key)
+                found += nested(item, f"{at}.{key}" if at else key, trained=trained)
     return [*found, (at, config)]
 
 

@@ -4,17 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tikval.config import FinetuneConfig, TextEncoder, UserError, load_config
+from tikval.config import FinetuneConfig, TextEncoder, UserError
 from tikval.finetune.model_files import Kept, read_kept
 from tikval.finetune.model_index import usable_members
 from tikval.report.export.model_card import base_of, model_card
 from tikval.report.export.target import check_target, staging
+from tikval.store.recipes import load_job
 
 
 def trained_folder(trained: str) -> str:
     """The folder of a trained system, from the file of its configuration or from the folder itself."""
     if trained.endswith((".yaml", ".yml")):
-        return load_config(FinetuneConfig, trained, []).folder
+        return load_job(FinetuneConfig, trained, []).folder
     return trained.rstrip("/")
 
 

@@ -223,14 +223,14 @@ def summarise(rows: Sequence[FaithfulnessRow], accounts: Mapping[str, str | None
     return Summary(
         videos=len(rows),
         failed=len(rows) - len(done),
-        spoken=_estimate(spoken),
-        shown=_estimate(shown),
-        unheard=_estimate(lines),
+        spoken=share_estimate(spoken),
+        shown=share_estimate(shown),
+        unheard=share_estimate(lines),
         not_heard=sum(bool(n) and unheard is None for _, unheard, n in judged),
     )
 
 
-def _estimate(parts: Sequence[tuple[Hashable, float, int]]) -> ShareEstimate | None:
+def share_estimate(parts: Sequence[tuple[Hashable, float, int]]) -> ShareEstimate | None:
     """Ratio of sums of (account, numerator, denominator) of videos, with its interval over accounts."""
     accounts: dict[Hashable, list[float]] = {}
     for name, numerator, denominator in parts:

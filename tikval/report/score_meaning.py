@@ -19,20 +19,24 @@ from tikval.config import (
     find_file,
 )
 from tikval.extract.calibration import kept_calibration
+from tikval.extract.votes import MAJORITY
 from tikval.files import parse_json, read_bytes
 from tikval.finetune.model_files import read_facts, read_kept
 from tikval.store.folder import Folder
 from tikval.store.runs import Study, SystemConfig, system_config
 
-NO_SCORE: Final = "none"  # a language model decides, and scores nothing
+NO_SCORE: Final = "none"  # a language model that is asked once decides, and scores nothing
 UNKNOWN: Final = "score"
 SHARE: Final = "similarity share"
+VOTES: Final = "vote share"
 PROBABILITY: Final = "probability"
 WHAT_IT_IS: Final = {
     NO_SCORE: "no score: a language model decides without one",
     UNKNOWN: "score: of a kind that was not kept",
     SHARE: "similarity share: how much of a text lies nearer to this label than to all others, by cosine similarities "
     "that are shared out among them; no probability",
+    VOTES: "vote share: how many of a language model's replies to the same video give the label, by those that were "
+    "valid; more than half decide. How sure the model is of itself: no probability that it is right",
     PROBABILITY: "probability: what a trained model gives the label; whether it holds is measured by Brier score and "
     "calibration error",
 }
@@ -95,7 +99,8 @@ def score_meaning_of(folder: Folder, config: SystemConfig, codebook: Codebook) -
 def _of_extractor(folder: Folder, config: ExtractConfig, codebook: Codebook) -> ScoreMeaning:
     extractor = config.extractor
     if not isinstance(extractor, LocalExtractor):
-        return ScoreMeaning(NO_SCORE)
+        one = extractor.samples == 1
+        return ScoreMeaning(NO_SCORE) if one else ScoreMeaning(VOTES, (MAJORITY,) * len(codebook.labels))
     if extractor.threshold != "codebook":
         return ScoreMeaning(SHARE, (extractor.threshold,) * len(codebook.labels))
     kept = kept_calibration(folder.uri)

@@ -19,7 +19,9 @@ _STANCE: Final = (
 _HUMAN: Final = (
     "the annotator's stance: 2 dominant, 1 endorsed, 0 absent, -1 confronted; empty: not annotated"
 )
-_SCORE: Final = "the system's score of the label VALUE{}; empty: it gives none, such as a language model"
+_SCORE: Final = (
+    "the system's score of the label VALUE{}; empty: it gives none, as a language model that is asked once"
+)
 _THRESHOLD: Final = (
     "the score from which on VALUE{} is predicted; empty: the system has none, or it was not kept"
 )
@@ -51,11 +53,20 @@ LINE: Final = (
     Column("system", pa.string(), "who predicts"),
     Column("label_set", pa.string(), "the name of its codebook"),
     Column("codebook_version", pa.int64(), "the version that the codebook states"),
-    Column("score_kind", pa.string(), "what its scores are: similarity share, probability or none"),
+    Column(
+        "score_kind", pa.string(), "what its scores are: similarity share, vote share, probability or none"
+    ),
     Column("split", pa.string(), "of a trained or combined system: the partition (honest-0)"),
     Column("fold", pa.int64(), "of such a system: the fold that was held out; empty for a failure"),
     Column("seed", pa.int64(), "of such a system: the training's seed"),
     Column("sample", pa.int64(), "of a language model whose configuration has a sample"),
+    Column("votes", pa.int64(), "of a language model that is asked several times: its valid replies"),
+    Column(
+        "agreement",
+        pa.float64(),
+        "of these replies with each other: the share of equal stances over all pairs of them and all values; it is not "
+        "corrected for chance",
+    ),
     Column(
         "error", pa.string(), "why there is no result, a reason of tikval/rows.py; then no value has a stance"
     ),

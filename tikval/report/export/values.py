@@ -43,6 +43,8 @@ _OF_A_ROW: Final = (
     "fold",
     "seed",
     "sample",
+    "votes",
+    "agreement",
     "error",
     "model",
     "model_served",

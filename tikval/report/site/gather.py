@@ -29,6 +29,7 @@ from tikval.report.site.gap import pairs_of
 from tikval.report.site.pictures import PER_VIDEO, pictures_of
 from tikval.report.site.record import Card, Chart, Failure, Report, SystemRates
 from tikval.report.site.rows import FAILURES_LISTED, is_duplicate
+from tikval.report.site.samples import sample_facts
 from tikval.report.site.study_rows import StudyRows, read_study
 from tikval.report.tables.paper import PaperTables, tables_of
 from tikval.rows import PredictionRow
@@ -74,7 +75,7 @@ def _head(config: ReportConfig, codebook: Codebook, rows: StudyRows) -> Report:
     systems = config.scores.predictions
     return Report(
         title=config.title,
-        facts=report_facts(config, codebook, rows.catalog),
+        facts=(*report_facts(config, codebook, rows.catalog), *sample_facts(config, rows)),
         command=command_of(config),
         also=also_here(config, codebook.label_set),
         labels=codebook.labels,

@@ -148,11 +148,12 @@ def _model(config: SystemConfig) -> str:
     part = config.extractor
     if not isinstance(part, LlmExtractor):
         return f"values by {part.encoder} without a language model, out of {_source(config.scripts)}"
+    votes = f", {part.samples} replies and a vote" if part.samples > 1 else ""
     if config.videos is None:
-        return f"values by {part.llm.model} out of {_source(config.scripts)}"
+        return f"values by {part.llm.model} out of {_source(config.scripts)}{votes}"
     # what takes no video file gets pictures, and what was said as text
     how = "" if part.llm.kind == "gemini" else f" ({part.look.frames} pictures and recognised speech of it)"
-    return f"{part.llm.model}, directly from the video{how}"
+    return f"{part.llm.model}, directly from the video{how}{votes}"
 
 
 def _source(scripts: ScriptConfig | None) -> str:

@@ -5,20 +5,29 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fixtures.corpus import write_unlike
+from tests.fixtures.llm_run import driver
 from tests.fixtures.llm_server import LlmServer, Rule, Trouble, serving
-from tikval.config import Api, Gemini, UserError
+from tikval.ask.paid import PaidAnswers, asked_of
+from tikval.config import Api, ExtractConfig, Gemini, UserError, load_config
 from tikval.llm import gemini_remote
+from tikval.llm.breaker import Met
 from tikval.llm.client import Fault, Question, Reply
+from tikval.llm.gate import Admission
 from tikval.llm.gemini import GeminiClient
 from tikval.llm.gemini_remote import delete_abandoned, start_deleting_abandoned
+from tikval.llm.ledger import Ledger
+from tikval.llm.prices import load_prices
 from tikval.llm.uploads import Uploads, new_name
 from tikval.rows import Reason
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.lock import lock
 
 KEY = "AIzaSy-not-a-key-0123456789"
@@ -298,3 +307,75 @@ def test_a_piece_is_sent_once_by_one_try_and_the_log_has_every_request(
     sent = [record.getMessage() for record in caplog.records if "HTTP Request" in record.getMessage()]
     assert len(sent) == len(fake.headers)
     assert KEY not in caplog.text
+
+
+class OpenDoor:
+    """A gate that lets everything through, and counts."""
+
+    def __init__(self) -> None:
+        self.admitted = 0
+
+    async def admit(self, call: str, usd: float, tokens: int) -> Admission:
+        self.admitted += 1
+        return Admission(True)
+
+    async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
+        return False
+
+    async def halt(self, why: str) -> None:
+        """Nobody is out."""
+
+
+def test_a_row_is_uploaded_at_most_as_often_as_it_is_tried(
+    video: Path, uploads: Uploads, fake: LlmServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tikval.ask.paid.backoff_seconds", lambda *_: 0.0)
+    fake.rules = [always("unavailable", "upload")]
+    llm, api = Gemini(model="gemini-3.8-flash"), Api(base_url=fake.url, inline_mb=0, tries=3)
+    door = OpenDoor()
+    answers = PaidAnswers(
+        llm,
+        api,
+        asked_of(llm, "Q", None, None),
+        lambda: GeminiClient(llm, api, KEY, None, uploads=uploads),
+        lambda: door,
+        Ledger(uploads.out),
+        load_prices(),
+        lambda path, sha: nullcontext(path),
+    )
+    row = {"video_id": "v", "row_key": "0" * 32, "attempt": 1, "carried": "{}", "error": None, "detail": None}
+    row |= {"prompt": "Q", "video": str(video), "pictures": None, "seconds": 3.0, "input_sha": "1"}
+    (answer,) = answers([row])
+    assert answer["error"] == Reason.SERVER_ERROR
+    assert [call.outcome for call in fake.of("upload")] == ["unavailable"] * 3
+    assert door.admitted == 0
+
+
+# -- a run that dies
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+def test_what_a_killed_run_has_uploaded_is_deleted_by_the_next(tmp_path: Path) -> None:
+    write_unlike(tmp_path / "videos", 4)
+    with serving(LlmServer(latency=60)) as fake:
+        sets = [
+            *(f"out={tmp_path}/out", f"videos.out={tmp_path}/out", f"videos.videos={tmp_path}/videos"),
+            *(f"api.base_url={fake.url}", "api.minors_unknown=send", "api.inline_mb=0"),
+        ]
+        config = load_config(ExtractConfig, "configs/gemini/direct.yaml", sets)
+        write_catalog(config.catalog)
+        with driver(sets) as process:
+            while fake.at_once < 4:
+                assert process.poll() is None, "ended before it was killed"
+                time.sleep(0.05)
+            process.kill()
+            process.wait()
+        left = Uploads(config.out).left()
+        assert len(left) == 4
+        assert sorted(fake.files) == left
+        fake.latency = 0.0
+        with driver(sets) as process:
+            assert process.wait(timeout=200) == 0
+        assert not fake.files
+        assert Uploads(config.out).left() == []

@@ -20,6 +20,7 @@ from tikval.cli import app
 from tikval.files import read_parquet, write_bytes, write_table
 from tikval.llm.client import Reply, Usage
 from tikval.llm.ledger import Entry, Ledger, ledger_key
+from tikval.llm.uploads import Uploads
 from tikval.rows import DuplicateRow, ScriptRow, VideoRow, arrow_schema, row_key
 from tikval.sources.erased import not_erased
 from tikval.sources.write_catalog import write_catalog
@@ -69,6 +70,9 @@ def write_rich_study(root: Path) -> Made:
     write_table(f"{paid.folder}/_near_duplicates-0123456789abcdef.parquet", pairs)
     write_bytes(f"{paid.folder}/calls.json", json.dumps({"in_flight": {FIRST: 1}}).encode())
     write_bytes(f"{paid.folder}/.tmp-0123456789abcdef", b"PAR1")
+    for name, video_id in (("files/tikval-01", FIRST), ("files/tikval-02", THIRD), ("files/tikval-03", None)):
+        Uploads(out).note(name, video_id=video_id)
+    write_bytes(f"{out}/uploads/.tmp-0123", b'{"video_id": "first-video", "na')
     folds = [Fold(0, 0, (FIRST, THIRD), (), (SECOND,)), Fold(0, 1, (THIRD,), (SECOND,), (FIRST,))]
     trained = f"{out}/finetune-aaaaaaaaaaaa"
     write_bytes(f"{trained}/folds.json", to_json(folds).encode())
@@ -407,3 +411,17 @@ def test_a_post_is_erased_by_its_address_id_or_file_name(tmp_path: Path, given: 
     assert not mentions(made.out, "7412345678901234567")
     write_catalog(catalog)
     assert Folder(catalog.folder).read(["video_id"])["video_id"].to_pylist() == ["7412345678901234568"]
+
+
+def test_what_was_uploaded_of_the_erased_is_still_known_by_its_files_name(tmp_path: Path) -> None:
+    made = write_rich_study(tmp_path)
+    for _ in range(2):  # said again until the file is gone
+        told = erase(made.out, FIRST).output
+        assert "1 uploaded file of erased videos may still lie on the provider's server" in told
+        assert f"tikval doctor --remote {made.out} --delete" in told
+        assert "nothing of them is left" in told
+    uploads = Uploads(made.out)
+    assert uploads.left() == [f"files/tikval-0{n}" for n in (1, 2, 3)]
+    assert [upload.video_id for upload in uploads.records()] == [None, THIRD, None]
+    uploads.forget("files/tikval-01")
+    assert "uploaded" not in erase(made.out, FIRST).output

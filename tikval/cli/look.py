@@ -10,6 +10,7 @@ from rich.table import Table
 
 from tikval.cli.app import app
 from tikval.cli.job import FAILED
+from tikval.cli.remote import show_remote
 from tikval.config import (
     UserError,
 )
@@ -115,8 +116,29 @@ def _status_table(found: list[Status]) -> Table:
 
 
 @app.command()
-def doctor() -> None:
-    """What this machine has, and what it lacks for the local profile."""
+def doctor(
+    outs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="With --remote: folders of analyses; what their runs and batch jobs need is spared."
+        ),
+    ] = None,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="What of ours lies on Gemini's server, in place of this machine.")
+    ] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete it, except what is needed or may be.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Delete that too.")] = False,
+    base_url: Annotated[
+        str | None, typer.Option(help="The server's address, as in api.base_url; by default Google's.")
+    ] = None,
+) -> None:
+    """What this machine has, and what it lacks for the local profile; or what lies on a provider's server."""
+    if remote:
+        raise typer.Exit(show_remote(outs or [], base_url, delete=delete, everything=everything))
+    if outs or delete or everything or base_url:
+        raise UserError("folders, --delete, --all and --base-url go with --remote")
     from tikval.study.doctor import findings
 
     table = Table("what", "found", "needed for")

@@ -301,7 +301,7 @@ def erase(
     account: Annotated[list[str] | None, typer.Option(help="Forget all videos of this account.")] = None,
 ) -> None:
     """Remove every derived row of some videos, and keep them from coming back."""
-    from tikval.study.erasure import erase_names, names_to_erase, unknown_names
+    from tikval.study.erasure import erase_names, names_to_erase, unknown_names, uploads_of_erased
     from tikval.study.erasure_proof import search_study
     from tikval.study.learnt_models import models_that_learnt
 
@@ -317,6 +317,12 @@ def erase(
     for model, n in models_that_learnt(out).items():
         print(
             f"{model}: learnt from {n} erased videos, and weights cannot forget: train it again or delete it"
+        )
+    if uploads := uploads_of_erased(out):
+        last = max(upload.expires for upload in uploads)
+        print(
+            f"{counted(len(uploads), 'uploaded file')} of erased videos may still lie on the provider's server, until "
+            f"{last:%Y-%m-%d %H:%M} UTC; the next run deletes them, or now: tikval doctor --remote {out} --delete"
         )
     proof = search_study(out, names)
     print(proof)

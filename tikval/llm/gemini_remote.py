@@ -58,7 +58,8 @@ def is_file_gone(err: BaseException) -> bool:
 
 def is_gone(err: BaseException) -> bool:
     """Whether the one object that was asked for is not there: it expired, was deleted, or its upload never ended."""
-    return getattr(err, "code", None) == 404 or is_file_gone(err)
+    code, message = getattr(err, "code", None), str(getattr(err, "message", ""))
+    return code == 404 or is_file_gone(err) or (code == 403 and "not found" in message)  # of a cache
 
 
 def is_hopeless(err: BaseException) -> bool:

@@ -28,6 +28,7 @@ from tikval.files import (
     write_table,
 )
 from tikval.llm.ledger import Ledger
+from tikval.llm.uploads import Upload, Uploads
 from tikval.privacy import canonical_account
 from tikval.sources.erased import remember_erased
 from tikval.stats.folds import PARTS, from_json
@@ -71,8 +72,14 @@ def erase_names(out: str, names: ErasedNames) -> tuple[set[str], int]:
     others = [folder for folder in _folders(study) if folder.stage != "catalog"]
     cleaned = [_erase_from(study.out, folder, names) for folder in others]
     _clean_ledger(Ledger(study.out), others, names)
+    _clean_uploads(Uploads(study.out), names)
     cleaned += [_erase_from(study.out, folder, names) for folder in catalogs]
     return set[str]().union(*(found for found, _ in cleaned)), sum(rows for _, rows in cleaned)
+
+
+def uploads_of_erased(out: str) -> list[Upload]:
+    """The files of erased videos that a provider's server may still have: an erasure asks nobody."""
+    return Uploads(out).erase(())
 
 
 def _folders(study: Study) -> list[Folder]:
@@ -224,6 +231,14 @@ def _clean_ledger(ledger: Ledger, folders: Sequence[Folder], names: ErasedNames)
     for key in named:
         place = ledger.place(key)
         _hide_in_file(place, read_bytes(place), names)
+
+
+def _clean_uploads(uploads: Uploads, names: ErasedNames) -> None:
+    """Take the ids off the list of what lies on a provider's server; the files' own names stay, to be deleted by."""
+    uploads.erase(names.ids)
+    for file in files_below(uploads.uri):
+        if file.startswith(".tmp-"):
+            delete(f"{uploads.uri}/{file}")
 
 
 def _clean_entry(place: str, names: ErasedNames) -> str | None:

@@ -188,6 +188,14 @@ def test_the_rates_of_cores_are_those_of_the_benchmarks() -> None:
     assert load_rates().cached_share.share in [target["figure"] for target in share.values()]
 
 
+def test_several_samples_are_as_many_calls() -> None:
+    once, thrice = (forecast("configs/gemini/direct.yaml", ("extractor.samples", n)) for n in (1, 3))
+    usd = once.usd(ONLINE)
+    assert usd is not None
+    assert (once.calls, thrice.calls) == (MILLION, 3 * MILLION)
+    assert thrice.usd(ONLINE) == pytest.approx(usd.times(3))
+
+
 def test_an_unknown_model_has_no_estimate() -> None:
     with pytest.raises(UserError, match=r"no price of 'gemini-9'"):
         forecast("configs/gemini/direct.yaml", ("extractor.llm.model", "gemini-9"))

@@ -101,11 +101,17 @@ def _stages(file: str, overrides: list[str]) -> tuple[list[ScriptConfig | Extrac
 
 def _print(name: str, stages: Sequence[CostEstimate], videos: int | None, gpu_usd: float | None) -> None:
     terminal = Terminal(width=None if sys.stdout.isatty() else 100)
-    terminal.print(_work(name, stages, videos, gpu_usd))
+    gpus = " and ".join(sorted({stage.gpu for stage in stages if stage.gpu}))
+    whose = "what is still to do" if videos is None else f"per {_UNIT:,} videos"
+    hardware = f"hours of GPUs ({gpus}) and cores" if gpus else "hours of cores"
+    terminal.print(f"{name}, {whose}: calls, tokens of each, {hardware}", style="bold")
+    terminal.print(_work(stages, videos, gpu_usd))
     if any(stage.costs for stage in stages):
-        terminal.print(_money(name, stages, videos))
+        terminal.print(f"{name}, {whose}: USD and their range", style="bold")
+        terminal.print(_money(stages, videos))
         hours = max((stage.hours_at_limits or 0) for stage in stages)
-        print(f"online, at the limits of its api, the longest stage takes at least {_figure(hours)} hours")
+        limits = "at the requests and tokens a minute that its api allows"
+        print(f"online the longest stage takes at least {_figure(hours)} hours, {limits}")
         for model, other, day in _other_models(stages):
             print(f"from {day} on {other} answers in place of {model}, at its own price")
     print()
@@ -122,13 +128,10 @@ def _other_models(stages: Sequence[CostEstimate]) -> list[tuple[str, str, date]]
     return [(*names, day) for names, day in others.items()]
 
 
-def _work(name: str, stages: Sequence[CostEstimate], videos: int | None, gpu_usd: float | None) -> Table:
+def _work(stages: Sequence[CostEstimate], videos: int | None, gpu_usd: float | None) -> Table:
     """Calls, tokens and hours by stage."""
-    gpus = " and ".join(sorted({stage.gpu for stage in stages if stage.gpu}))
-    hardware = f"hours of GPUs ({gpus}) and cores" if gpus else "hours of cores"
-    title = f"{name}, {_whose(videos)}: calls, tokens of each, {hardware}"
     usd = () if gpu_usd is None else ("GPU USD",)
-    table = _table(title, "stage", "model", "calls", "tokens in", "out", "GPU h", "core h", *usd)
+    table = _table("stage", "model", "calls", "tokens in", "out", "GPU h", "core h", *usd)
     unit = 1 if videos is None else _UNIT / videos
 
     def hours(some: Sequence[CostEstimate], times: float) -> list[str]:
@@ -151,13 +154,13 @@ def _work(name: str, stages: Sequence[CostEstimate], videos: int | None, gpu_usd
     return table
 
 
-def _money(name: str, stages: Sequence[CostEstimate], videos: int | None) -> Table:
+def _money(stages: Sequence[CostEstimate], videos: int | None) -> Table:
     """USD by stage and way of asking, on each price."""
     paid = [stage for stage in stages if stage.costs]
     days = sorted({cost.since for stage in paid for cost in stage.costs})
     spans = [f"until {day - timedelta(days=1)}" for day in days[1:]]
     spans.append(f"from {days[-1]} on" if spans else "today (no change is known)")
-    table = _table(f"{name}, {_whose(videos)}: USD and their range", "asked", "stage", *spans)
+    table = _table("asked", "stage", *spans)
     unit = 1 if videos is None else _UNIT / videos
     for way in _WAYS:
         if way.cached and not any(stage.usd(way) for stage in paid):
@@ -176,19 +179,15 @@ def _money(name: str, stages: Sequence[CostEstimate], videos: int | None) -> Tab
     return table
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for n, column in enumerate(columns):
         table.add_column(column, justify="left" if n < 2 else "right")
     return table
 
 
-def _whose(videos: int | None) -> str:
-    return "what is still to do" if videos is None else f"per {_UNIT:,} videos"
-
-
 def _name_of(way: Way) -> str:
-    return ("by Batch" if way.batch else "online") + (", prompt cached" if way.cached else "")
+    return ("by Batch" if way.batch else "online") + (", codebook cached" if way.cached else "")
 
 
 def _on(stage: CostEstimate, way: Way, day: date) -> Spread | None:
@@ -212,6 +211,8 @@ def _usd(spread: Spread | None, unit: float) -> str:
 
 def _figure(number: float) -> str:
     """A number with about three digits that tell."""
+    if 0 < number < 0.001:
+        return "<0.001"
     digits = next((n for n, least in enumerate((100, 10, 1)) if number >= least), 3)
     return f"{number:,.{digits}f}"
 

@@ -49,6 +49,12 @@ def llm_of(config: ScriptConfig | ExtractConfig) -> Llm | None:
     return part.llm if part.kind == "llm" else None
 
 
+def samples_of(config: ScriptConfig | ExtractConfig) -> int:
+    """How often a stage asks its language model about one row."""
+    part = None if isinstance(config, ScriptConfig) else config.extractor
+    return part.samples if part is not None and part.kind == "llm" else 1
+
+
 def sends_videos(config: ScriptConfig | ExtractConfig) -> bool:
     """Whether a stage looks at videos, not at scripts."""
     return isinstance(config, ScriptConfig) or config.videos is not None
@@ -62,7 +68,7 @@ def tokens_of_calls(
     given = np.array([_tokens_given(config, llm, prices, s) for s in lengths] or [(0.0, 0.0)])
     shown, sound = given.T
     if measured := _measured_output(Folder(config.folder)):
-        out, calls = measured
+        out, calls = measured[0] / samples_of(config), measured[1] * samples_of(config)
         less, more, basis = 1.0, 1.0, f"replies as long as those of {calls} calls of this recipe"
     else:
         out, basis = _assumed_output(llm, isinstance(config, ScriptConfig), lengths)
@@ -116,7 +122,7 @@ def _assumed_output(llm: Llm, script: bool, lengths: Sequence[float]) -> tuple[f
 
 
 def _measured_output(folder: Folder) -> tuple[float, int] | None:
-    """Mean tokens of the replies that this recipe has already had, and how many those are."""
+    """Mean tokens of the replies to a row that this recipe has already had, and how many rows those are."""
     columns = [folder.table(name, ["tokens_out"]) for name in folder.parts()]
     counted = [n for part in columns for n in part["tokens_out"].to_pylist() if n is not None]
     return (float(np.mean(counted)), len(counted)) if len(counted) >= _MEASURED_FROM else None

@@ -22,7 +22,7 @@ from tikval.media.child import Child
 from tikval.media.fetch import read_video
 from tikval.media.reading import ClipError, Want
 from tikval.store.folder import Folder
-from tikval.study.call_tokens import CallTokens, llm_of, sends_videos, tokens_of_calls
+from tikval.study.call_tokens import CallTokens, llm_of, samples_of, sends_videos, tokens_of_calls
 from tikval.study.rates import CoreRate, Rates, load_rates
 
 SAMPLE: Final = 40  # videos whose length is looked at
@@ -35,8 +35,8 @@ _TEXT: Final = (
     "an assumed reply may be half as long or two and a half times as long: the ranges"
 )
 _CACHE: Final = (
-    "prompt cached: in an explicit cache that every call meets, kept as long as the calls take online (by Batch a day "
-    "at least); one that the server keeps by itself saves as much at best, and may save nothing"
+    "codebook cached: all of the prompt before the post in an explicit cache, which every call meets, kept as long as "
+    "the calls take online (by Batch a day at least); what a server caches by itself saves as much at best, or nothing"
 )
 _SPREAD: Final = "how far lengths lie from their mean: the ranges are those of the replies"
 
@@ -162,8 +162,7 @@ def _estimate(
     )
     if llm is None:
         return found
-    part = config.writer if isinstance(config, ScriptConfig) else config.extractor
-    calls = videos * int(getattr(part, "samples", 1))
+    calls = videos * samples_of(config)
     prices = load_prices(config.api.prices) if isinstance(llm, Gemini) else None
     tokens = tokens_of_calls(config, llm, prices, lengths)
     what = f"{config.stage} by {llm.model.rpartition('/')[2]}: {tokens.basis}"
@@ -226,7 +225,7 @@ def _on_gpus(found: CostEstimate, rates: Rates, gpu: str | None) -> CostEstimate
     share = f"{rates.cached_share.share:.1%} of the prompt before the post from the engine's cache"
     notes = (
         Note("measured" if rate.run_here else "stated, not run here", text),
-        Note("measured", f"{share} ({rates.cached_share.source})"),
+        Note("measured", f"{share} ({rates.cached_share.source}, on cores)"),
     )
     hours = Spread(*seconds).times(found.calls / 3600)
     return replace(found, gpu=rate.gpu, gpu_hours=hours, notes=(*found.notes, *notes))

@@ -110,7 +110,7 @@ def _print(name: str, stages: Sequence[CostEstimate], videos: int | None, gpu_us
         terminal.print(f"{name}, {whose}: USD and their range", style="bold")
         terminal.print(_money(stages, videos))
         hours = max((stage.hours_at_limits or 0) for stage in stages)
-        limits = "at the requests and tokens a minute that its api allows"
+        limits = "by the requests and tokens a minute in its api"
         print(f"online the longest stage takes at least {_figure(hours)} hours, {limits}")
         for model, other, day in _other_models(stages):
             print(f"from {day} on {other} answers in place of {model}, at its own price")

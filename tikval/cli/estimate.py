@@ -187,7 +187,7 @@ def _table(*columns: str) -> Table:
 
 
 def _name_of(way: Way) -> str:
-    return ("by Batch" if way.batch else "online") + (", codebook cached" if way.cached else "")
+    return ("Batch" if way.batch else "online") + (", codebook cached" if way.cached else "")
 
 
 def _on(stage: CostEstimate, way: Way, day: date) -> Spread | None:

@@ -86,7 +86,8 @@ def test_a_nested_reply_is_a_fault(kind: str, place: str, status: int) -> None:
         with serving(status, body.encode()) as url:
             outcome = outcome_of(kind, url)
         if isinstance(outcome, Reply):
-            assert (kind, status, outcome.text) == ("gemini", 200, "x"), "something that nobody reads"
+            assert (kind, status) == ("gemini", 200)
+            assert outcome.text == "x" or outcome.empty, "something that nobody reads"
         elif status == 200:
             assert getattr(outcome, "reason", None) is Reason.BAD_REPLY
 

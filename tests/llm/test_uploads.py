@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.fixtures.corpus import write_unlike
 from tests.fixtures.llm_run import driver
 from tests.fixtures.llm_server import LlmServer, Rule, Trouble, serving
@@ -127,7 +130,7 @@ def test_a_file_that_has_expired_is_forgotten_and_a_damaged_note_is_not(uploads:
         uploads.note(name)
     place = Path(uploads.uri) / f"{old.removeprefix('files/')}.json"
     noted = json.loads(place.read_text())
-    place.write_text(json.dumps(noted | {"at": (datetime.now(UTC) - timedelta(hours=49)).isoformat()}))
+    place.write_text(json.dumps(noted | {"at": (datetime.now(UTC) - timedelta(hours=50)).isoformat()}))
     (Path(uploads.uri) / f"{cut.removeprefix('files/')}.json").write_text('{"na')
     assert uploads.left() == sorted([new, cut])
     assert not place.exists()
@@ -220,6 +223,20 @@ def test_the_background_takes_what_was_there_before_and_fails_no_run(
     delete_abandoned(uploads, Api(base_url=fake.url))
     delete_abandoned(uploads, Api(base_url="http://127.0.0.1:9"))
     assert len(uploads.left()) == 1
+
+
+def test_a_process_that_ends_at_once_has_deleted_before(
+    video: Path, uploads: Uploads, fake: LlmServer
+) -> None:
+    """As the command of a finished study does: there is no run whose end would wait."""
+    abandon(fake, video, uploads)
+    program = (
+        "from tikval.config import Api; from tikval.llm.uploads import Uploads; from tikval.llm import gemini_remote; "
+        f"gemini_remote.start_deleting_abandoned(Uploads({uploads.out!r}), Api(base_url={fake.url!r}))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=ROOT)
+    assert not fake.files
+    assert uploads.left() == []
 
 
 def test_a_study_without_uploads_asks_nobody(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:

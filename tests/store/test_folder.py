@@ -22,6 +22,7 @@ from tikval.config import CatalogConfig, ScriptConfig, UserError
 from tikval.files import read_parquet, write_bytes, write_table
 from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema, row_key
 from tikval.store.folder import Folder, FolderRun
+from tikval.store.lock import is_locked, lock
 from tikval.store.row_keys import KEY, contains, keys_of
 from tikval.store.status import read_status
 from tikval.store.tables import iter_rows
@@ -415,6 +416,18 @@ def test_a_lock_is_let_go_at_the_end(folder: Folder) -> None:
     assert message.startswith(f"process {os.getpid()} on ")
     with folder.lock():
         assert Path(folder.uri, ".lock").read_text().count("process") == 1
+
+
+@pytest.mark.parametrize("place", ["", "file://"])  # a lock of the kernel's, and a lease as on a store
+def test_who_asks_learns_of_a_driver_and_leaves_no_trace(tmp_path: Path, place: str) -> None:
+    uri = f"{place}{tmp_path}/stage"
+    assert not is_locked(uri)
+    assert not (tmp_path / "stage").exists()
+    (tmp_path / "stage").mkdir()  # a store has none
+    with lock(uri):
+        assert is_locked(uri)
+        assert is_locked(uri)
+    assert not is_locked(uri)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

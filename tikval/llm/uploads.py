@@ -18,7 +18,9 @@ from tikval.store.lock import is_locked
 from tikval.store.runs import stage_folders
 
 OURS: Final = "tikval-"  # every name of ours on a server begins so
-LIFETIME: Final = timedelta(hours=48)  # then the server deletes a file by itself
+LIFETIME: Final = timedelta(
+    hours=49
+)  # the server deletes a file after 48 h by itself; one more for the upload
 _NAME: Final = re.compile(rf"files/{OURS}[a-z0-9-]{{1,33}}")  # the API takes 40 characters
 
 

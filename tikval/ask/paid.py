@@ -10,8 +10,8 @@ import logging
 import random
 import secrets
 import threading
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from itertools import count
@@ -33,6 +33,9 @@ from tikval.rows import AnswerRow, Reason, sha256
 T = TypeVar("T")
 log = logging.getLogger("tikval")
 _OPENING: Final = 4  # videos at a time
+_LEDGER_THREADS: Final = (
+    32  # an object store takes a tenth of a second; asyncio's own are as few as the cores
+)
 _REFUSALS: Final = 20  # in a row: then the run stops
 
 
@@ -61,6 +64,7 @@ class PaidAnswers:
         self.gate, self.ledger, self.open_video = make_gate(), ledger, open_video
         self.costs = CallCosts(llm, api, prices, system)
         self.loop = asyncio.new_event_loop()
+        self.loop.set_default_executor(ThreadPoolExecutor(_LEDGER_THREADS, "tikval-ledger"))
         threading.Thread(target=self.loop.run_forever, name="tikval-calls", daemon=True).start()
         self.client = self._run(self._made(make_client))
         self.refused_in_a_row = 0
@@ -70,10 +74,20 @@ class PaidAnswers:
         # threads apart from those of the ledger: a reply waits for no video to be written
         self.opening = ThreadPoolExecutor(_OPENING, "tikval-videos")
         self.at_once = asyncio.Semaphore(api.in_flight)
+        # rows whose pictures are in memory: a few more than are asked, so that none of those waits for a thread
+        self.room = threading.Semaphore(api.in_flight + api.in_flight // 4 + 1)
         self.dice = random.Random()  # noqa: S311  (jitter)
 
-    def __call__(self, rows: list[Any]) -> list[AnswerRow]:
-        return self._run(self._all(rows))
+    def __call__(self, rows: Iterable[Any]) -> list[AnswerRow]:
+        """Rows are taken, and so read, one by one by the thread that calls, and asked as soon as they are there."""
+        asked = []
+        for row in rows:
+            self.room.acquire()
+            asked.append(asyncio.run_coroutine_threadsafe(self._or_stop(row), self.loop))
+            asked[-1].add_done_callback(lambda _: self.room.release())
+        for answer in wait(asked, return_when=FIRST_EXCEPTION).done:
+            answer.result()
+        return [answer.result() for answer in asked]
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> AnswerRow:
         return _answer(row, error=reason.value, detail=detail)
@@ -84,9 +98,9 @@ class PaidAnswers:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
-    async def _all(self, rows: list[Any]) -> list[AnswerRow]:
+    async def _or_stop(self, row: Any) -> AnswerRow:
         try:
-            return await asyncio.gather(*(self._answer(row) for row in rows))
+            return await self._answer(row)
         except UserError as err:
             self.stopped = str(err)
             await self.gate.halt(

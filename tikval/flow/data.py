@@ -46,6 +46,7 @@ class Step(NamedTuple):
     out: pa.Schema  # of the rows that leave it
     pool: Pool
     calls: int = 1  # of the stage at once in each actor, from as many threads
+    waiting: int = 0  # of `calls`: those that only wait, so that others need not
 
 
 class RayStep(NamedTuple):
@@ -56,15 +57,20 @@ class RayStep(NamedTuple):
 
 
 class Chain:
-    """Stages one after another in one actor: for work that waits for others rather than computes."""
+    """Stages one after another in one actor: for work that waits for others rather than computes.
+
+    The second takes rows of the first one by one, as it has room for them: pictures lie in no memory before.
+    """
 
     def __init__(self, *make_stages: Callable[[], Stage]) -> None:
         self.stages = [make() for make in make_stages]
 
     def __call__(self, rows: list[Any]) -> list[Any]:
-        for stage in self.stages:
-            rows = stage(rows)
-        return rows
+        first, *others = self.stages
+        made: Any = (one for row in rows for one in first([row]))
+        for stage in others:
+            made = stage(made)
+        return list(made)
 
     def failure(self, row: Any, reason: Reason, detail: str) -> Any:
         for stage in self.stages:
@@ -212,7 +218,7 @@ def _actors(step: Step, calls: int) -> Any:
             "max_tasks_in_flight_per_actor": step.calls,
             "enable_true_multi_threading": True,
         }
-    actors, needed = step.pool.actors, -(-calls // step.calls)
+    actors, needed = step.pool.actors, -(-calls // (step.calls - step.waiting))
     if isinstance(actors, int):
         return ActorPoolStrategy(size=min(actors, needed), **at_once)
     if actors is not None:

@@ -36,6 +36,10 @@ from tikval.llm.uploads import Uploads
 from tikval.media.fetch import StrippedVideos
 from tikval.rows import AskRow, arrow_schema
 
+_ROWS: Final = (
+    16  # in each call of the stage at most: Ray takes 10 ms for each, of which several cores see little
+)
+_AHEAD: Final = 4  # times the calls of the stage that a model is asked by at once
 _READERS: Final = Pool(actors=1, cpus=0.25, batch_rows=32)  # of replies: a few milliseconds each
 
 LlmContext = Callable[[], AbstractContextManager[None]]
@@ -84,8 +88,11 @@ def llm_steps(
         samples,
         system,
     )
-    pool = config.pool.model_copy(update={"batch_rows": 1})  # one slow reply holds no other row up
-    step = Step(partial(Chain, ask, answer, read), out, pool, calls=config.api.in_flight)
+    # Calls of the stage have a few rows each, and are several times as many as it takes to keep `in_flight` calls of
+    # the model out: one slow reply holds up the few rows that came with it, and no call of others.
+    rows = min(_ROWS, -(-config.api.in_flight // 4))
+    pool, working = config.pool.model_copy(update={"batch_rows": rows}), -(-config.api.in_flight // rows)
+    step = Step(partial(Chain, ask, answer, read), out, pool, _AHEAD * working, (_AHEAD - 1) * working)
 
     @contextmanager
     def context() -> Iterator[None]:

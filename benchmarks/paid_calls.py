@@ -5,8 +5,8 @@
 
 Every reply takes 2 s, from a server in a process of its own that does nothing else. The job is extract_values over
 finished scripts, with one actor and limits that never bind; the loop is httpx2, with as many calls in flight and bodies
-that are as long. Both are timed by the server: from the first request that came in to the last reply that went out, so that the
-start of Ray does not count and the last replies of both do. The ideal is a reply of each call in flight every 2 s.
+that are as long. Both are timed by the server, from the first request that came in to the last reply that went out: the
+start of Ray does not count, and the last replies of both do. The ideal is a reply of each call in flight every 2 s.
 Targets: at least 0.95 of the loop's rate at 32 in flight and 0.90 at 256; a video's bytes held once for each call.
 CPU seconds are those of each kind of process while the calls went; `others` is what else the machine was busy with.
 """

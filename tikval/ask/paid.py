@@ -169,8 +169,7 @@ class PaidAnswers:
         if entry is not None:
             return entry
         try:
-            async with self.at_once:
-                entry = await self._pay(row, key)
+            entry = await self._pay(row, key)
         except Fault as fault:
             self._count_refusal(fault)
             raise
@@ -191,8 +190,7 @@ class PaidAnswers:
 
     async def _pay(self, row: Any, key: str) -> Entry:
         """The entry of a reply that is now paid for. Raises Fault once no try is left, or none can help."""
-        if self.stopped:
-            raise Fault(Reason.NOT_ASKED, self.stopped, retryable=False, billed="no")
+        self._check_going()
         with ExitStack() as held:
             path = None
             if row["video"]:
@@ -205,21 +203,30 @@ class PaidAnswers:
             pictures = tuple(row["pictures"] or ())
             question = Question(row["prompt"], path, pictures, seed, row["video_id"])
             call = Call(key, self.costs.most_usd(row), self.costs.tokens_in(row))
-            tried = 0
-            for n in count(1):
-                name = f"{key}.{n}.{self.me}"
-                try:
-                    reply = await self._try(question, name, call)
-                except _Failed as failed:
-                    fault = failed.fault
-                    tried += not failed.models_fault
-                    if not fault.retryable or tried == self.api.tries:
-                        raise fault from None
-                    log.info("call %d failed (%s): %s", n, fault.reason, fault.detail)
-                    if not failed.models_fault:  # else the gate lets it wait
-                        await asyncio.sleep(backoff_seconds(tried, self.dice))
-                else:
-                    return await self._kept(row, name, call, reply)
+            async with self.at_once:  # until the reply is here: the next call waits for no disk
+                name, reply = await self._reply(question, call)
+        return await self._kept(row, name, call, reply)
+
+    def _check_going(self) -> None:
+        if self.stopped:
+            raise Fault(Reason.NOT_ASKED, self.stopped, retryable=False, billed="no")
+
+    async def _reply(self, question: Question, call: "Call") -> tuple[str, Reply]:
+        """The name of the call that was replied to, and the reply. Raises Fault likewise."""
+        self._check_going()
+        tried = 0
+        for n in count(1):
+            name = f"{call.key}.{n}.{self.me}"
+            try:
+                return name, await self._try(question, name, call)
+            except _Failed as failed:
+                fault = failed.fault
+                tried += not failed.models_fault
+                if not fault.retryable or tried == self.api.tries:
+                    raise fault from None
+                log.info("call %d failed (%s): %s", n, fault.reason, fault.detail)
+                if not failed.models_fault:  # else the gate lets it wait
+                    await asyncio.sleep(backoff_seconds(tried, self.dice))
         raise AssertionError
 
     async def _kept(self, row: Any, name: str, call: "Call", reply: Reply) -> Entry:

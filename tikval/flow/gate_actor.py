@@ -9,13 +9,14 @@ from tikval.config import Api
 from tikval.llm.breaker import Met, Stop
 from tikval.llm.gate import Admission, FolderGate
 from tikval.llm.ledger import Ledger
+from tikval.llm.letters import Answering, Letters
 from tikval.llm.limiter import Limiter, Taken, pace_of
 
 NAMESPACE: Final = "tikval"
 _AT_ONCE: Final = 100_000  # calls that may wait in an actor
 
 
-class _LimiterActor(Limiter):
+class _LimiterActor(Answering, Limiter):
     pass
 
 
@@ -23,17 +24,17 @@ class _RemoteLimiter:
     """The limiter of a model as a gate reaches it."""
 
     def __init__(self, actor: Any, api: Api) -> None:
-        self.actor, self.pace = actor, pace_of(api)
+        self.letters, self.pace = Letters(actor.letter.remote), pace_of(api)
 
     async def acquire(self, call: str, tokens: int) -> float | Stop:
-        when: float | Stop = await self.actor.acquire.remote(call, tokens, self.pace)
+        when: float | Stop = await self.letters.ask("acquire", call, tokens, self.pace)
         return when
 
     async def ended(self, call: str, met: Met, more_tokens: int) -> bool:
-        return bool(await self.actor.ended.remote(call, met, more_tokens, self.pace))
+        return bool(await self.letters.ask("ended", call, met, more_tokens, self.pace))
 
 
-class _GateActor(FolderGate):
+class _GateActor(Answering, FolderGate):
     """Lives on the driver's node and dies with the driver; what it knew lies in the folder."""
 
     def __init__(self, folder: str, ledger: Ledger, budget_usd: float | None, limiter: Any, api: Api) -> None:
@@ -96,14 +97,14 @@ class RemoteGate:
     def __init__(self, name: str) -> None:
         import ray
 
-        self.actor = ray.get_actor(name, namespace=NAMESPACE)
+        self.letters = Letters(ray.get_actor(name, namespace=NAMESPACE).letter.remote)
 
     async def admit(self, call: str, usd: float, tokens: int) -> Admission:
-        admission: Admission = await self.actor.admit.remote(call, usd, tokens)
+        admission: Admission = await self.letters.ask("admit", call, usd, tokens)
         return admission
 
     async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
-        return bool(await self.actor.settle.remote(call, usd, met, more_tokens))
+        return bool(await self.letters.ask("settle", call, usd, met, more_tokens))
 
     async def halt(self, why: str) -> None:
-        await self.actor.halt.remote(why)
+        await self.letters.ask("halt", why)

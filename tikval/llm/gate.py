@@ -21,6 +21,12 @@ from tikval.llm.limiter import ModelLimiter, Taken, Window
 
 _RECOUNT_SECONDS: Final = 60.0  # that a call waits for money before the ledger is asked who has been paid
 _HALT_SECONDS: Final = 30.0  # that calls which are out have to come back
+_GRAIN_SECONDS: Final = (
+    1.0  # of the minute as it is written down: thousands of calls would be thousands of lines
+)
+_SETTLED_SECONDS: Final = (
+    0.25  # that the account of what came back may be behind: only new calls are waited for
+)
 _ROUNDING: Final = 1e-9  # USD
 _UNKNOWN: Final = Met("unknown")
 
@@ -92,7 +98,7 @@ class FolderGate:
         self.waiting: dict[str, float] = {}  # call -> what is reserved for it, before it may go
         self.open: dict[str, float] = {}  # call that went -> the most it can cost
         self.given_up: dict[str, float] = {}  # calls of an actor that is taken for dead, likewise
-        self.window = Window()
+        self.window = Window(_GRAIN_SECONDS)
         self.spent = Spent()
         data = read_bytes(self.place)
         if data is not None:
@@ -252,7 +258,11 @@ class FolderGate:
     def _write_soon(self) -> None:
         """Without anybody waiting: a crash before it counts a call as unknown whose outcome was known."""
         if self.flushing is None or self.flushing.done():
-            self.flushing = asyncio.create_task(self._write())
+            self.flushing = asyncio.create_task(self._write_later())
+
+    async def _write_later(self) -> None:
+        await asyncio.sleep(_SETTLED_SECONDS)
+        await self._write()
 
     async def _write(self) -> None:
         """Durable on return. Those who wait at the same time are written down together."""

@@ -22,8 +22,12 @@ _LOOK_SECONDS: Final = 1.0  # at the clock, while waiting: it may be set meanwhi
 
 @dataclass
 class Window:
-    """What was admitted in the last minute. Times are seconds since the epoch, so that a later process can go on."""
+    """What was admitted in the last minute. Times are seconds since the epoch, so that a later process can go on.
 
+    `grain`: what was admitted in the same so many seconds is one entry, as of the last of it; 0: each is its own.
+    """
+
+    grain: float = 0.0
     taken: deque[Taken] = field(default_factory=deque)  # oldest first
     requests: int = 0
     tokens: int = 0
@@ -49,9 +53,12 @@ class Window:
 
     def take(self, now: float, tokens: int, requests: int = 1) -> None:
         """Add tokens; `requests` 0: of a request that was admitted before, and turned out to be longer."""
-        self.taken.append((now, requests, tokens))
         self.requests += requests
         self.tokens += tokens
+        if self.grain and self.taken and now // self.grain == self.taken[-1][0] // self.grain:
+            last, more, more_tokens = self.taken.pop()
+            now, requests, tokens = max(now, last), requests + more, tokens + more_tokens
+        self.taken.append((now, requests, tokens))
 
     def seed(self, taken: Iterable[Sequence[float]]) -> None:
         """Add what another process admitted, as far as it is not known here."""
@@ -102,7 +109,7 @@ class Limiter:
     """The minute and the breaker of one model, for all who ask for it."""
 
     def __init__(self) -> None:
-        self.window, self.breaker = Window(), Breaker()
+        self.window, self.breaker, self.since = Window(), Breaker(), time.time()
         self.turn, self.came_back = asyncio.Lock(), asyncio.Event()
 
     async def acquire(self, call: str, tokens: int, pace: Pace) -> float | Stop:
@@ -132,5 +139,5 @@ class Limiter:
 
     async def begin(self, taken: list[Taken]) -> None:
         """A run begins: go on with the minute of a process that is gone, and forget what stopped an earlier run."""
-        self.window.seed(taken)
+        self.window.seed(entry for entry in taken if entry[0] < self.since)  # later ones it admitted itself
         self.breaker.try_again()

@@ -1,5 +1,6 @@
 """What is printed: ids, names of files and what servers say come from strangers and must not move a cursor."""
 
+import functools
 import os
 import re
 import sys
@@ -17,6 +18,12 @@ _UNPRINTABLE: Final = re.compile(
 def printable(text: str) -> str:
     """A text with its control characters spelled out, such as `\\x1b` for an escape."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+@functools.cache
+def note_once(text: str) -> None:
+    """Print a note for the user, once in a process, however often something comes across it."""
+    print(f"tikval: note: {printable(text)}", file=sys.stderr)
 
 
 class Terminal(Console):

@@ -41,7 +41,7 @@ def with_client(
 
     async def run() -> T:
         api = Api(base_url=fake.url, timeout_seconds=timeout_seconds, inline_mb=inline_mb)
-        client = GeminiClient(Gemini(model=MODEL, **changes), api, KEY, schema, system=system)
+        client = GeminiClient(Gemini(**{"model": MODEL, **changes}), api, KEY, schema, system=system)
         try:
             return await use(client)
         finally:
@@ -127,6 +127,7 @@ def test_parameters_travel_and_those_left_out_do_not() -> None:
     ask(
         fake,
         Question("Q"),
+        model="gemini-3.5-flash",
         temperature=0,
         max_tokens=99,
         thinking_level="low",

@@ -62,7 +62,7 @@ class Gemini(Config):
 
     kind: Literal["gemini"] = "gemini"
     model: str
-    # None: the model's own, as Google advises from Gemini 3 on; from 3.6 on it is ignored and may be refused one day
+    # None: the model's own, as Google advises from Gemini 3 on; not sent to models that ignore it (3.6 and later)
     temperature: float | None = Field(default=None, ge=0, le=2)
     seed: int | None = 0
     max_tokens: PositiveInt = 16_384  # of a reply, thinking included

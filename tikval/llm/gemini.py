@@ -18,6 +18,7 @@ from tikval.llm.gemini_remote import (
     is_gone,
     is_hopeless,
 )
+from tikval.llm.thinking import model_limits
 from tikval.llm.uploads import Uploads, new_name
 from tikval.rows import Reason
 
@@ -322,11 +323,13 @@ def _request(
     thinking = {"thinking_budget": config.thinking_tokens, "thinking_level": config.thinking_level}
     given = {name: value for name, value in thinking.items() if value is not None}
     off = [{"category": f"HARM_CATEGORY_{harm}", "threshold": "OFF"} for harm in _HARMS]
+    limits = model_limits(config.model)
+    samples = limits is None or limits.samples
     resolution = config.media_resolution and f"MEDIA_RESOLUTION_{config.media_resolution.upper()}"
     return types.GenerateContentConfig.model_validate(
         {
             "system_instruction": system,
-            "temperature": config.temperature,
+            "temperature": config.temperature if samples else None,
             "seed": config.seed,
             "max_output_tokens": config.max_tokens,
             "thinking_config": given or None,

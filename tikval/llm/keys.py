@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from tikval.config import Api, Endpoint, Gemini, UserError
+from tikval.llm.thinking import check_parameters
 
 GEMINI_KEY: Final = "GEMINI_API_KEY"
 ENDPOINT_KEY: Final = "TIKVAL_ENDPOINT_KEY"
@@ -29,7 +30,10 @@ def read_key(name: str) -> str | None:
 
 
 def check_access(llm: Gemini | Endpoint, api: Api) -> None:
-    """Before anything starts: raises UserError where the key or the address is missing."""
+    """Before anything starts: raises UserError where the key or the address is missing, or the model takes no such
+    parameters."""
+    if isinstance(llm, Gemini):
+        check_parameters(llm)
     if isinstance(llm, Gemini) and not read_key(GEMINI_KEY):
         raise UserError(f"{GEMINI_KEY} is not set; get a key for the Gemini API and export it")
     if isinstance(llm, Endpoint) and not api.base_url:

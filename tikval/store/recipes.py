@@ -1,12 +1,11 @@
 """A job's configuration as its study has it: one that was begun before goes on with the recipe it was begun with."""
 
-import functools
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from tikval.config import ExtractConfig, JobConfig, LlmExtractor, LlmWriter, ScriptConfig, load_config, nested
 from tikval.files import has_folder
+from tikval.terminal import note_once
 
 J = TypeVar("J", bound=JobConfig)
 Override = str | tuple[str, Any]
@@ -41,7 +40,8 @@ def _begun_before(config: JobConfig, given: set[str]) -> Iterator[list[Override]
         before = {"instruction": "user", "material": None}
         older = job.model_copy(update={name: part.model_copy(update=before)})
         if f"{at}.instruction" not in given and not _is_there(job.folder) and _is_there(older.folder):
-            _note(older.folder, f"{at}.instruction")
+            message = "goes on with its recipe of before: the codebook in the user's turn"
+            note_once(f"{older.folder} {message}; {at}.instruction=system begins anew")
             yield [(f"{at}.{key}", value) for key, value in before.items()]
 
 
@@ -54,9 +54,3 @@ def _is_there(folder: str) -> bool:
         return has_folder(folder)
     except OSError:  # the first stage that wants to write there says what is wrong
         return False
-
-
-@functools.cache  # once, though a study is read several times
-def _note(folder: str, key: str) -> None:
-    message = "goes on with its recipe of before: the codebook in the user's turn"
-    print(f"tikval: note: {folder} {message}; {key}=system begins anew", file=sys.stderr)

@@ -7,7 +7,7 @@ import yaml
 
 from tests.conftest import ROOT
 from tikval.config import Api, ExtractConfig, Gemini, UserError, load_config
-from tikval.flow.llm_steps import make_client
+from tikval.llm.clients import make_client
 from tikval.llm.keys import GEMINI_KEY, read_key
 
 

@@ -1,5 +1,6 @@
 """What a call can cost at most, and what it did cost: unknown money is its most, served money is its usage."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from tikval.llm.client import Reply
 from tikval.llm.prices import Price, Prices
 
 _BYTES_PER_TOKEN: Final = 4  # of English, by Google's own figure
+_JOB: Final = timedelta(days=2)  # from its making to its last reply
 _LEAST_BYTES_PER_TOKEN: Final = 2  # of whatever somebody writes
 
 
@@ -15,11 +17,19 @@ class CallCosts:
     """The costs of one model's calls; without prices all are nothing, and known to nobody."""
 
     def __init__(
-        self, llm: Gemini | Endpoint, api: Api, prices: Prices | None, system: str | None = None
+        self,
+        llm: Gemini | Endpoint,
+        api: Api,
+        prices: Prices | None,
+        system: str | None = None,
+        *,
+        batch: bool = False,
     ) -> None:
-        """`system`: what is sent with every row, and counts as its prompt does."""
+        """`system`: what is sent with every row, and counts as its prompt does. `batch`: of calls that go by a batch
+        job, and are billed on any of its days."""
         self.system_bytes = len((system or "").encode())
-        self.llm, self.call = llm, timedelta(seconds=api.timeout_seconds)
+        self.llm, self.batch = llm, batch
+        self.call = _JOB if batch else timedelta(seconds=api.timeout_seconds)
         self.prices = prices if isinstance(llm, Gemini) else None
 
     def tokens_in(self, row: Any) -> int:
@@ -34,7 +44,7 @@ class CallCosts:
         tokens = self._bytes(row) // _LEAST_BYTES_PER_TOKEN + pictures + sound
         now = datetime.now(UTC)
         return max(
-            self._price(self.llm.model, when).most(tokens, sound, self.llm.max_tokens)
+            self._price(self.llm.model, when).most(tokens, sound, self.llm.max_tokens, batch=self.batch)
             for when in (now, now + self.call)
         )
 
@@ -48,11 +58,19 @@ class CallCosts:
             return None
         if reply.model_served is None or not reply.usage.known:
             return most_usd
-        now = datetime.now(UTC)
         try:
-            return self._price(reply.model_served, now).cost(reply.usage)
+            return self._cost(reply.model_served, reply)
         except UserError:
-            return max(most_usd, self._price(self.llm.model, now).cost(reply.usage))
+            return max(most_usd, self._cost(self.llm.model, reply))
+
+    def _cost(self, model: str, reply: Reply) -> float:
+        """The dearer price where it changed while a batch was out. Raises UserError where there is none today."""
+        now = datetime.now(UTC)
+        prices = [self._price(model, now)]
+        if self.batch:
+            with suppress(UserError):
+                prices.append(self._price(model, now - self.call))
+        return max(price.cost(reply.usage, batch=self.batch) for price in prices)
 
     def _bytes(self, row: Any) -> int:
         return self.system_bytes + len(row["prompt"].encode())

@@ -41,6 +41,12 @@ def seed_of(asked: dict[str, Any], row: Any) -> int | None:
     return seed
 
 
+def attempts_of(row: Any, number: int) -> list[Any]:
+    """The calls that a row's sample may have had, or may have now: the row with its sample and each attempt."""
+    attempts = range(1, max(row["attempt"], _LOOKED_FOR) + 1)
+    return [{**row, "sample": number, "attempt": attempt} for attempt in attempts]
+
+
 async def ask_samples(
     row: Any,
     samples: Samples,
@@ -63,8 +69,7 @@ async def _sample(
 
     No more are asked for than the row has had attempts.
     """
-    attempts = range(1, max(row["attempt"], _LOOKED_FOR) + 1)
-    rows = [{**row, "sample": number, "attempt": attempt} for attempt in attempts]
+    rows = attempts_of(row, number)
     held = await asyncio.gather(*map(is_held, rows))
     answer: AnswerRow | None = None
     for attempt in (attempt for attempt, there in zip(rows, held, strict=True) if there):

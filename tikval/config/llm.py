@@ -7,6 +7,18 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from tikval.config.base import ADDED_LATER, Config, TextFile, UserError, holds_secret
 
 
+class BatchJobs(Config):
+    """How requests are handed in as batch jobs: at half the price, and answered within a day or so."""
+
+    rows: PositiveInt = 1000  # in one job, at most
+    mb: float = Field(default=1000, gt=0, le=1900)  # of one job's file of requests; 2 GB are documented
+    deadline_hours: float = Field(default=26, gt=0, le=44)  # then a job is late; uploaded videos live 48
+    late: Literal["online", "stay"] = (
+        "online"  # what becomes of rows without a reply: asked now, or by the next run
+    )
+    poll_seconds: float = Field(default=60, gt=0)  # between two looks at the jobs
+
+
 class Api(Config):
     """How a server is asked. Never changes a reply."""
 
@@ -26,6 +38,8 @@ class Api(Config):
     )  # larger videos go by the Files API; encoded, 70 MB are 94
     served_as: tuple[str, ...] = ()  # other names under which the model that was asked for may answer
     wrong_model: Literal["stop", "set_aside"] = "stop"  # what another model's reply does
+    route: Literal["online", "batch"] = "online"  # Gemini only; a reply is paid once, whichever way it came
+    batch: BatchJobs = BatchJobs()
     prices: str = "configs/prices.yaml"
     send_minors: bool = False  # videos and scripts of accounts that feature a minor
     # of accounts of which nothing says so or not; None: an outside model is asked nothing until this is settled

@@ -13,6 +13,7 @@ that row's failure and the job goes on.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -56,6 +57,14 @@ class RayStep(NamedTuple):
     pool: Pool
 
 
+class Ahead(NamedTuple):
+    """Work of the driver before its rows stream, which may send them through steps of its own, as often as it likes."""
+
+    steps: Sequence[Step]
+    run: Callable[[Callable[[], Iterator[Any]]], None]  # gets what starts such a pass, and gives its rows
+    waits: Callable[[], bool]  # whether there is work even where no row is to do
+
+
 class Chain:
     """Stages one after another in one actor: for work that waits for others rather than computes.
 
@@ -95,6 +104,7 @@ def run_stage(
     catalog: JobConfig,
     check: Callable[[np.ndarray], None] = lambda todo: None,
     context: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ahead: Ahead | None = None,
     in_flight_mb: int | None = None,
     settings: dict[str, str] | None = None,
     finish: Finish | None = None,
@@ -104,8 +114,8 @@ def run_stage(
     Only videos of the current catalog are worked on and counted; rows of others stay where they are. At most
     `in_flight_mb` of rows wait in the object store between steps (None: Ray Data's own share of it). `check` gets the
     row keys to do, before Ray starts, and may raise UserError. `context` is entered on the driver, once Ray runs, for
-    as long as the rows stream: actors that stages ask by name. `finish` looks at the whole table before it is called
-    finished; `settings` are those of its own, which recompute no row.
+    as long as the rows stream: actors that stages ask by name; `ahead` runs inside it first. `finish` looks at the
+    whole table before it is called finished; `settings` are those of its own, which recompute no row.
     Raises UserError where the upstream run is not finished or another driver works on this folder.
     """
     folder, upstream, out = Folder(config.folder), Folder(source.folder), _schema(steps)
@@ -115,20 +125,26 @@ def run_stage(
         before = folder.run()
         n_listed = Folder(catalog.folder).finished().rows
         # more rows than are listed: an earlier version counted those of files that were replaced
-        if before and before.inputs == inputs and not before.retryable and before.rows <= n_listed:
+        waits = ahead is not None and ahead.waits()
+        complete = before and before.inputs == inputs and not before.retryable and before.rows <= n_listed
+        if before and complete and not waits:
             return before
         seen = folder.seen()
         wanted = np.unique(Folder(catalog.folder).keys())
         if source is not catalog and not contains(np.sort(upstream.keys()), wanted).all():
             raise UserError(f"{upstream.uri}: older than the catalog; run the job that writes it first")
         todo = wanted[~contains(seen.done, wanted)]
-        if len(todo):
+        if len(todo) or waits:
             check(todo)
             start_ray()
             check_gpus(max(step.pool.gpus for step in steps))
             with context():
-                progress = StageProgress(config.stage, len(todo), len(wanted) - len(todo), folder.uri)
-                _compute(folder, upstream, steps, todo, seen, progress, in_flight_mb=in_flight_mb)
+                rows = partial(_streamed, folder, upstream, todo, seen, in_flight_mb)
+                if ahead:
+                    ahead.run(lambda: _taken(rows(ahead.steps)) if len(todo) else iter(()))
+                if len(todo):
+                    progress = StageProgress(config.stage, len(todo), len(wanted) - len(todo), folder.uri)
+                    _compute(folder, rows(steps, observed=True), len(todo), progress)
             _check_written(folder, todo)
         elif (
             before and not finish and set(before.files) == set(folder.parts())
@@ -147,24 +163,48 @@ def _schema(steps: Sequence[Step | RayStep]) -> pa.Schema:
     return last.out
 
 
-def _compute(
+def _compute(folder: Folder, rows: Any, n: int, progress: StageProgress) -> None:
+    from ray.data import TaskPoolStrategy
+
+    written = rows.map_batches(
+        _write,
+        fn_kwargs={"folder": folder},
+        batch_format="pyarrow",
+        batch_size=int(np.clip(n // MAX_PARTS, 1, MAX_PART_ROWS)),
+        compute=TaskPoolStrategy(size=None if on_cluster() else 1),  # here one writer keeps up
+    )
+    with progress:
+        for row in _taken(written):
+            progress.advance(row["rows"], dict(zip(row["reasons"], row["counts"], strict=True)))
+
+
+def _taken(rows: Any) -> Iterator[Any]:
+    """The rows of a dataset, on the driver."""
+    from ray.exceptions import RayError
+
+    try:
+        yield from rows.iter_rows()
+    except RayError as err:
+        raise _cause(err) from err
+
+
+def _streamed(
     folder: Folder,
     upstream: Folder,
-    steps: Sequence[Step | RayStep],
     todo: np.ndarray,
     seen: SeenKeys,
-    progress: StageProgress,
-    *,
     in_flight_mb: int | None,
-) -> None:
-    from ray.data import DataContext, ExecutionResources, TaskPoolStrategy
-    from ray.exceptions import RayError
+    steps: Sequence[Step | RayStep],
+    *,
+    observed: bool = False,
+) -> Any:
+    """A dataset of what leaves the last step; it starts when somebody takes rows out of it."""
+    from ray.data import DataContext, ExecutionResources
 
     again = contains(seen.retry, todo)
     work = Todo(todo, todo[again], seen.attempts[np.searchsorted(seen.retry, todo[again])])
     limits = ExecutionResources.for_limits(object_store_memory=in_flight_mb * 2**20 if in_flight_mb else None)
     DataContext.get_current().execution_options.resource_limits = limits
-    per_part = int(np.clip(len(todo) // MAX_PARTS, 1, MAX_PART_ROWS))
     rows = _rows_to_do(upstream.paths(), upstream.stage, work, _batch_rows(steps[0].pool, len(todo)))
     for at, step in enumerate(steps):
         if isinstance(step, RayStep):
@@ -175,7 +215,7 @@ def _compute(
             _Actor,
             fn_constructor_kwargs={
                 "step": step,
-                "run": folder.uri.rpartition("/")[2] if at == len(steps) - 1 else None,
+                "run": folder.uri.rpartition("/")[2] if observed and at == len(steps) - 1 else None,
             },
             batch_format="pyarrow",
             batch_size=batch_rows,
@@ -183,19 +223,7 @@ def _compute(
             num_gpus=step.pool.gpus,
             compute=_actors(step, -(-len(todo) // batch_rows)),
         )
-    written = rows.map_batches(
-        _write,
-        fn_kwargs={"folder": folder},
-        batch_format="pyarrow",
-        batch_size=per_part,
-        compute=TaskPoolStrategy(size=None if on_cluster() else 1),  # here one writer keeps up
-    )
-    with progress:
-        try:
-            for row in written.iter_rows():
-                progress.advance(row["rows"], dict(zip(row["reasons"], row["counts"], strict=True)))
-        except RayError as err:
-            raise _cause(err) from err
+    return rows
 
 
 def _batch_rows(pool: Pool, rows: int) -> int:

@@ -65,7 +65,7 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
     else:
         video.check_recognisers(video.want_of_model(llm, extractor.look))
         ask = partial(video.Asking, llm, extractor.look, config.limits, turns.before, withheld)
-    steps, context = llm_steps(
+    steps, context, ahead = llm_steps(
         config,
         llm,
         ask=ask,
@@ -85,6 +85,7 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
         catalog=config.catalog,
         check=lambda todo: check_minors(catalog, llm, config.api, todo),
         context=context,
+        ahead=ahead,
     )
 
 

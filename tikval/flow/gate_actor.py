@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from tikval.config import Api
+from tikval.llm.batch_gate import BatchFolderGate
 from tikval.llm.breaker import Met, Stop
-from tikval.llm.gate import Admission, FolderGate
 from tikval.llm.ledger import Ledger
 from tikval.llm.letters import Answering, Letters
 from tikval.llm.limiter import Limiter, Taken, pace_of
@@ -34,7 +35,7 @@ class _RemoteLimiter:
         return bool(await self.letters.ask("ended", call, met, more_tokens, self.pace))
 
 
-class _GateActor(Answering, FolderGate):
+class _GateActor(Answering, BatchFolderGate):
     """Lives on the driver's node and dies with the driver; what it knew lies in the folder."""
 
     def __init__(self, folder: str, ledger: Ledger, budget_usd: float | None, limiter: Any, api: Api) -> None:
@@ -91,20 +92,18 @@ def open_gate(
             ray.kill(gate)
 
 
-class RemoteGate:
-    """The gate as an actor of a stage reaches it."""
+class _RemoteGate:
+    """The gate as an actor of a stage reaches it: its methods, to be awaited."""
 
     def __init__(self, name: str) -> None:
         import ray
 
         self.letters = Letters(ray.get_actor(name, namespace=NAMESPACE).letter.remote)
 
-    async def admit(self, call: str, usd: float, tokens: int) -> Admission:
-        admission: Admission = await self.letters.ask("admit", call, usd, tokens)
-        return admission
+    def __getattr__(self, method: str) -> Any:
+        return partial(self.letters.ask, method)
 
-    async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
-        return bool(await self.letters.ask("settle", call, usd, met, more_tokens))
 
-    async def halt(self, why: str) -> None:
-        await self.letters.ask("halt", why)
+def reach_gate(name: str) -> Any:
+    """Reach the gate that `open_gate` keeps open, as Gate and as BatchGate."""
+    return _RemoteGate(name)

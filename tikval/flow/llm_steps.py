@@ -12,10 +12,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from tikval.ask.batch import HandedInRow
+from tikval.ask.batch_jobs import make_tools
+from tikval.ask.batch_route import BatchRoute
 from tikval.ask.paid import PaidAnswers, asked_of
 from tikval.ask.samples import Samples
 from tikval.config import (
-    Api,
     Endpoint,
     ExtractConfig,
     Gemini,
@@ -24,12 +26,12 @@ from tikval.config import (
     UserError,
     Vllm,
 )
-from tikval.flow.data import Chain, RayStep, Stage, Step
-from tikval.flow.gate_actor import RemoteGate, open_gate
+from tikval.flow.data import Ahead, Chain, RayStep, Stage, Step
+from tikval.flow.gate_actor import open_gate, reach_gate
 from tikval.flow.session import on_cluster
-from tikval.llm.client import Client
+from tikval.llm.clients import make_client
 from tikval.llm.gemini_remote import delete_abandoned, start_deleting_abandoned
-from tikval.llm.keys import ENDPOINT_KEY, GEMINI_KEY, check_access, read_key
+from tikval.llm.keys import check_access
 from tikval.llm.ledger import Ledger
 from tikval.llm.prices import load_prices
 from tikval.llm.uploads import Uploads
@@ -58,15 +60,19 @@ def llm_steps(
     samples: Samples | None = None,
     out: pa.Schema,
     estimate: Callable[[], float | None],
-) -> tuple[Sequence[Step | RayStep], LlmContext]:
-    """The steps for run_stage, and the context that they need. Raises UserError where a key or a library is missing."""
+) -> tuple[Sequence[Step | RayStep], LlmContext, Ahead | None]:
+    """The steps for run_stage, the context that they need, and what goes ahead of them.
+
+    Raises UserError where a key or a library is missing.
+    """
     if isinstance(llm, Vllm):
         engines = _engines(config, llm, schema, system)
-        return [
+        steps: list[Step | RayStep] = [
             Step(ask, arrow_schema(AskRow), config.read_pool),
             engines,
             Step(read, out, _READERS),
-        ], nullcontext
+        ]
+        return steps, nullcontext, None
     check_access(llm, config.api)
     prices = load_prices(config.api.prices) if isinstance(llm, Gemini) else None
     if prices is None and config.budget_usd is not None:
@@ -75,24 +81,23 @@ def llm_steps(
     if uploads:
         start_deleting_abandoned(uploads, config.api)
     gate, ledger = f"gate {config.fingerprint} {secrets.token_hex(4)}", Ledger(config.out)
-    answer = partial(
-        PaidAnswers,
-        llm,
-        config.api,
-        asked_of(llm, prompt, schema, sample, as_system=system is not None),
-        partial(make_client, llm, config.api, schema, uploads, system),
-        partial(RemoteGate, gate),
-        ledger,
-        prices,
-        StrippedVideos(config.limits),
-        samples,
-        system,
-    )
+    asked = asked_of(llm, prompt, schema, sample, as_system=system is not None)
+    client = partial(make_client, llm, config.api, schema, uploads, system)
+    given = ledger, prices, StrippedVideos(config.limits), samples, system
+    answer = partial(PaidAnswers, llm, config.api, asked, client, partial(reach_gate, gate), *given)
+    ahead, hold = None, list[Callable[[], Stage]]()
+    if isinstance(llm, Gemini):
+        tools = partial(make_tools, config.out, client, partial(reach_gate, gate))
+        route = BatchRoute(llm, config.api, asked, config.folder, tools, *given)
+        by_job = config.pool.model_copy(update={"batch_rows": config.api.batch.rows})
+        submit = Step(route.submit, arrow_schema(HandedInRow), by_job)
+        ahead = Ahead([Step(ask, arrow_schema(AskRow), config.read_pool), submit], route.run, route.waits)
+        hold.append(route.hold_late)
     # Calls of the stage have a few rows each, and are several times as many as it takes to keep `in_flight` calls of
     # the model out: one slow reply holds up the few rows that came with it, and no call of others.
     rows = min(_ROWS, -(-config.api.in_flight // 4))
     pool, working = config.pool.model_copy(update={"batch_rows": rows}), -(-config.api.in_flight // rows)
-    step = Step(partial(Chain, ask, answer, read), out, pool, _AHEAD * working, (_AHEAD - 1) * working)
+    step = Step(partial(Chain, ask, *hold, answer, read), out, pool, _AHEAD * working, (_AHEAD - 1) * working)
 
     @contextmanager
     def context() -> Iterator[None]:
@@ -103,7 +108,7 @@ def llm_steps(
             if uploads:  # actors are ended in the middle of what they delete
                 delete_abandoned(uploads, config.api, held=config.folder)
 
-    return [step], context
+    return [step], context, ahead
 
 
 def _engines(
@@ -118,26 +123,3 @@ def _engines(
     return RayStep(
         lambda rows: vllm_answers(llm, config.engine, config.pool, schema, system)(rows), config.pool
     )
-
-
-def make_client(
-    llm: Gemini | Endpoint,
-    api: Api,
-    schema: dict[str, Any] | None,
-    uploads: Uploads | None = None,
-    system: str | None = None,
-) -> Client:
-    """Make the client, in the actor: keys are read where they are used, and travel in no message."""
-    if isinstance(llm, Gemini):
-        from tikval.llm.gemini import GeminiClient
-
-        key = read_key(GEMINI_KEY)
-        if not key:
-            raise UserError(
-                f"{GEMINI_KEY} is not set on a worker; put it into a file on the nodes and name that in "
-                f"{GEMINI_KEY}_FILE (docs/cluster.md)"
-            )
-        return GeminiClient(llm, api, key, schema, uploads=uploads, system=system)
-    from tikval.llm.endpoint import EndpointClient
-
-    return EndpointClient(llm, api, read_key(ENDPOINT_KEY), schema, system=system)

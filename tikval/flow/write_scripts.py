@@ -30,7 +30,7 @@ def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
     turns = turns_of(config, prompt)
     catalog = Folder(config.videos.folder)
     withheld = withheld_videos(catalog, writer.llm, config.api)
-    steps, context = llm_steps(
+    steps, context, ahead = llm_steps(
         config,
         writer.llm,
         ask=partial(video.Asking, writer.llm, writer.look, config.limits, turns.before, withheld),
@@ -49,4 +49,5 @@ def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
         catalog=config.videos,
         check=lambda todo: check_minors(catalog, writer.llm, config.api, todo),
         context=context,
+        ahead=ahead,
     )

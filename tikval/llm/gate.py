@@ -98,6 +98,7 @@ class FolderGate:
         self.waiting: dict[str, float] = {}  # call -> what is reserved for it, before it may go
         self.open: dict[str, float] = {}  # call that went -> the most it can cost
         self.given_up: dict[str, float] = {}  # calls of an actor that is taken for dead, likewise
+        self.jobs: dict[str, float] = {}  # batch jobs that are not read yet: these outlive a driver
         self.window = Window(_GRAIN_SECONDS)
         self.spent = Spent()
         data = read_bytes(self.place)
@@ -105,6 +106,7 @@ class FolderGate:
             payload = parse_json(data, self.place)
             self.spent = Spent(**payload["spent"])
             self.window.seed(payload["window"])
+            self.jobs = payload.get("jobs", {})
             for call, usd in payload["open"].items():
                 entry = ledger.get(_key_of(call))
                 self._count(usd if entry is None else entry.cost_usd or 0, known=entry is not None)
@@ -247,13 +249,17 @@ class FolderGate:
         self.spent.unknown_usd = max(0.0, self.spent.unknown_usd + (0 if known else usd))
 
     def _fits_if_returned(self, usd: float) -> bool:
-        return self.budget_usd is None or self.spent.settled_usd + usd <= self.budget_usd + _ROUNDING
+        return self.budget_usd is None or self._firm() + usd <= self.budget_usd + _ROUNDING
 
     def _fits(self, usd: float) -> bool:
         return self.budget_usd is None or (
-            self.spent.settled_usd + sum(self.open.values()) + sum(self.waiting.values()) + usd
+            self._firm() + sum(self.open.values()) + sum(self.waiting.values()) + usd
             <= self.budget_usd + _ROUNDING
         )
+
+    def _firm(self) -> float:
+        """USD that do not come back while a call waits for them."""
+        return self.spent.settled_usd + sum(self.jobs.values())
 
     def _write_soon(self) -> None:
         """Without anybody waiting: a crash before it counts a call as unknown whose outcome was known."""
@@ -272,6 +278,11 @@ class FolderGate:
             if self.written >= mine:
                 return
             version = self.version
-            state: dict[str, Any] = {"spent": vars(self.spent), "open": self.open, "window": self.recent()}
+            state: dict[str, Any] = {
+                "spent": vars(self.spent),
+                "open": self.open,
+                "window": self.recent(),
+                "jobs": self.jobs,
+            }
             await asyncio.to_thread(write_bytes, self.place, json.dumps(state).encode())
             self.written = version

@@ -23,6 +23,7 @@ from tikval.llm.uploads import Uploads, new_name
 from tikval.rows import Reason
 
 if TYPE_CHECKING:
+    import httpx2
     from google.genai import errors, types
 
 _MIME_TYPES: Final = {
@@ -46,7 +47,7 @@ _CUT_SHORT: Final = {"MAX_TOKENS", "CONTINUATION"}
 log = logging.getLogger(__name__)
 
 
-class _FileUnusable(Exception):  # noqa: N818
+class FileUnusable(Exception):  # noqa: N818
     """A file that the server had taken is gone, or could not be processed: to be uploaded once more."""
 
     def __init__(self, fault: Fault) -> None:
@@ -67,10 +68,11 @@ class GeminiClient:
         *,
         uploads: Uploads | None = None,
         system: str | None = None,
+        transport: "httpx2.AsyncBaseTransport | None" = None,
     ) -> None:
         """`schema`: the JSON schema that a reply must follow; None: any text. `uploads`: where the names of uploaded
         files are written down, so that whoever comes after this process can delete them. `system`: the system
-        instruction.
+        instruction. `transport`: in place of the network.
 
         Raises UserError where the package is missing.
         """
@@ -86,6 +88,7 @@ class GeminiClient:
         # it (1) keeps the status of an error whose body is no JSON, (2) follows no redirect with the key in a header,
         # (3) lets a hook see a request. Its limit of 100 connections is lifted: `in_flight` is the limit.
         self._http = httpx2.AsyncClient(
+            transport=transport,
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
             event_hooks={"request": [_nameless], "response": [_sent_once]},
         )
@@ -117,7 +120,7 @@ class GeminiClient:
         if question.video is None:
             return await self._generate(parts, question, admit)
         video = Path(question.video)
-        mime = _MIME_TYPES.get(video.suffix.lower(), "video/mp4")
+        mime = mime_of(video)
         # The prompt stands before the video although Google advises the other order for a single video: the server's
         # prefix cache then holds the codebook, most of the text of every call.
         with _readable():
@@ -129,7 +132,7 @@ class GeminiClient:
         while True:
             try:
                 return await self._by_upload(question, parts, mime, admit)
-            except _FileUnusable as err:
+            except FileUnusable as err:
                 if err.fault.reason in met:
                     raise err.fault from None
                 met.add(err.fault.reason)
@@ -173,7 +176,7 @@ class GeminiClient:
         if state == "FAILED":
             message = scrub((file.error and file.error.message) or "no reason given", self._asked.key)
             detail = f"video not processed: {message}"
-            raise _FileUnusable(Fault(Reason.REJECTED, detail, retryable=False, billed="no"))
+            raise FileUnusable(Fault(Reason.REJECTED, detail, retryable=False, billed="no"))
         assert file.uri is not None
         return file.uri
 
@@ -280,9 +283,14 @@ class GeminiClient:
         return found
 
 
-def _gone(err: "errors.APIError") -> _FileUnusable:
+def mime_of(video: Path) -> str:
+    """The type of a video by its name."""
+    return _MIME_TYPES.get(video.suffix.lower(), "video/mp4")
+
+
+def _gone(err: "errors.APIError") -> FileUnusable:
     detail = f"the uploaded video was gone: {err.code}"
-    return _FileUnusable(Fault(Reason.SERVER_ERROR, detail, retryable=True, billed="no"))
+    return FileUnusable(Fault(Reason.SERVER_ERROR, detail, retryable=True, billed="no"))
 
 
 @contextmanager

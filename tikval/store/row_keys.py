@@ -12,12 +12,16 @@ from tikval.config import UserError
 from tikval.rows import Reason
 
 _DIGITS: Final = 32
+_RETRYABLE: Final = [reason for reason in Reason if not reason.terminal]
 KEY: Final = "S16"  # a row_key of 32 hexadecimal digits as 16 bytes
 
 
 @dataclass(frozen=True)
 class SeenKeys:
-    """Keys already in a folder: `done` need no work; `retry` failed in a way that may pass, at `attempts`."""
+    """Keys already in a folder: `done` need no work; `retry` failed in a way that may pass, at `attempts`.
+
+    An attempt at which nobody was asked is none: its reply may be on its way, and is looked for under its number.
+    """
 
     done: np.ndarray  # S16 [K], sorted, unique
     retry: np.ndarray  # S16 [R], sorted, unique
@@ -35,8 +39,11 @@ class KeyIndex:
             [np.empty(0, np.int64), *(table["attempt"].to_numpy() for table in tables)]
         )
         self.failed = np.concatenate([np.empty(0, bool), *(_is_set(table["error"]) for table in tables)])
+        self.not_asked = np.concatenate(
+            [np.empty(0, bool), *(_is_one_of(table["error"], [Reason.NOT_ASKED]) for table in tables)]
+        )
         self.retryable = np.concatenate(
-            [np.empty(0, bool), *(_is_retryable(table["error"]) for table in tables)]
+            [np.empty(0, bool), *(_is_one_of(table["error"], _RETRYABLE) for table in tables)]
         )
 
     def the_one_that_counts(self) -> list[np.ndarray]:
@@ -48,11 +55,12 @@ class KeyIndex:
     def seen(self) -> SeenKeys:
         first = self._first()  # in the order of the keys
         again = self.retryable[first]
-        return SeenKeys(self.keys[first][~again], self.keys[first][again], self.attempts[first][again])
+        attempts = self.attempts[first][again] - self.not_asked[first][again]
+        return SeenKeys(self.keys[first][~again], self.keys[first][again], attempts)
 
     def _first(self) -> np.ndarray:
         """Places of the rows that count, sorted by key. A terminal failure is done, so it beats a retryable one."""
-        order = np.lexsort((-self.attempts, self.retryable, self.failed, self.keys))
+        order = np.lexsort((self.not_asked, -self.attempts, self.retryable, self.failed, self.keys))
         first = np.ones(len(order), bool)
         first[1:] = self.keys[order][1:] != self.keys[order][:-1]
         return order[first]
@@ -87,6 +95,6 @@ def _is_set(errors: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(errors.is_valid().to_numpy(), bool)
 
 
-def _is_retryable(errors: pa.ChunkedArray) -> np.ndarray:
-    retryable = pa.array([reason.value for reason in Reason if not reason.terminal])
-    return np.asarray(pc.fill_null(pc.is_in(errors, retryable), False).to_numpy(), bool)
+def _is_one_of(errors: pa.ChunkedArray, reasons: list[Reason]) -> np.ndarray:
+    found = pc.is_in(errors, pa.array([reason.value for reason in reasons]))
+    return np.asarray(pc.fill_null(found, False).to_numpy(), bool)

@@ -30,6 +30,7 @@ from tikval.flow.write_scripts import write_scripts
 from tikval.llm.client import Reply, Usage
 from tikval.llm.gate import FolderGate
 from tikval.llm.ledger import Entry, Ledger, ledger_key
+from tikval.llm.uploads import Uploads, new_name
 from tikval.report.export.values import export_table
 from tikval.report.export.write import write_study
 from tikval.report.site.write import write_report
@@ -96,6 +97,24 @@ def test_the_ledger_and_the_gate_lie_on_a_store(server: str) -> None:
     assert FolderGate(f"{BUCKET}/paid/scripts-1", ledger, 1.0, NoLimits()).spent.settled_usd == 0.01
     ledger.forget(key)
     assert ledger.keys() == set()
+
+
+def test_the_list_of_uploads_lies_on_a_store(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "SETTLE_SECONDS", 0.1)
+    uploads, stage = Uploads(f"{BUCKET}/sent"), f"{BUCKET}/sent/scripts-0123456789ab"
+    assert uploads.abandoned() == []
+    write_bytes(f"{stage}/part-0.parquet", b"a stage's folder")
+    names = sorted([new_name(), new_name()])
+    for name in names:
+        uploads.note(name, video_id="a clip")
+    with lock.lock(stage):
+        assert uploads.left() == names
+        assert uploads.abandoned() == []
+        assert uploads.abandoned(held=stage) == names
+    write_bytes(f"{BUCKET}/sent/batches/0f.json", json.dumps({"files": names[:1]}).encode())
+    assert uploads.abandoned() == names[1:]
+    uploads.forget(names[1])
+    assert uploads.left() == names[:1]
 
 
 def test_an_export_to_a_store(server: str, tmp_path: Path) -> None:

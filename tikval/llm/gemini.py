@@ -114,7 +114,10 @@ class GeminiClient:
         self._client.close()
 
     async def ask(self, question: Question, admit: Admit = at_will) -> Reply:
-        """One request; a second one only where an uploaded file is gone before it could be looked at."""
+        """One request; a second one only where an uploaded file is gone before it could be looked at.
+
+        Such a video, and one that the server failed to process, is uploaded once more: neither is paid for.
+        """
         parts: list[Any] = [{"text": question.prompt}]
         parts += [_inline(picture, "image/jpeg") for picture in question.pictures]
         if question.video is None:

@@ -17,15 +17,7 @@ from tikval.ask.batch_jobs import make_tools
 from tikval.ask.batch_route import BatchRoute
 from tikval.ask.paid import PaidAnswers, asked_of
 from tikval.ask.samples import Samples
-from tikval.config import (
-    Endpoint,
-    ExtractConfig,
-    Gemini,
-    Pool,
-    ScriptConfig,
-    UserError,
-    Vllm,
-)
+from tikval.config import Endpoint, ExtractConfig, Gemini, Pool, ScriptConfig, UserError, Vllm
 from tikval.flow.data import Ahead, Chain, RayStep, Stage, Step
 from tikval.flow.gate_actor import open_gate, reach_gate
 from tikval.flow.session import on_cluster
@@ -38,9 +30,7 @@ from tikval.llm.uploads import Uploads
 from tikval.media.fetch import StrippedVideos
 from tikval.rows import AskRow, arrow_schema
 
-_ROWS: Final = (
-    16  # in each call of the stage at most: Ray takes 10 ms for each, of which several cores see little
-)
+_ROWS: Final = 16  # in each call of the stage at most: a call takes 10 ms of Ray's
 _AHEAD: Final = 4  # times the calls of the stage that a model is asked by at once
 _READERS: Final = Pool(actors=1, cpus=0.25, batch_rows=32)  # of replies: a few milliseconds each
 
@@ -66,13 +56,8 @@ def llm_steps(
     Raises UserError where a key or a library is missing.
     """
     if isinstance(llm, Vllm):
-        engines = _engines(config, llm, schema, system)
-        steps: list[Step | RayStep] = [
-            Step(ask, arrow_schema(AskRow), config.read_pool),
-            engines,
-            Step(read, out, _READERS),
-        ]
-        return steps, nullcontext, None
+        first, last = Step(ask, arrow_schema(AskRow), config.read_pool), Step(read, out, _READERS)
+        return [first, _engines(config, llm, schema, system), last], nullcontext, None
     check_access(llm, config.api)
     prices = load_prices(config.api.prices) if isinstance(llm, Gemini) else None
     if prices is None and config.budget_usd is not None:
@@ -119,7 +104,7 @@ def _engines(
 
     if not on_cluster():  # there, the driver's node needs none
         check_installed()
-    # once Ray runs: it asks for the cluster's GPUs
+    given = llm, config.engine, config.pool, schema, system
     return RayStep(
-        lambda rows: vllm_answers(llm, config.engine, config.pool, schema, system)(rows), config.pool
-    )
+        lambda rows: vllm_answers(*given)(rows), config.pool
+    )  # once Ray runs: it asks for the GPUs

@@ -25,6 +25,7 @@ from tikval.config import (
 )
 from tikval.config.report import Asked
 from tikval.files import without_secrets
+from tikval.report.model_change import model_change
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.recipes import load_job
 from tikval.store.runs import SystemConfig
@@ -132,13 +133,15 @@ def _imported(place: str) -> Callable[[Any], Any]:
 
 
 def summary(config: JobConfig, run: FolderRun) -> str:
-    """One line on a finished stage: results, failures by reason, where they lie."""
+    """One line on a finished stage: results, failures by reason, where they lie; another where the model changed."""
     failed = sum(run.failed.values())
     reasons = ", ".join(f"{reason} {n}" for reason, n in run.failed.items())
     results = _numbers(config, run) if isinstance(config, EvaluateConfig) else f"{run.rows - failed} results"
     line = f"{config.stage}: {results}" + (f", {failed} failed ({reasons})" if failed else "")
     again = "; the same command tries the retryable failures again" if run.retryable else ""
-    return f"{line}, in {config.folder}{again}"
+    change = model_change(config, Folder(config.folder))
+    changed = f"\nthe model changed: {config.stage}: {change}" if change else ""
+    return f"{line}, in {config.folder}{again}{changed}"
 
 
 def _numbers(config: EvaluateConfig, run: FolderRun) -> str:

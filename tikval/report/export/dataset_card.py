@@ -75,10 +75,11 @@ def _head(features: Mapping[str, pa.Schema]) -> str:
 def _system(system: SystemFacts) -> dict[str, Any]:
     """A system's cells of both tables, and the values of which it does not tell all."""
     failures = system.coverage.failures
+    changed = f"; {plain(system.model_change)}" if system.model_change else ""
     return {
         "name": system.name,
         "about": system.about,
-        "models": _some([public_name(model) for model in system.models]),
+        "models": _some([public_name(model) for model in system.models]) + changed,
         "codebook": f"{system.codebook.name}, version {system.codebook.version}",
         "recipe": system.recipe,
         "finished": system.finished_at[:10],

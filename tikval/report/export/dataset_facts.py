@@ -11,6 +11,7 @@ from tikval.config import CombineConfig, ExtractConfig, FinetuneConfig, PredictC
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import Coverage
 from tikval.report.export.systems import Exported
+from tikval.report.model_change import model_change
 from tikval.report.notices import is_local_system, not_calibrated
 from tikval.rows import LabelRow, ScoreRow
 from tikval.store.folder import Folder
@@ -37,6 +38,7 @@ class SystemFacts:
     without: int  # videos of the catalog for which it has no row
     local: bool  # the embedded default
     not_calibrated: str | None = None  # a sentence, where its threshold is not one for its codebook
+    model_change: str | None = None  # a sentence, where more than one model answered
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def system_facts(study: Study, system: Exported, listed: set[str]) -> SystemFact
         without=0 if has_texts(config) else len(listed - seen),
         local=is_local_system(config),
         not_calibrated=not_calibrated(config, system.folder.uri),
+        model_change=model_change(config, system.folder),
     )
 
 

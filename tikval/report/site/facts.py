@@ -7,11 +7,20 @@ from datetime import datetime
 import tikval
 from tikval.ask.withheld import is_outside, keys_of_minors
 from tikval.codebook import Codebook
-from tikval.config import ExtractConfig, JobConfig, LlmExtractor, LlmWriter, ReportConfig, ScriptConfig
+from tikval.config import (
+    ExtractConfig,
+    JobConfig,
+    LlmExtractor,
+    LlmWriter,
+    ReportConfig,
+    ScriptConfig,
+    nested,
+)
 from tikval.extract.calibration import why_not_calibrated
 from tikval.files import without_secrets
 from tikval.llm.gate import read_spent
 from tikval.media.isolation import isolation_text, kernel_isolation
+from tikval.report.model_change import model_change
 from tikval.report.site.record import Bill
 from tikval.store.folder import Folder
 from tikval.store.given import GivenTables
@@ -45,6 +54,18 @@ def _stages(config: ReportConfig) -> list[tuple[str, ScriptConfig | ExtractConfi
     return stages + [
         (f"values: {s.system}", s) for s in config.scores.predictions if isinstance(s, ExtractConfig)
     ]
+
+
+def model_changes(config: ReportConfig) -> tuple[tuple[str, str], ...]:
+    """Each stage below this report that more than one model answered, by name, with a sentence on it."""
+    names = {stage.folder: name for name, stage in _stages(config)}
+    jobs = {job.folder: job for _, job in nested(config.scores)}  # also those that a combined system rests on
+    found = {
+        names.get(uri, f"{job.stage}: {getattr(job, 'system', uri.rpartition('-')[2])}"): change
+        for uri, job in jobs.items()
+        if (change := model_change(job, Folder(uri)))
+    }
+    return tuple(found.items())
 
 
 def given_facts(config: ReportConfig, label_set: str) -> tuple[tuple[str, str], ...]:

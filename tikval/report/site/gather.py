@@ -22,6 +22,7 @@ from tikval.report.site.facts import (
     also_here,
     bills_of,
     command_of,
+    model_changes,
     report_facts,
     scripts_of,
 )
@@ -83,6 +84,7 @@ def _head(config: ReportConfig, codebook: Codebook, rows: StudyRows) -> Report:
         systems=tuple((system.system, about(config, system, rows.places)) for system in systems),
         coverage=tuple((name, stage.coverage) for name, stage in rows.stages.items()),
         notice=local_notice(systems),
+        model_changes=model_changes(config),
         exports=(("One line per video and system", f"tikval export {shlex.quote(config.out)} values.csv"),),
         bills=bills_of(config),
         show_accounts=config.show_accounts,

@@ -122,6 +122,9 @@ class Report:
     pairs: tuple[Pair, ...] = ()  # among the systems with scores
     cards: tuple[Card, ...] = ()
     notice: str | None = None  # a warning that stands on top
+    model_changes: tuple[
+        tuple[str, str], ...
+    ] = ()  # (stage, sentence), where several models answered; likewise on top
     exports: tuple[tuple[str, str], ...] = ()  # (what, where) of the full tables
     bills: tuple[Bill, ...] = ()
     also: tuple[tuple[str, str | None], ...] = ()  # (what, page) that lies in the same study and is not shown

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.corpus import write_unlike
-from tests.fixtures.llm_server import LlmServer, serving
+from tests.fixtures.llm_server import LlmServer, Rule, Trouble, serving
 from tikval.cli.job import job_command
 from tikval.config import ExtractConfig
 from tikval.rows import sha256
@@ -60,3 +60,21 @@ def test_a_finished_study_of_before_asks_nothing_and_a_new_one_asks_by_a_system_
     table = new.read().to_pylist()
     assert {row["prompt_sha"] for row in table} == {sha256(systems[0])}
     assert sum(len(json.dumps(body["contents"])) < 500 for body in bodies) == 3, "the post alone"
+
+
+def test_a_run_that_another_model_goes_on_with_says_so_at_its_end(
+    tmp_path: Path, server: LlmServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "a-key")
+    videos = tmp_path / "videos"
+    write_unlike(videos, 2)
+    own = ["api.served_as=[gemini-other]"]
+    folder, _ = run(tmp_path / "out", videos, server, *own)
+    assert "the model changed" not in capsys.readouterr().out
+    server.rules = [Rule(Trouble("wrong_model"))]
+    write_unlike(videos, 3)
+    run(tmp_path / "out", videos, server, *own)
+    change = "answered by gemini-3.8-flash from row 1 on (2 of 3 rows), by gemini-other from row 3 on (1 of 3 rows)"
+    line = f"the model changed: predictions: {change}; rows are counted in the order of the replies"
+    assert line in capsys.readouterr().out
+    assert {row["model_served"] for row in folder.read().to_pylist()} == {"gemini-3.8-flash", "gemini-other"}

@@ -91,7 +91,7 @@ def test_without_the_ledger_the_rows_stand_as_in_the_folder(tmp_path: Path) -> N
     assert change.startswith(
         "answered by gemini-y from row 1 on (2 of 3 rows), by gemini-x from row 2 on (1 of 3"
     )
-    assert change.endswith("in the folder's order, for nothing tells when each was answered")
+    assert change.endswith("in the order of the folder, not of the replies")
 
 
 def test_one_model_is_no_change(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,20 +24,21 @@ class AnsweredRow(NamedTuple):
 def model_change(job: JobConfig, folder: Folder) -> str | None:
     """Which models answered the rows of a stage that asks one, where they are more than one; None: they are not.
 
-    Also of a version of the same model: gemini-x-001, then gemini-x-002. Rows are counted in the order of the replies,
-    as the ledger has it, and in that of the folder where the ledger lacks one or there are more than 20,000.
+    Also of a version of the same model: gemini-x-001, then gemini-x-002. The rows are those of videos that the catalog
+    lists, counted in the order of the replies, as the ledger has it, and in that of the folder where the ledger lacks
+    one or there are more than 20,000.
     """
     part = getattr(job, "writer", None) or getattr(job, "extractor", None)
     if not isinstance(job, ScriptConfig | ExtractConfig) or not isinstance(part, LlmWriter | LlmExtractor):
         return None
     if len(_names(folder)) < 2:  # nearly always: no row becomes an object
         return None
-    rows = [row for table in folder.tables(["model_served", "ledger_key"]) for row in _answered(table)]
+    rows = _answered(_listed(job, folder))
     if len({model for row in rows for model in row.models}) < 2:
         return None
     times = _times(folder, rows)
     if times is None:
-        return f"{_sentence(rows)}; rows are counted in the folder's order, for nothing tells when each was answered"
+        return f"{_sentence(rows)}; rows are counted in the order of the folder, not of the replies"
     in_order = [row for _, row in sorted(zip(times, rows, strict=True), key=lambda pair: pair[0])]
     return f"{_sentence(in_order)}; rows are counted in the order of the replies"
 
@@ -45,6 +47,17 @@ def _names(folder: Folder) -> set[str]:
     columns = (table["model_served"] for table in folder.tables(["model_served"]))
     found = {served for column in columns for served in pc.unique(column).to_pylist() if served}
     return {name for served in found for name in served.split(", ")}
+
+
+def _listed(job: ScriptConfig | ExtractConfig, folder: Folder) -> pa.Table:
+    """Who answered, of the videos that the catalog lists; of all where there is no catalog (any more)."""
+    catalog = (job.videos if isinstance(job, ScriptConfig) else job.catalog).folder
+    here = (
+        f"{folder.uri.rpartition('/')[0]}/{catalog.rpartition('/')[2]}"  # wherever the study has been moved
+    )
+    keys = next((place.keys() for place in map(Folder, (here, catalog)) if place.run()), None)
+    columns = ["model_served", "ledger_key"]
+    return folder.read(columns) if keys is None else folder.read_listed(np.sort(keys), columns)
 
 
 def _answered(table: pa.Table) -> list[AnsweredRow]:

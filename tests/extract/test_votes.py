@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tikval.codebook import load_codebook
 from tikval.config import ExtractConfig, LlmExtractor, UserError, find_file, load_config
-from tikval.extract.llm import ReadValues
+from tikval.extract.llm import ReadValues, why_alike
 from tikval.extract.reply import Answer
 from tikval.extract.votes import MAJORITY, FailedSample, agreement, fewest_votes, vote, why_no_vote
 from tikval.rows import PredictionRow, Reason, arrow_schema
@@ -126,6 +126,16 @@ def test_one_sample_is_what_it_was() -> None:
     (row,) = reader([reply("face=dominant")])
     assert (row["scores"], row["votes"], row["agreement"]) == (None, None, None)
     assert row["stances"] == [2 * (slug == "face") for slug in SLUGS]
+
+
+@pytest.mark.parametrize(
+    ("temperature", "samples", "warned"), [(0, 3, True), (0, 1, False), (1, 3, False), (None, 3, False)]
+)
+def test_samples_that_may_all_be_alike_are_warned_of(
+    temperature: float | None, samples: int, warned: bool
+) -> None:
+    llm = {"kind": "endpoint", "model": "m", "temperature": temperature}
+    assert bool(why_alike(LlmExtractor.model_validate({"llm": llm, "samples": samples}))) is warned
 
 
 def test_samples_are_part_of_the_recipe_and_not_for_an_engine() -> None:

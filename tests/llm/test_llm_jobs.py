@@ -217,6 +217,27 @@ def test_faults_pass_what_cannot_pass_is_asked_once_and_no_answer_is_a_failure(
     assert len(ledger.keys()) == 13, "the empty reply is kept beside the one that counts"
 
 
+def test_more_samples_ask_only_for_what_is_new_and_are_erased_together(
+    tmp_path: Path, server: LlmServer
+) -> None:
+    ids = write_unlike(tmp_path / "videos", 3)
+    run(direct(tmp_path, server))
+    config = direct(tmp_path, server, ("extractor.samples", 3))
+    run(config)
+    table = rows(config)
+    assert sorted(table) == ids
+    assert {(row["error"], row["votes"]) for row in table.values()} == {(None, 3)}
+    assert Counter(body["generationConfig"]["seed"] for body in server.bodies) == {0: 3, 1: 3, 2: 3}
+    spent = [read_spent(direct(tmp_path, server, *more).folder) for more in ((), (("extractor.samples", 3),))]
+    assert sum(each.settled_usd for each in spent if each) == pytest.approx(server.billed_usd())
+    run(config)
+    assert len(server.of("generate")) == 9
+    erase_videos(config.out, {ids[0]}, set())
+    named = {key for row in rows(config).values() for key in row["ledger_key"].split()}
+    assert Ledger(config.out).keys() == named
+    assert len(named) == 6
+
+
 def test_a_budget_is_kept_and_raised(tmp_path: Path, server: LlmServer) -> None:
     ids = write_unlike(tmp_path / "videos", 15)
 

@@ -5,12 +5,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tests.conftest import ROOT
+from tests.fixtures.rows import prediction
 from tikval.config import ExtractConfig, ScriptConfig, UserError, load_config
 from tikval.llm.client import Usage
 from tikval.llm.prices import load_prices
+from tikval.rows import PredictionRow, arrow_schema
+from tikval.store.folder import Folder
 from tikval.study.estimate import CostEstimate, Way, estimate_once, estimate_without_videos
 from tikval.study.rates import load_rates
 
@@ -75,6 +79,17 @@ def test_without_the_videos_it_goes_by_their_number_and_mean_length() -> None:
     longer = forecast("configs/gemini/direct.yaml", seconds=60).tokens
     assert longer is not None
     assert longer.tokens_in - tokens.tokens_in == pytest.approx(shown)
+
+
+def test_a_reply_is_as_long_as_one_of_a_rows_samples(tmp_path: Path) -> None:
+    own = [("out", str(tmp_path)), ("extractor.samples", 3)]
+    config = load_config(ExtractConfig, "configs/gemini/direct.yaml", own)
+    rows = [prediction(f"v{i}", tokens_out=900) for i in range(10)]
+    Folder(config.folder).write_part(pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow)))
+    measured = forecast("configs/gemini/direct.yaml", *own).tokens
+    assert measured is not None
+    assert measured.tokens_out == 300, "a row's tokens are those of all its samples"
+    assert measured.basis == "replies as long as those of 30 calls of this recipe"
 
 
 def test_both_sides_of_a_price_change() -> None:

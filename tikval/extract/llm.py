@@ -1,20 +1,39 @@
 """ScriptRow -> AskRow, and AnswerRow -> PredictionRow: values by a language model (section 4, Appendix A.1)."""
 
 import json
+from functools import partial
 from typing import Any, Final
 
+from tikval.ask.samples import Samples
 from tikval.ask.video import asked
 from tikval.ask.withheld import Withheld
 from tikval.codebook import Codebook, render_material
 from tikval.config import LlmExtractor
 from tikval.extract.local import sentences_of
-from tikval.extract.reply import Answer, BadReply, parse_reply
+from tikval.extract.reply import Answer, BadReply, is_answer, parse_reply
 from tikval.extract.votes import FailedSample, fewest_votes, vote, why_no_vote
 from tikval.privacy import strip_handles
 from tikval.rows import AnswerRow, AskRow, PredictionRow, Reason, sha256
 from tikval.values import binary
 
 _PAID: Final = ("tokens_in", "tokens_out", "cost_usd", "ledger_key", "model_served")
+
+
+def several_samples(extractor: LlmExtractor, codebook: Codebook) -> Samples | None:
+    """How each row is asked several times; None: once."""
+    if extractor.samples == 1:
+        return None
+    return Samples(extractor.samples, partial(is_answer, codebook=codebook, answer=extractor.answer))
+
+
+def why_alike(extractor: LlmExtractor) -> str | None:
+    """Why the samples may all be one reply; None where nothing says so."""
+    if extractor.samples == 1 or extractor.llm.temperature != 0:
+        return None
+    return (
+        f"at a temperature of 0 the {extractor.samples} samples of {extractor.llm.model} may all be one reply, which "
+        "costs as much and tells nothing; set extractor.llm.temperature"
+    )
 
 
 class AskOfScript:

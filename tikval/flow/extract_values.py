@@ -7,14 +7,12 @@ from typing import Final
 
 from tikval.ask import video
 from tikval.ask.prompts import fixed_prompt_of, turns_of
-from tikval.ask.samples import Samples
 from tikval.ask.withheld import check_minors, withheld_videos
 from tikval.codebook import Codebook, load_codebook, reply_schema
 from tikval.config import ExtractConfig, LlmExtractor, LocalExtractor, UserError, find_file
 from tikval.extract.calibration import why_not_calibrated
-from tikval.extract.llm import AskOfScript, ReadValues
+from tikval.extract.llm import AskOfScript, ReadValues, several_samples, why_alike
 from tikval.extract.local import Load, LocalValues, set_threshold
-from tikval.extract.reply import is_answer
 from tikval.flow.data import Stage, Step, run_stage
 from tikval.flow.llm_steps import llm_steps
 from tikval.hub.sentences import load_encoder
@@ -59,6 +57,8 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
     turns = turns_of(config, prompt)
     llm, catalog = extractor.llm, Folder(config.catalog.folder)
     withheld = withheld_videos(catalog, llm, config.api)
+    if why := why_alike(extractor):
+        print(f"tikval: warning: {config.system}: {why}", file=sys.stderr)
     ask: Callable[[], Stage]
     if config.scripts:
         ask = partial(AskOfScript, turns.before, withheld)
@@ -74,7 +74,7 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
         system=turns.system,
         schema=reply_schema(codebook, MAX_NOTES.get(llm.kind)) if extractor.enforce_schema else None,
         sample=extractor.sample,
-        samples=_samples(extractor, codebook),
+        samples=several_samples(extractor, codebook),
         out=arrow_schema(PredictionRow),
         estimate=partial(estimate_once, config),
     )
@@ -87,16 +87,3 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
         context=context,
         ahead=ahead,
     )
-
-
-def _samples(extractor: LlmExtractor, codebook: Codebook) -> Samples | None:
-    """How each row is asked several times; None: once."""
-    if extractor.samples == 1:
-        return None
-    if extractor.llm.temperature == 0:
-        print(
-            f"tikval: warning: {extractor.llm.model} at a temperature of 0: its {extractor.samples} samples may all be "
-            "one reply, which costs as many calls and tells nothing; set extractor.llm.temperature",
-            file=sys.stderr,
-        )
-    return Samples(extractor.samples, partial(is_answer, codebook=codebook, answer=extractor.answer))

@@ -37,6 +37,7 @@ from tikval.config import (
     find_file,
     nested,
 )
+from tikval.extract.llm import why_alike
 from tikval.finetune.model_index import usable_members
 from tikval.llm.keys import check_access
 from tikval.llm.prices import load_prices
@@ -207,7 +208,8 @@ def _model_text(job: ScriptConfig | ExtractConfig, llm: Llm) -> str:
     check_access(llm, job.api)
     if isinstance(llm, Gemini):
         load_prices(job.api.prices).of(llm.model, datetime.now(UTC).date())
-    return f"{llm.model} at {job.api.base_url or 'its vendor'}"
+    why = why_alike(part) if isinstance(part, LlmExtractor) else None
+    return f"{llm.model} at {job.api.base_url or 'its vendor'}{f' ({why})' if why else ''}"
 
 
 def _minors_text(catalog: Folder, llm: Llm, job: ScriptConfig | ExtractConfig, todo: np.ndarray) -> str:

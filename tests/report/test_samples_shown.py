@@ -97,6 +97,7 @@ def test_report_and_export_show_agreement_and_shares(study: Study) -> None:
     shown = next(name for name in SURE if study.truth[name][0])
     video = Path(report.folder, "videos", f"{study.keys[shown]}.html").read_text()
     assert "vote share 1.000 (threshold 0.500)" in video
+    assert "3 samples, agreement 1.000" in video
 
     meaning = score_meaning(runs.Study(study.out), "votes")
     assert meaning.kind == VOTES

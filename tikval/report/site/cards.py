@@ -75,6 +75,8 @@ def _reading(row: PredictionRow, card: Card, report: Report, notes: str | None) 
         "system": row["system"],
         "error": None,
         "abstained": row["abstained"],
+        "votes": row["votes"],
+        "agreement": row["agreement"],
         "notes": notes,
         "chips": chips,
         "tally": {mark: marks.count(mark) for mark in (HIT, MISS, FALSE_ALARM)},

@@ -1,15 +1,18 @@
 """Batch jobs fill the ledger: over HTTP, against the server's own bill, without Ray."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fixtures.batch_run import FOLDER, Way, api_of, rows_of
-from tests.fixtures.llm_server import LlmServer, Rule, Trouble, serving
+from tests.fixtures.batch_run import FOLDER, KEY, Way, api_of, rows_of
+from tests.fixtures.llm_server import Ask, LlmServer, Rule, Trouble, serving
+from tikval.config import UserError
 from tikval.llm.batch_jobs import JobFiles
 from tikval.llm.gate import Spent, read_spent
+from tikval.llm.gemini_batch import GeminiBatches
 
 
 def spent_in(out: Path) -> Spent:
@@ -33,6 +36,16 @@ def of_job(name: str, **more: Any) -> Rule:
 def is_clean(fake: LlmServer, out: Path) -> bool:
     """Whether nothing of ours is left, neither on the server nor on the disk."""
     return not fake.files and not list(JobFiles(str(out)).all())
+
+
+class First(Rule):
+    """A trouble of the first request of its kind, whatever that asks."""
+
+    def applies(self, ask: Ask) -> bool:
+        return ask.kind == self.kind and MET.setdefault(self.trouble.name, ask.key) == ask.key
+
+
+MET: dict[str, str] = {}
 
 
 def test_rows_are_answered_by_batch_at_half_the_price(tmp_path: Path) -> None:
@@ -108,3 +121,127 @@ def test_what_a_job_leaves_out_goes_online(
     else:
         assert spent.settled_usd == pytest.approx(fake.billed_usd())
     assert is_clean(fake, tmp_path) or troubles[0].trouble.name == "results_gone"
+
+
+def test_a_job_whose_creation_had_no_answer_is_found_and_not_made_again(tmp_path: Path) -> None:
+    rules = [Rule(Trouble("reset"), kind="batch", first=1)]
+    with serving(LlmServer(rules=rules)) as fake:
+        answers = Way(tmp_path, api_of(fake.url)).run(rows_of(5))
+        assert [answer["error"] for answer in answers] == [None] * 5
+        assert len(fake.of("batch")) == 1
+        assert len(fake.of("generate")) == 5
+        assert spent_in(tmp_path).settled_usd == pytest.approx(fake.billed_usd())
+        assert is_clean(fake, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["reset_before", "server_error", "unavailable", "rate_limited"])
+def test_a_job_that_was_not_made_is_undone_and_handed_in_anew(name: str, tmp_path: Path) -> None:
+    with serving(LlmServer()) as fake:
+        way = Way(tmp_path, api_of(fake.url, tries=1))
+        fake.rules = [First(Trouble(name), kind="batch")]
+        answers = way.run(rows_of(3))
+        assert [answer["error"] for answer in answers] == [None] * 3
+        assert {call.route for call in fake.of("generate")} == {"batch"}
+        assert len(fake.of("generate")) == 3
+        assert len(fake.of("batch")) == 2
+        assert spent_in(tmp_path).settled_usd == pytest.approx(fake.billed_usd())
+        assert is_clean(fake, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bad_key", "unauthorized", "forbidden", "no_model"])
+def test_what_no_job_can_succeed_with_stops_the_run_and_costs_nothing(name: str, tmp_path: Path) -> None:
+    with serving(LlmServer(rules=[Rule(Trouble(name), kind="batch")])) as fake:
+        with pytest.raises(UserError) as caught:
+            Way(tmp_path, api_of(fake.url)).run(rows_of(3))
+        assert KEY not in str(caught.value)
+        fake.rules = []
+        answers = Way(tmp_path, api_of(fake.url)).run(rows_of(3))
+        assert [answer["error"] for answer in answers] == [None] * 3
+        assert spent_in(tmp_path).settled_usd == pytest.approx(fake.billed_usd())
+        assert is_clean(fake, tmp_path)
+
+
+def test_a_budget_holds_for_jobs_and_more_fits_once_some_are_read(tmp_path: Path) -> None:
+    most = Way(tmp_path, api_of("http://127.0.0.1:1")).route.costs.most_usd(rows_of(1)[0])
+    with serving(LlmServer(answer=lambda ask: "word " * 320)) as fake:  # near the longest reply
+        way = Way(tmp_path, api_of(fake.url, late="stay"), budget_usd=3.5 * most)
+        answers = way.run(rows_of(12))
+        done = [answer for answer in answers if answer["error"] is None]
+        assert {answer["error"] for answer in answers} == {None, "over_budget"}
+        assert 3 < len(done) == len(fake.of("generate")), "a second job took what the first one left"
+        spent = spent_in(tmp_path)
+        assert fake.billed_usd() == pytest.approx(spent.settled_usd)
+        assert spent.settled_usd <= 3.5 * most
+        assert spent.settled_usd + most > 3.5 * most, "no more would have fitted"
+
+
+def test_a_late_job_is_cancelled_and_only_what_it_can_no_longer_bill_goes_online(tmp_path: Path) -> None:
+    late = {"deadline_hours": 1e-5, "late": "online"}
+    with serving(LlmServer(batch_seconds=None, cancelled_share=0.5)) as fake:
+        answers = Way(tmp_path, api_of(fake.url, **late)).run(rows_of(8))
+        assert [answer["error"] for answer in answers] == [None] * 8
+        counted = asked_by(fake)
+        assert (len(counted["batch"]), len(counted["online"])) == (4, 4)
+        assert not counted["batch"].keys() & counted["online"].keys()
+        assert spent_in(tmp_path).settled_usd == pytest.approx(fake.billed_usd())
+        assert is_clean(fake, tmp_path)
+
+
+def test_rows_of_a_job_that_cannot_be_cancelled_are_not_asked(tmp_path: Path) -> None:
+    late = {"deadline_hours": 1e-5, "poll_seconds": 0.02}
+    rules = [Rule(Trouble("unavailable"), kind="batch_cancel")]
+    with serving(LlmServer(batch_seconds=None, rules=rules)) as fake:
+        answers = Way(tmp_path, api_of(fake.url, **late)).run(rows_of(4))
+        assert {answer["error"] for answer in answers} == {"not_asked"}
+        assert not fake.of("generate")
+        fake.batch_seconds = 0.0
+        answers = Way(tmp_path, api_of(fake.url, **late)).run(rows_of(4))
+        assert {answer["error"] for answer in answers} == {None}
+        assert len(fake.of("generate")) == 4
+
+
+def test_who_turns_to_the_online_route_gets_his_jobs_cancelled_first(tmp_path: Path) -> None:
+    with serving(LlmServer(batch_seconds=None, cancelled_share=0.25)) as fake:
+        stay = {"deadline_hours": 1e-5, "late": "stay"}
+        held = Way(tmp_path, api_of(fake.url, **stay)).run(rows_of(4))
+        assert {answer["error"] for answer in held} == {"not_asked"}
+        answers = Way(tmp_path, api_of(fake.url, route="online")).run(rows_of(4))
+        assert {answer["error"] for answer in answers} == {None}
+        assert Counter(call.route for call in fake.of("generate")) == {"batch": 1, "online": 3}
+        assert spent_in(tmp_path).settled_usd == pytest.approx(fake.billed_usd())
+
+
+def test_one_content_under_two_names_is_one_request(tmp_path: Path) -> None:
+    rows = rows_of(4)
+    twin = {**rows[0], "video_id": "twin", "row_key": "f" * 32}
+    with serving(LlmServer()) as fake:
+        answers = Way(tmp_path, api_of(fake.url, rows=2)).run([*rows, twin])
+        assert len(fake.of("generate")) == 4
+        assert answers[0]["reply"] == answers[4]["reply"]
+
+
+def test_a_job_s_file_stays_below_its_limit(tmp_path: Path) -> None:
+    with serving(LlmServer(batch_seconds=0.3)) as fake:
+        sizes: list[int] = []
+        way = Way(tmp_path, api_of(fake.url, mb=0.002))
+        upload = GeminiBatches.upload
+
+        async def counted(self: GeminiBatches, name: str, path: Path, mime: str | None = None) -> Any:
+            sizes.append(path.stat().st_size)
+            return await upload(self, name, path, mime)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(GeminiBatches, "upload", counted)
+            way.run(rows_of(9))
+        assert len(fake.of("batch")) == len(sizes) > 1
+        assert max(sizes) <= 0.002 * 2**20
+
+
+def test_what_is_written_down_of_a_job_holds_no_words(tmp_path: Path) -> None:
+    with serving(LlmServer(batch_seconds=None)) as fake:
+        stay = {"deadline_hours": 1e-5, "late": "stay"}
+        Way(tmp_path, api_of(fake.url, **stay)).run(rows_of(4))
+        (place,) = (tmp_path / "batches").glob("*.json")
+        assert "Question" not in place.read_text()
+        job = json.loads(place.read_text())
+        assert job["files"] == [f"files/tikval-{job['id']}"]

@@ -27,6 +27,7 @@ from tikval.files import (
     write_bytes,
     write_table,
 )
+from tikval.llm.batch_jobs import JobFiles
 from tikval.llm.ledger import Ledger
 from tikval.llm.uploads import Upload, Uploads
 from tikval.privacy import canonical_account
@@ -73,6 +74,7 @@ def erase_names(out: str, names: ErasedNames) -> tuple[set[str], int]:
     cleaned = [_erase_from(study.out, folder, names) for folder in others]
     _clean_ledger(Ledger(study.out), others, names)
     _clean_uploads(Uploads(study.out), names)
+    _clean_jobs(study.out, names)
     cleaned += [_erase_from(study.out, folder, names) for folder in catalogs]
     return set[str]().union(*(found for found, _ in cleaned)), sum(rows for _, rows in cleaned)
 
@@ -231,6 +233,20 @@ def _clean_ledger(ledger: Ledger, folders: Sequence[Folder], names: ErasedNames)
     for key in named:
         place = ledger.place(key)
         _hide_in_file(place, read_bytes(place), names)
+
+
+def _clean_jobs(out: str, names: ErasedNames) -> None:
+    """Take erased videos out of what is written down of batch jobs: the next run deletes their uploads, and keeps no
+    reply of theirs."""
+    jobs = JobFiles(out)
+    for file in files_below(jobs.uri):
+        if file.startswith(".tmp-"):
+            delete(f"{jobs.uri}/{file}")
+    for job in jobs.all():
+        with Folder(f"{out}/{job.folder}").lock():
+            left = jobs.get(job.id)
+            if left is not None and left != (without_them := left.without(set(names.ids))):
+                jobs.put(without_them)
 
 
 def _clean_uploads(uploads: Uploads, names: ErasedNames) -> None:

@@ -3,14 +3,13 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any, Final
 
 from tikval.config import Api
 from tikval.llm.batch_gate import BatchFolderGate
 from tikval.llm.breaker import Met, Stop
 from tikval.llm.ledger import Ledger
-from tikval.llm.letters import Answering, Letters
+from tikval.llm.letters import Answering, ByLetters, Letters
 from tikval.llm.limiter import Limiter, Taken, pace_of
 
 NAMESPACE: Final = "tikval"
@@ -92,18 +91,8 @@ def open_gate(
             ray.kill(gate)
 
 
-class _RemoteGate:
-    """The gate as an actor of a stage reaches it: its methods, to be awaited."""
-
-    def __init__(self, name: str) -> None:
-        import ray
-
-        self.letters = Letters(ray.get_actor(name, namespace=NAMESPACE).letter.remote)
-
-    def __getattr__(self, method: str) -> Any:
-        return partial(self.letters.ask, method)
-
-
 def reach_gate(name: str) -> Any:
     """Reach the gate that `open_gate` keeps open, as Gate and as BatchGate."""
-    return _RemoteGate(name)
+    import ray
+
+    return ByLetters(ray.get_actor(name, namespace=NAMESPACE).letter.remote)

@@ -7,6 +7,7 @@ waits for money, or for its minute, holds up no other.
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple
 
@@ -105,3 +106,14 @@ class Letters:
         for future in lost.values():
             if not future.done():
                 future.set_exception(err)
+
+
+class ByLetters:
+    """The methods of such an actor, to be awaited on one event loop."""
+
+    def __init__(self, send: Callable[[str, list[Asked]], Awaitable[list[Answered]]]) -> None:
+        """`send`: as Letters takes it."""
+        self.letters = Letters(send)
+
+    def __getattr__(self, method: str) -> Any:
+        return partial(self.letters.ask, method)

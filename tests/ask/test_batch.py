@@ -1,6 +1,5 @@
 """Batch jobs fill the ledger: over HTTP, against the server's own bill, without Ray."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -243,5 +242,4 @@ def test_what_is_written_down_of_a_job_holds_no_words(tmp_path: Path) -> None:
         Way(tmp_path, api_of(fake.url, **stay)).run(rows_of(4))
         (place,) = (tmp_path / "batches").glob("*.json")
         assert "Question" not in place.read_text()
-        job = json.loads(place.read_text())
-        assert job["files"] == [f"files/tikval-{job['id']}"]
+        assert '"v1"' in place.read_text()

@@ -43,10 +43,11 @@ class CallCosts:
         pictures, sound = self._media(row)
         tokens = self._bytes(row) // _LEAST_BYTES_PER_TOKEN + pictures + sound
         now = datetime.now(UTC)
-        return max(
-            self._price(self.llm.model, when).most(tokens, sound, self.llm.max_tokens, batch=self.batch)
-            for when in (now, now + self.call)
-        )
+        prices = [self._price(self.llm.model, now)]
+        later = now + self.call
+        with suppress(UserError):  # where nobody is known to answer any more
+            prices.append(self._price(self.prices.answering(self.llm.model, later.date()), later))
+        return max(price.most(tokens, sound, self.llm.max_tokens, batch=self.batch) for price in prices)
 
     def cost_usd(self, reply: Reply, most_usd: float) -> float | None:
         """USD of a reply, by the price of the model that answered, for that is what is billed.

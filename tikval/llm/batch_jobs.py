@@ -78,8 +78,7 @@ class JobFiles:
 
     def put(self, job: BatchJob) -> None:
         """Durable on return."""
-        # `files`: for whoever deletes what nobody needs, and must leave these
-        write_bytes(self._place(job.id), json.dumps({**asdict(job), "files": job.files}).encode())
+        write_bytes(self._place(job.id), json.dumps(asdict(job)).encode())
 
     def drop(self, job: BatchJob) -> None:
         delete(self._place(job.id))
@@ -90,7 +89,6 @@ class JobFiles:
         if data is None:
             return None
         payload = parse_json(data, place)
-        del payload["files"]
         rows = tuple(BatchRow(**row) for row in payload.pop("rows"))
         return BatchJob(**payload, rows=rows)
 

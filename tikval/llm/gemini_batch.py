@@ -123,7 +123,7 @@ class GeminiBatches(GeminiClient):
         batch = {"displayName": display_name, "inputConfig": {"fileName": requests}}
         path = f"models/{self._config.model.removeprefix('models/')}:batchGenerateContent"
         made = await self._rest("POST", path, {"batch": batch}, billed="unknown")
-        job = _job_of(made)
+        job = remote_job_of(made)
         if not job.name.startswith("batches/"):
             raise Fault(Reason.BAD_REPLY, "a job without a name", retryable=True, billed="unknown")
         return job
@@ -135,7 +135,7 @@ class GeminiBatches(GeminiClient):
             query = f"pageSize={_PAGE}" + (f"&pageToken={token}" if token else "")
             page = await self._rest("GET", f"batches?{query}")
             for payload in page.get("operations") or page.get("batches") or ():
-                if isinstance(payload, dict) and (job := _job_of(payload)).display_name == display_name:
+                if isinstance(payload, dict) and (job := remote_job_of(payload)).display_name == display_name:
                     return job
             token = page.get("nextPageToken") or ""
             if not token:
@@ -144,7 +144,7 @@ class GeminiBatches(GeminiClient):
     async def look(self, name: str) -> RemoteJob | None:
         """The job as it is now; None where the server has none of this name any more. Raises Fault."""
         payload = await self._rest("GET", name, may_be_gone=True)
-        return None if payload is None else _job_of(payload)
+        return None if payload is None else remote_job_of(payload)
 
     async def cancel(self, name: str) -> None:
         await self._rest("POST", f"{name}:cancel", {}, may_be_gone=True)
@@ -226,14 +226,14 @@ def parse_result(line: bytes) -> ResultLine | None:
 
 def _refusal_of(error: Mapping[str, Any]) -> tuple[Reason, str]:
     """Why a request of a job has no reply, by a code of gRPC's or HTTP's."""
-    code = error.get("code")
+    code = _count(error.get("code"))
     detail = f"by batch: {code} {scrub(str(error.get('message') or ''), None)}"[:_LONGEST_DETAIL].rstrip()
     if code in _BUSY_CODES:
         return Reason.RATE_LIMITED, detail
     return (Reason.REJECTED if code in _WRONG_CODES else Reason.SERVER_ERROR), detail
 
 
-def _job_of(payload: Mapping[str, Any]) -> RemoteJob:
+def remote_job_of(payload: Mapping[str, Any]) -> RemoteJob:
     """A job out of the operation that the server sends; every part of it may be missing."""
     meta = _object(payload.get("metadata")) or payload
     state = str(meta.get("state") or "").rpartition("STATE_")[2]
@@ -241,7 +241,7 @@ def _job_of(payload: Mapping[str, Any]) -> RemoteJob:
     results = output.get("responsesFile")
     error = _object(payload.get("error")) or _object(meta.get("error"))
     results = results if isinstance(results, str) and results.startswith("files/") else None
-    refused = state == "FAILED" and results is None and error.get("code") in _WRONG_CODES
+    refused = state == "FAILED" and results is None and _count(error.get("code")) in _WRONG_CODES
     asked, succeeded, failed, pending = (
         _count(_object(meta.get("batchStats")).get(f"{name}RequestCount" if name else "requestCount"))
         for name in ("", "successful", "failed", "pending")

@@ -323,7 +323,7 @@ def test_a_server_of_ones_own_gets_pictures_and_speech(tmp_path: Path, server: L
     assert {(row["cost_usd"], row["model_served"]) for row in table.values()} == {(None, "qwen")}
     assert len(server.bodies) == 2
     body = server.bodies[0]
-    text, *pictures = body["messages"][0]["content"]
+    text, *pictures = body["messages"][-1]["content"]
     assert text["type"] == "text"
     assert "a speech recogniser heard" in text["text"]
     assert [part["type"] for part in pictures] == ["image_url"] * 3

@@ -14,6 +14,7 @@ from tikval.evaluate.sample_agreement import sample_agreement
 from tikval.evaluate.score_systems import score_systems
 from tikval.extract.reply import Answer
 from tikval.extract.votes import vote
+from tikval.files import read_parquet, write_table
 from tikval.report.export.write import write_study
 from tikval.report.score_meaning import VOTES, score_meaning
 from tikval.report.site.write import write_report
@@ -114,3 +115,15 @@ def test_report_and_export_show_agreement_and_shares(study: Study) -> None:
         if line["face_endorsed_score"]:
             above = np.float32(line["face_endorsed_score"]) >= float(line["face_endorsed_threshold"])
             assert above == (line["face"] == "1")
+
+
+def test_a_table_of_before_has_no_votes(study: Study) -> None:
+    folder = Folder(study.asked("once", lambda name: stances(1, 0)).folder)
+    (file,) = folder.paths()
+    write_table(file, read_parquet(file).drop_columns(["votes", "agreement"]))
+    assert {row["votes"] for row in folder.read().to_pylist()} == {None}
+    write_study(runs.Study(study.out), str(study.root / "values.csv"))
+    with (study.root / "values.csv").open() as lines:
+        assert {(line["votes"], line["agreement"], line["score_kind"]) for line in csv.DictReader(lines)} == {
+            ("", "", "none")
+        }

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -18,6 +19,7 @@ from tikval.llm.gemini_remote import (
     is_gone,
     is_hopeless,
 )
+from tikval.llm.inline_video import InlineVideo, put_video
 from tikval.llm.thinking import model_limits
 from tikval.llm.uploads import Uploads, new_name
 from tikval.rows import Reason
@@ -38,6 +40,7 @@ _MIME_TYPES: Final = {
     ".3gp": "video/3gpp",
 }
 _HARMS: Final = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")  # the adjustable ones
+_CALLS_OF_A_CLIENT: Final = 16
 _BLOCKED: Final = {
     *("SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION", "LANGUAGE", "ESCALATION"),
     *("MODEL_ARMOR", "IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
@@ -87,31 +90,42 @@ class GeminiClient:
         # The SDK would take aiohttp wherever Ray's extras bring it and httpx2 elsewhere. This is httpx2 everywhere, as
         # it (1) keeps the status of an error whose body is no JSON, (2) follows no redirect with the key in a header,
         # (3) lets a hook see a request. Its limit of 100 connections is lifted: `in_flight` is the limit.
-        self._http = httpx2.AsyncClient(
-            transport=transport,
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
-            event_hooks={"request": [_nameless], "response": [_sent_once]},
-        )
-        self._client = genai.Client(
-            api_key=key,
-            enterprise=False,  # whatever the environment has: the key is for this API
-            http_options=types.HttpOptions(
-                base_url=api.base_url or GEMINI_URL,
-                api_version="v1beta",
-                timeout=max(1, round(api.timeout_seconds * 1000)),
-                retry_options=types.HttpRetryOptions(attempts=1),  # a retry of its own may be paid for unseen
-                httpx_async_client=self._http,
-            ),
-        )
+        # For each request it looks at all its connections, so that there are several of it for many calls.
+        trusted = httpx2.create_ssl_context()
+        self._https = [
+            httpx2.AsyncClient(
+                transport=transport,
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+                event_hooks={"request": [_nameless, put_video], "response": [_sent_once]},
+                verify=trusted,
+            )
+            for _ in range(-(-api.in_flight // _CALLS_OF_A_CLIENT))
+        ]
+        self._clients = [
+            genai.Client(
+                api_key=key,
+                enterprise=False,  # whatever the environment has: the key is for this API
+                http_options=types.HttpOptions(
+                    base_url=api.base_url or GEMINI_URL,
+                    api_version="v1beta",
+                    timeout=max(1, round(api.timeout_seconds * 1000)),
+                    retry_options=types.HttpRetryOptions(attempts=1),  # its own may be paid for unseen
+                    httpx_async_client=http,
+                ),
+            )
+            for http in self._https
+        ]
+        self._client, self._turn = self._clients[0], cycle(self._clients)
         self._request = _request(config, schema, system)
         self._deleting: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         if self._deleting:
             await asyncio.wait(self._deleting, timeout=DELETE_SECONDS)
-        await self._client.aio.aclose()
-        await self._http.aclose()
-        self._client.close()
+        for client, http in zip(self._clients, self._https, strict=True):
+            await client.aio.aclose()
+            await http.aclose()
+            client.close()
 
     async def ask(self, question: Question, admit: Admit = at_will) -> Reply:
         """One request; a second one only where an uploaded file is gone before it could be looked at.
@@ -128,9 +142,10 @@ class GeminiClient:
         # prefix cache then holds the codebook, most of the text of every call.
         with _readable():
             small = (await asyncio.to_thread(video.stat)).st_size <= self._api.inline_mb * 2**20
-            data = await asyncio.to_thread(video.read_bytes) if small else None
-        if data is not None:
-            return await self._generate([*parts, _inline(data, mime)], question, admit)
+            file = await asyncio.to_thread(video.open, "rb") if small else None
+        if file is not None:
+            with file, (inline := InlineVideo(file)).sent():
+                return await self._generate([*parts, _inline(inline.mark, mime)], question, admit)
         met = set[Reason]()
         while True:
             try:
@@ -231,7 +246,7 @@ class GeminiClient:
         if question.seed is not None:
             request = request.model_copy(update={"seed": question.seed})
         async with self._faults(billed="unknown", uploaded=uploaded), asyncio.timeout(seconds):
-            response = await self._client.aio.models.generate_content(
+            response = await next(self._turn).aio.models.generate_content(
                 model=self._config.model, contents=turn, config=request
             )
         return _read(response)

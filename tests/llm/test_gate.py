@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fixtures.fakes import NoLimits
+from tikval.config import Api
 from tikval.files import read_bytes
 from tikval.llm.breaker import Met, Pace, Stop
 from tikval.llm.client import Reply, Usage
 from tikval.llm.gate import Admission, FolderGate, read_spent
 from tikval.llm.ledger import Entry, Ledger, ledger_key
-from tikval.llm.limiter import SECONDS, Limiter, Window
+from tikval.llm.limiter import SECONDS, Limiter, Window, pace_of
 from tikval.rows import Reason
 
 
@@ -35,14 +37,14 @@ PACE = Pace(9, 99, 300, 300, 1800)
 class Local:
     """A limiter that is no actor."""
 
-    def __init__(self, limiter: Limiter) -> None:
-        self.limiter = limiter
+    def __init__(self, limiter: Limiter, pace: Pace = PACE) -> None:
+        self.limiter, self.pace = limiter, pace
 
     async def acquire(self, call: str, tokens: int) -> float | Stop:
-        return await self.limiter.acquire(call, tokens, PACE)
+        return await self.limiter.acquire(call, tokens, self.pace)
 
     async def ended(self, call: str, met: Met, more_tokens: int) -> bool:
-        return await self.limiter.ended(call, met, more_tokens, PACE)
+        return await self.limiter.ended(call, met, more_tokens, self.pace)
 
 
 def gate_of(folder: Path, budget_usd: float | None) -> FolderGate:
@@ -217,6 +219,35 @@ def test_the_minute_outlives_a_crash(tmp_path: Path) -> None:
     asyncio.run(main())
     recent = gate_of(tmp_path, None).recent()
     assert (sum(n for _, n, _ in recent), sum(tokens for _, _, tokens in recent)) == (1, 12)
+
+
+def test_a_busy_minute_is_written_down_in_few_words(tmp_path: Path) -> None:
+    async def main() -> None:
+        limiter = Local(Limiter(), PACE._replace(per_minute=10**6, tokens_per_minute=10**9))
+        gate = FolderGate(str(tmp_path), Ledger(str(tmp_path)), None, limiter)
+        await asyncio.gather(*(gate.admit(f"{key(n)}.1", 0, 7) for n in range(1000)))
+        await gate.close()
+
+    asyncio.run(main())
+    written = json.loads((tmp_path / "calls.json").read_bytes())["window"]
+    assert len(written) < 20
+    assert sum(requests for _, requests, _ in written) == 1000
+    assert sum(tokens for _, _, tokens in written) == 7000
+
+
+def test_a_limiter_counts_what_it_admitted_once() -> None:
+    """A run that begins tells of the last minute: of what went by way of another limiter, and of this one."""
+
+    async def main() -> int:
+        earlier = [(time.time() - 5, 3, 0)]
+        limiter = Limiter()
+        await limiter.begin(earlier)
+        await limiter.acquire("a.1", 1, pace_of(Api()))
+        now = (time.time(), 1, 1)  # as a gate wrote it down
+        await limiter.begin([*earlier, now])
+        return limiter.window.requests
+
+    assert asyncio.run(main()) == 4
 
 
 def test_a_raised_budget_goes_on(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ class GeminiClient:
             )
             for http in self._https
         ]
-        self._client, self._turn = self._clients[0], cycle(self._clients)
+        self._http, self._client, self._turn = self._https[0], self._clients[0], cycle(self._clients)
         self._request = _request(config, schema, system)
         self._deleting: set[asyncio.Task[None]] = set()
 

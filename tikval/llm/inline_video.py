@@ -43,14 +43,16 @@ async def put_video(request: Any) -> None:
     if not found:
         return
 
+    file = video.file
+
     class Body(httpx2.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
             yield before
-            video.file.seek(0)
-            while chunk := await asyncio.to_thread(video.file.read, _CHUNK):
+            file.seek(0)
+            while chunk := await asyncio.to_thread(file.read, _CHUNK):
                 yield base64.urlsafe_b64encode(chunk)
             yield after
 
-    size = os.fstat(video.file.fileno()).st_size
+    size = os.fstat(file.fileno()).st_size
     request.headers["Content-Length"] = str(len(before) + 4 * -(-size // 3) + len(after))
     request.stream = Body()

@@ -11,11 +11,10 @@ class BatchJobs(Config):
     """How requests are handed in as batch jobs: at half the price, and answered within a day or so."""
 
     rows: PositiveInt = 1000  # in one job, at most
-    mb: float = Field(default=1000, gt=0, le=1900)  # of one job's file of requests; 2 GB are documented
+    mb: float = Field(default=200, gt=0, le=1900)  # of one job's file of requests; 2 GB are documented
     deadline_hours: float = Field(default=26, gt=0, le=44)  # then a job is late; uploaded videos live 48
-    late: Literal["online", "stay"] = (
-        "online"  # what becomes of rows without a reply: asked now, or by the next run
-    )
+    # what becomes of rows that have no reply by then: they are asked online, at the full price, or by the next run
+    late: Literal["online", "stay"] = "online"
     poll_seconds: float = Field(default=60, gt=0)  # between two looks at the jobs
 
 

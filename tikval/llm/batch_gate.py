@@ -43,6 +43,7 @@ class BatchFolderGate(FolderGate):
                 n, most = n + 1, more
             if n:
                 self.jobs[call] = most
+                self.spent.calls += n
         if n:
             await self._write()
         return n

@@ -10,12 +10,12 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.fixtures.rows import prediction
-from tikval.config import ExtractConfig, ScriptConfig, UserError, load_config
+from tikval.config import Api, ExtractConfig, ScriptConfig, UserError, load_config
 from tikval.llm.client import Usage
 from tikval.llm.prices import load_prices
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.store.folder import Folder
-from tikval.study.estimate import CostEstimate, Way, estimate_once, estimate_without_videos
+from tikval.study.estimate import CostEstimate, Way, estimate_once, estimate_without_videos, way_of
 from tikval.study.rates import load_rates
 
 TODAY, NEW_YEAR = date(2026, 11, 28), date(2027, 1, 1)
@@ -33,6 +33,10 @@ def account(config: ExtractConfig, estimate_usd: float | None) -> None:
     spent = {"settled_usd": 1.0, "unknown_usd": 0.0, "calls": 3, "estimate_usd": estimate_usd}
     payload = {"spent": spent, "open": {}, "window": []}
     Path(config.folder, "calls.json").write_text(json.dumps(payload))
+
+
+def test_the_way_of_a_configuration_is_its_route() -> None:
+    assert (way_of(Api()), way_of(Api(route="batch"))) == (ONLINE, BATCH)
 
 
 def test_a_folder_with_an_estimate_gets_no_other(tmp_path: Path) -> None:

@@ -138,8 +138,8 @@ def estimate_once(config: ScriptConfig | ExtractConfig) -> float | None:
 
 def way_of(api: Api) -> Way:
     """The way of asking that a configuration names."""
-    batch, cached = getattr(api, "route", "online") == "batch", getattr(api, "cache", "auto") == "explicit"
-    return Way(batch, cached)
+    cached = getattr(api, "cache", "auto") == "explicit"
+    return Way(api.route == "batch", cached)
 
 
 def _today() -> date:

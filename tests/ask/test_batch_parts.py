@@ -24,6 +24,7 @@ from tikval.ask.batch_results import BatchReader, unknown_usd
 from tikval.ask.call_costs import CallCosts
 from tikval.ask.pending import LateRows, pending_calls
 from tikval.ask.samples import Samples
+from tikval.config import ExtractConfig, UserError, load_config
 from tikval.llm.batch_gate import BatchFolderGate
 from tikval.llm.batch_jobs import BatchJob, BatchRow, JobFiles
 from tikval.llm.client import Fault, Reply, Usage
@@ -294,3 +295,12 @@ def test_a_batch_is_reserved_for_at_the_dearer_of_the_prices_of_its_days() -> No
     online = CallCosts(LLM, api, prices).most_usd(row)
     batch = CallCosts(LLM, api, prices, batch=True).most_usd(row)
     assert batch == pytest.approx(online / 2 + 8.0 * LLM.max_tokens / 2e6)
+
+
+@pytest.mark.parametrize(
+    ("config", "file"),
+    [(ExtractConfig, "configs/mistral/predictions.yaml"), (ExtractConfig, "configs/demo/predictions.yaml")],
+)
+def test_a_model_without_batch_jobs_is_not_asked_by_batch(config: type[ExtractConfig], file: str) -> None:
+    with pytest.raises(UserError, match="alone takes batch jobs"):
+        load_config(config, file, ["api.route=batch"])

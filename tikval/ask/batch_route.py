@@ -76,6 +76,7 @@ class BatchRoute:
 
     def _handed_in(self, rows: Iterable[Any]) -> set[str]:
         """Why rows came into no job."""
+        _tell("batch: what has no reply yet is uploaded and handed in")
         reasons = set()
         for row in rows:
             if row["error"] is not None:

@@ -16,7 +16,7 @@ from tikval.config.base import (
     UserError,
     find_file,
 )
-from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm
+from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm, check_route
 from tikval.config.scripts import CatalogConfig, Look, ScriptConfig, local_unless_named
 
 SCHWARTZ: Final = "prompts/codebook.yaml"
@@ -117,6 +117,11 @@ class ExtractConfig(JobConfig):
     api: Api = Api()
     engine: Engine = Engine()
     budget_usd: float | None = Field(default=None, ge=0)  # for this folder, over all its runs
+
+    @model_validator(mode="after")
+    def _has_batch_jobs(self) -> Self:
+        check_route(self.api, self.extractor)
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -141,3 +141,10 @@ class Instructed(Config):
         if self.material is not None and self.instruction == "user":
             raise ValueError("material: is read with instruction: system")
         return self
+
+
+def check_route(api: Api, part: object) -> None:
+    """Raises ValueError where a part of a configuration, asked or not, has no batch jobs and shall go by them."""
+    llm = getattr(part, "llm", None)
+    if api.route == "batch" and not isinstance(llm, Gemini):
+        raise ValueError("api.route: Gemini alone takes batch jobs; leave it at online here")

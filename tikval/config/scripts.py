@@ -1,11 +1,11 @@
 """Catalog and scripts."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from tikval.config.base import ADDED_LATER, Config, JobConfig, Limits, Place, Pool, TextFile, Upstream
-from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm
+from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm, check_route
 
 
 class CatalogConfig(JobConfig):
@@ -104,3 +104,8 @@ class ScriptConfig(JobConfig):
     api: Api = Api()
     engine: Engine = Engine()
     budget_usd: float | None = Field(default=None, ge=0)  # for this folder, over all its runs
+
+    @model_validator(mode="after")
+    def _has_batch_jobs(self) -> Self:
+        check_route(self.api, self.writer)
+        return self

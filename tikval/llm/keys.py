@@ -30,13 +30,11 @@ def read_key(name: str) -> str | None:
 
 
 def check_access(llm: Gemini | Endpoint, api: Api) -> None:
-    """Before anything starts: raises UserError where the key or the address is missing, the route is not there, or the
-    model takes no such parameters."""
+    """Before anything starts: raises UserError where the key or the address is missing, or the model takes no such
+    parameters."""
     if isinstance(llm, Gemini):
         check_parameters(llm)
     if isinstance(llm, Gemini) and not read_key(GEMINI_KEY):
         raise UserError(f"{GEMINI_KEY} is not set; get a key for the Gemini API and export it")
     if isinstance(llm, Endpoint) and not api.base_url:
         raise UserError("api.base_url: an endpoint needs its address, such as http://localhost:8000/v1")
-    if isinstance(llm, Endpoint) and api.route == "batch":
-        raise UserError("api.route=batch: an endpoint takes no batch jobs; Gemini does")

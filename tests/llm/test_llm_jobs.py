@@ -323,9 +323,11 @@ def test_a_server_of_ones_own_gets_pictures_and_speech(tmp_path: Path, server: L
     assert {(row["cost_usd"], row["model_served"]) for row in table.values()} == {(None, "qwen")}
     assert len(server.bodies) == 2
     body = server.bodies[0]
-    text, *pictures = body["messages"][-1]["content"]
+    system, turn = body["messages"]
+    assert system["role"] == "system"
+    text, *pictures = turn["content"]
     assert text["type"] == "text"
-    assert "a speech recogniser heard" in text["text"]
+    assert "a speech recogniser heard" in system["content"]
     assert [part["type"] for part in pictures] == ["image_url"] * 3
     assert not server.of("generate")
 

@@ -299,6 +299,8 @@ def test_the_prompt_names_whose_it_is() -> None:
     assert "schema" not in ours  # the format of Figure 6, as in the paper
     gemini = ExtractConfig.model_validate(read_yaml("configs/gemini/two_step.yaml"))
     assert "JSON that a schema enforces, the paper's in the format of Figure 6" in differing(gemini).prompt
+    assert differing(gemini).prompt.count("as the system instruction") == 2  # of scripts and values
+    assert "system instruction" not in ours
     extractor = asked().extractor.model_copy(update={"prompt": "prompts/codebook.yaml"})
     assert "a file of your own" in differing(asked(extractor=extractor.model_dump())).prompt
 

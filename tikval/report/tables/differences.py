@@ -108,7 +108,7 @@ def _prompt(config: SystemConfig) -> str:
 def _of_scripts(config: ScriptConfig) -> str:
     if not isinstance(config.writer, LlmWriter):
         return "without a prompt, the paper's with one (Figure 7)"
-    return f"by {config.writer.prompt}{_whose(config.writer.prompt, 'Figure 7')}"
+    return f"by {_placed(config.writer)}{_whose(config.writer.prompt, 'Figure 7')}"
 
 
 def _of_values(config: ExtractConfig) -> str:
@@ -118,13 +118,17 @@ def _of_values(config: ExtractConfig) -> str:
             f"without a prompt, by the sentences of {config.codebook}; the paper's with one (Figures 5 and 6)"
         )
     book = config.codebook + ", a codebook of your own" * (config.codebook != _CODEBOOK)
-    text = f"by {part.prompt} over {book}{_whose(part.prompt, 'Figures 5 and 6')}"
+    text = f"by {_placed(part)} over {book}{_whose(part.prompt, 'Figures 5 and 6')}"
     if part.answer == "json":
         text += ", answered as JSON" + " that a schema enforces" * part.enforce_schema
         text += ", the paper's in the format of Figure 6"
     if part.examples_per_value is not None:
         text += f", with {part.examples_per_value} examples per value and stance"
     return text
+
+
+def _placed(part: LlmWriter | LlmExtractor) -> str:
+    return part.prompt + " as the system instruction" * (part.instruction == "system")
 
 
 def _whose(prompt: str, figure: str) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.stores import FakeStore
+from tikval import files
 from tikval.cli.profiles import Wanted, report_of_profiles
 from tikval.config import ExtractConfig, LlmExtractor, LlmWriter, PredictConfig, ReportConfig, UserError
 from tikval.store.recipes import load_job
@@ -79,6 +81,16 @@ def test_a_profiles_report_is_the_one_of_before(tmp_path: Path) -> None:
         Path(report_of_profiles(["gemini"], Wanted("videos", str(tmp_path / "new"))).folder).name
         != REPORT_BEFORE
     )
+
+
+def test_a_study_of_before_on_an_object_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder is there where an object is; of a store that does not answer the first job tells."""
+    store = FakeStore({f"bucket/study/{name}/calls.json": b"{}" for name in BEFORE["gemini"]})
+    monkeypatch.setattr(files, "filesystem", store.filesystem)
+    out: Any = "s3://bucket/study"
+    assert instructions(two_step(out)) == ("user", "user")
+    store.fault = OSError("no answer")
+    assert instructions(two_step(out)) == ("system", "system")
 
 
 def test_what_was_trained_on_scripts_of_before_is_found(tmp_path: Path) -> None:

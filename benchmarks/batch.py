@@ -81,7 +81,7 @@ def run(folder: Path, n: int, seed: int) -> dict[str, Any]:
         for kind, nth in (
             ("upload", n // 3),
             ("batch", 2),
-            ("batch_get", 3),
+            ("batch_get", 2),
             ("download", 1),
             ("generate", 4),
         ):

@@ -94,7 +94,9 @@ def killed_at(kills: Sequence[tuple[str, int]], out: Path) -> None:
     billed = Counter(call.key for call in fake.of("generate") if call.billed_usd)
     assert len(billed) == N
     assert set(billed.values()) == {1}, "a row was paid for twice"
-    assert {call.route for call in fake.of("generate") if call.billed_usd} == {"batch", "online"}
+    refused = {call.key for call in fake.of("generate") if call.outcome == "error_13"}
+    assert refused == {call.key for call in fake.of("generate") if call.route == "online"}, "and no other"
+    assert refused
     spent = read_spent(f"{out}/{FOLDER}")
     assert spent is not None
     assert spent.settled_usd == pytest.approx(fake.billed_usd())

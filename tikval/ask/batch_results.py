@@ -64,7 +64,6 @@ class BatchReader:
 
         Raises UserError for what no job can succeed with, such as a wrong key.
         """
-        await self._release_unmade()
         while jobs := [job for job in self.tools.jobs.of(self.folder) if job.id not in self.left]:
             self._tell(jobs)
             for job in jobs:
@@ -76,6 +75,15 @@ class BatchReader:
             if any(job.id not in self.left for job in self.tools.jobs.of(self.folder)):
                 await asyncio.sleep(self.api.batch.poll_seconds)
 
+    async def adopt(self) -> None:
+        """Find or undo what a dead run was about to make, so that its rows can be handed in again."""
+        await self._release_unmade()
+        for job in self.tools.jobs.of(self.folder):
+            try:
+                await self._named(job)
+            except Fault as fault:
+                log.info("batch job %s: %s", job.id, fault)
+
     async def _release_unmade(self) -> None:
         """Reserves of jobs that died before they were written down, and so were never made."""
         known = {job.call for job in self.tools.jobs.of(self.folder)}
@@ -86,21 +94,25 @@ class BatchReader:
     async def _advance(self, job: BatchJob) -> None:
         """One step with one job. Raises Fault where the server does not answer."""
         job = await self._without_erased(job)
-        if job.name is None:
-            if job.state == "uploading":
-                return await drop_job(self.tools, job)
-            name = await find_or_drop(self.tools, job, self.api.batch.poll_seconds)
-            if name is None:
-                return None
-            job = replace(job, state="created", name=name)
-        assert job.name is not None
-        remote = await self.tools.client.look(job.name)
+        name = await self._named(job)
+        if name is None:
+            return None
+        job = replace(job, state="created", name=name)
+        remote = await self.tools.client.look(name)
         if remote is None or (remote.ended and (remote.readable or self._late(job))):
             return await self._finish(job, remote)
         if self._late(job) and self._goes_online() and job.id not in self.cancelled:
             self.cancelled.add(job.id)
-            await self.tools.client.cancel(job.name)
+            await self.tools.client.cancel(name)
         return self._leave_if_late(job)
+
+    async def _named(self, job: BatchJob) -> str | None:
+        """The job's name on the server; None where it was never made, and is undone. Raises Fault."""
+        if job.name is None and job.state == "uploading":
+            await drop_job(self.tools, job)
+        elif job.name is None:
+            return await find_or_drop(self.tools, job, self.api.batch.poll_seconds)
+        return job.name
 
     async def _without_erased(self, job: BatchJob) -> BatchJob:
         """Delete the uploads of videos that were erased since."""

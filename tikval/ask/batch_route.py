@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -59,9 +59,13 @@ class BatchRoute:
     def run(self, hand_in: Callable[[], Iterable[Any]]) -> None:
         """`hand_in`: a pass of SubmitBatch over all rows to do. Raises UserError."""
         batch, idle = self.api.route == "batch", 0
+        if batch or self.waits():
+            asyncio.run(self._with_reader(BatchReader.adopt))
         while batch or self.waits():
             turned_away = self._handed_in(hand_in()) if batch else set[str]()
-            n_paid, n_left = asyncio.run(self._read())
+            reader = asyncio.run(self._with_reader(BatchReader.read_all))
+            self.why |= reader.refused
+            n_paid, n_left = reader.n_paid, len(reader.left)
             idle = 0 if n_paid else idle + 1
             # more may fit once others are read; what was busy may be so no longer
             again = turned_away & (_PASSING | ({Reason.OVER_BUDGET} if n_paid else set()))
@@ -85,16 +89,14 @@ class BatchRoute:
                     self.why[row["ledger_key"]] = row["error"], row["detail"]
         return reasons
 
-    async def _read(self) -> tuple[int, int]:
-        """How many replies there are now, and how many jobs are left to the next run."""
+    async def _with_reader(self, work: Callable[[BatchReader], Awaitable[None]]) -> BatchReader:
         tools = self.make_tools()
         try:
             reader = BatchReader(tools, self.ledger, self.costs, self.api, self.folder, _tell)
-            await reader.read_all()
+            await work(reader)
         finally:
             await tools.client.close()
-        self.why |= reader.refused
-        return reader.n_paid, len(reader.left)
+        return reader
 
 
 def _tell(line: str) -> None:

@@ -10,7 +10,7 @@ from tikval.ask.paid import PaidAnswers, asked_of
 from tikval.config import Api, Endpoint, Gemini, UserError
 from tikval.llm.breaker import Met, Stop
 from tikval.llm.client import EMPTY, Admit, Fault, Question, Reply, Usage
-from tikval.llm.gate import Admission
+from tikval.llm.gate import Admission, Served
 from tikval.llm.ledger import Ledger
 from tikval.llm.prices import load_prices
 from tikval.rows import Reason
@@ -50,10 +50,12 @@ class OpenGate:
         self.settled: list[tuple[float | None, Met]] = []
         self.halted: str | None = None
 
-    async def admit(self, call: str, usd: float, tokens: int) -> Admission:
+    async def admit(self, call: str, usd: float, tokens: int, gone: str | None = None) -> Admission:
         return Admission(True)
 
-    async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
+    async def settle(
+        self, call: str, usd: float | None, met: Met, more_tokens: int = 0, served: Served | None = None
+    ) -> bool:
         assert abs(more_tokens) < 10**6, "tokens that nobody counted"
         self.settled.append((usd, met))
         return False
@@ -189,7 +191,9 @@ def test_what_was_never_served_costs_nothing_and_stops_the_run_once_the_others_a
 
 def test_a_fault_of_the_model_uses_up_no_try_of_the_row(tmp_path: Path) -> None:
     class Outage(OpenGate):
-        async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
+        async def settle(
+            self, call: str, usd: float | None, met: Met, more_tokens: int = 0, served: Served | None = None
+        ) -> bool:
             await super().settle(call, usd, met)
             return met.trouble is not None
 
@@ -205,7 +209,7 @@ def test_a_fault_of_the_model_uses_up_no_try_of_the_row(tmp_path: Path) -> None:
 
 def test_what_is_not_asked_says_when_to_come_again(tmp_path: Path) -> None:
     class Spent(OpenGate):
-        async def admit(self, call: str, usd: float, tokens: int) -> Admission:
+        async def admit(self, call: str, usd: float, tokens: int, gone: str | None = None) -> Admission:
             return Admission(False, Stop("the day's quota is used up", 0.0))
 
     client = Script()

@@ -22,7 +22,7 @@ from tikval.extract.reply import is_answer
 from tikval.llm.breaker import Met
 from tikval.llm.client import Client
 from tikval.llm.endpoint import EndpointClient
-from tikval.llm.gate import Admission
+from tikval.llm.gate import Admission, Served
 from tikval.llm.gemini import GeminiClient
 from tikval.llm.ledger import Ledger, ledger_key
 from tikval.llm.prices import load_prices
@@ -45,10 +45,12 @@ ROW: dict[str, Any] = {
 
 
 class OpenGate:
-    async def admit(self, call: str, usd: float, tokens: int) -> Admission:
+    async def admit(self, call: str, usd: float, tokens: int, gone: str | None = None) -> Admission:
         return Admission(True)
 
-    async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
+    async def settle(
+        self, call: str, usd: float | None, met: Met, more_tokens: int = 0, served: Served | None = None
+    ) -> bool:
         return False
 
     async def halt(self, why: str) -> None:

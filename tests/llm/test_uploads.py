@@ -23,7 +23,7 @@ from tikval.config import Api, ExtractConfig, Gemini, UserError, load_config
 from tikval.llm import gemini_remote
 from tikval.llm.breaker import Met
 from tikval.llm.client import Fault, Question, Reply
-from tikval.llm.gate import Admission
+from tikval.llm.gate import Admission, Served
 from tikval.llm.gemini import GeminiClient
 from tikval.llm.gemini_remote import delete_abandoned, start_deleting_abandoned
 from tikval.llm.ledger import Ledger
@@ -279,7 +279,7 @@ def test_a_refused_upload_costs_nothing(
     fake.rules = [always(name, kind)]
     admitted: list[bool] = []
 
-    async def admit() -> None:
+    async def admit(gone: str | None = None) -> None:
         admitted.append(True)
 
     async def run() -> None:
@@ -332,11 +332,13 @@ class OpenDoor:
     def __init__(self) -> None:
         self.admitted = 0
 
-    async def admit(self, call: str, usd: float, tokens: int) -> Admission:
+    async def admit(self, call: str, usd: float, tokens: int, gone: str | None = None) -> Admission:
         self.admitted += 1
         return Admission(True)
 
-    async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
+    async def settle(
+        self, call: str, usd: float | None, met: Met, more_tokens: int = 0, served: Served | None = None
+    ) -> bool:
         return False
 
     async def halt(self, why: str) -> None:

@@ -1,6 +1,7 @@
 """What a call can cost at most, and what it did cost: unknown money is its most, served money is its usage."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -75,6 +76,17 @@ class CallCosts:
 
     def _bytes(self, row: Any) -> int:
         return self.system_bytes + len(row["prompt"].encode())
+
+    def saved_usd(self, reply: Reply) -> float:
+        """USD by which a reply is cheaper than the same with nothing cached; 0 where nobody can know."""
+        usage = reply.usage
+        if self.prices is None or reply.model_served is None:
+            return 0.0
+        try:
+            price = self._price(reply.model_served, datetime.now(UTC))
+        except UserError:
+            return 0.0
+        return price.cost(replace(usage, tokens_cached=0)) - price.cost(usage)
 
     def _media(self, row: Any) -> tuple[int, int]:
         """Tokens of a video's pictures and of its sound."""

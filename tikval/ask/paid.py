@@ -24,7 +24,7 @@ from tikval.config import Api, Endpoint, Gemini, UserError
 from tikval.llm.breaker import Met
 from tikval.llm.client import Client, Fault, Question, Reply
 from tikval.llm.faults import backoff_seconds
-from tikval.llm.gate import Gate
+from tikval.llm.gate import Gate, Served
 from tikval.llm.ledger import Entry, Ledger, ledger_key
 from tikval.llm.prices import Prices
 from tikval.media.reading import ClipError
@@ -238,17 +238,19 @@ class PaidAnswers:
             entry = Entry(row["video_id"], reply, cost, datetime.now(UTC).isoformat())
             await asyncio.to_thread(self.ledger.put, call.key, entry)
         finally:
-            more_tokens = reply.usage.tokens_in - call.tokens if reply.usage.known else 0
-            await self.gate.settle(name, paid, Met(), more_tokens)
+            usage = reply.usage
+            served = Served(usage.tokens_in, usage.tokens_cached, self.costs.saved_usd(reply))
+            more_tokens = usage.tokens_in - call.tokens if usage.known else 0
+            await self.gate.settle(name, paid, Met(), more_tokens, served if usage.known else None)
         return entry
 
     async def _try(self, question: Question, name: str, call: "Call") -> Reply:
         """One call. Raises _Failed in place of a Fault."""
         admitted = False
 
-        async def admit() -> None:
+        async def admit(gone: str | None = None) -> str | None:
             nonlocal admitted
-            admission = await self.gate.admit(name, call.most_usd, call.tokens)
+            admission = await self.gate.admit(name, call.most_usd, call.tokens, gone)
             if admission.stop:
                 self.stopped = str(admission.stop)
                 raise Fault(Reason.NOT_ASKED, self.stopped, retryable=False, billed="no")
@@ -259,6 +261,7 @@ class PaidAnswers:
                 )
                 raise Fault(Reason.OVER_BUDGET, message, retryable=False, billed="no")
             admitted = True
+            return admission.cache
 
         try:
             return await self.client.ask(question, admit)

@@ -16,7 +16,7 @@ from tikval.config.base import (
     UserError,
     find_file,
 )
-from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm, check_route
+from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm, check_api
 from tikval.config.scripts import CatalogConfig, Look, ScriptConfig, local_unless_named
 
 SCHWARTZ: Final = "prompts/codebook.yaml"
@@ -120,7 +120,7 @@ class ExtractConfig(JobConfig):
 
     @model_validator(mode="after")
     def _has_batch_jobs(self) -> Self:
-        check_route(self.api, self.extractor)
+        check_api(self.api, self.extractor)
         return self
 
     @model_validator(mode="before")

@@ -35,6 +35,9 @@ class Api(Config):
     inline_mb: float = Field(
         default=20, ge=0, le=70
     )  # larger videos go by the Files API; encoded, 70 MB are 94
+    # an explicit cache of Gemini's system instruction; auto: where the server's own does not hold it, and it pays
+    cache: Literal["auto", "explicit", "off"] = "auto"
+    cache_minutes: float = Field(default=60, gt=0)  # that it lives; renewed while calls use it
     served_as: tuple[str, ...] = ()  # other names under which the model that was asked for may answer
     wrong_model: Literal["stop", "set_aside"] = "stop"  # what another model's reply does
     route: Literal["online", "batch"] = "online"  # Gemini only; a reply is paid once, whichever way it came
@@ -143,8 +146,14 @@ class Instructed(Config):
         return self
 
 
-def check_route(api: Api, part: object) -> None:
-    """Raises ValueError where a part of a configuration, asked or not, has no batch jobs and shall go by them."""
-    llm = getattr(part, "llm", None)
+def check_api(api: Api, part: object) -> None:
+    """Raises ValueError where a part of a configuration, asked or not, cannot be asked in this way."""
+    llm, instruction = getattr(part, "llm", None), getattr(part, "instruction", "user")
     if api.route == "batch" and not isinstance(llm, Gemini):
         raise ValueError("api.route: Gemini alone takes batch jobs; leave it at online here")
+    holds = isinstance(llm, Gemini) and instruction == "system" and api.route == "online"
+    if api.cache == "explicit" and not holds:
+        raise ValueError(
+            "api.cache: explicit holds the system instruction of a Gemini model that is asked online; set instruction: "
+            "system there, or leave it at auto"
+        )

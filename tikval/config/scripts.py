@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from tikval.config.base import ADDED_LATER, Config, JobConfig, Limits, Place, Pool, TextFile, Upstream
-from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm, check_route
+from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm, check_api
 
 
 class CatalogConfig(JobConfig):
@@ -106,6 +106,6 @@ class ScriptConfig(JobConfig):
     budget_usd: float | None = Field(default=None, ge=0)  # for this folder, over all its runs
 
     @model_validator(mode="after")
-    def _has_batch_jobs(self) -> Self:
-        check_route(self.api, self.writer)
+    def _is_asked_as_its_model_can_be(self) -> Self:
+        check_api(self.api, self.writer)
         return self

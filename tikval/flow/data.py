@@ -103,7 +103,7 @@ def run_stage(
     source: JobConfig,
     catalog: JobConfig,
     check: Callable[[np.ndarray], None] = lambda todo: None,
-    context: Callable[[], AbstractContextManager[None]] = nullcontext,
+    context: Callable[[int], AbstractContextManager[Any]] = nullcontext,
     ahead: Ahead | None = None,
     in_flight_mb: int | None = None,
     settings: dict[str, str] | None = None,
@@ -138,7 +138,7 @@ def run_stage(
             check(todo)
             start_ray()
             check_gpus(max(step.pool.gpus for step in steps))
-            with context():
+            with context(len(todo)):
                 rows = partial(_streamed, folder, upstream, todo, seen, in_flight_mb)
                 if ahead:
                     ahead.run(lambda: _taken(rows(ahead.steps)) if len(todo) else iter(()))

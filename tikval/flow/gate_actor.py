@@ -8,6 +8,7 @@ from typing import Any, Final
 from tikval.config import Api
 from tikval.llm.batch_gate import BatchFolderGate
 from tikval.llm.breaker import Met, Stop
+from tikval.llm.cache import MakeCache
 from tikval.llm.ledger import Ledger
 from tikval.llm.letters import Answering, ByLetters, Letters
 from tikval.llm.limiter import Limiter, Taken, pace_of
@@ -37,8 +38,8 @@ class _RemoteLimiter:
 class _GateActor(Answering, BatchFolderGate):
     """Lives on the driver's node and dies with the driver; what it knew lies in the folder."""
 
-    def __init__(self, folder: str, ledger: Ledger, budget_usd: float | None, limiter: Any, api: Api) -> None:
-        super().__init__(folder, ledger, budget_usd, _RemoteLimiter(limiter, api))
+    def __init__(self, limiter: Any, api: Api, cache: MakeCache | None, *given: Any) -> None:
+        super().__init__(*given, _RemoteLimiter(limiter, api), cache)
 
     async def opened(self) -> list[Taken]:
         return self.recent()
@@ -53,6 +54,7 @@ def open_gate(
     api: Api,
     model: str,
     estimate_usd: float | None,
+    cache: MakeCache | None = None,
 ) -> Iterator[None]:
     """Keep the gate `name` open. The limiter outlives it: other runs on this cluster share the model's minute."""
     import ray
@@ -77,7 +79,7 @@ def open_gate(
         .options(
             name=name, namespace=NAMESPACE, num_cpus=0, max_concurrency=_AT_ONCE, scheduling_strategy=here
         )
-        .remote(folder, ledger, budget_usd, limiter, api)
+        .remote(limiter, api, cache, folder, ledger, budget_usd)
     )
     try:
         ray.get(limiter.begin.remote(ray.get(gate.opened.remote())))

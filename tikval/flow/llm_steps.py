@@ -21,6 +21,7 @@ from tikval.config import Endpoint, ExtractConfig, Gemini, Pool, ScriptConfig, U
 from tikval.flow.data import Ahead, Chain, RayStep, Stage, Step
 from tikval.flow.gate_actor import open_gate, reach_gate
 from tikval.flow.session import on_cluster
+from tikval.llm.cache import make_cache_of
 from tikval.llm.clients import make_client
 from tikval.llm.gemini_remote import delete_abandoned, start_deleting_abandoned
 from tikval.llm.keys import check_access
@@ -34,7 +35,7 @@ _ROWS: Final = 16  # in each call of the stage at most: a call takes 10 ms of Ra
 _AHEAD: Final = 4  # times the calls of the stage that a model is asked by at once
 _READERS: Final = Pool(actors=1, cpus=0.25, batch_rows=32)  # of replies: a few milliseconds each
 
-LlmContext = Callable[[], AbstractContextManager[None]]
+LlmContext = Callable[[int], AbstractContextManager[Any]]  # of the number of rows to do
 
 
 def llm_steps(
@@ -85,9 +86,12 @@ def llm_steps(
     step = Step(partial(Chain, ask, *hold, answer, read), out, pool, _AHEAD * working, (_AHEAD - 1) * working)
 
     @contextmanager
-    def context() -> Iterator[None]:
+    def context(n_rows: int) -> Iterator[None]:
+        calls = n_rows * (samples.n if samples else 1)
+        cache = make_cache_of(llm.model, config.api, system, calls, config.folder, prices)
+        given = gate, config.folder, ledger, config.budget_usd, config.api, llm.model
         try:
-            with open_gate(gate, config.folder, ledger, config.budget_usd, config.api, llm.model, estimate()):
+            with open_gate(*given, estimate(), cache):
                 yield
         finally:
             if uploads:  # actors are ended in the middle of what they delete

@@ -1,6 +1,5 @@
 """What every client of a language model's server is and returns: one call, one reply or one fault."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -97,11 +96,17 @@ class Fault(Exception):  # noqa: N818
         self.trouble, self.after_seconds = trouble, after_seconds
 
 
-Admit = Callable[[], Awaitable[None]]  # returns when the request may go
+class Admit(Protocol):
+    async def __call__(self, gone: str | None = None) -> str | None:
+        """Return when the request may go: with the name of a cache that holds the system instruction, or None.
+
+        `gone`: a cache that was named before and was refused; the request goes without one.
+        """
+        ...
 
 
-async def at_will() -> None:
-    """No gate."""
+async def at_will(gone: str | None = None) -> None:
+    """No gate, and no cache."""
 
 
 class Client(Protocol):

@@ -16,7 +16,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from tikval.files import parse_json, read_bytes, write_bytes
 from tikval.llm.breaker import Met, Stop
-from tikval.llm.ledger import Ledger
+from tikval.llm.cache import MakeCache
+from tikval.llm.ledger import Entry, Ledger
 from tikval.llm.limiter import ModelLimiter, Taken, Window
 
 _RECOUNT_SECONDS: Final = 60.0  # that a call waits for money before the ledger is asked who has been paid
@@ -36,20 +37,34 @@ class Admission(NamedTuple):
 
     go: bool
     stop: Stop | None = None  # why no call is made any more; None where this one alone might cost too much
+    cache: str | None = None  # the server's name of a cache that holds the system instruction
+
+
+class Served(NamedTuple):
+    """What a reply says of its prompt."""
+
+    tokens_in: int
+    tokens_cached: int  # of them
+    saved_usd: float  # by what was cached
 
 
 class Gate(Protocol):
     """What a stage sees of it."""
 
-    async def admit(self, call: str, usd: float, tokens: int) -> Admission:
-        """Wait until `call` may go, or tell why it may not. `usd` is the most it can cost."""
+    async def admit(self, call: str, usd: float, tokens: int, gone: str | None = None) -> Admission:
+        """Wait until `call` may go, or tell why it may not. `usd` is the most it can cost.
+
+        `gone`: a cache of an earlier admission of it that the server has no more; it goes without one.
+        """
         ...
 
-    async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
+    async def settle(
+        self, call: str, usd: float | None, met: Met, more_tokens: int = 0, served: Served | None = None
+    ) -> bool:
         """What the call cost and met; `usd` None: it may have been paid for or not, and counts as paid.
 
-        `more_tokens`: of input than were taken from the minute when it was admitted. True where what it met is the
-        model's fault, and the row has used up none of its tries.
+        `more_tokens`: of input than were taken from the minute when it was admitted. `served`: of a reply that states
+        it. True where what it met is the model's fault, and the row has used up none of its tries.
         """
         ...
 
@@ -65,12 +80,23 @@ class Spent:
     settled_usd: float = 0  # paid, or counted as paid
     unknown_usd: float = 0  # of it, for calls whose outcome nobody knows
     calls: int = 0  # admitted
+    tokens_in: int = 0  # of replies
+    tokens_cached: int = 0  # of them
+    saved_usd: float = 0  # by what was cached, before what explicit caches cost
+    cache_usd: float = 0  # of settled_usd: explicit caches, to make them
+    storage_usd: float = 0  # of settled_usd: to keep them
     estimate_usd: float | None = None  # before the first of them
 
 
 def _key_of(call: str) -> str:
     """The ledger key that a call's name begins with."""
     return call.partition(".")[0]
+
+
+def _served(entry: Entry | None) -> Served | None:
+    """What a stored reply states; what its cached tokens saved is not in it."""
+    usage = entry.reply.usage if entry else None
+    return Served(usage.tokens_in, usage.tokens_cached, 0) if usage and usage.known else None
 
 
 def read_spent(folder: str) -> Spent | None:
@@ -88,9 +114,10 @@ class FolderGate:
         ledger: Ledger,
         budget_usd: float | None,
         limiter: ModelLimiter,
+        make_cache: MakeCache | None = None,
     ) -> None:
         self.place, self.budget_usd, self.ledger = f"{folder}/calls.json", budget_usd, ledger
-        self.limiter = limiter
+        self.limiter, self.cache = limiter, make_cache(self) if make_cache else None
         self.stop: Stop | None = None
         self.dearest = (
             1.0  # what a call cost over what it could cost at most: above 1 where prices or tokens are off
@@ -110,6 +137,7 @@ class FolderGate:
             for call, usd in payload["open"].items():
                 entry = ledger.get(_key_of(call))
                 self._count(usd if entry is None else entry.cost_usd or 0, known=entry is not None)
+                self._count_tokens(_served(entry))
                 if entry is None:
                     self.given_up[call] = usd
         self.changed = asyncio.Condition()
@@ -128,8 +156,12 @@ class FolderGate:
             self.spent.estimate_usd = usd
             await self._write()
 
-    async def admit(self, call: str, usd: float, tokens: int) -> Admission:
+    async def admit(self, call: str, usd: float, tokens: int, gone: str | None = None) -> Admission:
         await self._give_up_others(call)
+        if self.cache:
+            if gone:
+                self.cache.lost(gone)
+            await self.cache.ready()
         if not await self._reserve(call, usd):
             return Admission(False, self.stop)
         try:
@@ -144,11 +176,12 @@ class FolderGate:
         ):  # others were stopped, or it was given up, while it waited
             await self.limiter.ended(call, _UNKNOWN, 0)
         else:
-            return await self._let_go(call, when, tokens)
+            await self._let_go(call, when, tokens)
+            return Admission(True, cache=self.cache.name_for(call) if self.cache and not gone else None)
         await self._release(call)
         return Admission(False, self.stop)
 
-    async def _let_go(self, call: str, when: float, tokens: int) -> Admission:
+    async def _let_go(self, call: str, when: float, tokens: int) -> None:
         """It is written down before it is sent."""
         first = call not in self.open  # a call may have to be sent twice
         self.open[call] = self.open.get(call, 0) + self.waiting.pop(call)
@@ -160,7 +193,6 @@ class FolderGate:
             if first:
                 await self.settle(call, 0, _UNKNOWN)
             raise
-        return Admission(True)
 
     async def _reserve(self, call: str, usd: float) -> bool:
         """Take the most that it can cost as soon as that fits; False where it cannot fit any more."""
@@ -197,7 +229,9 @@ class FolderGate:
         """Why no call is made any more; None where calls are made."""
         return self.stop
 
-    async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
+    async def settle(
+        self, call: str, usd: float | None, met: Met, more_tokens: int = 0, served: Served | None = None
+    ) -> bool:
         async with self.changed:
             self._take_back(call)
             reserved = self.open.pop(call, None)
@@ -205,7 +239,10 @@ class FolderGate:
                 self._count(reserved if usd is None else usd, known=usd is not None)
                 if usd and reserved:
                     self.dearest = max(self.dearest, usd / reserved)
+                self._count_tokens(served)
             self.changed.notify_all()
+        if self.cache:
+            self.cache.ended(call, served.tokens_cached if served else None)
         self._write_soon()
         if more_tokens > 0:
             self.window.take(time.time(), more_tokens, requests=0)
@@ -238,15 +275,36 @@ class FolderGate:
             with suppress(OSError):  # of the store: whoever waits looks again
                 entry = await asyncio.to_thread(self.ledger.get, _key_of(call))
                 if entry is not None:
-                    await self.settle(call, entry.cost_usd or 0, _UNKNOWN)
+                    await self.settle(call, entry.cost_usd or 0, _UNKNOWN, served=_served(entry))
+
+    async def book_cache(
+        self, making_usd: float, keeping_usd: float, *, known: bool = True, if_it_fits: bool = False
+    ) -> bool:
+        async with self.changed:
+            if if_it_fits and not self._fits(making_usd + keeping_usd):
+                return False
+            self._count(making_usd + keeping_usd, known)
+            self.spent.cache_usd = max(0.0, self.spent.cache_usd + making_usd)
+            self.spent.storage_usd = max(0.0, self.spent.storage_usd + keeping_usd)
+            self.changed.notify_all()
+        await self._write()
+        return True
 
     async def close(self) -> None:
+        if self.cache:
+            await self.cache.close()
         await self._write()
 
     def _count(self, usd: float, known: bool) -> None:
         # at least 0: what is taken off again may differ by a rounding from what was added
         self.spent.settled_usd = max(0.0, self.spent.settled_usd + usd)
         self.spent.unknown_usd = max(0.0, self.spent.unknown_usd + (0 if known else usd))
+
+    def _count_tokens(self, served: Served | None) -> None:
+        if served:
+            self.spent.tokens_in += served.tokens_in
+            self.spent.tokens_cached += served.tokens_cached
+            self.spent.saved_usd += served.saved_usd
 
     def _fits_if_returned(self, usd: float) -> bool:
         return self.budget_usd is None or self._firm() + usd <= self.budget_usd + _ROUNDING

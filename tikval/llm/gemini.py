@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from tikval.config import Api, Gemini, UserError
 from tikval.llm.client import EMPTY, Admit, Fault, Question, Reply, Usage, at_will
 from tikval.llm.faults import AskedServer, fault_of, scrub
+from tikval.llm.gemini_caches import is_about_cache
 from tikval.llm.gemini_remote import (
     DELETE_PAUSES,
     DELETE_SECONDS,
@@ -57,6 +58,10 @@ class FileUnusable(Exception):  # noqa: N818
         """`fault`: what it is if the same happens again."""
         super().__init__(str(fault))
         self.fault = fault
+
+
+class _CacheRefused(Exception):  # noqa: N818
+    """The explicit cache that a request names is gone, or not to be used; nothing was served."""
 
 
 class GeminiClient:
@@ -240,19 +245,35 @@ class GeminiClient:
     async def _generate(
         self, parts: list[Any], question: Question, admit: Admit, *, uploaded: bool = False
     ) -> Reply:
-        await admit()
         turn: Any = {"role": "user", "parts": parts}
         request, seconds = self._request, self._api.timeout_seconds
         if question.seed is not None:
             request = request.model_copy(update={"seed": question.seed})
-        async with self._faults(billed="unknown", uploaded=uploaded), asyncio.timeout(seconds):
-            response = await next(self._turn).aio.models.generate_content(
-                model=self._config.model, contents=turn, config=request
-            )
+
+        async def send(cache: str | None) -> "types.GenerateContentResponse":
+            # a cache holds the system instruction, and no request may give both
+            held = {"system_instruction": None, "cached_content": cache} if cache else {}
+            async with (
+                self._faults(billed="unknown", uploaded=uploaded, cache=cache),
+                asyncio.timeout(seconds),
+            ):
+                return await next(self._turn).aio.models.generate_content(
+                    model=self._config.model, contents=turn, config=request.model_copy(update=held)
+                )
+
+        cache = await admit()
+        try:
+            response = await send(cache)
+        except _CacheRefused as err:
+            log.info("asked again without the cache: %s", err)
+            await admit(gone=cache)
+            response = await send(None)
         return _read(response)
 
     @asynccontextmanager
-    async def _faults(self, billed: Literal["no", "unknown"], *, uploaded: bool) -> AsyncIterator[None]:
+    async def _faults(
+        self, billed: Literal["no", "unknown"], *, uploaded: bool, cache: str | None = None
+    ) -> AsyncIterator[None]:
         """Turn what the SDK raises into a Fault or UserError, without the cause: it may quote what must not be seen."""
         import httpx2
         from google.genai import errors
@@ -264,6 +285,8 @@ class GeminiClient:
         try:
             yield
         except errors.APIError as err:
+            if cache and is_about_cache(err):
+                raise _CacheRefused(scrub(f"{err.code} {err.message}", self._asked.key)) from None
             if uploaded and is_file_gone(err):
                 raise _gone(err) from None
             raise self._refusal(err, billed) from None

@@ -270,6 +270,16 @@ def test_a_chart_comes_with_its_numbers_and_its_files() -> None:
 def test_what_was_paid_is_told() -> None:
     words = pages(report(bills=(Bill("scripts", "m", 1200, 1.5, 1.25, 0.01),)))["index.html"].words
     assert "scripts m 1,200 1.5000 1.2500 0.0100" in words
+    assert "Tokens of input" not in words, "an account of before counted none"
+
+
+@pytest.mark.parametrize(
+    ("cached_usd", "saved"), [(0.9, "0.8800"), (0.01, "-0.0100 (the cache cost more than it saved)")]
+)
+def test_what_caching_saved_is_told_also_where_it_is_less_than_nothing(cached_usd: float, saved: str) -> None:
+    bill = Bill("scripts", "m", 100, 1.5, 1.25, 0.0, 1_500_000, 1_200_000, 0.015, 0.005, cached_usd)
+    words = pages(report(bills=(bill,)))["index.html"].words
+    assert f"scripts 1,500,000 1,200,000 80.0% 0.0150 0.0050 {saved}" in words
 
 
 def test_the_gap_between_protocols_is_on_the_systems_page_only() -> None:

@@ -18,7 +18,7 @@ from tikval.config import (
 )
 from tikval.extract.calibration import why_not_calibrated
 from tikval.files import without_secrets
-from tikval.llm.gate import read_spent
+from tikval.llm.gate import Spent, read_spent
 from tikval.media.isolation import isolation_text, kernel_isolation
 from tikval.report.model_change import model_change
 from tikval.report.site.record import Bill
@@ -43,9 +43,24 @@ def bills_of(config: ReportConfig) -> tuple[Bill, ...]:
         part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
         spent = read_spent(stage.folder)
         if spent is not None and isinstance(part, LlmWriter | LlmExtractor):
-            paid = (spent.calls, spent.estimate_usd, spent.settled_usd, spent.unknown_usd)
-            bills.append(Bill(name, part.llm.model, *paid))
+            bills.append(_bill(name, part.llm.model, spent))
     return tuple(bills)
+
+
+def _bill(stage: str, model: str, spent: Spent) -> Bill:
+    return Bill(
+        stage,
+        model,
+        spent.calls,
+        spent.estimate_usd,
+        paid_usd=spent.settled_usd,
+        unknown_usd=spent.unknown_usd,
+        tokens_in=spent.tokens_in,
+        tokens_cached=spent.tokens_cached,
+        cache_usd=spent.cache_usd,
+        storage_usd=spent.storage_usd,
+        cached_usd=spent.saved_usd,
+    )
 
 
 def _stages(config: ReportConfig) -> list[tuple[str, ScriptConfig | ExtractConfig]]:

@@ -88,6 +88,21 @@ class Bill:
     estimate_usd: float | None  # made before the first call
     paid_usd: float
     unknown_usd: float  # of paid_usd: calls that may have been paid or not
+    tokens_in: int = 0  # of replies that state them
+    tokens_cached: int = 0  # of them
+    cache_usd: float = 0.0  # of paid_usd: to make explicit caches
+    storage_usd: float = 0.0  # of paid_usd: to keep them
+    cached_usd: float = 0.0  # by which what was cached was cheaper
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the input's tokens that came from a cache."""
+        return self.tokens_cached / self.tokens_in if self.tokens_in else 0.0
+
+    @property
+    def saved_usd(self) -> float:
+        """USD that caching saved in the end; below 0 where explicit caches cost more than that."""
+        return self.cached_usd - self.cache_usd - self.storage_usd
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,14 +222,19 @@ def test_more_samples_ask_only_for_what_is_new_and_are_erased_together(
 ) -> None:
     ids = write_unlike(tmp_path / "videos", 3)
     run(direct(tmp_path, server))
-    config = direct(tmp_path, server, ("extractor.samples", 3))
+    config = direct(tmp_path, server, ("extractor.samples", 3), ("api.cache", "explicit"))
     run(config)
+    cached = [call.cache for call in server.of("generate")]
+    assert cached == [None] * 3 + [server.of("cache")[0].cache] * 6, "one for all, and the same calls"
+    assert (len(server.of("cache")), server.caches) == (1, {})
     table = rows(config)
     assert sorted(table) == ids
     assert {(row["error"], row["votes"]) for row in table.values()} == {(None, 3)}
     assert Counter(body["generationConfig"]["seed"] for body in server.bodies) == {0: 3, 1: 3, 2: 3}
     spent = [read_spent(direct(tmp_path, server, *more).folder) for more in ((), (("extractor.samples", 3),))]
-    assert sum(each.settled_usd for each in spent if each) == pytest.approx(server.billed_usd())
+    assert sum(each.settled_usd for each in spent if each) == pytest.approx(server.billed_usd(), rel=1e-3)
+    assert spent[1] is not None
+    assert spent[1].tokens_cached == sum(call.tokens_cached for call in server.of("generate"))
     run(config)
     assert len(server.of("generate")) == 9
     erase_videos(config.out, {ids[0]}, set())

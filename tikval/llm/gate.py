@@ -80,7 +80,7 @@ class Spent:
     settled_usd: float = 0  # paid, or counted as paid
     unknown_usd: float = 0  # of it, for calls whose outcome nobody knows
     calls: int = 0  # admitted
-    tokens_in: int = 0  # of replies
+    tokens_in: int = 0  # of replies, without those of batch jobs
     tokens_cached: int = 0  # of them
     saved_usd: float = 0  # by what was cached, before what explicit caches cost
     cache_usd: float = 0  # of settled_usd: explicit caches, to make them

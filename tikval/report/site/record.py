@@ -88,7 +88,7 @@ class Bill:
     estimate_usd: float | None  # made before the first call
     paid_usd: float
     unknown_usd: float  # of paid_usd: calls that may have been paid or not
-    tokens_in: int = 0  # of replies that state them
+    tokens_in: int = 0  # of replies that state them, without those of batch jobs
     tokens_cached: int = 0  # of them
     cache_usd: float = 0.0  # of paid_usd: to make explicit caches
     storage_usd: float = 0.0  # of paid_usd: to keep them

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.fixtures.fakes import OpenGate
 from tikval.ask.paid import PaidAnswers, asked_of
 from tikval.config import Api, Endpoint, Gemini, UserError
 from tikval.llm.breaker import Met, Stop
@@ -43,25 +44,6 @@ class OneReply:
 
     async def close(self) -> None:
         """Nothing is open."""
-
-
-class OpenGate:
-    def __init__(self) -> None:
-        self.settled: list[tuple[float | None, Met]] = []
-        self.halted: str | None = None
-
-    async def admit(self, call: str, usd: float, tokens: int, gone: str | None = None) -> Admission:
-        return Admission(True)
-
-    async def settle(
-        self, call: str, usd: float | None, met: Met, more_tokens: int = 0, served: Served | None = None
-    ) -> bool:
-        assert abs(more_tokens) < 10**6, "tokens that nobody counted"
-        self.settled.append((usd, met))
-        return False
-
-    async def halt(self, why: str) -> None:
-        self.halted = why
 
 
 @pytest.mark.parametrize(

@@ -8,24 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from tests.fixtures.fakes import OpenGate
 from tests.fixtures.paid import asks
 from tikval.ask.paid import PaidAnswers, asked_of
 from tikval.config import Api, Endpoint
 from tikval.flow.data import Chain
-from tikval.llm.breaker import Met
 from tikval.llm.client import Admit, Question, Reply, Usage
-from tikval.llm.gate import Admission
 from tikval.llm.ledger import Ledger
 
 LLM = Endpoint(model="m")
-
-
-class OpenGate:
-    async def admit(self, call: str, usd: float, tokens: int) -> Admission:
-        return Admission(True)
-
-    async def settle(self, call: str, usd: float | None, met: Met, more_tokens: int = 0) -> bool:
-        return False
 
 
 class Model:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fixtures.fakes import OpenGate
 from tests.fixtures.llm_server import Ask, LlmServer, default_answer, serving
 from tikval.ask.paid import PaidAnswers, asked_of
 from tikval.ask.samples import Samples, ask_samples, of_sample
@@ -19,10 +20,8 @@ from tikval.codebook import load_codebook, reply_schema
 from tikval.config import Api, Endpoint, Gemini, LlmExtractor, find_file
 from tikval.extract.llm import ReadValues
 from tikval.extract.reply import is_answer
-from tikval.llm.breaker import Met
 from tikval.llm.client import Client
 from tikval.llm.endpoint import EndpointClient
-from tikval.llm.gate import Admission, Served
 from tikval.llm.gemini import GeminiClient
 from tikval.llm.ledger import Ledger, ledger_key
 from tikval.llm.prices import load_prices
@@ -42,19 +41,6 @@ ROW: dict[str, Any] = {
     "seconds": None,
     **dict.fromkeys(("error", "detail", "video", "pictures")),
 }
-
-
-class OpenGate:
-    async def admit(self, call: str, usd: float, tokens: int, gone: str | None = None) -> Admission:
-        return Admission(True)
-
-    async def settle(
-        self, call: str, usd: float | None, met: Met, more_tokens: int = 0, served: Served | None = None
-    ) -> bool:
-        return False
-
-    async def halt(self, why: str) -> None:
-        raise AssertionError(why)
 
 
 @pytest.fixture

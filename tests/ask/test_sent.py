@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from tests.ask.test_paid import OpenGate
 from tests.fixtures import clips
 from tests.fixtures.dressed import WORDS, dress
+from tests.fixtures.fakes import OpenGate
 from tests.fixtures.llm_server import LlmServer, serving
 from tests.fixtures.rows import video
 from tikval.ask.paid import PaidAnswers, asked_of

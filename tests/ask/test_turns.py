@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.ask.test_paid import OpenGate
 from tests.fixtures import clips
+from tests.fixtures.fakes import OpenGate
 from tests.fixtures.llm_server import LlmServer, serving
 from tests.fixtures.rows import script, video
 from tikval.ask.paid import PaidAnswers, asked_of

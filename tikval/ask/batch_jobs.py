@@ -13,6 +13,7 @@ from tikval.llm.uploads import OURS, Uploads
 
 _LOOKS: Final = 3  # for a job, before it is taken for not made
 _DELETES: Final = 8  # at a time
+_TRIES: Final = 3  # of each
 
 log = logging.getLogger("tikval")
 
@@ -66,10 +67,14 @@ async def delete_files(tools: BatchTools, names: Iterable[str]) -> None:
 
     async def one(name: str) -> bool:
         async with at_once:
-            try:
-                await tools.client.delete_file(name)
-            except Exception as err:  # the job itself is over
-                log.debug("%s was not deleted: %s", name, type(err).__name__)
+            for n in range(_TRIES):
+                try:
+                    await tools.client.delete_file(name)
+                    break
+                except Exception as err:  # the job itself is over
+                    log.debug("%s was not deleted: %s", name, type(err).__name__)
+                await asyncio.sleep(n)
+            else:
                 return False
             if name.startswith(f"files/{OURS}"):  # else a file of replies, named by the server
                 await asyncio.to_thread(tools.uploads.forget, name)

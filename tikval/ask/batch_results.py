@@ -144,7 +144,9 @@ class BatchReader:
     async def _finish(self, job: BatchJob, remote: RemoteJob | None) -> None:
         """Read, settle and forget a job that has ended; `remote` None: the server has forgotten it already."""
         results = await self._read(job, remote)
-        missing = [row for row in job.rows if row.key not in results.paid and row.key not in results.refused]
+        unread = [row for row in job.rows if row.key not in results.paid and row.key not in results.refused]
+        # one that died here before may have read them, and deleted the file of replies
+        missing = [row for row in unread if await asyncio.to_thread(self.ledger.get, row.key) is None]
         unknown = 0.0 if remote and remote.refused else unknown_usd(missing, remote, len(results.paid))
         if missing:
             ending = f"{remote.state} {remote.error or ''}".strip() if remote else "gone"

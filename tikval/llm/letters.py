@@ -11,7 +11,7 @@ from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple
 
-_LINGER_SECONDS: Final = 0.005  # of a letter and its answer, for what else comes in the same moment
+_LINGER_SECONDS: Final = 0.002  # of a letter and its answer, for what else comes in the same moment
 Asked = tuple[int, str, tuple[Any, ...]]  # number, method, arguments
 Answered = tuple[int, Any]  # number, result
 

@@ -375,7 +375,12 @@ def _request(
     limits = model_limits(config.model)
     samples = limits is None or limits.samples
     resolution = config.media_resolution and f"MEDIA_RESOLUTION_{config.media_resolution.upper()}"
-    return types.GenerateContentConfig.model_validate(
+
+    class Fixed(types.GenerateContentConfig):
+        def __contains__(self, field: object) -> bool:
+            return False  # the SDK asks a hundred times a call, then takes attributes; pydantic would walk all fields
+
+    return Fixed.model_validate(
         {
             "system_instruction": system,
             "temperature": config.temperature if samples else None,

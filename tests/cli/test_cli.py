@@ -142,7 +142,7 @@ def test_an_estimate_without_the_videos(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 100
     assert "..." not in done.stdout.replace("…", "...")  # no name is cut off
-    for words in ("all 1,000,000", "Batch, codebook cached", "stated, not run here: H100", "not known:"):
+    for words in ("all 1,000,000", "online, codebook cached", "stated, not run here: H100", "not known:"):
         assert words in done.stdout
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

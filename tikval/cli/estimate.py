@@ -32,7 +32,7 @@ from tikval.terminal import Terminal
 
 PROFILES: Final = ("local", "gemini", "mistral", "qwen", "paper")
 _UNIT: Final = 1000  # videos
-_WAYS: Final = tuple(Way(batch, cached) for batch in (False, True) for cached in (False, True))
+_WAYS: Final = Way(), Way(cached=True), Way(batch=True)
 
 
 @app.command()

@@ -27,7 +27,6 @@ from tikval.study.rates import CoreRate, Rates, load_rates
 
 SAMPLE: Final = 40  # videos whose length is looked at
 LOOK_AHEAD: Final = timedelta(days=366)  # at changes of prices
-_BATCH_HOURS: Final = 24.0  # that Batch takes, as Google aims at
 _SPEECH_ON_CORES: Final = "what Whisper takes on cores to hear the videos: not counted"
 _READING_FOR_GEMINI: Final = "what cores take to read the videos for Gemini: not counted"
 _TEXT: Final = (
@@ -36,7 +35,7 @@ _TEXT: Final = (
 )
 _CACHE: Final = (
     "codebook cached: all of the prompt before the post in an explicit cache, which every call meets, kept as long as "
-    "the calls take online (by Batch a day at least); what a server caches by itself saves as much at best, or nothing"
+    "the calls take; what a server caches by itself saves as much at best, or nothing; batch jobs use none"
 )
 _SPREAD: Final = "how far lengths lie from their mean: the ranges are those of the replies"
 
@@ -138,8 +137,8 @@ def estimate_once(config: ScriptConfig | ExtractConfig) -> float | None:
 
 def way_of(api: Api) -> Way:
     """The way of asking that a configuration names."""
-    cached = getattr(api, "cache", "auto") == "explicit"
-    return Way(api.route == "batch", cached)
+    batch = api.route == "batch"
+    return Way(batch, cached=api.cache == "explicit" and not batch)
 
 
 def _today() -> date:
@@ -249,11 +248,9 @@ def _costs(
                 raise
             continue  # it ends, and nobody says who answers then
         tokens = tokens_for(name)
-        for batch in (False, True):
-            for cached in (False, True) if prices.can_cache(name, round(tokens.prompt)) else (False,):
-                way = Way(batch, cached)
-                kept = max(hours, _BATCH_HOURS) if batch else hours
-                yield DatedCost(way, day, name, _usd(price, way, calls, tokens, kept))
+        cached = [Way(cached=True)] if prices.can_cache(name, round(tokens.prompt)) else []
+        for way in (Way(), *cached, Way(batch=True)):  # batch jobs use no cache
+            yield DatedCost(way, day, name, _usd(price, way, calls, tokens, hours))
 
 
 def _usd(price: Price, way: Way, calls: int, tokens: CallTokens, hours: float) -> Spread:

@@ -30,6 +30,7 @@ def test_a_reply_that_states_no_usage_counts_with_its_most(tmp_path: Path, name:
         rows = answers(asks(40))
     assert errors(rows) == {None}
     assert 0 < fake.billed_usd() <= booked(tmp_path).settled_usd
+    assert booked(tmp_path).unknown_usd == pytest.approx(booked(tmp_path).settled_usd)
 
 
 def test_a_budget_holds_also_where_nothing_states_what_was_used(tmp_path: Path) -> None:

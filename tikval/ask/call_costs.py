@@ -58,12 +58,21 @@ class CallCosts:
         """
         if self.prices is None:
             return None
-        if reply.model_served is None or not reply.usage.known:
-            return most_usd
-        try:
-            return self._cost(reply.model_served, reply)
-        except UserError:
+        if not self.is_known(reply):
             return max(most_usd, self._cost(self.llm.model, reply))
+        return self._cost(str(reply.model_served), reply)
+
+    def is_known(self, reply: Reply) -> bool:
+        """Whether it can be told what a reply cost."""
+        if self.prices is None:
+            return True
+        if reply.model_served is None or not reply.usage.known:
+            return False
+        try:
+            self._price(reply.model_served, datetime.now(UTC))
+        except UserError:
+            return False
+        return True
 
     def _cost(self, model: str, reply: Reply) -> float:
         """The dearer price where it changed while a batch was out. Raises UserError where there is none today."""

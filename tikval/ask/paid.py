@@ -103,9 +103,7 @@ class PaidAnswers:
             return await self._answer(row)
         except UserError as err:
             self.stopped = str(err)
-            await self.gate.halt(
-                self.stopped
-            )  # others that are out come back, so that what they cost is known
+            await self.gate.halt(self.stopped)  # others that are out come back: what they cost is known then
             raise
 
     async def _answer(self, row: Any) -> AnswerRow:
@@ -123,9 +121,8 @@ class PaidAnswers:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
         identity = self._identity(row)
-        async with self.asking.setdefault(
-            ledger_key(identity), asyncio.Lock()
-        ):  # one file of two names: paid once
+        turn = self.asking.setdefault(ledger_key(identity), asyncio.Lock())
+        async with turn:  # one file of two names is paid once
             try:
                 key, entry, cost = await self._entry(row, identity)
             except Fault as fault:
@@ -172,12 +169,6 @@ class PaidAnswers:
             entry = await self._pay(row, key)
         except Fault as fault:
             self._count_refusal(fault)
-            raise
-        except UserError as err:
-            self.stopped = str(err)
-            await self.gate.halt(
-                self.stopped
-            )  # the others that are out come back, and what they cost is known
             raise
         self.refused_in_a_row = 0
         return entry
@@ -234,7 +225,7 @@ class PaidAnswers:
         paid: float | None = None
         try:
             cost = self.costs.cost_usd(reply, call.most_usd)
-            paid = cost or 0
+            paid = cost or 0 if self.costs.is_known(reply) else None
             entry = Entry(row["video_id"], reply, cost, datetime.now(UTC).isoformat())
             await asyncio.to_thread(self.ledger.put, call.key, entry)
         finally:

@@ -119,9 +119,9 @@ class FolderGate:
         self.place, self.budget_usd, self.ledger = f"{folder}/calls.json", budget_usd, ledger
         self.limiter, self.cache = limiter, make_cache(self) if make_cache else None
         self.stop: Stop | None = None
-        self.dearest = (
-            1.0  # what a call cost over what it could cost at most: above 1 where prices or tokens are off
-        )
+        # what a call cost over what it could cost at most: above 1 where prices or tokens are off
+        self.dearest = 1.0
+        self.taken_at: dict[str, float] = {}  # call -> `dearest` when its reserve was taken
         self.waiting: dict[str, float] = {}  # call -> what is reserved for it, before it may go
         self.open: dict[str, float] = {}  # call that went -> the most it can cost
         self.given_up: dict[str, float] = {}  # calls of an actor that is taken for dead, likewise
@@ -136,7 +136,8 @@ class FolderGate:
             self.jobs = payload.get("jobs", {})
             for call, usd in payload["open"].items():
                 entry = ledger.get(_key_of(call))
-                self._count(usd if entry is None else entry.cost_usd or 0, known=entry is not None)
+                known = entry is not None and entry.reply.usage.known
+                self._count(usd if entry is None else entry.cost_usd or 0, known=known)
                 self._count_tokens(_served(entry))
                 if entry is None:
                     self.given_up[call] = usd
@@ -171,9 +172,7 @@ class FolderGate:
             raise
         if isinstance(when, Stop):
             self.stop = self.stop or when
-        elif (
-            self.stop or call not in self.waiting
-        ):  # others were stopped, or it was given up, while it waited
+        elif self.stop or call not in self.waiting:  # stopped, or given up, while it waited
             await self.limiter.ended(call, _UNKNOWN, 0)
         else:
             await self._let_go(call, when, tokens)
@@ -196,6 +195,7 @@ class FolderGate:
 
     async def _reserve(self, call: str, usd: float) -> bool:
         """Take the most that it can cost as soon as that fits; False where it cannot fit any more."""
+        self.taken_at[call] = self.dearest
         usd *= self.dearest
         while True:
             with suppress(TimeoutError):
@@ -238,7 +238,8 @@ class FolderGate:
             if reserved is not None:  # else it was settled before
                 self._count(reserved if usd is None else usd, known=usd is not None)
                 if usd and reserved:
-                    self.dearest = max(self.dearest, usd / reserved)
+                    self.dearest = max(self.dearest, usd / reserved * self.taken_at.get(call, 1.0))
+                self.taken_at.pop(call, None)
                 self._count_tokens(served)
             self.changed.notify_all()
         if self.cache:
@@ -275,7 +276,8 @@ class FolderGate:
             with suppress(OSError):  # of the store: whoever waits looks again
                 entry = await asyncio.to_thread(self.ledger.get, _key_of(call))
                 if entry is not None:
-                    await self.settle(call, entry.cost_usd or 0, _UNKNOWN, served=_served(entry))
+                    usd = entry.cost_usd or 0 if entry.reply.usage.known else None
+                    await self.settle(call, usd, _UNKNOWN, served=_served(entry))
 
     async def book_cache(
         self, making_usd: float, keeping_usd: float, *, known: bool = True, if_it_fits: bool = False

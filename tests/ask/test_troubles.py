@@ -90,7 +90,7 @@ def test_nobody_is_sent_before_the_delay_of_one_429_is_over(tmp_path: Path) -> N
 
 
 def test_the_minute_of_a_server_that_gives_less_than_was_thought_is_kept_to(tmp_path: Path) -> None:
-    fake = LlmServer(requests_per_minute=20, window_seconds=1.5)
+    fake = LlmServer(requests_per_minute=20, window_seconds=0.7)
     with serving(fake), paid_answers(tmp_path, fake, in_flight=16) as answers:
         assert errors(answers(asks(60))) == {None}
     refused = sum(call.outcome == "rate_limited_info" for call in fake.calls)
@@ -148,8 +148,8 @@ def test_an_outage_is_waited_for_with_few_calls_and_uses_up_no_tries(tmp_path: P
     fake = LlmServer(outage_kind=kind, latency=0.02)  # type: ignore[arg-type]
     with serving(fake), paid_answers(tmp_path, fake, in_flight=8, tries=2) as answers:
         assert errors(answers(asks(10))) == {None}
-        fake.outage.switch(4)
-        threading.Timer(4, fake.outage.switch, [0]).start()
+        fake.outage.switch(2)
+        threading.Timer(2, fake.outage.switch, [0]).start()
         rows = answers(asks(40)[10:])
     assert errors(rows) == {None}
     met = [call for call in fake.calls if call.outcome != "ok"]

@@ -1,6 +1,5 @@
 """tikval estimate: what a study will cost, of these videos or of any number, as tables."""
 
-import csv
 import sys
 import textwrap
 from collections import Counter
@@ -17,6 +16,7 @@ from tikval.cli.app import app
 from tikval.cli.job import run_config
 from tikval.cli.profiles import profile_file
 from tikval.config import ExtractConfig, ReportConfig, ScriptConfig, UserError, read_yaml
+from tikval.spreadsheet import csv_of
 from tikval.store.recipes import load_job
 from tikval.study.estimate import (
     CostEstimate,
@@ -248,10 +248,8 @@ def _print_notes(notes: Sequence[Note]) -> None:
 
 def _write(file: Path, found: dict[str, list[CostEstimate]], videos: int | None) -> None:
     rows = [row for name, stages in found.items() for stage in stages for row in _rows(name, stage, videos)]
-    with file.open("w", newline="", encoding="utf-8") as to:
-        writer = csv.DictWriter(to, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    table = csv_of([list(rows[0]), *(list(row.values()) for row in rows)])
+    file.write_text(table, encoding="utf-8", newline="")
 
 
 def _rows(name: str, stage: CostEstimate, videos: int | None) -> Iterator[dict[str, Any]]:

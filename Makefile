@@ -35,7 +35,7 @@ demo: $(READY)
 	@$(BIN)/tikval analyze examples/videos.csv --annotations examples/labels.csv --profile demo --out out/demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not full and not cluster and not vllm$(if $(ONLY), and ($(ONLY)))" --durations=12 -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest $(IN) -m "not full and not cluster and not vllm$(if $(ONLY), and ($(ONLY)))" --durations=12 -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(READY)
 	$(BIN)/pytest -m "cluster and not full" --durations=12

@@ -191,7 +191,7 @@ def figures(folder: Path, journal: Path, seconds: float, message: str) -> Figure
         too_early=early,
         rows=dict(Counter(reason for _, reason in rows.values())),
         seconds=round(seconds, 1),
-        message=message[-300:],
+        message=message.replace(f"{folder}/", "")[-300:],
     )
 
 

@@ -147,6 +147,20 @@ def test_a_job_that_was_not_made_is_undone_and_handed_in_anew(name: str, tmp_pat
         assert is_clean(fake, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["rate_limited", "quota_of_day", "spending_cap", "rejected"])
+def test_rows_of_a_job_that_is_refused_are_not_asked_at_the_full_price(name: str, tmp_path: Path) -> None:
+    with serving(LlmServer(rules=[Rule(Trouble(name), kind="batch")])) as fake:
+        answers = Way(tmp_path, api_of(fake.url, tries=1)).run(rows_of(3))
+        assert not fake.of("generate"), "late: online is for what a job leaves out"
+        assert {answer["error"] for answer in answers} <= {"rate_limited", "not_asked"}
+        assert spent_in(tmp_path).settled_usd == 0
+        fake.rules = []
+        answers = Way(tmp_path, api_of(fake.url)).run(rows_of(3))
+        assert [answer["error"] for answer in answers] == [None] * 3
+        assert {call.route for call in fake.of("generate")} == {"batch"}
+        assert is_clean(fake, tmp_path)
+
+
 @pytest.mark.parametrize("name", ["bad_key", "unauthorized", "forbidden", "no_model"])
 def test_what_no_job_can_succeed_with_stops_the_run_and_costs_nothing(name: str, tmp_path: Path) -> None:
     with serving(LlmServer(rules=[Rule(Trouble(name), kind="batch")])) as fake:

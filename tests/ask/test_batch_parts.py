@@ -255,10 +255,10 @@ def test_rows_that_wait_for_a_job_are_not_asked(tmp_path: Path) -> None:
     rows: list[Any] = rows_of(3)
     keys = [pending_calls(ledger, ASKED, row, None)[0][0] for row in rows]
     ledger.put(keys[0], entry())
-    held = LateRows(ASKED, ledger, None, in_jobs={keys[0], keys[1]}, stay=False, why={})(rows)
+    held = LateRows(ASKED, ledger, None, in_jobs={keys[0], keys[1]}, in_no_job={}, stay=False, why={})(rows)
     assert [row["error"] for row in held] == [None, "not_asked", None]
     why = {keys[2]: ("over_budget", "too dear")}
-    held = LateRows(ASKED, ledger, None, in_jobs=set(), stay=True, why=why)(rows)
+    held = LateRows(ASKED, ledger, None, in_jobs=set(), in_no_job={}, stay=True, why=why)(rows)
     assert [row["error"] for row in held] == [None, "not_asked", "over_budget"]
 
 

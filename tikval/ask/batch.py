@@ -168,8 +168,10 @@ class SubmitBatch:
                     _turn_away(done, request, Reason.SERVER_ERROR, "the batch job was not made")
         except Fault as fault:
             log.warning("a batch job of %d rows was not made: %s", len(part), fault.detail)
+            # what is wrong with a job is final for no row of it, and a quota that is used up is not tried again soon
+            passes = not fault.reason.terminal and fault.trouble != "spent"
             for request in part:
-                _turn_away(done, request, fault.reason, fault.detail)
+                _turn_away(done, request, fault.reason if passes else Reason.NOT_ASKED, fault.detail)
 
     async def _created(self, tools: BatchTools, job: BatchJob) -> str | None:
         """The job's name on the server; None where it is certain that there is none, and it is dropped.

@@ -45,6 +45,7 @@ class BatchRoute:
         self.costs = CallCosts(llm, api, prices, system, batch=True)
         self.open_video = open_video
         self.why: dict[str, tuple[str, str]] = {}  # ledger key -> why there is no reply
+        self.in_no_job: dict[str, tuple[str, str]] = {}  # likewise, of calls that came into no job
         self.in_jobs: set[str] = set()
 
     def submit(self) -> SubmitBatch:
@@ -68,7 +69,7 @@ class BatchRoute:
             n_paid, n_left = reader.n_paid, len(reader.left)
             idle = 0 if n_paid else idle + 1
             # more may fit once others are read; what was busy may be so no longer
-            again = turned_away & (_PASSING | ({Reason.OVER_BUDGET} if n_paid else set()))
+            again = turned_away & (_PASSING | ({Reason.OVER_BUDGET, Reason.NOT_ASKED} if n_paid else set()))
             if not again or n_left or idle == _PASSES:
                 break
         self.in_jobs = self.jobs.keys()
@@ -76,17 +77,26 @@ class BatchRoute:
     def hold_late(self) -> LateRows:
         """The stage in front of those that pay."""
         stay = self.api.route == "batch" and self.api.batch.late == "stay"
-        return LateRows(self.asked, self.ledger, self.samples, in_jobs=self.in_jobs, stay=stay, why=self.why)
+        return LateRows(
+            self.asked,
+            self.ledger,
+            self.samples,
+            in_jobs=self.in_jobs,
+            in_no_job=self.in_no_job,
+            stay=stay,
+            why=self.why,
+        )
 
     def _handed_in(self, rows: Iterable[Any]) -> set[str]:
         """Why rows came into no job."""
         _tell("batch: what has no reply yet is uploaded and handed in")
         reasons = set()
+        self.in_no_job.clear()  # all rows to do are handed in once more
         for row in rows:
             if row["error"] is not None:
                 reasons.add(row["error"])
                 if row["ledger_key"] is not None:
-                    self.why[row["ledger_key"]] = row["error"], row["detail"]
+                    self.in_no_job[row["ledger_key"]] = row["error"], row["detail"]
         return reasons
 
     async def _with_reader(self, work: Callable[[BatchReader], Awaitable[None]]) -> BatchReader:

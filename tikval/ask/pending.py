@@ -57,7 +57,10 @@ def _pending_sample(
 
 
 class LateRows:
-    """AskRow -> AskRow: rows that must not be asked online, for a batch job may still be paid for them."""
+    """AskRow -> AskRow: rows that must not be asked online.
+
+    A batch job may still be paid for them, or none took them: nothing is late then, and full price was not agreed to.
+    """
 
     def __init__(
         self,
@@ -66,13 +69,14 @@ class LateRows:
         samples: Samples | None,
         *,
         in_jobs: set[str],
+        in_no_job: dict[str, tuple[str, str]],
         stay: bool,
         why: dict[str, tuple[str, str]],
     ) -> None:
-        """`in_jobs`: the keys of jobs that are not read yet. `stay`: no row is asked online at all, for the reason in
-        `why` under its key, else as the next run hands it in."""
+        """`in_jobs`: the keys of jobs that are not read yet; `in_no_job`: why others came into none. `stay`: no row is
+        asked online at all, for the reason in `why` under its key, else as the next run hands it in."""
         self.asked, self.ledger, self.samples = asked, ledger, samples
-        self.in_jobs, self.stay, self.why = in_jobs, stay, why
+        self.in_jobs, self.in_no_job, self.stay, self.why = in_jobs, in_no_job, stay, why
 
     def __call__(self, rows: list[AskRow]) -> list[AskRow]:
         return [self._held(row) for row in rows]
@@ -81,11 +85,13 @@ class LateRows:
         return {**row, "error": reason.value, "detail": detail}
 
     def _held(self, row: AskRow) -> AskRow:
-        if row["error"] is not None or not (self.stay or self.in_jobs):
+        if row["error"] is not None or not (self.stay or self.in_jobs or self.in_no_job):
             return row
         keys = [key for key, _ in pending_calls(self.ledger, self.asked, row, self.samples)]
         if any(key in self.in_jobs for key in keys):
             return self.failure(row, *_WAITS)
+        if why := next((self.in_no_job[key] for key in keys if key in self.in_no_job), None):
+            return self.failure(row, Reason(why[0]), why[1])
         if not keys or not self.stay:
             return row
         reason, detail = next((self.why[key] for key in keys if key in self.why), _STAYS)

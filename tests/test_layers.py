@@ -25,7 +25,7 @@ media llm hub
 ask
 script embed extract finetune
 evaluate
-annotate
+collect annotate
 report
 study
 flow

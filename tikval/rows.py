@@ -96,6 +96,56 @@ class VideoRow(TypedDict):
     detail: str | None
 
 
+class Outcome(StrEnum):
+    """What became of a post that a source lists: whether its files are there, and why not."""
+
+    COLLECTED = "collected"
+    SOUND_REMOVED = "sound_removed"  # collected; the platform had taken its sound away
+    NO_FILE = "no_file"  # nobody said why
+    DELETED = "deleted"
+    PRIVATE = "private"  # the post or its account
+    REGION = "region"  # not shown where the collector is
+    AGE = "age"  # shown to those who log in and are old enough
+    BLOCKED = "blocked"  # the platform refuses the collector
+    TOO_LARGE = "too_large"  # larger or longer than the collector was allowed to fetch
+    UNAVAILABLE = "unavailable"  # the platform says no more than that
+    FAILED = "failed"  # the network or the collector: asked for again by the next run
+    LIVE = "live"  # a live room, which is no video
+    OTHER_PLATFORM = "other_platform"  # of none that is known here
+    INVALID_ROW = "invalid_row"  # names no post
+
+    @property
+    def has_files(self) -> bool:
+        return self in (Outcome.COLLECTED, Outcome.SOUND_REMOVED)
+
+
+class PostRow(TypedDict):
+    """What a source tells of a post, whether its files are there or not: a side table of the catalog."""
+
+    video_id: str  # of a row that names no post `line 7`
+    account: str | None
+    url: str | None
+    caption: str | None
+    posted_at: datetime | None  # UTC
+    posted_at_from_id: bool  # no source tells it: the upper bits of the id do
+    pinned: bool | None  # to the top of its account's page; None: not known
+    duration: float | None  # seconds
+    is_ad: bool | None
+    is_aigc: bool | None  # marked as made by a model
+    is_slideshow: bool | None
+    likes: int | None
+    shares: int | None
+    comments: int | None
+    plays: int | None
+    saves: int | None
+    music: str | None  # title of its sound
+    hashtags: list[str] | None  # without #
+    collected_at: datetime | None  # UTC
+    source: str  # the name of its map in configs/sources, data_donation, folder or manifest
+    outcome: str  # an Outcome
+    detail: str | None
+
+
 class AccountRow(TypedDict):
     account: str
     genre: str | None

@@ -7,7 +7,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
 from tikval.sources.cells import as_text, trimmed
@@ -92,6 +92,14 @@ def is_rounded(video_id: str) -> bool:
     if len(video_id) != 19 or not _SECONDS[0] <= number >> 32 <= _SECONDS[1]:
         return False
     return number % 1024 == 0 or (number % 10_000 == 0 and number >> 8 & 31 != _VIDEO)
+
+
+def posted_at_of(video_id: str) -> datetime | None:
+    """When the post of an id was posted, which its upper 32 bits tell to within a minute; None for other ids."""
+    if not _ID.fullmatch(video_id):
+        return None
+    seconds = int(video_id) >> 32
+    return datetime.fromtimestamp(seconds, UTC) if _SECONDS[0] <= seconds <= _SECONDS[1] else None
 
 
 def _cut(text: str) -> str:

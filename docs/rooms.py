@@ -23,6 +23,7 @@ PHRASES: Final = {
     "flow": "the edge to Ray",
     "study": "erasure, estimate, doctor",
     "report": "site, figures, tables, exports",
+    "collect": "posts and their files, politely",
     "annotate": "human coders",
     "evaluate": "what systems are worth",
     "finetune": "encoders and heads (torch)",

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import errno
 import functools
+import io
 import json
 import os
 import re
@@ -227,6 +228,19 @@ def read_bytes(uri: str) -> bytes | None:
             return data
     except FileNotFoundError:
         return None
+
+
+def open_stream(uri: str) -> IO[bytes]:
+    """A file to be read from its beginning, in bounded memory. Raises OSError for what is none, also for a device."""
+    fs, path = filesystem(uri)
+    kind = fs.get_file_info(path).type
+    if kind == pafs.FileType.NotFound:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), uri)
+    if kind != pafs.FileType.File:
+        raise OSError(errno.EINVAL, "not a file")
+    if is_local(uri):
+        return Path(path).open("rb")
+    return io.BufferedReader(fs.open_input_stream(path), _COPIED_BYTES)
 
 
 def parse_json(data: bytes | str, where: str) -> Any:

@@ -27,7 +27,24 @@ POSTS = {
     f"tiktok_{ID}_{ID}.mp4": None,
     f"jane-{ID}": None,
 }
+ELSEWHERE = {
+    "https://www.instagram.com/reel/C1aBcDeFgHi/": ("C1aBcDeFgHi", None),
+    "https://www.instagram.com/reels/C1aBcDeFgHi/?igsh=x": ("C1aBcDeFgHi", None),
+    "instagram.com/p/C-aB_DeFgHi": ("C-aB_DeFgHi", None),
+    "https://instagram.com/jane.doe/reel/C1aBcDeFgHi/": ("C1aBcDeFgHi", "jane.doe"),
+    "https://www.youtube.com/shorts/dQw4w9WgXcQ?feature=share": ("dQw4w9WgXcQ", None),
+    "https://m.youtube.com/watch?app=desktop&v=-Qw4w9WgXc_&t=1": ("-Qw4w9WgXc_", None),
+    "https://youtu.be/dQw4w9WgXcQ": ("dQw4w9WgXcQ", None),
+    f"https://www.tiktokv.com/share/video/{ID}/": (ID, None),
+    f"https://m.tiktok.com/v/{ID}.html": (ID, None),
+}
 OTHERS = [
+    "https://www.instagram.com/jane.doe/",
+    "https://www.instagram.com/share/reel/BAbCdEfGhI",
+    "https://www.instagram.com/reels/audio/123456789012345/",
+    "https://www.youtube.com/@jane/shorts",
+    "https://www.youtube.com/watch?v=short",
+    "https://notinstagram.com/reel/C1aBcDeFgHi/",
     "clip1",
     "",
     f"{ID}/clip1.mp4",  # a folder holds several files
@@ -41,6 +58,12 @@ OTHERS = [
 @pytest.mark.parametrize("name", POSTS)
 def test_a_post_is_known_by_its_id(name: str) -> None:
     assert post_in(name) == Post(ID, POSTS[name])
+
+
+@pytest.mark.parametrize("address", ELSEWHERE)
+def test_reels_and_shorts_are_what_their_addresses_call_them(address: str) -> None:
+    assert post_in(address) == Post(*ELSEWHERE[address])
+    assert id_in_cell(address) == Post(*ELSEWHERE[address])
 
 
 @pytest.mark.parametrize("name", OTHERS)

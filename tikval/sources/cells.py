@@ -1,5 +1,6 @@
 """What a cell of a table says: its text without what nobody sees, its number, its date."""
 
+import math
 import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -58,7 +59,9 @@ def _parsed(cell: Any) -> datetime | None:
         elif isinstance(cell, date):
             when = datetime(cell.year, cell.month, cell.day, tzinfo=UTC)
         elif (number := number_in(cell)) is not None and not _DAY.fullmatch(str(cell)):
-            if abs(number) < 10**8:  # a year, or days as spreadsheets count them, from one of two first days
+            if (
+                not math.isfinite(number) or abs(number) < 10**8
+            ):  # a year, or days as spreadsheets count them, from one of two first days
                 return None
             while abs(number) >= 10**11:  # milliseconds, or smaller ones
                 number /= 1000

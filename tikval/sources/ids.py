@@ -15,6 +15,15 @@ from tikval.sources.cells import as_text, trimmed
 _ID: Final = re.compile(r"(?<!\d)\d{19}(?!\d)")
 _ACCOUNT: Final = r"(?P<account>[^\W_](?:[\w.-]*\w)?|\w+)"
 _ADDRESS: Final = re.compile(rf"(?:^|[/.])tiktok\.com/@{_ACCOUNT}/(?:video|photo)/(?P<id>\d+)", re.IGNORECASE)
+_REEL: Final = re.compile(
+    r"(?:^|[/.])instagram\.com/(?:(?P<account>[\w.]+)/)?(?:reels?|p|tv)/(?!audio\b|videos\b)(?P<id>[\w-]{5,40})(?![\w-])",
+    re.IGNORECASE | re.ASCII,
+)
+_SHORT: Final = re.compile(
+    r"(?:^|[/.])(?:youtube(?:-nocookie)?\.com/(?:shorts/|embed/|watch\?(?:[^#\s]*&)?v=)|youtu\.be/)(?P<id>[\w-]{11})(?![\w-])",
+    re.IGNORECASE | re.ASCII,
+)
+_NO_ACCOUNT: Final = frozenset({"share", "reel", "reels", "p", "tv", "explore", "stories"})
 _DOWNLOAD: Final = re.compile(rf"@{_ACCOUNT}_(?:video|photo)_\d{{19}}(?!\d)")
 _CUT: Final = re.compile(
     r"'?\d(?:[.,]\d+)?[eE]\+?\d+"
@@ -37,15 +46,28 @@ _VIDEO: Final = 13  # the kind of thing that bits 8 to 12 name; all 888 publishe
 _FLOAT: Final = 2**53  # above it a float has no longer every whole number
 
 
+class RoundedIdError(ValueError):
+    """A spreadsheet or a float column has taken an id's last digits: no id of its table can be trusted."""
+
+
 class Post(NamedTuple):
     video_id: str
     account: str | None  # where the address or the file's name tells it
 
 
 def post_in(text: str) -> Post | None:
-    """The post that the last part of an address or path names; None unless exactly one id of 19 digits is in it."""
+    """The post that the last part of an address or path names; None unless exactly one id of 19 digits is in it.
+
+    A Reel or a post of Instagram and a Short are what their addresses call them, in letters.
+    """
     if address := _ADDRESS.search(text):
         return Post(address["id"], address["account"])
+    if (reel := _REEL.search(text)) and reel[
+        "account"
+    ] != "share":  # which is a short link, and no post's name
+        return Post(reel["id"], None if reel["account"] in _NO_ACCOUNT else reel["account"])
+    if short := _SHORT.search(text):
+        return Post(short["id"], None)
     name = re.split(r"[?#]", text)[0].rstrip("/") if "://" in text else text.replace("\\", "/")
     name = name.rpartition("/")[2]
     ids = set(_ID.findall(name))
@@ -58,16 +80,16 @@ def post_in(text: str) -> Post | None:
 def id_in_cell(cell: Any) -> Post:
     """What a cell names: a post's address, a downloader's file name or an id in any dress, else the cell itself.
 
-    Raises ValueError for a number that a spreadsheet or a float column has rounded, for what a spreadsheet has made a
-    date, and for an address of the platform that is no video's.
+    Raises RoundedIdError for a number that a spreadsheet or a float column has rounded and for what a spreadsheet has
+    made a date, ValueError for an address of the platform that is no video's.
     """
     if isinstance(cell, date):
-        raise ValueError(f"{cell} is a date: a spreadsheet has changed the id; format the column as text")
+        raise RoundedIdError(f"{cell} is a date: a spreadsheet has changed the id; format the column as text")
     if isinstance(cell, float) and abs(cell) >= _FLOAT:
-        raise ValueError(_cut(repr(cell)))
+        raise RoundedIdError(_cut(repr(cell)))
     text = trimmed(as_text(cell))
     if _CUT.fullmatch(text):
-        raise ValueError(_cut(text))
+        raise RoundedIdError(_cut(text))
     if _GROUPED.fullmatch(text):
         text = re.sub(r"\D", "", text)
     post = post_in(text)
@@ -78,7 +100,7 @@ def id_in_cell(cell: Any) -> Post:
         )
     if post and ("@" in text or "/" in text or "\\" in text or _DRESS.sub("", text) == post.video_id):
         if is_rounded(post.video_id):
-            raise ValueError(_cut(text))
+            raise RoundedIdError(_cut(text))
         return post
     plain = _AS_TEXT.fullmatch(text)
     return Post(plain["text"] or plain["digits"] or text if plain else text, None)
@@ -88,8 +110,10 @@ def is_rounded(video_id: str) -> bool:
     """Whether 19 digits are what is left of an id of the platform: a multiple of what a float can tell apart, or with
     zeros at its end where the bits of a video's kind are not a video's any more.
     """
+    if not _ID.fullmatch(video_id):
+        return False
     number = int(video_id)
-    if len(video_id) != 19 or not _SECONDS[0] <= number >> 32 <= _SECONDS[1]:
+    if not _SECONDS[0] <= number >> 32 <= _SECONDS[1]:
         return False
     return number % 1024 == 0 or (number % 10_000 == 0 and number >> 8 & 31 != _VIDEO)
 

@@ -60,6 +60,7 @@ def asked(name: str, prompt: str) -> AskRow:
         "attempt": 1,
         "prompt": prompt,
         "video": None,
+        "files": None,
         "pictures": None,
         "seconds": None,
         "has_sound": None,

@@ -83,15 +83,18 @@ _RETRYABLE: Final = frozenset(
 class VideoRow(TypedDict):
     video_id: str
     row_key: str  # 32 hex digits, see row_key()
-    path: str  # file or object-store URI
+    path: str  # file or object-store URI; of a photo post its first picture
     size_bytes: int
-    etag: str  # the store's etag, else the modification time in nanoseconds
+    etag: str  # the store's etag, else the modification time in nanoseconds; of several files a hash over theirs
     account: str | None
     genre: str | None
     caption: str | None  # the post's own text
     posted_at: datetime | None  # UTC
     alias: str | None  # the address or name that the id was taken out of, or the id that it would have now
     is_minor: bool | None  # the account features a minor; None: nothing says so, or not
+    files: (
+        list[str] | None
+    )  # of a photo post: its pictures in order, then its sound; None: `path` is all there is
     error: str | None
     detail: str | None
 
@@ -173,7 +176,9 @@ class ScriptRow(TypedDict):
     has_sound: bool | None
     language: str | None  # of the speech, where the recogniser tells it (ISO 639-1)
     lost_packets: int | None  # that could not be read or decoded
-    content_sha: str | None  # SHA-256 of the file's bytes, taken when they were read
+    content_sha: (
+        str | None
+    )  # SHA-256 of the file's bytes, or of several files' in turn, taken when they were read
     tokens_in: int | None  # of a language model
     tokens_out: int | None  # thinking included
     cost_usd: float | None
@@ -193,6 +198,7 @@ class AskRow(TypedDict):
     attempt: int
     prompt: str | None  # one user turn: the fixed prompt, unless the system says it, then the post as data
     video: str | None  # path or URI, for a model that takes videos
+    files: list[str] | None  # of a photo post in its place: pictures in order, then the sound
     pictures: list[bytes] | None  # JPEG in order of time, for a model that takes pictures
     seconds: float | None  # length of the video that is sent
     has_sound: bool | None

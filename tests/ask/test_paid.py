@@ -26,6 +26,7 @@ ROW: dict[str, Any] = {
     "detail": None,
     "prompt": "Q",
     "video": None,
+    "files": None,
     "pictures": None,
     "seconds": None,
     "input_sha": "1",

@@ -59,6 +59,7 @@ SCHEMA = short_notes()
 
 def ask(name: str, prompt: str | None, **changes: Any) -> AskRow:
     row: AskRow = {
+        "files": None,
         "video_id": name,
         "row_key": row_key(name, 1, "1"),
         "attempt": 1,

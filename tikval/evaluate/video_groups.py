@@ -15,7 +15,14 @@ from tikval.stats.arrays import Ints
 
 MONTH: Final = "month"
 UNKNOWN: Final = "not given"
-_OF_ONE: Final = {"video_id", "row_key", "etag", "error", "detail"}  # of one video, or of none with a result
+_OF_ONE: Final = {
+    "video_id",
+    "row_key",
+    "etag",
+    "files",
+    "error",
+    "detail",
+}  # of one video, or of none with a result
 COLUMNS: Final = (
     "account",
     "genre",

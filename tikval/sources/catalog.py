@@ -5,10 +5,12 @@ Nothing is opened here: a file that cannot be used is found out when its bytes a
 """
 
 import glob
+import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -22,6 +24,8 @@ from tikval.sources.cells import as_text, date_in, trimmed
 from tikval.sources.columns import OF_ACCOUNT, POST
 from tikval.sources.ids import Post, id_in_cell, post_in, pseudonym
 from tikval.sources.objects import Objects, Unknown, told_while_slow
+from tikval.sources.photo_posts import PhotoPost, group_photo_posts, passed_over_line
+from tikval.sources.post_files import PostFiles
 from tikval.sources.tables import InputTable, Say, column_key, is_table, open_table, print_note
 
 SUFFIXES: Final = frozenset(
@@ -38,17 +42,17 @@ def list_videos(
     """Every video of `source`, in a stable order, each with a unique id or as a failure.
 
     A folder is walked to the bottom; `*`, `?` and `[` make a glob; a table is a manifest with `path` (relative to the
-    manifest), optionally `video_id`, `account`, `genre`, `caption`, `posted_at`; its other columns are named. A file
-    that `known` has by its path keeps the id that it has there. With a `key` an id that is no post's becomes a
-    pseudonym.
+    manifest), optionally `video_id`, `account`, `genre`, `caption`, `posted_at`; its other columns are named. Pictures
+    of a photo post and its sound are one video (photo_posts.py), and what is passed over is said. A file that `known`
+    has by its path keeps the id that it has there. With a `key` an id that is no post's becomes a pseudonym.
     Raises UserError where the source is not there or holds no video, and for an id that a spreadsheet has cut.
     """
     if is_table(source):
         found = _manifest(source, say)
     elif is_local(source):
-        found = _local(source)
+        found = _local(source, say)
     else:
-        found = _store(source)
+        found = _store(source, say)
     seen: dict[str, int] = {}
     for row in found:
         if key and row["error"] != Reason.INVALID_ID and post_in(row["video_id"]) is None:
@@ -68,7 +72,8 @@ def list_videos(
         raise UserError(f"{plain_address(source)}: lists no video: no line stands below the column names")
     if not seen:
         raise UserError(
-            f"{source}: no videos found (looked for files that end in {' '.join(sorted(SUFFIXES))})"
+            f"{source}: no videos found (looked for files that end in {' '.join(sorted(SUFFIXES))}, and for photo "
+            "posts: pictures that end in _1.jpg, _2.jpg and so on, behind the post's id)"
         )
 
 
@@ -144,29 +149,73 @@ def _flag(cell: Any, where: str) -> bool | None:
     return words[word]
 
 
-def _local(source: str) -> Iterator[VideoRow]:
+def _local(source: str, say: Say) -> Iterator[VideoRow]:
     if any(mark in source for mark in "*?[") and not Path(source).exists():
         names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - names may not be UTF-8
         base = source.partition("*")[0].partition("?")[0].partition("[")[0].rpartition("/")[0]
         base = base or ("/" if source.startswith("/") else ".")
         ways: dict[str, str] = {}  # a folder by its real path, and the first way to it: a link may loop
+        paths = []
         for name in names:
             parent = os.path.dirname(name)  # noqa: PTH120
             first = ways.setdefault(os.path.realpath(parent), parent) == parent
-            if first and PurePosixPath(name).suffix.lower() in SUFFIXES:
-                yield _stat(name, os.path.relpath(name, base))
+            if first and (_is_video(name) or os.path.isfile(name)):  # noqa: PTH113
+                paths.append(name)
+        yield from _listed(source, {os.path.relpath(path, base): path for path in paths}, _stat, say)
         return
     if not Path(source).exists():
         raise UserError(f"{source}: no such file or folder")
     if Path(source).is_file():
-        yield _stat(source, Path(source).name)
+        yield from _one_file(source)
         return
-    for name in _walk(source):
-        yield _stat(name, os.path.relpath(name, source))
+    yield from _listed(source, {os.path.relpath(path, source): path for path in _walk(source)}, _stat, say)
+
+
+def _one_file(path: str) -> Iterator[VideoRow]:
+    """The row of a file that is named by itself, be it a picture of a photo post."""
+    post = PostFiles(SUFFIXES).of(path)
+    yield _photo_row(post, _stat) if post else _stat(path, Path(path).name)
+
+
+def _listed(
+    source: str, paths: Mapping[str, str], row_of: Callable[[str, str], VideoRow], say: Say
+) -> Iterator[VideoRow]:
+    """A row for each video and each photo post of a listing; says what is neither.
+
+    `paths`: by what each is called below the source.
+    """
+    root = PurePosixPath(os.path.abspath(source) if is_local(source) else source).name  # noqa: PTH100
+    grouped = group_photo_posts(paths, SUFFIXES, root)
+    for relative, path in paths.items():
+        if _is_video(relative):
+            yield row_of(path, relative)
+        elif post := grouped.posts.get(relative):
+            yield _photo_row(post, lambda _, name: row_of(paths[name], name))
+    if grouped.passed_over:
+        say(passed_over_line(plain_address(source), grouped.passed_over))
+
+
+def _photo_row(
+    post: PhotoPost, row_of: Callable[[str, str], VideoRow], video_id: str | None = None
+) -> VideoRow:
+    """One row of a post's files, which `row_of` looks up; with a file that was replaced it is another one."""
+    parts = [row_of(file, file) for file in post.files]
+    bad = (part for part in parts if part["error"] not in (None, Reason.EMPTY_FILE, Reason.INVALID_ID))
+    failure = next((_failed(Reason(str(part["error"])), str(part["detail"])) for part in bad), None)
+    states = [f"{PurePosixPath(part['path']).name}\0{part['size_bytes']}\0{part['etag']}" for part in parts]
+    etag = hashlib.blake2b("\0".join(states).encode(), digest_size=16).hexdigest()
+    size = sum(part["size_bytes"] for part in parts)
+    row = _row(parts[0]["path"], post.name, size, etag, failure, video_id)
+    row["files"] = [part["path"] for part in parts]
+    return row
+
+
+def _is_video(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def _walk(folder: str) -> Iterator[str]:
-    """Paths of everything below a folder that is named like a video, directories too; links are followed once."""
+    """Paths of all files below a folder, and of folders that are named like a video; links are followed once."""
     visited: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_unlistable):
         real = os.path.realpath(parent)
@@ -175,8 +224,8 @@ def _walk(folder: str) -> Iterator[str]:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted([*files, *folders]):
-            if not name.startswith(".") and PurePosixPath(name).suffix.lower() in SUFFIXES:
+        for name in sorted([*files, *filter(_is_video, folders)]):
+            if not name.startswith("."):
                 yield os.path.join(parent, name)  # noqa: PTH118 - names may not be UTF-8
 
 
@@ -199,17 +248,25 @@ def _stat(path: str, relative: str, video_id: str | None = None) -> VideoRow:
     return _row(path, relative, status.st_size, etag, video_id=video_id)
 
 
-def _store(source: str) -> Iterator[VideoRow]:
+def _store(source: str, say: Say) -> Iterator[VideoRow]:
     try:
         fs, root = filesystem(source.rstrip("/"))
         with told_while_slow(f"catalog: listing {source}"):
             infos = fs.get_file_info(pafs.FileSelector(root, recursive=True, allow_not_found=True))
     except OSError as err:
         raise UserError(f"{source}: cannot be listed ({err})") from err
-    for info in sorted(infos, key=lambda info: info.path):
-        if info.type == pafs.FileType.File and PurePosixPath(info.path).suffix.lower() in SUFFIXES:
-            relative = info.path.removeprefix(root).lstrip("/")
-            yield _row(f"{source.rstrip('/')}/{relative}", relative, info.size or 0, str(info.mtime_ns or ""))
+    files = {
+        info.path.removeprefix(root).lstrip("/"): info
+        for info in sorted(infos, key=lambda info: info.path)
+        if info.type == pafs.FileType.File and (_is_video(info.path) or not info.base_name.startswith("."))
+    }
+
+    def row_of(path: str, relative: str) -> VideoRow:
+        info = files[relative]
+        return _row(path, relative, info.size or 0, str(info.mtime_ns or ""))
+
+    paths = {relative: f"{source.rstrip('/')}/{relative}" for relative in files}
+    yield from _listed(source.rstrip("/"), paths, row_of, say)
 
 
 def _manifest(source: str, say: Say) -> Iterator[VideoRow]:
@@ -221,13 +278,14 @@ def _manifest(source: str, say: Say) -> Iterator[VideoRow]:
         )
     table.say(say, picked)
     objects = Objects(path for path in _paths(table, picked["path"], folder) if not is_local(path))
+    posts = PostFiles(SUFFIXES)
     for line, cells in table.rows(exact=picked.get("caption")):
         try:
             id_in_cell(cells.get(picked.get("video_id", "")) or "")
         except ValueError as err:  # two videos may have become one: no id of this table can be trusted
             raise UserError(f"{table.at(line, picked['video_id'])}: {err}") from err
         told = {name: cells[picked[name]] if name in picked else None for name in POST}
-        yield _line(told, picked, folder, f"line {line}", objects)
+        yield _line(told, picked, folder, f"line {line}", objects, posts)
 
 
 def _paths(table: InputTable, column: str, folder: str) -> Iterator[str]:
@@ -240,7 +298,12 @@ def _absolute(path: str, folder: str) -> str:
 
 
 def _line(
-    cells: Mapping[str, Any], names: Mapping[str, str], folder: str, where: str, objects: Objects
+    cells: Mapping[str, Any],
+    names: Mapping[str, str],
+    folder: str,
+    where: str,
+    objects: Objects,
+    posts: PostFiles,
 ) -> VideoRow:
     """The row of one line of a manifest; what is wrong with the line is its failure, and no other's.
 
@@ -259,10 +322,11 @@ def _line(
     relative = plain_address(path)
     path = _absolute(path, folder)
     try:
-        if is_local(path):
-            row = _stat(_as_on_disk(path), relative, video_id)
+        path = _as_on_disk(path) if is_local(path) else path
+        if post := posts.of(path):
+            row = _photo_row(_named_by(post, relative), partial(_look, objects=objects), video_id)
         else:
-            row = _head(path, relative, video_id, objects)
+            row = _look(path, relative, video_id, objects=objects)
         if (
             video_id and names["video_id"] != "video_id"
         ):  # a study that did not read this column keeps its ids
@@ -280,6 +344,18 @@ def _as_on_disk(path: str) -> str:
     """A path with its letters composed, or not, as a file has them that is there; else as it is."""
     forms = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
     return next((form for form in (path, *forms) if os.path.lexists(form)), path)
+
+
+def _named_by(post: PhotoPost, relative: str) -> PhotoPost:
+    """The post under the name that its line gives it."""
+    return post._replace(name=relative.rstrip("/")) if post_in(post.name) is None else post
+
+
+def _look(path: str, relative: str, video_id: str | None = None, *, objects: Objects) -> VideoRow:
+    """The row of one file, wherever it lies. Raises ValueError for an address that is not opened."""
+    if is_local(path):
+        return _stat(path, relative, video_id)
+    return _head(path, relative, video_id, objects)
 
 
 def _head(path: str, relative: str, video_id: str | None, objects: Objects) -> VideoRow:
@@ -341,6 +417,7 @@ def _row(
         "posted_at": None,
         "alias": None if spelt == video_id else _text(spelt),
         "is_minor": None,
+        "files": None,
         "error": error,
         "detail": detail,
     }

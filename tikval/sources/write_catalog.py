@@ -22,7 +22,7 @@ from tikval.store.folder import Folder, FolderRun
 from tikval.store.given import GivenTable, GivenTables, same_table
 from tikval.study_key import study_key
 
-_LATER: Final = ("probability",)
+_LATER: Final = ("probability", "files")
 
 
 def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:

@@ -30,8 +30,10 @@ from tikval.store.runs import Study
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = sorted(
-    path for path in (ROOT / "configs").rglob("*.yaml") if path.name not in ("prices.yaml", "rates.yaml")
-)  # which is data
+    path
+    for path in (ROOT / "configs").rglob("*.yaml")
+    if path.name not in ("prices.yaml", "rates.yaml") and path.parent.name != "sources"
+)  # which are data
 JOBS: dict[str, tuple[type[JobConfig], str]] = {
     "catalog": (CatalogConfig, "catalog"),
     "scripts": (ScriptConfig, "write_scripts"),

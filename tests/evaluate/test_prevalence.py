@@ -26,7 +26,8 @@ from tikval.evaluate.corpus import read_system_corpus
 from tikval.evaluate.prevalence import Prevalence, prevalence_in, prevalence_of
 from tikval.files import write_bytes
 from tikval.report.tables.prevalence import show_prevalence, write_prevalence_csv
-from tikval.rows import PredictionRow, arrow_schema
+from tikval.rows import PostRow, PredictionRow, arrow_schema
+from tikval.sources.posts import SIDE_TABLE, empty_post, write_posts
 from tikval.sources.write_catalog import write_catalog
 from tikval.stats.folds import Fold, to_json
 from tikval.stats.prevalence import (
@@ -397,7 +398,10 @@ def test_mistakes(tmp_path: Path) -> None:
     for arguments, predicted in (
         ((None,), "several systems; name one with --system: b, local"),
         (("c",), "no system c; there are b, local"),
-        (("b", "week"), "--by week: no such column of the catalog; there are account, genre, month, path"),
+        (
+            ("b", "week"),
+            "--by week: no such column of the catalog; there are account, genre, month, pinned, ",
+        ),
         (("b", "month"), "no video has a month; give a manifest with the column posted_at"),
         (("b", "genre"), "no video has a genre"),
         (("b", None, "nobody"), "no annotator nobody; there are human"),
@@ -460,3 +464,56 @@ def test_where_every_video_is_annotated_nothing_is_estimated_of_this_corpus(tmp_
 def test_rates_of_annotations_say_that_they_are_not_weighted(made: Made) -> None:
     made.annotate("video_id,probability,face\nv00,0.5,1\nv04,0.25,0\n")
     assert "not weighted by the probabilities" in shown(prevalence_of(Study(made.out), "annotations"))
+
+
+# by what a source told of the posts
+
+
+def with_posts(made: "Made", plays: Sequence[int | None]) -> Made:
+    """The study, with a table of posts beside its catalog."""
+    catalog = Folder(made.catalog.folder)
+    run = catalog.finished()
+    ids = catalog.read(["video_id"])["video_id"].to_pylist()
+    rows: list[PostRow] = [
+        empty_post(name, "web_item")
+        | {"plays": n, "is_ad": place % 2 == 0, "pinned": None, "outcome": "collected"}
+        for place, (name, n) in enumerate(zip(ids, plays, strict=True))
+    ]
+    side_tables = {**run.side_tables, SIDE_TABLE: write_posts(catalog.uri, rows)}
+    with catalog.lock():
+        catalog.write_run(made.catalog, run.files, {}, run.rows, run.failed, run.seconds, side_tables)
+    return made
+
+
+def test_equal_weights_change_nothing(tmp_path: Path) -> None:
+    made = with_posts(Made(tmp_path).extract(), [7] * 49)
+    plain, weighted = (prevalence_of(Study(made.out), "local", weight=weight) for weight in (None, "plays"))
+    for one, other in zip(plain.lines, weighted.lines, strict=True):
+        assert (one.videos, one.clusters) == (other.videos, other.clusters)
+        assert (one.rate, one.low, one.high) == pytest.approx((other.rate, other.low, other.high))
+        assert other.corrected is None
+
+
+def test_a_video_counts_by_its_plays(tmp_path: Path) -> None:
+    plays: list[int | None] = [None, 0, *([1] * 44), 1_000_000, 1, 1]
+    made = with_posts(Made(tmp_path).extract(), plays)
+    found = prevalence_of(Study(made.out), "local", weight="plays")
+    decisions = read_system_corpus(Study(made.out), "local").predicted
+    assert any("2 of 47 videos are left out" in note for note in found.notes)
+    for line in found.lines[: len(LABELS)]:
+        assert line.videos == 45
+        assert line.rate == pytest.approx(decisions[-1][LABELS.index(line.what)], abs=1e-3)
+        assert line.low is None, "one video has nearly all plays: nothing tells how sure that is"
+
+
+def test_groups_by_what_a_source_told(tmp_path: Path) -> None:
+    made = with_posts(Made(tmp_path).extract(), [1] * 49)
+    found = prevalence_of(Study(made.out), "local", "is_ad")
+    assert {line.group for line in found.lines} == {"yes", "no"}
+    with pytest.raises(UserError, match="no video has a pinned"):
+        prevalence_of(Study(made.out), "local", "pinned")
+
+
+def test_weights_that_nobody_told_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--weight plays: no video has any"):
+        prevalence_of(Study(Made(tmp_path).extract().out), "local", weight="plays")

@@ -67,6 +67,8 @@ def test_columns_of_three_videos() -> None:
         account="jane.doe",
         genre="Food",
         month="2026-03",
+        marks=("pinned", "ad"),
+        counts={"plays": 12, "likes": 3},
         predictions=(predicted("one", [True, True, False, True], scores=[0.2, 0.9, 0.0, 0.5]),),
         annotated=(2, -1),
     )
@@ -97,6 +99,9 @@ def test_columns_of_three_videos() -> None:
         "account": [0, None, None, None],
         "genre": [0, 1, 0, None],
         "month": [0, None, None, None],
+        "marks": ["ad", "pinned"],
+        "mark": [[1, 0], [], [], []],
+        "plays": [12, None, None, None],
         "failures": [[], [[0, "unreadable"], [1, "timeout"]], [], []],
         "annotated": [[0, 3], None, [], None],  # dominant is endorsed
         "not_annotated": [],

@@ -212,6 +212,7 @@ FILTERS: dict[str, tuple[dict[str, str], Found]] = {
     "a reason of a system": ({"result": "reason timeout"}, lambda one: "timeout" in reasons(one)),
     "genre": ({"genre": "Food"}, lambda one: one.genre == "Food"),
     "month": ({"month": "2025-07"}, lambda one: one.month == "2025-07"),
+    "mark": ({"mark": "pinned"}, lambda one: "pinned" in one.marks),
     "several": (
         {"genre": "Food", "value": "face", "result": "succeeded"},
         lambda one: (

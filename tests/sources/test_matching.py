@@ -147,7 +147,7 @@ def test_a_scrapers_columns_are_read_as_what_they_are_and_others_named(tmp_path:
         "hello #fyp",
         "2024-01-01 10:00:00+00:00",
     )
-    assert notes == [f"{tmp_path}/videos.csv: columns that are not used: author_name, views"]
+    assert notes == [f"{tmp_path}/videos.csv: columns that are not used: author_name"]
     rows, _ = listed(
         tmp_path,
         '{"id": 7412345678901234567, "username": "jane", "create_time": 1704067200, "desc": "x", "file": "a.mp4"}\n',

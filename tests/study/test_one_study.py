@@ -297,6 +297,8 @@ EVERY_OPTION = (
     ("--embeddings", "--set", "embeddings.text=null"),
     ("--budget", "1.5"),
     ("--minors-unknown", "withhold"),
+    ("--media", "clips"),
+    ("--columns", "map.yaml"),
     ("--set", "scores.predictions.0.extractor.threshold=0.1", "--set", "show_accounts=true"),
     ("--profile", "local", "--profile", "gemini", "--set", "gemini:scores.predictions.0.api.tries=2"),
 )

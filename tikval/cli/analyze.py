@@ -34,7 +34,8 @@ from tikval.terminal import Terminal
 Videos = Annotated[
     str,
     typer.Argument(
-        help="Folder, glob, or a table that lists them (CSV, xlsx, Parquet, JSON); local or a URI."
+        help="Folder, glob, a table that lists them (CSV, xlsx, Parquet, JSON), or an export of their posts; local or "
+        "a URI."
     ),
 ]
 Annotations = Annotated[str | None, typer.Option(help="Human labels to score against.")]
@@ -71,6 +72,13 @@ def analyze(
     videos: Videos,
     out: Annotated[str, typer.Option(help="Folder for everything that comes out.")],
     profile: Profiles = None,
+    media: Annotated[
+        str | None,
+        typer.Option(help="Of an export: the folder with its posts' files; else the export's own."),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Of an export that is not known: a YAML map of its columns.")
+    ] = None,
     annotations: Annotations = None,
     annotated_by: Annotated[
         Literal["random", "accounts", "weights"] | None,
@@ -100,6 +108,7 @@ def analyze(
     theirs = [setting.removeprefix(mark) for setting in overrides or [] if setting.startswith(mark)]
     wanted = Wanted(
         *(videos, out, annotations, annotated_by, accounts, codebook, annotator, title, minors_unknown),
+        *(media, columns),
         without=_taken_away(no_annotations, annotations, no_accounts, accounts),
         names=tuple(name or ()),
         overrides=tuple(setting for setting in overrides or [] if not setting.startswith(mark)),

@@ -30,6 +30,8 @@ class Wanted:
     annotator: str | None = None
     title: str | None = None
     minors_unknown: str | None = None
+    media: str | None = None
+    columns: str | None = None
     without: tuple[str, ...] = ()
     names: tuple[str, ...] = ()  # of all systems in order; (): as the profiles name them
     overrides: tuple[str, ...] = ()  # key=value, or profile:key=value of that one alone
@@ -72,7 +74,16 @@ def _shipped() -> Path:
 
 def _sets(file: str, profile: str, profiles: Sequence[str], wanted: Wanted) -> Sets:
     """Overrides that bring a profile's configurations to these videos and this folder, however many systems it has."""
-    keys_of_catalog = ("videos", "annotations", "annotated_by", "accounts", "codebook", "without")
+    keys_of_catalog = (
+        "videos",
+        "annotations",
+        "annotated_by",
+        "accounts",
+        "codebook",
+        "without",
+        "media",
+        "columns",
+    )
     given = {key: value for key in keys_of_catalog if (value := getattr(wanted, key))}
     sets: Sets = []
     for place, config in nested(load_config(ReportConfig, file, [])):

@@ -166,7 +166,8 @@ def prevalence(
         str | None, typer.Option(help="Whose answers to count; `annotations` for the human labels.")
     ] = None,
     by: Annotated[
-        str | None, typer.Option(help="account, genre, month, or another column of the catalog.")
+        str | None,
+        typer.Option(help="account, genre, month, pinned, is_ad, is_aigc, source, or another column."),
     ] = None,
     min_videos: Annotated[
         int, typer.Option(min=1, help="Groups with fewer are shown as one, and named with their sizes.")
@@ -179,6 +180,10 @@ def prevalence(
         bool,
         typer.Option("--assume-random", help="Correct as if the annotated videos were drawn at random."),
     ] = False,
+    weight: Annotated[
+        Literal["plays", "likes", "shares", "comments", "saves"] | None,
+        typer.Option(help="Count each video by these, where the source of the posts tells them."),
+    ] = None,
     annotator: Annotated[str | None, typer.Option(help="Whose labels are the truth.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the rates to this file.")] = None,
     codebook: Picked = None,
@@ -195,6 +200,7 @@ def prevalence(
         min_videos=min_videos,
         target=target,
         assume_random=assume_random,
+        weight=weight,
     )
     show_prevalence(found, Terminal(width=None if sys.stdout.isatty() else 180))
     if csv:

@@ -21,9 +21,16 @@ class CatalogConfig(JobConfig):
         "codebook",
         "without",
         "annotated_by",
+        "media",
+        "columns",
     }
 
-    videos: Place  # folder, glob, or a table that lists them; local or an object-store URI
+    videos: Place  # folder, glob, a table that lists them, or an export of their posts; local or an object-store URI
+    # of an export: the folder with the files of its posts; None: the export's own
+    media: Annotated[Place | None, ADDED_LATER] = None
+    columns: Annotated[Place | None, ADDED_LATER] = (
+        None  # a map of an export's columns, as in configs/sources
+    )
     annotations: Place | None = (
         None  # the published TikTok CSV, or a table as docs/tables.md has it; None: as before
     )

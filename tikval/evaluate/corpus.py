@@ -17,6 +17,7 @@ from tikval.codebook import Codebook, load_codebook
 from tikval.config import PredictConfig, UserError, find_file
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
+from tikval.sources.posts import read_videos_with_posts
 from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
@@ -38,7 +39,7 @@ class SystemCorpus:
     modelled: Bools  # [L]
     videos: (
         pa.Table
-    )  # [N] video_id, account, genre, posted_at, and other columns of VideoRow that were asked for
+    )  # [N] video_id, account, genre, posted_at, and other columns of VideoRow or PostRow that were asked for
     labelled: Ints  # [n] places in N of the annotated videos
     truth: Bools  # [n, L]
     probability: Floats  # [n] that each annotated video was drawn; nan: not known
@@ -57,13 +58,13 @@ class SystemCorpus:
 def read_system_corpus(
     study: Study, system: str | None = None, annotator: str | None = None, columns: Sequence[str] = ()
 ) -> SystemCorpus:
-    """Read the system that is named, or the only one, with further `columns` of its videos.
+    """Read the system that is named, or the only one, with further `columns` of its videos or their posts.
 
     The labels are those of `annotator`, else of whom the scores name. Raises UserError where it is unclear which one,
     or it is not there.
     """
     catalog = study.catalog()
-    listed = catalog.read(list(dict.fromkeys([*_COLUMNS, *columns])))
+    listed = read_videos_with_posts(catalog, [*_COLUMNS, *columns])
     labels, whose = _labels(study.annotations(), annotator or study.annotator())
     if system is None:
         system = _only(study, labels)

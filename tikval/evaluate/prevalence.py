@@ -5,11 +5,14 @@ can correct, and report/tables/prevalence.py prints it.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from tikval.config import UserError
 from tikval.evaluate.annotated import Drawing, drawing_of, warnings_of
 from tikval.evaluate.corpus import SystemCorpus, read_system_corpus
 from tikval.evaluate.video_groups import UNKNOWN, codes_by, column_of
@@ -25,9 +28,12 @@ from tikval.stats.prevalence import (
     corrected_rates,
     rate_sums,
     raw_rates,
+    worth_by_group,
 )
 from tikval.store.runs import Study
 from tikval.values import SLUGS
+
+Weight = Literal["plays", "likes", "shares", "comments", "saves"]
 
 RAW: Final = "not corrected for model error"
 EVERY: Final = "all"
@@ -65,11 +71,19 @@ def prevalence_of(
     min_videos: int = MIN_VIDEOS,
     target: Target | None = None,
     assume_random: bool = False,
+    weight: Weight | None = None,
 ) -> Prevalence:
-    """The rates of one system of a study. Raises UserError where it is unclear which, or nothing tells the groups."""
-    columns = [] if by is None else [column_of(by)]
+    """The rates of one system of a study. Raises UserError where it is unclear which, or nothing tells the groups.
+
+    `weight`: what each video counts for, such as its plays; videos of which that is not known are left out.
+    """
+    columns = [*([] if by is None else [column_of(by)]), *([weight] if weight else [])]
     corpus = read_system_corpus(study, system, annotator, columns)
-    return prevalence_in(corpus, by, min_videos=min_videos, target=target, assume_random=assume_random)
+    if weight:
+        corpus = with_known_weights(corpus, weight)
+    return prevalence_in(
+        corpus, by, min_videos=min_videos, target=target, assume_random=assume_random, weight=weight
+    )
 
 
 def prevalence_in(
@@ -79,6 +93,7 @@ def prevalence_in(
     min_videos: int = MIN_VIDEOS,
     target: Target | None = None,
     assume_random: bool = False,
+    weight: Weight | None = None,
 ) -> Prevalence:
     """Rates of every label that is modelled, and on Schwartz's circle, in each group of videos.
 
@@ -98,22 +113,57 @@ def prevalence_in(
         notes.append("an account's interval takes its videos as independent")
     many = int(cluster_N.max()) + 1
     cells, cell_N = np.unique(groups.of * many + cluster_N, return_inverse=True)  # an account within a group
+    weight_N = (
+        worth_by_group(corpus.videos[weight].to_numpy().astype(np.float64), groups.of) if weight else None
+    )
     sums = rate_sums(
         corpus.predicted,
         cell_N,
         corpus.labelled[drawing.used],
         corpus.truth[drawing.used],
         drawing.probability,
+        weight_N,
     )
+    sizes = np.bincount(groups.of, minlength=len(groups.names))
     ends = np.searchsorted(cells // many, np.arange(len(groups.names) + 1))
     lines: list[RateLine] = []
-    for name, begin, end in zip(groups.names, ends[:-1], ends[1:], strict=True):
-        lines += _lines(corpus, name, sums.part(slice(begin, end)), drawing.target, of_videos=by == "account")
-    notes += _notes_on_corrected(corpus, drawing)
+    for name, n_videos, begin, end in zip(groups.names, sizes.tolist(), ends[:-1], ends[1:], strict=True):
+        part = sums.part(slice(begin, end))
+        some = _lines(corpus, name, part, drawing.target, of_videos=by == "account")
+        lines += (replace(line, videos=n_videos) for line in some)
+    notes += [] if weight else _notes_on_corrected(corpus, drawing)
     labelled = len(corpus.labelled)
     whole = labelled and _on_circle(corpus) and not corpus.not_annotated
     found = _confusions(corpus, account_N[corpus.labelled]) if whole else []
     return Prevalence(corpus, by, lines, found, notes, drawing.target, groups.small)
+
+
+def with_known_weights(corpus: SystemCorpus, weight: Weight) -> SystemCorpus:
+    """The videos of which a source tells how often they were played, liked ..., without annotations.
+
+    A correction by annotated videos speaks of videos, and not of their plays. Raises UserError where none is known.
+    """
+    known_N = np.asarray(pc.greater(pc.fill_null(corpus.videos[weight], 0), 0).to_numpy(), bool)
+    n_known = int(known_N.sum())
+    if not n_known:
+        raise UserError(
+            f"--weight {weight}: no video has any; an export of the posts tells them (analyze EXPORT --media FOLDER)"
+        )
+    notes = [f"each video counts by its {weight}; nothing is corrected by annotated videos", *corpus.notes]
+    if n_known < len(known_N):
+        notes.append(
+            f"{len(known_N) - n_known} of {len(known_N)} videos are left out: their {weight} are not known, or 0"
+        )
+    none = np.empty(0, np.int64)
+    return replace(
+        corpus,
+        predicted=corpus.predicted[known_N],
+        videos=corpus.videos.filter(pa.array(known_N)),
+        labelled=none,
+        truth=corpus.truth[:0],
+        probability=corpus.probability[:0],
+        notes=notes,
+    )
 
 
 def _notes_on_corrected(corpus: SystemCorpus, drawing: Drawing) -> list[str]:

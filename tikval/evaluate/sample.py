@@ -17,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 
 from tikval.config import UserError
-from tikval.evaluate.video_groups import UNKNOWN, codes_by, column_of
+from tikval.evaluate.video_groups import OF_POSTS, UNKNOWN, codes_by, column_of
 from tikval.privacy import canonical_account
-from tikval.rows import VideoRow, arrow_schema
+from tikval.rows import PostRow, VideoRow, arrow_schema
 from tikval.sources.catalog import list_videos
+from tikval.sources.posts import read_videos_with_posts
 from tikval.stats.arrays import Floats, Ints
 from tikval.store.runs import Study, stage_folders
 
@@ -65,9 +66,13 @@ def read_frame(source: str) -> SampleFrame:
     """
     study = Study(source) if _is_study(source) else None
     if study:
-        listed = study.catalog().read()
+        listed = read_videos_with_posts(study.catalog(), [*VideoRow.__annotations__, *OF_POSTS])
     else:
-        listed = pa.Table.from_pylist(list(list_videos(source)), schema=arrow_schema(VideoRow))
+        posts = pa.schema(
+            [arrow_schema(PostRow).field(name) for name in OF_POSTS]
+        )  # of which nothing is known yet
+        schema = pa.schema([*arrow_schema(VideoRow), *posts])
+        listed = pa.Table.from_pylist(list(list_videos(source)), schema=schema)
     failed = Counter(listed["error"].drop_null().to_pylist())
     videos = listed.filter(listed["error"].is_null()).sort_by("video_id")
     if not videos.num_rows:

@@ -1,4 +1,4 @@
-"""Groups of videos: by any column of the catalog that more than one video can share, or by month.
+"""Groups of videos: by month, or by any column of the catalog or of their posts that more than one video can share.
 
 Shape letter: N videos.
 """
@@ -23,16 +23,18 @@ _OF_ONE: Final = {
     "error",
     "detail",
 }  # of one video, or of none with a result
+OF_POSTS: Final = ("pinned", "is_ad", "is_aigc", "is_slideshow", "music", "source")
 COLUMNS: Final = (
     "account",
     "genre",
     MONTH,
+    *OF_POSTS,
     *(name for name in get_type_hints(VideoRow) if name not in {"account", "genre", *_OF_ONE}),
 )
 
 
 def column_of(by: str) -> str:
-    """The catalog's column that tells these groups. Raises UserError, with what there is, where none does."""
+    """The column of VideoRow or PostRow that tells these groups. Raises UserError, with what there is, if none does."""
     if by not in COLUMNS:
         raise UserError(f"--by {by}: no such column of the catalog; there are {', '.join(COLUMNS)}")
     return "posted_at" if by == MONTH else by
@@ -45,9 +47,13 @@ def codes_by(videos: pa.Table, by: str) -> tuple[Ints, list[str]]:
     """
     column = column_of(by)
     values = months_by_video(videos) if by == MONTH else videos[column]
+    if pa.types.is_boolean(values.type):
+        values = pc.if_else(values, "yes", "no")
     encoded = pc.cast(values, pa.string()).combine_chunks().dictionary_encode()
     if not len(encoded.dictionary):
-        raise UserError(f"no video has a {by}; give a manifest with the column {column}")
+        raise UserError(
+            f"no video has a {by}; give a manifest with the column {column}, or an export that tells it"
+        )
     first = pc.index_in(encoded.dictionary, value_set=pc.cast(values, pa.string()).combine_chunks())
     order = pc.sort_indices(values.combine_chunks().take(first)).to_numpy()
     place = np.empty(len(order) + 1, np.int64)

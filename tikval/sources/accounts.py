@@ -18,8 +18,8 @@ def resolve_posts(
     labels: Sequence[LabelRow],
     accounts: Sequence[AccountRow],
     spelt: Iterable[str] = (),
-) -> None:
-    """Bring the three tables together, in place.
+) -> dict[str, str]:
+    """Bring the three tables together, in place; returns the spelling of each account by its canonical form.
 
     An annotation names its video by the id that the catalog has, or that a list or report shows in its place, and its
     account where the catalog has one. Each account has the spelling that was seen first; a video's genre and minor's
@@ -31,7 +31,8 @@ def resolve_posts(
     names |= {video["video_id"]: video["video_id"] for video in listed}
     for label in labels:
         label["video_id"] = resolve_id(label["video_id"], names)
-    _spell_alike([*videos, *labels, *accounts], spelt)
+    spelling = {canonical_account(name): name for name in spelt}
+    spell_alike([*videos, *labels, *accounts], spelling)
     annotated = {label["video_id"]: label["account"] for label in labels if label["account"]}
     for video in videos:
         video["account"] = video["account"] or annotated.get(video["video_id"])
@@ -39,10 +40,11 @@ def resolve_posts(
     for label in labels:
         label["account"] = owners.get(label["video_id"]) or label["account"]
     _tell_of_accounts(videos, accounts)
+    return spelling
 
 
-def _spell_alike(rows: Iterable[Any], spelt: Iterable[str]) -> None:
-    spelling = {canonical_account(name): name for name in spelt}
+def spell_alike(rows: Iterable[Any], spelling: dict[str, str]) -> None:
+    """Give each account the spelling that it has by its canonical form; the first one seen is added."""
     for row in rows:
         key = canonical_account(row["account"]) if row["account"] else ""
         row["account"] = spelling.setdefault(key, _bare(row["account"], key)) if key else None

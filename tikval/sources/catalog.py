@@ -21,7 +21,7 @@ from tikval.files import filesystem, is_local, plain_address
 from tikval.privacy import canonical_account
 from tikval.rows import AccountRow, Reason, VideoRow, row_key
 from tikval.sources.cells import as_text, date_in, trimmed
-from tikval.sources.columns import OF_ACCOUNT, POST
+from tikval.sources.columns import FACTS, OF_ACCOUNT, POST
 from tikval.sources.ids import Post, id_in_cell, post_in, pseudonym
 from tikval.sources.objects import Objects, Unknown, told_while_slow
 from tikval.sources.photo_posts import PhotoPost, group_photo_posts, passed_over_line
@@ -56,7 +56,7 @@ def list_videos(
     seen: dict[str, int] = {}
     for row in found:
         if key and row["error"] != Reason.INVALID_ID and post_in(row["video_id"]) is None:
-            _name(row, pseudonym(row["video_id"], key))
+            rename(row, pseudonym(row["video_id"], key))
         if known:
             _keep_id(row, known)
         before = seen.get(row["video_id"], 0)
@@ -87,10 +87,10 @@ def _keep_id(row: VideoRow, known: Mapping[str, str]) -> None:
         and before != row["video_id"]
         and (before in spelt or trimmed(before) == row["video_id"])
     ):
-        _name(row, before)
+        rename(row, before)
 
 
-def _name(row: VideoRow, video_id: str) -> None:
+def rename(row: VideoRow, video_id: str) -> None:
     """Give a row another id; the one that it had becomes its alias."""
     row["alias"] = row["video_id"]
     row["video_id"], row["row_key"] = video_id, row_key(video_id, row["size_bytes"], row["etag"])
@@ -276,7 +276,7 @@ def _manifest(source: str, say: Say) -> Iterator[VideoRow]:
         raise UserError(
             f"{table.at(table.grid.line)}: a manifest needs a column `path`; it has {', '.join(table.columns)}"
         )
-    table.say(say, picked)
+    table.say(say, picked | table.pick(FACTS, picked.values()))
     objects = Objects(path for path in _paths(table, picked["path"], folder) if not is_local(path))
     posts = PostFiles(SUFFIXES)
     for line, cells in table.rows(exact=picked.get("caption")):

@@ -67,6 +67,22 @@ POST: Final = {
     "caption": CAPTION,
     "posted_at": POSTED_AT,
 }
+FACTS: Final = {  # what else a table tells of posts
+    "url": ("post_url", "web_video_url", "webpage_url", "share_url", "tiktok_url", "link"),
+    "pinned": ("is_pinned", "is_pinned_item"),
+    "duration": ("seconds", "video_duration", "duration_seconds", "length"),
+    "is_ad": ("ad", "video_is_ad", "is_sponsored"),
+    "is_aigc": ("aigc", "ai_generated", "is_ai_generated"),
+    "is_slideshow": ("slideshow", "is_photo_post"),
+    "likes": ("like_count", "digg_count", "likes_count", "video_diggcount"),
+    "shares": ("share_count", "repost_count", "video_sharecount"),
+    "comments": ("comment_count", "video_commentcount"),
+    "plays": ("play_count", "view_count", "views", "video_playcount"),
+    "saves": ("collect_count", "save_count", "favorites_count", "favourites_count"),
+    "music": ("music_title", "music_name", "sound"),
+    "hashtags": ("hashtag_names",),
+    "collected_at": ("timestamp_collected", "scraped_at", "retrieved_at"),
+}
 OF_ACCOUNT: Final = {
     "account": ACCOUNT,
     "genre": GENRE,

@@ -14,10 +14,10 @@ from typing import Any, Final, TypeVar, cast
 from tikval.config import UserError
 from tikval.files import read_bytes, write_bytes
 from tikval.privacy import canonical_account
-from tikval.rows import AccountRow, LabelRow, VideoRow
+from tikval.rows import AccountRow, LabelRow, PostRow, VideoRow
 from tikval.study_key import find_study_key, study_key
 
-R = TypeVar("R", VideoRow, LabelRow, AccountRow)
+R = TypeVar("R", VideoRow, LabelRow, AccountRow, PostRow)
 
 KINDS: Final = ("videos", "accounts")
 ID_COLUMNS: Final = ("video_id", "other_id", "alias")  # of any table: a video by one of its names

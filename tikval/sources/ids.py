@@ -38,7 +38,7 @@ _NO_VIDEO: Final = re.compile(
     r"/(?:music|tag|effect|sticker|place|channel|discover|search|live|playlist|collection|amp|t|story)(?:[/?#-]|$)",
     re.IGNORECASE,
 )
-_SECONDS: Final = (
+ID_SECONDS: Final = (
     1_420_000_000,
     2_200_000_000,
 )  # 2015 to 2039: when an id of the platform was given, its upper bits
@@ -113,7 +113,7 @@ def is_rounded(video_id: str) -> bool:
     if not _ID.fullmatch(video_id):
         return False
     number = int(video_id)
-    if not _SECONDS[0] <= number >> 32 <= _SECONDS[1]:
+    if not ID_SECONDS[0] <= number >> 32 <= ID_SECONDS[1]:
         return False
     return number % 1024 == 0 or (number % 10_000 == 0 and number >> 8 & 31 != _VIDEO)
 
@@ -123,7 +123,7 @@ def posted_at_of(video_id: str) -> datetime | None:
     if not _ID.fullmatch(video_id):
         return None
     seconds = int(video_id) >> 32
-    return datetime.fromtimestamp(seconds, UTC) if _SECONDS[0] <= seconds <= _SECONDS[1] else None
+    return datetime.fromtimestamp(seconds, UTC) if ID_SECONDS[0] <= seconds <= ID_SECONDS[1] else None
 
 
 def _cut(text: str) -> str:

@@ -1,16 +1,29 @@
 """What is known of the posts of a study: the rows that its sources told, and those that their ids alone tell."""
 
+import hashlib
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from tikval.files import is_local, iter_parquet, make_folder, move_file
+from tikval.machine import ScratchFolder
 from tikval.rows import Outcome, PostRow, Reason, VideoRow, arrow_schema
-from tikval.sources.ids import posted_at_of
+from tikval.sources.ids import ID_SECONDS, posted_at_of
 from tikval.store.folder import Folder
+from tikval.store.tables import read_table_of
 
 SIDE_TABLE: Final = "posts"
-_OF_VIDEO: Final = ("video_id", "account", "caption", "posted_at", "error")
+_FOLDER: Final = "folder"  # the source of a video that no other tells of
+_TIME: Final = pa.timestamp("us", tz="UTC")
+_ROWS: Final = 2**13  # that are Python objects at once: a table of a million passes through little memory
 
 
 def read_posts(catalog: Folder) -> pa.Table:
@@ -18,30 +31,57 @@ def read_posts(catalog: Folder) -> pa.Table:
 
     A video that no source told of has what its row in the catalog tells, and its id.
     """
-    schema, run = arrow_schema(PostRow), catalog.finished()
-    told = (
-        catalog.table(run.side_tables[SIDE_TABLE]).cast(schema)
-        if SIDE_TABLE in run.side_tables
-        else schema.empty_table()
-    )
-    known = set(told["video_id"].to_pylist())
-    videos = catalog.read(list(_OF_VIDEO)).to_pylist()
-    others = [
-        post_of_video(video)
-        for video in videos
-        if video["video_id"] not in known and video["error"] != Reason.DUPLICATE_ID
-    ]
-    return pa.concat_tables([told, pa.Table.from_pylist(others, schema=schema)])
-
-
-def post_of_video(video: VideoRow) -> PostRow:
-    """The post of a file that was listed by itself."""
-    return empty_post(video["video_id"], "folder") | {  # type: ignore[return-value]
-        "account": video["account"],
-        "caption": video["caption"],
-        **dated(video["posted_at"], video["video_id"]),
-        "outcome": Outcome.COLLECTED.value,
+    schema, told = arrow_schema(PostRow), _told(catalog)
+    videos = catalog.read(["video_id", "account", "caption", "posted_at", "error"])
+    twice = pc.fill_null(pc.equal(videos["error"], Reason.DUPLICATE_ID), False)
+    others = videos.filter(pc.invert(pc.or_(twice, pc.is_in(videos["video_id"], told["video_id"]))))
+    by_id = _dates_of_ids(others["video_id"])
+    n = others.num_rows
+    known = {
+        "video_id": others["video_id"],
+        "account": others["account"],
+        "caption": others["caption"],
+        "posted_at": pc.coalesce(others["posted_at"], by_id),
+        "posted_at_from_id": pc.and_(pc.is_null(others["posted_at"]), pc.is_valid(by_id)),
+        "source": pa.repeat(_FOLDER, n),
+        "outcome": pa.repeat(Outcome.COLLECTED.value, n),
     }
+    columns = [known.get(field.name, pa.nulls(n, field.type)).cast(field.type) for field in schema]
+    return pa.concat_tables([told, pa.table(columns, schema=schema)])
+
+
+def read_videos_with_posts(catalog: Folder, columns: Sequence[str]) -> pa.Table:
+    """The videos of a catalog [N]: `columns` of VideoRow and of PostRow, null where no source told of a video's post.
+
+    When one was posted is what a source told, else what its id tells.
+    """
+    wanted = dict.fromkeys(columns)
+    of_videos = [name for name in wanted if name in VideoRow.__annotations__]
+    listed = catalog.read(list(dict.fromkeys([*of_videos, "video_id"])))
+    told = _told(catalog, ["video_id", *(name for name in wanted if name in PostRow.__annotations__)])
+    at = pc.index_in(listed["video_id"], told["video_id"])
+    for name in wanted:
+        if name == "posted_at":
+            dates = pc.coalesce(listed[name], told[name].take(at), _dates_of_ids(listed["video_id"]))
+            listed = listed.set_column(listed.column_names.index(name), name, dates)
+        elif name not in of_videos:
+            listed = listed.append_column(name, told[name].take(at))
+    return listed.select(list(wanted))
+
+
+def _told(catalog: Folder, columns: Sequence[str] | None = None) -> pa.Table:
+    """The posts that a source told of. Raises UserError for a table that is none."""
+    schema, name = arrow_schema(PostRow), catalog.finished().side_tables.get(SIDE_TABLE)
+    wanted = pa.schema([schema.field(column) for column in dict.fromkeys(columns or schema.names)])
+    return read_table_of(f"{catalog.uri}/{name}", SIDE_TABLE, wanted.names) if name else wanted.empty_table()
+
+
+def _dates_of_ids(ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """posted_at_of, of a column."""
+    is_id = pc.match_substring_regex(ids, r"^\d{19}$")
+    seconds = pc.shift_right(pc.if_else(is_id, ids, None).cast(pa.uint64()), 32).cast(pa.int64())
+    known = pc.and_(pc.greater_equal(seconds, ID_SECONDS[0]), pc.less_equal(seconds, ID_SECONDS[1]))
+    return pc.if_else(known, seconds, None).cast(pa.timestamp("s")).cast(pa.timestamp("us")).cast(_TIME)
 
 
 def empty_post(video_id: str, source: str) -> PostRow:
@@ -60,3 +100,37 @@ def dated(posted_at: datetime | None, video_id: str) -> dict[str, datetime | boo
     from_id = posted_at_of(video_id) if posted_at is None else None
     when = from_id if posted_at is None else posted_at
     return {"posted_at": when.astimezone(UTC) if when else None, "posted_at_from_id": from_id is not None}
+
+
+def write_posts(folder: str, rows: Iterable[PostRow]) -> str:
+    """Write a table of posts into a folder, some rows at a time, under a name that its content gives it; the name."""
+    schema, rows, digest = arrow_schema(PostRow), iter(rows), hashlib.sha256()
+    if is_local(folder):
+        make_folder(Path(folder))
+    with nullcontext(folder) if is_local(folder) else ScratchFolder() as place:
+        made = Path(place if isinstance(place, str) else place.path) / f".tmp-{secrets.token_hex(8)}"
+        try:
+            with pq.ParquetWriter(made, schema, compression="zstd") as writer:
+                while some := list(islice(rows, _ROWS)):
+                    table = pa.Table.from_pylist(some, schema=schema)
+                    writer.write_table(table)
+                    digest.update(_stream_of(table))
+            name = f"_{SIDE_TABLE}-{digest.hexdigest()[:16]}.parquet"
+            move_file(made, f"{folder}/{name}")
+        finally:
+            made.unlink(missing_ok=True)
+    return name
+
+
+def iter_posts(uri: str) -> Iterator[list[PostRow]]:
+    """The posts of a table that write_posts wrote, some at a time."""
+    for table in iter_parquet(uri, None, _ROWS):
+        yield table.to_pylist()
+
+
+def _stream_of(table: pa.Table) -> pa.Buffer:
+    """The content of a table whatever version of Parquet it is written in."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()

@@ -3,7 +3,7 @@
 import hashlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -11,12 +11,14 @@ import pyarrow as pa
 from tikval.codebook import load_codebook
 from tikval.config import CatalogConfig, UserError, find_file
 from tikval.files import delete, write_table
-from tikval.rows import AccountRow, LabelRow, Reason, VideoRow, arrow_schema
-from tikval.sources.accounts import resolve_posts, unmatched_minors
-from tikval.sources.catalog import accounts_of, list_videos, read_accounts
+from tikval.rows import AccountRow, LabelRow, PostRow, Reason, VideoRow, arrow_schema
+from tikval.sources.accounts import resolve_posts, spell_alike, unmatched_minors
+from tikval.sources.catalog import accounts_of, read_accounts
 from tikval.sources.erased import not_erased
 from tikval.sources.labels import read_labels
+from tikval.sources.listing import list_study
 from tikval.sources.matching import accounts_without_videos, match_ids
+from tikval.sources.posts import SIDE_TABLE, iter_posts, write_posts
 from tikval.sources.tables import Say, print_note
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.given import GivenTable, GivenTables, same_table
@@ -38,9 +40,12 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         given = GivenTables.of(folder)
         config = _as_known_before(config, before, given)
         key = study_key(create=True) if config.ids == "pseudonyms" else None
-        videos = list(list_videos(config.videos, _ids_so_far(folder, before), key, say))
+        # a study that began with the files alone keeps the accounts and captions that it has
+        beside = before is None or SIDE_TABLE in before.side_tables or config.media is not None
+        listing = list_study(config, _ids_so_far(folder, before), key, say, beside=beside)
+        videos = listing.videos
         labels, accounts = _labels(config, folder, given, say), _accounts(config, folder, given, say)
-        resolve_posts(videos, labels, accounts, _accounts_so_far(folder, before))
+        spelling = resolve_posts(videos, labels, accounts, _accounts_so_far(folder, before))
         _warn_of_unmatched_minors(videos, accounts, given)
         videos = not_erased(config.out, videos)
         accounts = not_erased(config.out, accounts if given.accounts else accounts_of(videos))
@@ -52,6 +57,8 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         side_tables = {"accounts": _write(folder, "_accounts", AccountRow, accounts)}
         if given.annotations:
             side_tables["labels"] = _write(folder, "_labels", LabelRow, labels)
+        if listing.posts:
+            side_tables[SIDE_TABLE] = write_posts(folder.uri, _posts(config.out, listing.posts, spelling))
         given.write(folder)
         if before and before.files == files and before.side_tables == side_tables:
             if before.config.get("annotated_by", "unknown") == config.annotated_by:
@@ -70,6 +77,13 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         ):
             delete(f"{folder.uri}/{name}")
         return done
+
+
+def _posts(out: str, file: str, spelling: dict[str, str]) -> Iterator[PostRow]:
+    """Posts by their accounts' one spelling, without those that were erased."""
+    for some in iter_posts(file):
+        spell_alike(some, spelling)
+        yield from not_erased(out, some)
 
 
 def _as_known_before(config: CatalogConfig, before: FolderRun | None, given: GivenTables) -> CatalogConfig:

@@ -104,8 +104,12 @@ def rate_sums(
     labelled_n: Ints,
     true_nK: ArrayLike,
     probability_n: Floats | None = None,
+    weight_N: Floats | None = None,
 ) -> RateSums:
-    """Sums over clusters numbered from 0; `labelled_n` are the rows of `predicted_NK` that `true_nK` speaks of."""
+    """Sums over clusters numbered from 0; `labelled_n` are the rows of `predicted_NK` that `true_nK` speaks of.
+
+    `weight_N`: how much each video counts in the raw rates, as worth makes it; None: each is one.
+    """
     predicted, true = np.asarray(predicted_NK), np.asarray(true_nK)
     if len(predicted) != len(cluster_N) or len(true) != len(labelled_n):
         raise ValueError(
@@ -120,8 +124,18 @@ def rate_sums(
         true[order].astype(np.float64),
         None if probability_n is None else probability_n[order],
     )
-    videos = np.bincount(cluster_N, minlength=n_clusters).astype(np.float64)
+    videos = np.bincount(cluster_N, weight_N, n_clusters).astype(np.float64)
+    if weight_N is not None:
+        predicted = predicted * weight_N[:, None]
     return RateSums(videos, _by_cluster(predicted, cluster_N, n_clusters), sample)
+
+
+def worth_by_group(weight_N: Floats, group_N: Ints) -> Floats:
+    """Weights [N] whose sum in each group is the number of equal videos that the group is worth (Kish 1965)."""
+    sums, squares = (np.bincount(group_N, weight_N**power) for power in (1, 2))
+    scale = np.divide(sums, squares, out=np.zeros_like(sums), where=squares > 0)
+    worth: Floats = weight_N * scale[group_N]
+    return worth
 
 
 def _by_cluster(values: NDArray[np.generic], cluster: Ints, n_clusters: int) -> Floats:

@@ -19,6 +19,8 @@ from tikval.rows import (
     EmbeddingRow,
     FaithfulnessRow,
     LabelRow,
+    Outcome,
+    PostRow,
     PredictionRow,
     Reason,
     ScoreRow,
@@ -32,6 +34,7 @@ _ROW_TYPES: Final[dict[str, type]] = {  # by stage, and by the name of a side ta
     "catalog": VideoRow,
     "accounts": AccountRow,
     "labels": LabelRow,
+    "posts": PostRow,
     "scripts": ScriptRow,
     "embeddings": EmbeddingRow,
     "near_duplicates": DuplicateRow,
@@ -46,6 +49,7 @@ _ROW_TYPES: Final[dict[str, type]] = {  # by stage, and by the name of a side ta
 }
 _BATCH_ROWS: Final = 2**16
 _MAX_ROWS: Final = 10**8  # of one file in memory
+_OUTCOMES: Final = {outcome.value for outcome in Outcome}
 _REASONS: Final = {reason.value for reason in Reason}
 
 
@@ -99,6 +103,10 @@ def _as_column(table: pa.Table, field: pa.Field, uri: str) -> pa.ChunkedArray:
         raise UserError(f"{uri}: column {field.name} is {str(column.type)[:100]}, and not {kind}") from err
     if column.null_count and not field.nullable:
         raise UserError(f"{uri}: column {field.name} has empty cells")
+    if field.name == "outcome" and (odd := set(pc.unique(column).to_pylist()) - _OUTCOMES):
+        raise UserError(
+            f"{uri}: column outcome: {str(min(odd, key=str))[:100]!r} is none that this version knows"
+        )
     if field.name == "error" and (odd := set(pc.unique(column).drop_null().to_pylist()) - _REASONS):
         raise UserError(f"{uri}: column error: {min(odd)[:100]!r} is no reason that this version knows")
     return column

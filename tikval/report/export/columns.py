@@ -36,6 +36,25 @@ class Column(NamedTuple):
         return Column(self.name.replace(VALUE, slug), self.type, self.about.replace(VALUE, slug))
 
 
+_NAMES: Final = "only with --names, for it may name somebody"
+POST: Final = (  # as a source of posts tells it; empty: none does
+    Column("posted_at_from_id", pa.bool_(), "whether posted_at is only what the post's id tells"),
+    Column("url", pa.string(), f"of the post; {_NAMES}"),
+    Column("pinned", pa.bool_(), "to the top of its account's page; empty: not known"),
+    Column("duration", pa.float64(), "seconds, as the platform states it"),
+    Column("is_ad", pa.bool_(), "marked as an advertisement"),
+    Column("is_aigc", pa.bool_(), "marked as made by a model"),
+    Column("is_slideshow", pa.bool_(), "a post of pictures"),
+    Column("likes", pa.int64(), "when the source was made, as the counts that follow"),
+    Column("shares", pa.int64(), "likewise"),
+    Column("comments", pa.int64(), "likewise"),
+    Column("plays", pa.int64(), "likewise"),
+    Column("saves", pa.int64(), "likewise"),
+    Column("music", pa.string(), f"title of its sound; {_NAMES}"),
+    Column("hashtags", pa.string(), f"with blanks between; {_NAMES}"),
+    Column("collected_at", TIME, "when the post was collected, UTC"),
+    Column("source", pa.string(), "what told of the post: the export's kind, or folder"),
+)
 VIDEO: Final = (
     Column(
         "video_id", pa.string(), "the video; a pseudonym where the id names somebody, unless --names is given"
@@ -48,6 +67,7 @@ VIDEO: Final = (
         pa.string(),
         "the post's own text; without handles and the account's name, unless --names",
     ),
+    *POST,
 )
 LINE: Final = (
     Column("system", pa.string(), "who predicts"),

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from tikval.codebook import Codebook
 from tikval.config import UserError
 from tikval.privacy import strip_handles
-from tikval.report.export.columns import TIME
+from tikval.report.export.columns import POST, TIME
 from tikval.report.shown_ids import show_ids, shown_ids
 from tikval.rows import LabelRow, Reason
+from tikval.sources.posts import read_videos_with_posts
 from tikval.stats.arrays import Floats
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study
 
+NAMING: Final = ("url", "music", "hashtags")  # columns of a post that may name somebody
 _BATCH: Final = 2**14  # captions that are Python strings at once
 
 
@@ -31,7 +33,8 @@ class Posts:
     def __init__(self, study: Study, *, names: bool) -> None:
         """`names`: ids, accounts and captions as they are, also where they name somebody."""
         columns = ["video_id", "row_key", "account", "genre", "posted_at", "caption", "error"]
-        listed = study.catalog().read(columns)
+        told = [column.name for column in POST if names or column.name not in NAMING]
+        listed = read_videos_with_posts(study.catalog(), [*columns, *told])
         keys = keys_of(listed["row_key"])
         self._order = np.argsort(keys, kind="stable")
         self.keys: NDArray[Any] = keys[self._order]  # S16 [N] sorted
@@ -42,6 +45,7 @@ class Posts:
             "genre": listed["genre"],
             "posted_at": listed["posted_at"].cast(TIME, safe=False),
             "caption": listed["caption"] if names else _without_handles(listed),
+            **{name: _plain(listed[name]) for name in told},
         }
 
     def among(self, rows: pa.Table) -> pa.Table:
@@ -52,6 +56,13 @@ class Posts:
         """The columns of VIDEO for rows [R] that the catalog lists."""
         at_R = pa.array(self._order[np.searchsorted(self.keys, keys_of(rows["row_key"]))])
         return {name: column.take(at_R) for name, column in self._columns.items()}
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column that a table of text can hold."""
+    if pa.types.is_list(column.type):
+        return pc.binary_join(column, " ")
+    return column.cast(TIME, safe=False) if pa.types.is_timestamp(column.type) else column
 
 
 def _numbered(listed: pa.Table) -> pa.ChunkedArray:

@@ -77,6 +77,18 @@ def _group_columns(report: Report) -> dict[str, Any]:
         "genre": genre_N,
         "months": [clean_text(month) for month in months],
         "month": month_N,
+        **_mark_columns(report.cards),
+    }
+
+
+def _mark_columns(cards: Sequence[Card]) -> dict[str, Any]:
+    """What sources say of posts: of each video places in `marks`; and plays, where one tells them."""
+    marks, _ = _points(sorted({mark for card in cards for mark in card.marks}))
+    at = {mark: place for place, mark in enumerate(marks)}
+    return {
+        "marks": [clean_text(mark) for mark in marks],
+        "mark": [[at[mark] for mark in card.marks] for card in cards],
+        "plays": [card.counts.get("plays") for card in cards],
     }
 
 

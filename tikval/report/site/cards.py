@@ -31,6 +31,8 @@ def card_of(card: Card, report: Report, account: str | None) -> dict[str, Any]:
         "account": account,
         "genre": card.genre,
         "month": card.month,
+        "marks": card.marks,
+        "counts": [f"{number:,} {name}" for name, number in card.counts.items()],
         "caption": show(card.caption),
         "script": [_line(line) for line in (show(card.script) or "").splitlines() if line.strip()],
         "failures": [(failure, show(failure.detail)) for failure in card.failures],

@@ -28,6 +28,7 @@ from tikval.report.site.facts import (
 )
 from tikval.report.site.gap import pairs_of
 from tikval.report.site.pictures import PER_VIDEO, pictures_of
+from tikval.report.site.post_marks import COUNTS, marks_of
 from tikval.report.site.record import Card, Chart, Failure, Report, SystemRates
 from tikval.report.site.rows import FAILURES_LISTED, is_duplicate
 from tikval.report.site.samples import sample_facts
@@ -171,6 +172,8 @@ def _cards(config: ReportConfig, rows: StudyRows) -> Iterator[Card]:
             account=video["account"],
             genre=video["genre"],
             month=f"{video['posted_at']:%Y-%m}" if video["posted_at"] else None,
+            marks=marks_of(video),
+            counts={name: video[name] for name in COUNTS if video[name] is not None},
             failures=(failure,) if failure else (),
             predictions=tuple(predictions_of.get(key, ())),
             annotated=tuple(label["stances"]) if label else None,

@@ -35,6 +35,8 @@ class Card:
     account: str | None = None  # shown only if the report shows accounts
     genre: str | None = None
     month: str | None = None  # 2026-03, when it was posted
+    marks: tuple[str, ...] = ()  # what a source says of the post: pinned, an ad ...
+    counts: Mapping[str, int] = field(default_factory=dict)  # of plays, likes ..., where a source tells them
     failures: tuple[Failure, ...] = ()
     predictions: tuple[PredictionRow, ...] = ()
     annotated: tuple[int | None, ...] | None = (

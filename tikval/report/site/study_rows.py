@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from tikval.config import ReportConfig
 from tikval.report.site.facts import scripts_of
+from tikval.report.site.post_marks import OF_POSTS
 from tikval.report.site.record import Failure
 from tikval.report.site.rows import (
     StageRows,
@@ -22,7 +23,8 @@ from tikval.report.site.rows import (
     read_stage,
     with_a_page,
 )
-from tikval.rows import LabelRow
+from tikval.rows import LabelRow, VideoRow
+from tikval.sources.posts import read_videos_with_posts
 from tikval.store.folder import Folder
 from tikval.store.row_keys import keys_of
 
@@ -50,7 +52,7 @@ def read_study(config: ReportConfig, label_set: str) -> StudyRows:
     catalog = Folder(config.scores.catalog.folder)
     places = {name: Folder(recipe.folder) for name, recipe in scripts_of(config).items()}
     places |= {f"values: {system.system}": Folder(system.folder) for system in config.scores.predictions}
-    listed = catalog.read()
+    listed = read_videos_with_posts(catalog, [*VideoRow.__annotations__, *OF_POSTS])
     labels = _labels(catalog, label_set, config.scores.annotator)
     page_N = with_a_page(listed, labels, config.videos)
     stages = _stages(listed, page_N, places)

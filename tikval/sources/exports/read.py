@@ -150,8 +150,12 @@ def _of_table(
     if mine and columns:
         check_columns(mine, columns, name, there)
     picked = (map_name(columns), mine) if mine and columns else _recognised([head])
-    if picked is None:
-        return None
+    return table_export(table, name, *picked) if picked else None
+
+
+def table_export(table: InputTable, name: str, source: str, mine: SourceMap) -> SourceExport:
+    """A table as an export, by a map of its columns."""
+    nested = _nested(table.columns)
     places = [place for place, column in enumerate(table.grid.header) if column]
 
     def records() -> Iterator[SourceRecord]:
@@ -164,7 +168,7 @@ def _of_table(
             else:
                 yield SourceRecord(f"line {line}", nested([cells[place] for place in places]))
 
-    return _export(name, *picked, records, table.columns)
+    return _export(name, source, mine, records, table.columns)
 
 
 def _nested(columns: tuple[str, ...]) -> Callable[[list[Any]], dict[str, Any]]:

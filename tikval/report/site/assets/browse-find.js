@@ -122,6 +122,7 @@ tikval.find = (function () {
       const place = data[column].indexOf(state[name]);
       tests.push((i) => data[name][i] === place);
     }
+    if (state.mark) tests.push((i) => data.mark[i].includes(data.marks.indexOf(state.mark)));
     if (state.result) tests.push(result(data, state.result));
     const wanted = wantedLabels(data, state);
     if (state.agree) tests.push(agreement(data, state, wanted));
@@ -140,7 +141,7 @@ tikval.find = (function () {
       const { compare } = new Intl.Collator("en", { numeric: true });
       return found.sort((a, b) => compare(data.id[a], data.id[b]));
     }
-    const amount = { values: amountOfLabels, disagreement }[state.sort];
+    const amount = { values: amountOfLabels, plays: (data) => (i) => data.plays[i] ?? -1, disagreement }[state.sort];
     if (!amount) return found;
     const of = amount(data, state);
     const amounts = new Map(found.map((i) => [i, of(i)]));
@@ -176,13 +177,15 @@ tikval.find = (function () {
   function table(data, found) {
     const names = ["video_id", "seconds", "account", "genre", "month", "failures"];
     const people = data.annotated.some((labels) => labels) ? ["annotated"] : [];
-    const lines = [[...names, ...people, ...data.systems]];
+    const told = data.marks.length || data.plays.some((plays) => plays !== null) ? ["post", "plays"] : [];
+    const lines = [[...names, ...told, ...people, ...data.systems]];
     for (const i of found) {
       const failures = data.failures[i].map(([stage, reason]) => `${data.stages[stage]}: ${reason}`);
       const about = [data.id[i], data.seconds[i], name(data, "account", i), name(data, "genre", i)];
       const answers = data.said.map((column) => spelled(data, column[i]));
       const annotated = people.map(() => spelled(data, data.annotated[i]));
-      lines.push([...about, name(data, "month", i), failures.join("; "), ...annotated, ...answers]);
+      const post = told.length ? [data.mark[i].map((place) => data.marks[place]).join("; "), data.plays[i]] : [];
+      lines.push([...about, name(data, "month", i), failures.join("; "), ...post, ...annotated, ...answers]);
     }
     return lines.map((line) => line.map(cell).join(",") + "\r\n").join("");
   }

@@ -118,11 +118,13 @@ tikval.list = (function () {
     return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
   }
 
-  /** Length, account, genre and month, as far as they are known. */
+  /** Length, account, genre, month, what is said of the post and its plays, as far as they are known. */
   function facts(data, i) {
     const length = data.seconds[i] === null ? "" : clock(data.seconds[i]);
     const made = element("p", "facts-line");
-    for (const fact of [length, ...["account", "genre", "month"].map((column) => name(data, column, i))]) {
+    const names = ["account", "genre", "month"].map((column) => name(data, column, i));
+    const plays = data.plays[i] === null ? "" : `${data.plays[i].toLocaleString("en")} plays`;
+    for (const fact of [length, ...names, ...data.mark[i].map((place) => data.marks[place]), plays]) {
       if (fact) made.append(element("bdi", "", fact), " ");
     }
     return made.childNodes.length ? made : null;

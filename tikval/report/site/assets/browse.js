@@ -9,7 +9,7 @@ window.tikval = window.tikval || {};
   const PAGE = 50; // videos
   const AT_ONCE = 30; // lines of answers that are drawn in one go: about what a screen shows
   const TYPING_MS = 150;
-  const FIELDS = ["q", "value", "stance", "who", "agree", "result", "account", "genre", "month", "sort"];
+  const FIELDS = ["q", "value", "stance", "who", "agree", "result", "account", "genre", "month", "mark", "sort"];
   const FOLDED = FIELDS.filter((name) => name !== "q" && name !== "sort");
   const data = tikval.videos;
   const one = (id) => document.getElementById(id);
@@ -54,6 +54,8 @@ window.tikval = window.tikval || {};
     for (const [name, names] of [["account", data.accounts], ["genre", data.genres], ["month", data.months]]) {
       offer(name, counted(data[name], names).sort(byName), data[name].includes(null) ? 1 : 2);
     }
+    offer("mark", counted(data.mark, data.marks).sort(byName));
+    if (!data.plays.some((plays) => plays !== null)) field("sort").querySelector("[value=plays]").remove();
     if (!compared) Array.from(field("sort").options).at(-1).remove();
   }
 
@@ -74,7 +76,7 @@ window.tikval = window.tikval || {};
 
   function counted(column, names) {
     const counts = names.map(() => 0);
-    for (const place of column) if (place !== null) counts[place] += 1;
+    for (const place of column.flat()) if (place !== null) counts[place] += 1;
     return names.map((name, place) => [name, `${name} (${number(counts[place])})`]);
   }
 

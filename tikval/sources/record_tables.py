@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,9 +12,12 @@ from tikval.files import refuse_extension_types
 from tikval.sources.text_tables import RawTable
 
 
-def read_parquet_table(data: bytes, name: str) -> RawTable:
-    """Raises ValueError for what is no Parquet file, UserError for columns of types that run code."""
-    file = pa.BufferReader(data)
+def read_parquet_table(stream: IO[bytes], name: str) -> RawTable:
+    """A file that is read batch by batch where its place can be sought.
+
+    Raises ValueError for what is no Parquet file, UserError for columns of types that run code.
+    """
+    file = pa.PythonFile(stream) if stream.seekable() else pa.BufferReader(stream.read())
     try:
         refuse_extension_types(file, name)
         parquet = pq.ParquetFile(file)

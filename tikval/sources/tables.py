@@ -5,6 +5,7 @@ marks that nobody sees, an empty row is no row. What was decided on the way (an 
 uses) is a note, for people to read.
 """
 
+import io
 import math
 import re
 import sys
@@ -12,10 +13,10 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from tikval.config import UserError
-from tikval.files import plain_address, read_bytes
+from tikval.files import open_stream, plain_address
 from tikval.sources.cells import trimmed
 from tikval.sources.record_tables import read_json_table, read_parquet_table
 from tikval.sources.text_tables import RawTable, read_text_table
@@ -153,13 +154,17 @@ def open_table(uri: str) -> InputTable:
         raise UserError(
             f"{name}: expected a table, a {', '.join(TABLE_SUFFIXES[:-1])} or {TABLE_SUFFIXES[-1]} file"
         )
+    return _table(lambda: open_input(file), name, file.lower(), sheet)
+
+
+def open_input(uri: str) -> IO[bytes]:
+    """A file that somebody handed in, to be read from its beginning. Raises UserError where it cannot be."""
     try:
-        data = read_bytes(file)
+        return open_stream(uri)
+    except FileNotFoundError as err:
+        raise UserError(f"{plain_address(uri)}: no such file") from err
     except OSError as err:
-        raise UserError(f"{name}: cannot be read ({err.strerror or err})") from err
-    if data is None:
-        raise UserError(f"{name}: no such file")
-    return table_of(data, name, file.lower(), sheet)
+        raise UserError(f"{plain_address(uri)}: cannot be read ({err.strerror or err})") from err
 
 
 def table_of(data: bytes, name: str = "", suffix: str = ".csv", sheet: str | None = None) -> InputTable:
@@ -167,11 +172,18 @@ def table_of(data: bytes, name: str = "", suffix: str = ".csv", sheet: str | Non
 
     Raises UserError as `open_table` does.
     """
+    return _table(lambda: io.BytesIO(data), name, suffix, sheet)
+
+
+def _table(open_: Callable[[], IO[bytes]], name: str, suffix: str, sheet: str | None) -> InputTable:
+    """A table out of a file that can be opened as often as wanted: text and Parquet are read as their rows are."""
+    with open_() as file:
+        data = file.read(8)
     notes: list[str] = []
     where = f"{name}: " if name else ""
     try:
         if data.startswith(b"PAR1") or suffix.endswith(".parquet"):
-            read = read_parquet_table(data, name)
+            read = read_parquet_table(open_(), name)
         elif data.startswith(_OLD_WORKBOOK):
             raise ValueError(
                 "a workbook of before 2007, or one with a password; save it as .xlsx without one"
@@ -179,11 +191,11 @@ def table_of(data: bytes, name: str = "", suffix: str = ".csv", sheet: str | Non
         elif data.startswith(b"\x1f\x8b"):
             raise ValueError("compressed; unpack it first")
         elif data.startswith(b"PK") or suffix.endswith((".xlsx", ".xlsm")):
-            read = read_workbook(data, sheet, notes)
+            read = read_workbook(_whole(open_), sheet, notes)
         elif suffix.endswith((".jsonl", ".ndjson", ".json")):
-            read = read_json_table(data, whole=suffix.endswith(".json"))
+            read = read_json_table(_whole(open_), whole=suffix.endswith(".json"))
         else:
-            read = read_text_table(data, suffix, notes)
+            read = read_text_table(open_, suffix, notes)
     except ValueError as err:
         raise UserError(f"{where}{err}") from err
     grid = RawTable(
@@ -195,6 +207,11 @@ def table_of(data: bytes, name: str = "", suffix: str = ".csv", sheet: str | Non
     if twice := sorted({column for column in table.columns if table.columns.count(column) > 1}):
         raise UserError(f"{table.at(grid.line)}: a column name appears twice: {_short(twice[0])}")
     return table
+
+
+def _whole(open_: Callable[[], IO[bytes]]) -> bytes:
+    with open_() as file:
+        return file.read()
 
 
 def column_key(name: str) -> str:

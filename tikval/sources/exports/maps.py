@@ -110,13 +110,13 @@ class SourceMap(Config):
         has = any(all(has_path(cells, path) for path in names) for names in self.recognised_by)
         return has and not any(has_path(cells, path) for path in self.unless)
 
-    def used(self) -> set[str]:
-        """The outermost names that its columns are found by."""
-        return {
-            path.removesuffix("?").split(".")[0].removesuffix("[]")
-            for paths in self.columns.values()
-            for path in paths
-        }
+    def used(self) -> dict[str, set[str]]:
+        """The outermost names that its columns are found by, and those within them."""
+        found: dict[str, set[str]] = {}
+        for path in (path for paths in self.columns.values() for path in paths):
+            first, *rest = path.removesuffix("?").replace("[]", "").split(".")
+            found.setdefault(first, set()).update(rest[:1])
+        return found
 
 
 def load_map(path: str) -> SourceMap:

@@ -10,9 +10,9 @@ from tikval.config import UserError
 from tikval.rows import Outcome, PostRow
 from tikval.sources.cells import as_text, trimmed
 from tikval.sources.exports.fields import FLAGS, READ
-from tikval.sources.exports.json_records import SourceRecord
 from tikval.sources.exports.maps import SourceMap, value_at
 from tikval.sources.ids import Post, RoundedIdError, id_in_cell, is_rounded, post_in
+from tikval.sources.json_records import SourceRecord
 from tikval.sources.posts import dated, empty_post
 
 WINDOW: Final = 20_000  # posts that wait for what a later row of theirs tells, before they are handed on
@@ -246,7 +246,7 @@ def each_once(rows: Iterable[PostRow], tally: Tally) -> Iterator[PostRow]:
     seen: set[int | str] = set()
     for row in rows:
         tally.rows += 1
-        key = _key(row["video_id"])
+        key = id_key(row["video_id"])
         if key in seen:
             tally.again += 1
             if (first := waiting.get(row["video_id"])) is not None:
@@ -260,7 +260,7 @@ def each_once(rows: Iterable[PostRow], tally: Tally) -> Iterator[PostRow]:
         yield _counted(row, tally)
 
 
-def _key(video_id: str) -> int | str:
+def id_key(video_id: str) -> int | str:
     return int(video_id) if len(video_id) == 19 and video_id.isascii() and video_id.isdecimal() else video_id
 
 

@@ -1,25 +1,16 @@
 """The one reader of sources: what an export is, by its content, and the posts that it lists."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from tikval.config import UserError
-from tikval.files import is_local, open_stream, plain_address
+from tikval.files import is_local, plain_address
 from tikval.rows import Outcome, PostRow
-from tikval.sources.exports.json_records import (
-    HEAD,
-    Open,
-    SourceRecord,
-    first_list,
-    iter_lines,
-    iter_list,
-    json_form,
-    read_document,
-)
 from tikval.sources.exports.maps import (
     SourceMap,
     check_columns,
@@ -29,10 +20,22 @@ from tikval.sources.exports.maps import (
     shipped_maps,
 )
 from tikval.sources.exports.post_rows import RowReader, Tally, each_once
-from tikval.sources.tables import InputTable, is_table, open_table
+from tikval.sources.json_records import (
+    HEAD,
+    Open,
+    SourceRecord,
+    first_list,
+    iter_lines,
+    iter_list,
+    json_form,
+    read_document,
+)
+from tikval.sources.tables import InputTable, is_table, open_input, open_table
 
 _LOOKED_AT: Final = 50  # rows that tell what a file is: the first ones may be odd
 _NAMED: Final = 12  # columns in a message
+_MOST_NAMES: Final = 1_000  # columns that are noted: a hostile file has a new one in each row
+_ENVELOPE: Final = 8  # names within one name: then it holds the row
 _KINDS: Final = {
     Outcome.LIVE: ("live room", "live rooms"),
     Outcome.OTHER_PLATFORM: ("of another platform", "of other platforms"),
@@ -117,7 +120,7 @@ def read_export(uri: str, columns: str | None = None) -> SourceExport | None:
     name = plain_address(uri)
     if is_local(uri) and Path(uri).is_dir():
         return None
-    open_ = _opener(uri, name)
+    open_ = partial(open_input, uri)
     with open_() as file:
         head = file.read(HEAD)
     if head.startswith((b"PK", b"PAR1", b"\xd0\xcf")) or json_form(head) == "text":
@@ -127,18 +130,6 @@ def read_export(uri: str, columns: str | None = None) -> SourceExport | None:
             raise UserError(f"{name}: no table and no JSON, which a map of columns could be for")
         return _of_table(open_table(uri), name, mine, columns)
     return _of_json(open_, head, name, mine, columns)
-
-
-def _opener(uri: str, name: str) -> Open:
-    def open_() -> Any:
-        try:
-            return open_stream(uri)
-        except FileNotFoundError as err:
-            raise UserError(f"{name}: no such file") from err
-        except OSError as err:
-            raise UserError(f"{name}: cannot be read ({err.strerror or err})") from err
-
-    return open_
 
 
 def _of_table(
@@ -258,19 +249,30 @@ def _export(
     columns: tuple[str, ...] | None = None,
 ) -> SourceExport:
     reader = RowReader(name, source, mine)
-    used = frozenset(mine.used())
+    used = mine.used()
 
     def read(export: SourceExport) -> Iterator[PostRow]:
-        unused = export.unused
         for record in records():
             if isinstance(record.cells, dict):
-                unused |= dict.fromkeys(record.cells.keys() - used)
+                _note_unused(record.cells, used, export.unused)
             row = reader.post(record)
             if reader.files and record.cells and (names := reader.named_files(record.cells)):
                 export.named.setdefault(row["video_id"], names)
             yield row
 
-    return SourceExport(name, source, mine.title, used, read)
+    return SourceExport(name, source, mine.title, frozenset(used), read)
+
+
+def _note_unused(cells: dict[str, Any], used: Mapping[str, Collection[str]], unused: dict[str, None]) -> None:
+    """Keep the names of a row that its map does not use, and those within what is its envelope."""
+    for name, cell in cells.items():
+        if name not in used:
+            if len(unused) < _MOST_NAMES:
+                unused[name] = None
+        elif isinstance(cell, dict) and len(used[name]) >= _ENVELOPE:
+            for inner in cell.keys() - used[name]:
+                if len(unused) < _MOST_NAMES:
+                    unused[f"{name}.{inner}"] = None
 
 
 def _n(number: int, what: str) -> str:

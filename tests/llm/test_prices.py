@@ -147,6 +147,24 @@ def test_a_video_makes_tokens(prices: Prices) -> None:
     assert prices.video_tokens("gemini-9", 10, "high") == 2900
 
 
+def test_a_picture_by_itself_makes_tokens(prices: Prices) -> None:
+    assert prices.picture_tokens("gemini-3.8-flash", None) == 1120
+    assert prices.picture_tokens("gemini-3.8-flash", "low") == 280
+    assert prices.picture_tokens("gemini-2.5-pro", "medium") == 256
+    assert prices.picture_tokens("gemini-9", "medium") == 560
+    old = {
+        "models": "x",
+        "default": 1,
+        "low": 1,
+        "medium": 1,
+        "high": 1,
+        "sound": 1,
+        "source": "a table of before",
+    }
+    table = validate(Prices, read_yaml(SHIPPED) | {"families": [old]}, "prices.yaml")
+    assert table.picture_tokens("x", None) == 2304
+
+
 def test_every_price_says_where_it_comes_from(prices: Prices) -> None:
     assert all(period.source for periods in prices.models.values() for period in periods)
 

@@ -360,7 +360,7 @@ def test_a_row_is_uploaded_at_most_as_often_as_it_is_tried(
         lambda: door,
         Ledger(uploads.out),
         load_prices(),
-        lambda path, sha: nullcontext(path),
+        lambda path, sha: nullcontext(str(path)),
     )
     row = {"video_id": "v", "row_key": "0" * 32, "attempt": 1, "carried": "{}", "error": None, "detail": None}
     row |= {"prompt": "Q", "video": str(video), "files": None, "pictures": None, "seconds": 3.0}

@@ -53,7 +53,7 @@ def test_an_object_is_read_and_sent_and_its_copies_are_deleted(store: Store, tmp
     with Child(Limits(seconds=60)) as child:
         assert read_video(child, CLIP, Want()).n_frames == 10
     with StrippedVideos(Limits(seconds=60))(CLIP, None) as sent:
-        assert leftovers(tmp_path) == [Path(sent)]
+        assert leftovers(tmp_path) == [Path(str(sent))]
     assert not leftovers(tmp_path)
 
 

@@ -12,7 +12,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypedDict
@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple, TypedDict
 from tikval.ask.batch_jobs import BatchTools, drop_job, find_or_drop
 from tikval.ask.call_costs import CallCosts
 from tikval.ask.pending import pending_calls
+from tikval.ask.questions import question_of, to_send_of
 from tikval.ask.samples import Samples, seed_of
 from tikval.config import Api, Gemini
 from tikval.llm.batch_jobs import BatchJob, BatchRow, new_job_id
@@ -28,10 +29,13 @@ from tikval.llm.faults import backoff_seconds
 from tikval.llm.ledger import Ledger
 from tikval.llm.uploads import OURS
 from tikval.machine import ScratchFolder
-from tikval.media.reading import ClipError
+from tikval.media.fetch import OpenVideo
+from tikval.media.reading import MAX_PICTURES_BYTES, ClipError, StrippedPost
 from tikval.rows import AskRow, Reason
 
 _OPENING: Final = 4  # videos at a time
+_PICTURE_BYTES: Final = 400_000  # of a photo post's picture, as it is drawn anew
+_SOUND_BYTES: Final = 20_000  # of a second of its sound
 _LOOK_UPS: Final = 32  # in the ledger, at a time
 _ADDRESS: Final = "x" * 200  # longer than that of any uploaded file
 REFUSED: Final = {Reason.RATE_LIMITED, Reason.REJECTED, Reason.TOO_MANY_TOKENS}  # then there is no job
@@ -83,7 +87,7 @@ class SubmitBatch:
         make_tools: Callable[[], BatchTools],
         ledger: Ledger,
         costs: CallCosts,
-        open_video: Callable[[str, str | None], AbstractContextManager[str]],
+        open_video: OpenVideo,
         samples: Samples | None = None,
     ) -> None:
         """`asked`: what determines every reply, the row apart. `folder`: the name of the one that the rows are for."""
@@ -130,7 +134,12 @@ class SubmitBatch:
         first = await tools.gate.claim([key for key, _ in calls], [row["row_key"] for _, row in calls])
         frame = len(await tools.client.request_line("0" * 32, Question(""), _ADDRESS, "video/quicktime"))
         return [
-            Request(row, key, self.costs.most_usd(row), frame + len(json.dumps(row["prompt"])))
+            Request(
+                row,
+                key,
+                self.costs.most_usd(row),
+                frame + len(json.dumps(row["prompt"])) + _inline_bytes(row),
+            )
             for (key, row), mine in zip(calls, first, strict=True)
             if mine
         ]
@@ -227,19 +236,21 @@ class SubmitBatch:
     async def _line(self, tools: BatchTools, request: Request, row: BatchRow) -> bytes:
         """The line of a request, once its video is ready on the server. Raises Fault."""
         seed = seed_of(self.asked, request.row)
-        question = Question(request.row["prompt"], None, tuple(request.row["pictures"] or ()), seed)
-        if row.file is None:
-            return await tools.client.request_line(row.key, question)
+        video = to_send_of(request.row)
+        if video is None:
+            return await tools.client.request_line(row.key, question_of(request.row, None, seed))
         with ExitStack() as held:
             content_sha = json.loads(request.row["carried"]).get("content_sha")
-            to_send = self.open_video(request.row["video"], content_sha)
+            to_send = self.open_video(video, content_sha)
             loop = asyncio.get_running_loop()
             try:
-                path = await loop.run_in_executor(self.opening, held.enter_context, to_send)
+                sent = await loop.run_in_executor(self.opening, held.enter_context, to_send)
             except ClipError as err:
                 raise Fault(err.reason, err.detail, retryable=False, billed="no") from err
-            uri, mime = await self._sent(tools, row.file, Path(path), None, row.video_id)
-        return await tools.client.request_line(row.key, question, uri, mime)
+            if isinstance(sent, StrippedPost):  # inside its line
+                return await tools.client.request_line(row.key, question_of(request.row, sent, seed))
+            uri, mime = await self._sent(tools, str(row.file), Path(sent), None, row.video_id)
+        return await tools.client.request_line(row.key, question_of(request.row, None, seed), uri, mime)
 
     async def _sent(
         self, tools: BatchTools, name: str, place: Path, mime: str | None, video_id: str | None
@@ -257,6 +268,14 @@ class SubmitBatch:
                 with suppress(Fault):  # its name may be taken by what had arrived of it
                     await tools.client.delete_file(name)
         raise AssertionError
+
+
+def _inline_bytes(row: Any) -> int:
+    """About how many bytes of a line a photo post makes, in base64; of how many a line has room for, a tenth."""
+    if not row["files"]:
+        return 0
+    n_pictures, n_sound = len(row["files"]), _SOUND_BYTES * int(row["seconds"] or 0)
+    return 4 * (min(MAX_PICTURES_BYTES, _PICTURE_BYTES * n_pictures) + n_sound) // 3
 
 
 def _handed_in(row: Any) -> HandedInRow:

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from tikval.ask.batch import SubmitBatch
@@ -16,6 +15,7 @@ from tikval.config import Api, Gemini
 from tikval.llm.batch_jobs import JobFiles
 from tikval.llm.ledger import Ledger
 from tikval.llm.prices import Prices
+from tikval.media.fetch import OpenVideo
 from tikval.rows import Reason
 
 _PASSING: Final = {Reason.RATE_LIMITED, Reason.SERVER_ERROR, Reason.TIMEOUT}
@@ -34,7 +34,7 @@ class BatchRoute:
         make_tools: Callable[[], BatchTools],
         ledger: Ledger,
         prices: Prices | None,
-        open_video: Callable[[str, str | None], AbstractContextManager[str]],
+        open_video: OpenVideo,
         samples: Samples | None = None,
         system: str | None = None,
     ) -> None:

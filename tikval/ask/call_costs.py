@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from tikval.ask.video import n_pictures
 from tikval.config import Api, Endpoint, Gemini, UserError
 from tikval.llm.client import Reply
 from tikval.llm.prices import Price, Prices
@@ -98,11 +99,15 @@ class CallCosts:
         return price.cost(replace(usage, tokens_cached=0)) - price.cost(usage)
 
     def _media(self, row: Any) -> tuple[int, int]:
-        """Tokens of a video's pictures and of its sound."""
-        if self.prices is None or not row["video"]:
+        """Tokens of a video's or a photo post's pictures and of its sound."""
+        if self.prices is None or not (row["video"] or row["files"]):
             return 0, 0
         assert isinstance(self.llm, Gemini)
         seconds = row["seconds"] or 0
+        if row["files"]:
+            each = self.prices.picture_tokens(self.llm.model, self.llm.media_resolution)
+            sound = self.prices.sound_tokens(self.llm.model, seconds) if row["has_sound"] else 0
+            return each * n_pictures(row["files"]), sound
         pictures = self.prices.video_tokens(self.llm.model, seconds, self.llm.media_resolution)
         return pictures, self.prices.sound_tokens(self.llm.model, seconds)
 

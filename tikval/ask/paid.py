@@ -12,13 +12,14 @@ import secrets
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 from tikval.ask.call_costs import CallCosts
+from tikval.ask.questions import question_of, to_send_of
 from tikval.ask.samples import Samples, ask_samples, of_sample, seed_of
 from tikval.config import Api, Endpoint, Gemini, UserError
 from tikval.llm.breaker import Met
@@ -27,6 +28,7 @@ from tikval.llm.faults import backoff_seconds
 from tikval.llm.gate import Gate, Served
 from tikval.llm.ledger import Entry, Ledger, ledger_key
 from tikval.llm.prices import Prices
+from tikval.media.fetch import OpenVideo
 from tikval.media.reading import ClipError
 from tikval.rows import AnswerRow, Reason, sha256
 
@@ -51,13 +53,13 @@ class PaidAnswers:
         make_gate: Callable[[], Gate],
         ledger: Ledger,
         prices: Prices | None,
-        open_video: Callable[[str, str | None], AbstractContextManager[str]],
+        open_video: OpenVideo,
         samples: Samples | None = None,
         system: str | None = None,
     ) -> None:
         """`asked`: what determines every reply, the row apart: prompt, parameters, schema, sample.
 
-        `open_video`: path and SHA-256 of a video to the file to send in its place. `samples`: None asks once.
+        `open_video`: a video and its SHA-256 to what is sent in its place. `samples`: None asks once.
         `system`: what the client sends with every row, which counts as its prompt does.
         """
         self.llm, self.api, self.asked, self.samples = llm, api, asked, samples
@@ -183,16 +185,14 @@ class PaidAnswers:
         """The entry of a reply that is now paid for. Raises Fault once no try is left, or none can help."""
         self._check_going()
         with ExitStack() as held:
-            path = None
-            if row["video"]:
-                to_send = self.open_video(row["video"], json.loads(row["carried"]).get("content_sha"))
+            sent = None
+            if video := to_send_of(row):
+                to_send = self.open_video(video, json.loads(row["carried"]).get("content_sha"))
                 try:
-                    path = await self.loop.run_in_executor(self.opening, held.enter_context, to_send)
+                    sent = await self.loop.run_in_executor(self.opening, held.enter_context, to_send)
                 except ClipError as err:
                     raise Fault(err.reason, err.detail, retryable=False, billed="no") from err
-            seed = seed_of(self.asked, row)
-            pictures = tuple(row["pictures"] or ())
-            question = Question(row["prompt"], path, pictures, seed, row["video_id"])
+            question = question_of(row, sent, seed_of(self.asked, row))
             call = Call(key, self.costs.most_usd(row), self.costs.tokens_in(row))
             async with self.at_once:  # until the reply is here: the next call waits for no disk
                 name, reply = await self._reply(question, call)

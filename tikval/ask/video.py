@@ -2,7 +2,8 @@
 
 import io
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,12 +15,14 @@ from tikval.ask.withheld import Withheld
 from tikval.codebook import render_material
 from tikval.config import Gemini, Limits, Llm, Look, UserError, find_file
 from tikval.media.child import Child, check_tools
-from tikval.media.fetch import read_video
+from tikval.media.fetch import Video, files_of, read_video
 from tikval.media.reading import ClipError, ClipReading, MissingTool, Want
 from tikval.privacy import strip_handles
 from tikval.rows import AskRow, Reason, sha256
+from tikval.sources.photo_posts import is_sound
 
 PICTURES_PROMPT: Final = "prompts/pictures.txt"
+PHOTO_POST_PROMPT: Final = "prompts/photo_post.txt"
 _JPEG_QUALITY: Final = 85
 
 
@@ -54,9 +57,12 @@ class Looker:
         whisper = self.look is not None and self.look.speech.engine == "whisper"
         self.whisper = Whisper(look.speech.model, look.speech.revision) if whisper else None
 
-    def read(self, path: str) -> SeenVideo:
+    def read(self, video: Video) -> SeenVideo:
         """Read one video; one that cannot be read here is not sent, and not paid for. Raises ClipError."""
-        reading = read_video(self.child, path, self.want)
+        want = self.want
+        if self.look is not None and not isinstance(video, str):  # each picture once, as far as there is room
+            want = replace(want, frames=min(want.frames, n_pictures(video)))
+        reading = read_video(self.child, video, want)
         if self.look is None:
             return SeenVideo(reading, None, None, None)
         segments, language = reading.speech, "en" if reading.speech else None
@@ -87,6 +93,21 @@ def check_recognisers(want: Want) -> None:
         raise UserError(str(err)) from err
 
 
+def n_pictures(files: Sequence[str]) -> int:
+    """The number of pictures among the files of a photo post."""
+    return sum(not is_sound(file) for file in files)
+
+
+def photo_note(files: Sequence[str] | None, *, has_sound: bool) -> str:
+    """What a model is told of a photo post, between the prompt and the post's texts; "" for a video."""
+    if not files:
+        return ""
+    n = n_pictures(files)
+    note = find_file(PHOTO_POST_PROMPT).read_text(encoding="utf-8")
+    sound = "with a sound" if has_sound else "without sound"
+    return note.format(pictures=f"{n} picture{'s' * (n != 1)}", sound=sound)
+
+
 class Asking:
     """VideoRow -> AskRow: the part that scripts and direct extraction share."""
 
@@ -107,13 +128,14 @@ class Asking:
         if why := self.withheld.reason(row["row_key"]):
             return self.failure(row, Reason.MINOR, why)
         try:
-            seen = self.looker.read(row["path"])
+            seen = self.looker.read(files_of(row))
         except ClipError as err:
             return self.failure(row, err.reason, err.detail)
         reading = seen.reading
         caption = strip_handles(row["caption"], row["account"]) if row["caption"] else None
         speech = strip_handles(seen.speech, row["account"]) if seen.speech else None
-        material = render_material(None, caption, speech)
+        note = photo_note(row["files"], has_sound=reading.has_sound)
+        material = note + render_material(None, caption, speech)
         carried = {
             "account": row["account"],
             "caption": caption,
@@ -126,7 +148,8 @@ class Asking:
         return asked(
             row,
             prompt=self.fixed + material,
-            video=row["path"] if seen.pictures is None else None,
+            video=row["path"] if seen.pictures is None and not row["files"] else None,
+            files=row["files"] if seen.pictures is None else None,
             pictures=seen.pictures,
             seconds=reading.seconds,
             has_sound=reading.has_sound,

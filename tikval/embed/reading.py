@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tikval.config import EmbedConfig, Sound, UserError
 from tikval.embed.plan import EmbeddingPlan
 from tikval.media.child import Child, check_tools
-from tikval.media.fetch import read_video
+from tikval.media.fetch import files_of, read_video
 from tikval.media.reading import SAMPLE_RATE, Caption, ClipError, MissingTool, Want
 from tikval.privacy import strip_on_screen
 from tikval.rows import ClipRow, Reason
@@ -53,7 +53,7 @@ class ClipReader:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
         try:
-            reading = read_video(self.child, row["path"], self.want)
+            reading = read_video(self.child, files_of(row), self.want)
         except ClipError as err:
             return self.failure(row, err.reason, err.detail)
         frames = sound = None

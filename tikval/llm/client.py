@@ -40,6 +40,7 @@ class Question:
     pictures: tuple[bytes, ...] = ()  # JPEG in order of time
     seed: int | None = None  # in place of the configuration's
     video_id: str | None = None  # sent to nobody: for the list of what lies on a server
+    sound: bytes | None = None  # FLAC, of a photo post: behind its pictures
 
 
 @dataclass(frozen=True)

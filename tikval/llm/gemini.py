@@ -139,6 +139,7 @@ class GeminiClient:
         """
         parts: list[Any] = [{"text": question.prompt}]
         parts += [_inline(picture, "image/jpeg") for picture in question.pictures]
+        parts += [_inline(question.sound, "audio/flac")] if question.sound else []
         if question.video is None:
             return await self._generate(parts, question, admit)
         video = Path(question.video)

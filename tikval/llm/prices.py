@@ -50,6 +50,19 @@ class Period(TokenRates):
         return self
 
 
+class PictureTokens(Config):
+    """Tokens of one picture that is sent by itself, at each media resolution: at most."""
+
+    default: int = Field(gt=0)
+    low: int = Field(gt=0)
+    medium: int = Field(gt=0)
+    high: int = Field(gt=0)
+
+
+# where a table says none: the most that is known of any model
+_ANY_PICTURE: Final = PictureTokens(default=2304, low=280, medium=560, high=2304)
+
+
 class Family(Config):
     """Tokens of one second of video, without its sound, at each media resolution; and of one second of sound."""
 
@@ -59,6 +72,7 @@ class Family(Config):
     medium: float = Field(gt=0)
     high: float = Field(gt=0)
     sound: float = Field(gt=0)
+    picture: PictureTokens = _ANY_PICTURE
     cached_from: int = Field(default=4096, gt=0)  # tokens of the shortest prompt that a cache takes
     source: str
 
@@ -172,6 +186,11 @@ class Prices(Config):
         """Tokens of a video's pictures, for estimates; of a model that no family names: those of the dearest."""
         rates = [float(getattr(family, resolution or "default")) for family in self._families(model)]
         return math.ceil(seconds * max(rates))
+
+    def picture_tokens(self, model: str, resolution: Resolution | None) -> int:
+        """Tokens of one picture that is sent by itself, at most; of a model that no family names: of the dearest."""
+        of = [int(getattr(family.picture, resolution or "default")) for family in self._families(model)]
+        return max(of)
 
     def sound_tokens(self, model: str, seconds: float) -> int:
         """Tokens of the sound of a video, which come on top."""

@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -27,9 +27,19 @@ from tikval.media.decoders import check_decoder
 from tikval.media.isolation import is_complete, isolation_text
 from tikval.media.ocr import check_ocr
 from tikval.media.process import Died, WorkerProcess
-from tikval.media.reading import ClipError, ClipReading, StrippedFile, Want, machine_fault, open_video
+from tikval.media.reading import (
+    MAX_PICTURES,
+    ClipError,
+    ClipReading,
+    StrippedFile,
+    StrippedPost,
+    Want,
+    machine_fault,
+    open_video,
+)
 from tikval.media.speech import check_speech
 from tikval.rows import Reason
+from tikval.sources.photo_posts import is_sound
 
 T = TypeVar("T")
 log = logging.getLogger("tikval")
@@ -89,14 +99,16 @@ class Child:
             self._started()
             return self.isolation or ()
 
-    def read(self, path: str, want: Want, seconds: float | None = None) -> ClipReading:
+    def read(self, video: str | Sequence[str], want: Want, seconds: float | None = None) -> ClipReading:
         """Read one video, in `seconds` where these are fewer than the limits allow.
+
+        `video`: a path, or those of a photo post: its pictures in order, then perhaps its sound.
 
         A worker that dies is replaced and the video tried once more, within the same deadline: a stray kill must
         not cost a result. Raises ClipError (CRASHED if it died twice, TIMEOUT, OUT_OF_MEMORY, NO_SPACE, NO_PROCESS,
         or what the worker found), MissingTool, and RuntimeError if no worker can be started.
         """
-        return self._answered(lambda process, deadline: self._ask(process, path, want, deadline), seconds)
+        return self._answered(lambda process, deadline: self._ask(process, video, want, deadline), seconds)
 
     def strip(self, path: str, to: str, seconds: float | None = None) -> StrippedFile:
         """Write a video's pictures and sound anew, as they are and without any metadata, to the file `to`.
@@ -104,6 +116,12 @@ class Child:
         Raises what read() raises; NOT_STRIPPED where that cannot be done.
         """
         return self._answered(lambda process, deadline: self._ask_strip(process, path, to, deadline), seconds)
+
+    def strip_photos(self, files: Sequence[str], seconds: float | None = None) -> StrippedPost:
+        """Draw a photo post's pictures and write its sound anew, without any metadata. Raises what read() raises."""
+        return self._answered(
+            lambda process, deadline: self._ask_strip_photos(process, files, deadline), seconds
+        )
 
     def _answered(self, ask: Callable[[WorkerProcess, float], T], seconds: float | None) -> T:
         with self._lock:
@@ -129,8 +147,10 @@ class Child:
                     return answer
             raise AssertionError
 
-    def _ask(self, process: WorkerProcess, path: str, want: Want, deadline: float) -> ClipReading:
-        self._send(process, path, want)
+    def _ask(
+        self, process: WorkerProcess, video: str | Sequence[str], want: Want, deadline: float
+    ) -> ClipReading:
+        self._send(process, video, want)
         header = process.receive_header(deadline)
         wire.raise_failure(header)
         shape, n_samples = wire.payload_sizes(header, want, self.limits)
@@ -142,18 +162,23 @@ class Child:
             sound = np.frombuffer(process.receive(2 * n_samples, deadline), np.int16)
         return wire.reading_of(header, frames, sound)
 
-    def _send(self, process: WorkerProcess, path: str, want: Want | None) -> None:
-        """Send a request with the open file, or with the reason why it cannot be opened."""
-        file = refused = None
+    def _send(self, process: WorkerProcess, video: str | Sequence[str], want: Want | None) -> None:
+        """Send a request with the open files, or with the reason why one cannot be opened."""
+        paths = [video] if isinstance(video, str) else list(video)
+        pictures = None if isinstance(video, str) else sum(not is_sound(path) for path in paths)
+        files, refused = list[int](), None
         try:
-            file = open_video(path)
+            if len(paths) > wire.MAX_FILES or (pictures or 0) > MAX_PICTURES:
+                raise ClipError(Reason.TOO_LARGE, f"{pictures} pictures, allowed are {MAX_PICTURES}")
+            for path in paths:
+                files.append(open_video(path))
         except ClipError as err:
             refused = err
         try:
-            request = wire.request(str(Path(path).absolute()), want, self.limits, refused)
-            process.send(request, [] if file is None else [file])
+            request = wire.request(str(Path(paths[0]).absolute()), want, self.limits, refused, pictures)
+            process.send(request, [] if refused else files)
         finally:
-            if file is not None:
+            for file in files:
                 os.close(file)
 
     def _ask_strip(self, process: WorkerProcess, path: str, to: str, deadline: float) -> StrippedFile:
@@ -168,6 +193,17 @@ class Child:
         except OSError as err:
             raise machine_fault(err) or err from err
         return stripped
+
+    def _ask_strip_photos(
+        self, process: WorkerProcess, files: Sequence[str], deadline: float
+    ) -> StrippedPost:
+        self._send(process, files, None)
+        header = process.receive_header(deadline)
+        wire.raise_failure(header)
+        sizes, n_sound = wire.post_sizes(header, len(files), self.limits)
+        pictures = [bytes(process.receive(size, deadline)) for size in sizes]
+        sound = None if n_sound is None else bytes(process.receive(n_sound, deadline))
+        return wire.post_of(header, pictures, sound)
 
     def _started(self) -> WorkerProcess:
         if self._n_read >= self._files:

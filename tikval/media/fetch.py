@@ -8,11 +8,11 @@ import errno
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, TimeoutError
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import pyarrow.fs as pafs
 
@@ -20,7 +20,7 @@ from tikval.config import Limits
 from tikval.files import filesystem, is_local
 from tikval.machine import ScratchFolder
 from tikval.media.child import Child
-from tikval.media.reading import SUFFIXES, ClipError, ClipReading, Want, machine_fault
+from tikval.media.reading import SUFFIXES, ClipError, ClipReading, StrippedPost, Want, machine_fault
 from tikval.rows import Reason
 
 _CHUNK: Final = 2**20
@@ -29,11 +29,23 @@ _REFUSED: Final = re.compile(r"ACCESS_DENIED|AccessDenied|INVALID_ACCESS_KEY|For
 _ABSENT: Final = re.compile(r"NO_SUCH_BUCKET|NoSuchBucket|NO_SUCH_KEY|NoSuchKey|RESOURCE_NOT_FOUND")
 
 
-def read_video(child: Child, path: str, want: Want) -> ClipReading:
-    """Read a local file or an object, within the child's limits. Raises what Child.read raises."""
+Video: TypeAlias = str | Sequence[str]  # a path, or those of a photo post
+Sent: TypeAlias = str | StrippedPost  # the path of a file to send, or the parts of a photo post
+OpenVideo: TypeAlias = Callable[
+    [Video, str | None], AbstractContextManager[Sent]
+]  # with the SHA-256 of what was read
+
+
+def files_of(row: Any) -> Video:
+    """Where the video of a VideoRow lies."""
+    return row.get("files") or row["path"]  # type: ignore[no-any-return]
+
+
+def read_video(child: Child, video: Video, want: Want) -> ClipReading:
+    """Read local files or objects, within the child's limits. Raises what Child.read raises."""
     begin = time.monotonic()
-    with local_copy(path, child.limits) as file:
-        return child.read(file, want, child.limits.seconds - (time.monotonic() - begin))
+    with local_copies(video, child.limits) as files:
+        return child.read(files, want, child.limits.seconds - (time.monotonic() - begin))
 
 
 class StrippedVideos:
@@ -43,8 +55,10 @@ class StrippedVideos:
         self._limits = limits  # all that there is when this travels to an actor
 
     @contextmanager
-    def __call__(self, path: str, content_sha: str | None) -> Iterator[str]:
-        """The file to send; it is deleted afterwards. `content_sha`: of the file that was read before.
+    def __call__(self, video: Video, content_sha: str | None) -> Iterator[Sent]:
+        """The file to send, which is deleted afterwards, or the parts of a photo post.
+
+        `content_sha`: of what was read before.
 
         Raises ClipError: NOT_STRIPPED where the file cannot be written anew, MISSING_FILE where it is another by now.
         """
@@ -53,17 +67,39 @@ class StrippedVideos:
         begin = time.monotonic()
         with _scratch() as folder:
             to = Path(folder.path) / "video"
-            with local_copy(path, self._limits) as file:
+            with local_copies(video, self._limits) as files:
                 left = self._limits.seconds - (time.monotonic() - begin)
-                stripped = child.strip(file, str(to), left)
+                stripped = (
+                    child.strip(files, str(to), left)
+                    if isinstance(files, str)
+                    else child.strip_photos(files, left)
+                )
             if content_sha is not None and stripped.content_sha != content_sha:
                 raise ClipError(
                     Reason.MISSING_FILE, "another file lies there by now than the one that was read"
                 )
-            yield str(to.rename(to.with_suffix(SUFFIXES[stripped.container])))
+            if isinstance(stripped, StrippedPost):
+                yield stripped
+            else:
+                yield str(to.rename(to.with_suffix(SUFFIXES[stripped.container])))
 
     def __getstate__(self) -> dict[str, Limits]:
         return {"_limits": self._limits}
+
+
+@contextmanager
+def local_copies(video: Video, limits: Limits) -> Iterator[Video]:
+    """Local paths as `local_copy` has them, of one file or of all files of a photo post. Raises ClipError."""
+    with ExitStack() as held:
+        if isinstance(video, str):
+            yield held.enter_context(local_copy(video, limits))
+            return
+        copies = []
+        for path in video:
+            copies.append(held.enter_context(local_copy(path, limits)))
+            if copies[-1] != path:  # what lies here is looked at when it is opened
+                _check_size(sum(Path(copy).stat().st_size for copy in copies), limits)
+        yield copies
 
 
 @contextmanager

@@ -31,9 +31,10 @@ from tikval.rows import Reason
 MOV: Final = "mov,mp4,m4a,3gp,3g2,mj2"
 MATROSKA: Final = "matroska,webm"
 # Real containers only. FFmpeg also reads playlists (hls, concat, dash, image2, ...), which open other files.
+_OF_VIDEO: Final = f"{MOV},{MATROSKA},avi,flv,mpegts,mpeg,ogg,asf"
+_OF_SOUND: Final = f"{MOV},{MATROSKA},mp3,aac,ogg,wav,flac"
 _OPEN: Final = {
     "protocol_whitelist": "fd",
-    "format_whitelist": f"{MOV},{MATROSKA},avi,flv,mpegts,mpeg,ogg,asf",
     "enable_drefs": "0",  # an MP4 may name other files as its data
     "use_absolute_path": "0",
 }
@@ -95,7 +96,7 @@ def hash_file(file: int, limits: Limits) -> str:
         raise ClipError(Reason.UNREADABLE, err.strerror or "read error") from err
 
 
-def opened(source: Source) -> InputContainer:
+def opened(source: Source, formats: str = _OF_VIDEO) -> InputContainer:
     """The file as an FFmpeg container that opens nothing else. Raises ClipError, MissingTool."""
     gpu = None
     if source.decoder == "nvdec":
@@ -104,7 +105,7 @@ def opened(source: Source) -> InputContainer:
     try:
         # every opening shares the descriptor's position: whoever opens anew is the only one who reads on
         os.lseek(source.file, 0, os.SEEK_SET)
-        options = {**_OPEN, "fd": str(source.file)}
+        options = {**_OPEN, "format_whitelist": formats, "fd": str(source.file)}
         return av.open("fd:", metadata_errors="replace", container_options=options, hwaccel=gpu)
     except (av.FFmpegError, OSError, ValueError) as err:
         raise ClipError(Reason.UNREADABLE, "not a video file that FFmpeg can read") from err
@@ -201,6 +202,33 @@ def read_packets(container: InputContainer, streams: list[VideoStream | AudioStr
         except (StopIteration, av.FFmpegError, OSError):
             return
         yield packet
+
+
+@dataclass(frozen=True)
+class SoundFile:
+    """A file of sound alone."""
+
+    sound: NDArray[np.int16] | None  # [S]; None: nothing in it, or not asked for
+    seconds: float
+    lost: int  # packets
+    total: int
+
+
+def read_sound_file(file: int, limits: Limits, *, decode: bool) -> SoundFile:
+    """Read an open file of sound. Raises ClipError."""
+    with opened(Source(file, limits), _OF_SOUND) as container:
+        audio = container.streams.best("audio")
+        if not isinstance(audio, AudioStream) or audio.codec_context is None:
+            raise ClipError(Reason.UNREADABLE, "no sound in the file of sound")
+        span, track, lost, total = _Span(), _SoundTrack(), 0, 0
+        for packet in read_packets(container, [audio]):
+            total += packet.size > 0
+            if packet.size and not packet.is_discard:
+                span.add(packet)
+            lost += track.add(packet) if decode else 0
+            if max(float(span.seconds), track.n_samples / SAMPLE_RATE) > limits.video_seconds:
+                raise ClipError(Reason.TOO_LONG, f"sound of more than {limits.video_seconds:.0f} s")
+    return SoundFile(track.finish() if decode else None, float(span.seconds), lost, max(total, 1))
 
 
 class _Span:

@@ -23,6 +23,10 @@ SAMPLE_RATE: Final = 16_000  # Hz, of all sound
 SIDE_PX: Final = 224  # short side of the small frames: what VideoMAE takes
 MAX_ASPECT: Final = 32  # long side over short side; a picture of 1 x 16 million pixels is an attack
 
+MAX_PICTURES: Final = 35  # of one photo post, as platforms allow; each is an open file of the worker
+PICTURE_SECONDS: Final = 3.0  # that each picture of a photo post is shown
+MAX_PICTURES_BYTES: Final = 10 * 2**20  # of a photo post's pictures as they are sent, together
+
 # containers that a video is written anew in, before somebody else gets it, and the names that their files end in
 SUFFIXES: Final = {"mp4": ".mp4", "mov": ".mov", "webm": ".webm", "matroska": ".mkv", "avi": ".avi"}
 
@@ -126,6 +130,15 @@ class StrippedFile:
 
 
 @dataclass(frozen=True)
+class StrippedPost:
+    """A photo post as it is sent: drawn and written anew, without anything that is written about it."""
+
+    pictures: tuple[bytes, ...]  # JPEG, in order
+    sound: bytes | None  # FLAC, 16 kHz mono
+    content_sha: str  # SHA-256 of the files that it was made of, hex
+
+
+@dataclass(frozen=True)
 class ClipReading:
     seconds: float
     width: int  # as shown, after rotation
@@ -134,7 +147,7 @@ class ClipReading:
     has_sound: bool  # the file has a sound track with something in it
     lost_packets: int
     total_packets: int
-    content_sha: str  # SHA-256 of the file, hex
+    content_sha: str  # SHA-256 of the file, or of all files of a photo post, hex
     frames: NDArray[np.uint8] | None  # [T, H, W, 3] RGB, short side Want.side, T = Want.frames
     sound: NDArray[np.int16] | None  # [S] mono at SAMPLE_RATE
     captions: list[Caption]

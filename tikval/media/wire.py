@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from tikval.config import Limits
 from tikval.media.reading import (
     MAX_ASPECT,
+    MAX_PICTURES,
+    MAX_PICTURES_BYTES,
     SAMPLE_RATE,
     SUFFIXES,
     Caption,
@@ -25,12 +27,14 @@ from tikval.media.reading import (
     Scene,
     Segment,
     StrippedFile,
+    StrippedPost,
     Want,
 )
 from tikval.rows import Reason
 
 LENGTH: Final = struct.Struct(">I")
 MAX_HEADER: Final = 4 * 2**20  # bytes
+MAX_FILES: Final = MAX_PICTURES + 1  # of one request
 STRIPPED: Final = "stripped"  # name of a file
 _MAX_TEXT: Final = 20_000  # characters of one field
 _MAX_LIST: Final = 10_000  # captions or segments of one video
@@ -51,14 +55,50 @@ def message(header: dict[str, Any], arrays: list[NDArray[Any]] | None = None) ->
 
 
 def request(
-    path: str, want: Want | None, limits: Limits, refused: ClipError | None = None
+    path: str,
+    want: Want | None,
+    limits: Limits,
+    refused: ClipError | None = None,
+    pictures: int | None = None,
 ) -> list[memoryview]:
     """What to read of a video; None: write it anew without its metadata, as the file STRIPPED in the worker's folder.
 
-    `refused`: why no open file comes with it; the worker answers with that.
+    `refused`: why no open file comes with it; the worker answers with that. `pictures`: so many of the files that come
+    with it are pictures of a photo post, and one more its sound; that is written anew into the reply.
     """
     header = {"path": path, "want": want and dataclasses.asdict(want), "limits": limits.model_dump()}
-    return message(header | {"refused": refused and [refused.reason, refused.detail]})
+    more = {"pictures": pictures, "refused": refused and [refused.reason, refused.detail]}
+    return message(header | more)
+
+
+def reply_with_post(post: StrippedPost) -> list[memoryview]:
+    sizes = {"pictures": [len(picture) for picture in post.pictures], "sound": post.sound and len(post.sound)}
+    parts = [*post.pictures, *([post.sound] if post.sound else [])]
+    arrays = [np.frombuffer(part, np.uint8) for part in parts]
+    return message({**sizes, "content_sha": post.content_sha}, arrays)
+
+
+def post_sizes(header: dict[str, Any], pictures: int, limits: Limits) -> tuple[list[int], int | None]:
+    """Bytes of each picture and of the sound that follow the header of a stripped photo post. Raises Garbage."""
+    sizes = [int(_number(int, size)) for size in _list(header.get("pictures"))]
+    if not 0 < len(sizes) <= pictures or sum(sizes) > MAX_PICTURES_BYTES:
+        raise Garbage("too many pictures")
+    sound = header.get("sound")
+    if sound is not None:
+        sound = int(_number(int, sound))
+        # no more than the samples themselves, which may be twice as many as allowed, see payload_sizes
+        if sound > 4 * limits.video_seconds * SAMPLE_RATE + 2**16:
+            raise Garbage("too much sound")
+    return sizes, sound
+
+
+def post_of(header: dict[str, Any], pictures: list[bytes], sound: bytes | None) -> StrippedPost:
+    """The stripped photo post of a reply. Raises Garbage."""
+    if not all(picture.startswith(b"\xff\xd8\xff") for picture in pictures):
+        raise Garbage("a picture that is no JPEG")
+    if sound is not None and not sound.startswith(b"fLaC"):
+        raise Garbage("a sound that is no FLAC")
+    return StrippedPost(tuple(pictures), sound, _text(header.get("content_sha")))
 
 
 def stripped_of(header: dict[str, Any]) -> StrippedFile:

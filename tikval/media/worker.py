@@ -33,8 +33,9 @@ import av.logging
 
 from tikval.config import Limits
 from tikval.media import wire
-from tikval.media.clip import read_clip
+from tikval.media.clip import Clip, read_clip
 from tikval.media.ocr import read_captions
+from tikval.media.photos import read_photo_post, strip_photo_post
 from tikval.media.reading import (
     ClipError,
     ClipReading,
@@ -96,7 +97,7 @@ def _watch(parent: int) -> None:
 
 def receive(source: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """The next request and the open files that came with it; None when the caller has closed the socket."""
-    length, files, _, _ = socket.recv_fds(source, wire.LENGTH.size, 1, socket.MSG_WAITALL)
+    length, files, _, _ = socket.recv_fds(source, wire.LENGTH.size, wire.MAX_FILES, socket.MSG_WAITALL)
     if len(length) < wire.LENGTH.size:
         return None
     (size,) = wire.LENGTH.unpack(length)
@@ -114,9 +115,12 @@ def answer(request: dict[str, Any], files: list[int], recogniser: list[Recognise
     try:
         if not files:
             raise ClipError(Reason(request["refused"][0]), request["refused"][1])
+        limits, pictures = Limits(**request["limits"]), request["pictures"]
+        if request["want"] is None and pictures is not None:
+            return wire.reply_with_post(strip_photo_post(files, pictures, limits))
         if request["want"] is None:
-            return wire.message(dataclasses.asdict(strip(files[0], Limits(**request["limits"]))))
-        return wire.reply(read(files[0], Want(**request["want"]), Limits(**request["limits"]), recogniser))
+            return wire.message(dataclasses.asdict(strip(files[0], limits)))
+        return wire.reply(read(files, pictures, Want(**request["want"]), limits, recogniser))
     except ClipError as err:
         return wire.message({"error": err.reason, "detail": err.detail})
     except MissingTool as err:
@@ -143,10 +147,22 @@ def strip(file: int, limits: Limits) -> StrippedFile:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def read(file: int, want: Want, limits: Limits, recogniser: list[Recogniser]) -> ClipReading:
-    clip = read_clip(
+def read(
+    files: list[int], pictures: int | None, want: Want, limits: Limits, recogniser: list[Recogniser]
+) -> ClipReading:
+    """`pictures`: so many of the files are those of a photo post; None: the file is a video."""
+    n_frames = want.frames or (FRAMES if want.scene else 0)
+    if pictures is not None:
+        clip = read_photo_post(files, pictures, want, n_frames, limits)
+    else:
+        clip = _read_video(files[0], want, n_frames, limits)
+    return _reading(clip, want, recogniser, still=pictures is not None)
+
+
+def _read_video(file: int, want: Want, n_frames: int, limits: Limits) -> Clip:
+    return read_clip(
         file,
-        frames=want.frames or (FRAMES if want.scene else 0),
+        frames=n_frames,
         key_frames=want.ocr_frames,
         side=want.side,
         scaler=want.scaler,
@@ -155,6 +171,9 @@ def read(file: int, want: Want, limits: Limits, recogniser: list[Recogniser]) ->
         decoder=want.decoder,
         limits=limits,
     )
+
+
+def _reading(clip: Clip, want: Want, recogniser: list[Recogniser], *, still: bool) -> ClipReading:
     speech: list[Segment] = []
     if want.speech and clip.sound is not None:
         if not recogniser:
@@ -164,6 +183,9 @@ def read(file: int, want: Want, limits: Limits, recogniser: list[Recogniser]) ->
             for s in recogniser[0].transcribe(clip.sound)
         ]
     captions = read_captions(clip.key_frames, clip.key_seconds, want.ocr_languages) if want.ocr_frames else []
+    scene = describe_scene(clip.frames, clip.width, clip.height) if want.scene else None
+    if scene and still:  # from one picture to the next is no motion
+        scene = dataclasses.replace(scene, motion="still", cuts=clip.n_frames - 1)
     return ClipReading(
         seconds=clip.seconds,
         width=clip.width,
@@ -177,7 +199,7 @@ def read(file: int, want: Want, limits: Limits, recogniser: list[Recogniser]) ->
         sound=clip.sound if want.sound else None,
         captions=captions,
         speech=speech,
-        scene=describe_scene(clip.frames, clip.width, clip.height) if want.scene else None,
+        scene=scene,
     )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tikval.ask.whisper import Whisper
 from tikval.config import Limits, LocalWriter, UserError
 from tikval.media.child import Child, check_tools
-from tikval.media.fetch import read_video
+from tikval.media.fetch import files_of, read_video
 from tikval.media.reading import ClipError, ClipReading, MissingTool, Segment, Want
 from tikval.privacy import strip_handles
 from tikval.rows import Reason, ScriptRow
@@ -63,7 +63,7 @@ class LocalScripts:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
         try:
-            reading = read_video(self.child, row["path"], self.want)
+            reading = read_video(self.child, files_of(row), self.want)
         except ClipError as err:
             return self.failure(row, err.reason, err.detail)
         speech, language = self._listen(reading)

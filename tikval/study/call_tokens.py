@@ -61,11 +61,19 @@ def sends_videos(config: ScriptConfig | ExtractConfig) -> bool:
 
 
 def tokens_of_calls(
-    config: ScriptConfig | ExtractConfig, llm: Llm, prices: Prices | None, lengths: Sequence[float]
+    config: ScriptConfig | ExtractConfig,
+    llm: Llm,
+    prices: Prices | None,
+    lengths: Sequence[float],
+    pictures: Sequence[int] = (),
 ) -> CallTokens:
-    """Input by the lengths [seconds] of the videos, output as measured, else as assumed."""
+    """Input by the lengths [seconds] of the videos, output as measured, else as assumed.
+
+    `pictures`: of each of these videos, 0 where it is no photo post; without them none is.
+    """
     prompt = len(fixed_prompt_of(config)) / CHARACTERS_PER_TOKEN
-    given = np.array([_tokens_given(config, llm, prices, s) for s in lengths] or [(0.0, 0.0)])
+    shown_as = zip(lengths, pictures or [0] * len(lengths), strict=True)
+    given = np.array([_tokens_given(config, llm, prices, *each) for each in shown_as] or [(0.0, 0.0)])
     shown, sound = given.T
     if measured := _measured_output(Folder(config.folder)):
         out, calls = measured[0] / samples_of(config), measured[1] * samples_of(config)
@@ -87,18 +95,23 @@ def tokens_of_calls(
 
 
 def _tokens_given(
-    config: ScriptConfig | ExtractConfig, llm: Llm, prices: Prices | None, seconds: float
+    config: ScriptConfig | ExtractConfig, llm: Llm, prices: Prices | None, seconds: float, pictures: int
 ) -> tuple[float, float]:
-    """Tokens of a video of this length, or of its script; and how many of them are sound."""
+    """Tokens of a video of this length, or of its script; and how many of them are sound. `pictures`: as above."""
     if not sends_videos(config):
         return _script_tokens(seconds), 0.0
     if isinstance(llm, Gemini):
         assert prices is not None
         sound = float(prices.sound_tokens(llm.model, seconds))
+        if pictures:
+            return pictures * prices.picture_tokens(llm.model, llm.media_resolution) + sound, sound
         return prices.video_tokens(llm.model, seconds, llm.media_resolution) + sound, sound
     part = config.writer if isinstance(config, ScriptConfig) else config.extractor
     assert part.kind == "llm"
-    return _picture_tokens(part.look) + _SPEECH_TOKENS_PER_SECOND * seconds, 0.0
+    look = part.look
+    if pictures:
+        look = look.model_copy(update={"frames": min(pictures, look.frames)})
+    return _picture_tokens(look) + _SPEECH_TOKENS_PER_SECOND * seconds, 0.0
 
 
 def _picture_tokens(look: Look) -> float:

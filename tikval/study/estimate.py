@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tikval.ask.video import n_pictures
 from tikval.config import Api, ExtractConfig, Gemini, Limits, ScriptConfig, UserError
 from tikval.files import list_files
 from tikval.llm.client import Usage
 from tikval.llm.gate import read_spent
 from tikval.llm.prices import Price, Prices, load_prices
 from tikval.media.child import Child
-from tikval.media.fetch import read_video
+from tikval.media.fetch import files_of, read_video
 from tikval.media.reading import ClipError, Want
 from tikval.store.folder import Folder
 from tikval.study.call_tokens import CallTokens, llm_of, samples_of, sends_videos, tokens_of_calls
@@ -108,7 +109,8 @@ def estimate_of(
     """What the rows that are still to do will take. Raises UserError without a finished catalog, or a price."""
     catalog = config.videos if isinstance(config, ScriptConfig) else config.catalog
     rows = _to_do(config, Folder(catalog.folder))
-    return _estimate(config, len(rows), _lengths(rows, config.limits), today or _today(), gpu)
+    lengths, pictures = _lengths(rows, config.limits)
+    return _estimate(config, len(rows), lengths, today or _today(), gpu, pictures)
 
 
 def estimate_without_videos(
@@ -146,7 +148,12 @@ def _today() -> date:
 
 
 def _estimate(
-    config: ScriptConfig | ExtractConfig, videos: int, lengths: Sequence[float], today: date, gpu: str | None
+    config: ScriptConfig | ExtractConfig,
+    videos: int,
+    lengths: Sequence[float],
+    today: date,
+    gpu: str | None,
+    pictures: Sequence[int] = (),
 ) -> CostEstimate:
     llm, rates = llm_of(config), load_rates()
     core_hours, notes = _on_cores(config, rates, videos, lengths)
@@ -163,7 +170,7 @@ def _estimate(
         return found
     calls = videos * samples_of(config)
     prices = load_prices(config.api.prices) if isinstance(llm, Gemini) else None
-    tokens = tokens_of_calls(config, llm, prices, lengths)
+    tokens = tokens_of_calls(config, llm, prices, lengths, pictures)
     what = f"{config.stage} by {llm.model.rpartition('/')[2]}: {tokens.basis}"
     notes += [Note("measured" if tokens.measured else "assumed", what), Note("assumed", _TEXT)]
     found = replace(found, calls=calls, tokens=tokens, notes=tuple(notes))
@@ -176,7 +183,7 @@ def _estimate(
 
     def tokens_for(model: str) -> CallTokens:
         other = llm.model_copy(update={"model": model})
-        return tokens if model == llm.model else tokens_of_calls(config, other, prices, lengths)
+        return tokens if model == llm.model else tokens_of_calls(config, other, prices, lengths, pictures)
 
     notes.append(Note("assumed", _CACHE))
     found = replace(found, notes=tuple(notes))
@@ -273,7 +280,7 @@ def _usd(price: Price, way: Way, calls: int, tokens: CallTokens, hours: float) -
 
 def _to_do(config: ScriptConfig | ExtractConfig, catalog: Folder) -> list[dict[str, Any]]:
     """Videos without a failure that have no result in the folder yet."""
-    table = catalog.read(["row_key", "path", "error"])
+    table = catalog.read(["row_key", "path", "files", "error"])
     done = [
         Folder(config.folder).table(name, ["row_key", "error"])
         for name in list_files(config.folder, ".parquet")
@@ -281,18 +288,22 @@ def _to_do(config: ScriptConfig | ExtractConfig, catalog: Folder) -> list[dict[s
     keys = [part.filter(pc.is_null(part["error"]))["row_key"].combine_chunks() for part in done]
     paid = pa.concat_arrays([pa.array([], pa.string()), *(key.cast(pa.string()) for key in keys)])
     keep = pc.and_(pc.is_null(table["error"]), pc.invert(pc.is_in(table["row_key"], paid)))
-    rows: list[dict[str, Any]] = table.filter(keep).select(["row_key", "path"]).to_pylist()
+    rows: list[dict[str, Any]] = table.filter(keep).select(["row_key", "path", "files"]).to_pylist()
     return rows
 
 
-def _lengths(rows: Sequence[dict[str, Any]], limits: Limits) -> list[float]:
-    """Seconds of a sample of the videos, the same for the same videos; those that cannot be read cost nothing."""
+def _lengths(rows: Sequence[dict[str, Any]], limits: Limits) -> tuple[list[float], list[int]]:
+    """Seconds of a sample of the videos, and how many pictures each has that is a photo post, else 0.
+
+    The same for the same videos; those that cannot be read cost nothing.
+    """
     drawn = sorted(rows, key=lambda row: hashlib.sha256(row["row_key"].encode()).digest())[:SAMPLE]
-    lengths = []
+    lengths, pictures = list[float](), list[int]()
     with Child(limits) as child:
         for row in drawn:
             try:
-                lengths.append(read_video(child, row["path"], Want()).seconds)
+                lengths.append(read_video(child, files_of(row), Want()).seconds)
             except ClipError:
                 continue
-    return lengths
+            pictures.append(n_pictures(row["files"] or ()))
+    return lengths, pictures

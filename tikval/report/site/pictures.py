@@ -10,7 +10,7 @@ from tikval.config import Limits, ReportConfig
 from tikval.files import delete, list_files, write_bytes
 from tikval.machine import cores
 from tikval.media.child import Child
-from tikval.media.fetch import read_video
+from tikval.media.fetch import files_of, read_video
 from tikval.media.reading import ClipError, Want
 from tikval.rows import VideoRow
 from tikval.store.folder import Folder
@@ -49,7 +49,7 @@ def take_pictures(videos: Sequence[VideoRow], place: str, folder_uri: str, limit
 
     def take(row: VideoRow) -> str | None:
         try:
-            frames = read_video(own.child, row["path"], Want(frames=PER_VIDEO, side=_SIDE_PX)).frames
+            frames = read_video(own.child, files_of(row), Want(frames=PER_VIDEO, side=_SIDE_PX)).frames
         except ClipError as err:
             return err.reason.value
         assert frames is not None

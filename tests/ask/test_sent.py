@@ -14,7 +14,10 @@ from tests.fixtures import clips
 from tests.fixtures.dressed import WORDS, dress
 from tests.fixtures.fakes import OpenGate
 from tests.fixtures.llm_server import LlmServer, serving
+from tests.fixtures.photos import SECRETS, dressed_post
+from tests.fixtures.photos import WORDS as SLIDES
 from tests.fixtures.rows import video
+from tikval.ask.call_costs import CallCosts
 from tikval.ask.paid import PaidAnswers, asked_of
 from tikval.ask.video import Asking, jpeg
 from tikval.ask.withheld import Withheld
@@ -24,7 +27,10 @@ from tikval.llm.client import Reply, Usage
 from tikval.llm.endpoint import EndpointClient
 from tikval.llm.gemini import GeminiClient
 from tikval.llm.ledger import Entry, Ledger, ledger_key
+from tikval.llm.prices import load_prices
+from tikval.media.child import Child
 from tikval.media.fetch import StrippedVideos
+from tikval.media.reading import Want
 from tikval.rows import AnswerRow, Reason, sha256
 
 MODEL: Final = Gemini(model="gemini-3.8-flash")
@@ -45,12 +51,18 @@ def dressed(tmp_path: Path) -> Path:
 
 
 def answers_to(
-    path: Path, server: LlmServer, out: Path, llm: Llm = MODEL, look: Look | None = None, **api: Any
+    path: Path,
+    server: LlmServer,
+    out: Path,
+    llm: Llm = MODEL,
+    look: Look | None = None,
+    files: list[str] | None = None,
+    **api: Any,
 ) -> AnswerRow:
     """Read, ask and pay for one video, as an actor does."""
     look = look or Look.model_validate({"speech": {"engine": "none"}})
     asking = Asking(llm, look, LIMITS, "Q\n", Withheld(NONE, NONE))
-    (ask,) = asking([{**video("v", path=str(path)), "attempt": 1}])
+    (ask,) = asking([{**video("v", path=str(path), files=files), "attempt": 1}])
     base = f"{server.url}/v1" if isinstance(llm, Endpoint) else server.url
     settings = Api(base_url=base, **api)
     client: Any = EndpointClient if isinstance(llm, Endpoint) else GeminiClient
@@ -154,3 +166,78 @@ def markers(jpeg: bytes) -> set[int]:
         found.add(jpeg[at + 1])
         at += 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
     return found
+
+
+# photo posts
+
+
+def test_a_photo_post_is_sent_as_its_pictures_in_order_and_its_sound(
+    server: LlmServer, tmp_path: Path
+) -> None:
+    files = dressed_post(tmp_path / "COMMENTWORD")
+    row = answers_to(Path(files[0]), server, tmp_path / "out", files=files)
+    assert (row["error"], row["detail"]) == (None, None)
+    (body,) = server.bodies
+    (turn,) = body["contents"]
+    text, *media = turn["parts"]
+    assert "The post is no video but 3 pictures in this order, with a sound." in text["text"]
+    assert [part["inlineData"]["mimeType"] for part in media] == ["image/jpeg"] * 3 + ["audio/flac"]
+    assert server.media is not None
+    pictures, sound = server.media[:3], server.media[3]
+    with Child(LIMITS) as child:
+        for n, picture in enumerate(pictures):
+            (tmp_path / "sent.jpg").write_bytes(picture)
+            (caption,) = child.read([str(tmp_path / "sent.jpg")], Want(ocr_frames=1)).captions
+            assert caption.text == SLIDES[n]
+            assert markers(picture) <= {0xE0, 0xDB, 0xC0, 0xC4, 0xDA}
+    assert sound[:4] == b"fLaC"
+    assert not [word for word in SECRETS if word in seen(server)]
+    assert b"COMMENTWORD" not in seen(server)
+    assert not server.of("upload")
+
+
+def test_a_photo_post_is_paid_once_until_a_file_of_it_changes(server: LlmServer, tmp_path: Path) -> None:
+    files = dressed_post(tmp_path)
+    first = answers_to(Path(files[0]), server, tmp_path / "out", files=files)
+    again = answers_to(Path(files[0]), server, tmp_path / "out", files=files)
+    assert first["ledger_key"] == again["ledger_key"]
+    assert len(server.bodies) == 1
+    for other in (files[:-1], [files[1], files[0], *files[2:]]):
+        assert (
+            answers_to(Path(other[0]), server, tmp_path / "out", files=other)["ledger_key"]
+            != first["ledger_key"]
+        )
+    assert len(server.bodies) == 3
+    assert "without sound" in server.bodies[1]["contents"][0]["parts"][0]["text"]
+
+
+def test_an_unreadable_photo_post_is_not_sent_and_not_paid(server: LlmServer, tmp_path: Path) -> None:
+    (tmp_path / "a_1.jpg").write_bytes(b"no picture")
+    row = answers_to(tmp_path / "a_1.jpg", server, tmp_path / "out", files=[str(tmp_path / "a_1.jpg")])
+    assert row["error"] == Reason.UNREADABLE
+    assert not server.calls
+
+
+@pytest.mark.parametrize(("frames", "n"), [(8, 3), (2, 2)])
+def test_a_model_of_pictures_gets_each_picture_once(
+    server: LlmServer, tmp_path: Path, frames: int, n: int
+) -> None:
+    files = dressed_post(tmp_path)
+    look = Look.model_validate({"frames": frames, "side_px": 56, "speech": {"engine": "none"}})
+    row = answers_to(Path(files[0]), server, tmp_path / "out", Endpoint(model="qwen"), look, files)
+    assert row["error"] is None
+    assert server.media is not None
+    assert len(server.media) == n
+    assert "The post is no video but 3 pictures" in json.dumps(server.bodies)
+
+
+def test_what_a_photo_post_may_cost_is_what_its_pictures_and_its_sound_cost() -> None:
+    costs = CallCosts(MODEL, Api(), load_prices())
+    row = {"prompt": "", "video": None, "pictures": None, "seconds": 30.0, "has_sound": True}
+    post = costs.tokens_in({**row, "files": ["a_1.jpg", "a_2.jpg", "a.mp3"]})
+    assert post == 2 * 1120 + 30 * 25
+    assert costs.tokens_in({**row, "files": ["a_1.jpg"], "has_sound": False}) == 1120
+    assert (
+        costs.most_usd({**row, "files": ["a_1.jpg"] * 30}) > costs.most_usd({**row, "files": ["a_1.jpg"]}) > 0
+    )
+    assert costs.tokens_in({**row, "files": None, "video": "a.mp4"}) == 30 * (80 + 25)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.fixtures.photos import WORDS, slide, write_slides, write_sound_of
+from tests.fixtures.photos import SECRETS, WORDS, dressed_post, slide, write_slides, write_sound_of
 from tests.fixtures.stores import FakeStore
 from tikval.config import Limits
 from tikval.media.child import Child
@@ -231,29 +231,6 @@ def test_the_hash_is_that_of_all_files_in_order(child: Child, tmp_path: Path) ->
     posts = [(one, other), (other, one), (one,), (one, other, sound), (one, one)]
     assert len({read(child, *files, want=Want()).content_sha for files in posts}) == len(posts)
     assert read(child, one, other, want=Want()).content_sha == read(child, one, other).content_sha
-
-
-SECRETS = (b"SECRETPLACE", b"Jane Doe", b"GPS")
-
-
-def dressed_post(folder: Path) -> list[str]:
-    """A post whose every file tells who and where."""
-    exif = Image.Exif()
-    exif[0x010E], exif[0x013B] = "SECRETPLACE", "Jane Doe"
-    exif.get_ifd(0x8825)[29] = "SECRETPLACE"
-    jpg = write_slides(folder, WORDS[:1], ".jpg", exif=exif, comment=b"Jane Doe", icc_profile=b"SECRETPLACE")
-    webp = folder / "2.webp"
-    slide(WORDS[1]).save(webp, exif=exif, xmp=b"<x>Jane Doe SECRETPLACE</x>")
-    png = folder / "3.png"
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    info.add_text("Author", "Jane Doe")
-    slide(WORDS[2]).save(png, pnginfo=info, exif=exif)
-    sound = write_sound_of(folder / "a.mp3", title="SECRETPLACE", artist="Jane Doe")
-    files = [*jpg, webp, png, sound]
-    assert all(any(secret in file.read_bytes() for secret in SECRETS) for file in files)
-    return [str(file) for file in files]
 
 
 def test_what_is_sent_of_a_post_says_nothing_about_it(child: Child, tmp_path: Path) -> None:

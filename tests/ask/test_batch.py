@@ -8,10 +8,12 @@ import pytest
 
 from tests.fixtures.batch_run import FOLDER, KEY, Way, api_of, rows_of
 from tests.fixtures.llm_server import Ask, LlmServer, Rule, Trouble, serving
-from tikval.config import UserError
+from tests.fixtures.photos import SECRETS, dressed_post
+from tikval.config import Limits, UserError
 from tikval.llm.batch_jobs import JobFiles
 from tikval.llm.gate import Spent, read_spent
 from tikval.llm.gemini_batch import GeminiBatches
+from tikval.media.fetch import StrippedVideos
 
 
 def spent_in(out: Path) -> Spent:
@@ -81,6 +83,26 @@ def test_a_request_is_the_one_that_would_go_online(tmp_path: Path) -> None:
         body["contents"][0]["parts"][1]["fileData"]["fileUri"] = "..."
         bodies.append(body)
         assert not any("jane" in str(headers) for headers in fake.headers)
+    assert bodies[0] == bodies[1]
+
+
+def test_a_photo_post_goes_inside_its_request(tmp_path: Path) -> None:
+    """By batch as online: its pictures in order and its sound; nothing is uploaded for it."""
+    files = dressed_post(tmp_path)
+    bodies = []
+    for route in ("batch", "online"):
+        with serving(LlmServer(media=[])) as fake:
+            way = Way(
+                tmp_path / route, api_of(fake.url, route=route), None, StrippedVideos(Limits(seconds=60))
+            )
+            answers = way.run([{**rows_of(1)[0], "files": files, "seconds": 9.0, "has_sound": True}])
+            assert [answer["error"] for answer in answers] == [None]
+            assert fake.media is not None
+            assert not any(secret in data for data in fake.media for secret in SECRETS)
+            assert Counter(asked_by(fake)[route].values()) == {1: 1}
+            bodies.append(fake.bodies[-1])
+    kinds = [part["inlineData"]["mimeType"] for part in bodies[0]["contents"][0]["parts"][1:]]
+    assert kinds == ["image/jpeg"] * 3 + ["audio/flac"]
     assert bodies[0] == bodies[1]
 
 

@@ -77,7 +77,11 @@ def test_frames_are_spread_over_the_pictures_in_order(child: Child, tmp_path: Pa
     assert reading.frames.shape == (6, 298, 224, 3)
     assert (reading.width, reading.height) == (300, 400)
     assert reading.scene is not None
-    assert (reading.scene.motion, reading.scene.cuts, reading.scene.orientation) == ("still", 2, "vertical")
+    assert (reading.scene.motion, reading.scene.cuts, reading.scene.orientation) == (
+        "3 still pictures",
+        2,
+        "vertical",
+    )
 
 
 def test_pictures_of_other_shapes_are_fitted_into_that_of_the_first(child: Child, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ class Scene:
 
     orientation: str  # vertical, horizontal or square
     brightness: str  # dark, dim, bright or glaring
-    motion: str  # still, slow, lively or hectic
+    motion: str  # still, slow, lively or hectic; of a photo post its number of still pictures
     cuts: int  # hard cuts between sampled frames: a lower bound
 
 

@@ -185,7 +185,8 @@ def _reading(clip: Clip, want: Want, recogniser: list[Recogniser], *, still: boo
     captions = read_captions(clip.key_frames, clip.key_seconds, want.ocr_languages) if want.ocr_frames else []
     scene = describe_scene(clip.frames, clip.width, clip.height) if want.scene else None
     if scene and still:  # from one picture to the next is no motion
-        scene = dataclasses.replace(scene, motion="still", cuts=clip.n_frames - 1)
+        n = clip.n_frames
+        scene = dataclasses.replace(scene, motion=f"{n} still picture{'s' * (n != 1)}", cuts=n - 1)
     return ClipReading(
         seconds=clip.seconds,
         width=clip.width,

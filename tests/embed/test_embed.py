@@ -15,6 +15,7 @@ from benchmarks.paper_embedding import embed_the_papers_way, load_papers_models
 from tests.conftest import ROOT
 from tests.fixtures.checkpoints import Checkpoints, write_checkpoints, write_wav2vec2
 from tests.fixtures.clips import moving, tone, write_clip
+from tests.fixtures.photos import WORDS, write_slides, write_sound_of
 from tikval.config import CatalogConfig, EmbedConfig, OnScreenText, Pictures, Pool, Sound, UserError
 from tikval.embed.attention import tiled_attention
 from tikval.embed.encoders import Encoders, load_encoders
@@ -323,6 +324,25 @@ def test_text_equals_the_papers_way_on_the_same_words(checkpoints: Checkpoints) 
     models = load_papers_models(checkpoints.pictures, checkpoints.sound, checkpoints.text)
     for ours, text in zip(encode(texts), texts, strict=True):
         assert np.allclose(ours, models.sentences.encode(text), atol=1e-5)
+
+
+def test_a_photo_post_has_pictures_sound_and_text(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    slides = write_slides(tmp_path, [*WORDS, "OBEY THE LAW", "PRAY DAILY", "STAY HUMBLE"])
+    files = [*map(str, slides), str(write_sound_of(tmp_path / "a.mp3"))]
+    config = config_of(checkpoints)
+    plan = make_plan(config, {})
+    reader = ClipReader(config, plan)
+    try:
+        rows = reader([{**video(slides[0]), "files": files}, {**video(slides[0]), "files": files[:2]}])
+    finally:
+        reader.child.close()
+    assert [row["error"] for row in rows] == [None, None]
+    assert rows[0]["text"] == " ".join([*WORDS, "OBEY THE LAW", "PRAY DAILY", "STAY HUMBLE"])
+    vectors = ClipEncoder(config, plan)(rows)
+    assert [(row["has_video"], row["has_sound"], row["has_text"]) for row in vectors] == [
+        (True, True, True),
+        (True, False, True),
+    ]
 
 
 def test_a_click_is_no_sound_and_a_broken_file_a_failure(checkpoints: Checkpoints, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ class Study:
     def __init__(self, root: Path) -> None:
         self.root, self.media, self.out = root, root / "media", root / "out"
         self.media.mkdir()
-        self.said: list[str] = []
+        self.notes: list[str] = []
 
     def research(self, *videos: Mapping[str, Any]) -> str:
         """A Research API export with a post for each id."""
@@ -48,7 +48,7 @@ class Study:
         """The catalog's videos and posts by id."""
         settings = {key: str(value) for key, value in settings.items()}
         config = CatalogConfig(videos=videos, out=str(self.out), **settings)
-        write_catalog(config, self.said.append)
+        write_catalog(config, self.notes.append)
         catalog = Folder(config.folder)
         rows = catalog.read().to_pylist()
         assert len({row["video_id"] for row in rows}) == len(rows)
@@ -74,9 +74,9 @@ def test_an_export_and_the_files_of_its_posts(study: Study) -> None:
     assert [posts[name]["outcome"] for name in IDS] == ["collected", "collected", *["no_file"] * 4]
     assert posts[IDS[3]]["plays"] == 300
     assert not posts[IDS[3]]["posted_at_from_id"]
-    (line,) = (note for note in study.said if "Research API" in note)
+    (line,) = (note for note in study.notes if "Research API" in note)
     assert "6 posts" in line
-    (left,) = (note for note in study.said if "of no post" in note)
+    (left,) = (note for note in study.notes if "of no post" in note)
     assert "1 of 3 files" in left
     assert "7499999999999999999.mp4" in left
 
@@ -95,7 +95,7 @@ def test_an_export_none_of_whose_posts_has_a_file_is_an_error(study: Study) -> N
         study.list(study.research())
 
 
-def test_a_downloaders_metadata_and_a_collectors_record_lie_beside_the_videos(study: Study) -> None:
+def test_metadata_of_a_downloader_and_the_record_of_a_collector(study: Study) -> None:
     study.has("a.mp4", f"x/{IDS[1]}.mp4")
     info = {
         "id": IDS[0],
@@ -134,7 +134,7 @@ def test_a_downloaders_metadata_and_a_collectors_record_lie_beside_the_videos(st
     assert posts[IDS[1]]["collected_at"].year == 2026
 
 
-def test_what_lies_beside_tells_of_an_exports_posts_too(study: Study) -> None:
+def test_metadata_tells_of_the_posts_of_an_export_too(study: Study) -> None:
     study.has(f"{IDS[0]}.mp4")
     info = {
         "id": IDS[0],
@@ -173,7 +173,7 @@ def test_a_manifest_that_tells_more_of_posts(study: Study) -> None:
     )
     assert posts["media/gears"]["posted_at"].year == 2026
     assert posts[IDS[0]]["posted_at_from_id"]
-    assert not [note for note in study.said if "not used" in note]
+    assert not [note for note in study.notes if "not used" in note]
 
 
 def test_a_list_of_addresses_and_a_folder(study: Study) -> None:

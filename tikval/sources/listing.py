@@ -41,11 +41,11 @@ def list_study(
     key: bytes | None,
     say: Say = print_note,
     *,
-    beside: bool = True,
+    sidecars: bool = True,
 ) -> Listing:
     """The files of a study and the posts that they are of.
 
-    `beside`: what lies beside the videos of a folder tells of their posts. `known` and `key` are those of list_videos.
+    `sidecars`: what lies beside the videos of a folder tells of their posts. `known` and `key` are those of list_videos.
     Raises UserError where the source is not there or lists nothing, and where none of its posts has a file.
     """
     is_file = is_table(config.videos) or config.videos.lower().endswith(".zip")
@@ -54,13 +54,13 @@ def list_study(
         export, has_paths = _manifest(config.videos)
         if has_paths:
             videos = list(list_videos(config.videos, known, key, say))
-            if export is None or not beside:
+            if export is None or not sidecars:
                 return Listing(videos)
             files = _Files(videos, _folder_of(config.videos))
             return _with_posts(videos, (_of_row(post, files, export) for post in export.rows()))
     place = config.videos if export is None else config.media or _folder_of(config.videos)
     videos = list(_videos_of(export, place, config.media, known, key, say))
-    about = _Beside.of(place, say) if export or beside else _Beside()
+    about = _Sidecars.of(place, say) if export or sidecars else _Sidecars()
     if export is None and not about.posts:
         return Listing(videos)
     files = _Files(videos, place)
@@ -184,7 +184,7 @@ class _Files:
 
 
 @dataclass
-class _Beside:
+class _Sidecars:
     """What lies beside the files of a folder: metadata of downloaders, and a collector's record."""
 
     posts: dict[str, PostRow] = field(default_factory=dict)
@@ -192,7 +192,7 @@ class _Beside:
     outcomes: dict[str, Outcome] = field(default_factory=dict)  # as the collector has them
 
     @classmethod
-    def of(cls, place: str, say: Say) -> "_Beside":
+    def of(cls, place: str, say: Say) -> "_Sidecars":
         found = cls()
         if is_local(place) and not Path(place).is_dir():  # one file, or a glob
             return found
@@ -231,7 +231,7 @@ def _records(uri: str) -> Iterator[dict[str, Any]]:
 
 
 def _settled(
-    post: PostRow, files: _Files, about: _Beside, named: Mapping[str, list[str]], key: bytes | None
+    post: PostRow, files: _Files, about: _Sidecars, named: Mapping[str, list[str]], key: bytes | None
 ) -> PostRow:
     """A post with what else is known of it and what became of it; the video of its file is told of the post."""
     more = about.posts.get(post["video_id"])

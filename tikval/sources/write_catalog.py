@@ -41,8 +41,8 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         config = _as_known_before(config, before, given)
         key = study_key(create=True) if config.ids == "pseudonyms" else None
         # a study that began with the files alone keeps the accounts and captions that it has
-        beside = before is None or SIDE_TABLE in before.side_tables or config.media is not None
-        listing = list_study(config, _ids_so_far(folder, before), key, say, beside=beside)
+        sidecars = before is None or SIDE_TABLE in before.side_tables or config.media is not None
+        listing = list_study(config, _ids_so_far(folder, before), key, say, sidecars=sidecars)
         videos = listing.videos
         labels, accounts = _labels(config, folder, given, say), _accounts(config, folder, given, say)
         spelling = resolve_posts(videos, labels, accounts, _accounts_so_far(folder, before))

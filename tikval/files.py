@@ -231,7 +231,7 @@ def read_bytes(uri: str) -> bytes | None:
 
 
 def open_stream(uri: str) -> IO[bytes]:
-    """A file to be read from its beginning, in bounded memory. Raises OSError for what is none, also for a device."""
+    """A file to be read in bounded memory, at any place. Raises OSError for what is none, also for a device."""
     fs, path = filesystem(uri)
     kind = fs.get_file_info(path).type
     if kind == pafs.FileType.NotFound:
@@ -240,7 +240,7 @@ def open_stream(uri: str) -> IO[bytes]:
         raise OSError(errno.EINVAL, "not a file")
     if is_local(uri):
         return Path(path).open("rb")
-    return io.BufferedReader(fs.open_input_stream(path), _COPIED_BYTES)
+    return io.BufferedReader(fs.open_input_file(path), _COPIED_BYTES)
 
 
 def parse_json(data: bytes | str, where: str) -> Any:

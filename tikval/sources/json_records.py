@@ -4,7 +4,7 @@ What cannot be read is a record too, without cells and with what is wrong: the n
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import IO, Any, Final, Literal, NamedTuple
 
 import ijson
@@ -17,6 +17,8 @@ MAX_RECORD: Final = (
 MAX_DOCUMENT: Final = 2**26  # bytes of a document that is read as a whole
 HEAD: Final = 2**20  # bytes that decide what a file is
 _CHUNK: Final = 2**16
+# whole numbers below 2^63 are exact so, and longer ones are refused: read otherwise they end ijson 3.6 with the process
+READING: Final[dict[str, Any]] = {"buf_size": _CHUNK, "use_float": True}
 
 Open = Callable[[], IO[bytes]]
 Form = Literal["lines", "list", "document", "text"]
@@ -31,7 +33,7 @@ class SourceRecord(NamedTuple):
     problem: str = ""  # why there are no cells
 
 
-class _Bounded:
+class BoundedFile:
     """A file of which only so much is read without anything coming out of it."""
 
     def __init__(self, file: IO[bytes], most: int) -> None:
@@ -66,6 +68,13 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
+def json_error(err: Exception) -> str:
+    """What is wrong, without what stands there: ijson quotes it in the lines below the first one."""
+    text = err.args[0] if err.args and isinstance(err.args[0], str | bytes) else str(err)
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return "not UTF-8" if isinstance(err, UnicodeDecodeError) else text.strip().partition("\n")[0][:100]
+
+
 def iter_lines(open_: Open) -> Iterator[SourceRecord]:
     """Each line that is not empty; one that is too long is passed over to its end."""
     with open_() as file:
@@ -85,7 +94,7 @@ def _parsed(text: bytes, place: str) -> SourceRecord:
     try:
         return SourceRecord(place, json.loads(text))
     except (ValueError, RecursionError) as err:
-        return SourceRecord(place, None, problem=f"not JSON ({str(err)[:100]})")
+        return SourceRecord(place, None, problem=f"not JSON ({json_error(err)})")
 
 
 def iter_list(
@@ -94,14 +103,15 @@ def iter_list(
     """The items of a list, by ijson's name of them. Raises UserError where the rest cannot be read."""
     number = 0
     with open_() as file:
-        bounded = _Bounded(file, MAX_RECORD)
+        bounded = BoundedFile(file, MAX_RECORD)
         try:
-            for number, cells in enumerate(ijson.items(bounded, prefix, buf_size=_CHUNK), start=1):
+            for number, cells in enumerate(ijson.items(bounded, prefix, **READING), start=1):
                 bounded.silent = 0
                 yield SourceRecord(f"row {number}", cells, told or {})
         except (ijson.JSONError, ValueError, OverflowError, UnicodeDecodeError, RecursionError) as err:
-            why = " ".join(str(err).split())[:100]
-            raise UserError(f"{name}: behind row {number}: not JSON ({why}); export it again") from err
+            raise UserError(
+                f"{name}: behind row {number}: not JSON ({json_error(err)}); export it again"
+            ) from None
 
 
 def read_document(open_: Open, name: str) -> Any:
@@ -115,21 +125,23 @@ def read_document(open_: Open, name: str) -> Any:
     try:
         return json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as err:
-        raise UserError(f"{name}: not JSON ({str(err)[:100]}); export it again") from err
+        raise UserError(f"{name}: not JSON ({json_error(err)}); export it again") from None
 
 
-def first_list(open_: Open, lists: Sequence[str], keys: Callable[[str], bool]) -> str | None:
-    """The first of `lists` (dotted names) in a document that holds an object, or the first of its own keys that fits.
+def first_list(open_: Open, lists: Collection[str], is_wanted: Callable[[str], bool]) -> str | None:
+    """The first of `lists` (dotted names) in a document that holds an object, or its first own key that is wanted.
 
     None where there is neither, or nothing that can be read. No value is kept on the way.
     """
     items = {f"{name}.item" for name in lists}
     with open_() as file:
+        bounded = BoundedFile(file, MAX_RECORD)
         try:
-            for prefix, event, value in ijson.parse(_Bounded(file, 2**40), buf_size=_CHUNK):
+            for prefix, event, value in ijson.parse(bounded, **READING):
+                bounded.silent = 0
                 if event == "start_map" and prefix in items:
                     return str(prefix).removesuffix(".item")
-                if event == "map_key" and prefix == "" and keys(value):
+                if event == "map_key" and not prefix and is_wanted(value):
                     return str(value)
         except (ijson.JSONError, ValueError, OverflowError, UnicodeDecodeError, RecursionError):
             return None

@@ -16,7 +16,7 @@ from tikval.rows import Outcome, PostRow, Reason, VideoRow
 from tikval.sources.catalog import list_videos, rename
 from tikval.sources.cells import date_in
 from tikval.sources.columns import FACTS, POST
-from tikval.sources.exports import SourceExport, read_export, table_export
+from tikval.sources.exports import SourceExport, read_export
 from tikval.sources.exports.maps import SourceMap
 from tikval.sources.ids import post_in, pseudonym
 from tikval.sources.posts import dated, empty_post, write_posts
@@ -93,8 +93,8 @@ def _manifest(uri: str) -> tuple[SourceExport | None, bool]:
         columns |= {"file": picked["path"], "video_id": columns.get("video_id", picked["path"])}
     if not ({"video_id", "url"} & columns.keys() and (FACTS.keys() & columns.keys() or "path" not in picked)):
         return None, "path" in picked
-    mine = SourceMap(title="a table of posts", columns=columns, any_id=True)
-    return table_export(table, plain_address(uri), "manifest", mine), "path" in picked
+    mine = validate(SourceMap, {"title": "a table of posts", "columns": columns, "any_id": True}, uri)
+    return export_of(plain_address(uri), "manifest", [(mine, partial(table_records, table))]), "path" in picked
 
 
 def _of_row(post: PostRow, files: "_Files", export: SourceExport) -> PostRow:

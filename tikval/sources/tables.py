@@ -154,7 +154,7 @@ def open_table(uri: str) -> InputTable:
         raise UserError(
             f"{name}: expected a table, a {', '.join(TABLE_SUFFIXES[:-1])} or {TABLE_SUFFIXES[-1]} file"
         )
-    return _table(lambda: open_input(file), name, file.lower(), sheet)
+    return table_from(lambda: open_input(file), name, file.lower(), sheet)
 
 
 def open_input(uri: str) -> IO[bytes]:
@@ -172,11 +172,16 @@ def table_of(data: bytes, name: str = "", suffix: str = ".csv", sheet: str | Non
 
     Raises UserError as `open_table` does.
     """
-    return _table(lambda: io.BytesIO(data), name, suffix, sheet)
+    return table_from(lambda: io.BytesIO(data), name, suffix, sheet)
 
 
-def _table(open_: Callable[[], IO[bytes]], name: str, suffix: str, sheet: str | None) -> InputTable:
-    """A table out of a file that can be opened as often as wanted: text and Parquet are read as their rows are."""
+def table_from(
+    open_: Callable[[], IO[bytes]], name: str = "", suffix: str = ".csv", sheet: str | None = None
+) -> InputTable:
+    """A table out of a file that can be opened as often as wanted: text and Parquet are read as their rows are.
+
+    Raises UserError as `open_table` does.
+    """
     with open_() as file:
         data = file.read(8)
     notes: list[str] = []

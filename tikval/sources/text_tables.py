@@ -67,7 +67,7 @@ def _lines(open_: Callable[[], IO[bytes]], encoding: str, skipped: int) -> Itera
 
 
 def _encoding(open_: Callable[[], IO[bytes]], notes: list[str]) -> str:
-    """By the byte-order mark, else UTF-8, else as programs in the West write it, which is a note."""
+    """The encoding is what the byte-order mark says, else UTF-8, else what programs in the West write: then a note."""
     with open_() as file:
         start = file.read(1000)
     for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", _without_mark(start))):

@@ -26,6 +26,7 @@ SHIPPED: Final = (
     "web_items",
     "pyktok",
     "minet",
+    "collected",
     "tikval",
 )
 Name = Literal[
@@ -97,6 +98,7 @@ class SourceMap(Config):
     columns: dict[Name, Paths] = Field(min_length=1)
     absent: Told = Field(default={})  # what it means that a row does not have a field
     bare: Outcome | None = None  # what became of a post of which a row has nothing but the id
+    last_counts: bool = False  # of several rows of a post: it is a log
     any_id: bool = False  # ids need not be a platform's
 
     @model_validator(mode="after")
@@ -127,6 +129,11 @@ def load_map(path: str) -> SourceMap:
 def shipped_maps() -> dict[str, SourceMap]:
     """The maps that come with tikval, the ones that are easiest to tell first."""
     return {name: load_map(f"configs/sources/{name}.yaml") for name in SHIPPED}
+
+
+def fitting_map(cells: Mapping[str, Any], maps: Mapping[str, SourceMap]) -> tuple[str, SourceMap] | None:
+    """The source that a row is of, by its name, and its map."""
+    return next(((source, mine) for source, mine in maps.items() if mine.fits(cells)), None)
 
 
 def map_name(path: str) -> str:

@@ -11,31 +11,19 @@ from tikval.rows import Outcome, PostRow
 from tikval.sources.cells import as_text, trimmed
 from tikval.sources.exports.fields import FLAGS, READ
 from tikval.sources.exports.maps import SourceMap, value_at
+from tikval.sources.exports.outcomes import bare, is_live, outcome_of, site_of, why_missing
 from tikval.sources.ids import Post, RoundedIdError, id_in_cell, is_rounded, post_in
 from tikval.sources.json_records import SourceRecord
 from tikval.sources.posts import dated, empty_post
 
 WINDOW: Final = 20_000  # posts that wait for what a later row of theirs tells, before they are handed on
-_SITES: Final = {"tiktok": "tiktok", "instagram": "instagram", "youtube": "youtube", "youtu.be": "youtube"}
-_HOST: Final = re.compile(r"https?://(?:[^/@\s]*@)?([^/:?#\s]+)", re.IGNORECASE)
 _TIKTOK_ID: Final = re.compile(r"[0-9]{5,20}")
 _CLEAN: Final = re.compile(r"[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]{1,512}")
-_LIVE: Final = re.compile(r"/live(?:[/?#]|$)", re.IGNORECASE)
 _ADDRESS_OF: Final = {
     "tiktok": "https://www.tiktok.com/@{account}/video/{video_id}",
     "instagram": "https://www.instagram.com/reel/{video_id}/",
     "youtube": "https://www.youtube.com/shorts/{video_id}",
 }
-# a code of the platform, or words, where there is an error and no post
-_WHY: Final = (
-    (re.compile(r"10216|10222|privat", re.IGNORECASE), Outcome.PRIVATE),
-    (re.compile(r"10204|block|captcha", re.IGNORECASE), Outcome.BLOCKED),
-    (re.compile(r"region|country|geo", re.IGNORECASE), Outcome.REGION),
-    (re.compile(r"\bage\b|age.restrict|log.?in", re.IGNORECASE), Outcome.AGE),
-    (re.compile(r"delet|remov|not.?found|not.?exist|404|gone", re.IGNORECASE), Outcome.DELETED),
-)
-_FINE: Final = frozenset({"0", "200", "ok", "success", "succeeded", "public", "none", "false", "true"})
-_OUTCOMES: Final = frozenset(Outcome)
 
 
 @dataclass
@@ -45,9 +33,7 @@ class Tally:
     rows: int = 0
     posts: int = 0
     again: int = 0  # rows of a post that an earlier row names
-    odd: Counter[str] = field(
-        default_factory=Counter
-    )  # posts by an Outcome that says more than that there is no file
+    odd: Counter[str] = field(default_factory=Counter)  # posts by an Outcome other than no_file
     problems: list[str] = field(default_factory=list)  # the first few
 
 
@@ -76,7 +62,7 @@ class RowReader:
         if record.problem or not isinstance(record.cells, dict):
             return self._odd(record, Outcome.INVALID_ROW, record.problem or "no object of names and values")
         told: dict[str, Any] = {**self.map.absent, **self._told(record.cells), **record.told}
-        site, odd = _site(told.get("platform"), told.get("url"))
+        site, odd = site_of(told.get("platform"), told.get("url"))
         row: Any = empty_post(record.place, told.get("source") or self.source)
         if not told.get("hashtags"):
             told["hashtags"] = told.get("hashtags_in_text")
@@ -85,24 +71,24 @@ class RowReader:
             post = self._post(record, told.get("url"), site)
         except RoundedIdError as err:
             raise UserError(f"{self.name}: {record.place}: {err}") from err
-        except ValueError as err:
-            post, problem = None, str(err)
+        except ValueError:
+            post, problem = (
+                None,
+                "its address or id is none of a post: perhaps an account, a sound or a short link",
+            )
         else:
             problem = "names no post"
         if post is None or odd:
             outcome = (
-                Outcome.OTHER_PLATFORM
-                if odd
-                else Outcome.LIVE
-                if told.get("live") or _LIVE.search(told.get("url") or "")
-                else _why(told.get("status")) or Outcome.INVALID_ROW
+                Outcome.LIVE if is_live(row, told) else why_missing(told.get("status")) or Outcome.INVALID_ROW
             )
+            outcome = Outcome.OTHER_PLATFORM if odd else outcome
             row |= {"outcome": outcome.value, "detail": odd or f"{record.place}: {problem}"}
             row |= dated(told.get("posted_at"), "")
             if post is not None:
                 row["video_id"] = post.video_id
         else:
-            row = self._named(row, post, site or _site_of(post), told)
+            row = self._named(row, post, site or _site_of_id(post), told)
         named: PostRow = row
         return named
 
@@ -114,7 +100,7 @@ class RowReader:
             row["is_slideshow"] = True
         if row["url"] is None and site in _ADDRESS_OF and (row["account"] or site != "tiktok"):
             row["url"] = _ADDRESS_OF[site].format(**row)
-        outcome, detail = _outcome(row, told)
+        outcome, detail = outcome_of(row, told)
         if outcome == Outcome.NO_FILE and self.map.bare and bare(row):
             outcome, detail = self.map.bare, "the source has nothing of it but its id"
         row |= {"outcome": outcome.value, "detail": detail or told.get("detail")}
@@ -194,46 +180,8 @@ def _has(value: Any) -> bool:
     return bool(value) and not (isinstance(value, str) and not trimmed(value))
 
 
-def _site(platform: str | None, url: str | None) -> tuple[str, str]:
-    """The platform of a row, "" where nothing tells it; and why it is of none that is known, or ""."""
-    host = _HOST.match(url or "")
-    for name in (platform, host[1] if host else None):
-        if name:
-            word = name.casefold()
-            site = next((site for key, site in _SITES.items() if key in word), None)
-            return (site, "") if site else ("", "not of TikTok, Instagram or YouTube")
-    return "", ""
-
-
-def _site_of(post: Post) -> str:
+def _site_of_id(post: Post) -> str:
     return "tiktok" if _TIKTOK_ID.fullmatch(post.video_id) else ""
-
-
-def _why(status: str | None) -> Outcome | None:
-    if not status or status.casefold() in _FINE:
-        return None
-    return next((outcome for pattern, outcome in _WHY if pattern.search(status)), Outcome.UNAVAILABLE)
-
-
-def _outcome(row: PostRow, told: Mapping[str, Any]) -> tuple[Outcome, str | None]:
-    """What a source tells of what became of a post, and in words why."""
-    if (word := told.get("outcome")) in _OUTCOMES:
-        return Outcome(word), None
-    if told.get("live") or _LIVE.search(row["url"] or ""):
-        return Outcome.LIVE, "a live room"
-    if told.get("deleted"):
-        return Outcome.DELETED, "marked as deleted"
-    if told.get("private"):
-        return Outcome.PRIVATE, "marked as private"
-    empty = row["duration"] is None and not row["is_slideshow"] and row["caption"] is None
-    if empty and (why := _why(told.get("status"))):
-        return why, "the source has an error in its place"
-    return Outcome.NO_FILE, None
-
-
-def bare(row: PostRow) -> bool:
-    """Whether of a post nothing is left but its id: no account, text, length or counts."""
-    return all(row[name] is None for name in ("account", "caption", "duration", "plays", "likes"))
 
 
 def each_once(rows: Iterable[PostRow], tally: Tally) -> Iterator[PostRow]:
@@ -250,7 +198,7 @@ def each_once(rows: Iterable[PostRow], tally: Tally) -> Iterator[PostRow]:
         if key in seen:
             tally.again += 1
             if (first := waiting.get(row["video_id"])) is not None:
-                _fill(first, row)
+                fill(first, row)
             continue
         seen.add(key)
         waiting[row["video_id"]] = row
@@ -264,7 +212,8 @@ def id_key(video_id: str) -> int | str:
     return int(video_id) if len(video_id) == 19 and video_id.isascii() and video_id.isdecimal() else video_id
 
 
-def _fill(first: PostRow, later: PostRow) -> None:
+def fill(first: PostRow, later: PostRow) -> None:
+    """Tell in the first row of a post what it lacks and a later one tells."""
     for name, value in later.items():
         if first[name] is None:  # type: ignore[literal-required]
             first[name] = value  # type: ignore[literal-required]

@@ -27,7 +27,8 @@ from tikval.evaluate.prevalence import Prevalence, prevalence_in, prevalence_of
 from tikval.files import write_bytes
 from tikval.report.tables.prevalence import show_prevalence, write_prevalence_csv
 from tikval.rows import PostRow, PredictionRow, arrow_schema
-from tikval.sources.posts import SIDE_TABLE, empty_post, write_posts
+from tikval.sources.exports.write_posts import write_posts
+from tikval.sources.posts import SIDE_TABLE, empty_post
 from tikval.sources.write_catalog import write_catalog
 from tikval.stats.folds import Fold, to_json
 from tikval.stats.prevalence import (
@@ -479,7 +480,7 @@ def with_posts(made: "Made", plays: Sequence[int | None]) -> Made:
         | {"plays": n, "is_ad": place % 2 == 0, "pinned": None, "outcome": "collected"}
         for place, (name, n) in enumerate(zip(ids, plays, strict=True))
     ]
-    side_tables = {**run.side_tables, SIDE_TABLE: write_posts(catalog.uri, rows)}
+    side_tables = {**run.side_tables, SIDE_TABLE: write_posts(rows, catalog.uri)}
     with catalog.lock():
         catalog.write_run(made.catalog, run.files, {}, run.rows, run.failed, run.seconds, side_tables)
     return made

@@ -3,26 +3,28 @@
 A post whose files are there is a video of the study. All others are counted, with what became of them.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from tikval.config import CatalogConfig, UserError
-from tikval.files import is_local, plain_address, read_bytes
+from tikval.config import CatalogConfig, UserError, validate
+from tikval.files import is_local, make_folder, plain_address
 from tikval.machine import ScratchFolder
 from tikval.rows import Outcome, PostRow, Reason, VideoRow
 from tikval.sources.catalog import list_videos, rename
-from tikval.sources.cells import date_in
 from tikval.sources.columns import FACTS, POST
 from tikval.sources.exports import SourceExport, read_export
 from tikval.sources.exports.maps import SourceMap
+from tikval.sources.exports.post_rows import fill
+from tikval.sources.exports.source_export import export_of
+from tikval.sources.exports.tabular import table_records
+from tikval.sources.exports.write_posts import write_posts
 from tikval.sources.ids import post_in, pseudonym
-from tikval.sources.posts import dated, empty_post, write_posts
+from tikval.sources.posts import dated
 from tikval.sources.tables import Say, is_table, open_table, print_note
 
-RECORD: Final = "collected.jsonl"  # what a collector writes into the folder that it fetches into
 _NAMED: Final = 3  # examples in a note
 
 
@@ -45,7 +47,7 @@ def list_study(
 ) -> Listing:
     """The files of a study and the posts that they are of.
 
-    `sidecars`: what lies beside the videos of a folder tells of their posts. `known` and `key` are those of list_videos.
+    `sidecars`: what lies beside the videos of a folder tells of their posts. `known` and `key` are as in list_videos.
     Raises UserError where the source is not there or lists nothing, and where none of its posts has a file.
     """
     is_file = is_table(config.videos) or config.videos.lower().endswith(".zip")
@@ -58,15 +60,15 @@ def list_study(
                 return Listing(videos)
             files = _Files(videos, _folder_of(config.videos))
             return _with_posts(videos, (_of_row(post, files, export) for post in export.rows()))
-    place = config.videos if export is None else config.media or _folder_of(config.videos)
+    place = config.videos if export is None else _place_of_files(export, config)
     videos = list(_videos_of(export, place, config.media, known, key, say))
-    about = _Sidecars.of(place, say) if export or sidecars else _Sidecars()
-    if export is None and not about.posts:
+    more = _Sidecars.of(place, say) if export or sidecars else _Sidecars()
+    if export is None and not more.posts:
         return Listing(videos)
     files = _Files(videos, place)
-    named = export.named if export else about.named
-    told = export.rows() if export else iter(about.posts.values())
-    found = _with_posts(videos, (_settled(post, files, about, named, key) for post in told))
+    told = export.rows() if export else iter(more.posts.values())
+    settled = (_settled(post, files, more, export.named if export else {}, key) for post in told)
+    found = _with_posts(videos, settled)
     if export:
         say(export.line)
         found.videos = files.of_posts(export.name, say)
@@ -75,7 +77,27 @@ def list_study(
 
 def _with_posts(videos: list[VideoRow], posts: Iterable[PostRow]) -> Listing:
     scratch = ScratchFolder()
-    return Listing(videos, f"{scratch.path}/{write_posts(scratch.path, posts)}", scratch)
+    return Listing(videos, f"{scratch.path}/{write_posts(posts, scratch.path)}", scratch)
+
+
+def _place_of_files(export: SourceExport, config: CatalogConfig) -> str:
+    """The folder with the files of an export's posts; what an archive holds is unpacked beside it, or into --media."""
+    archive, place = export if export.unpack else None, config.media or _folder_of(config.videos)
+    if archive is None and place.lower().endswith(".zip"):
+        archive = read_export(place)
+    if archive is None or archive.unpack is None:
+        return place
+    if place == config.media and archive is export:
+        folder = place
+    else:
+        folder = (config.videos if archive is export else place)[: -len(".zip")]
+    if not is_local(folder):
+        raise UserError(f"{archive.name}: is unpacked on a local disk only; --media FOLDER names where")
+    make_folder(Path(folder))
+    for _ in archive.rows():
+        pass  # then it is known which files are whose
+    archive.files(folder)
+    return folder
 
 
 def _folder_of(file: str) -> str:
@@ -94,7 +116,9 @@ def _manifest(uri: str) -> tuple[SourceExport | None, bool]:
     if not ({"video_id", "url"} & columns.keys() and (FACTS.keys() & columns.keys() or "path" not in picked)):
         return None, "path" in picked
     mine = validate(SourceMap, {"title": "a table of posts", "columns": columns, "any_id": True}, uri)
-    return export_of(plain_address(uri), "manifest", [(mine, partial(table_records, table))]), "path" in picked
+    return export_of(
+        plain_address(uri), "manifest", [(mine, partial(table_records, table))]
+    ), "path" in picked
 
 
 def _of_row(post: PostRow, files: "_Files", export: SourceExport) -> PostRow:
@@ -183,78 +207,46 @@ class _Files:
         return found
 
 
-@dataclass
-class _Sidecars:
-    """What lies beside the files of a folder: metadata of downloaders, and a collector's record."""
+class _Sidecars(NamedTuple):
+    """What lies with the files of a folder: metadata of downloaders, and a collector's record."""
 
-    posts: dict[str, PostRow] = field(default_factory=dict)
-    named: dict[str, list[str]] = field(default_factory=dict)  # files by the ids of their posts
-    outcomes: dict[str, Outcome] = field(default_factory=dict)  # as the collector has them
+    posts: Mapping[str, PostRow] = {}
+    named: Mapping[str, list[str]] = {}  # files by the ids of their posts
 
     @classmethod
     def of(cls, place: str, say: Say) -> "_Sidecars":
-        found = cls()
         if is_local(place) and not Path(place).is_dir():  # one file, or a glob
-            return found
-        if export := read_export(place):
-            found.posts = {post["video_id"]: post for post in export.rows()}
-            found.named = export.named
-            say(export.line)
-        for record in _records(f"{place.rstrip('/')}/{RECORD}"):
-            found.add(record)
-        return found
-
-    def add(self, record: Mapping[str, Any]) -> None:
-        """A line of the record: the last one of an id counts."""
-        video_id = record["video_id"]
-        post = self.posts.setdefault(video_id, empty_post(video_id, "collected"))
-        self.outcomes[video_id] = Outcome(record["outcome"])
-        post["outcome"], post["detail"] = record["outcome"], record.get("detail")
-        for name in ("account", "url", "pinned"):
-            if record.get(name) is not None:
-                post[name] = record[name]
-        if record.get("collected_at"):
-            post["collected_at"] = date_in(record["collected_at"])
-
-
-def _records(uri: str) -> Iterator[dict[str, Any]]:
-    """The lines of a collector's record; a last one that was cut is none. Raises UserError for what is no record."""
-    lines = (read_bytes(uri) or b"").decode("utf-8", "replace").split("\n")
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            record = json.loads(line)
-            known = isinstance(record["video_id"], str) and Outcome(record["outcome"])
-        except (ValueError, KeyError, TypeError, RecursionError) as err:
-            raise UserError(f"{plain_address(uri)}: line {number}: not a collector's record") from err
-        if known:
-            yield record
+            return cls()
+        export = read_export(place)
+        if export is None:
+            return cls()
+        posts = {post["video_id"]: post for post in export.rows()}
+        say(export.line)
+        return cls(posts, export.named)
 
 
 def _settled(
-    post: PostRow, files: _Files, about: _Sidecars, named: Mapping[str, list[str]], key: bytes | None
+    post: PostRow, files: _Files, sidecars: _Sidecars, named: Mapping[str, list[str]], key: bytes | None
 ) -> PostRow:
     """A post with what else is known of it and what became of it; the video of its file is told of the post."""
-    more = about.posts.get(post["video_id"])
+    stated, more = Outcome(post["outcome"]), sidecars.posts.get(post["video_id"])
     if more is not None and more is not post:
-        missing: Any = {name: value for name, value in more.items() if post[name] is None}  # type: ignore[literal-required]
+        if Outcome(more["outcome"]) != Outcome.NO_FILE:
+            stated, post["detail"] = Outcome(more["outcome"]), more["detail"]
         if post["posted_at_from_id"] and not more["posted_at_from_id"]:
-            missing |= {"posted_at": more["posted_at"], "posted_at_from_id": False}
-        post |= missing
-    outcome = about.outcomes.get(post["video_id"])
+            post["posted_at"], post["posted_at_from_id"] = more["posted_at"], False
+        fill(post, more)
     row = None
-    if post["outcome"] != Outcome.INVALID_ROW:
-        names = [*named.get(post["video_id"], ()), *about.named.get(post["video_id"], ())]
+    if stated != Outcome.INVALID_ROW:
+        names = [*named.get(post["video_id"], ()), *sidecars.named.get(post["video_id"], ())]
         row = files.claim(post["video_id"], names)
     if row is not None:
-        post["outcome"] = (outcome if outcome and outcome.has_files else Outcome.COLLECTED).value
+        stated = stated if stated.has_files else Outcome.COLLECTED
         _tell(row, post, pseudonyms=key is not None)
         post["video_id"] = row["video_id"]
-    elif outcome is not None:
-        gone = outcome.has_files
-        post["outcome"] = (Outcome.NO_FILE if gone else outcome).value
-        post["detail"] = "it was fetched, and its file is not there any more" if gone else post["detail"]
-    elif Outcome(post["outcome"]).has_files:
-        post["outcome"] = Outcome.NO_FILE.value
+    elif stated.has_files:
+        stated, post["detail"] = Outcome.NO_FILE, "it was fetched, and its file is not there any more"
+    post["outcome"] = stated.value
     if row is None and key and post_in(post["video_id"]) is None:
         post["video_id"] = pseudonym(post["video_id"], key)
     return post

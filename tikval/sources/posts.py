@@ -1,20 +1,13 @@
 """What is known of the posts of a study: the rows that its sources told, and those that their ids alone tell."""
 
-import hashlib
-import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import islice
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from tikval.files import is_local, iter_parquet, make_folder, move_file
-from tikval.machine import ScratchFolder
+from tikval.files import iter_parquet
 from tikval.rows import Outcome, PostRow, Reason, VideoRow, arrow_schema
 from tikval.sources.ids import ID_SECONDS, posted_at_of
 from tikval.store.folder import Folder
@@ -102,35 +95,7 @@ def dated(posted_at: datetime | None, video_id: str) -> dict[str, datetime | boo
     return {"posted_at": when.astimezone(UTC) if when else None, "posted_at_from_id": from_id is not None}
 
 
-def write_posts(folder: str, rows: Iterable[PostRow]) -> str:
-    """Write a table of posts into a folder, some rows at a time, under a name that its content gives it; the name."""
-    schema, rows, digest = arrow_schema(PostRow), iter(rows), hashlib.sha256()
-    if is_local(folder):
-        make_folder(Path(folder))
-    with nullcontext(folder) if is_local(folder) else ScratchFolder() as place:
-        made = Path(place if isinstance(place, str) else place.path) / f".tmp-{secrets.token_hex(8)}"
-        try:
-            with pq.ParquetWriter(made, schema, compression="zstd") as writer:
-                while some := list(islice(rows, _ROWS)):
-                    table = pa.Table.from_pylist(some, schema=schema)
-                    writer.write_table(table)
-                    digest.update(_stream_of(table))
-            name = f"_{SIDE_TABLE}-{digest.hexdigest()[:16]}.parquet"
-            move_file(made, f"{folder}/{name}")
-        finally:
-            made.unlink(missing_ok=True)
-    return name
-
-
 def iter_posts(uri: str) -> Iterator[list[PostRow]]:
     """The posts of a table that write_posts wrote, some at a time."""
     for table in iter_parquet(uri, None, _ROWS):
         yield table.to_pylist()
-
-
-def _stream_of(table: pa.Table) -> pa.Buffer:
-    """The content of a table whatever version of Parquet it is written in."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue()

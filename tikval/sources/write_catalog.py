@@ -15,10 +15,11 @@ from tikval.rows import AccountRow, LabelRow, PostRow, Reason, VideoRow, arrow_s
 from tikval.sources.accounts import resolve_posts, spell_alike, unmatched_minors
 from tikval.sources.catalog import accounts_of, read_accounts
 from tikval.sources.erased import not_erased
+from tikval.sources.exports.write_posts import write_posts
 from tikval.sources.labels import read_labels
 from tikval.sources.listing import list_study
 from tikval.sources.matching import accounts_without_videos, match_ids
-from tikval.sources.posts import SIDE_TABLE, iter_posts, write_posts
+from tikval.sources.posts import SIDE_TABLE, iter_posts
 from tikval.sources.tables import Say, print_note
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.given import GivenTable, GivenTables, same_table
@@ -58,7 +59,7 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         if given.annotations:
             side_tables["labels"] = _write(folder, "_labels", LabelRow, labels)
         if listing.posts:
-            side_tables[SIDE_TABLE] = write_posts(folder.uri, _posts(config.out, listing.posts, spelling))
+            side_tables[SIDE_TABLE] = write_posts(_posts(config.out, listing.posts, spelling), folder.uri)
         given.write(folder)
         if before and before.files == files and before.side_tables == side_tables:
             if before.config.get("annotated_by", "unknown") == config.annotated_by:

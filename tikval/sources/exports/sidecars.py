@@ -14,7 +14,7 @@ from tikval.files import filesystem, is_local, plain_address
 from tikval.rows import PostRow
 from tikval.sources.exports.maps import SourceMap, fitting_map, listed_rows
 from tikval.sources.exports.post_rows import RowReader, fill
-from tikval.sources.exports.source_export import SourceExport, last_of_each, names_of
+from tikval.sources.exports.source_export import SourceExport, last_of_each, names_used
 from tikval.sources.json_records import SourceRecord, iter_lines, read_document
 from tikval.sources.tables import open_input
 
@@ -60,7 +60,7 @@ def folder_export(uri: str, maps: Mapping[str, SourceMap]) -> SourceExport | Non
     ):
         return None
     name, log = plain_address(uri), maps["collected"]
-    used = names_of((maps["yt_dlp"], maps["web_items"]))
+    used = names_used((maps["yt_dlp"], maps["web_items"]))
     readers = {source: RowReader(name, source, mine) for source, mine in maps.items()}
 
     def read(export: SourceExport) -> Iterator[PostRow]:

@@ -96,7 +96,7 @@ def export_of(
     name: str, source: str, parts: Sequence[tuple[SourceMap, Records]], title: str | None = None
 ) -> SourceExport:
     """The export whose rows are these records, each part by its map."""
-    used = names_of(mine for mine, _ in parts)
+    used = names_used(mine for mine, _ in parts)
 
     def read(export: SourceExport) -> Iterator[PostRow]:
         for mine, records in parts:
@@ -107,7 +107,7 @@ def export_of(
     return SourceExport(name, source, title or parts[0][0].title, read, tuple(used))
 
 
-def names_of(maps: Iterable[SourceMap]) -> dict[str, set[str]]:
+def names_used(maps: Iterable[SourceMap]) -> dict[str, set[str]]:
     """The outermost names that some maps find their columns by, and those within them."""
     used: dict[str, set[str]] = {}
     for mine in maps:

@@ -3,11 +3,13 @@
 What cannot be read is a record too, without cells and with what is wrong: the next one may be whole.
 """
 
+import codecs
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import IO, Any, Final, Literal, NamedTuple
 
 import ijson
+import numpy as np
 
 from tikval.config import UserError
 
@@ -17,6 +19,10 @@ MAX_RECORD: Final = (
 MAX_DOCUMENT: Final = 2**26  # bytes of a document that is read as a whole
 HEAD: Final = 2**20  # bytes that decide what a file is
 _CHUNK: Final = 2**16
+_READ: Final = 2**20  # characters
+_BLANK: Final = " \t\r\n"
+_DEEPEST: Final = 500  # brackets that open within a chunk
+_OUTER: Final = 3  # names on the way to a list of posts
 # whole numbers below 2^63 are exact so, and longer ones are refused: read otherwise they end ijson 3.6 with the process
 READING: Final[dict[str, Any]] = {"buf_size": _CHUNK, "use_float": True}
 
@@ -34,16 +40,24 @@ class SourceRecord(NamedTuple):
 
 
 class BoundedFile:
-    """A file of which only so much is read without anything coming out of it."""
+    """A file for ijson, which refuses what would take much memory or time: long values and deep nesting.
 
-    def __init__(self, file: IO[bytes], most: int) -> None:
-        self.file, self.most, self.silent = file, most, 0
+    `silent` is how much was read since something came out: who takes it sets it to 0.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.silent = file, 0
 
     def read(self, size: int = -1) -> bytes:
         data = self.file.read(_CHUNK if size < 0 else size)
         self.silent += len(data)
-        if self.silent > self.most:
-            raise ValueError(f"one value is longer than {self.most // 2**20} MB")
+        if self.silent > MAX_RECORD:
+            raise ValueError(f"one value is longer than {MAX_RECORD // 2**20} MB")
+        letters = np.frombuffer(data, np.uint8)
+        opened = ((letters == ord("[")) | (letters == ord("{"))).astype(np.int32)
+        closed = ((letters == ord("]")) | (letters == ord("}"))).astype(np.int32)
+        if data and int(np.cumsum(opened - closed).max()) > _DEEPEST:
+            raise ValueError("nested too deeply")
         return data
 
 
@@ -97,18 +111,73 @@ def _parsed(text: bytes, place: str) -> SourceRecord:
         return SourceRecord(place, None, problem=f"not JSON ({json_error(err)})")
 
 
-def iter_list(
-    open_: Open, name: str, prefix: str = "item", told: Mapping[str, Any] | None = None
-) -> Iterator[SourceRecord]:
-    """The items of a list, by ijson's name of them. Raises UserError where the rest cannot be read."""
+def iter_list(open_: Open, name: str) -> Iterator[SourceRecord]:
+    """The items of a list that is the whole document. Raises UserError where the rest cannot be read."""
     number = 0
     with open_() as file:
-        bounded = BoundedFile(file, MAX_RECORD)
         try:
-            for number, cells in enumerate(ijson.items(bounded, prefix, **READING), start=1):
+            for number, cells in enumerate(_items(codecs.getreader("utf-8-sig")(file)), start=1):
+                yield SourceRecord(f"row {number}", cells)
+        except (ValueError, RecursionError) as err:
+            raise UserError(
+                f"{name}: behind row {number}: not JSON ({json_error(err)}); export it again"
+            ) from None
+
+
+def _items(file: codecs.StreamReader) -> Iterator[Any]:
+    """The items of a JSON list, as they are read. Raises ValueError, RecursionError."""
+    text, at, decoder = "", 0, json.JSONDecoder()
+
+    def skip(marks: str) -> str:
+        """The next sign that is none of these, "" at the end; what was read before is let go."""
+        nonlocal text, at
+        while True:
+            while at < len(text) and text[at] in marks:
+                at += 1
+            if at < len(text) or not (more := file.read(_READ)):
+                return text[at : at + 1]
+            text, at = more, 0
+
+    if skip(_BLANK) != "[":
+        raise ValueError("no list")
+    at += 1
+    mark = skip(_BLANK)
+    while mark != "]":
+        while True:
+            try:
+                item, end = decoder.raw_decode(text, at)
+                if end < len(text):  # a number may go on
+                    break
+                problem: Exception = ValueError("the list has no end")
+            except (ValueError, RecursionError) as err:
+                problem = err
+            more = file.read(max(_READ, len(text) - at)) if len(text) - at <= MAX_RECORD else ""
+            if not more:
+                raise problem
+            text, at = text[at:] + more, 0
+        yield item
+        at = end
+        mark = skip(_BLANK)
+        if mark == ",":
+            at += 1
+            mark = skip(_BLANK)
+        elif mark != "]":
+            raise ValueError("the list has no end" if not mark else "no comma between two items")
+    at += 1
+    if skip(_BLANK):
+        raise ValueError("something stands behind the list")
+
+
+def iter_within(open_: Open, name: str, path: str, told: Mapping[str, Any]) -> Iterator[SourceRecord]:
+    """The items of a list within a document too large to be held, by its dotted name. Raises UserError as above."""
+    number = 0
+    with open_() as file:
+        bounded = BoundedFile(file)
+        try:
+            for number, cells in enumerate(ijson.items(bounded, f"{path}.item", **READING), start=1):
                 bounded.silent = 0
-                yield SourceRecord(f"row {number}", cells, told or {})
-        except (ijson.JSONError, ValueError, OverflowError, UnicodeDecodeError, RecursionError) as err:
+                yield SourceRecord(f"row {number}", cells, told)
+        except (ijson.JSONError, ValueError, OverflowError) as err:
             raise UserError(
                 f"{name}: behind row {number}: not JSON ({json_error(err)}); export it again"
             ) from None
@@ -129,20 +198,28 @@ def read_document(open_: Open, name: str) -> Any:
 
 
 def first_list(open_: Open, lists: Collection[str], is_wanted: Callable[[str], bool]) -> str | None:
-    """The first of `lists` (dotted names) in a document that holds an object, or its first own key that is wanted.
+    """The first of `lists` (dotted names) in a document, or the first of its own keys that is wanted.
 
     None where there is neither, or nothing that can be read. No value is kept on the way.
     """
-    items = {f"{name}.item" for name in lists}
+    names: list[str] = []
+    depth, key = 0, ""
     with open_() as file:
-        bounded = BoundedFile(file, MAX_RECORD)
+        bounded = BoundedFile(file)
         try:
-            for prefix, event, value in ijson.parse(bounded, **READING):
+            for event, value in ijson.basic_parse(bounded, **READING):
                 bounded.silent = 0
-                if event == "start_map" and prefix in items:
-                    return str(prefix).removesuffix(".item")
-                if event == "map_key" and not prefix and is_wanted(value):
-                    return str(value)
-        except (ijson.JSONError, ValueError, OverflowError, UnicodeDecodeError, RecursionError):
+                if event == "map_key" and depth <= _OUTER:
+                    key, names = value, names[: depth - 1]
+                    if depth == 1 and is_wanted(key):
+                        return str(key)
+                elif event in ("start_map", "start_array"):
+                    if event == "start_array" and depth <= _OUTER and ".".join([*names, key]) in lists:
+                        return ".".join([*names, key])
+                    names = [*names, key] if 0 < depth <= _OUTER else names
+                    depth += 1
+                elif event in ("end_map", "end_array"):
+                    depth -= 1
+        except (ijson.JSONError, ValueError, OverflowError):
             return None
     return None

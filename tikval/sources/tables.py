@@ -142,6 +142,12 @@ def table_stem(uri: str) -> str:
     return sheet["sheet"] if sheet else PurePath(uri).stem
 
 
+def table_file(uri: str) -> str:
+    """The file that an address of a table means, without the name of a sheet."""
+    sheet = _SHEET.fullmatch(uri)
+    return sheet["file"] if sheet else uri
+
+
 def open_table(uri: str) -> InputTable:
     """A table of a local disk or an object store; `file.xlsx#Sheet` names a sheet.
 

@@ -12,7 +12,7 @@ import ijson
 
 from tikval.config import UserError
 from tikval.sources.exports.maps import SourceMap
-from tikval.sources.json_records import MAX_RECORD, READING, BoundedFile, Open, SourceRecord
+from tikval.sources.json_records import READING, BoundedFile, Open, SourceRecord
 
 SOURCE: Final = "data_donation"
 _TOPS: Final = frozenset({"your activity", "activity", "likes and favorites", "post", "video"})
@@ -110,7 +110,7 @@ def _walk(file: IO[bytes]) -> Iterator[tuple[tuple[str, ...], str, Any]]:
     began: list[int] = []  # the depth at which each name of the path opened
     depth, name = 0, ""
     skipped: int | None = None  # depth within a value that is passed over; None: outside of one
-    bounded = BoundedFile(file, MAX_RECORD)
+    bounded = BoundedFile(file)
     for event, value in ijson.basic_parse(bounded, **READING):
         bounded.silent = 0
         step = _STEPS.get(event, 0)

@@ -7,6 +7,7 @@ several paths that tells something counts. Cells of a table are found in the sam
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import PurePath
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
@@ -122,13 +123,18 @@ class SourceMap(Config):
 
 
 def load_map(path: str) -> SourceMap:
-    """A user's own map. Raises UserError that names the file and the key."""
-    return validate(SourceMap, read_yaml(path), path)
+    """A user's own map, in which an id may be any unless it says otherwise.
+
+    Raises UserError that names the file and the key.
+    """
+    mine = validate(SourceMap, read_yaml(path), path)
+    return mine if "any_id" in mine.model_fields_set else mine.model_copy(update={"any_id": True})
 
 
 def shipped_maps() -> dict[str, SourceMap]:
     """The maps that come with tikval, the ones that are easiest to tell first."""
-    return {name: load_map(f"configs/sources/{name}.yaml") for name in SHIPPED}
+    paths = {name: f"configs/sources/{name}.yaml" for name in SHIPPED}
+    return {name: validate(SourceMap, read_yaml(path), path) for name, path in paths.items()}
 
 
 def fitting_map(cells: Mapping[str, Any], maps: Mapping[str, SourceMap]) -> tuple[str, SourceMap] | None:
@@ -182,11 +188,14 @@ def listed_rows(
 
 def check_columns(mine: SourceMap, path: str, where: str, there: Mapping[str, Any]) -> None:
     """Raise UserError where a table has none of the columns that a user's map names for a field."""
+    inner = {key: cell.keys() if isinstance(cell, dict) else () for key, cell in there.items()}
+    names = [f"{key}.{one}" for key, keys in inner.items() for one in keys] + [
+        key for key in there if not inner[key]
+    ]
     for name, paths in mine.columns.items():
         if not any(has_path(there, one) for one in paths):
-            named = " or ".join(
-                dict.fromkeys(one.split(".")[0] if one not in there else one for one in paths)
-            )
+            close = get_close_matches(paths[0], names, 1)
             raise UserError(
-                f"{path}: columns.{name}: {where} has no column {named!r}; it has {', '.join(list(there)[:40])}"
+                f"{path}: columns.{name}: {where} has no column {' or '.join(map(repr, paths))}"
+                f"{f'; is {close[0]!r} meant?' if close else ''}; it has {', '.join(names[:40])}"
             )

@@ -12,7 +12,7 @@ from tikval.sources.cells import as_text, trimmed
 from tikval.sources.exports.fields import FLAGS, READ
 from tikval.sources.exports.maps import SourceMap, value_at
 from tikval.sources.exports.outcomes import bare, is_live, outcome_of, site_of, why_missing
-from tikval.sources.ids import Post, RoundedIdError, id_in_cell, is_rounded, post_in
+from tikval.sources.ids import Post, RoundedIdError, id_in_cell, is_rounded, post_in, posted_at_of
 from tikval.sources.json_records import SourceRecord
 from tikval.sources.posts import dated, empty_post
 
@@ -88,7 +88,8 @@ class RowReader:
             if post is not None:
                 row["video_id"] = post.video_id
         else:
-            row = self._named(row, post, site or _site_of_id(post), told)
+            site = site or ("tiktok" if not self.map.any_id or posted_at_of(post.video_id) else "")
+            row = self._named(row, post, site, told)
         named: PostRow = row
         return named
 
@@ -178,10 +179,6 @@ def _exact(cell: Any) -> Any:
 
 def _has(value: Any) -> bool:
     return bool(value) and not (isinstance(value, str) and not trimmed(value))
-
-
-def _site_of_id(post: Post) -> str:
-    return "tiktok" if _TIKTOK_ID.fullmatch(post.video_id) else ""
 
 
 def each_once(rows: Iterable[PostRow], tally: Tally) -> Iterator[PostRow]:

@@ -36,10 +36,11 @@ from tikval.sources.json_records import (
     first_list,
     iter_lines,
     iter_list,
+    iter_within,
     json_form,
     read_document,
 )
-from tikval.sources.tables import InputTable, is_table, open_input, open_table, table_from
+from tikval.sources.tables import InputTable, is_table, open_input, open_table, table_file, table_from
 
 _LOOKED_AT: Final = 50  # rows that tell what a file is: the first ones may be odd
 _MARKS: Final = frozenset("*?[")
@@ -54,10 +55,12 @@ def read_export(uri: str, columns: str | None = None) -> SourceExport | None:
     """
     maps = {map_name(columns): load_map(columns)} if columns else shipped_maps()
     if _is_folder(uri):
+        if columns:
+            raise UserError(f"{plain_address(uri)}: a folder; {columns} is for a table or a JSON file")
         return folder_export(uri, maps)
     if is_local(uri) and _MARKS & set(uri) and not Path(uri).exists():
         return folder_export(uri, maps) or _of_files(uri, columns)
-    name, open_ = plain_address(uri), partial(open_input, uri)
+    name, open_ = plain_address(uri), partial(open_input, table_file(uri))
     with open_() as file:
         head = file.read(HEAD)
     if head.startswith(b"PK") and (export := _of_zip(open_, name, maps)):
@@ -68,7 +71,13 @@ def read_export(uri: str, columns: str | None = None) -> SourceExport | None:
         return _of_table(open_table(uri), name, maps, columns)
     if b"\0" in head[:2] or head.startswith((b"PK", b"\xd0\xcf")) or b"\0\0" in head:
         return None  # a video, perhaps
-    return _of_table(table_from(open_, name), name, maps, columns)
+    try:
+        table = table_from(open_, name)
+    except UserError:
+        if columns:
+            raise
+        return None
+    return _of_table(table, name, maps, columns)
 
 
 def _is_folder(uri: str) -> bool:
@@ -114,9 +123,9 @@ def _of_json(open_: Open, head: bytes, name: str, maps: Maps, columns: str | Non
             there = first_list(open_, lists, lambda key: False)
 
     def records() -> Iterator[SourceRecord]:
-        if there:
+        if there and len(head) == HEAD:
             for path, told in lists.items():
-                yield from iter_list(open_, name, f"{path}.item", told)
+                yield from iter_within(open_, name, path, told)
             return
         if form == "lines":
             found = iter_lines(open_)

@@ -32,8 +32,8 @@ ROOT = Path(__file__).parents[2]
 COMMITTED = sorted(
     path
     for path in (ROOT / "configs").rglob("*.yaml")
-    if path.name not in ("prices.yaml", "rates.yaml") and path.parent.name != "sources"
-)  # which are data
+    if path.name not in ("accounts.yaml", "prices.yaml", "rates.yaml") and path.parent.name != "sources"
+)  # which no job reads
 JOBS: dict[str, tuple[type[JobConfig], str]] = {
     "catalog": (CatalogConfig, "catalog"),
     "scripts": (ScriptConfig, "write_scripts"),

@@ -1,7 +1,19 @@
 """`tikval ...`: the commands. Every command ends by saying where its result lies."""
 
-from tikval.cli import analyze, check, codebook, estimate, look, results, sample
+from tikval.cli import accounts, analyze, check, codebook, estimate, look, results, sample
 from tikval.cli.app import app, main
 from tikval.cli.look import HINTS
 
-__all__ = ["HINTS", "analyze", "app", "check", "codebook", "estimate", "look", "main", "results", "sample"]
+__all__ = [
+    "HINTS",
+    "accounts",
+    "analyze",
+    "app",
+    "check",
+    "codebook",
+    "estimate",
+    "look",
+    "main",
+    "results",
+    "sample",
+]

@@ -41,6 +41,7 @@ from tikval.config.scripts import (
     Speech,
     Writer,
 )
+from tikval.config.suggest import AskedModel, SuggestConfig
 from tikval.config.sweep import Axis, Mlflow, SweepConfig
 from tikval.config.train import (
     FinetuneConfig,
@@ -57,6 +58,7 @@ __all__ = [
     "ADDED_LATER",
     "TUNED_FOR",
     "Api",
+    "AskedModel",
     "Axis",
     "CatalogConfig",
     "CombineConfig",
@@ -93,6 +95,7 @@ __all__ = [
     "ScriptConfig",
     "Sound",
     "Speech",
+    "SuggestConfig",
     "SweepConfig",
     "System",
     "TextEncoder",

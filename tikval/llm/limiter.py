@@ -141,3 +141,16 @@ class Limiter:
         """A run begins: go on with the minute of a process that is gone, and forget what stopped an earlier run."""
         self.window.seed(entry for entry in taken if entry[0] < self.since)  # later ones it admitted itself
         self.breaker.try_again()
+
+
+class LocalLimiter:
+    """The limiter of a model that only one process asks: a ModelLimiter without an actor."""
+
+    def __init__(self, limiter: Limiter, api: Api) -> None:
+        self.limiter, self.pace = limiter, pace_of(api)
+
+    async def acquire(self, call: str, tokens: int) -> float | Stop:
+        return await self.limiter.acquire(call, tokens, self.pace)
+
+    async def ended(self, call: str, met: Met, more_tokens: int) -> bool:
+        return await self.limiter.ended(call, met, more_tokens, self.pace)

@@ -9,18 +9,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import tikval
-from tikval.files import write_bytes
+from tikval.files import read_bytes, write_bytes
 from tikval.rows import Outcome, PostRow, arrow_schema
 from tikval.sources.sample_rule import merge_posts
 from tikval.sources.select import Selected
 from tikval.spreadsheet import csv_of_table
 
+_BEGIN: Final = b'{\n  "rule":'  # of the JSON
 _BATCH: Final = 10_000  # rows that are dicts at once
 
 
 def rule_file(to: Path) -> Path:
     """list.csv -> list.json"""
     return to.with_suffix(".json")
+
+
+def is_list_or_new(to: Path) -> bool:
+    """Whether nothing is lost by writing a list there: neither file is there, or both are and were such a list."""
+    rule = read_bytes(str(rule_file(to)))
+    return rule.startswith(_BEGIN) if rule is not None else not to.exists()
 
 
 def write_post_list(

@@ -8,7 +8,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -116,7 +116,7 @@ def _answer(model: AskedModel, prompt: str, out: str, folder: str, budget_usd: f
             asyncio.run_coroutine_threadsafe(end, answers.loop).result()
 
 
-def _no_video(path: str, sha: str | None) -> AbstractContextManager[str]:
+def _no_video(path: str | Sequence[str], sha: str | None) -> AbstractContextManager[str]:
     raise AssertionError("no video is sent")
 
 

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from tikval.config import UserError
 from tikval.files import has_folder, is_local, plain_address
 from tikval.sources.exports.archives import METADATA, archived_posts, unpack, zip_names
 from tikval.sources.exports.donations import (

@@ -29,7 +29,7 @@ FAKE = """
     open(f"{notes}/{os.getpid()}", "w").close()
     FACTS = {"seconds": 1.5, "width": 224, "height": 224, "n_frames": 9, "has_sound": False, "lost_packets": 0,
              "total_packets": 9, "content_sha": "00", "captions": [], "speech": [], "scene": None,
-             "frames": None, "sound": None}
+             "frames": None, "sound": None, "sound_track": 1, "sound_tracks": 1, "sound_language": ""}
     def send(header, payload=b""):
         text = header if isinstance(header, bytes) else json.dumps(header).encode()
         os.write(1, struct.pack(">I", len(text)) + text + payload)

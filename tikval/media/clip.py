@@ -2,7 +2,7 @@
 
 T frames, H x W pixels, S samples of 16 kHz mono sound, N pictures of the whole video as presented.
 
-Pass 1 (packets.py) demuxes: it learns every picture's time and decodes the sound. Pass 2 decodes pictures. In MP4
+Pass 1 (demux.py) reads packets: it learns every picture's time and decodes the sound. Pass 2 decodes pictures. In MP4
 and WebM it jumps to the keyframes before the pictures asked for (seeking.py); where that does not yield exactly
 those, the file is decoded from its start. Both ways give the same pictures.
 
@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from tikval.config import Limits
 from tikval.media.decoders import check_decoder
+from tikval.media.demux import Packets, demux
+from tikval.media.hearing import heard_track
 from tikval.media.packets import (
     MATROSKA,
     MOV,
-    Packets,
     Source,
-    demux,
     file_state,
     hash_file,
     opened,
@@ -62,6 +62,9 @@ class Clip:
     lost_packets: int  # of picture and sound, that could not be read or decoded, as far as was seen
     total_packets: int
     content_sha: str  # SHA-256 of the file, hex
+    sound_track: int = 1  # the one that is heard
+    sound_tracks: int = 1  # how many there are
+    sound_language: str = ""  # the code that the file gives the track; empty for none
 
 
 def read_clip(
@@ -108,7 +111,8 @@ def _read(
 ) -> Clip:
     with opened(source) as container:
         video = video_stream(container, source.limits)
-        packets = demux(container, video, sound, source.limits)
+        heard = heard_track(container, source, listen=sound)
+        packets = demux(container, video, heard.stream, sound, source)
         if source.decoder == "decord":
             from tikval.media.decord_reader import take_by_decord  # an extra: only where it is asked for
 
@@ -125,6 +129,9 @@ def _read(
         key_seconds=taken.key_seconds,
         sound=packets.sound,
         sound_start=packets.sound_start,
+        sound_track=heard.number,
+        sound_tracks=heard.tracks,
+        sound_language=heard.language,
         has_sound=packets.has_sound,
         seconds=packets.seconds or taken.n_frames / float(rate),
         width=taken.width,
@@ -163,6 +170,10 @@ def _take(
         raise ClipError(Reason.DAMAGED, "no picture could be decoded")
     if by_time:
         key_seconds = [float(stamp * time_base - packets.start) for stamp in full]
+    elif packets.jumped and len(packets.jumped) == len(stamps):
+        key_seconds = [packets.jumped[number] for number in full]
+    elif packets.jumped:
+        key_seconds = [number * packets.seconds / len(stamps) for number in full]
     else:
         key_seconds = [float(stamp / (video.average_rate or Fraction(30))) for stamp in full]
     some = [taker.small[stamp] for stamp in small]

@@ -26,8 +26,9 @@ from PIL import Image, ImageOps
 
 from tikval.config import Limits
 from tikval.media.clip import Clip
+from tikval.media.demux import SoundFile, read_sound_file
 from tikval.media.ocr import WORK_SIDE_PX
-from tikval.media.packets import SoundFile, check_size, file_state, hash_file, read_sound_file
+from tikval.media.packets import check_size, file_state, hash_file
 from tikval.media.pictures import Picture
 from tikval.media.reading import (
     MAX_PICTURES_BYTES,

@@ -153,3 +153,6 @@ class ClipReading:
     captions: list[Caption]
     speech: list[Segment]
     scene: Scene | None
+    sound_track: int = 1  # of the file's, from 1: the one that was heard
+    sound_tracks: int = 1
+    sound_language: str = ""  # the code that the file gives the track; empty for none

@@ -1,4 +1,4 @@
-"""A video written anew with its first picture track and its first sound track, as they are, and nothing else.
+"""A video written anew with its first picture track and the sound track that is heard, as they are, and nothing else.
 
 This is what somebody else's server gets: no title, place, name of a person or program, chapter, subtitle or
 attachment, and not the file's other tracks. Packets, their times, the codecs' headers and the turning of the
@@ -22,6 +22,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from tikval.config import Limits
+from tikval.media.hearing import heard_track
 from tikval.media.packets import MATROSKA, MOV, AnyPacket, Source, file_state, hash_file, opened, read_packets
 from tikval.media.reading import ClipError, StrippedFile, machine_fault
 from tikval.rows import Reason
@@ -44,13 +45,14 @@ def remux(file: int, to: Path, limits: Limits) -> StrippedFile:
     """Write the video in the open `file` to `to`. Raises ClipError; then there is no file."""
     before = file_state(file)
     content_sha = hash_file(file, limits)
-    with opened(Source(file, limits)) as container:
+    source = Source(file, limits)
+    with opened(source) as container:
         names = _CONTAINERS.get(container.format.name, _OTHERS)
     why = ""
     for name in names:
         try:
-            with opened(Source(file, limits)) as source:
-                _write(source, name, to)
+            with opened(source) as container:
+                _write(container, source, name, to)
         except ClipError:
             to.unlink(missing_ok=True)
             raise
@@ -122,14 +124,15 @@ class _Track:
         return (self.end - max(0, begins)) * self.clock if after else None
 
 
-def _write(source: InputContainer, name: str, to: Path) -> None:
+def _write(container: InputContainer, source: Source, name: str, to: Path) -> None:
     """Raises ClipError, and av.FFmpegError, OSError and ValueError where this container does not take the streams."""
-    streams: list[VideoStream | AudioStream] = [_pictures(source), *_sound(source)]
-    origin = 0 if source.format.name in (MOV, MATROSKA) else (source.start_time or 0)
+    heard = heard_track(container, source).stream
+    streams: list[VideoStream | AudioStream] = [_pictures(container), *([heard] if heard else [])]
+    origin = 0 if container.format.name in (MOV, MATROSKA) else (container.start_time or 0)
     with av.open(str(to), "w", format=name, container_options=_BARE) as target:
         tracks = {stream.index: _added(target, stream, origin) for stream in streams}
         n_packets = 0
-        for packet in read_packets(source, streams):
+        for packet in read_packets(container, streams):
             if packet.size:
                 target.mux_one(tracks[packet.stream.index].take(packet))
                 n_packets += 1
@@ -148,10 +151,6 @@ def _pictures(source: InputContainer) -> VideoStream:
         if not stream.disposition & covers and stream.codec_context is not None:
             return stream
     raise ClipError(Reason.NO_VIDEO, "no picture track")
-
-
-def _sound(source: InputContainer) -> list[AudioStream]:
-    return [stream for stream in source.streams.audio if stream.codec_context is not None][:1]
 
 
 def _added(target: OutputContainer, stream: VideoStream | AudioStream, origin: int) -> _Track:

@@ -11,14 +11,15 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from tikval.media.packets import MATROSKA, Packets
+from tikval.media.demux import Packets
+from tikval.media.packets import MATROSKA
 from tikval.media.pictures import Taker
 
 
 def take_by_seeking(container: InputContainer, video: VideoStream, packets: Packets, taker: Taker) -> bool:
     """Decode only from the keyframes before the wanted pictures; True if that yielded exactly those."""
     codec = video.codec_context
-    # H.264 marks pictures that no other refers to: they can be skipped. HEVC's mark is per sub-layer only.
+    # H.264 marks pictures that no other refers to, and FFmpeg passes over them; HEVC's mark is of a layer (hevc.py)
     skips = codec.codec.canonical_name == "h264"
     try:
         for first, last in _runs(packets, taker.stamps):

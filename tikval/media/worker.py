@@ -201,6 +201,9 @@ def _reading(clip: Clip, want: Want, recogniser: list[Recogniser], *, still: boo
         captions=captions,
         speech=speech,
         scene=scene,
+        sound_track=clip.sound_track,
+        sound_tracks=clip.sound_tracks,
+        sound_language=clip.sound_language,
     )
 
 

@@ -40,13 +40,21 @@ def _one_line(text: str) -> str:
 def _header(reading: ClipReading, genre: str | None, account: str | None) -> list[str]:
     lines = [
         f"Genre: {_one_line(strip_handles(genre or '', account)) or 'not stated'}",
-        f"Sound: {'Yes' if reading.has_sound else 'No'}",
+        f"Sound: {'Yes' if reading.has_sound else 'No'}{_track(reading)}",
     ]
     if scene := reading.scene:
         cuts = f"at least {scene.cuts} cut{'s' * (scene.cuts != 1)}" if scene.cuts else "no cut seen"
         words = [scene.orientation, scene.brightness, scene.motion, cuts, f"{reading.seconds:.0f} seconds"]
         lines.append(f"Picture: {', '.join(words)}")
     return lines
+
+
+def _track(reading: ClipReading) -> str:
+    """Which of several sound tracks was heard."""
+    if not reading.has_sound or reading.sound_tracks < 2:
+        return ""
+    language = f", {reading.sound_language}" if reading.sound_language else ""
+    return f" (track {reading.sound_track} of {reading.sound_tracks}{language})"
 
 
 def _shown(caption: Caption) -> str:

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.test_cli import check_mistake, tikval
 from tikval.sources.exports import read_export
 
-FIRST = 7_412_345_678_901_234_567
+FIRST = 7_412_345_678_901_234_945  # of the kind that videos have
 
 
 def item(n: int, account: str, day: int, **more: Any) -> dict[str, Any]:

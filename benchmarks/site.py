@@ -83,6 +83,8 @@ class MadeUpVideos:
             "genre": draw.choice(GENRES),
             "month": f"2025-{draw.randint(1, 12):02}",
             "caption": " ".join(draw.choices(WORDS, k=draw.randint(0, 30))),
+            "marks": ("pinned" if number % 10 == 0 else "not pinned", *(["ad"] if number % 7 == 0 else [])),
+            "counts": {"plays": number * 7919 % 1_000_003},
         }
         if failed:
             reason = draw.choice((Reason.UNREADABLE, Reason.NO_VIDEO))

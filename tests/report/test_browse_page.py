@@ -491,7 +491,7 @@ def test_everything_can_be_reached_with_the_keyboard(small: Path, visit: Visit) 
         marks.append(page.evaluate("getComputedStyle(document.activeElement).outlineStyle"))
         if reached.count("A") == 13:
             break
-    fields = ["clear", "value", "stance", "who", "agree", "result", "account", "genre", "month"]
+    fields = ["clear", "value", "stance", "who", "agree", "result", "account", "genre", "month", "mark"]
     assert reached[: len(fields) + 2] == [*fields, "sort", "save"]
     assert reached[len(fields) + 2 :][:12] == ["A"] * 12
     assert set(marks[: len(fields) + 14]) == {"solid"}

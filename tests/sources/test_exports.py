@@ -8,7 +8,6 @@ import pytest
 from tests.fixtures.exports import COLLECTED, SOURCES, Made, made_posts
 from tikval.sources.exports import SourceExport, read_export
 
-ID = "7412345678901234567"
 OUTCOMES = {"deleted": "deleted", "private": "private", "live": "live", "other platform": "other_platform"}
 
 

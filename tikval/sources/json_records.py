@@ -114,14 +114,18 @@ def _parsed(text: bytes, place: str) -> SourceRecord:
 def iter_list(open_: Open, name: str) -> Iterator[SourceRecord]:
     """The items of a list that is the whole document. Raises UserError where the rest cannot be read."""
     number = 0
+    try:
+        for number, cells in enumerate(list_items(open_), start=1):
+            yield SourceRecord(f"row {number}", cells)
+    except (ValueError, RecursionError) as err:
+        problem = f"not JSON ({json_error(err)})"
+        raise UserError(f"{name}: behind row {number}: {problem}; export it again") from None
+
+
+def list_items(open_: Open) -> Iterator[Any]:
+    """The items of a list that is the whole document. Raises ValueError, RecursionError."""
     with open_() as file:
-        try:
-            for number, cells in enumerate(_items(codecs.getreader("utf-8-sig")(file)), start=1):
-                yield SourceRecord(f"row {number}", cells)
-        except (ValueError, RecursionError) as err:
-            raise UserError(
-                f"{name}: behind row {number}: not JSON ({json_error(err)}); export it again"
-            ) from None
+        yield from _items(codecs.getreader("utf-8-sig")(file))
 
 
 def _items(file: codecs.StreamReader) -> Iterator[Any]:

@@ -1,7 +1,5 @@
 """Tables whose cells have types: Parquet, and JSON with one object a row."""
 
-import json
-import re
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
@@ -9,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tikval.files import refuse_extension_types
+from tikval.sources.json_records import HEAD, Open, iter_lines, json_error, json_form, list_items
 from tikval.sources.text_tables import RawTable
 
 
@@ -39,28 +38,32 @@ def read_parquet_table(stream: IO[bytes], name: str) -> RawTable:
     return RawTable(header, rows, 1)
 
 
-def read_json_table(data: bytes, *, whole: bool) -> RawTable:
-    """One object a line, or a list of objects. Raises ValueError with the line, or the place in the list."""
+def read_json_table(open_: Open, *, whole: bool) -> RawTable:
+    """One object a line, or a list of objects, read as the rows are asked for; the names of all rows are read first.
+
+    Raises ValueError with the line, or the place in the list.
+    """
+    with open_() as file:
+        is_list = whole and json_form(file.read(HEAD)) == "list"
+
+    def records() -> Iterator[tuple[int, dict[str, Any]]]:
+        for line, cells in enumerate(list_items(open_), start=1) if is_list else _lines(open_):
+            if not isinstance(cells, dict):
+                raise ValueError(f"line {line}: not an object of column names and cells")
+            yield line, cells
+
+    def rows() -> Iterator[tuple[int, Sequence[Any]]]:
+        return ((line, [record.get(name) for name in header]) for line, record in records())
+
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as err:
-        raise ValueError(f"not UTF-8 (byte {err.start}), as JSON has to be") from err
-    if whole and text.lstrip()[:1] == "[":
-        try:
-            found = json.loads(text)
-        except (ValueError, RecursionError) as err:
-            raise ValueError(f"not JSON ({str(err)[:100]})") from err
-        records = list(enumerate(found, start=1))
-    else:
-        records = []
-        for line, part in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
-            try:
-                records += [(line, json.loads(part))] if part.strip() else []
-            except (ValueError, RecursionError) as err:
-                raise ValueError(f"line {line}: not JSON ({str(err)[:100]})") from err
-    if odd := [line for line, record in records if not isinstance(record, dict)]:
-        raise ValueError(f"line {odd[0]}: not an object of column names and cells")
-    header = tuple(dict.fromkeys(name for _, record in records for name in record))
-    return RawTable(
-        header, lambda: ((line, [record.get(name) for name in header]) for line, record in records), 1
-    )
+        header = tuple(dict.fromkeys(name for _, record in records() for name in record))
+    except RecursionError as err:
+        raise ValueError(f"not JSON ({json_error(err)})") from None
+    return RawTable(header, rows, 1)
+
+
+def _lines(open_: Open) -> Iterator[tuple[int, Any]]:
+    for record in iter_lines(open_):
+        if record.problem:
+            raise ValueError(f"{record.place}: {record.problem}")
+        yield int(record.place.removeprefix("line ")), record.cells

@@ -202,9 +202,9 @@ def table_from(
         elif data.startswith(b"\x1f\x8b"):
             raise ValueError("compressed; unpack it first")
         elif data.startswith(b"PK") or suffix.endswith((".xlsx", ".xlsm")):
-            read = read_workbook(_whole(open_), sheet, notes)
+            read = read_workbook(_bytes_of(open_), sheet, notes)
         elif suffix.endswith((".jsonl", ".ndjson", ".json")):
-            read = read_json_table(_whole(open_), whole=suffix.endswith(".json"))
+            read = read_json_table(open_, whole=suffix.endswith(".json"))
         else:
             read = read_text_table(open_, suffix, notes)
     except ValueError as err:
@@ -220,7 +220,7 @@ def table_from(
     return table
 
 
-def _whole(open_: Callable[[], IO[bytes]]) -> bytes:
+def _bytes_of(open_: Callable[[], IO[bytes]]) -> bytes:
     with open_() as file:
         return file.read()
 

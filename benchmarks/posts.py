@@ -5,8 +5,9 @@
 
 Made-up posts as Zeeschuimer writes them (one object a line), as one JSON list of the platform's web items, and as
 4CAT's table; every hundredth is listed twice. Each form is read by a process of its own, which recognises it and writes
-the Parquet table of posts that a catalog has. Targets, at a million rows: 600 seconds and 1,000 MB at most, the
-interpreter and its libraries among them. Prints one JSON object last.
+a catalog with the table of its posts, one of which has a file. Targets, at a million rows: 600 seconds of CPU time (it
+is one process, so this is what a quiet machine takes) and 1,000 MB at most, the interpreter and its libraries among
+them. Prints one JSON object last.
 """
 
 import argparse
@@ -23,10 +24,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow.parquet as pq
+
 from benchmarks.decode import machine
 from benchmarks.evaluate import memory_mb
-from tikval.sources.exports import read_export
-from tikval.sources.exports.write_posts import write_posts
+from tikval.config import CatalogConfig
+from tikval.sources.write_catalog import write_catalog
 
 RESULT: Final = Path(__file__).parent / "results" / "posts.json"
 MOST_MB: Final = 1_000
@@ -137,20 +140,23 @@ def _in_envelope(item: dict[str, Any]) -> dict[str, Any]:
 
 def read_here(file: str) -> None:
     """One form, in a process of its own."""
+    place = Path(file).parent
+    lines: list[str] = []
+    (place / "media").mkdir()
+    (place / "media" / f"{web_item(0, random.Random(0))['id']}.mp4").write_bytes(b"x")
+    config = CatalogConfig(videos=file, media=f"{place}/media", out=f"{place}/out")
     begin = time.monotonic()
-    export = read_export(file)
-    assert export is not None
-    name = write_posts(export.rows(), str(Path(file).parent))
+    run = write_catalog(config, lines.append)
     seconds, used = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_SELF)
+    written = Path(config.folder) / run.side_tables["posts"]
     found = {
-        "rows": export.tally.rows,
-        "posts": export.tally.posts,
+        "posts": pq.read_metadata(written).num_rows,
         "seconds": round(seconds, 1),
         "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
         "most_mb": round(memory_mb("VmHWM")),
         "file_mb": round(Path(file).stat().st_size / 1e6),
-        "written_mb": round((Path(file).parent / name).stat().st_size / 1e6),
-        "line": export.line.partition(": ")[2],
+        "written_mb": round(written.stat().st_size / 1e6),
+        "line": next(line for line in lines if " rows, " in line).partition(": ")[2],
     }
     print(json.dumps(found))
 
@@ -177,12 +183,17 @@ def main() -> int:
             print(f"{form}: {forms[form]}", file=sys.stderr)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-    met = all(form["most_mb"] < MOST_MB and form["seconds"] < MOST_SECONDS for form in forms.values())
-    whole = all(form["posts"] == n - n // 100 and form["rows"] == n for form in forms.values())
+    met = all(form["most_mb"] < MOST_MB and form["cpu_seconds"] < MOST_SECONDS for form in forms.values())
+    whole = all(form["posts"] == n - n // 100 and f"{n:,} rows" in form["line"] for form in forms.values())
     result = {
         "rows": n,
         "forms": forms,
-        "targets": {"most_mb": MOST_MB, "most_seconds": MOST_SECONDS, "met": met, "each_post_once": whole},
+        "targets": {
+            "most_mb": MOST_MB,
+            "most_cpu_seconds": MOST_SECONDS,
+            "met": met,
+            "each_post_once": whole,
+        },
         "machine": machine(),
         "command": "python benchmarks/posts.py" + " --quick" * arguments.quick,
     }

@@ -16,6 +16,7 @@ import pytest
 
 from tests.fixtures import browser
 from tests.fixtures.browser import Tab, Visit
+from tests.fixtures.posts import attrition
 from tests.report.test_figure_numbers import line, macro, score
 from tikval.report.figures import data as web
 from tikval.report.figures.numbers import FigureSeries, radar_of, series_of
@@ -92,6 +93,7 @@ def all_kinds(systems: int = 4) -> dict[str, dict[str, Any]]:
         "radar": web.radar_data(radar_of(f1, SLUGS, "endorsed", names), TITLES),
         "circle": web.circle_data(series(systems), TITLES, SLUGS),
         "systems": web.systems_data(scored_of(macros, names)),
+        "attrition": web.attrition_data(attrition(EVIL)),
         "genres": web.genres_data(rates, [EVIL, *TITLES[1:]]),
         "months": web.months_data(
             [months_of(one) for one in rates], [EVIL, *TITLES[1:]], [0, 18, 17, 16, 15]
@@ -165,7 +167,7 @@ def test_every_kind_is_drawn(tmp_path: Path, visit: Visit, width: int, dark: boo
         assert plot.get_attribute("role") == "img"
         sentence = plot.get_attribute("aria-label") or ""
         assert sentence.endswith(".")
-        assert "annotations" in sentence or "predict" in sentence.lower() or "systems" in sentence
+        assert any(word in sentence.lower() for word in ("annotations", "predict", "systems", "posts"))
         assert "\n" not in sentence
         assert plot.locator("img, style, script").count() == 0
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width

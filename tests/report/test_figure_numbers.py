@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.fixtures.posts import attrition
 from tikval.config import ExtractConfig, load_config
 from tikval.report.figures import data as web
 from tikval.report.figures.numbers import (
@@ -301,6 +302,7 @@ def test_what_goes_to_the_web_is_json_and_says_what_the_csv_says() -> None:
         web.systems_data(scored_of([macro("a", 0.5)], ["a"])),
         web.genres_data([genres], titles),
         web.months_data([months], titles, [1]),
+        web.attrition_data(attrition()),
         web.pipelines_data(
             {"a": pipeline_steps(load_config(ExtractConfig, "configs/paper/gemini_direct.yaml", []))}
         ),

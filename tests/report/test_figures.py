@@ -172,7 +172,7 @@ def test_the_command(tmp_path: Path) -> None:
     made, first, second = Made(tmp_path), tmp_path / "first", tmp_path / "second"
     done = CliRunner().invoke(app, ["figures", made.out, str(first)])
     assert done.exit_code == 0, done.output
-    assert "7 figures, 29 files" in done.output
+    assert "8 figures, 33 files" in done.output
     again = figures_of(Study(made.out))
     some = [sheet for sheet in again.sheets if sheet.name in ("circle", "figure3_pipelines", "systems_f1")]
     for path in map(Path, write_figures(replace(again, sheets=some), second)):
@@ -217,7 +217,7 @@ def test_the_command(tmp_path: Path) -> None:
 def test_genres_and_months_are_of_the_annotations_and_the_first_system(tmp_path: Path) -> None:
     found = figures_of(Study(Made(tmp_path, dated=True).out))
     sheets = {sheet.name: sheet for sheet in found.sheets}
-    assert list(sheets) == [*NAMES, "prevalence_genre", "prevalence_month"]
+    assert list(sheets) == [*NAMES, "attrition_steps", "prevalence_genre", "prevalence_month"]
     assert found.skipped == []
     rates = {
         (one["system"], one["genre"]): (one["videos"], one["rate"])
@@ -251,7 +251,7 @@ def test_no_id_and_no_account_is_in_a_figure(tmp_path: Path) -> None:
 
 def test_without_annotations_there_is_no_score(tmp_path: Path) -> None:
     found = figures_of(Study(Made(tmp_path, annotated=False).out))
-    assert [sheet.name for sheet in found.sheets] == [*NAMES[:3], "circle"]
+    assert [sheet.name for sheet in found.sheets] == [*NAMES[:3], "circle", "attrition_steps"]
     assert found.skipped[0] == "figure4_radar, systems_f1: no scores: nothing is annotated"
     assert found.skipped[1].startswith("prevalence_genre of a: no video has a genre")
     assert not any(one.is_human for one in found.series)
@@ -271,7 +271,7 @@ def test_a_codebook_of_ones_own_has_no_circle(tmp_path: Path) -> None:
         book += f"  - {{slug: {slug}, {value.format(slug.upper())}}}\n"
     (tmp_path / "book.yaml").write_text(book)
     found = figures_of(Study(Made(tmp_path, codebook=str(tmp_path / "book.yaml")).out))
-    assert [sheet.name for sheet in found.sheets] == list(NAMES[:2])
+    assert [sheet.name for sheet in found.sheets] == [*NAMES[:2], "attrition_steps"]
     for why in (
         "figure3_pipelines: no system has a result",
         "figure4_radar, systems_f1: no scores: nothing is scored; run jobs/evaluate.py",

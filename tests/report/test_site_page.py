@@ -13,7 +13,7 @@ from tikval.report.site.write import write_report
 pytestmark = pytest.mark.browser
 chromium, visit = browser.chromium, browser.visit
 
-PAGES = ("index", "systems", "values", "accounts", "videos", "paper", "failures")
+PAGES = ("index", "systems", "values", "accounts", "videos", "attrition", "paper", "failures")
 WIDER = "document.documentElement.scrollWidth - innerWidth"
 # what is drawn: pixels of each chart's canvas that are not transparent
 DRAWN = """Array.from(document.querySelectorAll(".plot"), (div) => {
@@ -48,7 +48,7 @@ def test_every_page_is_whole(site: Path, visit: browser.Visit, width: int, dark:
         drawn = tab.page.evaluate(DRAWN)
         assert all(pixels > 500 for pixels in drawn), f"{name}: {drawn}"
         charts += len(drawn)
-    assert charts >= 7
+    assert charts >= 8
 
 
 def test_from_the_list_to_a_video_and_back_to_it(site: Path, visit: browser.Visit) -> None:

@@ -23,6 +23,7 @@ PAGES = (
     "values.html",
     "accounts.html",
     "videos.html",
+    "attrition.html",
     "paper.html",
     "failures.html",
 )

@@ -1,6 +1,6 @@
 """`tikval ...`: the commands. Every command ends by saying where its result lies."""
 
-from tikval.cli import accounts, analyze, check, codebook, estimate, look, posts, results, sample
+from tikval.cli import accounts, analyze, attrition, check, codebook, estimate, look, posts, results, sample
 from tikval.cli.app import app, main
 from tikval.cli.look import HINTS
 
@@ -9,6 +9,7 @@ __all__ = [
     "accounts",
     "analyze",
     "app",
+    "attrition",
     "check",
     "codebook",
     "estimate",

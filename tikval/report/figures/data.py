@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from tikval.evaluate.attrition import Attrition
 from tikval.evaluate.scores import BASELINE
 from tikval.report.display import display_name
+from tikval.report.figures.attrition import losses_at, step_names
 from tikval.report.figures.numbers import STANCES, FigureSeries, Radar, exact, group_arcs
 from tikval.report.figures.pipelines import PipelineStep
 from tikval.report.figures.rates import GroupRates
@@ -19,7 +21,7 @@ from tikval.stats.arrays import Floats
 
 Data = dict[str, Any]
 
-PER_VIDEO, OCCURRENCES, RADAR, CIRCLE, PIPELINES, SYSTEMS, GENRES, MONTHS = KINDS = (
+PER_VIDEO, OCCURRENCES, RADAR, CIRCLE, PIPELINES, SYSTEMS, GENRES, MONTHS, ATTRITION = KINDS = (
     "per_video",
     "occurrences",
     "radar",
@@ -28,6 +30,7 @@ PER_VIDEO, OCCURRENCES, RADAR, CIRCLE, PIPELINES, SYSTEMS, GENRES, MONTHS = KIND
     "systems_f1",
     "genres",
     "months",
+    "attrition",
 )
 _TIMES: Final = ("rate", "low", "high")
 
@@ -147,6 +150,21 @@ def pipelines_data(found: Mapping[str, Sequence[PipelineStep]]) -> Data:
                 "steps": [{"what": step.what, "model": step.model, "how": step.how} for step in steps],
             }
             for name, steps in found.items()
+        ],
+    }
+
+
+def attrition_data(found: Attrition) -> Data:
+    """The steps from listed to annotated; `lost`: why posts do not reach a step, and how many."""
+    return {
+        "kind": ATTRITION,
+        "steps": [
+            {
+                "name": name,
+                "posts": found.total.reached[place],
+                "lost": [{"why": why, "posts": posts} for why, posts in losses_at(found, place)],
+            }
+            for place, name in enumerate(step_names(found))
         ],
     }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tikval.codebook import Codebook
 from tikval.config import UserError
+from tikval.evaluate.attrition import attrition_of
 from tikval.evaluate.corpus import ANNOTATIONS, SystemCorpus, read_system_corpus
 from tikval.evaluate.prevalence import RAW as RAW_RATES
 from tikval.evaluate.prevalence import prevalence_in
@@ -56,6 +57,7 @@ def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None 
         skipped.append(
             f"circle: {book.name} has other values than Schwartz's 19, and no circle of them is known"
         )
+    sheets.append(sheet_of.attrition_sheet(attrition_of(study, min(names, default=None))))
     grouped, missing = _of_groups(corpora)
     return Figures([*sheets, *grouped], series, [*skipped, *missing], [*notes, *more])
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tikval.codebook import Codebook
+from tikval.evaluate.attrition import Attrition
 from tikval.evaluate.prevalence import small_groups
 from tikval.report.figures import charts as draw
 from tikval.report.figures import data as web
+from tikval.report.figures.attrition import funnel, steps_csv
 from tikval.report.figures.numbers import (
     FigureSeries,
     Radar,
@@ -82,6 +84,20 @@ def circle_sheet(series: Sequence[FigureSeries], book: Codebook) -> Sheet:
         partial(draw.circle, series, titles_of(book)),
         circle_csv(series, book.slugs),
         web.circle_data(series, titles_of(book), book.slugs),
+    )
+
+
+def attrition_sheet(found: Attrition) -> Sheet:
+    return Sheet(
+        "attrition_steps",
+        "From listed to annotated",
+        "How many of the listed posts could be reached, were downloaded, could be read and have a result"
+        f"{f' of {found.system}' if found.system else ''}, and behind each bar what was lost since the step before; "
+        "where posts are annotated, how many of those with a result are.",
+        (found.system,) if found.system else (),
+        partial(funnel, found),
+        steps_csv(found),
+        web.attrition_data(found),
     )
 
 

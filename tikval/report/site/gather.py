@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from tikval.codebook import Codebook
 from tikval.config import ReportConfig
+from tikval.evaluate.attrition import attrition_of
 from tikval.evaluate.corpus import ANNOTATIONS, SystemCorpus, read_system_corpus
 from tikval.evaluate.prevalence import prevalence_in
 from tikval.report.figures.gather import Figures, figures_of
@@ -56,6 +57,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     report = _with_scores(report, config, rows.scores)
     report = _with_rates(report, rows, corpora)
     report = _with_videos(report, config, rows)
+    report = replace(report, attrition=attrition_of(study))
     drawn = Drawn(_figures(study, config, corpora), tables_of(study) if report.scores else None)
     return _with_drawn(report, drawn), drawn
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import jinja2
 
 from tikval.evaluate.scores import BASELINE
+from tikval.report.site.attrition import ATTRITION_CSV, account_namer, attrition_page, judged_line
 from tikval.report.site.browse import assign, browse_files
 from tikval.report.site.cards import card_of
 from tikval.report.site.contrasts import comparison_table, drop_table, genre_table
@@ -23,6 +24,7 @@ from tikval.report.site.rates import account_lines, account_names, confusion_lin
 from tikval.report.site.record import Chart, Report
 from tikval.report.site.score_tables import coverage_line, kind_of, score_tables
 from tikval.report.site.texts import clean_text, hidden
+from tikval.report.tables.attrition import attrition_csv
 from tikval.spreadsheet import cell_text
 from tikval.values import ENDORSED
 
@@ -37,6 +39,7 @@ CHARTS_OF: Final = {  # by page, the first word of a chart's name
     "systems.html": ("figure3", "systems_f1", "figure4"),
     "values.html": ("circle", "figure2", "figure1"),
     "accounts.html": ("prevalence",),
+    "attrition.html": ("attrition",),
 }
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -71,6 +74,8 @@ def site_files(report: Report) -> Iterator[tuple[str, bytes]]:
         shown = card_of(card, report, names.get(card.account or ""))
         page = video_page.render(here="videos.html", root="../", card=shown)
         yield f"videos/{card.key}.html", page.encode()
+    if report.attrition:
+        yield ATTRITION_CSV, attrition_csv(report.attrition, account_namer(report, names))
     yield from browse_files(report)
     yield "data/charts.js", assign("tikval.charts", {chart.name: chart.data for chart in report.charts})
     for asset in sorted(_ASSETS.iterdir()):
@@ -100,6 +105,7 @@ def _shared(report: Report) -> dict[str, Any]:
         ("values.html", "Values", 0),
         ("accounts.html", "Accounts and genres", 0),
         ("videos.html", "Videos", 0),
+        *([("attrition.html", "Attrition", 0)] if report.attrition else []),
         *([("paper.html", "The paper's tables", 0)] if report.grids else []),
         ("failures.html", "Failures", n_failures),
     ]
@@ -108,6 +114,7 @@ def _shared(report: Report) -> dict[str, Any]:
         "policy": POLICY,
         "pages": pages,
         "n_failures": n_failures,
+        "n_judged": judged_line(report.attrition) if report.attrition else None,
         "n_videos": report.n_videos or len(report.cards),
         "coverage": [coverage_line(stage, counts) for stage, counts in report.coverage],
     }
@@ -129,6 +136,8 @@ def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
         "videos.html": {},
         "failures.html": {"failures": _failures(report)},
     }
+    if report.attrition:
+        found["attrition.html"] = attrition_page(report.attrition, account_namer(report, names))
     return {**found, "paper.html": {}} if report.grids else found
 
 

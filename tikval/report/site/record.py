@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tikval.evaluate.attrition import Attrition
 from tikval.evaluate.scores import Coverage
 from tikval.report.score_meaning import ScoreMeaning
 from tikval.report.tables.grids import Grid
@@ -131,6 +132,7 @@ class Report:
     charts: tuple[Chart, ...] = ()
     notes: tuple[str, ...] = ()  # what was not drawn, and why
     grids: tuple[Grid, ...] = ()  # the paper's tables; their files lie in `tables/`
+    attrition: Attrition | None = None  # how far the listed posts get
     accounts: tuple[Account, ...] = ()  # those with the most videos
     averaged: tuple[str, ...] = ()  # which labels the means of the scores run over, in sentences
     scores: tuple[ScoreRow, ...] = ()  # with those of predict_everything; none without annotations

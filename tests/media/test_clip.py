@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,6 +19,7 @@ from tikval.config import Limits
 from tikval.media.clip import read_clip
 from tikval.media.reading import ClipError, Scene
 from tikval.media.scene import describe_scene
+from tikval.media.seeking import take_by_seeking
 from tikval.rows import Reason
 
 Write = Callable[[Path], Path]
@@ -160,6 +162,50 @@ def test_seeking_decodes_fewer_pictures_and_the_same(tmp_path: Path, monkeypatch
     by_seeking = read_clip(str(path), frames=4)
     monkeypatch.setattr("tikval.media.clip.take_by_seeking", lambda *_: False)
     assert np.array_equal(read_clip(str(path), frames=4).frames, by_seeking.frames)
+
+
+HEVC = {  # how x265 may arrange which picture refers to which
+    "closed groups": "bframes=3:keyint=30:open-gop=0",
+    "pyramid": "bframes=4:b-pyramid=1:keyint=250",
+    "no pyramid": "bframes=4:b-pyramid=0:keyint=250",
+    "open groups": "bframes=8:b-adapt=2:keyint=20:open-gop=1",
+    "two layers": "temporal-layers=1:bframes=3:keyint=30",
+    "three layers": "temporal-layers=3:bframes=7:b-pyramid=1:keyint=250",
+    "weights": "weightb=1:weightp=1:ref=5:bframes=5:keyint=50",
+    "refreshed bit by bit": "intra-refresh=1:bframes=2",
+    "leading pictures": "radl=2:bframes=3:keyint=20:open-gop=0",
+    "slices": "slices=4:bframes=3:keyint=250:aud=1:repeat-headers=1",
+    "no B-frames": "bframes=0:keyint=30",
+}
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("kind", HEVC)
+def test_hevc_pictures_that_none_refers_to_are_left_out_and_the_others_are_the_same(
+    kind: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"preset": "veryfast", "x265-params": f"log-level=none:pools=1:{HEVC[kind]}"}
+    path = clips.write_clip(
+        tmp_path / f"a.{suffix}",
+        codec="libx265",
+        width=160,
+        pictures=clips.moving(70, 160, 96),
+        options=options,
+    )
+    expected = sequential(path, 96)
+    spare: list[list[bool]] = []
+
+    def by_seeking(*arguments: Any) -> bool:
+        spare.append(arguments[2].spare)
+        return take_by_seeking(*arguments)
+
+    monkeypatch.setattr("tikval.media.clip.take_by_seeking", by_seeking)
+    monkeypatch.setattr("tikval.media.clip._take_in_order", None)  # it must not be needed
+    for count in (2, 5, 16):
+        wanted = np.linspace(0, 69, count).round().astype(int)
+        clip = read_clip(str(path), frames=count, side=96)
+        assert np.array_equal(clip.frames, np.stack([expected[index] for index in wanted]))
+    assert (sum(spare[0]) > 20) == (kind != "no B-frames")
 
 
 def test_edit_list_cuts_pictures_and_sound(tmp_path: Path) -> None:

@@ -23,8 +23,10 @@ def take_by_seeking(container: InputContainer, video: VideoStream, packets: Pack
     skips = codec.codec.canonical_name == "h264"
     try:
         for first, last in _runs(packets, taker.stamps):
-            for packet in _packets_of_run(container, video, packets, first, last):
+            for position, packet in enumerate(_packets_of_run(container, video, packets, first, last), first):
                 wanted = packet.is_keyframe or packet.pts in taker.stamps
+                if packets.spare and packets.spare[position] and not wanted:
+                    continue
                 codec.skip_frame = "NONREF" if skips and not wanted else "DEFAULT"
                 _take_all(codec.decode(packet), taker)
             codec.skip_frame = "DEFAULT"

@@ -41,7 +41,7 @@ def test_a_photo_post_is_a_video_of_the_study(tmp_path: Path) -> None:
     write_slides(videos, suffix=".jpg")
     write_sound_of(videos / f"{POST}.mp3", 4)
     write_captioned(videos / "v.mp4", "I TAUGHT MYSELF")
-    for name in ("song.mp3", "avatar.jpg", f"{POST}.info.json"):
+    for name in ("song.mp3", "avatar.jpg", "x.json"):
         (videos / name).write_bytes(b"x")
     notes = analyze(videos, out)
     assert "3 files are neither a video nor of a photo post and passed over: " in notes
@@ -56,7 +56,7 @@ def test_a_photo_post_is_a_video_of_the_study(tmp_path: Path) -> None:
     assert (post["error"], post["seconds"], post["has_sound"]) == (None, 9.0, True)
     shown = [line for line in post["script"].splitlines() if line.startswith("[")]
     assert shown == [f"[{words}]" for words in WORDS]
-    assert "3 still pictures" in post["script"]
+    assert ", 3 still pictures, 9 seconds" in post["script"]
     assert "[I TAUGHT MYSELF]" in scripts["v"]["script"]
     (row,) = [row for row in study.catalog().read().to_pylist() if row["video_id"] == POST]
     pictures = list(out.glob(f"report-*/pictures/{row['row_key']}-*.jpg"))

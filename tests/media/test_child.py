@@ -27,8 +27,8 @@ FAKE = """
     import json, os, signal, struct, subprocess, sys, time
     notes = sys.argv[1]
     open(f"{notes}/{os.getpid()}", "w").close()
-    FACTS = {"seconds": 1.5, "width": 224, "height": 224, "n_frames": 9, "has_sound": False, "lost_packets": 0,
-             "total_packets": 9, "content_sha": "00", "captions": [], "speech": [], "scene": None,
+    FACTS = {"seconds": 1.5, "width": 224, "height": 224, "n_frames": 9, "photos": 0, "has_sound": False,
+             "lost_packets": 0, "total_packets": 9, "content_sha": "00", "captions": [], "speech": [], "scene": None,
              "frames": None, "sound": None, "sound_track": 1, "sound_tracks": 1, "sound_language": ""}
     def send(header, payload=b""):
         text = header if isinstance(header, bytes) else json.dumps(header).encode()
@@ -323,7 +323,7 @@ def test_a_reading_survives_the_wire() -> None:
     frames = np.arange(2 * 224 * 300 * 3, dtype=np.uint8).reshape(2, 224, 300, 3)
     sound = np.arange(100, dtype=np.int16)
     scene = Scene("vertical", "dark", "still", 2)
-    reading = ClipReading(1.5, 300, 224, 9, True, 1, 9, "ab", frames, sound, [], [], scene)
+    reading = ClipReading(1.5, 300, 224, 9, 0, True, 1, 9, "ab", frames, sound, [], [], scene)
     data = b"".join(bytes(piece) for piece in wire.reply(reading))
     (length,) = wire.LENGTH.unpack(data[:4])
     header = wire.header_of(data[4 : 4 + length])

@@ -37,8 +37,8 @@ TAKEN_OVER = """
     isolation = isolate(Path.cwd())  # as the worker does when it is a program
     import tikval.media.worker as worker
     from tikval.media.reading import ClipError
-    def read(file, *_):
-        names = {}
+    def read(files, *_):
+        names, file = {}, files[0]
         try:
             exec(open(file, closefd=not isinstance(file, int)).read(), names)
         except OSError as err:

@@ -16,6 +16,7 @@ from tikval.media.child import Child
 from tikval.media.fetch import StrippedVideos, read_video
 from tikval.media.reading import ClipError, ClipReading, StrippedPost, Want
 from tikval.rows import Reason
+from tikval.script.compose import compose
 
 FRAMES = Want(frames=6, sound=True, scene=True)
 
@@ -55,6 +56,19 @@ def test_the_text_of_every_picture_is_read(child: Child, tmp_path: Path) -> None
     assert (reading.n_frames, reading.seconds, reading.has_sound) == (7, 21.0, False)
 
 
+def test_pictures_that_differ_by_a_word_are_all_read(child: Child, tmp_path: Path) -> None:
+    """What is the same word for word, a title or a mark, comes once."""
+    words = [f"MY VALUES\n\n\n\n\nDAY {n} SAVE MONEY" for n in (1, 2, 3)]
+    reading = read(child, *write_slides(tmp_path, words), want=Want(ocr_frames=1))
+    assert [caption.text for caption in reading.captions] == [
+        "MY VALUES",
+        *(f"DAY {n} SAVE MONEY" for n in (1, 2, 3)),
+    ]
+    assert (reading.captions[0].first_seconds, reading.captions[0].last_seconds) == (0.0, 6.0)
+    script = compose(reading, None, None)
+    assert script.count("SAVE MONEY") == 3
+
+
 @pytest.mark.parametrize("suffix", [".mp3", ".m4a", ".ogg", ".wav", ".aac"])
 def test_a_post_has_its_sound(child: Child, tmp_path: Path, suffix: str) -> None:
     pictures, sound = write_slides(tmp_path, WORDS[:2]), write_sound_of(tmp_path / f"a{suffix}", 7.5)
@@ -78,8 +92,8 @@ def test_frames_are_spread_over_the_pictures_in_order(child: Child, tmp_path: Pa
     assert (reading.width, reading.height) == (300, 400)
     assert reading.scene is not None
     assert (reading.scene.motion, reading.scene.cuts, reading.scene.orientation) == (
-        "3 still pictures",
-        2,
+        "still",
+        0,
         "vertical",
     )
 
@@ -166,7 +180,7 @@ def test_one_unreadable_picture_of_five_is_counted(child: Child, tmp_path: Path)
 
 def test_a_sound_that_cannot_be_read_is_lost_and_the_pictures_stay(child: Child, tmp_path: Path) -> None:
     (picture,) = write_slides(tmp_path, WORDS[:1])
-    for broken in (b"", b"no sound at all" * 99):
+    for broken in (b"", b"no sound at all" * 99, b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n"):
         (tmp_path / "a.mp3").write_bytes(broken)
         reading = read(child, picture, tmp_path / "a.mp3")
         assert (reading.has_sound, reading.sound, reading.lost_packets) == (False, None, 1)

@@ -26,6 +26,7 @@ def reading(
         "width": 576,
         "height": 1024,
         "n_frames": 276,
+        "photos": 0,
         "has_sound": True,
         "lost_packets": 0,
         "total_packets": 500,

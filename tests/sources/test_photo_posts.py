@@ -38,6 +38,9 @@ def files(*names: str, root: str = "") -> list[tuple[str, ...]]:
         (f"pictures/{ID}_1.jpg", f"pictures/{ID}_2.jpg", f"sounds/{ID}.mp3"),
         (f"{ID}_1.jpg", f"{ID}_2.jpg"),
         (f"{ID}_1.jpg",),
+        (f"{ID}_p0.jpg", f"{ID}_p1.jpg", f"{ID}.mp3"),
+        (f"tool_{ID}_v3_1.jpg", f"tool_{ID}_v3_2.jpg", f"tool_{ID}.mp3"),
+        (f"{ID}_1_of_3.jpg", f"{ID}_2_of_3.jpg", f"{ID}_3_of_3.jpg"),
         (f"{ID}.jpg", f"{ID}.mp3"),
         (f"{ID}/photo.jpg", f"{ID}/audio.mp3"),
         ("holiday_1.jpg", "holiday_2.jpg", "holiday.mp3"),
@@ -60,6 +63,8 @@ def test_the_files_of_a_post_are_one_post_in_order(names: tuple[str, ...]) -> No
         ((f"{ID}.mp4", f"{ID}_1.jpg", f"{ID}_2.jpg", f"{ID}.mp3"), ()),  # the post's own video wins
         ((f"{ID}.jpg", f"{ID}.info.json", f"{ID}.mp3"), ()),  # as yt-dlp -x writes them
         ((f"{ID}.jpg",), ()),
+        ((f"{ID}_640x960.jpg",), ()),
+        ((f"{ID}_720p.jpg",), ()),
         ((f"{ID}.mp3",), ()),
         ((f"{ID}_cover.jpg", f"{ID}_avatar_1.jpg", f"{ID}.mp3"), ()),
         ((f"{ID}_1.jpg", f"{ID}.jpg", f"{ID}_cover.jpg"), (f"{ID}_1.jpg",)),
@@ -76,7 +81,8 @@ def test_the_files_of_a_post_are_one_post_in_order(names: tuple[str, ...]) -> No
 def test_what_is_no_picture_of_a_post_is_passed_over(names: tuple[str, ...], post: tuple[str, ...]) -> None:
     found = grouped(*names)
     assert [each.files for each in found.posts.values()] == ([post] if post else [])
-    assert set(found.passed_over) == {n for n in names if n not in post and not n.endswith(".mp4")}
+    known = (*post, f"{ID}.mp4", f"{ID}.info.json")  # what a downloader wrote of a post is read as that
+    assert set(found.passed_over) == set(names).difference(known)
 
 
 def test_posts_do_not_mix() -> None:
@@ -106,7 +112,8 @@ def test_every_name_is_a_video_of_a_post_or_passed_over() -> None:
         found = grouped(*sorted(names))
         used = [name for post in found.posts.values() for name in post.files]
         videos = [name for name in names if name.endswith(".mp4")]
-        assert sorted([*used, *found.passed_over, *videos]) == sorted(names)
+        told = [name for name in names if name.endswith(".info.json")]
+        assert sorted([*used, *found.passed_over, *videos, *told]) == sorted(names)
         assert all(first == post.pictures[0] for first, post in found.posts.items())
 
 

@@ -14,6 +14,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
@@ -27,13 +28,14 @@ from PIL import Image, ImageOps
 from tikval.config import Limits
 from tikval.media.clip import Clip
 from tikval.media.demux import SoundFile, read_sound_file
-from tikval.media.ocr import WORK_SIDE_PX
+from tikval.media.ocr import WORK_SIDE_PX, check_ocr, read_blocks
 from tikval.media.packets import check_size, file_state, hash_file
 from tikval.media.pictures import Picture
 from tikval.media.reading import (
     MAX_PICTURES_BYTES,
     PICTURE_SECONDS,
     SAMPLE_RATE,
+    Caption,
     ClipError,
     StrippedPost,
     Want,
@@ -97,6 +99,21 @@ def read_photo_post(files: Sequence[int], n_pictures: int, want: Want, n_frames:
         total_packets=n_pictures + (sound.total if sound else 0),
         content_sha=content_sha,
     )
+
+
+def read_photo_texts(pictures: list[Picture], times: list[float], languages: str) -> list[Caption]:
+    """The blocks of text in each picture, in order; one that comes again word for word comes once.
+
+    Captions of a video that differ by a letter are one that was read twice; those of two pictures are two. Raises
+    what read_captions raises.
+    """
+    check_ocr(languages)
+    found: dict[str, Caption] = {}
+    for blocks, seconds in zip(read_blocks(pictures, languages), times, strict=True):
+        for text, _ in blocks:
+            same = " ".join(text.lower().split())
+            found[same] = replace(found.get(same, Caption(text, seconds, seconds)), last_seconds=seconds)
+    return list(found.values())
 
 
 def strip_photo_post(files: Sequence[int], n_pictures: int, limits: Limits) -> StrippedPost:

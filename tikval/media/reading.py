@@ -117,7 +117,7 @@ class Scene:
 
     orientation: str  # vertical, horizontal or square
     brightness: str  # dark, dim, bright or glaring
-    motion: str  # still, slow, lively or hectic; of a photo post its number of still pictures
+    motion: str  # still, slow, lively or hectic
     cuts: int  # hard cuts between sampled frames: a lower bound
 
 
@@ -144,6 +144,7 @@ class ClipReading:
     width: int  # as shown, after rotation
     height: int
     n_frames: int
+    photos: int  # pictures of a photo post; 0: a video
     has_sound: bool  # the file has a sound track with something in it
     lost_packets: int
     total_packets: int

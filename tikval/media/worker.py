@@ -35,7 +35,7 @@ from tikval.config import Limits
 from tikval.media import wire
 from tikval.media.clip import Clip, read_clip
 from tikval.media.ocr import read_captions
-from tikval.media.photos import read_photo_post, strip_photo_post
+from tikval.media.photos import read_photo_post, read_photo_texts, strip_photo_post
 from tikval.media.reading import (
     ClipError,
     ClipReading,
@@ -156,7 +156,7 @@ def read(
         clip = read_photo_post(files, pictures, want, n_frames, limits)
     else:
         clip = _read_video(files[0], want, n_frames, limits)
-    return _reading(clip, want, recogniser, still=pictures is not None)
+    return _reading(clip, pictures or 0, want, recogniser)
 
 
 def _read_video(file: int, want: Want, n_frames: int, limits: Limits) -> Clip:
@@ -173,7 +173,7 @@ def _read_video(file: int, want: Want, n_frames: int, limits: Limits) -> Clip:
     )
 
 
-def _reading(clip: Clip, want: Want, recogniser: list[Recogniser], *, still: bool) -> ClipReading:
+def _reading(clip: Clip, photos: int, want: Want, recogniser: list[Recogniser]) -> ClipReading:
     speech: list[Segment] = []
     if want.speech and clip.sound is not None:
         if not recogniser:
@@ -182,16 +182,17 @@ def _reading(clip: Clip, want: Want, recogniser: list[Recogniser], *, still: boo
             Segment(s.text, s.start_seconds + clip.sound_start, s.end_seconds + clip.sound_start)
             for s in recogniser[0].transcribe(clip.sound)
         ]
-    captions = read_captions(clip.key_frames, clip.key_seconds, want.ocr_languages) if want.ocr_frames else []
+    read_texts = read_photo_texts if photos else read_captions
+    captions = read_texts(clip.key_frames, clip.key_seconds, want.ocr_languages) if want.ocr_frames else []
     scene = describe_scene(clip.frames, clip.width, clip.height) if want.scene else None
-    if scene and still:  # from one picture to the next is no motion
-        n = clip.n_frames
-        scene = dataclasses.replace(scene, motion=f"{n} still picture{'s' * (n != 1)}", cuts=n - 1)
+    if scene and photos:  # from one picture to the next is no motion and no cut
+        scene = dataclasses.replace(scene, motion="still", cuts=0)
     return ClipReading(
         seconds=clip.seconds,
         width=clip.width,
         height=clip.height,
         n_frames=clip.n_frames,
+        photos=photos,
         has_sound=clip.has_sound,
         lost_packets=clip.lost_packets,
         total_packets=clip.total_packets,

@@ -26,11 +26,15 @@ def compose(reading: ClipReading, genre: str | None, account: str | None) -> str
     blocks = [(caption.text, caption.first_seconds) for caption in reading.captions]
     texts = zip(reading.captions, strip_on_screen(blocks, account), strict=True)
     shown = [replace(caption, text=text) for caption, text in texts if text is not None]
-    captions = [caption for caption in _unique(shown) if not _stands_in(caption.text, spoken)]
+    captions = shown if reading.photos else _not_repeated(shown, spoken)
     timed = [(caption.first_seconds, 0, _shown(caption)) for caption in captions]
     timed += [(segment.start_seconds, 1, _spoken(segment, account)) for segment in reading.speech]
     body = [line for _, _, line in sorted(timed)]
     return "\n".join([*_header(reading, genre, account), "", *body]).rstrip() + "\n"
+
+
+def _not_repeated(shown: list[Caption], spoken: str) -> list[Caption]:
+    return [caption for caption in _unique(shown) if not _stands_in(caption.text, spoken)]
 
 
 def _one_line(text: str) -> str:
@@ -43,8 +47,10 @@ def _header(reading: ClipReading, genre: str | None, account: str | None) -> lis
         f"Sound: {'Yes' if reading.has_sound else 'No'}{_track(reading)}",
     ]
     if scene := reading.scene:
+        still = f"{reading.photos} still picture{'s' * (reading.photos != 1)}"
         cuts = f"at least {scene.cuts} cut{'s' * (scene.cuts != 1)}" if scene.cuts else "no cut seen"
-        words = [scene.orientation, scene.brightness, scene.motion, cuts, f"{reading.seconds:.0f} seconds"]
+        seen = [still] if reading.photos else [scene.motion, cuts]
+        words = [scene.orientation, scene.brightness, *seen, f"{reading.seconds:.0f} seconds"]
         lines.append(f"Picture: {', '.join(words)}")
     return lines
 

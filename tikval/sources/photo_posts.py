@@ -23,7 +23,7 @@ PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".heic", "
 SOUNDS: Final = (".mp3", ".m4a", ".aac", ".opus", ".ogg", ".oga", ".wav", ".flac")
 _ID: Final = re.compile(r"(?<!\d)\d{19}(?!\d)")
 _WORD: Final = r"(?:(?:image|img|photo|picture|pic|slide|page|p|no)[ ._-]*)?"
-_NUMBER: Final = rf"(?P<all>[ ._-]*{_WORD}[(\[]?(?<!\d)(?P<n>\d{{1,3}})(?!\d)[)\]]?)"
+_NUMBER: Final = rf"(?P<all>[ ._-]*{_WORD}[(\[]?(?<!\d)(?<!\dx)(?P<n>\d{{1,3}})(?!\d)[)\]]?)"
 _AFTER_ID: Final = re.compile(rf"\]?{_NUMBER}(?![^\W_])", re.IGNORECASE)
 _AT_END: Final = re.compile(rf"^.*?{_NUMBER}$", re.IGNORECASE | re.DOTALL)
 _COVER: Final = re.compile(
@@ -32,6 +32,7 @@ _COVER: Final = re.compile(
 )
 _SOUND_WORDS: Final = ("music", "sound", "audio", "original", "song", "track")
 _INFO: Final = ".info.json"
+_RECORD: Final = "collected.jsonl"
 _SHOWN: Final = 3  # names of one kind in the line that is said
 
 
@@ -49,7 +50,9 @@ class PhotoPost(NamedTuple):
 
 class Grouped(NamedTuple):
     posts: dict[str, PhotoPost]  # by the first picture
-    passed_over: list[str]  # of what was given, in that order, all that is neither a video nor of a post
+    passed_over: list[
+        str
+    ]  # in the order given, all that is neither a video nor of a post, nor tells of posts
 
 
 @dataclass
@@ -103,7 +106,13 @@ def group_photo_posts(names: Iterable[str], videos: Collection[str], root: str =
         if post:
             posts[post.pictures[0]] = post
     used = {name for post in posts.values() for name in post.files}
-    return Grouped(posts, [name for name in listed if name not in used and _suffix(name) not in videos])
+    left = (name for name in listed if name not in used and _suffix(name) not in videos)
+    return Grouped(posts, [name for name in left if not _tells_of_posts(name)])
+
+
+def _tells_of_posts(name: str) -> bool:
+    """Whether a file is what a downloader or a collector wrote of the posts beside it, which is read as that."""
+    return name.lower().endswith(_INFO) or PurePosixPath(name).name == _RECORD
 
 
 def passed_over_line(where: str, names: Collection[str]) -> str:

@@ -83,7 +83,7 @@ def posts(
     except OSError as err:
         raise UserError(f"{out}: cannot be written ({err.strerror})") from err
     Terminal().print(_table(selected))
-    for note in [*(str(each["read"]) for each in about["exports"]), *_notes(selected, known)]:
+    for note in [*(source.line for source in sources), *_notes(selected, known)]:
         print(f"tikval: note: {note}", file=sys.stderr)
     print(f"{counted(n, 'row')}, {rule}: {out}")
     print(f"rule and counts: {rule_file(out)}")
@@ -106,7 +106,7 @@ def _opened(uri: str, columns: str | None) -> "SourceExport":
 
 
 def _about(uri: str, export: "SourceExport") -> dict[str, str]:
-    return {"file": Path(plain_address(uri)).name, "source": export.source, "read": export.line}
+    return {"file": Path(plain_address(uri)).name, "source": export.source, "read": export.line.removeprefix(f"{export.name}: ")}
 
 
 def _table(selected: Selected) -> Table:

@@ -106,7 +106,11 @@ def _opened(uri: str, columns: str | None) -> "SourceExport":
 
 
 def _about(uri: str, export: "SourceExport") -> dict[str, str]:
-    return {"file": Path(plain_address(uri)).name, "source": export.source, "read": export.line.removeprefix(f"{export.name}: ")}
+    return {
+        "file": Path(plain_address(uri)).name,
+        "source": export.source,
+        "read": export.line.removeprefix(f"{export.name}: "),
+    }
 
 
 def _table(selected: Selected) -> Table:

@@ -33,7 +33,7 @@ class Layers:
 
     @property
     def spare(self) -> list[bool]:
-        """Of each packet whether its picture can be left out; empty where that is not known."""
+        """Whether the picture of each packet can be left out; empty where that is not known."""
         top = max(self._layers, default=0)
         return [spare and layer == top for spare, layer in zip(self._spare, self._layers, strict=True)]
 

@@ -38,6 +38,12 @@ Videos = Annotated[
         "a URI."
     ),
 ]
+Media = Annotated[
+    str | None, typer.Option(help="Of an export: the folder with its posts' files; else the export's own.")
+]
+ColumnsMap = Annotated[
+    str | None, typer.Option(help="Of an export that is not known: a YAML map of its columns.")
+]
 Annotations = Annotated[str | None, typer.Option(help="Human labels to score against.")]
 Accounts = Annotated[str | None, typer.Option(help="A table of what is known of the accounts.")]
 Annotator = Annotated[str | None, typer.Option(help="Whose labels are the truth, of several.")]
@@ -72,13 +78,8 @@ def analyze(
     videos: Videos,
     out: Annotated[str, typer.Option(help="Folder for everything that comes out.")],
     profile: Profiles = None,
-    media: Annotated[
-        str | None,
-        typer.Option(help="Of an export: the folder with its posts' files; else the export's own."),
-    ] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="Of an export that is not known: a YAML map of its columns.")
-    ] = None,
+    media: Media = None,
+    columns: ColumnsMap = None,
     annotations: Annotations = None,
     annotated_by: Annotated[
         Literal["random", "accounts", "weights"] | None,

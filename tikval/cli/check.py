@@ -13,6 +13,8 @@ from tikval.cli.analyze import (
     Annotations,
     Annotator,
     CodebookFile,
+    ColumnsMap,
+    Media,
     MinorsUnknown,
     Names,
     Overrides,
@@ -40,6 +42,8 @@ def check(
         str | None, typer.Option(help="The folder of the analysis: what it knows already counts.")
     ] = None,
     profile: Profiles = None,
+    media: Media = None,
+    columns: ColumnsMap = None,
     annotations: Annotations = None,
     accounts: Accounts = None,
     annotator: Annotator = None,
@@ -58,6 +62,8 @@ def check(
             codebook=codebook,
             annotator=annotator,
             minors_unknown=minors_unknown,
+            media=media,
+            columns=columns,
             names=tuple(name or ()),
             overrides=tuple(overrides or ()),
         )

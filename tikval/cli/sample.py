@@ -10,7 +10,7 @@ from tikval.cli.app import app
 from tikval.config import UserError
 from tikval.stats.limits import counted
 
-_NAMING = {"account", "path", "caption", "alias"}
+_NAMING = {"account", "path", "caption", "alias", "music"}
 
 
 @app.command()

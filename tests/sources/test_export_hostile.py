@@ -264,6 +264,30 @@ def test_a_damaged_donation_quotes_nothing(cut: float, tmp_path: Path) -> None:
         assert SECRET not in message
 
 
+def test_a_donation_is_read_out_of_its_archive(tmp_path: Path) -> None:
+    plain = read_export(str(donation(tmp_path, made_posts())))
+    with zipfile.ZipFile(tmp_path / "TikTok_Data_17.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.write(tmp_path / "user_data_tiktok.json", "TikTok/user_data_tiktok.json")
+    export = read_export(str(tmp_path / "TikTok_Data_17.zip"))
+    assert export
+    assert plain
+    assert list(export.rows()) == list(plain.rows())
+    data = bytearray((tmp_path / "TikTok_Data_17.zip").read_bytes())
+    data[200:300] = bytes(100)
+    (tmp_path / "broken.zip").write_bytes(data)
+    with pytest.raises(UserError, match=r"broken\.zip: ") as raised:
+        read_to_its_end(tmp_path / "broken.zip")
+    assert SECRET not in one_line_of(raised.value)
+
+
+def read_to_its_end(file: Path) -> None:
+    """Raises UserError where there is anything wrong, also that it is no export."""
+    export = read_export(str(file))
+    if export is None:
+        raise UserError(f"{file.name}: no export")
+    list(export.rows())
+
+
 def test_keys_of_a_donation_count_whatever_their_case(tmp_path: Path) -> None:
     told = {
         "ACTIVITY": {

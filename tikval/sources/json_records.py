@@ -16,7 +16,7 @@ from tikval.config import UserError
 MAX_RECORD: Final = (
     2**23
 )  # bytes of one object: a thousand times what a post takes, and memory for any nesting of it
-MAX_DOCUMENT: Final = 2**26  # bytes of a document that is read as a whole
+MAX_DOCUMENT: Final = 2**24  # bytes of a document that is read as a whole
 HEAD: Final = 2**20  # bytes that decide what a file is
 _CHUNK: Final = 2**16
 _READ: Final = 2**20  # characters

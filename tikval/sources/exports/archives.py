@@ -1,6 +1,5 @@
 """4CAT's archive of videos: which file is of which post, and its media, unpacked where they can do no harm."""
 
-import json
 import os
 import re
 import shutil
@@ -9,18 +8,20 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
+
+import ijson
 
 from tikval.config import UserError
 from tikval.files import make_folder
 from tikval.sources.ids import post_in
-from tikval.sources.json_records import MAX_DOCUMENT, Open, SourceRecord
+from tikval.sources.json_records import READING, BoundedFile, Open, SourceRecord, json_error
 
 METADATA: Final = ".metadata.json"
 _MOST_FILES: Final = 100_000
 _MOST_BYTES: Final = 2**32  # of one file
 _NAME: Final = re.compile(r"[^/\\\x00-\x1f]{1,200}")
-_DAMAGED: Final = (
+DAMAGED: Final = (
     zipfile.BadZipFile,
     zlib.error,
     NotImplementedError,
@@ -36,23 +37,28 @@ def zip_names(open_: Open, name: str) -> list[str]:
     try:
         with open_() as file, zipfile.ZipFile(file) as archive:
             return archive.namelist()
-    except _DAMAGED as err:
+    except DAMAGED as err:
         raise UserError(f"{name}: cannot be read as a .zip ({str(err)[:100]}); download it again") from err
+
+
+def open_member(open_: Open, member: str) -> IO[bytes]:
+    """A file within an archive, to be read from its beginning. Raises what reading a damaged archive does."""
+    return zipfile.ZipFile(open_()).open(member)
 
 
 def archived_posts(open_: Open, name: str) -> Iterator[SourceRecord]:
     """What an archive's metadata tell: yt-dlp's of each post with its files, or an id and why there are none."""
+    number = 0
     try:
-        with open_() as file, zipfile.ZipFile(file) as archive, archive.open(METADATA) as member:
-            data = member.read(MAX_DOCUMENT + 1)
-        if len(data) > MAX_DOCUMENT:
-            raise ValueError(f"{METADATA} has more than {MAX_DOCUMENT // 2**20} MB")
-        told = json.loads(data)
-        entries = list(told.items())
-    except (*_DAMAGED, KeyError, AttributeError, RecursionError) as err:
-        raise UserError(f"{name}: not as 4CAT writes it ({str(err)[:100]}); download it again") from err
-    for number, (url, entry) in enumerate(entries, start=1):
-        yield from _posts_of(url, entry, f"entry {number}")
+        with open_member(open_, METADATA) as member:
+            bounded = BoundedFile(member)
+            for number, (url, entry) in enumerate(ijson.kvitems(bounded, "", **READING), start=1):
+                bounded.silent = 0
+                yield from _posts_of(url, entry, f"entry {number}")
+    except (ijson.JSONError, *DAMAGED) as err:
+        raise UserError(
+            f"{name}: {METADATA}, behind entry {number}: {json_error(err)}; download it again"
+        ) from None
 
 
 def _posts_of(url: str, entry: Any, place: str) -> Iterator[SourceRecord]:
@@ -94,7 +100,7 @@ def unpack(open_: Open, name: str, folder: str, wanted: set[str]) -> None:
                 )
             for info in missing:
                 _write(archive, info, Path(folder, info.filename))
-    except _DAMAGED as err:
+    except DAMAGED as err:
         raise UserError(f"{name}: cannot be unpacked ({str(err)[:100]}); download it again") from err
 
 

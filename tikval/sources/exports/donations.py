@@ -11,10 +11,12 @@ from typing import IO, Any, Final
 import ijson
 
 from tikval.config import UserError
+from tikval.sources.exports.archives import DAMAGED
 from tikval.sources.exports.maps import SourceMap
 from tikval.sources.json_records import READING, BoundedFile, Open, SourceRecord
 
 SOURCE: Final = "data_donation"
+DONATED: Final = ("user_data_tiktok.json", "user_data.json")  # in the archive that TikTok hands out
 _TOPS: Final = frozenset({"your activity", "activity", "likes and favorites", "post", "video"})
 _OTHER_TOPS: Final = frozenset(
     {
@@ -69,7 +71,7 @@ def is_donation(open_: Open) -> bool:
                     known.add(value)
                 if len(known) > 1 or (known and len(path) > 1):
                     return True
-        except (ijson.JSONError, ValueError, OverflowError):
+        except (ijson.JSONError, *DAMAGED):
             return False
     return False
 
@@ -94,7 +96,7 @@ def donated_entries(open_: Open, name: str, *, own: bool) -> Iterator[SourceReco
                     entry = None
                 elif entry is not None and key in _KEPT and event in ("string", "number", "boolean"):
                     entry[key] = value
-        except (ijson.JSONError, ValueError, OverflowError) as err:
+        except (ijson.JSONError, *DAMAGED) as err:
             why = " ".join(str(err).split())[:60]
             raise UserError(
                 f"{name}: behind entry {number}: not JSON ({why}); ask for the data again"

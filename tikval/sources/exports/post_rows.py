@@ -17,6 +17,7 @@ from tikval.sources.json_records import SourceRecord
 from tikval.sources.posts import dated, empty_post
 
 WINDOW: Final = 20_000  # posts that wait for what a later row of theirs tells, before they are handed on
+_LETTERS: Final = 2**25  # ... or so many letters of their captions
 _TIKTOK_ID: Final = re.compile(r"[0-9]{5,20}")
 _CLEAN: Final = re.compile(r"[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]{1,512}")
 _ADDRESS_OF: Final = {
@@ -189,6 +190,7 @@ def each_once(rows: Iterable[PostRow], tally: Tally) -> Iterator[PostRow]:
     """
     waiting: dict[str, PostRow] = {}
     seen: set[int | str] = set()
+    letters = 0
     for row in rows:
         tally.rows += 1
         key = id_key(row["video_id"])
@@ -199,8 +201,11 @@ def each_once(rows: Iterable[PostRow], tally: Tally) -> Iterator[PostRow]:
             continue
         seen.add(key)
         waiting[row["video_id"]] = row
-        if len(waiting) > WINDOW:
-            yield _counted(waiting.pop(next(iter(waiting))), tally)
+        letters += len(row["caption"] or "")
+        while len(waiting) > WINDOW or letters > _LETTERS:
+            row = waiting.pop(next(iter(waiting)))
+            letters -= len(row["caption"] or "")
+            yield _counted(row, tally)
     for row in waiting.values():
         yield _counted(row, tally)
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from tikval.config import UserError
 from tikval.files import has_folder, is_local, plain_address
-from tikval.sources.exports.archives import METADATA, archived_posts, unpack, zip_names
+from tikval.sources.exports.archives import METADATA, archived_posts, open_member, unpack, zip_names
 from tikval.sources.exports.donations import (
+    DONATED,
     OWN,
     SOURCE,
     WATCHED,
@@ -94,17 +95,29 @@ def _of_table(table: InputTable, name: str, maps: Maps, columns: str | None) -> 
 
 
 def _of_zip(open_: Open, name: str, maps: Maps) -> SourceExport | None:
+    """4CAT's archive of videos, or a data donation as it is handed out."""
     names = zip_names(open_, name)
-    if METADATA not in names or "yt_dlp" not in maps:
+    if "yt_dlp" not in maps:
         return None
-    export = export_of(
+    if METADATA in names:
+        parts = [(maps["yt_dlp"], partial(archived_posts, open_, name))]
+        export = export_of(name, "4cat_archive", parts, "a 4CAT archive of videos")
+        export.unpack = lambda folder, wanted: unpack(open_, name, folder, wanted)
+        return export
+    for member in names:
+        if member.rpartition("/")[2].lower() in DONATED and is_donation(
+            inner := partial(open_member, open_, member)
+        ):
+            return _of_donation(inner, name)
+    return None
+
+
+def _of_donation(open_: Open, name: str) -> SourceExport:
+    return export_of(
         name,
-        "4cat_archive",
-        [(maps["yt_dlp"], partial(archived_posts, open_, name))],
-        "a 4CAT archive of videos",
+        SOURCE,
+        [(mine, partial(donated_entries, open_, name, own=mine is OWN)) for mine in (OWN, WATCHED)],
     )
-    export.unpack = lambda folder, wanted: unpack(open_, name, folder, wanted)
-    return export
 
 
 def _of_json(open_: Open, head: bytes, name: str, maps: Maps, columns: str | None) -> SourceExport | None:
@@ -117,10 +130,7 @@ def _of_json(open_: Open, head: bytes, name: str, maps: Maps, columns: str | Non
         there = first_list(open_, lists, lambda key: not columns and is_donation_key(key))
         if there and there not in lists:
             if is_donation(open_):
-                parts = [
-                    (mine, partial(donated_entries, open_, name, own=mine is OWN)) for mine in (OWN, WATCHED)
-                ]
-                return export_of(name, SOURCE, parts)
+                return _of_donation(open_, name)
             there = first_list(open_, lists, lambda key: False)
 
     def records() -> Iterator[SourceRecord]:

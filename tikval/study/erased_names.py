@@ -27,11 +27,17 @@ _WORD: Final = 12  # and a word of fewer letters may be meant as a word
 _AT_ONCE: Final = 64  # names in one pattern: with many more the engine is ten times slower
 _ALNUM: Final = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _SEPARATOR: Final = re.compile(rb"[\s\"'<>,;()\[\]{}|=\\\x00-\x1f]")
+_URL: Final = "url"
+_ACCOUNT_IN_URL: Final = r"[/.]tiktok\.com/@(?P<account>[^/?#]+)"
 _GOES_ON: Final = re.compile(rb"[A-Za-z0-9_-]")
 _ACCOUNT_GOES_ON: Final = re.compile(  # zz.kid is another one than zz; zz.mp4 is a file of zz
     rb"[A-Za-z0-9_-]|\.(?!(?i:mp4|m4v|mov|mkv|webm|avi|wav|mp3|jpe?g|png|json|txt|csv|log|bin|parquet|html?)\b)\w"
 )
 _ESCAPE: Final = re.compile(rb"(?:\\(?:[nrtbf]|u[0-9A-Fa-f]{4})|%[0-9A-Fa-f]{2})$")  # JSON's and an address's
+_RUN: Final = re.compile(rb"\d{%d,}" % _DIGITS)
+_ESCAPED_RUN: Final = (
+    rf"(?:\\u[0-9A-Fa-f]{{4}}|%[0-9A-Fa-f]{{2}})[0-9]{{{_DIGITS - 4}}}"  # its digits may be two's
+)
 _OF_A_DOWNLOAD: Final = re.compile(rb"_video_\d")  # @name_video_7412000000000000000.mp4
 
 
@@ -56,7 +62,30 @@ class ErasedNames:
         return sorted(name for name in self.ids | self.accounts if _is_vague(name))
 
     @cached_property
+    def _numbers(self) -> dict[bytes, list[bytes]]:
+        """Ids that are long numbers, each with the longer ones of _needles that it stands in, such as files' names.
+
+        They are found as runs of digits, however many there are; patterns of a hundred thousand would take days.
+        """
+        found: dict[bytes, list[bytes]] = {
+            name.encode(): []
+            for name in self.ids
+            if name.isascii() and name.isdigit() and not _is_vague(name)
+        }
+        for needle in self._all_needles:
+            for run in _RUN.findall(needle):
+                if run in found and run != needle:
+                    found[run].append(needle)
+        return found
+
+    @cached_property
     def _needles(self) -> dict[bytes, bool]:
+        """Those of _all_needles that no number leads to."""
+        found = {needle for needles in self._numbers.values() for needle in needles} | self._numbers.keys()
+        return {needle: account for needle, account in self._all_needles.items() if needle not in found}
+
+    @cached_property
+    def _all_needles(self) -> dict[bytes, bool]:
         """Lower-case bytes that are looked for, and whether they are an account's."""
         found: dict[bytes, bool] = {}
         for names, account in ((self.accounts, True), (self.ids, False)):
@@ -83,7 +112,43 @@ class ErasedNames:
         hit = pa.chunked_array([pa.array(np.zeros(len(column), bool))])
         for pattern in self.patterns(least_bytes):
             hit = pc.or_(hit, pc.fill_null(pc.match_substring_regex(column, pattern), False))
-        return hit
+        return pc.or_(hit, self._with_a_number(column)) if self._numbers else hit
+
+    def _with_a_number(self, column: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
+        """bool [N]: cells with a run of digits that is one of the numbers, or that an escape may stand before."""
+        hit = np.zeros(len(column), bool)
+        may = pc.fill_null(pc.match_substring_regex(column, rf"[0-9]{{{_DIGITS}}}"), False)
+        at = np.flatnonzero(
+            may.to_numpy(zero_copy_only=False) if isinstance(may, pa.Array) else may.to_numpy()
+        )
+        cells = column.take(pa.array(at))
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            cells = pa.chunked_array([cells]) if isinstance(cells, pa.Array) else cells
+            runs = pc.split_pattern_regex(cells, "[^0-9]+").combine_chunks()
+            known = pa.array([number.decode() for number in self._numbers], column.type)
+            found = pc.is_in(pc.list_flatten(runs), known)
+            hit[at[pc.list_parent_indices(runs).filter(found).to_numpy()]] = True
+            hit[at[pc.match_substring_regex(cells, _ESCAPED_RUN).to_numpy()]] = True
+        else:
+            hit[at] = [bool(list(self._number_hits(cell))) for cell in cells.to_pylist()]
+        return pa.chunked_array([pa.array(hit)])
+
+    def _number_hits(self, text: bytes) -> Iterator[tuple[int, int]]:
+        """Begin and end of each number that is looked for, and of what is longer and has one in it."""
+        for run in _RUN.finditer(text):
+            for skip in range(5):  # digits of an escape before it
+                begin = run.start() + skip
+                number = text[begin : run.end()]
+                if number not in self._numbers:
+                    continue
+                if skip and not _ESCAPE.search(text[max(0, begin - 6) : begin]):
+                    continue
+                yield begin, run.end()
+                for needle in self._numbers[number]:
+                    start = begin - needle.index(number)
+                    end = start + len(needle)
+                    if start >= 0 and text[start:end].lower() == needle:
+                        yield start, end
 
     def equal(self, column: pa.Array | pa.ChunkedArray) -> pa.Array:
         """bool [N]: cells that are one of the names."""
@@ -95,8 +160,11 @@ class ErasedNames:
         for pattern in self._compiled:
             for hit in pattern.finditer(text):
                 account = self._needles.get(hit[0].lower(), False)
-                if len(hit[0]) >= least_bytes and self._stands_alone(text, hit, account):
+                if len(hit[0]) >= least_bytes and self._stands_alone(text, *hit.span(), account):
                     found.append((hit.start(), hit.end(), account))
+        for begin, end in self._number_hits(text) if self._numbers else ():
+            if self._stands_alone(text, begin, end, self._all_needles[text[begin:end].lower()]):
+                found.append((begin, end, self._all_needles[text[begin:end].lower()]))
         return sorted(found)
 
     @cached_property
@@ -105,8 +173,8 @@ class ErasedNames:
         groups = (longest[begin : begin + _AT_ONCE] for begin in range(0, len(longest), _AT_ONCE))
         return [re.compile(b"|".join(map(re.escape, group)), re.IGNORECASE) for group in groups]
 
-    def _stands_alone(self, text: bytes, hit: re.Match[bytes], account: bool) -> bool:
-        begin, end, name = hit.start(), hit.end(), hit[0]
+    def _stands_alone(self, text: bytes, begin: int, end: int, account: bool) -> bool:
+        name = text[begin:end]
         before, after = text[max(0, begin - 1) : begin], text[end : end + 12]
         escaped = _ESCAPE.search(text[max(0, begin - 6) : begin])
         if name.isdigit():
@@ -194,9 +262,21 @@ def _named_rows(folders: Iterable[Folder]) -> Iterator[pa.Table]:
     for folder in folders:
         for name in list_files(folder.uri, ".parquet", include_side_tables=True):
             uri = f"{folder.uri}/{name}"
-            columns = [column for column in NAME_COLUMNS if column in read_schema(uri).names]
+            columns = [column for column in (*NAME_COLUMNS, _URL) if column in read_schema(uri).names]
             if columns:
-                yield read_parquet(uri, columns)
+                yield _with_accounts_of_urls(read_parquet(uri, columns))
+
+
+def _with_accounts_of_urls(table: pa.Table) -> pa.Table:
+    """The table with the account that a post's address names where none stands there: its owner all the same."""
+    if _URL not in table.column_names:
+        return table
+    named = pc.struct_field(pc.extract_regex(table[_URL], _ACCOUNT_IN_URL), "account")
+    url = table.column_names.index(_URL)
+    if "account" not in table.column_names:
+        return table.set_column(url, "account", named)
+    account = table.column_names.index("account")
+    return table.set_column(account, "account", pc.coalesce(table["account"], named)).remove_column(url)
 
 
 def _unique(table: pa.Table, column: str) -> list[str]:

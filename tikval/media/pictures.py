@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -40,9 +40,12 @@ class Small:
             (int(exact[0]), int(exact[1])) if self.scaler == "pillow" else (round(exact[0]), round(exact[1]))
         )
 
-    def of(self, frame: VideoFrame, width: int, height: int) -> Picture:
+    def of(
+        self, frame: VideoFrame, width: int, height: int, reformatter: VideoReformatter | None = None
+    ) -> Picture:
+        """The picture at this size; one `reformatter` for many pictures saves work."""
         if self.scaler == "fast":
-            return rgb(frame, width, height)
+            return rgb(frame, width, height, reformatter=reformatter)
         large = Image.fromarray(rgb(frame, frame.width, frame.height, _PLAIN))
         return np.asarray(large.resize((width, height), Image.Resampling.BILINEAR))
 
@@ -71,6 +74,7 @@ class Taker:
         self._small, self._full, self._size = small, full, size
         self._scaled: tuple[int, int] | None = None  # width, height before turning
         self._matrix: Matrix | None = None
+        self._reformatter = VideoReformatter()  # keeps what FFmpeg computes for a pair of sizes
 
     def take(self, stamp: int, frame: VideoFrame) -> None:
         """Keep a picture; the first one tells the size and the turn of all."""
@@ -80,13 +84,21 @@ class Taker:
             empty = np.empty((frame.height, frame.width, 0), np.uint8)
             self.height, self.width = _turned(empty, self._matrix).shape[:2]
         if stamp in self._small:
-            self.small[stamp] = _turned(self._size.of(frame, *self._scaled), self._matrix)
+            small = self._size.of(frame, *self._scaled, self._reformatter)
+            self.small[stamp] = _turned(small, self._matrix)
         if stamp in self._full:
             self.full[stamp] = _turned(rgb(frame, frame.width, frame.height), self._matrix)
 
 
-def rgb(frame: VideoFrame, width: int, height: int, scaler: Interpolation = _SCALER) -> Picture:
-    picture = frame.reformat(width, height, "rgb24", interpolation=scaler, threads=1)
+def rgb(
+    frame: VideoFrame,
+    width: int,
+    height: int,
+    scaler: Interpolation = _SCALER,
+    reformatter: VideoReformatter | None = None,
+) -> Picture:
+    reformat = (reformatter or VideoReformatter()).reformat
+    picture = reformat(frame, width, height, "rgb24", interpolation=scaler, threads=1)
     return picture.to_ndarray().astype(np.uint8, copy=False)
 
 

@@ -92,6 +92,7 @@ def _answer(model: AskedModel, prompt: str, out: str, folder: str, budget_usd: f
         "prompt": prompt,
         "input_sha": sha256(prompt),
         "video": None,
+        "files": None,
         "pictures": None,
         "seconds": None,
     }

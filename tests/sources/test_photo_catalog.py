@@ -1,6 +1,7 @@
 """Photo posts in a catalog: one row of several files, in folders, globs, stores and manifests; what else is there is
 notes."""
 
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -161,3 +162,43 @@ def test_a_catalog_without_photo_posts_keeps_its_file_name(media: Path, tmp_path
     (name,) = write_catalog(config).files
     assert "files" not in pq.read_schema(f"{config.folder}/{name}").names
     assert Folder(config.folder).read()["files"].null_count == 2
+
+
+def test_a_study_that_began_without_photo_posts_stays_as_it_is(media: Path, tmp_path: Path) -> None:
+    """As one of an earlier version, whose catalog says nothing of them."""
+    photos = {name: (media / name).read_bytes() for name in FILES}
+    config = CatalogConfig(videos=str(media), out=str(tmp_path / "study"))
+    for file in FILES:
+        (media / file).unlink()
+    run = Path(config.folder) / "run.json"
+    write_catalog(config)
+    run.write_bytes(as_before(run.read_bytes()))
+    for name, data in photos.items():
+        touch(media / name, data)
+    notes = list[str]()
+    before = run.read_bytes()
+    write_catalog(config, notes.append)
+    assert run.read_bytes() == before
+    assert notes == ["1 photo post is left out: this study began without them; another --out takes them in"]
+    touch(media / "new.mp4")
+    for _ in range(2):
+        write_catalog(config)
+        assert sorted(Folder(config.folder).read()["video_id"].to_pylist()) == ["a/c", "b", "new"]
+    explicit = config.model_copy(update={"photo_posts": True})
+    write_catalog(explicit)
+    assert ID in Folder(config.folder).read()["video_id"].to_pylist()
+    write_catalog(config)
+    assert ID in Folder(config.folder).read()["video_id"].to_pylist()
+
+
+def test_a_study_without_pictures_takes_photo_posts_later(media: Path, tmp_path: Path) -> None:
+    config = CatalogConfig(videos=str(media / "*.mp4"), out=str(tmp_path / "study"))
+    write_catalog(config)
+    whole = CatalogConfig(videos=str(media), out=str(tmp_path / "study"))
+    assert write_catalog(whole).rows == 3
+
+
+def as_before(run: bytes) -> bytes:
+    data = json.loads(run)
+    del data["config"]["photo_posts"]
+    return json.dumps(data).encode()

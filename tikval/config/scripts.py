@@ -23,6 +23,7 @@ class CatalogConfig(JobConfig):
         "annotated_by",
         "media",
         "columns",
+        "photo_posts",
     }
 
     videos: Place  # folder, glob, a table that lists them, or an export of their posts; local or an object-store URI
@@ -31,6 +32,8 @@ class CatalogConfig(JobConfig):
     columns: Annotated[Place | None, ADDED_LATER] = (
         None  # a map of an export's columns, as in configs/sources
     )
+    # pictures of a post and its sound are a video of the study; not of one that began before they were
+    photo_posts: Annotated[bool, ADDED_LATER] = True
     annotations: Place | None = (
         None  # the published TikTok CSV, or a table as docs/tables.md has it; None: as before
     )

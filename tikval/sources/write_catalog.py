@@ -44,7 +44,7 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         # a study that began with the files alone keeps the accounts and captions that it has
         sidecars = before is None or SIDE_TABLE in before.side_tables or config.media is not None
         listing = list_study(config, _ids_so_far(folder, before), key, say, sidecars=sidecars)
-        videos = listing.videos
+        config, videos = _as_it_began(config, before, listing.videos, say)
         labels, accounts = _labels(config, folder, given, say), _accounts(config, folder, given, say)
         spelling = resolve_posts(videos, labels, accounts, _accounts_so_far(folder, before))
         _warn_of_unmatched_minors(videos, accounts, given)
@@ -95,6 +95,28 @@ def _as_known_before(config: CatalogConfig, before: FolderRun | None, given: Giv
     known = {table.file for table in given.annotations.values()}
     same = config.annotations is None or config.annotations in known
     return config.model_copy(update={"annotated_by": earlier}) if same else config
+
+
+def _as_it_began(
+    config: CatalogConfig, before: FolderRun | None, videos: list[VideoRow], say: Say
+) -> tuple[CatalogConfig, list[VideoRow]]:
+    """The videos of a study: without photo posts where it began before these were videos, so that it stays finished.
+
+    Its catalog says so, as long as there are some; an explicit `photo_posts` decides otherwise.
+    """
+    wanted = config.photo_posts
+    if before is not None and "photo_posts" not in config.model_fields_set:
+        wanted = before.config.get("photo_posts", False)
+    kept = videos if wanted else [row for row in videos if not row["files"]]
+    left = len(videos) - len(kept)
+    if left:
+        how = (
+            "began without them; another --out takes them in"
+            if config.photo_posts
+            else "is to be without them"
+        )
+        say(f"{left} photo post{'s are' if left > 1 else ' is'} left out: this study {how}")
+    return config.model_copy(update={"photo_posts": wanted or not left}), kept
 
 
 def _check_matches(

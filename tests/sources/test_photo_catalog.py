@@ -13,6 +13,7 @@ from tikval.rows import Reason, VideoRow
 from tikval.sources.catalog import list_videos
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
+from tikval.study.erasure import erase_videos
 
 ID = "7412345678901234567"
 FILES = [f"{ID}_1.jpg", f"{ID}_2.png", f"{ID}_10.webp", f"{ID}.mp3"]
@@ -202,3 +203,18 @@ def as_before(run: bytes) -> bytes:
     data = json.loads(run)
     del data["config"]["photo_posts"]
     return json.dumps(data).encode()
+
+
+def test_an_erased_post_does_not_come_back_and_its_files_stay(media: Path, tmp_path: Path) -> None:
+    touch(media / "@jane_doe_photo_7412345678901239999_1.jpg")
+    config = CatalogConfig(videos=str(media), out=str(tmp_path / "study"))
+    write_catalog(config)
+    erase_videos(config.out, {ID}, {"jane_doe"})
+    for _ in range(2):
+        assert sorted(Folder(config.folder).read()["video_id"].to_pylist()) == ["a/c", "b"]
+        left = [file for file in Path(config.out).rglob("*") if file.is_file()]
+        assert not [
+            file for file in left if ID.encode() in (data := file.read_bytes()) or b"jane_doe" in data
+        ]
+        write_catalog(config)
+    assert all((media / file).exists() for file in FILES)

@@ -149,6 +149,7 @@ def make(folder: Path) -> None:
 
 
 def _write_lines(to: Path, lines: list[dict[str, Any]]) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 

@@ -1,6 +1,18 @@
 """`tikval ...`: the commands. Every command ends by saying where its result lies."""
 
-from tikval.cli import accounts, analyze, attrition, check, codebook, estimate, look, posts, results, sample
+from tikval.cli import (
+    accounts,
+    analyze,
+    attrition,
+    check,
+    codebook,
+    collect,
+    estimate,
+    look,
+    posts,
+    results,
+    sample,
+)
 from tikval.cli.app import app, main
 from tikval.cli.look import HINTS
 
@@ -12,6 +24,7 @@ __all__ = [
     "attrition",
     "check",
     "codebook",
+    "collect",
     "estimate",
     "look",
     "main",

@@ -11,14 +11,17 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from tikval.collect.collector import Collector, FoundPost, NotCollectedError, Politeness
-from tikval.collect.record import Collection, Line, outcome_of
+from tikval.collect.record import Collection, Line, line_outcome
 from tikval.collect.targets import Target
 from tikval.config import UserError
 from tikval.privacy import canonical_account
-from tikval.rows import Outcome
+from tikval.rows import Outcome, PostRow
+from tikval.sources.posts import dated, empty_post
+from tikval.sources.sample_rule import SampleRule
+from tikval.sources.select import select_posts
 from tikval.store.progress import StageProgress
 from tikval.store.status import now
 
@@ -55,7 +58,7 @@ def work_left(
     failed = list[Target]()
     for post in listed_posts(targets, collection):
         line = collection.posts.get(post.key)
-        outcome = outcome_of(line) if line else None
+        outcome = line_outcome(line) if line else None
         if outcome is None:
             work.posts.append(post)
         elif outcome is Outcome.FAILED or (again and not outcome.has_files):
@@ -83,7 +86,7 @@ def listed_posts(targets: Sequence[Target], collection: Collection) -> list[Targ
 def _needs_listing(target: Target, collection: Collection, limits: Politeness, again: bool) -> bool:
     """Whether an account was not listed, failed, or was listed for fewer posts than are wanted now."""
     listing = collection.listings.get(target.key)
-    if again or listing is None or outcome_of(listing) is Outcome.FAILED:
+    if again or listing is None or line_outcome(listing) is Outcome.FAILED:
         return True
     return target.url is None and listing["per_account"] < limits.per_account and not listing["ended"]
 
@@ -117,15 +120,13 @@ def _without_files(outcome: Outcome) -> dict[str, int]:
 
 
 def choose_posts(posts: Sequence[FoundPost], n: int) -> list[FoundPost]:
-    """The sample of an account: all pinned posts, and of the others the newest until there are `n`.
-
-    Where nothing tells when they were posted, they are taken as listed, which is the newest first.
-    """
-    pinned = [post for post in posts if post.pinned]
-    others = [post for post in posts if not post.pinned]
-    if all(post.posted_at for post in others):
-        others.sort(key=lambda post: post.posted_at.timestamp() if post.posted_at else 0.0, reverse=True)
-    return pinned + others[: max(0, n - len(pinned))]
+    """An account's sample, by the rule of all lists: every pinned post, and the newest others until there are `n`."""
+    rows: list[PostRow] = []
+    for post in posts:
+        known: Any = {"account": "_", "pinned": post.pinned, **dated(post.posted_at, post.video_id)}
+        rows.append(empty_post(post.video_id, "") | known)
+    chosen = select_posts(rows, SampleRule(per_account=n)).ids
+    return [post for post in posts if post.video_id in chosen]
 
 
 class _Asking:
@@ -208,7 +209,7 @@ class _Asking:
 
     def _count(self, line: Line, keep: Callable[[Line], None]) -> Outcome:
         """The outcome of a line. Raises RefusedError where one refusal is too many; these are asked for again."""
-        outcome = outcome_of(line)
+        outcome = line_outcome(line)
         if outcome not in _REFUSED:
             self.refused.clear()
             return outcome

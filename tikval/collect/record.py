@@ -173,7 +173,7 @@ def _append(file: Path, line: Mapping[str, Any]) -> None:
         os.fsync(stream.fileno())
 
 
-def outcome_of(line: Line) -> Outcome:
+def line_outcome(line: Line) -> Outcome:
     """The outcome of a line; one of a later version of tikval counts as a failure, which is asked for again."""
     try:
         return Outcome(line["outcome"])

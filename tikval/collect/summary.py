@@ -6,7 +6,7 @@ from typing import Final
 
 from tikval.collect.collect import WorkLeft, listed_posts
 from tikval.collect.collector import Politeness
-from tikval.collect.record import Collection, outcome_of
+from tikval.collect.record import Collection, line_outcome
 from tikval.collect.targets import Target
 from tikval.rows import Outcome
 from tikval.stats.limits import counted
@@ -59,10 +59,10 @@ def describe_result(targets: Sequence[Target], collection: Collection, work: Wor
         if post.key in collection.posts
     ]
     listings = [collection.listings[target.key] for target in targets if target.key in collection.listings]
-    lines = [f"{counted(len(posts), 'post')}: {_numbers(outcome_of(line) for line in posts)}"]
+    lines = [f"{counted(len(posts), 'post')}: {_numbers(line_outcome(line) for line in posts)}"]
     if work.posts:
         lines.append(f"left for the next run: {counted(len(work.posts), 'post')}")
-    if missing := [outcome for line in listings if not (outcome := outcome_of(line)).has_files]:
+    if missing := [outcome for line in listings if not (outcome := line_outcome(line)).has_files]:
         lines.append(f"accounts and short addresses without posts: {_numbers(missing)}")
     accounts = [line for line in listings if line["posts"] and line["target"].startswith("@")]
     if unknown := [line for line in accounts if all(post["pinned"] is None for post in line["posts"])]:

@@ -21,7 +21,11 @@ from tests.conftest import ROOT
 from tests.fixtures.platform import FakeAccount, FakePost, Platform, accounts_of_the_paper, post_id
 from tikval.cli import app
 from tikval.cli.job import guard
+from tikval.config import CatalogConfig
 from tikval.rows import Outcome
+from tikval.sources.posts import read_posts
+from tikval.sources.write_catalog import write_catalog
+from tikval.store.folder import Folder
 
 QUICK = ("--sleep", "0", "--rate", "1000", "--most-mb", "2")
 LED = ("--collector", "tests.fixtures.platform:collector")
@@ -143,6 +147,7 @@ def check_files(media: Path, line: dict[str, Any], post: FakePost) -> None:
     assert (
         not {"url", "formats", "http_headers", "cookies", "thumbnails", "requested_downloads"} & info.keys()
     )
+    assert info.get("is_slideshow") == (True if post.kind == "photo" else None)
     assert "token" not in json.dumps(info)
 
 
@@ -165,6 +170,22 @@ def test_ninety_one_accounts(tmp_path: Path) -> None:
     for run in run_all(accounts_of_the_paper(91), tmp_path / "media"):
         assert sum(not account.private for account in run.platform.accounts.values()) == 85
         check_all(run)
+
+
+def test_the_folder_is_a_study(twelve: Collected, tmp_path: Path) -> None:
+    config = CatalogConfig(out=str(tmp_path), videos=str(twelve.media))
+    write_catalog(config)
+    found = {post["video_id"]: post for post in read_posts(Folder(config.folder)).to_pylist()}
+    for video_id, line in last_lines(twelve.media).items():
+        post = twelve.platform.posts[video_id]
+        row = found.pop(video_id)
+        for name in ("account", "url", "outcome", "detail", "pinned"):
+            assert row[name] == line[name], name
+        assert int(row["posted_at"].timestamp()) == post.created
+        if line["files"]:
+            assert (row["plays"], row["hashtags"], row["posted_at_from_id"]) == (900, ["help"], False)
+            assert row["is_slideshow"] == (True if post.kind == "photo" else None)
+    assert not found
 
 
 def test_unknown_pinned_posts_are_counted(twelve: Collected) -> None:

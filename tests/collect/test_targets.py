@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.fixtures.platform import post_id
+from tikval.collect.extractors import extractors
 from tikval.collect.targets import Target, read_targets, target_in
 from tikval.config import UserError
 
@@ -70,6 +72,13 @@ def test_addresses_that_are_asked_are_those_of_the_platforms() -> None:
     assert Target("jane").address == "https://www.tiktok.com/@jane"
     assert Target("jane", ID).address == f"https://www.tiktok.com/@jane/video/{ID}"
     assert Target(None, ID).address == f"https://www.tiktok.com/@_/video/{ID}"
+
+
+def test_each_address_has_one_extractor() -> None:
+    classes: list[Any] = extractors()
+    texts = ("@jane", ID, SHORT, "https://instagram.com/reel/C3abcDEF_-1", "https://youtu.be/dQw4w9WgXcQ")
+    names = [[each.IE_NAME for each in classes if each.suitable(target_in(text).address)] for text in texts]
+    assert names == [["tiktok:user"], ["TikTok"], ["vm.tiktok"], ["Instagram"], ["youtube"]]
 
 
 def test_tables_of_accounts_and_of_posts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

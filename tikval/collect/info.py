@@ -40,8 +40,8 @@ def clean_info(info: Mapping[str, Any]) -> dict[str, Any]:
     for name in _LISTS:
         if isinstance(value := info.get(name), list):
             kept[name] = [_cut(item) for item in value[:_MOST_ITEMS] if isinstance(item, str)]
-    if isinstance(pictures := info.get("pictures"), list) and pictures:
-        kept["pictures"] = min(len(pictures), _MOST_ITEMS)
+    if info.get("pictures"):
+        kept["is_slideshow"] = True
     if isinstance(version := info.get("_version"), Mapping) and isinstance(version.get("version"), str):
         kept["_version"] = {"version": _cut(version["version"])}
     return kept

@@ -5,6 +5,7 @@ import random
 import resource
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,14 +30,14 @@ def made(tmp_path: Path) -> StudyOfPosts:
     """Posts with and without files, of which some mention another's account."""
     one = StudyOfPosts(tmp_path, [Outcome.COLLECTED] * 4 + [Outcome.DELETED] * 4)
     ids = [row["video_id"] for row in one.posts]
-    mentioned = {
+    mentioned: Any = {
         "caption": f"duet with @{WHO}",
         "music": f"original sound - {WHO}",
         "hashtags": ["fun", WHO],
         "detail": f"a copy of {ids[1]}",
         "url": f"https://www.tiktok.com/@user.00.name/video/{ids[0]}?from={WHO}",
     }
-    one.posts[0] = {**one.posts[0], **mentioned}  # type: ignore[typeddict-item]
+    one.posts[0] = {**one.posts[0], **mentioned}
     nameless = post(
         str(FIRST_ID + 50), Outcome.DELETED, url=f"https://www.tiktok.com/@{WHO}/video/{FIRST_ID + 50}"
     )
@@ -77,11 +78,12 @@ def test_an_account_goes_with_the_posts_whose_address_alone_names_it(made: Study
 def test_every_column_of_a_post_is_searched(made: StudyOfPosts) -> None:
     """The proof finds a name wherever it stands in a table of posts that no run names."""
     stray = f"{made.catalog.folder}/_posts-fedcba9876543210.parquet"
-    for column, value in (
+    values: Any = (
         ("url", f"https://www.tiktok.com/@{WHO}/photo/1"),
         ("hashtags", [WHO]),
         ("music", WHO),
-    ):
+    )
+    for column, value in values:
         row = post("7499999999999999999", **{column: value})
         write_table(stray, pa.Table.from_pylist([row], schema=arrow_schema(PostRow)))
         finds = search_study(made.out, ErasedNames(frozenset(), frozenset({WHO}))).finds
@@ -146,7 +148,7 @@ def test_long_numbers_are_found_as_every_name_is(seed: int) -> None:
         assert names.mentions(text) == by_hand(names, text), text
         cells = pa.array([text.decode(), None, "nothing"])
         masked = names.mask(cells).to_pylist()
-        assert not masked[1] and not masked[2]
+        assert not any(masked[1:])
         assert masked[0] or not by_hand(names, text), text
         blob = pa.array([text], pa.large_binary())
         assert names.mask(blob)[0].as_py() or not by_hand(names, text)

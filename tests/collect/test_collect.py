@@ -21,6 +21,8 @@ from tests.conftest import ROOT
 from tests.fixtures.platform import FakeAccount, FakePost, Platform, accounts_of_the_paper, post_id
 from tikval.cli import app
 from tikval.cli.job import guard
+from tikval.collect.collector import FoundPost, NotCollectedError, Politeness
+from tikval.collect.targets import Target
 from tikval.config import CatalogConfig
 from tikval.rows import Outcome
 from tikval.sources.posts import read_posts
@@ -336,6 +338,53 @@ def test_one_collection_of_a_folder_at_a_time(tmp_path: Path) -> None:
             first.kill()
         assert second.returncode == 2
         assert "in use by another run" in second.stderr
+
+
+def own_collector(target: Target, folder: Path | None, limits: Politeness) -> Iterator[FoundPost]:
+    """What somebody else's collector may be: two posts of every account, the second one gone."""
+    if folder is None:
+        yield from (FoundPost(post_id(n), pinned=n == 1) for n in (1, 2))
+        return
+    if target.video_id == post_id(2):
+        raise NotCollectedError(Outcome.DELETED, "its author took it away")
+    (folder / "anything.mp4").write_bytes(b"a video")
+    yield FoundPost(
+        post_id(1), "jane", files=[folder / "anything.mp4"], info={"title": "x", "extractor_key": "Own"}
+    )
+
+
+def test_another_collector_is_one_function(tmp_path: Path) -> None:
+    own = ("--collector", f"{__name__}:own_collector", "--sleep", "0")
+    done = collect("@jane", "--out", str(tmp_path), "--yes", *own, env={})
+    assert done.returncode == 0, done.stderr
+    found = last_lines(tmp_path)
+    assert [(line["outcome"], line["detail"], line["pinned"], line["files"]) for line in found.values()] == [
+        ("collected", None, True, [f"jane/{post_id(1)}.mp4"]),
+        ("deleted", "its author took it away", False, []),
+    ]
+    assert (tmp_path / "jane" / f"{post_id(1)}.mp4").read_bytes() == b"a video"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere_at_all:fetch", "no module nowhere_at_all; with PYTHONPATH=."),
+        ("tests.fixtures.platform:nothing", "has no nothing"),
+        ("tests.fixtures.platform", "expected module:function"),
+    ],
+)
+def test_a_collector_that_is_none(name: str, message: str, tmp_path: Path) -> None:
+    done = collect("@jane", "--out", str(tmp_path / "media"), "--collector", name, env={})
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "media").exists()
+
+
+@pytest.mark.parametrize("sleep", ["-3", "8-3", "quick", "3-", "nan", "1e9"])
+def test_pauses_that_are_none(sleep: str, tmp_path: Path) -> None:
+    done = collect("@jane", "--out", str(tmp_path / "media"), f"--sleep={sleep}", *LED, env={})
+    assert done.returncode == 2, done.stdout
+    assert "expected seconds" in done.stderr
 
 
 def test_yt_dlp_is_not_there(tmp_path: Path) -> None:

@@ -120,6 +120,14 @@ def test_rounded_ids_stop_it(tmp_path: Path) -> None:
         read_targets([str(table)])
 
 
-def test_a_word_that_is_nothing(tmp_path: Path) -> None:
+def test_a_folder_is_no_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "media").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="a folder"):
+        read_targets(["media"])
+    assert read_targets(["@media"]) == [Target("media")]
+
+
+def test_a_word_that_is_nothing() -> None:
     with pytest.raises(UserError, match="no account, no id"):
         read_targets(["jane doe"])

@@ -74,9 +74,9 @@ def collect(
 
 def _range(text: str) -> tuple[float, float]:
     """`3-8` or `5`, in seconds."""
-    low, _, high = text.partition("-")
+    low, dash, high = text.partition("-")
     try:
-        pair = (float(low), float(high or low))
+        pair = (float(low), float(high if dash else low))
     except ValueError:
         pair = (-1.0, -1.0)
     if not 0 <= pair[0] <= pair[1] < 86_400:

@@ -221,7 +221,7 @@ class _Asking:
             keep_failed()
         raise RefusedError(
             f"{len(self.refused)} requests in a row were refused or failed, the last one: "
-            f"{line['detail'] or outcome.value}; wait some hours, then run the same command again"
+            f"{line['detail'] or outcome.value}; wait some hours, update yt-dlp, then run the same command again"
         )
 
 

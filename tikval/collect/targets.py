@@ -125,6 +125,10 @@ def read_targets(words: Sequence[str]) -> list[Target]:
     for word in words:
         if (is_table(word) and not word.lower().startswith("http")) or Path(word).is_file():
             found: Iterable[Target] = _in_file(word)
+        elif Path(word).is_dir():
+            raise UserError(
+                f"{word}: a folder; name the table in it, or @{Path(word).name} if an account is meant"
+            )
         else:
             try:
                 found = [target_in(word)]

@@ -174,9 +174,10 @@ def test_ninety_one_accounts(tmp_path: Path) -> None:
         check_all(run)
 
 
-def test_the_folder_is_a_study(twelve: Collected, tmp_path: Path) -> None:
+def test_the_folder_is_a_study(twelve: Collected, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = CatalogConfig(out=str(tmp_path), videos=str(twelve.media))
     write_catalog(config)
+    assert "passed over" not in capsys.readouterr().err
     found = {post["video_id"]: post for post in read_posts(Folder(config.folder)).to_pylist()}
     for video_id, line in last_lines(twelve.media).items():
         post = twelve.platform.posts[video_id]

@@ -32,7 +32,7 @@ _COVER: Final = re.compile(
 )
 _SOUND_WORDS: Final = ("music", "sound", "audio", "original", "song", "track")
 _INFO: Final = ".info.json"
-_RECORD: Final = "collected.jsonl"
+_RECORDS: Final = frozenset({"collected.jsonl", "listed.jsonl", "status.json"})  # of tikval collect
 _SHOWN: Final = 3  # names of one kind in the line that is said
 
 
@@ -112,7 +112,7 @@ def group_photo_posts(names: Iterable[str], videos: Collection[str], root: str =
 
 def _tells_of_posts(name: str) -> bool:
     """Whether a file is what a downloader or a collector wrote of the posts beside it, which is read as that."""
-    return name.lower().endswith(_INFO) or PurePosixPath(name).name == _RECORD
+    return name.lower().endswith(_INFO) or PurePosixPath(name).name in _RECORDS
 
 
 def passed_over_line(where: str, names: Collection[str]) -> str:

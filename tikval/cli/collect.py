@@ -31,7 +31,9 @@ def collect(
     most_posts: Annotated[
         int, typer.Option(min=1, help="Asked for in this run; the next one goes on.")
     ] = 1000,
-    refusals: Annotated[int, typer.Option(min=1, help="RefusedError or failed in a row: the run stops.")] = 8,
+    refusals: Annotated[
+        int, typer.Option(min=1, help="So many refusals or failures in a row end the run.")
+    ] = 8,
     again: Annotated[
         bool, typer.Option("--again", help="List accounts anew, and ask again for posts that were not there.")
     ] = False,

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -11,7 +11,7 @@ from tikval.config import UserError
 from tikval.rows import PostRow
 from tikval.sources.exports import read_export
 from tikval.sources.exports.fields import count_in, flag_in, seconds_in, tags_in, tags_in_text, time_in
-from tikval.sources.exports.maps import SHIPPED, shipped_maps
+from tikval.sources.exports.maps import SHIPPED, Name, SourceMap, shipped_maps
 
 ID = "7412345678901234567"
 ROOT = Path(__file__).parents[2]
@@ -32,6 +32,12 @@ def test_every_map_that_is_there_is_shipped() -> None:
     for name, mine in shipped_maps().items():
         assert mine.note, name
         assert mine.recognised_by, name
+
+
+def test_the_docs_name_every_key_and_every_column_of_a_map() -> None:
+    text = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
+    keys = {*SourceMap.model_fields, *get_args(Name)} - {"title", "posted_at_from_id"}
+    assert not {key for key in keys if f"`{key}`" not in text}
 
 
 def test_a_map_of_ones_own_reads_what_nobody_knows(tmp_path: Path) -> None:

@@ -55,13 +55,16 @@ def read_export(uri: str, columns: str | None = None) -> SourceExport | None:
     `columns`: a YAML file that says what its columns are called, for one that is not known.
     Raises UserError for a file that is not there or cannot be read, and for a map that does not fit it.
     """
-    maps = {map_name(columns): load_map(columns)} if columns else shipped_maps()
+    return _read(uri, {map_name(columns): load_map(columns)} if columns else shipped_maps(), columns)
+
+
+def _read(uri: str, maps: Maps, columns: str | None) -> SourceExport | None:
     if _is_folder(uri):
         if columns:
             raise UserError(f"{plain_address(uri)}: a folder; {columns} is for a table or a JSON file")
         return folder_export(uri, maps)
     if is_local(uri) and _MARKS & set(uri) and not Path(uri).exists():
-        return folder_export(uri, maps) or _of_files(uri, columns)
+        return folder_export(uri, maps) or _of_files(uri, maps, columns)
     name, open_ = plain_address(uri), partial(open_input, table_file(uri))
     with open_() as file:
         head = file.read(HEAD)
@@ -83,7 +86,10 @@ def read_export(uri: str, columns: str | None = None) -> SourceExport | None:
 
 
 def _is_folder(uri: str) -> bool:
-    return Path(uri).is_dir() if is_local(uri) else has_folder(uri)
+    try:
+        return Path(uri).is_dir() if is_local(uri) else has_folder(uri)
+    except OSError as err:
+        raise UserError(f"{plain_address(uri)}: cannot be read ({err.strerror or err})") from err
 
 
 def _of_table(table: InputTable, name: str, maps: Maps, columns: str | None) -> SourceExport | None:
@@ -173,8 +179,8 @@ def _recognised(rows: list[dict[str, Any]], maps: Maps, columns: str | None) -> 
     return next((fitting for cells in rows if (fitting := fitting_map(cells, maps))), None)
 
 
-def _of_files(pattern: str, columns: str | None) -> SourceExport | None:
+def _of_files(pattern: str, maps: Maps, columns: str | None) -> SourceExport | None:
     """Several exports that a glob means, as one."""
     paths = sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())  # noqa: PTH207
-    exports = [export for path in paths if (export := read_export(path, columns))]
+    exports = [export for path in paths if (export := _read(path, maps, columns))]
     return chained(pattern, exports) if exports else None

@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from tests.fixtures.exports import COLLECTED, SOURCES, Made, made_posts
+from tikval.config import CatalogConfig
 from tikval.sources.exports import SourceExport, read_export
+from tikval.sources.posts import read_posts
+from tikval.sources.write_catalog import write_catalog
+from tikval.store.folder import Folder
 
 OUTCOMES = {"deleted": "deleted", "private": "private", "live": "live", "other platform": "other_platform"}
 
@@ -124,3 +128,23 @@ def test_a_data_donation_tells_links_and_the_persons_own_posts(source: str, tmp_
         assert row["likes"] == (post.likes if own else None)
         assert (row["account"], row["collected_at"], row["pinned"]) == (None, None, None)
         assert row["url"] == post.link
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_catalog_is_made_of_every_source_as_it_is(source: str, tmp_path: Path) -> None:
+    """With clips of six posts in another folder, unless the source has files itself."""
+    posts, file = listed(source), SOURCES[source][0](tmp_path, made_posts())
+    has_files = file.is_dir() or file.suffix == ".zip"
+    (tmp_path / "clips").mkdir()
+    for post in made_posts()[:6]:
+        (tmp_path / "clips" / f"{post.video_id}.mp4").write_bytes(b"%d" % post.number)
+    media = None if has_files else str(tmp_path / "clips")
+    config = CatalogConfig(videos=str(file), media=media, out=str(tmp_path / "out"))
+    lines: list[str] = []
+    run = write_catalog(config, lines.append)
+    found = read_posts(Folder(config.folder)).to_pylist()
+    collected = {row["video_id"] for row in found if row["outcome"] == "collected"}
+    assert len(found) == sum(post.odd != "again" for post in posts)
+    assert run.rows == len(collected)
+    assert run.rows > 6 if has_files else collected == {post.video_id for post in made_posts()[:6]}
+    assert sum(": " in line and " posts" in line for line in lines) == 1

@@ -13,7 +13,7 @@ from tikval.config import CatalogConfig, UserError, validate
 from tikval.files import is_local, make_folder, plain_address
 from tikval.machine import ScratchFolder
 from tikval.rows import Outcome, PostRow, Reason, VideoRow
-from tikval.sources.catalog import list_videos, rename
+from tikval.sources.catalog import SUFFIXES, list_videos, rename
 from tikval.sources.columns import FACTS, POST
 from tikval.sources.exports import SourceExport, read_export
 from tikval.sources.exports.maps import SourceMap
@@ -51,7 +51,8 @@ def list_study(
     Raises UserError where the source is not there or lists nothing, and where none of its posts has a file.
     """
     is_file = is_table(config.videos) or config.videos.lower().endswith(".zip")
-    export = read_export(config.videos, config.columns) if is_file else None
+    may_be_export = is_file or _is_unnamed(config.videos)
+    export = read_export(config.videos, config.columns) if may_be_export else None
     if export is None and is_file:
         export, has_paths = _manifest(config.videos)
         if has_paths:
@@ -73,6 +74,13 @@ def list_study(
         say(export.line)
         found.videos = files.of_posts(export.name, say)
     return found
+
+
+def _is_unnamed(source: str) -> bool:
+    """Whether it is a file that is not called like a video: what it is, its content tells."""
+    return (
+        is_local(source) and Path(source).is_file() and PurePosixPath(source).suffix.lower() not in SUFFIXES
+    )
 
 
 def _with_posts(videos: list[VideoRow], posts: Iterable[PostRow]) -> Listing:

@@ -38,7 +38,7 @@ def analyze(videos: Path, out: Path) -> str:
 
 def test_a_photo_post_is_a_video_of_the_study(tmp_path: Path) -> None:
     videos, out = tmp_path / "videos", tmp_path / "out"
-    write_slides(videos, suffix=".jpg")
+    write_slides(videos, [*WORDS, "OBEY THE LAW"], suffix=".jpg")
     write_sound_of(videos / f"{POST}.mp3", 4)
     write_captioned(videos / "v.mp4", "I TAUGHT MYSELF")
     for name in ("song.mp3", "avatar.jpg", "x.json"):
@@ -53,12 +53,14 @@ def test_a_photo_post_is_a_video_of_the_study(tmp_path: Path) -> None:
     }
     assert set(scripts) == {POST, "v"}
     post = scripts[POST]
-    assert (post["error"], post["seconds"], post["has_sound"]) == (None, 9.0, True)
+    assert (post["error"], post["seconds"], post["has_sound"]) == (None, 12.0, True)
     shown = [line for line in post["script"].splitlines() if line.startswith("[")]
-    assert shown == [f"[{words}]" for words in WORDS]
-    assert ", 3 still pictures, 9 seconds" in post["script"]
+    assert shown == [f"[{words}]" for words in (*WORDS, "OBEY THE LAW")]
+    assert ", 4 still pictures, 12 seconds" in post["script"]
     assert "[I TAUGHT MYSELF]" in scripts["v"]["script"]
     (row,) = [row for row in study.catalog().read().to_pylist() if row["video_id"] == POST]
     pictures = list(out.glob(f"report-*/pictures/{row['row_key']}-*.jpg"))
-    assert len(pictures) == 3
+    assert len(pictures) == 4
+    (page,) = out.glob(f"report-*/videos/{row['row_key']}.html")
+    assert all(f"../pictures/{picture.name}" in page.read_text(encoding="utf-8") for picture in pictures)
     assert "to do" not in analyze(videos, out)

@@ -1,6 +1,7 @@
 """Photo posts in a catalog: one row of several files, in folders, globs, stores and manifests; what else is there is
 notes."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from tests.fixtures.stores import FakeStore
 from tikval.config import CatalogConfig
+from tikval.evaluate.sample import draw_sample, read_frame
+from tikval.report.export.coders import write_coders_list
 from tikval.rows import Reason, VideoRow
 from tikval.sources.catalog import list_videos
 from tikval.sources.write_catalog import write_catalog
@@ -218,3 +221,13 @@ def test_an_erased_post_does_not_come_back_and_its_files_stay(media: Path, tmp_p
         ]
         write_catalog(config)
     assert all((media / file).exists() for file in FILES)
+
+
+def test_people_who_annotate_are_told_every_file_of_a_post(media: Path, tmp_path: Path) -> None:
+    frame = read_frame(str(media))
+    sample = draw_sample(frame.videos, 3)
+    write_coders_list(frame, sample, tmp_path / "coders.csv", {}, names=False)
+    with (tmp_path / "coders.csv").open(encoding="utf-8", newline="") as file:
+        paths = {row["video_id"].strip("='\""): row["path"] for row in csv.DictReader(file)}
+    assert paths[ID].split("; ") == [str(media / name) for name in FILES]
+    assert paths["b"] == str(media / "b.mp4")

@@ -55,7 +55,7 @@ def check_faithfulness(config: FaithfulnessConfig) -> FolderRun:
         )
         rows: list[FaithfulnessRow] = folder.read().to_pylist()
         videos = rows_of_keys(
-            catalog, [row["row_key"] for row in rows], ["row_key", "video_id", "path", "account"]
+            catalog, [row["row_key"] for row in rows], ["row_key", "video_id", "path", "files", "account"]
         )
         print_faithfulness(config, rows, folder.read_side_table("chance"), videos)
         if config.rated:
@@ -93,7 +93,8 @@ def _write_sheets(
     lines = []
     for row in rated:
         video, script = videos[row["row_key"]], written[row["row_key"]]["script"]
-        lines.append(SheetLine(row["video_id"], video["path"], strip_handles(script or "", video["account"])))
+        place = "; ".join(video["files"] or [video["path"]])
+        lines.append(SheetLine(row["video_id"], place, strip_handles(script or "", video["account"])))
     for rater, name in enumerate(SHEETS, start=1):
         write_bytes(f"{folder.uri}/{name}", write_sheet(lines, rater, config.seed))
     write_bytes(f"{folder.uri}/rating.md", GUIDE.encode())

@@ -25,8 +25,7 @@ class ReportConfig(JobConfig):
     title: str = "Values in short videos"
     videos: int = Field(default=10_000, ge=1)  # with a page each; of more, annotated ones first
     show_accounts: bool = False  # account names and handles stay out of the site unless asked for
-    show_pictures: bool = (
-        False  # so do pictures of what the videos show: three of each, none of minors' accounts
-    )
+    # so do pictures of what the videos show: three of each, of a photo post all; none of minors' accounts
+    show_pictures: bool = False
     limits: Limits = Limits()  # of reading these
     asked: Annotated[Asked | None, ADDED_LATER] = None

@@ -42,7 +42,7 @@ def write_coders_list(
         [
             shown.get(row["video_id"], row["video_id"]),
             *([row["account"] or ""] if names else []),
-            "" if row["path"] in shown else row["path"],
+            "" if row["path"] in shown else "; ".join(row["files"] or [row["path"]]),
             (row["caption"] or "") if names else strip_handles(row["caption"] or "", row["account"]),
             sample.strata[h].name,
             probability,

@@ -28,7 +28,7 @@ from tikval.report.site.facts import (
     scripts_of,
 )
 from tikval.report.site.gap import pairs_of
-from tikval.report.site.pictures import PER_VIDEO, pictures_of
+from tikval.report.site.pictures import n_shown, pictures_of
 from tikval.report.site.post_marks import COUNTS, marks_of
 from tikval.report.site.record import Card, Chart, Failure, Report, SystemRates
 from tikval.report.site.rows import FAILURES_LISTED, is_duplicate
@@ -179,7 +179,7 @@ def _cards(config: ReportConfig, rows: StudyRows) -> Iterator[Card]:
             failures=(failure,) if failure else (),
             predictions=tuple(predictions_of.get(key, ())),
             annotated=tuple(label["stances"]) if label else None,
-            pictures=PER_VIDEO if key in pictured else 0,
+            pictures=n_shown(video) if key in pictured else 0,
         )
 
 

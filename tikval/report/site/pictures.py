@@ -1,11 +1,13 @@
-"""Pictures of what the videos of a report show, where they were asked for: small, three of each, read by children."""
+"""Pictures of what the videos of a report show, where they were asked for: small, three of each, of a photo post all;
+read by children.
+"""
 
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from tikval.ask.video import jpeg
+from tikval.ask.video import jpeg, n_pictures
 from tikval.config import Limits, ReportConfig
 from tikval.files import delete, list_files, write_bytes
 from tikval.machine import cores
@@ -34,10 +36,9 @@ def take_pictures(videos: Sequence[VideoRow], place: str, folder_uri: str, limit
     its row in the tables names the reason.
     """
     there = set(list_files(place, ".jpg"))
-    done = {
-        row["row_key"] for row in videos if names_of(row["row_key"])[-1] in there
-    }  # the last is written last
-    for name in there - {name for key in done for name in names_of(key)}:
+    names = {row["row_key"]: names_of(row["row_key"], n_shown(row)) for row in videos}
+    done = {key for key, own in names.items() if own[-1] in there}  # the last is written last
+    for name in there - {name for key in done for name in names[key]}:
         delete(f"{place}/{name}")
     todo = [row for row in videos if row["row_key"] not in done and row["error"] is None]
     children: list[Child] = []
@@ -49,11 +50,11 @@ def take_pictures(videos: Sequence[VideoRow], place: str, folder_uri: str, limit
 
     def take(row: VideoRow) -> str | None:
         try:
-            frames = read_video(own.child, files_of(row), Want(frames=PER_VIDEO, side=_SIDE_PX)).frames
+            frames = read_video(own.child, files_of(row), Want(frames=n_shown(row), side=_SIDE_PX)).frames
         except ClipError as err:
             return err.reason.value
         assert frames is not None
-        for name, frame in zip(names_of(row["row_key"]), frames, strict=True):
+        for name, frame in zip(names[row["row_key"]], frames, strict=True):
             write_bytes(f"{place}/{name}", jpeg(frame))
         done.add(row["row_key"])
         return None
@@ -71,6 +72,11 @@ def take_pictures(videos: Sequence[VideoRow], place: str, folder_uri: str, limit
     return done
 
 
-def names_of(row_key: str) -> list[str]:
-    """The files of one video's pictures."""
-    return [f"{row_key}-{i}.jpg" for i in range(1, PER_VIDEO + 1)]
+def n_shown(video: VideoRow) -> int:
+    """How many pictures a page has of a video: of a photo post all of its own."""
+    return n_pictures(video["files"]) if video["files"] else PER_VIDEO
+
+
+def names_of(row_key: str, n: int = PER_VIDEO) -> list[str]:
+    """The files of one video's pictures, of which there are `n`."""
+    return [f"{row_key}-{i}.jpg" for i in range(1, n + 1)]

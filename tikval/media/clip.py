@@ -12,7 +12,7 @@ Only the worker process imports this module: the files are hostile and FFmpeg is
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
@@ -24,6 +24,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from tikval.config import Limits
+from tikval.media.changes import Cutout, TextWatch
 from tikval.media.decoders import check_decoder
 from tikval.media.demux import Packets, demux
 from tikval.media.hearing import heard_track
@@ -65,6 +66,7 @@ class Clip:
     sound_track: int = 1  # the one that is heard
     sound_tracks: int = 1  # how many there are
     sound_language: str = ""  # the code that the file gives the track; empty for none
+    cutouts: list[Cutout] = field(default_factory=list)  # where text came up, if that was asked for
 
 
 def read_clip(
@@ -72,6 +74,7 @@ def read_clip(
     *,
     frames: int = 16,
     key_frames: int = 3,
+    changes: bool = False,
     side: int = SIDE_PX,
     scaler: Scaler = "fast",
     sound: bool = True,
@@ -83,15 +86,20 @@ def read_clip(
 
     Exact for variable frame rate, edit lists, rotated and mirrored video, but with `decoder` "decord"
     (decord_reader.py). A picture that cannot be decoded is replaced by the one before it. Non-square pixels are
-    taken as square. Raises ClipError, also where the file changes meanwhile; and MissingTool where this machine lacks
-    the decoder.
+    taken as square. `changes`: instead of key frames, cut-outs where text comes up (changes.py), of the area of so many
+    pictures at most. Raises ClipError, also where the file changes meanwhile; ValueError for `changes` with "decord";
+    and MissingTool where this machine lacks the decoder.
     """
     check_decoder(decoder)
+    if changes and decoder == "decord":
+        raise ValueError("decord shows only the pictures asked for, not what comes between")
     source = Source(open_video(file) if isinstance(file, str) else file, limits or Limits(), decoder)
     try:
         before = file_state(source.file)
         content_sha = hash_file(source.file, source.limits)
-        clip = _read(source, content_sha, frames, key_frames, Small(side, scaler), sound, max_lost_share)
+        clip = _read(
+            source, content_sha, frames, key_frames, changes, Small(side, scaler), sound, max_lost_share
+        )
         if file_state(source.file) != before:  # what was hashed is not what was decoded
             raise ClipError(Reason.DAMAGED, "the file changed while it was read")
     finally:
@@ -105,6 +113,7 @@ def _read(
     content_sha: str,
     frames: int,
     key_frames: int,
+    changes: bool,
     size: Small,
     sound: bool,
     max_lost_share: float,
@@ -118,7 +127,7 @@ def _read(
 
             taken = take_by_decord(source.file, frames, key_frames, size)
         else:
-            taken = _take(container, video, packets, source, frames, key_frames, size)
+            taken = _take(container, video, packets, source, frames, key_frames, changes, size)
         rate = video.average_rate or Fraction(30)
     lost = packets.lost + taken.lost
     if lost > max_lost_share * packets.total:
@@ -127,6 +136,7 @@ def _read(
         frames=taken.frames,
         key_frames=taken.key_frames,
         key_seconds=taken.key_seconds,
+        cutouts=taken.cutouts,
         sound=packets.sound,
         sound_start=packets.sound_start,
         sound_track=heard.number,
@@ -150,6 +160,7 @@ def _take(
     source: Source,
     frames: int,
     key_frames: int,
+    changes: bool,
     size: Small,
 ) -> Taken:
     """Pass 2. Raises ClipError."""
@@ -161,26 +172,34 @@ def _take(
     if not stamps:
         raise ClipError(Reason.DAMAGED, "no picture could be decoded")
     small = _spread(stamps, frames)
-    full = _spread(stamps, key_frames)
-    taker = Taker({stamps[0], *small}, set(full), size)  # the first always: it tells size and rotation
+    full = _spread(stamps, 0 if changes else key_frames)
+
+    def seconds_of(stamp: int) -> float:
+        if by_time:
+            return float(stamp * time_base - packets.start)
+        if packets.jumped and len(packets.jumped) == len(stamps):
+            return packets.jumped[stamp]
+        if packets.jumped:
+            return stamp * packets.seconds / len(stamps)
+        return float(stamp / (video.average_rate or Fraction(30)))
+
+    watched = {stamp: seconds_of(stamp) for stamp in stamps} if changes and key_frames else {}
+    watch = TextWatch(list(watched.values()), key_frames) if watched else None
+    # the first always: it tells size and rotation
+    taker = Taker({stamps[0], *small}, set(full), size, watch, watched)
     lost = 0
     if not (by_time and packets.lost == 0 and take_by_seeking(container, video, packets, taker)):
+        if watch:
+            watch.restart()
         lost = _take_in_order(source, taker, stamps, by_time)
     if not taker.small:
         raise ClipError(Reason.DAMAGED, "no picture could be decoded")
-    if by_time:
-        key_seconds = [float(stamp * time_base - packets.start) for stamp in full]
-    elif packets.jumped and len(packets.jumped) == len(stamps):
-        key_seconds = [packets.jumped[number] for number in full]
-    elif packets.jumped:
-        key_seconds = [number * packets.seconds / len(stamps) for number in full]
-    else:
-        key_seconds = [float(stamp / (video.average_rate or Fraction(30))) for stamp in full]
     some = [taker.small[stamp] for stamp in small]
     return Taken(
         frames=np.stack(some) if some else np.empty((0, *taker.small[stamps[0]].shape), np.uint8),
         key_frames=[taker.full[stamp] for stamp in full],
-        key_seconds=key_seconds,
+        key_seconds=[seconds_of(stamp) for stamp in full],
+        cutouts=watch.cutouts() if watch else [],
         n_frames=len(stamps),
         width=taker.width,
         height=taker.height,
@@ -220,8 +239,9 @@ def _take_in_order(source: Source, taker: Taker, stamps: list[int], by_time: boo
         while pending and pending[-1] <= stamp:
             at = pending.pop()
             taker.take(at, frame if at == stamp or previous is None else previous)
+        taker.show(stamp, frame)
         previous = frame
-        if not pending:
+        if not pending and not taker.watched:
             break
     for at in pending:
         if previous is not None:

@@ -10,6 +10,7 @@ H x W pixels.
 import difflib
 import functools
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -22,19 +23,28 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from tikval.media.changes import Picture, resized
 from tikval.media.reading import Caption, ClipError, MissingTool
 from tikval.rows import Reason
 
-WORK_SIDE_PX: Final = 576  # short side at which text is read: more is slower and not better
+INSTALLED: Final = "installed"  # all languages that Tesseract has here, English first
 _SECONDS: Final = 30  # for one frame; usual is less than half a second
 _MIN_CONFIDENCE: Final = 50  # of 100, for a word
 _MIN_CONFIDENCE_GREY: Final = 70  # the plain layer sees textures too
 _MIN_CONFIDENCE_SHORT: Final = 80  # up to three letters: textures look like these
-_MIN_INK, _MAX_INK = 0.001, 0.5  # share of black pixels in a layer worth reading
+_MIN_INK = 0.001  # share of black pixels in a layer worth reading
+_MAX_INK: Final = 0.5
 _MAX_EDGES: Final = 0.08  # share of pixels at an edge: more is texture, on which Tesseract takes minutes
+# of a cut-out, which text fills
+_MAX_INK_CUT: Final = 0.65
+_MAX_EDGES_CUT: Final = 0.25
+_EXPLAINED: Final = 0.7  # share of a cut-out's edges at the borders of a colour: the text is in that colour
+_CLEAR: Final = 93  # of 100: words of the language are seldom below, letters of another script seldom above
+_MIXED: Final = re.compile(
+    r"[a-z][A-Z]|[A-Za-z]\d+[A-Za-z]|\b\d[A-Za-z]{4}"
+)  # as other scripts look in Latin
 _SAME_CAPTION: Final = 0.75  # similarity of two texts
 
-Picture = NDArray[np.uint8]  # [H, W, 3] RGB
 Layer = NDArray[np.uint8]  # [H, W] text dark on light
 
 _COLOURS: Final[
@@ -58,6 +68,7 @@ class _Word:
     top: int
     width: int
     height: int
+    required: int  # confidence that makes it a word
 
     @property
     def right(self) -> int:
@@ -68,18 +79,49 @@ class _Word:
         return self.top + self.height
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of a cut-out, and how far it is writing that the languages cover."""
+
+    text: str  # of words that were read; empty: there are none
+    letters: int  # all that was taken for letters, read or not
+    clear: int  # of these, in words of which Tesseract is as sure as of print
+    clear_words: int  # of these, of three letters and more
+    words: int  # that were read
+    certainty: float  # sum over letters of their words' confidence, of 100 each; 0 in words of mixed case
+
+
 def check_ocr(languages: str) -> None:
     """Raise MissingTool where Tesseract or the data of one of the languages (`eng+deu`) is not installed."""
+    installed = installed_languages()
+    missing = sorted(set(languages.split("+")) - installed - {INSTALLED})
+    if missing:
+        packages = " ".join(f"tesseract-ocr-{name.replace('_', '-').lower()}" for name in missing)
+        raise MissingTool(f"Tesseract's data for {', '.join(missing)}", f"apt-get install {packages}")
+    if not installed:
+        raise MissingTool("Tesseract's data for any language", "apt-get install tesseract-ocr-eng")
+
+
+def installed_languages() -> frozenset[str]:
+    """Names of the languages and scripts that Tesseract has data of. Raises MissingTool where it is not there."""
     tesseract = shutil.which("tesseract")
     if tesseract is None:
         raise MissingTool("tesseract", "apt-get install tesseract-ocr, or brew install tesseract")
     listed = subprocess.run(
         [tesseract, "--list-langs"], capture_output=True, text=True, timeout=60, check=True
     )
-    missing = sorted(set(languages.split("+")) - set(listed.stdout.split()))
-    if missing:
-        packages = " ".join(f"tesseract-ocr-{name.replace('_', '-').lower()}" for name in missing)
-        raise MissingTool(f"Tesseract's data for {', '.join(missing)}", f"apt-get install {packages}")
+    return frozenset(listed.stdout.split("\n")[1:]) - {"", "osd", "equ", "snum"}
+
+
+_installed_once = functools.lru_cache(installed_languages)
+
+
+def reading_orders(languages: str) -> list[str]:
+    """The languages to read with, and those to read with what the ones before do not cover."""
+    if languages != INSTALLED:
+        return [languages]
+    first, *rest = sorted(_installed_once(), key=lambda name: (name != "eng", name))
+    return [first, "+".join(rest)] if rest else [first]
 
 
 _check_once = functools.lru_cache(check_ocr)
@@ -107,8 +149,41 @@ def read_captions(key_frames: list[Picture], times: list[float], languages: str 
 
 def read_blocks(pictures: list[Picture], languages: str = "eng") -> list[list[tuple[str, float]]]:
     """Blocks of text in each [H, W, 3] picture from top to bottom, with their mean confidence (of 100)."""
-    layers = [_layers(_resized(picture)) for picture in pictures]
-    return [_texts(words) for words in _words(layers, languages)]
+    layers = [_layers(resized(picture, min(picture.shape[:2]))) for picture in pictures]
+    return [_texts(_sure(words)) for words in _words(layers, languages)]
+
+
+def read_lines(pictures: list[Picture], languages: str, *, whole: bool = False) -> list[list[Line]]:
+    """Lines of text in each [H, W, 3] cut-out (changes.py), or whole picture, from top to bottom.
+
+    Raises as read_captions.
+    """
+    _check_once(languages)
+    layers_of = [
+        _layers(resized(picture, min(picture.shape[:2]))) if whole else _layers(picture, is_cutout=True)
+        for picture in pictures
+    ]
+    words_of = _words(layers_of, languages)
+    return [[_line(words) for words in _lines(_with_doubtful(words))] for words in words_of]
+
+
+def _with_doubtful(words: list[_Word]) -> list[_Word]:
+    """What was read, and what was taken for letters in other places."""
+    sure = _merged(_sure(words))
+    rest = _merged([word for word in words if not any(_overlap(word, other) > 0.2 for other in sure)])
+    return sure + [word for word in rest if _is_word(word)]
+
+
+def _line(words: list[_Word]) -> Line:
+    counted = [(sum(char.isalnum() for char in word.text), word) for word in words]
+    return Line(
+        text=" ".join(word.text for word in _sure(words)),
+        letters=sum(n for n, _ in counted),
+        clear=sum(n for n, word in counted if word.confidence >= _CLEAR and n > 1),
+        clear_words=sum(word.confidence >= _CLEAR and n > 2 for n, word in counted),
+        words=len(_sure(words)),
+        certainty=sum(0 if _MIXED.search(word.text) else n * word.confidence for n, word in counted),
+    )
 
 
 def _texts(words: list[_Word]) -> list[tuple[str, float]]:
@@ -121,34 +196,40 @@ def _texts(words: list[_Word]) -> list[tuple[str, float]]:
     return texts
 
 
-def _resized(picture: Picture) -> Picture:
-    height, width = picture.shape[:2]
-    scale = min(WORK_SIDE_PX / min(height, width), 3)
-    if scale == 1:
-        return picture
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(picture).resize(size, method))
+def _layers(picture: Picture, *, is_cutout: bool = False) -> list[tuple[Layer, int]]:
+    """Layers worth reading, with the confidence that a word in each must have.
 
-
-def _layers(picture: Picture) -> list[tuple[Layer, int]]:
-    """Layers worth reading, with the confidence that a word in each must have."""
+    Of a cut-out, no more than what its edges come from.
+    """
+    max_ink, max_edges = (_MAX_INK_CUT, _MAX_EDGES_CUT) if is_cutout else (_MAX_INK, _MAX_EDGES)
+    grey = np.asarray(Image.fromarray(picture).convert("L"))
+    left, right = grey[:, 1:], grey[:, :-1]
+    edges = np.maximum(left, right) - np.minimum(left, right) > 40
     red, green, blue = np.ascontiguousarray(np.moveaxis(picture, 2, 0))
-    layers = []
+    layers, explained = list[tuple[Layer, int]](), list[float]()
     for is_text in _COLOURS:
         ink = is_text(red, green, blue)
         # the filter makes at most 9/5 of what there was, of ink as of ground
-        if not _MIN_INK * 5 / 9 < _share(ink) < 1 - (1 - _MAX_INK) * 5 / 9:
+        if not _MIN_INK * 5 / 9 < _share(ink) < 1 - (1 - max_ink) * 5 / 9:
             continue
         layer = Image.fromarray(np.where(ink, np.uint8(0), np.uint8(255))).filter(ImageFilter.MedianFilter(3))
         ink = np.asarray(layer) < 128
-        if _MIN_INK < _share(ink) < _MAX_INK and _share(ink[:, 1:] != ink[:, :-1]) < _MAX_EDGES:
+        borders = ink[:, 1:] != ink[:, :-1]
+        if _MIN_INK < _share(ink) < max_ink and _share(borders) < max_edges:
             layers.append((np.asarray(layer), _MIN_CONFIDENCE))
-    grey = np.asarray(Image.fromarray(picture).convert("L"))
-    left, right = grey[:, 1:], grey[:, :-1]
-    if _share(np.maximum(left, right) - np.minimum(left, right) > 40) < _MAX_EDGES:
+            explained.append(_share(edges & _widened(borders)) / max(1e-9, _share(edges)))
+    if is_cutout and explained and max(explained) > _EXPLAINED:
+        layers = [layer for layer, share in zip(layers, explained, strict=True) if share > _EXPLAINED / 2]
+    if _share(edges) < max_edges:
         layers.append((grey, _MIN_CONFIDENCE_GREY))
     return layers
+
+
+def _widened(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    wide = marked.copy()
+    wide[:, 1:] |= marked[:, :-1]
+    wide[:, :-1] |= marked[:, 1:]
+    return wide
 
 
 def _share(marked: NDArray[np.bool_]) -> float:
@@ -193,11 +274,15 @@ def _words(layers_of: list[list[tuple[Layer, int]]], languages: str) -> list[lis
             top=data["top"][index],
             width=data["width"][index],
             height=data["height"][index],
+            required=least if len(text) > 3 else _MIN_CONFIDENCE_SHORT,
         )
-        required = least if len(text) > 3 else _MIN_CONFIDENCE_SHORT
-        if word.confidence >= required and _is_word(word):
+        if word.text:
             found[picture].append(word)
     return found
+
+
+def _sure(words: list[_Word]) -> list[_Word]:
+    return [word for word in words if word.confidence >= word.required and _is_word(word)]
 
 
 def _is_word(word: _Word) -> bool:

@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from tikval.config import Limits
+from tikval.media.changes import WORK_SIDE_PX
 from tikval.media.clip import Clip
 from tikval.media.demux import SoundFile, read_sound_file
-from tikval.media.ocr import WORK_SIDE_PX, check_ocr, read_blocks
+from tikval.media.ocr import check_ocr, read_blocks
 from tikval.media.packets import check_size, file_state, hash_file
 from tikval.media.pictures import Picture
 from tikval.media.reading import (

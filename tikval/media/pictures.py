@@ -3,7 +3,7 @@
 H x W pixels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
+from tikval.media.changes import SIDE_PX as WATCHED_SIDE_PX
+from tikval.media.changes import Cutout, TextWatch, due_stamps
 from tikval.media.reading import Scaler
 
 # Pinned, as scalers differ; the nearest to what VideoMAE's own image processor does.
@@ -61,13 +63,27 @@ class Taken:
     width: int  # as shown
     height: int
     lost: int  # packets or pictures that could not be decoded
+    cutouts: list[Cutout] = field(default_factory=list)
 
 
 class Taker:
-    """Keeps the pictures asked for, turned as they are to be shown."""
+    """Keeps the pictures asked for, turned as they are to be shown, and shows others to who watches for text.
 
-    def __init__(self, small: set[int], full: set[int], size: Small) -> None:
+    `watched`: stamps of the pictures that the watch may see, where they are decoded, and their seconds. `due`: those of
+    them that are to be decoded in any case, as the ones next to them are too far away.
+    """
+
+    def __init__(
+        self,
+        small: set[int],
+        full: set[int],
+        size: Small,
+        watch: TextWatch | None = None,
+        watched: dict[int, float] | None = None,
+    ) -> None:
         self.stamps = small | full
+        self.watch, self.watched = watch, watched or {}
+        self.due = due_stamps(self.watched)
         self.small: dict[int, Picture] = {}
         self.full: dict[int, Picture] = {}
         self.width = self.height = 0  # as shown
@@ -88,6 +104,19 @@ class Taker:
             self.small[stamp] = _turned(small, self._matrix)
         if stamp in self._full:
             self.full[stamp] = _turned(rgb(frame, frame.width, frame.height), self._matrix)
+
+    def show(self, stamp: int, frame: VideoFrame) -> None:
+        """Show a decoded picture to the watch, if there is one and it is time."""
+        if self.watch is None or self._scaled is None or not self.watch.is_due(self.watched.get(stamp)):
+            return
+        scale = min(1, WATCHED_SIDE_PX / min(frame.width, frame.height))
+        width, height = round(frame.width * scale), round(frame.height * scale)
+        grey = frame.reformat(width, height, "gray8", interpolation=_SCALER, threads=1).to_ndarray()
+        self.watch.see(
+            self.watched[stamp],
+            _turned(grey.astype(np.uint8, copy=False), self._matrix),
+            lambda: _turned(rgb(frame, frame.width, frame.height), self._matrix),
+        )
 
 
 def rgb(

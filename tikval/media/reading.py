@@ -87,6 +87,7 @@ class Want:
     sound: bool = False  # send the sound
     speech: bool = False  # recognise speech with the bundled English model
     ocr_frames: int = 0  # full-size frames to read text in, first and last among them
+    ocr_changes: bool = False  # instead, what is cut out where text comes up, of the area of so many at most
     ocr_languages: str = "eng"  # Tesseract's names, joined by +
     scene: bool = False
     max_lost_share: float = 0.5  # of packets

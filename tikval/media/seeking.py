@@ -22,9 +22,9 @@ def take_by_seeking(container: InputContainer, video: VideoStream, packets: Pack
     # H.264 marks pictures that no other refers to, and FFmpeg passes over them; HEVC's mark is of a layer (hevc.py)
     skips = codec.codec.canonical_name == "h264"
     try:
-        for first, last in _runs(packets, taker.stamps):
+        for first, last in _runs(packets, taker.stamps | taker.watched.keys()):
             for position, packet in enumerate(_packets_of_run(container, video, packets, first, last), first):
-                wanted = packet.is_keyframe or packet.pts in taker.stamps
+                wanted = packet.is_keyframe or packet.pts in taker.stamps or packet.pts in taker.due
                 if packets.spare and packets.spare[position] and not wanted:
                     continue
                 codec.skip_frame = "NONREF" if skips and not wanted else "DEFAULT"
@@ -40,6 +40,8 @@ def _take_all(frames: list[VideoFrame], taker: Taker) -> None:
     for frame in frames:
         if frame.pts in taker.stamps:
             taker.take(frame.pts, frame)
+        if frame.pts is not None:
+            taker.show(frame.pts, frame)
 
 
 def _runs(packets: Packets, stamps: set[int]) -> list[tuple[int, int]]:

@@ -34,9 +34,11 @@ import av.logging
 from tikval.config import Limits
 from tikval.media import wire
 from tikval.media.clip import Clip, read_clip
+from tikval.media.cutouts import read_cutouts, read_pictures
 from tikval.media.ocr import read_captions
 from tikval.media.photos import read_photo_post, read_photo_texts, strip_photo_post
 from tikval.media.reading import (
+    Caption,
     ClipError,
     ClipReading,
     MissingTool,
@@ -164,6 +166,7 @@ def _read_video(file: int, want: Want, n_frames: int, limits: Limits) -> Clip:
         file,
         frames=n_frames,
         key_frames=want.ocr_frames,
+        changes=want.ocr_changes,
         side=want.side,
         scaler=want.scaler,
         sound=want.sound or want.speech,
@@ -182,8 +185,6 @@ def _reading(clip: Clip, photos: int, want: Want, recogniser: list[Recogniser]) 
             Segment(s.text, s.start_seconds + clip.sound_start, s.end_seconds + clip.sound_start)
             for s in recogniser[0].transcribe(clip.sound)
         ]
-    read_texts = read_photo_texts if photos else read_captions
-    captions = read_texts(clip.key_frames, clip.key_seconds, want.ocr_languages) if want.ocr_frames else []
     scene = describe_scene(clip.frames, clip.width, clip.height) if want.scene else None
     if scene and photos:  # from one picture to the next is no motion and no cut
         scene = dataclasses.replace(scene, motion="still", cuts=0)
@@ -199,13 +200,20 @@ def _reading(clip: Clip, photos: int, want: Want, recogniser: list[Recogniser]) 
         content_sha=clip.content_sha,
         frames=clip.frames if want.frames else None,
         sound=clip.sound if want.sound else None,
-        captions=captions,
+        captions=_captions(clip, photos, want) if want.ocr_frames else [],
         speech=speech,
         scene=scene,
         sound_track=clip.sound_track,
         sound_tracks=clip.sound_tracks,
         sound_language=clip.sound_language,
     )
+
+
+def _captions(clip: Clip, photos: int, want: Want) -> list[Caption]:
+    if want.ocr_changes and not photos:
+        return read_cutouts(clip.cutouts, want.ocr_languages)
+    read = read_pictures if want.ocr_changes else read_photo_texts if photos else read_captions
+    return read(clip.key_frames, clip.key_seconds, want.ocr_languages)
 
 
 if __name__ == "__main__":

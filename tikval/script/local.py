@@ -26,6 +26,7 @@ def want_of_writer(config: LocalWriter) -> Want:
         sound=config.speech.engine == "whisper",
         speech=config.speech.engine == "moonshine",
         ocr_frames=config.ocr.frames,
+        ocr_changes=config.ocr.when == "changes",
         ocr_languages=config.ocr.languages,
         scene=True,
         max_lost_share=config.max_lost_share,

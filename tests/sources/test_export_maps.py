@@ -193,7 +193,7 @@ REEL = "C1aBcDeFgHi"
         ),
         (
             "yt-dlp",
-            {"id": "dQw4w9WgXcQ", "extractor_key": "Youtube", "uploader": "jane"},
+            {"id": "dQw4w9WgXcQ", "extractor_key": "Youtube", "uploader": "Jane Doe", "uploader_id": "@jane"},
             ("dQw4w9WgXcQ", "jane", "https://www.youtube.com/shorts/dQw4w9WgXcQ"),
         ),
         (

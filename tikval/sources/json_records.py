@@ -39,6 +39,11 @@ class SourceRecord(NamedTuple):
     problem: str = ""  # why there are no cells
 
 
+def nth_place(place: str, n: int) -> str:
+    """Where the n-th of several rows is that stand in one place."""
+    return place if n == 1 else f"{place}, {n}"
+
+
 class BoundedFile:
     """A file for ijson, which refuses what would take much memory or time: long values and deep nesting.
 
@@ -180,7 +185,7 @@ def iter_within(open_: Open, name: str, path: str, told: Mapping[str, Any]) -> I
         try:
             for number, cells in enumerate(ijson.items(bounded, f"{path}.item", **READING), start=1):
                 bounded.silent = 0
-                yield SourceRecord(f"row {number}", cells, told)
+                yield SourceRecord(f"{path}, row {number}", cells, told)
         except (ijson.JSONError, ValueError, OverflowError) as err:
             raise UserError(
                 f"{name}: behind row {number}: not JSON ({json_error(err)}); export it again"

@@ -15,7 +15,7 @@ import ijson
 from tikval.config import UserError
 from tikval.files import make_folder
 from tikval.sources.ids import post_in
-from tikval.sources.json_records import READING, BoundedFile, Open, SourceRecord, json_error
+from tikval.sources.json_records import READING, BoundedFile, Open, SourceRecord, json_error, nth_place
 
 METADATA: Final = ".metadata.json"
 _MOST_FILES: Final = 100_000
@@ -72,9 +72,9 @@ def _posts_of(url: str, entry: Any, place: str) -> Iterator[SourceRecord]:
     names = [file["filename"] for file in files if isinstance(file.get("filename"), str)]
     address = {"webpage_url": url} if post_in(url) else {}
     why = {} if entry.get("success") else {"error": entry.get("error") or "not downloaded"}
-    for post in _list(entry.get("post_ids")) or [told.get("id")]:
+    for n, post in enumerate(_list(entry.get("post_ids")) or [told.get("id")], start=1):
         about = told if len(_list(entry.get("post_ids"))) < 2 else {}
-        yield SourceRecord(place, {**address, **about, **why, "id": post, "_filename": names})
+        yield SourceRecord(nth_place(place, n), {**address, **about, **why, "id": post, "_filename": names})
 
 
 def _list(found: Any) -> list[Any]:

@@ -97,6 +97,9 @@ class SourceMap(Config):
         default={}
     )  # of a document: where its rows are, and what that tells of them
     columns: dict[Name, Paths] = Field(min_length=1)
+    platforms: dict[Literal["tiktok", "instagram", "youtube"], dict[Name, Paths]] = Field(
+        default={}
+    )  # in place of columns
     absent: Told = Field(default={})  # what it means that a row does not have a field
     bare: Outcome | None = None  # what became of a post of which a row has nothing but the id
     last_counts: bool = False  # of several rows of a post: it is a log
@@ -115,8 +118,12 @@ class SourceMap(Config):
 
     def used(self) -> dict[str, set[str]]:
         """The outermost names that its columns are found by, and those within them."""
+        columns = [
+            *self.columns.values(),
+            *(paths for others in self.platforms.values() for paths in others.values()),
+        ]
         found: dict[str, set[str]] = {}
-        for path in (path for paths in self.columns.values() for path in paths):
+        for path in (path for paths in columns for path in paths):
             first, *rest = path.removesuffix("?").replace("[]", "").split(".")
             found.setdefault(first, set()).update(rest[:1])
         return found

@@ -20,6 +20,7 @@ WINDOW: Final = 20_000  # posts that wait for what a later row of theirs tells, 
 _LETTERS: Final = 2**25  # ... or so many letters of their captions
 _TIKTOK_ID: Final = re.compile(r"[0-9]{5,20}")
 _CLEAN: Final = re.compile(r"[^\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff]{1,512}")
+_NO_POST: Final = "its address or id is none of a post: perhaps an account, a sound or a short link"
 _ADDRESS_OF: Final = {
     "tiktok": "https://www.tiktok.com/@{account}/video/{video_id}",
     "instagram": "https://www.instagram.com/reel/{video_id}/",
@@ -48,22 +49,20 @@ class RowReader:
         self.name, self.source, self.map = name, source, mine
         self.ids = [tuple(path.split(".")) for path in mine.columns.get("video_id", ())]
         self.files = [tuple(path.split(".")) for path in mine.columns.get("file", ())]
-        self.getters: list[Getter] = [
-            (
-                field_,
-                READ[field_],
-                [(tuple(path.removesuffix("?").split(".")), path.endswith("?")) for path in paths],
-            )
-            for field_, paths in mine.columns.items()
-            if field_ in READ
-        ]
+        self.getters = _getters(mine.columns)
+        self.on = {site: _getters(columns) for site, columns in mine.platforms.items()}
 
     def post(self, record: SourceRecord) -> PostRow:
         """The post of a row, which may be an odd one. Raises UserError for a rounded id: then none can be trusted."""
         if record.problem or not isinstance(record.cells, dict):
             return self._odd(record, Outcome.INVALID_ROW, record.problem or "no object of names and values")
-        told: dict[str, Any] = {**self.map.absent, **self._told(record.cells), **record.told}
+        told = _told(record.cells, self.getters)
         site, odd = site_of(told.get("platform"), told.get("url"))
+        if site in self.on:
+            told |= dict.fromkeys(self.map.platforms[site]) | _told(record.cells, self.on[site])
+        if site in ("", "tiktok"):
+            told = self.map.absent | told
+        told |= record.told
         row: Any = empty_post(record.place, told.get("source") or self.source)
         if not told.get("hashtags"):
             told["hashtags"] = told.get("hashtags_in_text")
@@ -73,17 +72,12 @@ class RowReader:
         except RoundedIdError as err:
             raise UserError(f"{self.name}: {record.place}: {err}") from err
         except ValueError:
-            post, problem = (
-                None,
-                "its address or id is none of a post: perhaps an account, a sound or a short link",
-            )
+            post, problem = None, _NO_POST
         else:
             problem = "names no post"
         if post is None or odd:
-            outcome = (
-                Outcome.LIVE if is_live(row, told) else why_missing(told.get("status")) or Outcome.INVALID_ROW
-            )
-            outcome = Outcome.OTHER_PLATFORM if odd else outcome
+            outcome = why_missing(told.get("status")) or Outcome.INVALID_ROW
+            outcome = Outcome.OTHER_PLATFORM if odd else Outcome.LIVE if is_live(row, told) else outcome
             row |= {"outcome": outcome.value, "detail": odd or f"{record.place}: {problem}"}
             row |= dated(told.get("posted_at"), "")
             if post is not None:
@@ -107,21 +101,6 @@ class RowReader:
             outcome, detail = self.map.bare, "the source has nothing of it but its id"
         row |= {"outcome": outcome.value, "detail": detail or told.get("detail")}
         return row
-
-    def _told(self, cells: Mapping[str, Any]) -> dict[str, Any]:
-        """Each field by the first of its paths that tells it; a flag that one of them sets is set."""
-        found: dict[str, Any] = {}
-        for name, read, paths in self.getters:
-            for names, is_there in paths:
-                value = value_at(cells, names)
-                if value is None:
-                    continue
-                value = (True if _has(value) else None) if is_there else read(value)
-                if value is not None:
-                    found[name] = value
-                    if value or name not in FLAGS:
-                        break
-        return found
 
     def _post(self, record: SourceRecord, url: str | None, site: str) -> Post | None:
         """Raises ValueError for an address that names none."""
@@ -171,6 +150,30 @@ _OF_ROW: Final = tuple(
     for name in PostRow.__annotations__
     if name not in ("video_id", "posted_at", "posted_at_from_id", "source", "outcome", "detail")
 )
+
+
+def _getters(columns: Mapping[Any, Iterable[str]]) -> list[Getter]:
+    return [
+        (name, READ[name], [(tuple(path.removesuffix("?").split(".")), path.endswith("?")) for path in paths])
+        for name, paths in columns.items()
+        if name in READ
+    ]
+
+
+def _told(cells: Mapping[str, Any], getters: list[Getter]) -> dict[str, Any]:
+    """Each field by the first of its paths that tells it; a flag that one of them sets is set."""
+    found: dict[str, Any] = {}
+    for name, read, paths in getters:
+        for names, is_there in paths:
+            value = value_at(cells, names)
+            if value is None:
+                continue
+            value = (True if _has(value) else None) if is_there else read(value)
+            if value is not None:
+                found[name] = value
+                if value or name not in FLAGS:
+                    break
+    return found
 
 
 def _exact(cell: Any) -> Any:

@@ -40,6 +40,7 @@ from tikval.sources.json_records import (
     iter_list,
     iter_within,
     json_form,
+    nth_place,
     read_document,
 )
 from tikval.sources.tables import InputTable, is_table, open_input, open_table, table_file, table_from
@@ -139,7 +140,7 @@ def _of_json(open_: Open, head: bytes, name: str, maps: Maps, columns: str | Non
                 return _of_donation(open_, name)
             there = first_list(open_, lists, lambda key: False)
 
-    def records() -> Iterator[SourceRecord]:
+    def records(lists: Mapping[str, Mapping[str, Any]] = lists) -> Iterator[SourceRecord]:
         if there and len(head) == HEAD:
             for path, told in lists.items():
                 yield from iter_within(open_, name, path, told)
@@ -152,8 +153,7 @@ def _of_json(open_: Open, head: bytes, name: str, maps: Maps, columns: str | Non
             found = iter([SourceRecord("row 1", read_document(open_, name))])
         for record in found:
             for n, (cells, told) in enumerate(listed_rows(record.cells, lists), start=1):
-                place = record.place if n == 1 else f"{record.place}, {n}"
-                yield SourceRecord(place, cells, told, record.problem)
+                yield SourceRecord(nth_place(record.place, n), cells, told, record.problem)
 
     first = [record.cells for record in islice(records(), _LOOKED_AT) if isinstance(record.cells, dict)]
     if columns and first:
@@ -161,7 +161,7 @@ def _of_json(open_: Open, head: bytes, name: str, maps: Maps, columns: str | Non
     picked = _recognised(first, maps, columns)
     if picked is None:
         return None
-    return export_of(name, picked[0], [(picked[1], records)])
+    return export_of(name, picked[0], [(picked[1], partial(records, picked[1].lists))])
 
 
 def _check_json(mine: SourceMap, columns: str, name: str, first: list[dict[str, Any]]) -> None:

@@ -15,7 +15,8 @@ from tikval.rows import PostRow
 from tikval.sources.exports.maps import SourceMap, fitting_map, listed_rows
 from tikval.sources.exports.post_rows import RowReader, fill
 from tikval.sources.exports.source_export import SourceExport, last_of_each, names_used
-from tikval.sources.json_records import SourceRecord, iter_lines, read_document
+from tikval.sources.ids import post_in
+from tikval.sources.json_records import SourceRecord, iter_lines, nth_place, read_document
 from tikval.sources.tables import open_input
 
 INFO: Final = ".info.json"
@@ -34,18 +35,19 @@ class _Sidecar(NamedTuple):
 
     uri: str
     path: str
+    place: str  # as a message may have it: files are often called by their accounts
     media: list[str]
 
     def records(self) -> Iterator[SourceRecord]:
         """What it tells; nothing of a whole playlist's own file."""
         try:
-            told = read_document(partial(open_input, self.uri), self.path)
+            told = read_document(partial(open_input, self.uri), "")
         except UserError as err:
-            yield SourceRecord(self.path, None, problem=str(err).partition(": ")[2])
+            yield SourceRecord(self.place, None, problem=str(err).removeprefix(": "))
             return
-        for cells, _ in listed_rows(told, {"entries": {}}):
+        for n, (cells, _) in enumerate(listed_rows(told, {"entries": {}}), start=1):
             if not isinstance(cells, dict) or cells.get("_type") not in ("playlist", "multi_video"):
-                yield SourceRecord(self.path, cells)
+                yield SourceRecord(nth_place(self.place, n), cells)
 
 
 def folder_export(uri: str, maps: Mapping[str, SourceMap]) -> SourceExport | None:
@@ -104,15 +106,16 @@ def _sidecars(folder: str, paths: Sequence[str]) -> list[_Sidecar]:
             media.setdefault(path[: path.rindex(".")], []).append(path)
     files = {path for several in media.values() for path in several}
     sidecars = []
-    for path in paths:
+    for number, path in enumerate(paths, start=1):
         if path.endswith(INFO):
-            sidecars.append(
-                _Sidecar(
-                    f"{folder}/{path}", path, sorted(media.get(path.removesuffix(INFO), []), key=_in_order)
-                )
-            )
+            beside = sorted(media.get(path.removesuffix(INFO), []), key=_in_order)
         elif path.endswith(".json") and path.removesuffix(".json") in files:
-            sidecars.append(_Sidecar(f"{folder}/{path}", path, [path.removesuffix(".json")]))
+            beside = [path.removesuffix(".json")]
+        else:
+            continue
+        post = post_in(path.partition(".")[0])
+        place = f"metadata of {post.video_id}" if post else f"file {number} by name"
+        sidecars.append(_Sidecar(f"{folder}/{path}", path, place, beside))
     return sidecars
 
 

@@ -10,6 +10,7 @@ from tikval.cli import (
     estimate,
     look,
     posts,
+    recheck,
     results,
     sample,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "look",
     "main",
     "posts",
+    "recheck",
     "results",
     "sample",
 ]

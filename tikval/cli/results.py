@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,6 +15,9 @@ from tikval.config import (
 from tikval.stats.limits import counted
 from tikval.store.runs import Study
 from tikval.terminal import Terminal
+
+if TYPE_CHECKING:
+    from tikval.study.erased_names import ErasedNames
 
 Picked = Annotated[
     str | None,
@@ -307,15 +310,27 @@ def erase(
     account: Annotated[list[str] | None, typer.Option(help="Forget all videos of this account.")] = None,
 ) -> None:
     """Remove every derived row of some videos, and keep them from coming back."""
-    from tikval.study.erasure import erase_names, names_to_erase, unknown_names, uploads_of_erased
-    from tikval.study.erasure_proof import search_study
-    from tikval.study.learnt_models import models_that_learnt
+    from tikval.study.erasure import erase_names, names_to_erase, unknown_names
 
     if not video_ids and not account:
         raise UserError("name the videos to erase, or --account NAME")
     out, given = Study(out).out, (set(video_ids or []), set(account or []))
     names = names_to_erase(out, *given)
-    found, rows = erase_names(out, names)
+    left = show_erasure(out, names, *erase_names(out, names))
+    unknown = unknown_names(names, *given)
+    missing = [f"{name} (near it: {', '.join(near)})" if near else name for name, near in unknown.items()]
+    if missing:
+        print(f"tikval: not found, and kept out from now on: {', '.join(missing)}", file=sys.stderr)
+    if missing or left:
+        raise typer.Exit(FAILED)
+
+
+def show_erasure(out: str, names: "ErasedNames", found: set[str], rows: int) -> bool:
+    """Say what was erased, and what a search for it still finds; whether it finds anything."""
+    from tikval.study.erasure import uploads_of_erased
+    from tikval.study.erasure_proof import search_study
+    from tikval.study.learnt_models import models_that_learnt
+
     if found or rows:
         print(
             f"erased {rows} rows of {len(found)} videos from {out}; run the analysis again for a new report"
@@ -334,9 +349,4 @@ def erase(
     print(proof)
     for line in proof.advice(names):
         print(f"tikval: {line}", file=sys.stderr)
-    unknown = unknown_names(names, *given)
-    missing = [f"{name} (near it: {', '.join(near)})" if near else name for name, near in unknown.items()]
-    if missing:
-        print(f"tikval: not found, and kept out from now on: {', '.join(missing)}", file=sys.stderr)
-    if missing or proof.finds:
-        raise typer.Exit(FAILED)
+    return bool(proof.finds)

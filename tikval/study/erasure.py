@@ -42,16 +42,8 @@ from tikval.study.learnt_models import note_models
 # of the ledger, whole or half written
 _ENTRY: Final = re.compile(r"(?:^|/)(?:[0-9a-f]{32}\.json|\.tmp-[^/]*)$")
 _REMOVED: Final = ("scores", "report")  # made with the erased, and quickly made anew
-_TEXTS: Final = (
-    "caption",
-    "script",
-    "notes",
-    "detail",
-    "unheard",
-    "url",
-    "music",
-    "hashtags",
-)  # of others, who may mention them
+# of others, who may mention them
+_TEXTS: Final = ("caption", "script", "notes", "detail", "unheard", "url", "music", "hashtags")
 _MENDED: Final = (".json", ".csv", ".md", ".txt", ".log")
 _AS_WRITTEN: Final = ("run.json", "judged_by.json")  # with another path in it a recipe would be another one
 _MODELS: Final = ("models/", "encoders/")  # a tokenizer's words are nobody's names

@@ -311,7 +311,7 @@ def test_a_database_holds_all_tables(study: Written, tmp_path: Path) -> None:
     with duckdb.connect(f"{tmp_path}/v.duckdb", read_only=True) as database:
         counts = {
             name: database.sql(f'SELECT count(*) FROM "{name}"').fetchall()[0][0]
-            for name in ("values", "long", "scores")
+            for name in ("values", "long", "attrition", "scores")
         }
         about = database.sql("SELECT * FROM columns WHERE in_table = 'scores'").fetchall()
         joined = database.sql("SELECT sum(face) FROM \"values\" WHERE system = 'llm'").fetchall()

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from tikval.config import UserError
 from tikval.files import make_folder
+from tikval.report.export.attrition import attrition_export
 from tikval.report.export.database import write_database
 from tikval.report.export.progress import ExportProgress
 from tikval.report.export.target import new_file, new_folder
@@ -56,6 +57,8 @@ def write_study(
         notes += values.annotations.notes
         notes += filter(None, (not_calibrated(each.config, each.folder.uri) for each in values.systems))
         exports = [values.wide(), values.long()] if whole else [values.long() if form else values.wide()]
+    if whole:
+        exports.append(attrition_export(study, names=names))
     if form == "scores" or (whole and has_scores(study)):
         exports.append(scores_export(study))
         if stale := stale_scores(study):

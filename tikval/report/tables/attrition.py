@@ -114,13 +114,18 @@ def aside_sentences(found: Attrition) -> list[str]:
 
 
 def attrition_csv(found: Attrition, name_of: NameOf, by: str | None = None) -> bytes:
-    """A line per group and step, and one per group, step and reason of a loss; `by`: these groups only."""
-    groups: Iterator[tuple[str, str, AttritionGroup]] = (
+    """The table of attrition_rows; `by`: of these groups only."""
+    return as_csv(CSV_COLUMNS, attrition_rows(found, name_of, by))
+
+
+def attrition_rows(found: Attrition, name_of: NameOf, by: str | None = None) -> Iterator[list[Any]]:
+    """A line per group and step, and one per group, step and reason of a loss: the cells of CSV_COLUMNS."""
+    groups = [
         (kind, _label(kind, group.name, name_of), group)
         for kind in ([by] if by else GROUPINGS)
         for group in found.groups[kind]
-    )
-    return as_csv(CSV_COLUMNS, _lines([("all", "all", found.total), *groups], found.system or ""))
+    ]
+    return _lines([("all", "all", found.total), *groups], found.system or "")
 
 
 def write_attrition_csv(found: Attrition, file: Path, name_of: NameOf, by: str | None = None) -> None:

@@ -11,6 +11,7 @@ from tests.fixtures import clips
 from tikval.config import Limits
 from tikval.media.clip import read_clip
 from tikval.media.reading import SAMPLE_RATE
+from tikval.media.remux import remux
 
 RATE = 25  # pictures a second
 
@@ -66,6 +67,19 @@ def test_it_lasts_as_long_as_its_pictures(kind: str, tmp_path: Path) -> None:
     for n in range(len(starts)):  # pictures and sound of a part are found at the same time
         middle = clip.sound[round((2 * n + 1) * 0.995 * SAMPLE_RATE) :][: SAMPLE_RATE // 2].astype(float)
         assert 2 * np.argmax(np.abs(np.fft.rfft(middle))) == pytest.approx(400 + 200 * n, abs=4)
+
+
+@pytest.mark.parametrize("starts", [(10, 70), (70_000, 10, 5)])
+def test_what_is_sent_lasts_as_long(starts: tuple[int, ...], tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    path.write_bytes(b"".join(part(tmp_path, at, first=50 * n) for n, at in enumerate(starts)))
+    with path.open("rb") as file:
+        remux(file.fileno(), tmp_path / "sent", Limits())
+    sent = read_clip(str(tmp_path / "sent"), frames=2 * len(starts))
+    assert sent.seconds == pytest.approx(2 * len(starts), abs=0.1 * len(starts))
+    numbers = [clips.number_of(frame) for frame in sent.frames]
+    assert numbers == sorted(numbers)
+    assert sent.n_frames == 50 * len(starts)
 
 
 def test_without_sound(tmp_path: Path) -> None:

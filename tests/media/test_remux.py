@@ -160,7 +160,12 @@ def test_a_cut_end_stays_cut(n: int, tmp_path: Path) -> None:
     assert read_clip(str(to)).n_frames == n
 
 
-def test_what_cannot_be_written_anew_has_its_reason_and_leaves_no_file(tmp_path: Path) -> None:
+def test_what_cannot_be_written_anew_has_its_reason_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tikval.media.remux.joints", lambda *_: {}
+    )  # as in a container whose clock does not jump
     one = clips.write_clip(tmp_path / "a.ts", n=100).read_bytes()
     twice = tmp_path / "twice.ts"  # its times begin again in its middle
     twice.write_bytes(one + one)

@@ -89,11 +89,11 @@ def span_of(tracks: Sequence[Timeline]) -> tuple[Fraction | None, Fraction]:
     return start, max(track.end * track.tick for track in filled) - start
 
 
-def without_jumps(tracks: Sequence[Timeline], alone: bool) -> list[list[Part]]:
+def without_jumps(tracks: Sequence[Timeline], alone: bool, lap: Fraction = _LAP) -> list[list[Part]]:
     """Put the tracks on one clock, in place, where theirs jumps; returns each track's parts, none where none jumps.
 
     The last track is the sound, if there is any: at a joint it goes on without a gap where it can.
-    `alone`: whether a leap ahead counts that no other track confirms.
+    `alone`: whether a leap ahead counts that no other track confirms. `lap`: seconds that pictures may overlap there.
     """
     parts = [_split(number, track) for number, track in enumerate(tracks)]
     n_split = sum(len(some) > 1 for some in parts)
@@ -111,7 +111,7 @@ def without_jumps(tracks: Sequence[Timeline], alone: bool) -> list[list[Part]]:
             shift = Fraction(0)
         else:
             shifts = [ends.get(part.track, latest) - part.start for part in group]
-            shift = shifts[-1] if max(shifts) <= shifts[-1] + _LAP else max(shifts)
+            shift = shifts[-1] if max(shifts) <= shifts[-1] + lap else max(shifts)
         for part in group:
             part.shift = shift
             ends[part.track] = part.end + part.shift

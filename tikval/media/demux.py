@@ -11,14 +11,15 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from tikval.config import Limits
-from tikval.media.clock import Timeline, span_of, with_silence, without_jumps
+from tikval.media.clock import Part, Timeline, span_of, with_silence, without_jumps
 from tikval.media.hearing import heard_track, uncancelled
 from tikval.media.hevc import Layers
-from tikval.media.packets import JUMPING, MATROSKA, MOV, OF_SOUND, Source, opened, read_packets
+from tikval.media.packets import JUMPING, MATROSKA, MOV, OF_SOUND, Source, opened, opened_beside, read_packets
 from tikval.media.reading import SAMPLE_RATE, ClipError
 from tikval.media.sound import SoundTrack
 from tikval.rows import Reason
@@ -107,6 +108,26 @@ def demux(
         lost=lost + lost_last + missing,
         total=max(total + missing, 1),
     )
+
+
+def joints(source: Source, indexes: list[int]) -> dict[int, list[Part]]:
+    """The parts of these tracks, the sound last, by their index, where the file's clock jumps. Raises ClipError."""
+    with opened_beside(source) as container:
+        if container.format.name not in JUMPING:
+            return {}
+        streams = [_timed(container.streams[index]) for index in indexes]
+        timelines = {stream.index: Timeline(stream.time_base or Fraction(1, 1000)) for stream in streams}
+        for place, packet in enumerate(read_packets(container, streams)):
+            if packet.size:
+                timelines[packet.stream.index].add(packet, place)
+        alone = container.format.name != "flv"
+        parts = without_jumps(list(timelines.values()), alone=alone, lap=Fraction(0))
+    return dict(zip(indexes, parts, strict=False))
+
+
+def _timed(stream: Stream) -> VideoStream | AudioStream:
+    assert isinstance(stream, VideoStream | AudioStream)
+    return stream
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ A file of one track whose channels do not cancel, which nearly every file is, co
 Only the worker process imports this module: the files are hostile and FFmpeg is large.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from tikval.media.packets import Source, opened, read_packets
+from tikval.media.packets import Source, opened_beside, read_packets
 from tikval.media.reading import SAMPLE_RATE
 from tikval.media.sound import SoundTrack, Weights
 from tikval.media.voice import voice_of
@@ -98,16 +97,12 @@ def uncancelled(
 
 
 def _decoded(source: Source, index: int, weights: Weights | None) -> SoundTrack:
-    """One track, or a mixture of its channels, by an opening of its own; another opening may read on behind it."""
-    at = os.lseek(source.file, 0, os.SEEK_CUR)
+    """One track, or a mixture of its channels."""
     track = SoundTrack(weights)
-    try:
-        with opened(source) as container:
-            stream = next(one for one in container.streams.audio if one.index == index)
-            for packet in read_packets(container, [stream]):
-                track.add(packet)
-                if track.n_samples > source.limits.video_seconds * SAMPLE_RATE:
-                    break
-    finally:
-        os.lseek(source.file, at, os.SEEK_SET)
+    with opened_beside(source) as container:
+        stream = next(one for one in container.streams.audio if one.index == index)
+        for packet in read_packets(container, [stream]):
+            track.add(packet)
+            if track.n_samples > source.limits.video_seconds * SAMPLE_RATE:
+                break
     return track

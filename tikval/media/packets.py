@@ -7,6 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple, TypeAlias
 
 import av
@@ -83,6 +84,17 @@ def opened(source: Source) -> InputContainer:
         return av.open("fd:", metadata_errors="replace", container_options=options, hwaccel=gpu)
     except (av.FFmpegError, OSError, ValueError) as err:
         raise ClipError(Reason.UNREADABLE, "not a video file that FFmpeg can read") from err
+
+
+@contextmanager
+def opened_beside(source: Source) -> Iterator[InputContainer]:
+    """The file opened once more, while another opening of it is to read on behind this one. Raises ClipError."""
+    at = os.lseek(source.file, 0, os.SEEK_CUR)
+    try:
+        with opened(source) as container:
+            yield container
+    finally:
+        os.lseek(source.file, at, os.SEEK_SET)
 
 
 def video_stream(container: InputContainer, limits: Limits) -> VideoStream:

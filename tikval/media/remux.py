@@ -22,6 +22,8 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from tikval.config import Limits
+from tikval.media.clock import Part
+from tikval.media.demux import joints
 from tikval.media.hearing import heard_track
 from tikval.media.packets import MATROSKA, MOV, AnyPacket, Source, file_state, hash_file, opened, read_packets
 from tikval.media.reading import ClipError, StrippedFile, machine_fault
@@ -78,11 +80,19 @@ class _Track:
     stream: Stream  # of the new file
     clock: Fraction  # seconds of a tick
     shift: int  # what its times are moved by
+    part: int = -1  # of those between which the file's clock jumps
     last: int | None = None  # dts
     start: int | None = None  # of what is shown
     end: int = 0
     # pts and end of the packets that an edit list cuts
     hidden: list[tuple[int, int]] = field(default_factory=list)
+
+    def follow(self, parts: list[Part], place: int) -> None:
+        """Move what comes from the `place`th packet of the file on as the part that it is in, where the clock jumps."""
+        while self.part + 1 < len(parts) and parts[self.part + 1].places[0] <= place:
+            before = parts[self.part].shift if self.part >= 0 else 0
+            self.part += 1
+            self.shift -= round((parts[self.part].shift - before) / self.clock)
 
     def take(self, packet: AnyPacket) -> "Packet[Stream]":
         """The packet for the new file. Raises ValueError for times that run backwards."""
@@ -129,12 +139,15 @@ def _write(container: InputContainer, source: Source, name: str, to: Path) -> No
     heard = heard_track(container, source).stream
     streams: list[VideoStream | AudioStream] = [_pictures(container), *([heard] if heard else [])]
     origin = 0 if container.format.name in (MOV, MATROSKA) else (container.start_time or 0)
+    parts = joints(source, [stream.index for stream in streams])
     with av.open(str(to), "w", format=name, container_options=_BARE) as target:
         tracks = {stream.index: _added(target, stream, origin) for stream in streams}
         n_packets = 0
-        for packet in read_packets(container, streams):
+        for place, packet in enumerate(read_packets(container, streams)):
             if packet.size:
-                target.mux_one(tracks[packet.stream.index].take(packet))
+                track = tracks[packet.stream.index]
+                track.follow(parts.get(packet.stream.index, []), place)
+                target.mux_one(track.take(packet))
                 n_packets += 1
     if not n_packets:
         raise ClipError(Reason.DAMAGED, "no packet could be read")

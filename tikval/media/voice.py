@@ -5,6 +5,7 @@ is speech and loudness alone decides. S samples of 16 kHz mono sound, W windows 
 """
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -73,6 +74,7 @@ def _places(spec: ModuleSpec | None) -> list[Path]:
 
 def _speaks(model: Path, windows: NDArray[np.int16]) -> NDArray[np.bool_]:
     """Whether somebody speaks in each window [W, 512]."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would leave a number of this machine, and report
     import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     options = onnxruntime.SessionOptions()

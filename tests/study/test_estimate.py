@@ -9,13 +9,22 @@ import pyarrow as pa
 import pytest
 
 from tests.conftest import ROOT
+from tests.fixtures.photos import write_slides
 from tests.fixtures.rows import prediction
 from tikval.config import Api, ExtractConfig, ScriptConfig, UserError, load_config
 from tikval.llm.client import Usage
 from tikval.llm.prices import load_prices
 from tikval.rows import PredictionRow, arrow_schema
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
-from tikval.study.estimate import CostEstimate, Way, estimate_once, estimate_without_videos, way_of
+from tikval.study.estimate import (
+    CostEstimate,
+    Way,
+    estimate_of,
+    estimate_once,
+    estimate_without_videos,
+    way_of,
+)
 from tikval.study.rates import load_rates
 
 TODAY, NEW_YEAR = date(2026, 11, 28), date(2027, 1, 1)
@@ -83,6 +92,16 @@ def test_without_the_videos_it_goes_by_their_number_and_mean_length() -> None:
     longer = forecast("configs/gemini/direct.yaml", seconds=60).tokens
     assert longer is not None
     assert longer.tokens_in - tokens.tokens_in == pytest.approx(shown)
+
+
+def test_a_photo_post_has_the_tokens_of_its_pictures(tmp_path: Path) -> None:
+    write_slides(tmp_path / "videos")
+    config = direct(tmp_path)
+    assert config.videos is not None
+    write_catalog(config.videos)
+    tokens = estimate_of(config, TODAY).tokens
+    assert tokens is not None
+    assert tokens.tokens_in - tokens.prompt == 3 * 1120 + 9 * 25
 
 
 def test_a_reply_is_as_long_as_one_of_a_rows_samples(tmp_path: Path) -> None:

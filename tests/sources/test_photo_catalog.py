@@ -14,6 +14,7 @@ from tikval.evaluate.sample import draw_sample, read_frame
 from tikval.report.export.coders import write_coders_list
 from tikval.rows import Reason, VideoRow
 from tikval.sources.catalog import list_videos
+from tikval.sources.posts import read_posts, read_videos_with_posts
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 from tikval.study.erasure import erase_videos
@@ -221,6 +222,20 @@ def test_an_erased_post_does_not_come_back_and_its_files_stay(media: Path, tmp_p
         ]
         write_catalog(config)
     assert all((media / file).exists() for file in FILES)
+
+
+@pytest.mark.parametrize("told", ["path\n{0}\nb.mp4\n", "path,likes\n{0},3\nb.mp4,5\n", None])
+def test_a_post_of_pictures_is_known_as_one(media: Path, tmp_path: Path, told: str | None) -> None:
+    """By its files, whether a source tells of the post or not."""
+    source = media if told is None else touch(media / "v.csv", told.format(FILES[0]).encode())
+    config = CatalogConfig(videos=str(source), out=str(tmp_path / "study"))
+    write_catalog(config)
+    for table in (
+        read_posts(Folder(config.folder)),
+        read_videos_with_posts(Folder(config.folder), ["video_id", "is_slideshow"]),
+    ):
+        known = {row["video_id"]: row["is_slideshow"] for row in table.to_pylist()}
+        assert (known[ID], known["b"]) == (True, None)
 
 
 def test_people_who_annotate_are_told_every_file_of_a_post(media: Path, tmp_path: Path) -> None:

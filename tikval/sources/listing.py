@@ -136,6 +136,7 @@ def _of_row(post: PostRow, files: "_Files", export: SourceExport) -> PostRow:
         names = ("video_id", "account", "caption")
         post |= {name: row[name] for name in names}  # type: ignore[literal-required, typeddict-item]
         post |= dated(row["posted_at"], row["video_id"])  # type: ignore[typeddict-item]
+        post["is_slideshow"] = True if row["files"] else post["is_slideshow"]
         post["outcome"] = Outcome.COLLECTED.value
     return post
 
@@ -252,6 +253,7 @@ def _settled(
         stated = stated if stated.has_files else Outcome.COLLECTED
         _tell(row, post, pseudonyms=key is not None)
         post["video_id"] = row["video_id"]
+        post["is_slideshow"] = True if row["files"] else post["is_slideshow"]
     elif stated.has_files:
         stated, post["detail"] = Outcome.NO_FILE, "it was fetched, and its file is not there any more"
     post["outcome"] = stated.value

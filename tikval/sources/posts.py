@@ -25,7 +25,7 @@ def read_posts(catalog: Folder) -> pa.Table:
     A video that no source told of has what its row in the catalog tells, and its id.
     """
     schema, told = arrow_schema(PostRow), _told(catalog)
-    videos = catalog.read(["video_id", "account", "caption", "posted_at", "error"])
+    videos = catalog.read(["video_id", "account", "caption", "posted_at", "files", "error"])
     twice = pc.fill_null(pc.equal(videos["error"], Reason.DUPLICATE_ID), False)
     others = videos.filter(pc.invert(pc.or_(twice, pc.is_in(videos["video_id"], told["video_id"]))))
     by_id = _dates_of_ids(others["video_id"])
@@ -36,6 +36,7 @@ def read_posts(catalog: Folder) -> pa.Table:
         "caption": others["caption"],
         "posted_at": pc.coalesce(others["posted_at"], by_id),
         "posted_at_from_id": pc.and_(pc.is_null(others["posted_at"]), pc.is_valid(by_id)),
+        "is_slideshow": _by_files(others),
         "source": pa.repeat(_FOLDER, n),
         "outcome": pa.repeat(Outcome.COLLECTED.value, n),
     }
@@ -50,13 +51,15 @@ def read_videos_with_posts(catalog: Folder, columns: Sequence[str]) -> pa.Table:
     """
     wanted = dict.fromkeys(columns)
     of_videos = [name for name in wanted if name in VideoRow.__annotations__]
-    listed = catalog.read(list(dict.fromkeys([*of_videos, "video_id"])))
+    listed = catalog.read(list(dict.fromkeys([*of_videos, "video_id", "files"])))
     told = _told(catalog, ["video_id", *(name for name in wanted if name in PostRow.__annotations__)])
     at = pc.index_in(listed["video_id"], told["video_id"])
     for name in wanted:
         if name == "posted_at":
             dates = pc.coalesce(listed[name], told[name].take(at), _dates_of_ids(listed["video_id"]))
             listed = listed.set_column(listed.column_names.index(name), name, dates)
+        elif name == "is_slideshow":
+            listed = listed.append_column(name, pc.coalesce(_by_files(listed), told[name].take(at)))
         elif name not in of_videos:
             listed = listed.append_column(name, told[name].take(at))
     return listed.select(list(wanted))
@@ -67,6 +70,11 @@ def _told(catalog: Folder, columns: Sequence[str] | None = None) -> pa.Table:
     schema, name = arrow_schema(PostRow), catalog.finished().side_tables.get(SIDE_TABLE)
     wanted = pa.schema([schema.field(column) for column in dict.fromkeys(columns or schema.names)])
     return read_table_of(f"{catalog.uri}/{name}", SIDE_TABLE, wanted.names) if name else wanted.empty_table()
+
+
+def _by_files(videos: pa.Table) -> pa.ChunkedArray:
+    """True where a video is a post of pictures, as its files are; else null."""
+    return pc.if_else(pc.is_valid(videos["files"]), True, pa.scalar(None, pa.bool_()))
 
 
 def _dates_of_ids(ids: pa.ChunkedArray) -> pa.ChunkedArray:

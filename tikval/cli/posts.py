@@ -15,6 +15,7 @@ from tikval.files import plain_address
 from tikval.privacy import canonical_account
 from tikval.rows import AccountRow, PostRow
 from tikval.sources.catalog import read_accounts
+from tikval.sources.objects import told_while_slow
 from tikval.sources.post_list import is_list_or_new, rule_file, write_post_list
 from tikval.sources.sample_rule import OF_ACCOUNTS, SampleRule
 from tikval.sources.select import Selected, select_posts
@@ -78,10 +79,12 @@ def posts(
         for source in sources:
             yield from source.rows()
 
-    selected = select_posts(rows(), rule, known)
+    with told_while_slow("posts: reading, the first of two times"):
+        selected = select_posts(rows(), rule, known)
     about = {"exports": [_about(name, source) for name, source in zip(exports, sources, strict=True)]}
     try:
-        n = write_post_list(rows, selected, out, about)
+        with told_while_slow(f"posts: writing {out}"):
+            n = write_post_list(rows, selected, out, about)
     except OSError as err:
         raise UserError(f"{out}: cannot be written ({err.strerror})") from err
     Terminal().print(_table(selected))

@@ -111,6 +111,9 @@ def test_mistakes(export: Path, tmp_path: Path) -> None:
     )
     check_mistake(tikval("posts", str(export), *out, "--period", "month"), "--per-account")
     check_mistake(tikval("posts", str(tmp_path / "none.json"), *out), "no such file")
+    check_mistake(
+        tikval("posts", str(export), *out, "--from", "2026-09-01"), "none of 26 posts", "too early 26"
+    )
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
     check_mistake(tikval("posts", str(tmp_path / "odd.csv"), *out), "of no source that is known", "--columns")
     (tmp_path / "mine.yaml").write_text("columns: {video_id: a, account: b}\nany_id: true\n")

@@ -7,8 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.fixtures.exports import SOURCES
+from tests.sources.test_exports import export_of
 from tests.sources.test_select import of_account, post
 from tikval.rows import Outcome, PostRow
+from tikval.sources.exports import read_export
 from tikval.sources.post_list import rule_file, write_post_list
 from tikval.sources.posts import empty_post
 from tikval.sources.sample_rule import SampleRule
@@ -83,3 +88,27 @@ def test_a_long_list_is_whole(tmp_path: Path) -> None:
         ["list.csv", "list.json"],
         ["list.json", "list.csv"],
     )
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_list_of_every_source_tells_all_that_the_source_told(source: str, tmp_path: Path) -> None:
+    export = export_of(source, tmp_path)
+    written(list(export.rows()), SampleRule(), tmp_path / "list.csv")
+    again = read_export(str(tmp_path / "list.csv"))
+    assert again
+    posts = {row["video_id"]: row for row in again.rows()}
+    for row in export.rows():
+        if row["outcome"] == Outcome.NO_FILE:
+            told = {name: value for name, value in row.items() if value is not None}
+            assert {name: posts[row["video_id"]][name] for name in told} == told  # type: ignore[literal-required]
+
+
+@pytest.mark.parametrize("source", [name for name in SOURCES if "donation" not in name])
+def test_the_sample_of_every_source_holds_for_each_account(source: str, tmp_path: Path) -> None:
+    rows = list(export_of(source, tmp_path).rows())
+    selected = select_posts(rows, SampleRule(per_account=3))
+    # an account whose only row is of another platform has none
+    assert [one.chosen for one in selected.accounts if one.chosen] == [3] * 7
+    assert all(one.pinned_chosen == one.pinned for one in selected.accounts)
+    random.Random(source).shuffle(rows)
+    assert select_posts(rows, SampleRule(per_account=3)).ids == selected.ids

@@ -81,6 +81,11 @@ def posts(
 
     with told_while_slow("posts: reading, the first of two times"):
         selected = select_posts(rows(), rule, known)
+    if not selected.ids and rule.chooses:
+        why = (
+            ", ".join(f"{reason} {n:,}" for reason, n in selected.left_out.items()) or "the exports list none"
+        )
+        raise UserError(f"{rule}: none of {counted(selected.listed, 'post')} can be chosen: {why}")
     about = {"exports": [_about(name, source) for name, source in zip(exports, sources, strict=True)]}
     try:
         with told_while_slow(f"posts: writing {out}"):

@@ -174,7 +174,9 @@ class ScriptRow(TypedDict):
     caption: str | None  # the post's own text, without handles: part of what is judged
     seconds: float | None  # length of the video
     has_sound: bool | None
-    language: str | None  # of the speech, where the recogniser tells it (ISO 639-1)
+    language: str | None  # of most of the speech, where the recogniser is sure of it (ISO 639-1)
+    language_probability: float | None  # of the likeliest, where the recogniser tells it
+    translated: bool | None  # the script also has the recogniser's English, marked TRANSLATED
     lost_packets: int | None  # that could not be read or decoded
     content_sha: (
         str | None

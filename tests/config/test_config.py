@@ -21,6 +21,7 @@ from tikval.config import (
     PretrainConfig,
     ReportConfig,
     ScriptConfig,
+    Speech,
     SweepConfig,
     UserError,
     load_config,
@@ -388,3 +389,17 @@ def test_a_file_address_of_elsewhere_says_why_not(address: str, tmp_path: Path) 
         load_config(CatalogConfig, str(path), [f"out={address}"])
     with pytest.raises(UserError, match="write file:///absolute/path"):
         Study(address)
+
+
+def test_a_recogniser_by_its_name_alone() -> None:
+    fast, every = (LocalWriter.model_validate({"speech": name}) for name in ("fast", "every_language"))
+    assert (fast.speech.engine, every.speech.engine, every.speech.model) == ("fast", "every_language", "base")
+    assert (
+        LocalWriter.model_validate({"speech": {"engine": "every_language", "model": "/m"}}).speech.model
+        == "/m"
+    )
+    assert LocalWriter().speech == Speech(
+        engine="moonshine", model="openai/whisper-small"
+    )  # of studies before
+    with pytest.raises(ValueError, match="every_language"):
+        LocalWriter.model_validate({"speech": "loud"})

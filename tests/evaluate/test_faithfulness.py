@@ -107,6 +107,11 @@ def test_header_lines_are_no_speech() -> None:
     )
 
 
+def test_the_recognisers_english_was_not_spoken() -> None:
+    heard = f'{HEAD}SPEAKER (DE): "Guten Morgen liebe Oma"\nTRANSLATED: "Good morning dear grandma"'
+    assert compare_scripts(f'{HEAD}GIRL: "Guten Morgen liebe Oma"', heard, 0.5).words_said == 4
+
+
 @pytest.mark.parametrize(
     ("written", "heard"),
     [

@@ -212,3 +212,19 @@ def test_the_bundled_model_reads_plain_sentences() -> None:
         assert row["decisions"][book.labels.index(label)]
     assert nothing["abstained"] is True
     assert nature["model_served"] == f"{bundled.MODEL} sha256:{bundled.WEIGHTS_SHA256[:12]}"
+
+
+def test_the_english_encoder_reads_the_translation_and_not_the_words_of_another_language() -> None:
+    head = "Genre: Food\nLanguage: es, probability 0.93; TRANSLATED is the recogniser's English\n\n"
+    script = (
+        f'{head}SPEAKER (ES): "Mi familia es feliz."\nTRANSLATED: "My family is happy."\n[CAPTION HERE NOW]\n'
+    )
+    assert sentences_of(script, only_english=True) == ["My family is happy.", "CAPTION HERE NOW"]
+    assert sentences_of(script)[0] == "Mi familia es feliz."
+    # a language model's script, whose speaker is off the screen
+    assert sentences_of('Genre: Food\n\nSPEAKER (OS): "My family is happy."', only_english=True)
+
+
+def test_without_a_translation_another_language_is_no_text() -> None:
+    script = 'Genre: Food\nLanguage: de, probability 0.60\n\nSPEAKER (DE): "Guten Morgen allerseits."\n'
+    assert extractor()([script_row(script)])[0]["error"] == Reason.NO_TEXT

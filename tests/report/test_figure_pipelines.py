@@ -89,7 +89,7 @@ LARGE = "FacebookAI/roberta-large"
             ExtractConfig,
             "demo/predictions",
             [
-                *("videos", "script | moonshine + Tesseract | speech and on-screen text"),
+                *("videos", "script | Whisper base + Tesseract | speech and on-screen text"),
                 "values | sentence-transformers/all-MiniLM-L6-v2 | sentences of the script beside the codebook's",
             ],
         ),
@@ -102,7 +102,7 @@ def test_the_steps_of_a_system(kind: type[SystemConfig], path: str, expected: li
 
 def test_steps_say_what_is_switched_off() -> None:
     assert steps(ExtractConfig, "configs/demo/predictions.yaml", "scripts.writer.ocr.frames=0")[1] == (
-        "script | moonshine | speech"
+        "script | Whisper base | speech"
     )
     assert steps(ExtractConfig, "configs/qwen/direct.yaml", "extractor.look.speech.engine=none")[1] == (
         "pictures | 16 pictures"

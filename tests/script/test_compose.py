@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tikval.ask.multilingual import Heard
 from tikval.media.reading import Caption, ClipReading, Scene, Segment
 from tikval.privacy import strip_handles
 from tikval.script.compose import compose
@@ -198,3 +199,23 @@ def test_a_caption_that_a_longer_one_repeats_comes_once() -> None:
 @pytest.mark.parametrize("text", ["@pixel_pato", "pato", "pixel pat0", "PIXEL_PATO."])
 def test_a_watermark_is_left_out_even_in_pieces(text: str) -> None:
     assert body(reading([(0, text), (1, "stay for the duck")]), "pixel_pato") == ["[stay for the duck]"]
+
+
+def test_another_language_stands_with_its_english_which_is_marked() -> None:
+    utterances = [Segment("Mi familia.", 0, 1, "es"), Segment('My "family".', 3, 4, "en")]
+    heard = Heard(utterances, "es", 0.934, [Segment("My family, says jo.doe_1.", 0, 1, "es")])
+    assert compose(reading([(2, "two")]), None, "jo.doe_1", heard) == (
+        "Genre: not stated\n"
+        "Sound: Yes\n"
+        "Language: es, probability 0.93; TRANSLATED is the recogniser's English\n"
+        "\n"
+        'SPEAKER (ES): "Mi familia."\n'
+        'TRANSLATED: "My family, says @someone."\n'
+        "[two]\n"
+        "SPEAKER: \"My 'family'.\"\n"
+    )
+
+
+def test_a_language_that_is_not_sure_has_no_name() -> None:
+    script = compose(reading(), None, None, Heard([], None, 0.41))
+    assert "\nLanguage: not recognised, so its words are left out, probability 0.41\n" in script

@@ -23,3 +23,13 @@ def test_packages_without_bytecode_are_told_with_the_remedy(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     found = doctor._compiled()
     assert found == "compiled" if compiled else f"compileall -q '{tmp_path}/site packages'" in found
+
+
+def test_the_recogniser_is_told_with_what_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TIKVAL_CACHE", str(tmp_path))
+    assert "not fetched yet" in doctor._recogniser().found
+    (tmp_path / "whisper-base-d01c3014881c").mkdir()
+    assert str(tmp_path) in doctor._recogniser().found
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert doctor._recogniser().lacks
+    assert "pip install 'tikval[local]'" in doctor._recogniser().found

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tikval.ask.whisper import Whisper
+from tikval.ask.hearing import Hearing, check_hearing, parts_to_hear
+from tikval.ask.multilingual import Heard
 from tikval.ask.withheld import Withheld
 from tikval.codebook import render_material
 from tikval.config import Gemini, Limits, Llm, Look, UserError, find_file
@@ -41,8 +42,7 @@ class SeenVideo:
 
     reading: ClipReading
     pictures: list[bytes] | None  # JPEG; None: the model takes the video itself
-    speech: str | None
-    language: str | None
+    heard: Heard
 
 
 class Looker:
@@ -52,10 +52,9 @@ class Looker:
         """`look`: what to read for a model that takes pictures. Raises UserError where this machine lacks a tool."""
         self.look = None if takes_videos(llm) else look
         self.want = want_of_model(llm, look)
-        check_recognisers(self.want)
         self.child = Child(limits)
-        whisper = self.look is not None and self.look.speech.engine == "whisper"
-        self.whisper = Whisper(look.speech.model, look.speech.revision) if whisper else None
+        check_recognisers(llm, look)
+        self.hearing = Hearing(look.speech) if self.look else None
 
     def read(self, video: Video) -> SeenVideo:
         """Read one video; one that cannot be read here is not sent, and not paid for. Raises ClipError."""
@@ -63,14 +62,10 @@ class Looker:
         if self.look is not None and not isinstance(video, str):  # each picture once, as far as there is room
             want = replace(want, frames=min(want.frames, n_pictures(video)))
         reading = read_video(self.child, video, want)
-        if self.look is None:
-            return SeenVideo(reading, None, None, None)
-        segments, language = reading.speech, "en" if reading.speech else None
-        if self.whisper is not None and reading.sound is not None and len(reading.sound):
-            segments, language = self.whisper.transcribe(reading.sound)
+        if self.hearing is None:
+            return SeenVideo(reading, None, Heard([]))
         assert reading.frames is not None
-        pictures = [jpeg(frame) for frame in reading.frames]
-        return SeenVideo(reading, pictures, " ".join(segment.text for segment in segments), language)
+        return SeenVideo(reading, [jpeg(frame) for frame in reading.frames], self.hearing(reading))
 
 
 def want_of_model(llm: Llm, look: Look) -> Want:
@@ -79,18 +74,20 @@ def want_of_model(llm: Llm, look: Look) -> Want:
     return Want(
         frames=look.frames,
         side=look.side_px,
-        sound=look.speech.engine == "whisper",
-        speech=look.speech.engine == "moonshine",
+        **parts_to_hear(look.speech),
         max_lost_share=look.max_lost_share,
         decoder=look.decoder,
     )
 
 
-def check_recognisers(want: Want) -> None:
+def check_recognisers(llm: Llm, look: Look) -> None:
+    """Raise UserError where this machine lacks what a model's view of a video needs."""
     try:
-        check_tools(want)
+        check_tools(want_of_model(llm, look))
     except MissingTool as err:
         raise UserError(str(err)) from err
+    if not takes_videos(llm):
+        check_hearing(look.speech)
 
 
 def n_pictures(files: Sequence[str]) -> int:
@@ -133,7 +130,8 @@ class Asking:
             return self.failure(row, err.reason, err.detail)
         reading = seen.reading
         caption = strip_handles(row["caption"], row["account"]) if row["caption"] else None
-        speech = strip_handles(seen.speech, row["account"]) if seen.speech else None
+        spoken = spoken_text(seen.heard)
+        speech = strip_handles(spoken, row["account"]) if spoken else None
         note = photo_note(row["files"], has_sound=reading.has_sound)
         material = note + render_material(None, caption, speech)
         carried = {
@@ -141,7 +139,8 @@ class Asking:
             "caption": caption,
             "seconds": reading.seconds,
             "has_sound": reading.has_sound,
-            "language": seen.language,
+            "language": seen.heard.language,
+            "language_probability": seen.heard.probability,
             "lost_packets": reading.lost_packets,
             "content_sha": reading.content_sha,
         }
@@ -156,6 +155,12 @@ class Asking:
             input_sha=sha256(f"{reading.content_sha}\0{material}"),
             carried=json.dumps(carried),
         )
+
+
+def spoken_text(heard: Heard) -> str:
+    """What was said, then the recogniser's own English where that was another language, marked so."""
+    words, english = (" ".join(each.text for each in some) for some in (heard.segments, heard.translations))
+    return f"{words}\n(translated by the recogniser: {english})" if english else words
 
 
 def asked(row: Any, **what: Any) -> AskRow:

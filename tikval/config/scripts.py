@@ -65,9 +65,23 @@ class Ocr(Config):
 
 
 class Speech(Config):
-    engine: Literal["moonshine", "whisper", "none"] = "moonshine"  # moonshine: bundled, English only
-    model: str = "openai/whisper-small"  # of whisper: hub name or local directory
+    """Who listens. A recogniser's name alone stands for the recogniser with its usual model: `speech: fast`."""
+
+    # every_language: Whisper through faster-whisper; fast: a small English model, on what is surely English;
+    # moonshine: the same without asking for the language; whisper: Whisper through transformers
+    engine: Literal["every_language", "fast", "moonshine", "whisper", "none"] = "moonshine"
+    # every_language: base (comes in wheels), a folder or a hub name for CTranslate2; whisper: hub name or folder
+    model: str = "openai/whisper-small"
     revision: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_its_usual_model(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            given = {"engine": given}
+        if isinstance(given, dict) and given.get("engine") in ("every_language", "fast"):
+            return {"model": "base", **given}
+        return given
 
 
 class Look(Config):
@@ -91,7 +105,7 @@ class LlmWriter(Instructed):
 
 
 class LocalWriter(Config):
-    """No network, no GPU: Tesseract and a small speech recogniser."""
+    """No network, no GPU: Tesseract and a speech recogniser."""
 
     kind: Literal["local"] = "local"
     ocr: Ocr = Ocr()

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tikval.rows import FaithfulnessRow
+from tikval.script.compose import TRANSLATED
 from tikval.stats.intervals import ratio_estimate
 
 MAX_CHARACTERS: Final = 100_000  # of a script; the rest is cut, and the comparison notes it
@@ -29,7 +30,7 @@ MIN_QUOTE_WORDS: Final = 3  # "Oh my" stands in any video
 _SLACK: Final = 8  # words that may stand between those of a quote, on top of as many as it has
 _MAX_SHOWN: Final = 300  # characters of an unheard line
 
-_HEADER: Final = re.compile(r"[\s*#_]*(genre|sound|picture)\W*:", re.IGNORECASE)
+_HEADER: Final = re.compile(r"[\s*#_]*(genre|sound|picture|language)\W*:", re.IGNORECASE)
 _SPEAKER: Final = re.compile(r'[^a-z"]{1,60}:')
 _CAPTION: Final = re.compile(r"\[(.+)\]")
 _BRACKETS: Final = re.compile(r"\[([^\[\]]*)\]")
@@ -100,6 +101,8 @@ def _parts(script: str) -> _Parts:
     lines = [line.strip() for line in script[:MAX_CHARACTERS].translate(_DOUBLE_QUOTES).splitlines()]
     open_quote = False
     for line in dropwhile(lambda line: not line or _HEADER.match(line), lines):
+        if line.startswith(f"{TRANSLATED}:"):  # nobody was heard saying it
+            continue
         speaker, caption = _SPEAKER.match(line), _CAPTION.fullmatch(line)
         if caption and line.count("[") == 1:
             parts.shown.append(caption[1])

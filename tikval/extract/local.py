@@ -25,17 +25,24 @@ from tikval.rows import PredictionRow, Reason
 
 Load = Callable[[str, str | None], tuple[Encoder, str]]
 # the lines at a script's head, which are neither spoken nor shown as text
-_HEADER: Final = re.compile(r"(genre|sound|picture)\s*:", re.IGNORECASE)
+_HEADER: Final = re.compile(r"(genre|sound|picture|language)\s*:", re.IGNORECASE)
+_RECOGNISED: Final = re.compile(r"Language: .*, probability \d")  # a head by tikval/script/compose.py
+_FOREIGN: Final = re.compile(r"SPEAKER \([A-Z]{2,3}\):")  # whose English stands below it
 _SPEECH: Final = re.compile(r'[^a-z"]{1,60}:\s*"?(?P<text>.*?)"?\s*')
 _CAPTION: Final = re.compile(r"\[(?P<text>.+)\]\s*")
 _END: Final = re.compile(r"(?<=[.!?])\s+")
 _MIN_WORDS: Final = 3  # a shorter piece ("Oh!", "Part 2") means nothing alone and joins its neighbour
 
 
-def sentences_of(script: str, caption: str | None = None) -> list[str]:
-    """What is spoken and shown in a script, as sentences: dialogue, [CAPTIONS], action lines and the post's caption."""
+def sentences_of(script: str, caption: str | None = None, only_english: bool = False) -> list[str]:
+    """What is spoken and shown in a script, as sentences: dialogue, [CAPTIONS], action lines and the post's caption.
+
+    `only_english`: without what a recogniser heard in other languages; its own English of it stays.
+    """
     lines = [line.strip() for line in script.splitlines()]
-    body = dropwhile(lambda line: not line or _HEADER.match(line), lines)
+    body = list(dropwhile(lambda line: not line or _HEADER.match(line), lines))
+    if only_english and any(_RECOGNISED.match(line) for line in lines[: len(lines) - len(body)]):
+        body = [line for line in body if not _FOREIGN.match(line)]
     texts = [_text_of(line) for line in body] + (caption or "").splitlines()
     pieces = [piece.strip() for text in texts for piece in _END.split(text) if re.search(r"\w", piece)]
     joined: list[str] = []
@@ -91,7 +98,7 @@ class LocalValues:
     def _predict(self, row: Any) -> PredictionRow:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
-        sentences = sentences_of(row["script"], row["caption"])
+        sentences = sentences_of(row["script"], row["caption"], only_english=True)
         if not sentences:
             return self.failure(
                 row, Reason.NO_TEXT, "nothing was recognised as said, shown as text or written"

@@ -63,7 +63,7 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
     if config.scripts:
         ask = partial(AskOfScript, turns.before, withheld)
     else:
-        video.check_recognisers(video.want_of_model(llm, extractor.look))
+        video.check_recognisers(llm, extractor.look)
         ask = partial(video.Asking, llm, extractor.look, config.limits, turns.before, withheld)
     steps, context, ahead = llm_steps(
         config,

@@ -25,7 +25,7 @@ def write_scripts(config: ScriptConfig) -> FolderRun:
 
 
 def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
-    video.check_recognisers(video.want_of_model(writer.llm, writer.look))
+    video.check_recognisers(writer.llm, writer.look)
     prompt = fixed_prompt_of(config)
     turns = turns_of(config, prompt)
     catalog = Folder(config.videos.folder)

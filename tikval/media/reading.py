@@ -110,6 +110,7 @@ class Segment:
     text: str
     start_seconds: float
     end_seconds: float
+    language: str = ""  # ISO 639-1; empty: not told
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 Genre: Crafts/DIY
 Sound: Yes
 Picture: vertical, bright, slow, at least 2 cuts, 9 seconds
+Language: de, probability 0.93; TRANSLATED is the recogniser's English
 
 [THREE HOURS LATER]
-SPEAKER: "I finally made it myself."
+SPEAKER (DE): "Endlich habe ich es selbst gemacht."
+TRANSLATED: "I finally made it myself."
 """
 
 import re
@@ -13,24 +15,33 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import Final
 
+from tikval.ask.multilingual import Heard
 from tikval.media.reading import Caption, ClipReading, Segment
 from tikval.privacy import strip_handles, strip_on_screen
 
+TRANSLATED: Final = "TRANSLATED"  # who speaks where the recogniser's English stands
 _REPEATED: Final = 0.8  # a caption with this share of its words in the speech is a subtitle
 
 
-def compose(reading: ClipReading, genre: str | None, account: str | None) -> str:
+def compose(reading: ClipReading, genre: str | None, account: str | None, heard: Heard | None = None) -> str:
     """The script: header lines, then dialogue and [CAPTIONS] in order of time. Nothing is made up: a genre that
-    nobody gave is not guessed, and who speaks is not told apart."""
-    spoken = " ".join(segment.text for segment in reading.speech)
+    nobody gave is not guessed, and who speaks is not told apart. `heard`: in place of the reading's own speech."""
+    heard = heard or Heard(reading.speech)
+    spoken = " ".join(segment.text for segment in heard.segments)
     blocks = [(caption.text, caption.first_seconds) for caption in reading.captions]
     texts = zip(reading.captions, strip_on_screen(blocks, account), strict=True)
     shown = [replace(caption, text=text) for caption, text in texts if text is not None]
     captions = shown if reading.photos else _not_repeated(shown, spoken)
     timed = [(caption.first_seconds, 0, _shown(caption)) for caption in captions]
-    timed += [(segment.start_seconds, 1, _spoken(segment, account)) for segment in reading.speech]
+    timed += [(each.start_seconds, 1, _spoken(speaker_of(each), each, account)) for each in heard.segments]
+    timed += [(each.start_seconds, 2, _spoken(TRANSLATED, each, account)) for each in heard.translations]
     body = [line for _, _, line in sorted(timed)]
-    return "\n".join([*_header(reading, genre, account), "", *body]).rstrip() + "\n"
+    return "\n".join([*_header(reading, genre, account), *_language(heard), "", *body]).rstrip() + "\n"
+
+
+def speaker_of(segment: Segment) -> str:
+    """SPEAKER, with the language where it is not English."""
+    return f"SPEAKER ({segment.language.upper()})" if segment.language not in ("", "en") else "SPEAKER"
 
 
 def _not_repeated(shown: list[Caption], spoken: str) -> list[Caption]:
@@ -63,14 +74,22 @@ def _track(reading: ClipReading) -> str:
     return f" (track {reading.sound_track} of {reading.sound_tracks}{language})"
 
 
+def _language(heard: Heard) -> list[str]:
+    if heard.probability is None:  # nothing was spoken, or the recogniser does not tell
+        return []
+    named = heard.language or "not recognised, so its words are left out"
+    marked = f"; {TRANSLATED} is the recogniser's English" if heard.translations else ""
+    return [f"Language: {named}, probability {heard.probability:.2f}{marked}"]
+
+
 def _shown(caption: Caption) -> str:
     text = _one_line(caption.text)
     return f"[{text.replace('[', '(').replace(']', ')')}]"
 
 
-def _spoken(segment: Segment, account: str | None) -> str:
+def _spoken(speaker: str, segment: Segment, account: str | None) -> str:
     text = _one_line(strip_handles(segment.text, account))
-    return f'SPEAKER: "{text.replace(chr(34), chr(39))}"'
+    return f'{speaker}: "{text.replace(chr(34), chr(39))}"'
 
 
 def _unique(captions: list[Caption]) -> list[Caption]:

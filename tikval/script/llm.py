@@ -12,7 +12,9 @@ MAX_CHARACTERS: Final = 100_000  # of a script; one of a minute has some 2,000
 _CONTROL: Final = re.compile(r"[^\S\n\t ]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _FENCE: Final = re.compile(r"\A\s*```\w*\n(?P<inside>.*?)\n?```\s*\Z", re.DOTALL)
 _SOUND: Final = re.compile(r"^\W*sound\W*\s*(?P<answer>yes|no|true|false)\b", re.IGNORECASE | re.MULTILINE)
-_PASSED_ON: Final = ("caption", "seconds", "language", "lost_packets", "content_sha")
+_PASSED_ON: Final = (
+    *("caption", "seconds", "language", "language_probability", "lost_packets", "content_sha"),
+)
 _PAID: Final = ("tokens_in", "tokens_out", "cost_usd", "ledger_key", "model_served")
 
 
@@ -34,7 +36,7 @@ class ReadScript:
             return self.failure(row, Reason.BAD_REPLY, "the reply is empty")
         if len(script) > MAX_CHARACTERS:
             return self.failure(row, Reason.BAD_REPLY, f"the reply has {len(script)} characters")
-        passed_on = {name: carried[name] for name in _PASSED_ON}
+        passed_on = {name: carried.get(name) for name in _PASSED_ON}
         return self._row(
             row, script=script, has_sound=stated_sound(script, carried["has_sound"]), **passed_on
         )

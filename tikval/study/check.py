@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from tikval.ask.prompts import fixed_prompt_of
-from tikval.ask.video import check_recognisers, want_of_model
+from tikval.ask.video import check_recognisers
 from tikval.ask.withheld import check_minors, keys_of_minors
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import (
@@ -198,7 +198,7 @@ def _model_text(job: ScriptConfig | ExtractConfig, llm: Llm) -> str:
     if not isinstance(part, LocalWriter | LocalExtractor) and (
         isinstance(job, ScriptConfig) or not job.scripts
     ):
-        check_recognisers(want_of_model(llm, part.look))
+        check_recognisers(llm, part.look)
     if isinstance(llm, Vllm):
         if importlib.util.find_spec("vllm") is None and not os.environ.get("RAY_ADDRESS"):
             raise UserError(

@@ -13,12 +13,11 @@ import psutil
 
 import tikval
 from tikval.config import Limits, LocalWriter
-from tikval.hub.bundled import cached_folder
+from tikval.hub.bundled import WHISPER_BASE, cached_folder
 from tikval.machine import cores
 from tikval.media.child import Child, check_tools
 from tikval.media.isolation import isolation_text
 from tikval.media.reading import MissingTool, Want
-from tikval.script.local import want_of_writer
 
 
 class Finding(NamedTuple):
@@ -37,11 +36,8 @@ def findings() -> list[Finding]:
         Finding("Ray", os.environ.get("RAY_ADDRESS") or f"{_version('ray')}, this machine only", "every job"),
         Finding("GPU", _gpu(), "embeddings and vLLM at speed"),
         _tool("Tesseract", Want(ocr_frames=LocalWriter().ocr.frames), _tesseract()),
-        _tool(
-            "speech recogniser",
-            Want(speech=want_of_writer(LocalWriter()).speech),
-            _version("moonshine-voice"),
-        ),
+        _recogniser(),
+        _tool("English recogniser", Want(speech=True), _version("moonshine-voice"), "speech: fast"),
         Finding("packages", _compiled(), "a quick start"),
         Finding("isolation of the reading child", _isolation(), "hostile videos; see docs/media.md"),
         _encoder(),
@@ -50,12 +46,21 @@ def findings() -> list[Finding]:
     ]
 
 
-def _tool(what: str, want: Want, version: str) -> Finding:
+def _tool(what: str, want: Want, version: str, needed_for: str = "profile local") -> Finding:
     try:
         check_tools(want)
     except MissingTool as err:
-        return Finding(what, f"MISSING: {err.remedy}", "profile local", lacks=True)
-    return Finding(what, version, "profile local")
+        return Finding(what, f"MISSING: {err.remedy}", needed_for, lacks=needed_for == "profile local")
+    return Finding(what, version, needed_for)
+
+
+def _recogniser() -> Finding:
+    what, needed_for = "Whisper base", "profile local, speech in any language"
+    if importlib.util.find_spec("faster_whisper") is None:
+        return Finding(what, "MISSING: pip install 'tikval[local]'", needed_for, lacks=True)
+    folder = cached_folder(WHISPER_BASE)
+    found = str(folder) if folder else "not fetched yet (133 MB, at the first run)"
+    return Finding(what, f"faster-whisper {_version('faster-whisper')}, {found}", needed_for)
 
 
 def _compiled() -> str:

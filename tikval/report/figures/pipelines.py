@@ -123,7 +123,9 @@ def _looked(look: Look) -> PipelineStep:
 
 
 def _heard(speech: Speech) -> str:
-    return {"moonshine": "moonshine", "whisper": brief(speech.model), "none": ""}[speech.engine]
+    names = {"moonshine": "moonshine", "fast": "moonshine", "none": "", "every_language": "Whisper base"}
+    usual = speech.engine != "whisper" and speech.model == type(speech)(engine=speech.engine).model
+    return names[speech.engine] if usual else brief(speech.model)
 
 
 def _embeddings(config: EmbedConfig) -> PipelineStep:

@@ -62,7 +62,7 @@ class Heard(NamedTuple):
     translations: list[Segment] = []  # noqa: RUF012  (never changed) into English, of what is not
 
 
-class Window(NamedTuple):
+class SpeechWindow(NamedTuple):
     """Speech of at most 30 s, cut together."""
 
     samples: NDArray[np.float32]  # [S]
@@ -120,7 +120,7 @@ class Multilingual:
         kept = [s for s in segments if any(w.holds((s.start_seconds + s.end_seconds) / 2) for w in english)]
         return Heard(kept, *_most_spoken(spoken))
 
-    def _hear(self, window: Window) -> SpokenWindow:
+    def _hear(self, window: SpeechWindow) -> SpokenWindow:
         language, probability = self._language(window)
         segments = self._decode(window, language) if language else []
         if language is None or not segments:
@@ -128,7 +128,7 @@ class Multilingual:
         translations = self._decode(window, language, "translate") if language != "en" else []
         return SpokenWindow(language, probability, window.seconds, segments, translations)
 
-    def _language(self, window: Window) -> tuple[str | None, float]:
+    def _language(self, window: SpeechWindow) -> tuple[str | None, float]:
         """The language, None where it is not sure, and the likeliest one's probability."""
         from faster_whisper.audio import pad_or_trim
 
@@ -139,7 +139,7 @@ class Multilingual:
         language = token[2:-2]
         return language if _is_sure(language, probability, window.seconds) else None, float(probability)
 
-    def _decode(self, window: Window, language: str, task: str = "transcribe") -> list[Segment]:
+    def _decode(self, window: SpeechWindow, language: str, task: str = "transcribe") -> list[Segment]:
         """Utterances in the time of the whole sound, without what was not spoken."""
         from faster_whisper.vad import SpeechTimestampsMap
 
@@ -158,7 +158,7 @@ class Multilingual:
         return [_placed(each, window, times, language) for each in decoded if not is_invented(each, least)]
 
 
-def _placed(segment: Any, window: Window, times: Any, language: str) -> Segment:
+def _placed(segment: Any, window: SpeechWindow, times: Any, language: str) -> Segment:
     """An utterance in the time of the whole sound; its beginning is in the piece of speech of its middle."""
     piece = times.get_chunk_index((segment.start + segment.end) / 2)
     chunk = window.chunks[piece]
@@ -186,7 +186,7 @@ class _EncodesOnce:
         return self._encoded
 
 
-def speech_windows(sound: NDArray[np.int16]) -> list[Window]:
+def speech_windows(sound: NDArray[np.int16]) -> list[SpeechWindow]:
     """The speech in sound [S], in as few windows as hold it; none for silence, noise and music."""
     from faster_whisper.vad import VadOptions, get_speech_timestamps
 
@@ -204,7 +204,7 @@ def speech_windows(sound: NDArray[np.int16]) -> list[Window]:
         groups[-1].append(chunk)
         room -= size
     return [
-        Window(np.concatenate([samples[each["start"] : each["end"]] for each in group]), group)
+        SpeechWindow(np.concatenate([samples[each["start"] : each["end"]] for each in group]), group)
         for group in groups
     ]
 

@@ -63,12 +63,7 @@ def posts(
     ] = None,
 ) -> None:
     """List the posts of exports, or choose a sample of them by a rule, to be collected or analysed."""
-    if out.suffix != ".csv":
-        raise UserError(f"--out {out}: the list is a .csv file")
-    if not is_list_or_new(out):
-        raise UserError(
-            f"{out}: a file is there, or {rule_file(out)}, that is no list of this command; name another"
-        )
+    _check_out(out)
     rule = SampleRule(per_account, order, seed, period, stratum, per_stratum, _utc(since), _utc(until))
     if stratum in OF_ACCOUNTS and accounts is None:
         raise UserError(f"--stratum {stratum}: give the table that tells it: --accounts TABLE")
@@ -97,6 +92,15 @@ def posts(
         print(f"tikval: note: {note}", file=sys.stderr)
     print(f"{counted(n, 'row')}, {rule}: {out}")
     print(f"rule and counts: {rule_file(out)}")
+
+
+def _check_out(out: Path) -> None:
+    if out.suffix != ".csv":
+        raise UserError(f"--out {out}: the list is a .csv file")
+    if not is_list_or_new(out):
+        raise UserError(
+            f"{out}: a file is there, or {rule_file(out)}, that is no list of this command; name another"
+        )
 
 
 def _utc(day: datetime | None) -> datetime | None:

@@ -27,7 +27,7 @@ _GAIN: Final = 0.5  # seconds of speech that another mixture must bring back
 
 
 @dataclass(frozen=True)
-class Heard:
+class HeardSound:
     """The track that is heard, and which of how many that is."""
 
     stream: AudioStream | None = None
@@ -41,18 +41,18 @@ class Heard:
         return code if re.fullmatch("[a-z]{2,3}", code) and code != "und" else ""
 
 
-def heard_track(container: InputContainer, source: Source, listen: bool = True) -> Heard:
+def heard_track(container: InputContainer, source: Source, listen: bool = True) -> HeardSound:
     """The track that the file prefers, unless another has more than twice its speech, or it is silent.
 
     To find that out every track is decoded where there are several, if they are to `listen` to. Raises ClipError.
     """
     tracks = [track for track in container.streams.audio if track.codec_context is not None]
     if not tracks:
-        return Heard()
+        return HeardSound()
     best = container.streams.best("audio")
     preferred = next((track for track in tracks if track is best), tracks[0])
     chosen = _spoken(preferred, tracks, source) if listen and len(tracks) > 1 else preferred
-    return Heard(chosen, tracks.index(chosen) + 1, len(tracks))
+    return HeardSound(chosen, tracks.index(chosen) + 1, len(tracks))
 
 
 def _spoken(preferred: AudioStream, tracks: list[AudioStream], source: Source) -> AudioStream:

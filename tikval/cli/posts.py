@@ -63,10 +63,8 @@ def posts(
     ] = None,
 ) -> None:
     """List the posts of exports, or choose a sample of them by a rule, to be collected or analysed."""
-    _check_out(out)
+    _check(out, stratum, accounts)
     rule = SampleRule(per_account, order, seed, period, stratum, per_stratum, _utc(since), _utc(until))
-    if stratum in OF_ACCOUNTS and accounts is None:
-        raise UserError(f"--stratum {stratum}: give the table that tells it: --accounts TABLE")
     known = read_accounts(accounts) if accounts else []
     sources = [_opened(export, columns) for export in exports]
 
@@ -94,7 +92,9 @@ def posts(
     print(f"rule and counts: {rule_file(out)}")
 
 
-def _check_out(out: Path) -> None:
+def _check(out: Path, stratum: str | None, accounts: str | None) -> None:
+    if stratum in OF_ACCOUNTS and accounts is None:
+        raise UserError(f"--stratum {stratum}: give the table that tells it: --accounts TABLE")
     if out.suffix != ".csv":
         raise UserError(f"--out {out}: the list is a .csv file")
     if not is_list_or_new(out):

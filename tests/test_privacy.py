@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fixtures.captions import draw_text, soft
+from tests.fixtures.clips import write_clip
 from tests.fixtures.corpus import write_captioned
 from tests.fixtures.rows import script as script_row
 from tests.fixtures.rows import video
@@ -455,6 +457,20 @@ WAYS: dict[str, Callable[[str], str | None]] = {
 }
 
 
+def test_a_watermark_of_several_words_is_one_name() -> None:
+    assert strip_on_screen([("@ jane doe", 0.0), ("@ the gym again", 1.0)], None) == [
+        "@someone",
+        "@ the gym again",
+    ]
+
+
+@pytest.mark.parametrize("other", ["jane_doe99", "janedoe99", "jane", "the day\njane_doe9"])
+def test_a_name_that_was_read_with_its_at_once_is_known_without_it(other: str) -> None:
+    stripped = strip_on_screen([("so good", 0.0), ("@jane_doe99", 1.0), (other, 3.0)], None)
+    assert stripped[0] == "so good"
+    assert not any("jane" in (text or "") for text in stripped)
+
+
 @pytest.mark.parametrize("text", ["TikTok @ jane_doe99", "TikTok jane_doe99", "TikTok@jane", "ig: jane"])
 @pytest.mark.parametrize("way", WAYS)
 def test_no_way_lets_a_name_pass(way: str, text: str) -> None:
@@ -478,6 +494,28 @@ def test_a_watermark_with_a_space_names_nobody(drawn: str, tmp_path: Path) -> No
     assert ("FAMILY" in script["script"]) == ("FAMILY" in drawn)
     read = read_video(Child(Limits()), str(path), Want(ocr_frames=2))
     assert not re.search("jane|doe", on_screen_text(read.captions, None) or "", re.IGNORECASE)
+
+
+@pytest.mark.skipif(not shutil.which("tesseract"), reason="no Tesseract")
+@pytest.mark.parametrize(
+    "drawn", ["TikTok\n@ jane_doe99", "TikTok\n@jane", "TikTok\njane", "@ jane", "@jane_doe99", "@ jane doe"]
+)
+@pytest.mark.parametrize("size", [20, 26])
+def test_a_watermark_that_changes_corners_names_nobody(size: int, drawn: str, tmp_path: Path) -> None:
+    """It is read wherever it stands, once without its @; and beside a caption that comes word by word."""
+    words = ["trust", "the", "long", "way", "home", "friend", "of", "mine"]
+    pictures = []
+    for at, ground in enumerate(soft(120)):
+        x, y = [(0.2, 0.1), (0.8, 0.9), (0.2, 0.9), (0.8, 0.9)][at // 15 % 4]
+        mark = drawn.replace("@", "") if at // 15 == 3 else drawn
+        marked = draw_text(ground, mark, y, x=x, size=size, outline=None)
+        pictures.append(draw_text(marked, words[at // 15], size=36))
+    path = write_clip(tmp_path / "a.mp4", width=360, height=640, pictures=pictures)
+    writer = LocalWriter(ocr=Ocr(when="changes", languages="installed"), speech=Speech(engine="none"))
+    (script,) = LocalScripts(writer, Limits())([{**video("a", path=str(path)), "attempt": 1}])
+    assert script["error"] is None
+    assert "trust the long way" in (script["script"] or "")
+    assert not re.search("jane|doe", script["script"] or "", re.IGNORECASE)
 
 
 def test_the_prompt_with_pictures_has_no_name_of_the_post(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ _INVISIBLE: Final = frozenset(
 _ALONE: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _CLUSTER: Final = re.compile(rf"(?s:.)[{MARKS}]*")
 _PLAIN: Final = re.compile(r"[\t\n\r -~]*")
+_SPACED_NAME: Final = re.compile(r"\W*@\s+\S+(?:\s+\S+){1,2}")  # as a watermark is read, and no sentence
 _PIECE: Final = re.compile(rf"\d|(?:(?![\d_]){LETTER})+")
 _JOINT: Final = (
     r"(?:[\s._\-\u2010-\u2015\u203f]|underscore|dot|dash)*"  # between an account's pieces, spoken too
@@ -119,18 +120,31 @@ def strip_on_screen(blocks: Sequence[tuple[str, float]], account: str | None) ->
     """Blocks of text on the screen without handles; None for one that is a platform's watermark, or a piece of one.
 
     `blocks`: texts in the order in which they were read, from top to bottom, with the second that first showed each. A
-    platform prints the name under its logo, so a single word under one is a name, whoever the account is; and a line
-    that is one word with an underscore is a name whose @ recognition lost.
+    platform prints the name under its logo, so a single word under one is a name, whoever the account is; a line that is
+    one word with an underscore is a name whose @ recognition lost; and so is a line that is a name which stands behind an
+    @ elsewhere in the video, or a piece of one.
     """
     views = [_folded(text)[0] for text, _ in blocks]
+    names = {view[start:end] for view in views for start, end in find_names(view) if view[start] == "@"}
     with_logo = any(map(has_logo, views))
     stripped = list[str | None]()
     for at, (text, seconds) in enumerate(blocks):
         under_logo = at > 0 and blocks[at - 1][1] == seconds and is_logo(views[at - 1])
-        is_name = is_watermark(text, account) or is_lone_name(views[at], under_logo, with_logo)
-        lines = (_PLACEHOLDER if is_lone_name(_folded(line)[0]) else line for line in text.split("\n"))
+        is_name = any(is_watermark(text, name) for name in (account, *names)) or is_lone_name(
+            views[at], under_logo, with_logo
+        )
+        lines = (_PLACEHOLDER if _is_name_alone(line, names) else line for line in text.split("\n"))
         stripped.append(None if is_name else strip_handles("\n".join(lines), account))
     return stripped
+
+
+def _is_name_alone(line: str, names: set[str]) -> bool:
+    """Whether a line of text on the screen is a name: by its form, or as one of the video's; or `@ jane doe`."""
+    view = _folded(line)[0]
+    spaced = _SPACED_NAME.fullmatch(view) is not None and any(
+        view[start] == "@" for start, _ in find_names(view)
+    )
+    return spaced or is_lone_name(view) or any(is_watermark(line, name) for name in names)
 
 
 def is_watermark(text: str, account: str | None) -> bool:

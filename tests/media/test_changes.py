@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from tests.fixtures.clips import Picture, moving, write_clip
+from tests.fixtures.captions import HEIGHT, WIDTH, draw_text, soft
+from tests.fixtures.clips import Picture, write_clip
 from tikval.media.changes import Cutout, TextWatch
 from tikval.media.clip import Clip, read_clip
 from tikval.media.cutouts import read_cutouts
 
 needs_tesseract = pytest.mark.skipif(not shutil.which("tesseract"), reason="no Tesseract")
 
-WIDTH, HEIGHT = 360, 640
 SLIDES = [
     "eat slowly", "call your mother", "plant a tree", "keep a promise", "learn to dance", "share your lunch",
     "sleep enough", "read old books", "say thank you", "fix what broke", "walk to work", "ask for help",
@@ -23,30 +23,8 @@ SLIDES = [
 WORDS = ["this", "is", "why", "we", "never", "throw", "away", "good", "bread", "at", "home", "okay"]
 
 
-def write(
-    picture: Picture, text: str, y: float = 0.6, *, x: float = 0.5, size: int = 32, fill: str = "white",
-    outline: str | None = "black", font: str | None = None,
-) -> Picture:  # fmt: skip
-    """Text on a picture, its middle at a share of its width and height."""
-    image = Image.fromarray(picture)
-    letters = ImageFont.truetype(font, size) if font else ImageFont.load_default(size)
-    ImageDraw.Draw(image).multiline_text(
-        (x * image.width, y * image.height), text, fill, letters, "mm", align="center",
-        stroke_width=3 if outline else 0, stroke_fill=outline,
-    )  # fmt: skip
-    return np.asarray(image)
-
-
 def flat(colour: str = "#27408b") -> Picture:
     return np.asarray(Image.new("RGB", (WIDTH, HEIGHT), colour))
-
-
-def soft(n: int) -> list[Picture]:
-    """Moving pictures without hard edges, as faces and rooms are."""
-    return [
-        np.asarray(Image.fromarray(picture).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
-        for picture in moving(n, 12, 20)
-    ]
 
 
 def watched(path: Path, pictures: int = 5) -> Clip:
@@ -72,7 +50,7 @@ def in_order(words: list[str], text: str) -> int:
 @needs_tesseract
 @pytest.mark.parametrize("rate", [0.5, 5, 25])
 def test_every_slide_is_read_with_its_times(rate: float, tmp_path: Path) -> None:
-    pictures = [write(flat(), text, outline=None) for text in SLIDES for _ in range(round(2 * rate))]
+    pictures = [draw_text(flat(), text, outline=None) for text in SLIDES for _ in range(round(2 * rate))]
     times = [round(1000 * at / rate) for at in range(len(pictures))]
     path = write_clip(
         tmp_path / "a.mp4", width=WIDTH, height=HEIGHT, pictures=pictures, pts=times, rate=25, gop=250
@@ -87,7 +65,7 @@ def test_every_slide_is_read_with_its_times(rate: float, tmp_path: Path) -> None
 @needs_tesseract
 @pytest.mark.parametrize("gop", [15, 250])
 def test_captions_that_come_word_by_word_are_read_in_order(gop: int, tmp_path: Path) -> None:
-    pictures = [write(ground, WORDS[at // 12]) for at, ground in enumerate(soft(12 * len(WORDS)))]
+    pictures = [draw_text(ground, WORDS[at // 12]) for at, ground in enumerate(soft(12 * len(WORDS)))]
     path = write_clip(tmp_path / "a.mp4", width=WIDTH, height=HEIGHT, pictures=pictures, rate=25, gop=gop)
     read = texts(path)
     assert in_order(WORDS, " ".join(read)) >= 10, read
@@ -96,7 +74,7 @@ def test_captions_that_come_word_by_word_are_read_in_order(gop: int, tmp_path: P
 
 @needs_tesseract
 def test_a_caption_that_stays_is_cut_out_once(tmp_path: Path) -> None:
-    pictures = [write(ground, "three habits that\nchanged my life") for ground in soft(100)]
+    pictures = [draw_text(ground, "three habits that\nchanged my life") for ground in soft(100)]
     path = write_clip(tmp_path / "a.mp4", width=WIDTH, height=HEIGHT, pictures=pictures, rate=25, gop=50)
     clip = watched(path)
     assert len(clip.cutouts) == 1
@@ -111,7 +89,7 @@ def test_a_line_that_grows_is_one_caption(tmp_path: Path) -> None:
     text = "we never throw away"
     lengths = [round((len(text) - 1) * min(1, at / 50)) + 1 for at in range(75)]
     pictures = [
-        write(ground, text[:n].ljust(len(text)), size=30, font=None)
+        draw_text(ground, text[:n].ljust(len(text)), size=30, font=None)
         for n, ground in zip(lengths, soft(75), strict=True)
     ]
     path = write_clip(tmp_path / "a.mp4", width=WIDTH, height=HEIGHT, pictures=pictures, rate=25)
@@ -120,7 +98,9 @@ def test_a_line_that_grows_is_one_caption(tmp_path: Path) -> None:
 
 @needs_tesseract
 def test_text_that_moves_is_read_at_even_times(tmp_path: Path) -> None:
-    pictures = [write(ground, "filmed in a garden", 1.1 - at / 100) for at, ground in enumerate(soft(100))]
+    pictures = [
+        draw_text(ground, "filmed in a garden", 1.1 - at / 100) for at, ground in enumerate(soft(100))
+    ]
     path = write_clip(tmp_path / "a.mp4", width=WIDTH, height=HEIGHT, pictures=pictures, rate=25)
     assert "filmed in a garden" in texts(path)
 
@@ -135,7 +115,7 @@ def test_where_there_is_no_text_nothing_is_cut_out(kind: str, tmp_path: Path) ->
 def test_flicker_costs_no_more_than_so_many_pictures(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     pages = [
-        write(flat("white"), "\n".join("".join(rng.permutation(list("abcdefghijklmnopqrst"))) for _ in range(15)),
+        draw_text(flat("white"), "\n".join("".join(rng.permutation(list("abcdefghijklmnopqrst"))) for _ in range(15)),
               0.5, size=28, fill="black", outline=None)
         for _ in range(40)
     ]  # fmt: skip
@@ -157,7 +137,7 @@ def test_the_other_pictures_are_the_same(tmp_path: Path) -> None:
 @needs_tesseract
 @pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv"])
 def test_every_container_is_watched(name: str, tmp_path: Path) -> None:
-    pictures = [write(ground, SLIDES[at // 50]) for at, ground in enumerate(soft(100))]
+    pictures = [draw_text(ground, SLIDES[at // 50]) for at, ground in enumerate(soft(100))]
     path = write_clip(tmp_path / name, width=WIDTH, height=HEIGHT, pictures=pictures, rate=25)
     assert texts(path) == SLIDES[:2]
 
@@ -172,7 +152,7 @@ def test_a_short_side_of_any_size_is_watched() -> None:
 
 def drawn(text: str, font: str | None = None, **style: object) -> Cutout:
     picture = np.asarray(Image.new("RGB", (560, 110), "#3c4a6e"))
-    return Cutout(write(picture, text, 0.5, size=44, font=font, **style), 0, 0, 0.0, 2.0, 9)  # type: ignore[arg-type]
+    return Cutout(draw_text(picture, text, 0.5, size=44, font=font, **style), 0, 0, 0.0, 2.0, 9)  # type: ignore[arg-type]
 
 
 @needs_tesseract

@@ -113,10 +113,11 @@ def _joined(read: list[tuple[Cutout, list[Line]]]) -> list[Caption]:
 
 def _follows(last: Cutout, cutout: Cutout) -> bool:
     """Whether a cut-out takes the place of the last."""
-    height, next_height = last.picture.shape[0], cutout.picture.shape[0]
+    (height, width), (next_height, next_width) = last.picture.shape[:2], cutout.picture.shape[:2]
     shift = abs(last.top + height / 2 - cutout.top - next_height / 2)
     gap = cutout.first_seconds - last.last_seconds
-    return 0 <= gap <= _MAX_GAP_SECONDS and shift < 0.5 * min(height, next_height)
+    left, right = max(last.left, cutout.left), min(last.left + width, cutout.left + next_width)
+    return 0 <= gap <= _MAX_GAP_SECONDS and shift < 0.5 * min(height, next_height) and left < right
 
 
 def _is_same(one: str, other: str) -> bool:

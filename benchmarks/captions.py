@@ -129,7 +129,8 @@ def main(arguments: list[str]) -> int:
         row = compare(clip, 1 if options.quick else 3)
         rows.append(row)
         print(
-            f"{clip.name:18} {row['found']['changes']:2} of {row['captions']:2} captions (even {row['found']['even']}), "
+            f"{clip.name:18} {row['found']['changes']:2} of {row['captions']:2} captions "
+            f"(even {row['found']['even']}), "
             f"{1000 * row['cpu_per_second']['changes']:4.0f} ms of CPU a second, {row['cpu_ratio']:.2f} of even",
             flush=True,
         )

@@ -120,12 +120,12 @@ def strip_on_screen(blocks: Sequence[tuple[str, float]], account: str | None) ->
     """Blocks of text on the screen without handles; None for one that is a platform's watermark, or a piece of one.
 
     `blocks`: texts in the order in which they were read, from top to bottom, with the second that first showed each. A
-    platform prints the name under its logo, so a single word under one is a name, whoever the account is; a line that is
-    one word with an underscore is a name whose @ recognition lost; and so is a line that is a name which stands behind an
-    @ elsewhere in the video, or a piece of one.
+    platform prints the name under its logo, so a single word under one is a name, whoever the account is; a line that
+    is one word with an underscore is a name whose @ recognition lost; and so is a line that is a name which stands
+    behind an @ elsewhere in the video, or a piece of one.
     """
     views = [_folded(text)[0] for text, _ in blocks]
-    names = {view[start:end] for view in views for start, end in find_names(view) if view[start] == "@"}
+    names = {name for view in views for line in view.split("\n") for name in _names_behind_at(line)}
     with_logo = any(map(has_logo, views))
     stripped = list[str | None]()
     for at, (text, seconds) in enumerate(blocks):
@@ -139,12 +139,14 @@ def strip_on_screen(blocks: Sequence[tuple[str, float]], account: str | None) ->
 
 
 def _is_name_alone(line: str, names: set[str]) -> bool:
-    """Whether a line of text on the screen is a name: by its form, or as one of the video's; or `@ jane doe`."""
-    view = _folded(line)[0]
-    spaced = _SPACED_NAME.fullmatch(view) is not None and any(
-        view[start] == "@" for start, _ in find_names(view)
-    )
-    return spaced or is_lone_name(view) or any(is_watermark(line, name) for name in names)
+    """Whether a line of text on the screen is a name: by its form, or as one of the video's."""
+    return is_lone_name(_folded(line)[0]) or any(is_watermark(line, name) for name in names)
+
+
+def _names_behind_at(view: str) -> list[str]:
+    """The names in a folded line that have their @; the whole line where it is no more than `@ jane doe`."""
+    names = [view[start:end] for start, end in find_names(view) if view[start] == "@"]
+    return [view] if names and _SPACED_NAME.fullmatch(view) else names
 
 
 def is_watermark(text: str, account: str | None) -> bool:

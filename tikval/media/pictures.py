@@ -91,6 +91,7 @@ class Taker:
         self._scaled: tuple[int, int] | None = None  # width, height before turning
         self._matrix: Matrix | None = None
         self._reformatter = VideoReformatter()  # keeps what FFmpeg computes for a pair of sizes
+        self._watched_reformatter = VideoReformatter()
 
     def take(self, stamp: int, frame: VideoFrame) -> None:
         """Keep a picture; the first one tells the size and the turn of all."""
@@ -111,7 +112,8 @@ class Taker:
             return
         scale = min(1, WATCHED_SIDE_PX / min(frame.width, frame.height))
         width, height = round(frame.width * scale), round(frame.height * scale)
-        grey = frame.reformat(width, height, "gray8", interpolation=_SCALER, threads=1).to_ndarray()
+        reformat = self._watched_reformatter.reformat
+        grey = reformat(frame, width, height, "gray8", interpolation=_SCALER, threads=1).to_ndarray()
         self.watch.see(
             self.watched[stamp],
             _turned(grey.astype(np.uint8, copy=False), self._matrix),

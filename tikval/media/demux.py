@@ -19,7 +19,7 @@ from tikval.config import Limits
 from tikval.media.clock import Part, Timeline, span_of, with_silence, without_jumps
 from tikval.media.hearing import heard_track, uncancelled
 from tikval.media.hevc import Layers
-from tikval.media.packets import JUMPING, MATROSKA, MOV, OF_SOUND, Source, opened, opened_beside, read_packets
+from tikval.media.packets import JUMPING, MATROSKA, MOV, OF_SOUND, Source, opened, opened_again, read_packets
 from tikval.media.reading import SAMPLE_RATE, ClipError
 from tikval.media.sound import SoundTrack
 from tikval.rows import Reason
@@ -112,7 +112,7 @@ def demux(
 
 def joints(source: Source, indexes: list[int]) -> dict[int, list[Part]]:
     """The parts of these tracks, the sound last, by their index, where the file's clock jumps. Raises ClipError."""
-    with opened_beside(source) as container:
+    with opened_again(source) as container:
         if container.format.name not in JUMPING:
             return {}
         streams = [_timed(container.streams[index]) for index in indexes]

@@ -14,7 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from tikval.media.packets import Source, opened_beside, read_packets
+from tikval.media.packets import Source, opened_again, read_packets
 from tikval.media.reading import SAMPLE_RATE
 from tikval.media.sound import SoundTrack, Weights
 from tikval.media.voice import voice_of
@@ -99,7 +99,7 @@ def uncancelled(
 def _decoded(source: Source, index: int, weights: Weights | None) -> SoundTrack:
     """One track, or a mixture of its channels."""
     track = SoundTrack(weights)
-    with opened_beside(source) as container:
+    with opened_again(source) as container:
         stream = next(one for one in container.streams.audio if one.index == index)
         for packet in read_packets(container, [stream]):
             track.add(packet)

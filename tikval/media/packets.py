@@ -87,7 +87,7 @@ def opened(source: Source) -> InputContainer:
 
 
 @contextmanager
-def opened_beside(source: Source) -> Iterator[InputContainer]:
+def opened_again(source: Source) -> Iterator[InputContainer]:
     """The file opened once more, while another opening of it is to read on behind this one. Raises ClipError."""
     at = os.lseek(source.file, 0, os.SEEK_CUR)
     try:

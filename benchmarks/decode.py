@@ -40,12 +40,9 @@ from tikval.media.clip import read_clip
 
 RESULT: Final = Path(__file__).parent / "results" / "decode.json"
 MAIN: Final = Spec(576, 1024, 10)  # the target's clip: as the platform serves them
-QUICK: Final = [
-    MAIN,
-    Spec(576, 1024, 10, gop=30),
-    Spec(576, 1024, 10, b_frames=0),
-    Spec(576, 1024, 10, codec="hevc"),
-]
+NO_B_FRAMES: Final = Spec(576, 1024, 10, b_frames=0)
+HEVC: Final = Spec(576, 1024, 10, codec="hevc")
+QUICK: Final = [MAIN, Spec(576, 1024, 10, gop=30), NO_B_FRAMES, HEVC]
 FULL: Final = [
     *QUICK,
     Spec(576, 1024, 10, gop=30, b_frames=0),
@@ -57,7 +54,7 @@ FULL: Final = [
     Spec(1080, 1920, 30),
     Spec(1080, 1920, 60),
 ]
-TARGET: Final = 0.70  # of ffmpeg's CPU time, on the main clip
+TARGETS: Final = {MAIN: 0.70, NO_B_FRAMES: 0.75, HEVC: 0.80}  # of ffmpeg's CPU time
 TARGET_GROWTH_MB: Final = 20  # of resident memory over all opens after the first tenth
 SCALER: Final = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 FRAMES, KEY_FRAMES, SIDE_PX = 16, 3, 224
@@ -249,10 +246,9 @@ def main(arguments: list[str]) -> int:
         f"growth over {opens} opens, MB": {"figure": growth["tikval"], "at_most": TARGET_GROWTH_MB},
     }
     if rows[0]["against"] == "ffmpeg":
-        targets[f"{MAIN.name}, of ffmpeg's CPU time"] = {
-            "figure": rows[0]["ratio"]["tikval"],
-            "at_most": TARGET,
-        }
+        ratios = {row["clip"]: row["ratio"]["tikval"] for row in rows}
+        for spec, most in TARGETS.items():
+            targets[f"{spec.name}, of ffmpeg's CPU time"] = {"figure": ratios[spec.name], "at_most": most}
     else:
         print("no ffmpeg on PATH: the target needs it and was not checked")
     for target in targets.values():

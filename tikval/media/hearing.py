@@ -100,8 +100,8 @@ def _decoded(source: Source, index: int, weights: Weights | None) -> SoundTrack:
     """One track, or a mixture of its channels."""
     track = SoundTrack(weights)
     with opened_again(source) as container:
-        stream = next(one for one in container.streams.audio if one.index == index)
-        for packet in read_packets(container, [stream]):
+        streams = [one for one in container.streams.audio if one.index == index]
+        for packet in read_packets(container, [*streams]) if streams else ():
             track.add(packet)
             if track.n_samples > source.limits.video_seconds * SAMPLE_RATE:
                 break

@@ -9,6 +9,7 @@ import typer
 from tikval.cli.app import app
 from tikval.cli.job import FAILED
 from tikval.cli.results import show_erasure
+from tikval.files import plain_address
 from tikval.stats.limits import counted
 from tikval.store.runs import Study
 
@@ -53,7 +54,7 @@ def _erase_deleted(out: str, deleted: str, yes: bool) -> bool:
 
     listed = read_deleted_ids(deleted)
     told = [f"{n:,} {word} ({'gone' if gone else 'stay'})" for word, (n, gone) in listed.counts().items()]
-    print(f"{deleted}: {', '.join(told)}")
+    print(f"{plain_address(deleted)}: {', '.join(told)}")
     plan = plan_recheck(out, listed.ids)
     _name(plan.here, "in this study" if yes else "would be erased")
     _name(plan.erased, "erased before")

@@ -108,14 +108,14 @@ def _sidecars(folder: str, paths: Sequence[str]) -> list[_Sidecar]:
     sidecars = []
     for number, path in enumerate(paths, start=1):
         if path.endswith(INFO):
-            beside = sorted(media.get(path.removesuffix(INFO), []), key=_in_order)
+            with_it = sorted(media.get(path.removesuffix(INFO), []), key=_in_order)
         elif path.endswith(".json") and path.removesuffix(".json") in files:
-            beside = [path.removesuffix(".json")]
+            with_it = [path.removesuffix(".json")]
         else:
             continue
         post = post_in(path.partition(".")[0])
         place = f"metadata of {post.video_id}" if post else f"file {number} by name"
-        sidecars.append(_Sidecar(f"{folder}/{path}", path, place, beside))
+        sidecars.append(_Sidecar(f"{folder}/{path}", path, place, with_it))
     return sidecars
 
 

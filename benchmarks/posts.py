@@ -166,6 +166,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--form", choices=FORMS, action="append", help="this form only; may be given again")
     parser.add_argument("--read", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.read:
@@ -173,7 +174,7 @@ def main() -> int:
         return 0
     n = 20_000 if arguments.quick else 1_000_000
     forms = {}
-    for form in FORMS:
+    for form in arguments.form or FORMS:
         work = Path(tempfile.mkdtemp(prefix="tikval-bench-"))
         try:
             write_form(work / form, n)
@@ -195,7 +196,10 @@ def main() -> int:
             "each_post_once": whole,
         },
         "machine": machine(),
-        "command": "python benchmarks/posts.py" + " --quick" * arguments.quick,
+        "command": " ".join(
+            ["python benchmarks/posts.py", *["--quick"] * arguments.quick]
+            + [f"--form {form}" for form in arguments.form or ()]
+        ),
     }
     if not arguments.quick:
         RESULT.write_text(json.dumps(result, indent=2) + "\n")

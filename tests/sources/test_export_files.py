@@ -43,6 +43,20 @@ def test_media_are_found_by_the_names_of_their_metadata(tmp_path: Path) -> None:
     assert [row["video_id"] for row in one.rows()] == [made_posts()[1].video_id]
 
 
+def test_metadata_that_cannot_be_read_are_odd_rows_and_name_nobody(tmp_path: Path) -> None:
+    folder = yt_dlp_folder(tmp_path, made_posts()[:1])
+    (folder / "jane.secret").mkdir()
+    (folder / "jane.secret" / "jane.secret.info.json").write_text("{no")
+    (folder / "jane.secret" / f"{ID}.info.json").write_text("[[[")
+    (folder / "jane.secret" / "gone.info.json").symlink_to("nowhere")
+    export = read_export(str(folder))
+    assert export
+    rows = list(export.rows())
+    assert [row["outcome"] for row in rows] == ["invalid_row"] * 3 + ["no_file"]
+    assert rows[0]["video_id"] == f"metadata of {ID}"
+    assert "secret" not in export.line + repr(rows)
+
+
 def test_a_folder_of_media_alone_is_no_export(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"x")
     (tmp_path / "clip.mp4.json").write_text('{"my": "notes"}')

@@ -43,7 +43,8 @@ class _Sidecar(NamedTuple):
         try:
             told = read_document(partial(open_input, self.uri), "")
         except UserError as err:
-            yield SourceRecord(self.place, None, problem=str(err).removeprefix(": "))
+            problem = str(err).removeprefix(plain_address(self.uri)).removeprefix(": ")
+            yield SourceRecord(self.place, None, problem=problem)
             return
         for n, (cells, _) in enumerate(listed_rows(told, {"entries": {}}), start=1):
             if not isinstance(cells, dict) or cells.get("_type") not in ("playlist", "multi_video"):
@@ -113,7 +114,7 @@ def _sidecars(folder: str, paths: Sequence[str]) -> list[_Sidecar]:
             with_it = [path.removesuffix(".json")]
         else:
             continue
-        post = post_in(path.partition(".")[0])
+        post = post_in(path)
         place = f"metadata of {post.video_id}" if post else f"file {number} by name"
         sidecars.append(_Sidecar(f"{folder}/{path}", path, place, with_it))
     return sidecars

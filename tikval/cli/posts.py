@@ -75,9 +75,7 @@ def posts(
     with told_while_slow("posts: reading, the first of two times"):
         selected = select_posts(rows(), rule, known)
     if not selected.ids and rule.chooses:
-        why = (
-            ", ".join(f"{reason} {n:,}" for reason, n in selected.left_out.items()) or "the exports list none"
-        )
+        why = _left_out(selected) or "the exports list none"
         raise UserError(f"{rule}: none of {counted(selected.listed, 'post')} can be chosen: {why}")
     about = {"exports": [_about(name, source) for name, source in zip(exports, sources, strict=True)]}
     try:
@@ -143,10 +141,13 @@ def _table(selected: Selected) -> Table:
     return table
 
 
+def _left_out(selected: Selected) -> str:
+    return ", ".join(f"{reason} {n:,}" for reason, n in selected.left_out.items())
+
+
 def _notes(selected: Selected, known: Sequence[AccountRow]) -> Iterator[str]:
     if selected.left_out and selected.rule.chooses:
-        why = ", ".join(f"{reason} {n:,}" for reason, n in selected.left_out.items())
-        yield f"not among those that are chosen from: {why}"
+        yield f"not among those that are chosen from: {_left_out(selected)}"
     if n := selected.pinned_unknown:
         yield (
             f"of {counted(n, 'account')} the list does not say which posts are pinned: these are chosen as any others "

@@ -131,7 +131,7 @@ def measure(
     rows: list[dict[str, Any]] = []
     for clip in clips:
         file = os.open(clip.path, os.O_RDONLY)
-        reading = read(file, Want(sound=True, scene=True), Limits(), [])
+        reading = read([file], None, Want(sound=True, scene=True), Limits(), [])
         os.close(file)
         assert reading.sound is not None
         begin = time.process_time()

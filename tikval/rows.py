@@ -297,6 +297,8 @@ class PredictionRow(TypedDict):
     )  # samples that gave a valid reply; None: asked once, no language model, or of an earlier version
     agreement: float | None  # of these samples with each other, 0 to 1: extract/votes.py
     has_sound: bool | None  # as an LLM saw it (Figure 6)
+    language: str | None  # of the speech in the script that was judged; None: not known, or no script
+    translated: bool | None  # the recogniser's English of that speech was judged
     notes: str | None
     tokens_in: int | None  # of several samples the sum, as the two below
     tokens_out: int | None

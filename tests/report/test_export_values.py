@@ -71,7 +71,13 @@ class Kitchen:
         self.system = ExtractConfig(scripts=scripts, system=system, out=self.out)
         self.rows = [
             prediction(
-                FIRST, "face+", system=system, row_key=keys[FIRST], model_served="/home/mia/tiny sha256:1"
+                FIRST,
+                "face+",
+                system=system,
+                row_key=keys[FIRST],
+                model_served="/home/mia/tiny sha256:1",
+                language="es",
+                translated=True,
             ),
             prediction(SECOND, "humility-", system=system, row_key=keys[SECOND]),
             prediction(CUT, system=system, row_key=keys[CUT], error="no_text"),
@@ -120,6 +126,8 @@ def test_a_line_has_all_that_is_known_of_its_video(kitchen: Kitchen) -> None:
         "error": None,
         "model": "local",
         "model_served": "/home/mia/tiny sha256:1",
+        "language": "es",
+        "translated": True,
         "recipe": kitchen.system.fingerprint,
         "face": 1,
         "humility": 0,

@@ -36,6 +36,8 @@ def predicted(video: str, decisions: list[bool | None] | None, error: str | None
         votes=None,
         agreement=None,
         has_sound=None,
+        language=None,
+        translated=None,
         notes=None,
         tokens_in=None,
         tokens_out=None,

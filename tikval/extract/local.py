@@ -112,6 +112,8 @@ class LocalValues:
             scores=[float(score) for score in scores_L],
             abstained=not any(decisions),
             has_sound=row["has_sound"],
+            language=row["language"],
+            translated=row["translated"],
             model_served=self.served,
         )
 

@@ -7,7 +7,8 @@ from tikval.config import ExtractConfig, JobConfig
 from tikval.extract.calibration import why_not_calibrated
 
 LOCAL_NOTICE: Final = (
-    "Demo quality, English speech only. These values come from the embedded default: a small speech recogniser, "
+    "Demo quality. These values come from the embedded default: a small speech recogniser (other languages are judged "
+    "by the English that it makes of them, which scripts mark as TRANSLATED), "
     "Tesseract and sentence embeddings, without looking at what the picture shows. Do not draw conclusions "
     "about people from them."
 )

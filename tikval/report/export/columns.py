@@ -87,6 +87,8 @@ LINE: Final = (
         "of these replies with each other: the share of equal stances over all pairs of them and all values; it is not "
         "corrected for chance",
     ),
+    Column("language", pa.string(), "of the speech in the script that the local extractor judged, ISO 639-1"),
+    Column("translated", pa.bool_(), "it judged the recogniser's own English of speech in another language"),
     Column(
         "error", pa.string(), "why there is no result, a reason of tikval/rows.py; then no value has a stance"
     ),

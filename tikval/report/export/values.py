@@ -45,6 +45,8 @@ _OF_A_ROW: Final = (
     "sample",
     "votes",
     "agreement",
+    "language",
+    "translated",
     "error",
     "model",
     "model_served",

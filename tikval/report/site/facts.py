@@ -1,8 +1,11 @@
 """How a report was made: recipes, models that answered, what calls cost, and the command that makes it again."""
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+
+import pyarrow.compute as pc
 
 import tikval
 from tikval.ask.withheld import is_outside, keys_of_minors
@@ -100,6 +103,23 @@ def given_facts(config: ReportConfig, label_set: str) -> tuple[tuple[str, str], 
     return tuple(facts)
 
 
+def spoken_facts(config: ReportConfig) -> tuple[tuple[str, str], ...]:
+    """The languages of the speech in each recipe's scripts, and how many are judged by a translation."""
+    facts = []
+    for name, recipe in scripts_of(config).items():
+        found: Counter[str] = Counter()
+        translated = 0
+        for table in Folder(recipe.folder).tables(["language", "language_probability", "translated"]):
+            translated += pc.sum(table["translated"]).as_py() or 0
+            heard = table.filter(pc.is_valid(table["language_probability"]))
+            found.update(language or "not recognised" for language in heard["language"].to_pylist())
+        if found:
+            languages = ", ".join(f"{language} {n:,}" for language, n in found.most_common(12))
+            by = f"; {translated:,} with the recogniser's English, marked TRANSLATED" if translated else ""
+            facts.append((f"Languages of speech ({name})", f"{languages}{by}"))
+    return tuple(facts)
+
+
 def _earlier(file: str | None) -> str:
     return "" if file else " (given by an earlier command: a new folder needs them again)"
 
@@ -140,6 +160,7 @@ def report_facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> t
         ("Codebook", f"{codebook.name}, version {codebook.version}"),
         *(("Profile", profile) for profile in (config.asked.profiles if config.asked else ())),
         *given_facts(config, codebook.label_set),
+        *spoken_facts(config),
         *((f"Recipe of the {name}", recipe.fingerprint) for name, recipe in scripts_of(config).items()),
         *((f"Recipe of {system.system}", system.fingerprint) for system in config.scores.predictions),
         *_minors(config, catalog),

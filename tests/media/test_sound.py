@@ -1,6 +1,10 @@
 """Which sound is heard: channels that cancel each other, and several tracks."""
 
 import importlib.util
+import os
+import subprocess
+import sys
+import textwrap
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from tikval.media.reading import SAMPLE_RATE, Want
 from tikval.media.voice import voice_of
 from tikval.script.compose import compose
 
+ROOT = Path(__file__).parents[2]
 RATE = 44_100
 Samples = NDArray[np.float64]  # of one channel, full scale 1
 
@@ -204,3 +209,23 @@ def test_the_track_is_named_in_the_script_and_is_the_one_that_is_sent(voice: Sam
     assert "Sound: Yes (track 2 of 2, spa)\n" in compose(reading, None, None)
     assert likeness(tmp_path / "to", voice) > 0.9
     assert heard(tmp_path / "to")[1] == 1
+
+
+def test_the_detector_leaves_nothing_at_home_and_reports_to_nobody(tmp_path: Path) -> None:
+    installed("faster_whisper")
+    listen = """
+        import numpy as np
+        from tikval.ask.multilingual import speech_windows
+        from tikval.media.voice import voice_of
+        sound = np.random.default_rng(0).normal(0, 3000, 32_000).astype(np.int16)
+        voice_of(sound)
+        speech_windows(sound)
+        import onnxruntime, os
+        print(os.environ["ORT_DISABLE_TELEMETRY"])
+    """
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", textwrap.dedent(listen)]
+    assert (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == "1\n"
+    )
+    assert list(tmp_path.iterdir()) == []

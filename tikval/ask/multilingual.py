@@ -10,6 +10,7 @@ S samples of 16 kHz mono sound, F features of 10 ms.
 """
 
 import importlib.util
+import os
 import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -188,6 +189,9 @@ class _EncodesOnce:
 
 def speech_windows(sound: NDArray[np.int16]) -> list[SpeechWindow]:
     """The speech in sound [S], in as few windows as hold it; none for silence, noise and music."""
+    os.environ.setdefault(
+        "ORT_DISABLE_TELEMETRY", "1"
+    )  # onnxruntime would leave a number of this machine, and report
     from faster_whisper.vad import VadOptions, get_speech_timestamps
 
     if loudness(sound) < _MIN_LOUDNESS:

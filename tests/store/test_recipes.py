@@ -8,7 +8,15 @@ import pytest
 from tests.fixtures.stores import FakeStore
 from tikval import files
 from tikval.cli.profiles import Wanted, report_of_profiles
-from tikval.config import ExtractConfig, LlmExtractor, LlmWriter, PredictConfig, ReportConfig, UserError
+from tikval.config import (
+    ExtractConfig,
+    LlmExtractor,
+    LlmWriter,
+    PredictConfig,
+    ReportConfig,
+    ScriptConfig,
+    UserError,
+)
 from tikval.store.recipes import load_job
 
 # folders' names as the commit before `instruction` made them
@@ -44,6 +52,22 @@ def test_a_study_of_before_keeps_its_folders(
     lines = capsys.readouterr().err.splitlines()
     message = "goes on with its recipe of before: the codebook in the user's turn"
     assert [message in line for line in lines] == [True, True], "once for each stage"
+
+
+def test_a_local_study_of_before_goes_on_with_english_speech(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _local(tmp_path).writer.speech.engine == "every_language"
+    assert not capsys.readouterr().err
+    (tmp_path / "scripts-e1398bc753d3").mkdir()  # as the commit before made it
+    assert Path(_local(tmp_path).folder).name == "scripts-e1398bc753d3"
+    assert "goes on with its recipe of before: English speech" in capsys.readouterr().err
+    asked = _local(tmp_path, "writer.speech=every_language")
+    assert asked.writer.speech.engine == "every_language"
+
+
+def _local(out: Path, *more: Any) -> Any:
+    return load_job(ScriptConfig, "configs/local/scripts.yaml", [f"out={out}", f"videos.out={out}", *more])
 
 
 def test_a_new_study_has_the_system_instruction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,19 @@
 """A job's configuration as its study has it: one that was begun before goes on with the recipe it was begun with."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from tikval.config import ExtractConfig, JobConfig, LlmExtractor, LlmWriter, ScriptConfig, load_config, nested
+from tikval.config import (
+    ExtractConfig,
+    JobConfig,
+    LlmExtractor,
+    LlmWriter,
+    LocalWriter,
+    ScriptConfig,
+    load_config,
+    nested,
+    validate,
+)
 from tikval.files import has_folder
 from tikval.terminal import note_once
 
@@ -14,9 +24,10 @@ Override = str | tuple[str, Any]
 def load_job(kind: type[J], path: str, overrides: Sequence[Override]) -> J:
     """`load_config`, for whoever reads or writes the folders of a study.
 
-    Our configurations once had the codebook in the user's turn. Where the folder of a recipe with `instruction: system`
-    is not there, and that of the same recipe with `user` is, the study goes on with the latter and pays nothing again,
-    unless an override asks for one of them by name. Raises what `load_config` raises.
+    Our configurations once had the codebook in the user's turn, and local scripts of English speech and of text at
+    equal times. Where the folder of the recipe of today is not there, and that of such a recipe is, the study goes on
+    with the latter and pays nothing again, unless an override asks for one of them by name. Raises what `load_config`
+    raises.
     """
     sets = list(overrides)
     while True:
@@ -27,6 +38,14 @@ def load_job(kind: type[J], path: str, overrides: Sequence[Override]) -> J:
         sets += older
 
 
+class _Before(NamedTuple):
+    """How a part of a recipe was once."""
+
+    changes: dict[str, Any]
+    about: str  # in words
+    now: str  # key=value of an override that asks for the recipe of today
+
+
 def _begun_before(config: JobConfig, given: set[str]) -> Iterator[list[Override]]:
     """Overrides that name the recipe with which a stage was begun; `given`: keys that are settled."""
     for place, job in nested(config, trained=True):
@@ -35,14 +54,34 @@ def _begun_before(config: JobConfig, given: set[str]) -> Iterator[list[Override]
         name = "writer" if isinstance(job, ScriptConfig) else "extractor"
         part = getattr(job, name)
         at = f"{place}.{name}" if place else name
-        if not isinstance(part, LlmWriter | LlmExtractor) or part.instruction == "user":
+        before = _before(part)
+        if before is None or any(
+            key.startswith(tuple(f"{at}.{key}" for key in before.changes)) for key in given
+        ):
             continue
-        before = {"instruction": "user", "material": None}
-        older = job.model_copy(update={name: part.model_copy(update=before)})
-        if f"{at}.instruction" not in given and not _is_there(job.folder) and _is_there(older.folder):
-            message = "goes on with its recipe of before: the codebook in the user's turn"
-            note_once(f"{older.folder} {message}; {at}.instruction=system begins anew")
-            yield [(f"{at}.{key}", value) for key, value in before.items()]
+        changed = validate(type(part), part.model_dump() | before.changes, at)
+        older = job.model_copy(update={name: changed})
+        if not _is_there(job.folder) and _is_there(older.folder):
+            note_once(
+                f"{older.folder} goes on with its recipe of before: {before.about}; {at}.{before.now} begins anew"
+            )
+            yield [(f"{at}.{key}", value) for key, value in before.changes.items()]
+
+
+def _before(part: Any) -> _Before | None:
+    """How our configurations once had a part that is as they have it today."""
+    if isinstance(part, LlmWriter | LlmExtractor) and part.instruction == "system":
+        changes: dict[str, Any] = {"instruction": "user", "material": None}
+        return _Before(changes, "the codebook in the user's turn", "instruction=system")
+    if (
+        isinstance(part, LocalWriter)
+        and part.speech.engine == "every_language"
+        and part.ocr.when == "changes"
+    ):
+        ocr = {"frames": part.ocr.frames, "when": "even", "languages": "eng"}
+        changes = {"speech": {"engine": "moonshine"}, "ocr": ocr}
+        return _Before(changes, "English speech, and text at equal times", "speech=every_language")
+    return None
 
 
 def _key(override: Override) -> str:

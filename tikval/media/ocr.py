@@ -38,6 +38,10 @@ _MAX_EDGES: Final = 0.08  # share of pixels at an edge: more is texture, on whic
 # of a cut-out, which text fills
 _MAX_INK_CUT: Final = 0.65
 _MAX_EDGES_CUT: Final = 0.25
+_SPARSE, _COLUMN = (
+    11,
+    4,
+)  # Tesseract's page segmentation: text anywhere in no order, or lines below each other
 _EXPLAINED: Final = 0.7  # share of a cut-out's edges at the borders of a colour: the text is in that colour
 _CLEAR: Final = 93  # of 100: words of the language are seldom below, letters of another script seldom above
 _MIXED: Final = re.compile(
@@ -163,7 +167,7 @@ def read_lines(pictures: list[Picture], languages: str, *, whole: bool = False) 
         _layers(resized(picture, min(picture.shape[:2]))) if whole else _layers(picture, is_cutout=True)
         for picture in pictures
     ]
-    words_of = _words(layers_of, languages)
+    words_of = _words(layers_of, languages, _SPARSE if whole else _COLUMN)
     return [[_line(words) for words in _lines(_with_doubtful(words))] for words in words_of]
 
 
@@ -236,7 +240,9 @@ def _share(marked: NDArray[np.bool_]) -> float:
     return np.count_nonzero(marked) / max(1, marked.size)
 
 
-def _words(layers_of: list[list[tuple[Layer, int]]], languages: str) -> list[list[_Word]]:
+def _words(
+    layers_of: list[list[tuple[Layer, int]]], languages: str, arrangement: int = _SPARSE
+) -> list[list[_Word]]:
     """What Tesseract reads in each picture's layers: one process for all, as its start costs more than a layer."""
     pages = [(at, layer, least) for at, layers in enumerate(layers_of) for layer, least in layers]
     found: list[list[_Word]] = [[] for _ in layers_of]
@@ -255,7 +261,7 @@ def _words(layers_of: list[list[tuple[Layer, int]]], languages: str) -> list[lis
             data = pytesseract.image_to_data(
                 str(listing),
                 lang=languages,
-                config="--psm 11 --dpi 150",  # 11: sparse text in no order
+                config=f"--psm {arrangement} --dpi 150",
                 output_type=pytesseract.Output.DICT,
                 timeout=_SECONDS * len(layers_of),
             )

@@ -93,9 +93,7 @@ def _joined(read: list[tuple[Cutout, list[Line]]]) -> list[Caption]:
     groups: list[list[tuple[Cutout, Line]]] = []  # words that follow one another
     captions: list[Caption] = []
     for cutout, all_lines in read:
-        lines = [line for line in all_lines if line.text] or all_lines[
-            :1
-        ]  # without what was not read beside it
+        lines = [line for line in all_lines if line.text] or all_lines[:1]
         if len(lines) == 1 and cutout.last_seconds - cutout.first_seconds <= _MAX_WORD_SECONDS:
             for group in groups:
                 if _follows(group[-1][0], cutout) and len(group) < _MAX_PIECES:

@@ -458,10 +458,7 @@ WAYS: dict[str, Callable[[str], str | None]] = {
 
 
 def test_a_watermark_of_several_words_is_one_name() -> None:
-    assert strip_on_screen([("@ jane doe", 0.0), ("@ the gym again", 1.0)], None) == [
-        "@someone",
-        "@ the gym again",
-    ]
+    assert strip_on_screen([("@ jane doe", 0.0), ("@ the gym again", 1.0)], None) == [None, "@ the gym again"]
 
 
 @pytest.mark.parametrize("other", ["jane_doe99", "janedoe99", "jane", "the day\njane_doe9"])

@@ -461,4 +461,7 @@ def test_the_command_ends_with_where_the_result_lies(kitchen: Kitchen, tmp_path:
     assert run(f"{tmp_path}/v.csv", "--long") == f"57 lines: {tmp_path}/v.csv\n"
     assert run(f"{tmp_path}/p/") == f"3 lines: {tmp_path}/p/\n"
     assert run(f"{tmp_path}/p/", "--force", "--names") == f"3 lines: {tmp_path}/p/\n"
-    assert run(f"{tmp_path}/v.duckdb") == f"values 3 lines, long 57 lines, attrition 38 lines: {tmp_path}/v.duckdb\n"
+    assert (
+        run(f"{tmp_path}/v.duckdb")
+        == f"values 3 lines, long 57 lines, attrition 38 lines: {tmp_path}/v.duckdb\n"
+    )

@@ -59,6 +59,7 @@ def test_its_sample_is_the_one_on_the_page(tmp_path: Path) -> None:
     assert table in printed
 
 
+@pytest.mark.full
 @pytest.mark.ray
 @pytest.mark.local_models
 @pytest.mark.timeout(900)

@@ -161,11 +161,11 @@ def test_a_database_of_what_is_not_annotated_has_no_scores(folder: Place) -> Non
             return {name for (name,) in database.sql("SHOW TABLES").fetchall()}
 
     folder.analyze()
-    assert tables() == {"values", "long", "columns"}
+    assert tables() == {"values", "long", "columns", "attrition"}
     folder.analyze("--annotations", folder.labels("labels.csv", "face"))
-    assert tables() == {"values", "long", "columns", "scores"}
+    assert tables() == {"values", "long", "columns", "attrition", "scores"}
     folder.analyze("--codebook", folder.book)
-    assert tables("--codebook", OWN) == {"values", "long", "columns"}
+    assert tables("--codebook", OWN) == {"values", "long", "columns", "attrition"}
     assert "scores" in tables("--codebook", "schwartz-19")
 
 

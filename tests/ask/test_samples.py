@@ -39,7 +39,7 @@ ROW: dict[str, Any] = {
     "input_sha": "1",
     "carried": json.dumps({"account": None}),
     "seconds": None,
-    **dict.fromkeys(("error", "detail", "video", "pictures")),
+    **dict.fromkeys(("error", "detail", "video", "files", "pictures")),
 }
 
 

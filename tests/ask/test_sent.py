@@ -30,7 +30,7 @@ from tikval.llm.ledger import Entry, Ledger, ledger_key
 from tikval.llm.prices import load_prices
 from tikval.media.child import Child
 from tikval.media.fetch import StrippedVideos
-from tikval.media.reading import Want
+from tikval.media.reading import ClipError, Want
 from tikval.rows import AnswerRow, Reason, sha256
 
 MODEL: Final = Gemini(model="gemini-3.8-flash")
@@ -137,10 +137,16 @@ def test_what_was_paid_before_files_were_stripped_is_not_paid_again(
     assert not server.calls
 
 
-def test_what_cannot_be_stripped_is_not_sent_and_not_paid(server: LlmServer, tmp_path: Path) -> None:
-    one = clips.write_clip(tmp_path / "a.ts", n=100).read_bytes()
-    (tmp_path / "twice.ts").write_bytes(one + one)  # its times begin again
-    row = answers_to(tmp_path / "twice.ts", server, tmp_path / "out")
+def test_what_cannot_be_stripped_is_not_sent_and_not_paid(
+    server: LlmServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> Any:
+        raise ClipError(Reason.NOT_STRIPPED, "of no container that is known")
+
+    monkeypatch.setattr(
+        "tikval.media.child.Child.strip", refused
+    )  # the child writes all that FFmpeg reads here
+    row = answers_to(clips.write_clip(tmp_path / "a.mp4", n=10), server, tmp_path / "out")
     assert row["error"] == Reason.NOT_STRIPPED
     assert not server.calls
     assert not Ledger(str(tmp_path / "out")).keys()

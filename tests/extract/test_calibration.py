@@ -108,7 +108,7 @@ def test_schwartz_keeps_its_threshold_and_its_recipe(tmp_path: Path) -> None:
     config = configured(tmp_path)
     assert config.extractor == LocalExtractor()
     assert config.extractor.model_dump()["threshold"] == 0.049
-    assert load_config(ExtractConfig, "configs/local/predictions.yaml", []).fingerprint == "742166084595"
+    assert load_config(ExtractConfig, "configs/local/predictions.yaml", []).fingerprint == "82a2c89ea090"
     assert why_not_calibrated(config) is None
     copied = tmp_path / "copy.yaml"
     copied.write_bytes((ROOT / "prompts" / "codebook.yaml").read_bytes())

@@ -78,7 +78,7 @@ def test_an_export_and_the_files_of_its_posts(study: Study) -> None:
     assert "6 posts" in line
     (left,) = (note for note in study.notes if "of no post" in note)
     assert "1 of 3 files" in left
-    assert "7499999999999999999.mp4" in left
+    assert "7499999999999999999" in left
 
 
 def test_the_same_again_is_finished(study: Study) -> None:
@@ -205,3 +205,23 @@ def test_pseudonyms_stay_those_of_files_and_posts_alike(study: Study) -> None:
     videos, posts = study.list(str(study.root / "list.csv"), media=study.media, ids="pseudonyms")
     assert set(videos) < set(posts)
     assert all(name.startswith("v") and len(name) == 17 for name in posts)
+
+
+@pytest.mark.parametrize(
+    ("videos", "setting"), [("media", "media"), ("media", "columns"), ("m.csv", "media")]
+)
+def test_a_setting_of_exports_is_refused_where_it_would_change_nothing(
+    study: Study, videos: str, setting: str
+) -> None:
+    study.has(f"{IDS[0]}.mp4")
+    (study.root / "m.csv").write_text(f"path\nmedia/{IDS[0]}.mp4\n")
+    with pytest.raises(UserError, match=f"--{setting} would change nothing"):
+        study.list(str(study.root / videos), **{setting: study.root})
+
+
+def test_files_of_no_post_are_told_without_names(study: Study) -> None:
+    study.has(f"{IDS[0]}.mp4", "bob/@bob_video_7499999999999999999.mp4")
+    study.list(study.research(), media=study.media)
+    (left,) = (note for note in study.notes if "of no post" in note)
+    assert "7499999999999999999" in left
+    assert "bob" not in left

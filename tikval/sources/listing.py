@@ -22,6 +22,7 @@ from tikval.sources.exports.source_export import export_of
 from tikval.sources.exports.tabular import table_records
 from tikval.sources.exports.write_posts import write_posts
 from tikval.sources.ids import post_in, pseudonym
+from tikval.sources.photo_posts import plain_name
 from tikval.sources.posts import dated
 from tikval.sources.tables import Say, is_table, open_table, print_note
 
@@ -56,11 +57,14 @@ def list_study(
     if export is None and is_file:
         export, has_paths = _manifest(config.videos)
         if has_paths:
+            _refuse(config, "its lines name their files")
             videos = list(list_videos(config.videos, known, key, say))
             if export is None or not sidecars:
                 return Listing(videos)
             files = _Files(videos, _folder_of(config.videos))
             return _with_posts(videos, (_of_row(post, files, export) for post in export.rows()))
+    if export is None:
+        _refuse(config, "no export of posts")
     place = config.videos if export is None else _place_of_files(export, config)
     videos = list(_videos_of(export, place, config.media, known, key, say))
     more = _Sidecars.of(place, say) if export or sidecars else _Sidecars()
@@ -74,6 +78,18 @@ def list_study(
         say(export.line)
         found.videos = files.of_posts(export.name, say)
     return found
+
+
+def _refuse(config: CatalogConfig, why: str) -> None:
+    """Raise UserError for a setting of exports; --media of the folder itself asks for what lies with its videos."""
+    wrong = [
+        ("--media", config.media not in (None, config.videos)),
+        ("--columns", config.columns is not None),
+    ]
+    if given := [name for name, is_wrong in wrong if is_wrong]:
+        raise UserError(
+            f"{plain_address(config.videos)}: {why}, so {' and '.join(given)} would change nothing; leave out"
+        )
 
 
 def _is_unnamed(source: str) -> bool:
@@ -201,7 +217,7 @@ class _Files:
             if id(row) in self._claimed or (row["error"] == Reason.DUPLICATE_ID and row["video_id"] in posts)
         ]
         kept = set(map(id, found))
-        left = [self._below(row) for row in self.videos if id(row) not in kept]
+        left = [plain_name(self._below(row)) for row in self.videos if id(row) not in kept]
         some = ", ".join(left[:_NAMED]) + (" ..." if len(left) > _NAMED else "")
         where = plain_address(self.place)
         if not found:

@@ -121,7 +121,7 @@ def passed_over_line(where: str, names: Collection[str]) -> str:
     kinds = Counter(_suffix(name) or "without a suffix" for name in names)
     some = defaultdict[str, list[str]](list)
     for name in names:
-        some[_suffix(name) or "without a suffix"].append(_plain(name))
+        some[_suffix(name) or "without a suffix"].append(plain_name(name))
     told = [
         f"{count} {kind} ({', '.join(some[kind][:_SHOWN])}{', ...' if count > _SHOWN else ''})"
         for kind, count in kinds.most_common()
@@ -130,7 +130,7 @@ def passed_over_line(where: str, names: Collection[str]) -> str:
     return f"{where}: {files} neither a video nor of a photo post and passed over: {'; '.join(told)}"
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     base = PurePosixPath(name).name
     post = post_in(name)
     if post:

@@ -88,7 +88,7 @@ def _refuse(config: CatalogConfig, why: str) -> None:
     ]
     if given := [name for name, is_wrong in wrong if is_wrong]:
         raise UserError(
-            f"{plain_address(config.videos)}: {why}, so {' and '.join(given)} would change nothing; leave out"
+            f"{plain_address(config.videos)}: {why}, so {' and '.join(given)} would change nothing: leave it out"
         )
 
 

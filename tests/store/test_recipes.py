@@ -62,8 +62,22 @@ def test_a_local_study_of_before_goes_on_with_english_speech(
     (tmp_path / "scripts-e1398bc753d3").mkdir()  # as the commit before made it
     assert Path(_local(tmp_path).folder).name == "scripts-e1398bc753d3"
     assert "goes on with its recipe of before: English speech" in capsys.readouterr().err
-    asked = _local(tmp_path, "writer.speech=every_language")
-    assert asked.writer.speech.engine == "every_language"
+    asked = _local(tmp_path, "writer.speech.engine=every_language", "writer.ocr.when=changes")
+    assert (asked.writer.speech.engine, asked.writer.ocr.when) == ("every_language", "changes")
+
+
+@pytest.mark.parametrize(
+    "setting", ["ocr.frames=3", "ocr.languages=deu", "speech.engine=none", "max_lost_share=0.2"]
+)
+def test_a_local_study_of_before_keeps_its_own_settings_too(setting: str, tmp_path: Path) -> None:
+    before = [
+        *("writer.speech.engine=moonshine", "writer.ocr.when=even", "writer.ocr.languages=eng"),
+        f"writer.{setting}",
+    ]
+    folder = _local(tmp_path, *before).folder
+    assert _local(tmp_path, f"writer.{setting}").folder != folder
+    Path(folder).mkdir()
+    assert _local(tmp_path, f"writer.{setting}").folder == folder
 
 
 def _local(out: Path, *more: Any) -> Any:

@@ -54,10 +54,8 @@ def _begun_before(config: JobConfig, given: set[str]) -> Iterator[list[Override]
         name = "writer" if isinstance(job, ScriptConfig) else "extractor"
         part = getattr(job, name)
         at = f"{place}.{name}" if place else name
-        before = _before(part)
-        if before is None or any(
-            key.startswith(tuple(f"{at}.{key}" for key in before.changes)) for key in given
-        ):
+        before = _before(part, {key.removeprefix(f"{at}.") for key in given})
+        if before is None:
             continue
         changed = validate(type(part), part.model_dump() | before.changes, at)
         older = job.model_copy(update={name: changed})
@@ -68,20 +66,26 @@ def _begun_before(config: JobConfig, given: set[str]) -> Iterator[list[Override]
             yield [(f"{at}.{key}", value) for key, value in before.changes.items()]
 
 
-def _before(part: Any) -> _Before | None:
-    """How our configurations once had a part that is as they have it today."""
-    if isinstance(part, LlmWriter | LlmExtractor) and part.instruction == "system":
-        changes: dict[str, Any] = {"instruction": "user", "material": None}
-        return _Before(changes, "the codebook in the user's turn", "instruction=system")
+def _before(part: Any, given: set[str]) -> _Before | None:
+    """How our configurations once had what is not `given` of a part that is as they have it today."""
+    changes: dict[str, Any] = {}
     if (
-        isinstance(part, LocalWriter)
-        and part.speech.engine == "every_language"
-        and part.ocr.when == "changes"
+        isinstance(part, LlmWriter | LlmExtractor)
+        and part.instruction == "system"
+        and "instruction" not in given
     ):
-        ocr = {"frames": part.ocr.frames, "when": "even", "languages": "eng"}
-        changes = {"speech": {"engine": "moonshine"}, "ocr": ocr}
-        return _Before(changes, "English speech, and text at equal times", "speech=every_language")
-    return None
+        changes = {"instruction": "user", "material": None}
+        return _Before(changes, "the codebook in the user's turn", "instruction=system")
+    if not isinstance(part, LocalWriter):
+        return None
+    if part.speech.engine == "every_language" and not given & {"speech", "speech.engine"}:
+        changes["speech"] = {"engine": "moonshine"}
+    if part.ocr.when == "changes" and not given & {"ocr", "ocr.when"}:
+        languages = "eng" if part.ocr.languages == "installed" else part.ocr.languages
+        changes["ocr"] = {"frames": part.ocr.frames, "when": "even", "languages": languages}
+    return (
+        _Before(changes, "English speech, and text at equal times", "ocr.when=changes") if changes else None
+    )
 
 
 def _key(override: Override) -> str:

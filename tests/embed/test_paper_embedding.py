@@ -51,6 +51,7 @@ def test_a_checkpoint_holds_what_it_is_named_after(checkpoints: Checkpoints, mod
     assert type(found_by_auto) is type(models.image_processor)
 
 
+@pytest.mark.full
 def test_one_place_for_each_modality(models: PapersModels, tmp_path: Path) -> None:
     path = write_captioned(tmp_path / "clip.mp4", TEXTS[0], sound=True)
     embedding = embed_the_papers_way(path, models, read_text=brightness)

@@ -237,6 +237,7 @@ def test_whatever_is_told_it_adds_up(seed: int) -> None:
     assert found.total.reached[5] + sum(found.annotated_lost.values()) == 50
 
 
+@pytest.mark.full
 def test_a_million_posts_are_counted_in_seconds(tmp_path: Path) -> None:
     n = 1_000_000
     ids = pa.array(np.arange(FIRST_ID, FIRST_ID + n)).cast(pa.string())

@@ -182,6 +182,7 @@ def test_a_kept_threshold_that_is_none_is_an_error(tmp_path: Path) -> None:
         kept_calibration(str(tmp_path))
 
 
+@pytest.mark.full
 @pytest.mark.local_models
 def test_on_schwartz_it_comes_to_what_labelled_texts_had_chosen() -> None:
     """The method's own proof: 138 labelled texts chose 0.049, the codebook alone about the same."""

@@ -473,9 +473,7 @@ def check(folder: Place) -> None:
             tikval("tables", folder.out, *picked, code=1)
 
 
-@pytest.mark.parametrize(
-    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(2, 6))]
-)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.full) for seed in range(1, 6))])
 def test_in_any_order_report_export_and_tables_say_the_same(seed: int, folder: Place) -> None:
     """Two codebooks, annotators and systems, one more video, one fewer, a corrected label, other files, one folder."""
     rng = random.Random(seed)

@@ -7,6 +7,7 @@ and 6. Any other list of values works by another file. Callers resolve paths and
     python -m tikval.codebook > docs/codebook.md
 """
 
+import hashlib
 import html
 import itertools
 import re
@@ -30,7 +31,16 @@ from pydantic import (
 )
 
 from tikval.config import parse_yaml
-from tikval.values import CONFRONTED, ENDORSED, SLUG_OF_COLUMN, SLUGS, STANCE_OF_WORD, Stance, labels_of
+from tikval.values import (
+    CONFRONTED,
+    ENDORSED,
+    SECTIONS,
+    SLUG_OF_COLUMN,
+    SLUGS,
+    STANCE_OF_WORD,
+    Stance,
+    labels_of,
+)
 
 # One paragraph: a line break would end a table row of the page or an example of the prompt.
 Text = Annotated[str, StringConstraints(min_length=1), AfterValidator(lambda text: " ".join(text.split()))]
@@ -53,6 +63,7 @@ class Neighbour(_Part):
 class CodedValue(_Part):
     slug: Slug
     title: Text
+    section: Text | None = None  # the heading that a coder finds it under
     definition: Text
     motivation: Text
     opposed: Text | None = None  # what confronting the value looks like
@@ -106,6 +117,21 @@ class Codebook(_Part):
     def label_set(self) -> str:
         """The name that rows give to `labels`."""
         return self.name
+
+    @property
+    def mark(self) -> str:
+        """Name, version and a digest of all that the file says, such as `schwartz-19 1 4f2a91c0`."""
+        content = self.model_dump_json(exclude_defaults=True).encode()
+        return f"{self.name} {self.version} {hashlib.blake2b(content, digest_size=4).hexdigest()}"
+
+    @property
+    def sections(self) -> dict[str, list[CodedValue]]:
+        """The values under their headings, in the order of the file; Schwartz's have theirs, else "Values"."""
+        own = {slug: title for title, slugs in SECTIONS.items() for slug in slugs}
+        found: dict[str, list[CodedValue]] = {}
+        for value in self.values:
+            found.setdefault(value.section or own.get(value.slug, "Values"), []).append(value)
+        return found
 
 
 class _Loader(yaml.SafeLoader):

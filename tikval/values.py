@@ -63,6 +63,18 @@ STANCE_OF_WORD: Final = {
     "conflict": Stance.CONFRONTED,
 }
 
+# What a coder's sheet writes for a value without a stance; an empty cell is absent.
+NOT_SURE: Final = "not_sure"
+NOT_ANSWERED: Final = "not_answered"
+
+# Under these headings people look for a value; the circle's arithmetic has the borders (stats/circle.py).
+SECTIONS: Final = {
+    "Openness to change": SLUGS[:4],
+    "Self-enhancement": SLUGS[4:8],
+    "Conservation": SLUGS[8:14],
+    "Self-transcendence": SLUGS[14:],
+}
+
 ENDORSED: Final = "endorsed"
 CONFRONTED: Final = "confronted"
 SIGN: Final = {ENDORSED: "+", CONFRONTED: "-"}  # a label is `<slug>+` or `<slug>-`

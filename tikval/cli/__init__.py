@@ -3,6 +3,7 @@
 from tikval.cli import (
     accounts,
     analyze,
+    annotate,
     attrition,
     check,
     codebook,
@@ -21,6 +22,7 @@ __all__ = [
     "HINTS",
     "accounts",
     "analyze",
+    "annotate",
     "app",
     "attrition",
     "check",

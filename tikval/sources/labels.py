@@ -2,7 +2,8 @@
 
 Wide: a line a video and annotator, a column a value. Long: a line a stance, with columns `value` and `stance`. A stance
 is a code (-1, 0, 1, 2), a word (confronted, absent, endorsed, dominant) or empty (absent). A value that the table does
-not have is not annotated, which is not absent: its stance is None. docs/tables.md lists forms and spellings.
+not have, or that a coder was not sure of or did not answer, is not annotated, which is not absent: its stance is None.
+docs/tables.md lists forms and spellings.
 """
 
 import difflib
@@ -16,7 +17,7 @@ from tikval.sources.cells import as_text, number_in
 from tikval.sources.columns import ACCOUNT, VIDEO_ID
 from tikval.sources.ids import id_in_cell
 from tikval.sources.tables import InputTable, Say, column_key, open_table, print_note
-from tikval.values import STANCE_OF_WORD, VALUES, Stance
+from tikval.values import NOT_ANSWERED, NOT_SURE, STANCE_OF_WORD, VALUES, Stance
 
 _LINK: Final = "1_Link1"  # the published table's column of post addresses
 _ABOUT: Final[dict[str, Sequence[str]]] = {
@@ -29,6 +30,7 @@ _LONG: Final[dict[str, Sequence[str]]] = {"value": ("value_name", "slug"), "stan
 _WORDS: Final = {word: int(stance) for word, stance in STANCE_OF_WORD.items()} | {
     stance.name.lower(): int(stance) for stance in Stance
 }
+_NO_STANCE: Final = (NOT_SURE, NOT_ANSWERED)
 _CODES: Final = frozenset(map(int, Stance))
 _NEAR: Final = 0.85  # of the letters of a column's name, so that it may be meant as a value's
 
@@ -122,7 +124,7 @@ def _long_rows(
 ) -> tuple[list[LabelRow], set[str]]:
     """The rows, and the values that some line names: of these, a video without a line has the stance absent."""
     slug_of = {column_key(name): slug for slug, names in spelt.items() for name in (slug, *names)}
-    found: dict[tuple[str, str], tuple[_About, dict[str, tuple[int, int]]]] = {}
+    found: dict[tuple[str, str], tuple[_About, dict[str, tuple[int | None, int]]]] = {}
     people: dict[str, str] = {}
     for line, cells in table:
         who = _read_about(table, line, cells, about, unnamed, people)
@@ -146,9 +148,7 @@ def _long_rows(
     coded = {slug for _, stances in found.values() for slug in stances}
     rows = []
     for who, stances in found.values():
-        codes = {slug: int(Stance.ABSENT) for slug in coded} | {
-            slug: code for slug, (code, _) in stances.items()
-        }
+        codes = dict.fromkeys(coded, int(Stance.ABSENT)) | {slug: code for slug, (code, _) in stances.items()}
         rows.append(_row(who, label_set, [codes.get(slug) for slug in spelt]))
     return rows, coded
 
@@ -246,8 +246,10 @@ def _probability(cell: Any, where: str) -> float | None:
     return number
 
 
-def _stance(cell: Any, where: str) -> int:
+def _stance(cell: Any, where: str) -> int | None:
     text = as_text(cell).lower()
+    if text.replace(" ", "_") in _NO_STANCE:
+        return None
     number = number_in(cell) if cell is not None else None
     if number in _CODES:
         return int(number or 0)

@@ -497,7 +497,7 @@ def test_a_watermark_with_a_space_names_nobody(drawn: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "drawn", ["TikTok\n@ jane_doe99", "TikTok\n@jane", "TikTok\njane", "@ jane", "@jane_doe99", "@ jane doe"]
 )
-@pytest.mark.parametrize("size", [20, 26])
+@pytest.mark.parametrize("size", [20, pytest.param(26, marks=pytest.mark.full)])
 def test_a_watermark_that_changes_corners_names_nobody(size: int, drawn: str, tmp_path: Path) -> None:
     """It is read wherever it stands, once without its @; and beside a caption that comes word by word."""
     words = ["trust", "the", "long", "way", "home", "friend", "of", "mine"]

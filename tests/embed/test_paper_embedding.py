@@ -77,6 +77,7 @@ def test_what_is_missing_is_zeros(models: PapersModels, tmp_path: Path) -> None:
     assert not embedding.vector[32:].any()
 
 
+@pytest.mark.full  # 20 s of the paper's own libraries
 def test_another_video_has_another_vector(models: PapersModels, tmp_path: Path) -> None:
     one = write_captioned(tmp_path / "one.mp4", TEXTS[0], sound=True)
     other = write_clip(tmp_path / "other.mp4", sound=tone(1, hertz=900))

@@ -125,6 +125,7 @@ def start(path: Path, *sets: str) -> "subprocess.Popen[bytes]":
     )
 
 
+@pytest.mark.full  # 50 s; that a training goes on from its checkpoint is shown without Ray
 def test_a_killed_worker_changes_nothing_but_the_time(tmp_path: Path) -> None:
     """The killed run is a process of its own, so that its workers can be told from those of other tests."""
     path = write_study(

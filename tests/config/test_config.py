@@ -33,7 +33,8 @@ ROOT = Path(__file__).parents[2]
 COMMITTED = sorted(
     path
     for path in (ROOT / "configs").rglob("*.yaml")
-    if path.name not in ("accounts.yaml", "prices.yaml", "rates.yaml") and path.parent.name != "sources"
+    if path.name not in ("accounts.yaml", "annotate.yaml", "prices.yaml", "rates.yaml")
+    and path.parent.name != "sources"
 )  # which no job reads
 JOBS: dict[str, tuple[type[JobConfig], str]] = {
     "catalog": (CatalogConfig, "catalog"),

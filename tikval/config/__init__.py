@@ -1,5 +1,6 @@
 """One configuration per job; each is imported from here."""
 
+from tikval.config.annotate import AnnotateConfig
 from tikval.config.base import (
     ADDED_LATER,
     Config,
@@ -57,6 +58,7 @@ from tikval.config.train import (
 __all__ = [
     "ADDED_LATER",
     "TUNED_FOR",
+    "AnnotateConfig",
     "Api",
     "AskedModel",
     "Axis",

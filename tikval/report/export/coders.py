@@ -16,8 +16,8 @@ from tikval.config import UserError
 from tikval.evaluate.sample import SampleFrame, VideoSample
 from tikval.files import write_bytes
 from tikval.privacy import strip_handles
-from tikval.report.shown_ids import hidden_names
 from tikval.sources.ids import name_by_key
+from tikval.sources.naming_ids import hidden_names
 from tikval.spreadsheet import csv_of
 
 

@@ -23,6 +23,9 @@ _NUMBER: Final = "(?:[0-9]{16,}|0[0-9]+|[0-9]+[eE][0-9]+)\\z"
 # with the apostrophes before it: a cell that looks quoted already is quoted once more, so that reading undoes it
 _FORMULA: Final = f"\\A'*(?:[\t\r\n]|[{_SKIPPED}]*[{_BEGINS}]|{_NUMBER})"
 _PATTERN: Final = re.compile(_FORMULA.replace("\\z", "\\Z"))  # as Python has the end
+FORMULA_JS: Final = _FORMULA.replace("\\A", "^").replace(
+    "\\z", "$"
+)  # as JavaScript has both, with the flag u
 
 
 def spreadsheet_safe(text: str) -> str:

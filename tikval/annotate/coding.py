@@ -59,9 +59,9 @@ def value_notes_of(text: str, slugs: Sequence[str]) -> dict[str, str]:
     return {slug: note for slug, mark, note in pairs if mark and slug in slugs and note.strip()}
 
 
-def coding_csv(codings: Iterable[Coding], slugs: Sequence[str]) -> str:
-    """The table that a sheet saves."""
-    lines: list[list[object]] = [[*BEFORE, *slugs, *AFTER]]
+def coding_csv(codings: Iterable[Coding], slugs: Sequence[str], key: str = BEFORE[0]) -> str:
+    """The table that a sheet saves; `key` is the column of its items, as CodingSheet has it."""
+    lines: list[list[object]] = [[key, *BEFORE[1:], *slugs, *AFTER]]
     for one in codings:
         about = (one.item, annotator_of(one.coder, one.round), one.probability, one.codebook, one.place)
         cells = [one.answers.get(slug, NOT_ANSWERED) for slug in slugs]

@@ -40,7 +40,7 @@ tikval.questions = (function () {
     });
     const note = make("textarea", { rows: 1, maxLength: 1000, hidden: true, placeholder: "Note", aria: { label: `Note on ${question.title}` } });
     const noteButton = make("button", { type: "button", className: "small", textContent: "✎", title: "Note (n)", tabIndex: -1, aria: { label: `Note on ${question.title}` } });
-    const helpButton = make("button", { type: "button", className: "small", textContent: "?", title: "What sets it apart, and examples (e)", tabIndex: -1, aria: { label: `About ${question.title}` } });
+    const helpButton = make("button", { type: "button", className: "small", textContent: "i", title: "What sets it apart, and examples (e)", tabIndex: -1, aria: { label: `About ${question.title}` } });
     const parts = {
       title: make("span", { className: "title", id: id("title"), textContent: question.title }),
       definition: make("span", { className: "definition", id: id("definition"), textContent: question.definition }),
@@ -137,17 +137,25 @@ tikval.questions = (function () {
     lines.forEach(reach);
   }
 
-  /** Opens an item at its first open question. */
-  function show(i) {
-    item = i;
-    for (const line of lines) {
-      const note = own(store.record(item).notes, line.question.slug) ?? "";
-      line.note.value = note;
-      line.note.hidden = !note;
-      if (note) grow(line.note);
-      line.others.replaceChildren(...(store.isAsked(item, line.question.slug) ? besideOf(line) : []));
+  /** Shows what is stored of the item; a note that is being written is left alone. */
+  function reread() {
+    for (const { note, question } of lines) {
+      if (note === document.activeElement) continue;
+      note.value = own(store.record(item).notes, question.slug) ?? "";
+      note.hidden = !note.value;
+      if (note.value) grow(note);
     }
     refresh();
+  }
+
+  /** Opens an item at its first open question. */
+  function show(i) {
+    document.activeElement?.blur();
+    item = i;
+    for (const line of lines) {
+      line.others.replaceChildren(...(store.isAsked(item, line.question.slug) ? besideOf(line) : []));
+    }
+    reread();
     const [first] = store.open(item);
     const asked = store.asked(item);
     const there = sheet.questions.findIndex(({ slug }) => slug === (first ?? asked[0]));
@@ -237,7 +245,7 @@ tikval.questions = (function () {
   }
 
   return {
-    show, refresh, move, press, restAbsent, writeNote, toggleHelp, make,
+    show, reread, refresh, move, press, restAbsent, writeNote, toggleHelp, make,
     last: (end) => activate(end ? lines.length - 1 : 0, true),
     clear: () => answer(at, null),
     focus: () => activate(at, true),

@@ -179,7 +179,7 @@
     elsewhere: (i) => {
       say("This sheet is open in a second window. What was coded there was taken over here; the later answer counts.");
       showProgress();
-      if (i === item) questions.show(i);
+      if (i === item) questions.reread();
       if (i === item && document.activeElement !== one("note")) one("note").value = store.record(i).note;
     },
   });

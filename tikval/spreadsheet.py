@@ -1,4 +1,4 @@
-"""CSV that people open in a spreadsheet: no cell is taken for a formula, and no id is cut, whoever wrote it."""
+"""Tables that people open in a spreadsheet: no cell is taken for a formula, and no id is cut, whoever wrote it."""
 
 import csv
 import io
@@ -27,6 +27,10 @@ FORMULA_JS: Final = _FORMULA.replace("\\A", "^").replace(
     "\\z", "$"
 )  # as JavaScript has both, with the flag u
 
+# what the format of a workbook cannot hold: control characters and halves of letters
+_NO_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_MOST_CHARACTERS: Final = 32_767  # of a workbook's cell
+
 
 def spreadsheet_safe(text: str) -> str:
     """A text, behind an apostrophe where a spreadsheet would take it for a formula or cut it as a number."""
@@ -36,6 +40,11 @@ def spreadsheet_safe(text: str) -> str:
 def cell_text(cell: str) -> str:
     """The text of a cell that spreadsheet_safe may have changed."""
     return cell[1:] if cell[:1] == "'" and _PATTERN.match(cell[1:]) else cell
+
+
+def workbook_text(text: str) -> str:
+    """A text as a workbook's cell can hold it; the cell's type, text, is what keeps it from being a formula."""
+    return _NO_TEXT.sub("\ufffd", text)[:_MOST_CHARACTERS]
 
 
 def csv_of(rows: Iterable[Sequence[Any]], line_end: str = "\r\n") -> str:

@@ -66,6 +66,9 @@ STANCE_OF_WORD: Final = {
 # What a coder's sheet writes for a value without a stance; an empty cell is absent.
 NOT_SURE: Final = "not_sure"
 NOT_ANSWERED: Final = "not_answered"
+# Columns of a coder's workbook: which sheet it is (there an empty cell is not answered), and what its other cells are.
+SHEET_MARK: Final = "tikval_sheet"
+REST: Final = "rest"  # absent: so is every value that the line does not answer
 
 # Under these headings people look for a value; the circle's arithmetic has the borders (stats/circle.py).
 SECTIONS: Final = {

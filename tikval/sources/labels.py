@@ -3,6 +3,7 @@
 Wide: a line a video and annotator, a column a value. Long: a line a stance, with columns `value` and `stance`. A stance
 is a code (-1, 0, 1, 2), a word (confronted, absent, endorsed, dominant) or empty (absent). A value that the table does
 not have, or that a coder was not sure of or did not answer, is not annotated, which is not absent: its stance is None.
+In a coder's workbook (a column SHEET_MARK) an empty cell is not answered.
 docs/tables.md lists forms and spellings.
 """
 
@@ -17,7 +18,7 @@ from tikval.sources.cells import as_text, number_in
 from tikval.sources.columns import ACCOUNT, VIDEO_ID
 from tikval.sources.ids import id_in_cell
 from tikval.sources.tables import InputTable, Say, column_key, open_table, print_note
-from tikval.values import NOT_ANSWERED, NOT_SURE, STANCE_OF_WORD, VALUES, Stance
+from tikval.values import NOT_ANSWERED, NOT_SURE, REST, SHEET_MARK, STANCE_OF_WORD, VALUES, Stance
 
 _LINK: Final = "1_Link1"  # the published table's column of post addresses
 _ABOUT: Final[dict[str, Sequence[str]]] = {
@@ -30,6 +31,7 @@ _LONG: Final[dict[str, Sequence[str]]] = {"value": ("value_name", "slug"), "stan
 _WORDS: Final = {word: int(stance) for word, stance in STANCE_OF_WORD.items()} | {
     stance.name.lower(): int(stance) for stance in Stance
 }
+_ABSENT: Final = Stance.ABSENT.name.lower()
 _NO_STANCE: Final = (NOT_SURE, NOT_ANSWERED)
 _CODES: Final = frozenset(map(int, Stance))
 _NEAR: Final = 0.85  # of the letters of a column's name, so that it may be meant as a value's
@@ -73,7 +75,8 @@ def read_labels(
         rows, coded = _long_rows(table, about, long, spelt, label_set, unnamed)
     else:
         _refuse_unknown(table, about, values, slugs, titles or {})
-        table.say(say, [*about.values(), *values.values()])
+        of_sheet = [name for name in (SHEET_MARK, REST) if SHEET_MARK in table.columns]
+        table.say(say, [*about.values(), *values.values(), *of_sheet])
         rows, coded = _wide_rows(table, about, values, slugs, label_set, unnamed), set(values)
     if not rows:
         raise UserError(f"{table.name}: annotates no video: no line stands below the column names")
@@ -109,9 +112,23 @@ def _wide_rows(
         who = _read_about(table, line, cells, about, unnamed, people)
         if (before := seen.setdefault((who.video_id, who.annotator), line)) != line:
             raise UserError(f"{table.at(line)}: {who.video_id} was annotated before, in line {before}")
+        if SHEET_MARK in table.columns:
+            cells = _with_the_rest(cells, values.values(), table.at(line, REST))
         stances = {slug: _stance(cells[name], table.at(line, name)) for slug, name in values.items()}
         rows.append(_row(who, label_set, [stances.get(slug) for slug in slugs]))
     return rows
+
+
+def _with_the_rest(cells: Mapping[str, Any], values: Collection[str], where: str) -> dict[str, Any]:
+    """The cells of a line of a coder's workbook: what is not answered there is absent only where `rest` says so."""
+    rest = as_text(cells.get(REST)).lower()
+    if rest not in ("", _ABSENT):
+        raise UserError(f"{where}: {rest[:40]!r} is no answer for the rest; use {_ABSENT} or nothing")
+    words = {name: as_text(cells[name]).lower().replace(" ", "_") for name in values}
+    return {
+        **cells,
+        **{name: rest or NOT_ANSWERED for name, word in words.items() if word in ("", NOT_ANSWERED)},
+    }
 
 
 def _long_rows(

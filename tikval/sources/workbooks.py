@@ -50,6 +50,13 @@ def read_workbook(data: bytes, sheet: str | None, notes: list[str]) -> RawTable:
     return RawTable(tuple("" if name is None else str(name) for name in names), lambda: iter(padded), line)
 
 
+def formula_places(data: bytes, sheet: str | None) -> set[tuple[int, int]]:
+    """Line and place (from 0) of each formula of a sheet, for who wants none. Raises ValueError as above."""
+    _refuse_hostile(data)
+    _, rows = _cells(data, sheet, [], computed=False)
+    return {(line, at) for line, cells in rows for at, cell in enumerate(cells) if isinstance(cell, _Formula)}
+
+
 class _Formula:
     """The place of a formula, until its value is looked up."""
 

@@ -1,7 +1,6 @@
 """An export as a workbook: ids and all other texts as text cells, and a second sheet that says what the columns are."""
 
 import contextlib
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import Any, Final
 from tikval.config import UserError
 from tikval.report.export.columns import documentation
 from tikval.report.export.values import Export
+from tikval.spreadsheet import workbook_text
 
 MOST_ROWS: Final = 1_048_576  # of a sheet, the names of the columns among them
-_MOST_CHARACTERS: Final = 32_767  # of a cell
 _ROWS: Final = 1_000  # that are Python objects at once
-# what the format cannot hold: control characters and halves of letters
-_NO_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def check_rows(export: Export, file: str) -> None:
@@ -43,7 +40,7 @@ def write_workbook(export: Export, path: Path) -> None:
             return value.replace(tzinfo=None, microsecond=0)
         if not isinstance(value, str):
             return value
-        made = WriteOnlyCell(of, _NO_TEXT.sub("\ufffd", value)[:_MOST_CHARACTERS])
+        made = WriteOnlyCell(of, workbook_text(value))
         made.data_type = "s"  # neither a formula nor an error, whatever it begins with
         return made
 

@@ -1,0 +1,259 @@
+"""A coder's sheet as a workbook: a line an item, a column a question with a drop-down, and the codebook beside it.
+
+The first worksheet is a table of annotations (sources/labels.py reads it): every answer says `not_answered` until it is
+chosen, since an empty cell would read as absent. Whose line it is, of which round and codebook, stands in columns that
+are hidden: lines can be sorted, filtered and saved by another program. Gold is not in it: it can give no feedback.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from tikval.annotate.coding import Coding, coder_and_round
+from tikval.annotate.sheet import CodingSheet, Option, SheetQuestion, questions_of
+from tikval.annotate.sheets.workbook_columns import (
+    ABSENT,
+    SheetColumn,
+    columns_of,
+    is_asked,
+    options_words,
+)
+from tikval.annotate.sheets.workbook_pages import CODING, codebook_page, lists_page, readme_page, text_cell
+from tikval.annotate.sheets.workbook_styles import colour_answers, head_row
+from tikval.codebook import Codebook
+from tikval.config import UserError
+from tikval.sources.cells import as_text, number_in
+from tikval.sources.ids import id_in_cell
+from tikval.sources.tables import InputTable, column_key, open_table
+from tikval.sources.workbooks import formula_places
+from tikval.values import NOT_ANSWERED, NOT_SURE, REST, SHEET_MARK
+
+if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
+
+_PROMPT: Final = 255  # characters of an input message, and
+_PROMPT_TITLE: Final = 32  # of its title
+_OUTSIDE: Final = re.compile(r"[/\\]|[a-zA-Z][\w+.-]*:")  # begins an address that is none of this folder
+_REST: Final = (Option(ABSENT, ABSENT),)
+_WHOSE: Final = ("annotator", "codebook", SHEET_MARK)  # hidden columns that every line has
+_MOST_BYTES: Final = 2**26  # of a file that comes back
+
+
+def write_workbook_sheet(sheet: CodingSheet) -> bytes:
+    """The sheet as .xlsx: to code in, the codebook, and how to fill it in."""
+    from openpyxl import Workbook
+
+    book = Workbook()
+    page = book.active
+    page.title = CODING
+    columns = list(columns_of(sheet))
+    head_row(page, [(one.name, one.width, one.hidden, one.question) for one in columns])
+    for place, item in enumerate(sheet.items, start=1):
+        for at, column in enumerate(columns, start=1):
+            text_cell(page, place + 1, at, column.cell(item, place))
+    _links(page, sheet, columns)
+    ranges = lists_page(book, [*(question.options for question in sheet.questions), _REST])
+    for at, column in enumerate(columns, start=1):
+        _drop_down(page, at, column, ranges, len(sheet.items))
+    places = [at for at, column in enumerate(columns, start=1) if column.question]
+    colour_answers(page, places, _not_asked(sheet, columns), len(sheet.items))
+    page.freeze_panes = page.cell(2, 2 + [one.name for one in columns].index("file"))
+    page.auto_filter.ref = page.dimensions
+    codebook_page(book, sheet)
+    readme_page(book, sheet)
+    book["lists"].sheet_state = "hidden"
+    book.move_sheet("lists", 2)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def _links(page: "Worksheet", sheet: CodingSheet, columns: Sequence[SheetColumn]) -> None:
+    """A click on a file opens it, where it lies below or beside the sheet's folder."""
+    at = [one.name for one in columns].index("file") + 1
+    for line, item in enumerate(sheet.items, start=2):
+        if item.files and not _OUTSIDE.match(item.files[0]):
+            page.cell(line, at).hyperlink = quote(item.files[0])
+
+
+def _drop_down(
+    page: "Worksheet", at: int, column: SheetColumn, ranges: dict[tuple[str, ...], str], n_items: int
+) -> None:
+    """What may be chosen in a column, with the definition as its input message."""
+    from openpyxl.utils import get_column_letter
+    from openpyxl.worksheet.datavalidation import DataValidation
+
+    if column.question:
+        words, title, about = (
+            options_words(column.question),
+            column.question.title,
+            column.question.definition,
+        )
+    elif column.name == REST:
+        words, title = [ABSENT], "All the others"
+        about = f"Choose {ABSENT} when every value of this line that you have not answered is absent."
+    else:
+        return
+    made = DataValidation(type="list", formula1=ranges[tuple(words)], allow_blank=True)
+    made.promptTitle, made.prompt = title[:_PROMPT_TITLE], _shortened(about)
+    made.errorTitle, made.error = "Not an answer", "Choose one of the list, please."
+    made.showInputMessage = made.showErrorMessage = True
+    letter = get_column_letter(at)
+    made.add(f"{letter}2:{letter}{n_items + 1}")
+    page.add_data_validation(made)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _PROMPT else f"{text[: _PROMPT - 3]}..."
+
+
+def _not_asked(sheet: CodingSheet, columns: Sequence[SheetColumn]) -> list[tuple[int, int]]:
+    """Line and place of each answer that nobody waits for."""
+    return [
+        (line, at)
+        for line, item in enumerate(sheet.items, start=2)
+        for at, column in enumerate(columns, start=1)
+        if column.question and not is_asked(item, column.question)
+    ]
+
+
+def is_workbook_sheet(path: Path) -> bool:
+    """Whether a file is a workbook that `write_workbook_sheet` made, filled in, or a table saved out of one."""
+    try:
+        return set(_WHOSE) <= set(_opened(path).columns)
+    except UserError:
+        return False
+
+
+def read_workbook_sheet(path: Path, codebook: Codebook) -> list[Coding]:
+    """The answers of a filled workbook; raises UserError as `read_filled` does."""
+    return read_filled(path, questions_of(codebook), "video_id")
+
+
+def read_filled(path: Path, questions: Sequence[SheetQuestion], key: str) -> list[Coding]:
+    """A coding for each line of a filled workbook; `key` is the column of its items.
+
+    Lines may be sorted, columns moved and others added; an answer counts in any case and spacing. A cell that is empty
+    or says not_answered is no answer, unless `rest` says that all such values of the line are absent. Raises UserError
+    (file, line, column) for other words, for a formula, for a number that was an id, for a line that is there twice,
+    and where a column is missing.
+    """
+    table = _opened(path)
+    columns = table.pick({key: (), **dict.fromkeys(_WHOSE, ()), **{q.slug: (q.title,) for q in questions}})
+    more = table.pick({REST: (), "note": (), "value_notes": (), "place": (), "probability": ()})
+    if missing := [name for name in (key, *_WHOSE, *(q.slug for q in questions)) if name not in columns]:
+        raise UserError(f"{table.at(table.grid.line)}: no column {missing[0]}; was it taken out or renamed?")
+    formulas = _formulas(path, table)
+    places = {name: place for place, name in enumerate(table.grid.header)}
+    found: dict[tuple[str, str], int] = {}
+    codings = []
+    for line, cells in table:
+        for name in columns.values():
+            if (line, places[name]) in formulas:
+                raise UserError(f"{table.at(line, name)}: a formula; choose an answer or write it as text")
+        told = {name: cells[column] for name, column in {**more, **columns}.items()}
+        item, annotator = _item(told[key], key, table.at(line, columns[key])), as_text(told["annotator"])
+        if not annotator:
+            raise UserError(f"{table.at(line, columns['annotator'])}: empty; whose line is it?")
+        if (before := found.setdefault((item, annotator), line)) != line:
+            raise UserError(
+                f"{table.at(line)}: {item} is there before, in line {before}; leave one of the two"
+            )
+        answers = dict(_answers(table, line, told, columns, questions))
+        codings.append(_coding(item, annotator, answers, told, questions))
+    return codings
+
+
+def _is_workbook(path: Path) -> bool:
+    return path.suffix.lower() in (".xlsx", ".xlsm")
+
+
+def _opened(path: Path) -> InputTable:
+    """The worksheet with the answers, or the first one where it was renamed."""
+    if path.is_file() and path.stat().st_size > _MOST_BYTES:
+        raise UserError(f"{path}: larger than {_MOST_BYTES // 2**20} MB, which no filled sheet is")
+    if not _is_workbook(path):
+        return open_table(str(path))
+    try:
+        return open_table(f"{path}#{CODING}")
+    except UserError:
+        return open_table(str(path))
+
+
+def _formulas(path: Path, table: InputTable) -> set[tuple[int, int]]:
+    if not _is_workbook(path):
+        return set()
+    return formula_places(path.read_bytes(), CODING if table.name.endswith(f"#{CODING}") else None)
+
+
+def _item(cell: Any, key: str, where: str) -> str:
+    if cell is None:
+        raise UserError(f"{where}: empty; which item is it?")
+    try:
+        return id_in_cell(cell).video_id if key == "video_id" else as_text(cell)
+    except ValueError as err:
+        raise UserError(f"{where}: {err}") from err
+
+
+def _answers(
+    table: InputTable,
+    line: int,
+    told: Mapping[str, Any],
+    columns: Mapping[str, str],
+    questions: Sequence[SheetQuestion],
+) -> Iterator[tuple[str, str]]:
+    rest = as_text(told.get(REST)).strip().casefold()
+    if rest not in ("", ABSENT):
+        raise UserError(
+            f"{table.at(line, REST)}: {rest[:40]!r} is no answer for the rest; use {ABSENT} or nothing"
+        )
+    for question in questions:
+        cell = told[question.slug]
+        words = {column_key(name): o.word for o in question.options for name in (o.title, o.word)}
+        words |= {column_key(NOT_SURE): NOT_SURE, column_key(NOT_ANSWERED): rest}
+        key = column_key(NOT_ANSWERED if cell is None else as_text(cell))
+        if key not in words:
+            shown = ", ".join((*options_words(question), NOT_SURE))
+            where = table.at(line, columns[question.slug])
+            raise UserError(f"{where}: {as_text(cell)[:40]!r} is no answer; there are {shown}")
+        if words[key]:
+            yield question.slug, words[key]
+
+
+def _coding(
+    item: str,
+    annotator: str,
+    answers: Mapping[str, str],
+    told: Mapping[str, Any],
+    questions: Sequence[SheetQuestion],
+) -> Coding:
+    coder, round_ = coder_and_round(annotator)
+    place, probability = (number_in(told.get(name) or "") for name in ("place", "probability"))
+    of_none, value_notes = _value_notes(as_text(told.get("value_notes")), questions)
+    return Coding(
+        item,
+        coder,
+        round_,
+        answers,
+        note="\n".join(filter(None, (as_text(told.get("note")), of_none))),
+        value_notes=value_notes,
+        place=None if place is None else int(place),
+        codebook=as_text(told["codebook"]) or None,
+        probability=probability,
+    )
+
+
+def _value_notes(text: str, questions: Sequence[SheetQuestion]) -> tuple[str, dict[str, str]]:
+    """What a coder wrote, a line a question; one that names none belongs to the one above it, the first to none."""
+    slugs = {column_key(name): one.slug for one in questions for name in (one.title, one.slug)}
+    notes: dict[str, list[str]] = {"": []}
+    at = ""
+    for line in text.splitlines():
+        name, mark, note = line.partition(":")
+        named = slugs.get(column_key(name)) if mark else None
+        at, text_of_it = (named, note) if named else (at, line)
+        notes.setdefault(at, []).extend(text_of_it.split())
+    return " ".join(notes.pop("")), {slug: " ".join(words) for slug, words in notes.items() if words}

@@ -158,15 +158,15 @@ def raw_rates(sums: RateSums, reach: Floats | None = None) -> RateInterval:
     """
     estimate, error = ratio(sums.predicted, sums.videos)
     if why_no_interval(sums.videos) is not None:
-        return _without_ends(estimate)
+        return without_ends(estimate)
     n, worth = float(sums.videos.sum()), effective_groups(sums.videos)
     t = t_critical(worth - 1)
     if reach is not None:
-        return _symmetric(estimate, t * error, reach)
+        return symmetric(estimate, t * error, reach)
     spread, variance = np.maximum(estimate * (1 - estimate), 0), n * error**2
     own = np.divide(variance, spread, out=np.zeros_like(spread), where=spread > 0)
     pooled = variance.sum() / spread.sum() if spread.sum() > 0 else n / worth
-    return _wilson(estimate, n / np.maximum(own, np.clip(pooled, 1, n / worth)), t)
+    return wilson(estimate, n / np.maximum(own, np.clip(pooled, 1, n / worth)), t)
 
 
 def corrected_rates(sums: RateSums, target: Target = "accounts", reach: Floats | None = None) -> RateInterval:
@@ -211,20 +211,20 @@ def _corrected(sums: RateSums, target: Target, reach: Floats | None) -> RateInte
     else:
         enough = np.full(len(reach), n_accounts >= FEWEST_ACCOUNTS)
     if not enough.any() or n_accounts < 2:
-        return _without_ends(np.full(true.shape[1], np.nan))
+        return without_ends(np.full(true.shape[1], np.nan))
     mended = _of_accounts(sums) if target == "accounts" else _of_corpus(sums)
     estimate = np.where(enough, mended.estimate, np.nan)
     if reach is None:
         estimate = np.clip(estimate, 0, 1)
     if why_no_interval(labelled) is not None:
-        return _without_ends(estimate)
+        return without_ends(estimate)
     t = t_critical(mended.degrees)
     if reach is not None:
-        return _symmetric(estimate, t * mended.error, reach)
+        return symmetric(estimate, t * mended.error, reach)
     # the rate among the annotated tells the scale of the variance: the estimate itself may be 0 or below
     spread, variance = mended.truth * (1 - mended.truth), mended.error**2
     seen = enough & (variance > _NONE) & (spread > 0)
-    return _wilson(estimate, np.divide(spread, variance, out=np.full_like(spread, np.nan), where=seen), t)
+    return wilson(estimate, np.divide(spread, variance, out=np.full_like(spread, np.nan), where=seen), t)
 
 
 def _of_accounts(sums: RateSums) -> _Mended:
@@ -274,18 +274,19 @@ def _power(together: Floats, alone: Floats) -> Floats:
     return clipped
 
 
-def _without_ends(estimate: Floats) -> RateInterval:
+def without_ends(estimate: Floats) -> RateInterval:
+    """The estimates alone."""
     none = np.full(len(estimate), np.nan)
     return RateInterval(estimate, none, none)
 
 
-def _symmetric(mean: Floats, half: Floats, reach: Floats) -> RateInterval:
-    """Where no variance is seen there is no interval: nobody is that sure."""
+def symmetric(mean: Floats, half: Floats, reach: Floats) -> RateInterval:
+    """Ends as far on both sides, within -reach and reach. Where no variance is seen there are none: nobody is sure."""
     half = np.where(half**2 > _NONE, half, np.nan)
     return RateInterval(mean, np.maximum(mean - half, -reach), np.minimum(mean + half, reach))
 
 
-def _wilson(share: Floats, worth: Floats, t: float) -> RateInterval:
+def wilson(share: Floats, worth: Floats, t: float) -> RateInterval:
     """Wilson's interval of shares that are worth so many independent videos; nan where that is nan."""
     a = t**2 / worth
     centre, half = (share + a / 2) / (1 + a), np.sqrt(a * (share * (1 - share) + a / 4)) / (1 + a)

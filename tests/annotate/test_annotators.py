@@ -23,10 +23,15 @@ from tikval.annotate.agreement import (
 )
 from tikval.annotate.annotators import Annotators, add_systems, people, read_tables
 from tikval.annotate.consolidate import (
+    AGREED,
+    NEITHER,
     NO_THIRD,
     ONE_ANNOTATOR,
+    ONE_CODER,
+    UNDECIDED,
     consolidate_rows,
     consolidate_stances,
+    decide,
     write_consolidated,
 )
 from tikval.cli import app
@@ -246,8 +251,25 @@ def test_a_third_decides_where_two_differ() -> None:
     second = {"v1": [1, 1, 1, 1], "v2": [0, 0, 0, 0], "v3": [0, 0, 0, 0], "v5": [0] * 4}
     done = consolidate_stances(first, second, {"v1": [0, 1, -1, 0], "v9": [1] * 4})
     assert done.stances == {"v1": [1, 1, -1, 0], "v2": [0, 0, 0, 0]}
-    assert done.decided == {"agreed": 1 + 4, "with_first": 1, "with_second": 1, "with_neither": 1}
+    assert done.decided == {"agreed": 1 + 4, "third as A": 1, "third as B": 1, "third as neither": 1}
     assert done.left_out == {"v3": NO_THIRD, "v4": ONE_ANNOTATOR, "v5": ONE_ANNOTATOR}
+
+
+def test_a_stance_that_one_did_not_give_is_asked_of_the_third_and_no_value_is_lost() -> None:
+    def rows(name: str, **faces_of: int | None) -> list[LabelRow]:
+        return [
+            label(video, annotator=name, stances=[0, face, *[0] * 17]) for video, face in faces_of.items()
+        ]
+
+    given = [*rows("a", v=None, w=None, x=1), *rows("b", v=0, w=None, x=1), *rows("c", v=-1, w=None)]
+    done, _ = consolidate_rows(given, "c", [])
+    assert done.stances == {"v": [0, -1, *[0] * 17], "x": [0, 1, *[0] * 17]}
+    assert done.left_out == {"w": NO_THIRD}
+    assert decide((1, 1, 1), None) == (1, AGREED)
+    assert decide((1, 2, 0), 0) == (0, "third as C")
+    assert decide((1,), None) == (1, ONE_CODER)
+    assert decide((None, None), None) == (None, UNDECIDED)  # not sure, both of them: no agreement
+    assert decide((), 2) == (2, NEITHER)
 
 
 def test_what_is_consolidated_can_be_read_as_annotations(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 Annotations of all three -> one table of annotations, which a catalog reads.
 """
 
+import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from tikval.annotate.agreement import put_csv
 from tikval.config import UserError
@@ -15,49 +16,67 @@ from tikval.spreadsheet import csv_of
 
 ANNOTATOR: Final = "consolidated"  # as the published annotations are read
 _NAMED: Final = 5  # ids in a message
-AGREED: Final = "agreed"  # the first two gave one stance
-WITH_FIRST, WITH_SECOND = "with_first", "with_second"  # they did not, and the third coded as one of them
-WITH_NEITHER: Final = "with_neither"
-DECISIONS: Final = (AGREED, WITH_FIRST, WITH_SECOND, WITH_NEITHER)
+AGREED: Final = "agreed"  # all gave one stance
+ONE_CODER: Final = "one coder only"
+NEITHER: Final = "third as neither"
+UNDECIDED: Final = "undecided"
 ONE_ANNOTATOR: Final = "annotated by one of the two only"
 NO_THIRD: Final = "the two differ, and the third did not annotate it"
 
-Stances = Mapping[str, Sequence[int]]  # [V] codes of each video that one annotator annotated
+Answer = TypeVar("Answer", int, str)
+Stances = Mapping[str, Sequence[int | None]]  # [V] codes of each video that one annotator annotated
+
+
+def letter(place: int) -> str:
+    """What stands for the name of the coder in a place: A, B, ..."""
+    return string.ascii_uppercase[place] if place < len(string.ascii_uppercase) else str(place + 1)
+
+
+def as_coder(place: int) -> str:
+    return f"third as {letter(place)}"
+
+
+def decide(answers: Sequence[Answer | None], third: Answer | None) -> tuple[Answer | None, str]:
+    """The answer on one cell, and where it came from: all coders alike, one coder only, the third, or undecided.
+
+    Answers are compared as coded: endorsed and dominant differ. None is no answer, and nobody agrees with it.
+    """
+    first = answers[0] if answers else None
+    if first is not None and all(answer == first for answer in answers):
+        return first, AGREED if len(answers) > 1 else ONE_CODER
+    if third is None:
+        return None, UNDECIDED
+    return third, as_coder(answers.index(third)) if third in answers else NEITHER
 
 
 class Consolidated(NamedTuple):
     stances: dict[str, list[int]]  # of each video that could be decided
-    decided: dict[str, int]  # cells (a value of a video), by DECISIONS
+    decided: dict[str, int]  # cells (a value of a video), by where their stance came from
     left_out: dict[str, str]  # every other video of the two, and why
 
 
 def consolidate_stances(first: Stances, second: Stances, third: Stances) -> Consolidated:
     """The stance on each value of each video: what the first two agree on, else what the third coded.
 
-    Stances are compared as coded: endorsed and dominant differ. A video is left out whole where it cannot be decided,
-    since a cell without a stance would read as absent. Videos of the third alone are none of this.
+    A video is left out whole where it cannot be decided, since a cell without a stance would read as absent. Videos of
+    the third alone are none of this.
     """
-    stances: dict[str, list[int]] = {}
-    decided: Counter[str] = Counter(dict.fromkeys(DECISIONS, 0))
+    done: dict[str, list[int]] = {}
+    decided: Counter[str] = Counter()
     undecided: dict[str, str] = {}
     for video in dict.fromkeys([*first, *second]):
         if video not in first or video not in second:
             undecided[video] = ONE_ANNOTATOR
             continue
-        a, b = first[video], second[video]
-        if list(a) != list(b) and video not in third:
+        judge = third.get(video, [None] * len(first[video]))
+        cells = [decide((a, b), c) for a, b, c in zip(first[video], second[video], judge, strict=True)]
+        codes = [code for code, _ in cells if code is not None]
+        if len(codes) < len(cells):
             undecided[video] = NO_THIRD
             continue
-        judge = third.get(video, a)  # asked for nothing where the two are the same
-        stances[video] = [x if x == y else z for x, y, z in zip(a, b, judge, strict=True)]
-        decided.update(_decision(x, y, z) for x, y, z in zip(a, b, judge, strict=True))
-    return Consolidated(stances, dict(decided), undecided)
-
-
-def _decision(first: int, second: int, third: int) -> str:
-    if first == second:
-        return AGREED
-    return {first: WITH_FIRST, second: WITH_SECOND}.get(third, WITH_NEITHER)
+        done[video] = codes
+        decided.update(origin for _, origin in cells)
+    return Consolidated(done, dict(decided), undecided)
 
 
 def consolidate_rows(
@@ -79,7 +98,7 @@ def consolidate_rows(
         )
     coded = coded_by_all(rows, (*first_two, third))
     first, second, judge = (
-        {row["video_id"]: [row["stances"][v] or 0 for v in coded] for row in rows if row["annotator"] == name}
+        {row["video_id"]: [row["stances"][v] for v in coded] for row in rows if row["annotator"] == name}
         for name in (*first_two, third)
     )
     done = consolidate_stances(first, second, judge)
@@ -89,9 +108,13 @@ def consolidate_rows(
 
 
 def coded_by_all(rows: Sequence[LabelRow], names: Sequence[str]) -> list[int]:
-    """Places of the values that all of these annotators looked for in all their videos. Raises UserError for none."""
-    mine = [row["stances"] for row in rows if row["annotator"] in names]
-    coded = [v for v in range(len(mine[0])) if all(stances[v] is not None for stances in mine)]
+    """Places of the values that each of these annotators has a stance on in any video. Raises UserError for none."""
+    mine = [[row["stances"] for row in rows if row["annotator"] == name] for name in names]
+    coded = [
+        v
+        for v in range(len(mine[0][0]))
+        if all(any(stances[v] is not None for stances in of_one) for of_one in mine)
+    ]
     if not coded:
         raise UserError(f"{', '.join(names)}: have no value in common that they annotated")
     return coded
@@ -108,12 +131,12 @@ def left_out(done: Consolidated) -> str:
 
 def summary_of(done: Consolidated, two: tuple[str, str], third: str) -> str:
     """How many values of videos were decided how."""
-    counts = done.decided
-    total = sum(counts.values())
+    counts = Counter(done.decided)
+    total = counts.total()
     return (
         f"{len(done.stances)} videos, {total:,} stances: {counts[AGREED]:,} ({counts[AGREED] / total:.1%}) agreed on; "
-        f"{third} coded as {two[0]} in {counts[WITH_FIRST]:,}, as {two[1]} in {counts[WITH_SECOND]:,}, "
-        f"as neither in {counts[WITH_NEITHER]:,}"
+        f"{third} coded as {two[0]} in {counts[as_coder(0)]:,}, as {two[1]} in {counts[as_coder(1)]:,}, "
+        f"as neither in {counts[NEITHER]:,}"
     )
 
 

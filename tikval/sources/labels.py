@@ -44,6 +44,11 @@ class _About(NamedTuple):
     probability: float | None
 
 
+class LabelLine(NamedTuple):
+    line: int  # of the table; in a long one the first that tells of the video
+    row: LabelRow
+
+
 def read_labels(
     uri: str,
     slugs: Sequence[str],
@@ -59,7 +64,21 @@ def read_labels(
     not used, and which values are not annotated, is said. Raises UserError (file, line, column) for an unknown value,
     stance or address, for an id that is cut, and for a video that one annotator annotated twice, or differently.
     """
-    table = open_table(uri)
+    lines = label_lines(open_table(uri), slugs, label_set, titles=titles, unnamed=unnamed, say=say)
+    return [row for _, row in lines]
+
+
+def label_lines(
+    table: InputTable,
+    slugs: Sequence[str],
+    label_set: str,
+    *,
+    titles: Mapping[str, str] | None = None,
+    unnamed: str | None = None,
+    say: Say = print_note,
+    used: Collection[str] = (),
+) -> list[LabelLine]:
+    """What `read_labels` reads, with where it stands. `used`: columns that the caller reads, and nobody need know of."""
     spelt = {
         slug: [*_spellings(slug), *([titles[slug]] if titles and slug in titles else [])] for slug in slugs
     }
@@ -71,12 +90,12 @@ def read_labels(
         )
     long = {} if values else table.pick(_LONG)
     if len(long) == len(_LONG):
-        table.say(say, [*about.values(), *long.values()])
+        table.say(say, [*about.values(), *long.values(), *used])
         rows, coded = _long_rows(table, about, long, spelt, label_set, unnamed)
     else:
         _refuse_unknown(table, about, values, slugs, titles or {})
         of_sheet = [name for name in (SHEET_MARK, REST) if SHEET_MARK in table.columns]
-        table.say(say, [*about.values(), *values.values(), *of_sheet])
+        table.say(say, [*about.values(), *values.values(), *of_sheet, *used])
         rows, coded = _wide_rows(table, about, values, slugs, label_set, unnamed), set(values)
     if not rows:
         raise UserError(f"{table.name}: annotates no video: no line stands below the column names")
@@ -104,8 +123,8 @@ def _wide_rows(
     slugs: Sequence[str],
     label_set: str,
     unnamed: str | None,
-) -> list[LabelRow]:
-    rows: list[LabelRow] = []
+) -> list[LabelLine]:
+    rows: list[LabelLine] = []
     seen: dict[tuple[str, str], int] = {}
     people: dict[str, str] = {}
     for line, cells in table:
@@ -115,7 +134,7 @@ def _wide_rows(
         if SHEET_MARK in table.columns:
             cells = _with_the_rest(cells, values.values(), table.at(line, REST))
         stances = {slug: _stance(cells[name], table.at(line, name)) for slug, name in values.items()}
-        rows.append(_row(who, label_set, [stances.get(slug) for slug in slugs]))
+        rows.append(LabelLine(line, _row(who, label_set, [stances.get(slug) for slug in slugs])))
     return rows
 
 
@@ -138,14 +157,14 @@ def _long_rows(
     spelt: Mapping[str, Sequence[str]],
     label_set: str,
     unnamed: str | None,
-) -> tuple[list[LabelRow], set[str]]:
+) -> tuple[list[LabelLine], set[str]]:
     """The rows, and the values that some line names: of these, a video without a line has the stance absent."""
     slug_of = {column_key(name): slug for slug, names in spelt.items() for name in (slug, *names)}
-    found: dict[tuple[str, str], tuple[_About, dict[str, tuple[int | None, int]]]] = {}
+    found: dict[tuple[str, str], tuple[_About, int, dict[str, tuple[int | None, int]]]] = {}
     people: dict[str, str] = {}
     for line, cells in table:
         who = _read_about(table, line, cells, about, unnamed, people)
-        first, stances = found.setdefault((who.video_id, who.annotator), (who, {}))
+        first, _, stances = found.setdefault((who.video_id, who.annotator), (who, line, {}))
         if first != who:
             raise UserError(
                 f"{table.at(line)}: {who.video_id} has another account or probability than before"
@@ -162,11 +181,11 @@ def _long_rows(
             raise UserError(
                 f"{table.at(line)}: {slug} of {who.video_id} is {code} here and {before[0]} in line {before[1]}"
             )
-    coded = {slug for _, stances in found.values() for slug in stances}
+    coded = {slug for _, _, stances in found.values() for slug in stances}
     rows = []
-    for who, stances in found.values():
+    for who, line, stances in found.values():
         codes = dict.fromkeys(coded, int(Stance.ABSENT)) | {slug: code for slug, (code, _) in stances.items()}
-        rows.append(_row(who, label_set, [codes.get(slug) for slug in spelt]))
+        rows.append(LabelLine(line, _row(who, label_set, [codes.get(slug) for slug in spelt])))
     return rows, coded
 
 

@@ -78,10 +78,8 @@ def label_lines(
     say: Say = print_note,
     used: Collection[str] = (),
 ) -> list[LabelLine]:
-    """What `read_labels` reads, with where it stands. `used`: columns that the caller reads, and nobody need know of."""
-    spelt = {
-        slug: [*_spellings(slug), *([titles[slug]] if titles and slug in titles else [])] for slug in slugs
-    }
+    """What `read_labels` reads, with where it stands. `used`: columns that the caller reads, so not to be named."""
+    spelt = _spelt(slugs, titles)
     values = table.pick(spelt)
     about = table.pick(_ABOUT, values.values())
     if "video_id" not in about:
@@ -102,6 +100,17 @@ def label_lines(
     if len(coded) < len(slugs):
         say(f"{table.name}: {_lacking(slugs, coded)}")
     return rows
+
+
+def value_columns(table: InputTable, slugs: Sequence[str], titles: Mapping[str, str]) -> dict[str, str]:
+    """The columns of a wide table by the value that each has; none of a long one."""
+    return table.pick(_spelt(slugs, titles))
+
+
+def _spelt(slugs: Sequence[str], titles: Mapping[str, str] | None) -> dict[str, list[str]]:
+    return {
+        slug: [*_spellings(slug), *([titles[slug]] if titles and slug in titles else [])] for slug in slugs
+    }
 
 
 def _lacking(slugs: Sequence[str], coded: Collection[str]) -> str:

@@ -192,13 +192,13 @@ def iter_within(open_: Open, name: str, path: str, told: Mapping[str, Any]) -> I
             ) from None
 
 
-def read_document(open_: Open, name: str) -> Any:
-    """A whole JSON document. Raises UserError for one that is none, or that is too large to be held."""
+def read_document(open_: Open, name: str, limit: int = MAX_DOCUMENT) -> Any:
+    """A whole JSON document. Raises UserError for one that is none, or that is too large (in bytes) to be held."""
     with open_() as file:
-        data = file.read(MAX_DOCUMENT + 1)
-    if len(data) > MAX_DOCUMENT:
+        data = file.read(limit + 1)
+    if len(data) > limit:
         raise UserError(
-            f"{name}: one JSON value of more than {MAX_DOCUMENT // 2**20} MB; expected one object a line"
+            f"{name}: one JSON value of more than {limit // 2**20} MB; expected one object a line"
         )
     try:
         return json.loads(data.decode("utf-8-sig"))

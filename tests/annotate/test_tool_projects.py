@@ -1,0 +1,135 @@
+"""Projects for Potato and Label Studio, written from a plan; captions and codebooks are hostile."""
+
+import json
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tikval.annotate.coding_folder import PlanLine
+from tikval.annotate.sheet import SheetItem
+from tikval.annotate.tools.potato_project import potato_project
+from tikval.annotate.tools.task_answers import item_and_round
+from tikval.annotate.tools.tool_project import ToolProject, write_tool_project
+from tikval.codebook import load_codebook
+from tikval.config import UserError
+
+BOOK = load_codebook(Path("prompts/codebook.yaml"))
+HOSTILE = "</script><script>alert(1)</script> ]]> {{7*7}} {% x %} $video &amp; \" ' : # - \x00\n- é"
+WORDS = ["confronted", "absent", "endorsed", "dominant", "not_sure"]
+PASSWORDS = {"ann": "a-pass", "bob": "b-pass", "cem": "c-pass"}
+
+
+def video(name: str, *files: str) -> SheetItem:
+    return SheetItem(name, "main", files or (f"../clips/{name}.mp4",), HOSTILE)
+
+
+ITEMS = {name: video(name) for name in ("1", "2", "0073")} | {
+    "pics": video("pics", "../clips/a.JPG", "../clips/b.png", "../clips/s.mp3"),
+    "gone": SheetItem("gone", "main", ()),
+}
+
+
+def plan(coder: str, *items: str, again: Sequence[str] = ()) -> list[PlanLine]:
+    lines = [PlanLine(item, coder, "main", n, None, "") for n, item in enumerate(items, start=1)]
+    return lines + [
+        PlanLine(item, coder, "again", len(items) + n, None, "") for n, item in enumerate(again, 1)
+    ]
+
+
+PLAN = [*plan("ann", "2", "1", "pics", again=["2"]), *plan("bob", "0073", "2", "gone", again=["2"])]
+PRACTICE = PlanLine("1", "bob", "practice", 1, None, "")
+
+
+def potato() -> ToolProject:
+    coders = ["ann", "bob"]
+    return potato_project([*PLAN, PRACTICE], ITEMS, BOOK, coders=coders, third="cem", passwords=PASSWORDS)
+
+
+def tasks_of(project: ToolProject) -> dict[str, Any]:
+    lines = map(json.loads, project.files["data/videos.jsonl"].splitlines())
+    return {line["id"]: line for line in lines}
+
+
+def test_potato_gives_each_coder_what_the_plan_says() -> None:
+    project = potato()
+    config = yaml.safe_load(project.files["config.yaml"])
+    groups = {group["name"]: group["instances"] for group in config["batch_assignment"]["groups"]}
+    assert groups == {"ann": ["2", "1", "pics", "2__again__1"], "bob": ["0073", "2", "2__again__2"]}
+    assert [item_and_round(task) for task in groups["ann"]][-1] == ("2", "again")
+    assert project.left_out == ["gone"]
+    assert set(tasks_of(project)) == {*groups["ann"], *groups["bob"]}
+    assert config["require_password"] is True
+    assert config["user_config"] == {"allow_all_users": False, "users": ["ann", "bob", "cem"]}
+    assert config["adjudication"]["adjudicator_users"] == ["cem"]
+    assert config["adjudication"]["show_annotator_names"] is False
+    assert "--host 127.0.0.1" in project.files["start.sh"]
+
+
+def test_potato_asks_for_every_value_under_its_heading() -> None:
+    config = yaml.safe_load(potato().files["config.yaml"])
+    *schemes, note = config["annotation_schemes"]
+    assert [scheme["name"] for scheme in schemes] == list(BOOK.slugs)
+    assert all(scheme["label_requirement"] == {"required": True} for scheme in schemes)
+    names = [label if isinstance(label, str) else label["name"] for label in schemes[3]["labels"]]
+    assert (names, note["name"]) == (WORDS, "Note")
+    assert schemes[3]["description"].startswith("Hedonism: Pleasure and sensuous gratification")
+    assert [group.get("title") for group in config["layout"]["groups"]] == [*BOOK.sections, None]
+
+
+def test_a_picture_post_is_shown_with_its_sound() -> None:
+    project = potato()
+    config = yaml.safe_load(project.files["config.yaml"])
+    keys = [field["key"] for field in config["instance_display"]["fields"]]
+    assert keys == ["video_url", "pictures", "sound_url", "text"]
+    tasks = tasks_of(project)
+    assert all(
+        set(keys) <= task.keys() for task in tasks.values()
+    )  # Potato shows none of a field that one lacks
+    assert [name.rpartition(".")[2] for name in tasks["pics"]["pictures"]] == ["jpg", "png"]
+    assert tasks["pics"]["video_url"] == ""
+    assert tasks["2"]["video_url"] == tasks["2__again__1"]["video_url"]
+    assert project.media[tasks["2"]["video_url"].removeprefix("/")] == "../clips/2.mp4"
+
+
+def test_texts_of_posts_and_codebook_do_nothing_in_potato() -> None:
+    value = BOOK.values[0].model_copy(update={"title": HOSTILE, "definition": HOSTILE, "section": HOSTILE})
+    book = BOOK.model_copy(update={"values": (value, *BOOK.values[1:])})
+    project = potato_project(PLAN, ITEMS, book, coders=["ann", "bob"], third="cem", passwords=PASSWORDS)
+    text = project.files["config.yaml"] + project.files["data/videos.jsonl"]
+    assert "<" not in text
+    assert "\x00" not in text
+    assert "{{" not in project.files["config.yaml"]
+    assert "{%" not in project.files["config.yaml"]
+    assert tasks_of(project)["1"]["text"].endswith("\n- é")
+
+
+def test_a_coder_may_not_be_called_as_a_folder_of_potatos() -> None:
+    with pytest.raises(UserError, match="coder exports: Potato has a folder"):
+        potato_project(plan("exports", "1"), ITEMS, BOOK, coders=["exports"], third="cem", passwords={})
+
+
+def test_what_is_written_is_for_one_pair_of_eyes(tmp_path: Path) -> None:
+    (tmp_path / "sheets").mkdir()
+    (tmp_path / "clips").mkdir()
+    for file in ("1.mp4", "2.mp4", "0073.mp4", "a.JPG", "b.png", "s.mp3"):
+        (tmp_path / "clips" / file).write_bytes(file.encode())
+    project = potato()
+    write_tool_project(project, tmp_path / "out", tmp_path / "sheets")
+    modes = {
+        name: stat.S_IMODE((tmp_path / "out" / name).stat().st_mode)
+        for name in ("users.jsonl", "start.sh", "")
+    }
+    assert modes == {"users.jsonl": 0o600, "start.sh": 0o755, "": 0o700}
+    for place, file in project.media.items():
+        assert (tmp_path / "out" / place).read_bytes() == Path(file).name.encode()
+        assert Path(place).stem not in file
+    with pytest.raises(UserError, match="give an empty folder"):
+        write_tool_project(project, tmp_path / "out", tmp_path / "sheets")
+    (tmp_path / "clips" / "2.mp4").unlink()
+    with pytest.raises(UserError, match=r"2.mp4: no such file \(1 of 6"):
+        write_tool_project(project, tmp_path / "other", tmp_path / "sheets")
+    assert not (tmp_path / "other").exists()

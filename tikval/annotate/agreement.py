@@ -109,10 +109,27 @@ def agreement_rows(
     *,
     by_value: bool = False,
 ) -> list[AgreementRow]:
+    """What `compared_rows` gives. Raises UserError where no two annotators who annotated anything have a video in
+    common.
+    """
+    rows = compared_rows(annotators, compared, codings, by_value=by_value)
+    wanted = [row for row in rows if ABSENT not in row.names] or rows
+    several = sum(map(bool, annotators.annotations.values())) > 1  # a system may have failed for every video
+    if several and not any(row.line.cells for row in wanted):
+        raise UserError(f"no video in common ({', '.join(codings)}): {', '.join(annotators.annotations)}")
+    return rows
+
+
+def compared_rows(
+    annotators: Annotators,
+    compared: Sequence[tuple[str, ...]],
+    codings: Sequence[Coding],
+    *,
+    by_value: bool = False,
+) -> list[AgreementRow]:
     """Agreement of each group of names in each coding, pooled over the values, and of each value if asked for.
 
-    Intervals come from a jackknife over accounts; a video without one stands alone. Raises UserError where no two
-    annotators who annotated anything have a video in common.
+    Intervals come from a jackknife over accounts; a video without one stands alone.
     """
     videos = sorted({video for videos in annotators.annotations.values() for video in videos})
     owners = [annotators.accounts.get(video) for video in videos]
@@ -126,10 +143,6 @@ def agreement_rows(
         where, pools_PV = _pools(annotators.slugs, coding, by_value)
         made = [_rows(names, codes, clusters_N, coding, where, pools_PV) for names in compared]
         rows += [row for of_one_pool in zip(*made, strict=True) for row in of_one_pool]
-    wanted = [row for row in rows if ABSENT not in row.names] or rows
-    several = sum(map(bool, annotators.annotations.values())) > 1  # a system may have failed for every video
-    if several and not any(row.line.cells for row in wanted):
-        raise UserError(f"no video in common ({', '.join(codings)}): {', '.join(annotators.annotations)}")
     return rows
 
 
@@ -194,8 +207,11 @@ def _pools(slugs: Sequence[str], coding: Coding, by_value: bool) -> tuple[list[t
     return [*pooled, *(single if by_value else [])], np.concatenate([np.kron(both, every), by_label])
 
 
-def show_agreement(rows: Sequence[AgreementRow], console: Console) -> None:
-    """Print coefficients with their 95 % intervals, and below them why any is missing."""
+def show_agreement(rows: Sequence[AgreementRow], console: Console, of: Sequence[str] | None = None) -> None:
+    """Print coefficients with their 95 % intervals, and below them why any is missing.
+
+    `of`: what is judged, for each row; else as `AgreementRow.of` has it.
+    """
     head = (
         "coding",
         "of",
@@ -212,10 +228,10 @@ def show_agreement(rows: Sequence[AgreementRow], console: Console) -> None:
     table, footnotes = Table(*head), Footnotes(why for row in rows for why in row.whys)
     if notes := any(row.note for row in rows):
         table.add_column("note")
-    for row in rows:
+    for row, what in zip(rows, of or [row.of for row in rows], strict=True):
         same, *others = (row.line.coefficients[name] for name in COEFFICIENTS)
         counts = (f"{row.videos:,}", f"{row.line.clusters:,}", f"{row.line.cells:,}", _number(same))
-        cells = [row.coding, row.of, row.title, *counts, *(_with_interval(one, footnotes) for one in others)]
+        cells = [row.coding, what, row.title, *counts, *(_with_interval(one, footnotes) for one in others)]
         table.add_row(*cells, *([row.note] if notes else []))
     console.print(table)
     accounts = [row.line.clusters for row in rows if None in row.whys]
@@ -226,6 +242,11 @@ def show_agreement(rows: Sequence[AgreementRow], console: Console) -> None:
 
 def write_agreement_csv(rows: Sequence[AgreementRow], file: Path) -> None:
     """One line per comparison, coding and pool, numbers in full. Raises UserError where it cannot be written."""
+    put_csv(file, csv_of(agreement_lines(rows)))
+
+
+def agreement_lines(rows: Sequence[AgreementRow]) -> list[list[object]]:
+    """The table of `write_agreement_csv`: its head, and a line for each row."""
     numbers = [f"{name}{end}" for name in COEFFICIENTS for end in ("", "_low", "_high")]
     lines: list[list[object]] = [[*COLUMNS, *numbers, "no_interval", "note"]]
     for row in rows:
@@ -235,7 +256,7 @@ def write_agreement_csv(rows: Sequence[AgreementRow], file: Path) -> None:
         estimates = [number for one in found for number in (one.value, one.low, one.high)]
         cells = ["" if math.isnan(number) else number for number in (row.line.expected, *estimates)]
         lines.append([*about, row.line.clusters, row.line.cells, *cells, _reasons(found), row.note])
-    put_csv(file, csv_of(lines))
+    return lines
 
 
 def put_csv(file: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tikval.annotate.coding import AFTER, BEFORE, Coding, coder_and_round, value_notes_of
+from tikval.annotate.sheets.workbook import is_workbook_sheet, read_workbook_sheet
 from tikval.codebook import WORD, Codebook
 from tikval.config import UserError
 from tikval.privacy import canonical_account
@@ -22,7 +23,7 @@ _OWN: Final = frozenset({*BEFORE, *AFTER})  # the columns by which a sheet's tab
 _MAX_BYTES: Final = 2**26  # of a file: a thousand videos, each with pages of notes, take a tenth of it
 
 Reader = Callable[[Path, Codebook], Sequence[Coding]]
-TOOLS: Final[tuple[tuple[Callable[[Path], bool], Reader], ...]] = ()
+TOOLS: Final[tuple[tuple[Callable[[Path], bool], Reader], ...]] = ((is_workbook_sheet, read_workbook_sheet),)
 
 
 class ReadCoding(NamedTuple):
@@ -87,7 +88,7 @@ def _in_order(one: ReadCoding, other: ReadCoding) -> tuple[ReadCoding, ReadCodin
     """The one that does not count, and the one that does."""
     if is_begun(one.coding) != is_begun(other.coding):
         return (other, one) if is_begun(one.coding) else (one, other)
-    times = one.coding.coded_at, other.coding.coded_at
+    times = _time(one.coding.coded_at), _time(other.coding.coded_at)
     if times[0] is None or times[1] is None or times[0] == times[1]:
         raise UserError(
             f"{other.at}: {other.coding.coder} answered {other.coding.item} differently in {one.at}, and nothing "
@@ -150,7 +151,7 @@ def _own_lines(table: InputTable, codebook: Codebook, say: Say) -> Iterator[Read
             row["video_id"],
             coder,
             round_,
-            dict(_answers(codebook.slugs, row["stances"], columns, cells)),
+            dict(_answers(codebook.slugs, row["stances"], columns, cells, absent=False)),
             as_text(cells["note"]),
             value_notes_of(as_text(cells["value_notes"]), codebook.slugs),
             coded_at,
@@ -182,9 +183,10 @@ def _answers(
     codes: Sequence[int | None],
     columns: Mapping[str, str],
     cells: Mapping[str, Any],
-    absent: bool = False,
+    *,
+    absent: bool,
 ) -> Iterator[tuple[str, str]]:
-    """The answers of a line. `absent`: what an empty cell of it is."""
+    """The answers of a line; `absent`: what an empty cell of it is, else no answer."""
     for slug, code in zip(slugs, codes, strict=True):
         cell = cells[columns[slug]] if slug in columns else None
         if code is None:

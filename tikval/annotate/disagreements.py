@@ -41,7 +41,7 @@ class Example(NamedTuple):
         return any(one.note_on_value or one.note for one in self.said)
 
 
-class Confusion(NamedTuple):
+class MistakenFor(NamedTuple):
     """One coder found this value where another one found the other."""
 
     slug: str  # the other value
@@ -57,7 +57,7 @@ class ValueDisagreement(NamedTuple):
     items: int  # on which the coders disagree
     found: int  # in which any coder said anything but absent
     pairs: tuple[tuple[tuple[str, ...], int], ...]  # answers that met, with the number of items
-    confusions: tuple[Confusion, ...]
+    confusions: tuple[MistakenFor, ...]
     examples: tuple[Example, ...]  # with notes first
 
     @property
@@ -126,12 +126,12 @@ def _confusions(disputed: Iterable[MergedItem]) -> Counter[tuple[str, str]]:
 
 def _of_value(
     value: CodedValue, confused: Counter[tuple[str, str]], codebook: Codebook
-) -> tuple[Confusion, ...]:
+) -> tuple[MistakenFor, ...]:
     apart = {other.slug: other.how for other in value.distinct_from}
     others = {other: n for (slug, other), n in confused.items() if slug == value.slug}
     ordered = sorted(others, key=lambda slug: (-others[slug], slug not in apart))[:_CONFUSIONS]
     return tuple(
-        Confusion(slug, codebook.titles[slug], others[slug], apart.get(slug, "")) for slug in ordered
+        MistakenFor(slug, codebook.titles[slug], others[slug], apart.get(slug, "")) for slug in ordered
     )
 
 

@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from tikval.annotate.coding import AFTER, BEFORE, Coding, coder_and_round, value_notes_of
 from tikval.annotate.sheets.workbook import is_workbook_sheet, read_workbook_sheet
+from tikval.annotate.tools.label_studio import is_label_studio, read_label_studio
+from tikval.annotate.tools.potato import is_potato, read_potato
 from tikval.codebook import WORD, Codebook
 from tikval.config import UserError
 from tikval.privacy import canonical_account
@@ -22,8 +24,12 @@ from tikval.values import NOT_SURE
 _OWN: Final = frozenset({*BEFORE, *AFTER})  # the columns by which a sheet's table is known
 _MAX_BYTES: Final = 2**26  # of a file: a thousand videos, each with pages of notes, take a tenth of it
 
-Reader = Callable[[Path, Codebook], Sequence[Coding]]
-TOOLS: Final[tuple[tuple[Callable[[Path], bool], Reader], ...]] = ((is_workbook_sheet, read_workbook_sheet),)
+Reader = Callable[[Path, Codebook, Say], Sequence[Coding]]
+_READERS: Final[tuple[tuple[Callable[[Path], bool], Reader], ...]] = (
+    (is_workbook_sheet, lambda path, codebook, _: read_workbook_sheet(path, codebook)),
+    (is_potato, read_potato),
+    (is_label_studio, lambda path, codebook, say: read_label_studio(path, codebook, say=say)),
+)
 
 
 class ReadCoding(NamedTuple):
@@ -102,9 +108,9 @@ def _read(path: Path, codebook: Codebook, say: Say) -> list[ReadCoding]:
         raise UserError(f"{path}: larger than {_MAX_BYTES >> 20} MB; no coder's table is")
     if _is_own(path):
         return list(_own_lines(open_table(str(path)), codebook, say))
-    for is_theirs, read in TOOLS:
+    for is_theirs, read in _READERS:
         if is_theirs(path):
-            made = [ReadCoding(coding, str(path)) for coding in read(path, codebook)]
+            made = [ReadCoding(coding, str(path)) for coding in read(path, codebook, say)]
             _check_codebooks(made, codebook, say)
             return made
     if path.is_dir():

@@ -17,7 +17,7 @@ tikval.dialogs = (function () {
         make("span", { className: "number", textContent: String(i + 1) }),
         make("span", { className: "id", textContent: item }),
         make("span", { className: "beginning", textContent: caption.slice(0, 90) }),
-        make("span", { className: "state", textContent: round === "main" ? words : `${round}, ${words}` }));
+        make("span", { className: "state", textContent: round === "practice" ? `practice, ${words}` : words }));
       button.addEventListener("click", () => { one("items").close(); goTo(i); });
       if (i === current) button.setAttribute("aria-current", "true");
       return make("li", {}, button);

@@ -129,7 +129,7 @@ tikval.questions = (function () {
     lines.forEach(fill);
     const slugs = store.asked(item), left = store.open(item).length;
     const gold = closed() && sheet.items[item].gold;
-    one("rest").hidden = !hasAbsent;
+    one("rest").hidden = !hasAbsent || Boolean(sheet.items[item].asked);
     one("rest").disabled = left === 0;
     one("answered").textContent = gold
       ? `${slugs.filter((slug) => own(gold.answers, slug) === store.record(item).answers[slug]).length} of ${slugs.length} as agreed`
@@ -203,6 +203,7 @@ tikval.questions = (function () {
 
   /** Says absent where nothing is said yet: never by itself. */
   function restAbsent() {
+    if (one("rest").hidden) return [];
     const open = lines.filter(({ question: { slug, options } }) =>
       canAnswer(slug) && store.open(item).includes(slug) && options.some(({ word }) => word === about.absent));
     const slugs = open.map(({ question }) => question.slug);

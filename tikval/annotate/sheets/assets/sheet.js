@@ -2,7 +2,7 @@
 "use strict";
 
 (function () {
-  const { sheet, store, media, questions, dialogs, files } = tikval;
+  const { sheet, about, store, media, questions, dialogs, files } = tikval;
   const one = (id) => document.getElementById(id);
   const STEP_MS = 10_000; // after which the time of an open item is kept
   let item = -1, since = null;
@@ -59,8 +59,7 @@
     const { item: id, round, files: paths, caption, script, others } = sheet.items[i];
     one("place").textContent = `Item ${i + 1} of ${sheet.items.length}`;
     one("item").textContent = id;
-    one("round").textContent = round;
-    one("round").hidden = round === "main";
+    one("round").hidden = round !== "practice"; // what is coded again is not told from what is new
     one("previous").disabled = i === 0;
     one("next").disabled = i === sheet.items.length - 1;
     one("caption").textContent = caption || "none";
@@ -91,7 +90,12 @@
     if (!slugs.length) return;
     const here = item;
     const undo = questions.make("button", { type: "button", textContent: "Take back" });
-    undo.addEventListener("click", () => { store.answerAll(here, slugs, null); questions.refresh(); say("Taken back."); });
+    undo.addEventListener("click", () => {
+      const still = slugs.filter((slug) => store.record(here).answers[slug] === about.absent);
+      store.answerAll(here, still, null);
+      questions.refresh();
+      say("Taken back.");
+    });
     say(`${slugs.length} set to absent.`, sheet.items[item].gold ? null : undo);
   }
 
@@ -132,6 +136,7 @@
     [["s"], "save the table", save, ["s"]],
     [["h", "F1"], "these keys", () => one("keys").showModal(), ["h", "F1"]],
   ];
+  const SCROLLING = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
   const command = new Map(COMMANDS.flatMap(([, , act, keys]) => keys.map((key) => [key, act])));
 
   function onKey(event) {
@@ -139,8 +144,9 @@
     const take = (act) => { event.preventDefault(); event.stopPropagation(); act(key); };
     if ((event.ctrlKey || event.metaKey) && key === "s") return take(save);
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return undefined;
-    if (document.querySelector("dialog[open]")) return undefined;
+    if (item < 0 || document.querySelector("dialog[open]")) return undefined;
     if (target.closest("textarea, input, select")) return key === "Escape" ? take(questions.focus) : undefined;
+    if (SCROLLING.has(key) && target.closest("#help, .text")) return undefined;
     if (key === "Enter" || (key === " " && target.closest("button:not([role=radio]), summary"))) return undefined;
     if (questions.press(key)) return take(() => {});
     return command.has(key) ? take(command.get(key)) : undefined;
@@ -155,6 +161,9 @@
     if (chosen.length) act(chosen);
   });
   document.addEventListener("keydown", onKey, true);
+  document.addEventListener("keyup", (event) => { // some browsers press a button only now
+    if (event.key === " " && event.target.closest("[role=radio]")) event.preventDefault();
+  }, true);
   document.addEventListener("visibilitychange", count);
   window.addEventListener("pagehide", count);
   setInterval(count, STEP_MS);

@@ -13,6 +13,7 @@ tikval.store = (function () {
   const heard = { trouble: () => {}, changed: () => {}, elsewhere: () => {} };
   const unkept = new Set(); // items whose last change is in neither the browser nor a file
   let failing = false; // what the browser did with the last change
+  let filedAt = ""; // when the table was written to a file
 
   const own = (object, key) => (object && Object.hasOwn(object, key) ? object[key] : undefined);
   const text = (value, longest) => (typeof value === "string" ? value.replace(CONTROL, "").slice(0, longest) : "");
@@ -179,12 +180,24 @@ tikval.store = (function () {
   /** The item that was coded last: there the coder stopped. */
   const last = () => records.reduce((best, { coded_at }, i) => (coded_at > records[best].coded_at ? i : best), 0);
 
+  function storedText(name) {
+    try { return localStorage.getItem(PREFIX + name) ?? ""; } catch { return ""; }
+  }
+
   /** Where the coder was, else where to begin. */
   function place() {
-    let there = null;
-    try { there = localStorage.getItem(PREFIX + "at"); } catch { /* as if there were none */ }
-    return there !== null && /^\d+$/.test(there) && Number(there) < records.length ? Number(there) : last();
+    const there = storedText("at");
+    return /^\d+$/.test(there) && Number(there) < records.length ? Number(there) : last();
   }
+
+  /** Takes note that a file has all that was coded until a time. */
+  function filed(time) {
+    filedAt = time;
+    put("filed", time);
+    for (const i of unkept) if (records[i].coded_at <= time) unkept.delete(i);
+    heard.trouble(failing || unkept.size > 0);
+  }
+  filedAt = when(storedText("filed"));
 
   window.addEventListener("storage", ({ key, storageArea, newValue }) => {
     if (storageArea !== localStorage) return;
@@ -202,6 +215,7 @@ tikval.store = (function () {
     setPlace: (i) => put("at", String(i)),
     works: () => put("works", "1"),
     atRisk: () => unkept.size > 0,
-    filed: () => { unkept.clear(); heard.trouble(failing); },
+    filed, filedAt: () => filedAt,
+    later: () => records.filter((record) => record.coded_at > filedAt).length,
   };
 })();

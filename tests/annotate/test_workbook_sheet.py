@@ -191,8 +191,8 @@ def test_each_question_has_its_list_and_its_definition() -> None:
 
 def test_the_third_sees_both_answers_and_decides_what_is_asked(filled: Callable[..., Path]) -> None:
     others = (
-        Others("Coder A", {"face": "endorsed"}, "clear", {"face": "a fall"}),
-        Others("Coder B", {"face": "absent"}, "", {}),
+        Others("Coder A", {"face": "endorsed", "humility": "dominant"}, "clear", {"face": "a fall"}),
+        Others("Coder B", {"face": "absent", "humility": "dominant"}, "", {}),
     )
     sheet = sheet_of((SheetItem(ONE, "main", (), others=others, asked=("face",)),))
     path = filled(lambda page: put(page, ONE, "Face", "absent"), sheet)
@@ -203,4 +203,4 @@ def test_the_third_sees_both_answers_and_decides_what_is_asked(filled: Callable[
     assert "rest" not in told
     assert "Coder A: Humility" not in told
     [decided] = read_workbook_sheet(path, BOOK)
-    assert decided.answers == {"face": "absent"}
+    assert decided.answers == {"face": "absent", "humility": "dominant"}  # as the HTML sheet saves it

@@ -10,6 +10,7 @@ from tikval.config import (
     UserError,
     find_file,
 )
+from tikval.evaluate.development import development_of
 from tikval.evaluate.scores import MISSING
 from tikval.rows import LabelRow, PredictionRow
 from tikval.sources.ids import resolve_id
@@ -114,6 +115,9 @@ def add_systems(found: Annotators, study: Study, codebook: Codebook, say: Say = 
     systems = study.systems()
     if not systems:
         raise UserError(f"{out}: no system has finished yet")
+    if development := development_of(catalog):
+        annotated -= development.left_out
+        say(f"systems are not judged on the development sample: {development.about}")
     for system, (folder, run) in systems.items():
         _check_codebook(run, system, codebook)
         rows = folder.rows(catalog, annotated)

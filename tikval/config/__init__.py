@@ -20,7 +20,7 @@ from tikval.config.base import (
 )
 from tikval.config.combine import CombineConfig, CombinedSystem
 from tikval.config.embed import EmbedConfig, OnScreenText, Pictures, Sound
-from tikval.config.evaluate import EvaluateConfig, System
+from tikval.config.evaluate import DevelopmentConfig, EvaluateConfig, System
 from tikval.config.extract import (
     TUNED_FOR,
     ExtractConfig,
@@ -66,6 +66,7 @@ __all__ = [
     "CombineConfig",
     "CombinedSystem",
     "Config",
+    "DevelopmentConfig",
     "EmbedConfig",
     "Endpoint",
     "Engine",

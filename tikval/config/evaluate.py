@@ -1,4 +1,4 @@
-"""Several systems, scored: jobs/evaluate.py."""
+"""Several systems, scored: jobs/evaluate.py; and the videos on which prompts are tried."""
 
 from typing import Annotated, ClassVar
 
@@ -45,3 +45,14 @@ class EvaluateConfig(JobConfig):
     def extracted(self) -> tuple[ExtractConfig, ...]:
         """The systems that were not trained."""
         return tuple(system for system in self.predictions if isinstance(system, ExtractConfig))
+
+
+class DevelopmentConfig(JobConfig):
+    """tikval prompt sample: the annotated videos on which prompts are tried, whole accounts. They are in no score."""
+
+    stage: ClassVar[str] = "development"
+
+    catalog: str  # the name of its folder
+    n: int = Field(default=18, ge=1)  # videos, or a few more: accounts stay whole
+    by: str | None = None  # drawn within each genre, month ...
+    seed: int = 0

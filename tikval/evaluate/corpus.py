@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import PredictConfig, UserError, find_file
+from tikval.evaluate.development import without_development
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
 from tikval.sources.posts import read_videos_with_posts
@@ -70,7 +71,11 @@ def read_system_corpus(
         system = _only(study, labels)
     if system == ANNOTATIONS:
         return _human(study, listed, labels, whose)
-    return _predicted(study, system, listed, labels, _annotated_by(catalog))
+    kept, development = without_development(labels, catalog)
+    corpus = _predicted(study, system, listed, kept, _annotated_by(catalog))
+    if development:
+        corpus.notes.append(f"development sample, which corrects nothing: {development.about}")
+    return corpus
 
 
 def _annotated_by(catalog: Folder) -> str:

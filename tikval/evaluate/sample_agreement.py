@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from tikval.evaluate.development import without_development
 from tikval.evaluate.faithfulness import ShareEstimate, share_estimate
 from tikval.rows import LabelRow
 from tikval.store.folder import Folder
@@ -40,6 +41,8 @@ def sample_agreement(
     column = folder.read_listed(np.sort(catalog.keys()), ["agreement"])["agreement"].drop_null()
     if not len(column):
         return None
+    final, _ = without_development(list(labels.values()), catalog)
+    labels = {row["video_id"]: row for row in final}
     judged = [row for row in folder.rows(catalog, labels, _JUDGED) if row["agreement"] is not None]
     agreed, split = (
         share_estimate([part for row in judged if (part := _right(row, labels[row["video_id"]], unanimous))])

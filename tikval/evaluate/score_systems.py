@@ -10,6 +10,7 @@ import pyarrow as pa
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import CombineConfig, EvaluateConfig, FinetuneConfig, UserError, find_file
 from tikval.evaluate.answers import Answers, Truth, read_answers, read_trained, read_truth
+from tikval.evaluate.development import without_development
 from tikval.evaluate.evaluation import evaluate_systems
 from tikval.files import delete, list_files, write_table
 from tikval.rows import ComparisonRow, Reason, ScoreRow, SliceRow, arrow_schema
@@ -26,13 +27,14 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
         raise UserError("predictions: two systems have the same name; give each its own `system`")
     with folder.lock():
         inputs = {source.uri: source.finished().state for source in (catalog, *upstream.values())}
+        labels, development = without_development(catalog.read_side_table("labels"), catalog)
+        if development:
+            inputs[development.folder.uri] = development.run.state
         before = folder.run()
         if before and before.inputs == inputs:
             return before
         codebook = _codebook(config)
-        labelled = [
-            row for row in catalog.read_side_table("labels") if row["label_set"] == codebook.label_set
-        ]
+        labelled = [row for row in labels if row["label_set"] == codebook.label_set]
         ids = {row["video_id"] for row in labelled}
         about = catalog.read_videos(ids, ["video_id", "account", "genre", "error"]).to_pylist()
         # the later one of two rows with one id describes no video
@@ -62,6 +64,8 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
             study.notes.append("draws: does nothing any more, as intervals are not drawn; take the line out")
         if truth.not_annotated:
             study.notes.append(f"not annotated, so not scored: {', '.join(truth.not_annotated)}")
+        if development:
+            study.notes.append(f"development sample: {development.about}")
         for note in study.notes:
             print(f"tikval: note: {note}", file=sys.stderr)
         old = list_files(folder.uri, ".parquet", include_side_tables=True)

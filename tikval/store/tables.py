@@ -32,6 +32,7 @@ from tikval.rows import (
 
 _ROW_TYPES: Final[dict[str, type]] = {  # by stage, and by the name of a side table
     "catalog": VideoRow,
+    "development": VideoRow,
     "accounts": AccountRow,
     "labels": LabelRow,
     "posts": PostRow,

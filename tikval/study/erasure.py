@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.annotate.rating_sheets import without
+from tikval.evaluate.development import STAGE
 from tikval.files import (
     delete,
     delete_folder,
@@ -34,7 +35,7 @@ from tikval.privacy import canonical_account
 from tikval.sources.erased import remember_erased
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
-from tikval.store.runs import Study
+from tikval.store.runs import Study, stage_folders
 from tikval.study.erased_names import ErasedNames, find_erased_names, ids_of
 from tikval.study.erasure_proof import cells_with_names, files_below
 from tikval.study.learnt_models import note_models
@@ -72,12 +73,25 @@ def erase_names(out: str, names: ErasedNames) -> tuple[set[str], int]:
     remember_erased(study.out, set(names.ids), set(names.accounts))
     catalogs = [folder for folder in _folders(study) if folder.stage == "catalog"]
     others = [folder for folder in _folders(study) if folder.stage != "catalog"]
-    cleaned = [_erase_from(study.out, folder, names) for folder in others]
+    trials = [folder for folder in others if folder.stage == STAGE]
+    cleaned = [found for folder in trials for found in _erase_from_trials(folder, names)]
+    cleaned += [_erase_from(study.out, folder, names) for folder in others]
     _clean_ledger(Ledger(study.out), others, names)
     _clean_uploads(Uploads(study.out), names)
     _clean_jobs(study.out, names)
     cleaned += [_erase_from(study.out, folder, names) for folder in catalogs]
     return set[str]().union(*(found for found, _ in cleaned)), sum(rows for _, rows in cleaned)
+
+
+def _erase_from_trials(development: Folder, names: ErasedNames) -> list[tuple[set[str], int]]:
+    """Clean what was tried on a development sample, which lies in its folder as a study does."""
+    out = development.uri
+    folders = [Folder(uri) for uri in stage_folders(out)]
+    cleaned = [_erase_from(out, folder, names) for folder in folders]
+    _clean_ledger(Ledger(out), folders, names)
+    _clean_uploads(Uploads(out), names)
+    _clean_jobs(out, names)
+    return cleaned
 
 
 def uploads_of_erased(out: str) -> list[Upload]:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from tikval.config import EvaluateConfig, UserError, validate
 from tikval.evaluate.baselines import BASELINES
+from tikval.evaluate.development import development_of
 from tikval.files import write_bytes
 from tikval.report.averaged import averaged_notes
 from tikval.report.tables.cells import Cell, cells_of, counterparts_of
@@ -57,7 +58,10 @@ def tables_of(study: Study, pairs: Sequence[str] = ()) -> PaperTables:
         counterparts = counterparts_of(scores, config.predictions, chosen, paper)
     except ValueError as err:
         raise UserError(f"--beside: {err}") from err
-    return PaperTables(cells_of(scores, counterparts, paper), averaged_notes(scores, config))
+    notes = averaged_notes(scores, config)
+    if development := development_of(study.catalog()):
+        notes.append(f"Development sample: {development.about}.")
+    return PaperTables(cells_of(scores, counterparts, paper), notes)
 
 
 def show_tables(tables: PaperTables, console: Console) -> None:

@@ -19,6 +19,7 @@ from tikval.report.site.write import write_report
 from tikval.report.tables.paper import tables_of
 from tikval.store.folder import Folder
 from tikval.store.runs import Study as Runs
+from tikval.store.runs import system_config
 from tikval.study.erasure import erase_videos
 from tikval.study.prompt_trial import true_labels
 
@@ -65,7 +66,11 @@ def test_whole_accounts_are_set_apart_and_stay_so_when_they_get_more_videos(stud
 
 def test_no_score_and_no_baseline_has_a_development_video(study: Study) -> None:
     config, before = scored(study)
+    first = Folder(config.folder).finished()
+    assert len(first.inputs) == 3, "the catalog and two systems: as without this"
     sample = drawn(study)
+    assert not Runs(study.out).reads_what_is_there(first)
+    assert "set apart after these scores were made" in " ".join(tables_of(Runs(study.out)).averaged)
     run = score_systems(config)
     after = Folder(config.folder).read().to_pylist()
     assert {row["n_videos"] for row in before} == {len(IDS)}
@@ -122,20 +127,18 @@ def test_the_report_and_its_tables_say_so_where_scores_stand(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tikval.report.site.gather._figures", lambda *_: None)
-    config, _ = scored(study)
+    good = system_config(Runs(study.out).systems()["good"][1])
+    config = EvaluateConfig(predictions=(good,), out=study.out, permutations=100)
     sample, report = drawn(study), ReportConfig(scores=config, out=study.out)
     score_systems(config)
-    first = write_report(report)
-    sentence = "all annotated videos of 5 accounts are in no score"
+    before = write_report(report)
+    tikval("prompt", "compare", "good", "poor", "--study", study.out)
+    assert write_report(report) != before, "a look is news"
+    sentence = f"{len(sample.ids)} videos, 2 prompts compared in 1 look; all annotated videos of 5 accounts are in no score"
     assert sentence in " ".join(tables_of(Runs(study.out)).averaged)
     for page in ("index.html", "systems.html"):
         text = (Path(report.folder) / page).read_text(encoding="utf-8")
         assert sentence in " ".join(text.split())
-    assert write_report(report) == first
-    tikval("prompt", "compare", "good", "poor", "--study", study.out)
-    write_report(report)
-    text = (Path(report.folder) / "systems.html").read_text(encoding="utf-8")
-    assert f"{len(sample.ids)} videos, 2 prompts compared in 1 look" in " ".join(text.split())
 
 
 def test_it_is_drawn_once(study: Study) -> None:
@@ -144,7 +147,7 @@ def test_it_is_drawn_once(study: Study) -> None:
     sample = drawn(study)
     other = drawn(study, seed=1)
     assert other.ids != sample.ids, "before a look another rule replaces it"
-    assert len(list(Path(study.out).glob("development-*/run.json"))) == 1
+    assert len(list(Path(study.out).glob("development-*"))) == 1
     tikval("prompt", "compare", "good", "poor", "--study", study.out)
     with pytest.raises(UserError, match="was looked at 1 time, so this development sample stays"):
         drawn(study)

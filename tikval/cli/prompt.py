@@ -95,7 +95,7 @@ def _compare(
     annotator: str | None,
 ) -> int:
     from tikval.evaluate.answers import read_truth
-    from tikval.evaluate.development import COMPARED, look_now, mark_of_labels
+    from tikval.evaluate.development import COMPARED, look_now, mark_of_data
     from tikval.evaluate.prompt_comparison import compare_prompts, cost_of
     from tikval.report.shown_ids import shown_ids
     from tikval.report.tables.prompts import show_prompt_comparison
@@ -118,7 +118,9 @@ def _compare(
         found = compare_prompts(names, (rows_a, rows_b), truth, costs)
     except ValueError as err:
         raise UserError(str(err)) from err
-    look = look_now(COMPARED, names, (one.mark, other.mark), mark_of_labels(labels), found.found)
+    look = look_now(
+        COMPARED, names, (one.mark, other.mark), mark_of_data(labels, [*rows_a, *rows_b]), found.found
+    )
     new = development.record(look)  # before it is seen
     show_prompt_comparison(found, shown_ids(study), _console())
     _count(development, look, new)
@@ -150,7 +152,7 @@ def check(
 ) -> None:
     """The chosen prompt on the held-out videos against the development sample, once, at the end."""
     from tikval.evaluate.answers import read_truth
-    from tikval.evaluate.development import CHECKED, look_now, mark_of_labels
+    from tikval.evaluate.development import CHECKED, look_now, mark_of_data
     from tikval.evaluate.prompt_comparison import check_held_out
     from tikval.report.tables.prompts import show_held_out
     from tikval.stats.limits import FEWEST_POSITIVES
@@ -170,7 +172,7 @@ def check(
         found = check_held_out(system, predictions, truth, at_N)
     except ValueError as err:
         raise UserError(str(err)) from err
-    look = look_now(CHECKED, (system,), (tried.mark,), mark_of_labels(rows), found.found)
+    look = look_now(CHECKED, (system,), (tried.mark,), mark_of_data(rows, predictions), found.found)
     new = development.record(look)
     show_held_out(found, _console())
     _count(development, look, new)
@@ -201,7 +203,7 @@ def _values_of(profile: str) -> str:
     files = [each for each in named if isinstance(each, str)]
     if len(files) != 1:
         raise UserError(
-            f"--profile {profile}: names {len(files)} systems; name the configuration of values, a .yaml"
+            f"--profile {profile}: names {len(files)} systems ({', '.join(files)}); name one of these files"
         )
     return str(files[0])
 

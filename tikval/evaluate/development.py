@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from tikval.config import DevelopmentConfig, UserError
 from tikval.evaluate.sample import draw_sample
 from tikval.evaluate.video_groups import OF_POSTS
-from tikval.files import parse_json, read_bytes, write_bytes, write_table
+from tikval.files import delete_folder, parse_json, read_bytes, write_bytes, write_table
 from tikval.privacy import canonical_account
 from tikval.rows import LabelRow, VideoRow, arrow_schema
 from tikval.sources.posts import read_videos_with_posts
@@ -45,7 +45,7 @@ class DevelopmentLook:
     prompts: tuple[
         str, ...
     ]  # marks, which are the recipes' fingerprints: two of a comparison, one of a check
-    data: str  # mark of the labels that it was made on
+    data: str  # mark of the labels and answers that it was made of
     found: str  # in words
     at: str  # UTC, ISO 8601
 
@@ -122,9 +122,10 @@ def look_now(
     return DevelopmentLook(kind, tuple(names), tuple(prompts), data, found, at)
 
 
-def mark_of_labels(rows: Sequence[LabelRow]) -> str:
-    """A hash of annotations, whatever their order."""
-    told = sorted((row["video_id"], row["annotator"], row["stances"]) for row in rows)
+def mark_of_data(labels: Sequence[LabelRow], predictions: Sequence[Any]) -> str:
+    """A hash of annotations and of what was predicted, whatever their order."""
+    told = sorted([row["video_id"], str(row["stances"])] for row in labels)
+    told += sorted([row["video_id"], str(row["decisions"])] for row in predictions)
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
@@ -161,6 +162,19 @@ def without_development(
     return [row for row in rows if not development.holds(row)], development
 
 
+def development_note(catalog: Folder, scores: FolderRun) -> str | None:
+    """What is said of the development sample beside some scores; None where there is none."""
+    development = development_of(catalog)
+    if development is None:
+        return None
+    if development.folder.uri.rpartition("/")[2] in {uri.rpartition("/")[2] for uri in scores.inputs}:
+        return development.about
+    return (
+        f"{counted(len(development.ids), 'video')}, set apart after these scores were made, which still have them: run "
+        "tikval analyze again"
+    )
+
+
 def draw_development(
     out: str, catalog: Folder, annotated: Sequence[LabelRow], n: int, by: str | None, seed: int
 ) -> Development:
@@ -180,6 +194,8 @@ def draw_development(
                 "another one would let videos that chose a prompt into its scores"
             )
         known.folder.remove()
+        if not stage_folders(known.folder.uri):  # else something was tried, and perhaps paid for
+            delete_folder(known.folder.uri)
     ids = pa.array(sorted({row["video_id"] for row in annotated}), pa.string())
     videos = read_videos_with_posts(catalog, [*VideoRow.__annotations__, *OF_POSTS])
     videos = videos.filter(pc.and_(pc.is_in(videos["video_id"], ids), pc.is_null(videos["error"])))

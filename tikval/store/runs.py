@@ -211,8 +211,15 @@ class Study:
         return latest[0]
 
     def reads_what_is_there(self, run: FolderRun) -> bool:
-        """Whether all that a run has read is in this folder still, and unchanged."""
+        """Whether all that a run has read is in this folder still, and unchanged.
+
+        Scores that were made before a development sample was set apart have not read it, and have its videos.
+        """
         now = {_name(folder.uri): run.state for folder, run in self.runs}
+        read = set(map(_name, run.inputs))
+        apart = {_name(folder.uri) for folder, one in self.runs if one.config.get("catalog") in read}
+        if run.stage == "scores" and not apart <= read:
+            return False
         return all(now.get(_name(uri)) == state for uri, state in run.inputs.items())
 
     def has_read(self, run: FolderRun, folder: Folder) -> bool:

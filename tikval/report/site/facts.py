@@ -19,7 +19,7 @@ from tikval.config import (
     ScriptConfig,
     nested,
 )
-from tikval.evaluate.development import development_of
+from tikval.evaluate.development import development_note
 from tikval.extract.calibration import why_not_calibrated
 from tikval.files import without_secrets
 from tikval.llm.gate import Spent, read_spent
@@ -99,8 +99,9 @@ def given_facts(config: ReportConfig, label_set: str) -> tuple[tuple[str, str], 
             f" by {len(names)} annotators, of whom {config.scores.annotator} counts" if len(names) > 1 else ""
         )
         facts.append(("Annotations", f"{table.about}{several}{_earlier(config.scores.catalog.annotations)}"))
-    if development := development_of(catalog):
-        facts.append(("Development sample", development.about))
+    scores = Folder(config.scores.folder).run()
+    if scores and (about := development_note(catalog, scores)):
+        facts.append(("Development sample", about))
     if given.accounts:
         facts.append(("Accounts", f"{given.accounts.about}{_earlier(config.scores.catalog.accounts)}"))
     return tuple(facts)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from tikval.config import EvaluateConfig, UserError, validate
 from tikval.evaluate.baselines import BASELINES
-from tikval.evaluate.development import development_of
+from tikval.evaluate.development import development_note
 from tikval.files import write_bytes
 from tikval.report.averaged import averaged_notes
 from tikval.report.tables.cells import Cell, cells_of, counterparts_of
@@ -59,8 +59,8 @@ def tables_of(study: Study, pairs: Sequence[str] = ()) -> PaperTables:
     except ValueError as err:
         raise UserError(f"--beside: {err}") from err
     notes = averaged_notes(scores, config)
-    if development := development_of(study.catalog()):
-        notes.append(f"Development sample: {development.about}.")
+    if about := development_note(study.catalog(), run):
+        notes.append(f"Development sample: {about}.")
     return PaperTables(cells_of(scores, counterparts, paper), notes)
 
 

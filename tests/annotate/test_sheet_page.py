@@ -263,11 +263,8 @@ def test_cells_are_quoted_as_python_quotes_them(opened: Callable[..., Tab]) -> N
 
 
 def test_nothing_from_outside_runs_and_no_host_is_asked(opened: Callable[..., Tab]) -> None:
-    evil: dict[str, Any] = {
-        "caption": EVIL,
-        "script": EVIL,
-        "files": ("http://127.0.0.1:9/x.png", "//127.0.0.1:9/y.png"),
-    }
+    far = ("http://127.0.0.1:9/x.png", "//127.0.0.1:9/y.png")
+    evil: dict[str, Any] = {"caption": EVIL, "script": EVIL, "files": far}
     others = (Others(EVIL, {"face": EVIL}, EVIL, {"face": EVIL}),)
     book = [
         replace(one, definition=EVIL, about=((EVIL, EVIL),), title=EVIL) for one in questions_of(BOOK)[:2]

@@ -14,7 +14,7 @@
     if (action) one("toast").append(" ", action);
     one("toast").classList.add("shown");
     clearTimeout(say.timer);
-    say.timer = setTimeout(() => one("toast").classList.remove("shown"), 8000);
+    say.timer = setTimeout(() => one("toast").classList.remove("shown"), 6000);
   }
 
   function trouble(lost) {

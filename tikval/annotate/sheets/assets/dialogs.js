@@ -29,6 +29,13 @@ tikval.dialogs = (function () {
     mine.scrollIntoView({ block: "center" });
   }
 
+  one("list").addEventListener("keydown", (event) => {
+    const by = { ArrowDown: "nextSibling", ArrowUp: "previousSibling" }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    event.target.closest("li")[by]?.firstChild.focus();
+  });
+
   function listKeys(keys) {
     const rows = keys.map(([names, meaning]) => make("tr", {},
       make("th", { scope: "row" }, ...names.flatMap((name) => [make("kbd", { textContent: name }), " "])),

@@ -139,8 +139,16 @@
   const SCROLLING = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"]);
   const command = new Map(COMMANDS.flatMap(([, , act, keys]) => keys.map((key) => [key, act])));
 
+  /** The key as a keyboard of the United States has it: digits without shift, Latin letters, no caps lock. */
+  function keyOf({ key, code, shiftKey }) {
+    if (/^Digit/.test(code) && !shiftKey) return code.at(-1);
+    const letter = /^[a-z]$/i.test(key) ? key : key.length === 1 && key > "\x7f" && /^Key/.test(code) ? code.at(-1) : "";
+    return letter ? (shiftKey ? letter.toUpperCase() : letter.toLowerCase()) : key;
+  }
+
   function onKey(event) {
-    const { key, target } = event;
+    const { target } = event;
+    const key = keyOf(event);
     const take = (act) => { event.preventDefault(); event.stopPropagation(); act(key); };
     if ((event.ctrlKey || event.metaKey) && key === "s") return take(save);
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return undefined;

@@ -195,6 +195,14 @@ def test_the_table_is_that_of_python_and_a_fresh_profile_goes_on_from_it(
     press(other, "2")
     load(other, tmp_path / SAVED)
     assert cells(saved(other))[1]["self_direction_action"] == "absent"
+    fresh = opened(some).page
+    press(fresh, "4")  # what was begun anew before the file was read is filled up from it
+    load(fresh, tmp_path / SAVED)
+    expect(fresh.locator("#toast")).to_contain_text(
+        "1 item taken from it; 1 in a later state here were filled"
+    )
+    first = cells(saved(fresh))[0]
+    assert [first[slug] for slug in SLUGS[:3]] == ["dominant", NOT_SURE, NOT_ANSWERED]
 
 
 @pytest.mark.parametrize(

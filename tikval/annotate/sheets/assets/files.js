@@ -6,7 +6,8 @@ tikval.files = (function () {
   const one = (id) => document.getElementById(id);
   const LARGEST = 50e6; // bytes of a table that is read
   const WAIT_MS = 800; // after the last change
-  const name = `labels_${sheet.coder.replace(/[^\p{L}\p{N}._-]+/gu, "_")}.csv`;
+  const number = /-\d+(?=\.html?$)/.exec(location.pathname)?.[0] ?? ""; // of a coder's second sheet
+  const name = `labels_${sheet.coder.replace(/[^\p{L}\p{N}._-]+/gu, "_")}${number}.csv`;
   let handle = null, timer = 0, failed = false, written = Promise.resolve();
 
   function moment(text) {
@@ -68,6 +69,7 @@ tikval.files = (function () {
     try { found = store.load(await file.text()); }
     catch (error) { throw new Error(`${file.name} was not read. ${error.message}. Nothing was changed.`); }
     const parts = [`${file.name}: ${found.taken} item${found.taken === 1 ? "" : "s"} taken from it`];
+    if (found.filled) parts.push(`${found.filled} in a later state here were filled up from it`);
     if (found.older) parts.push(`${found.older} are here in the same or a later state and stay`);
     if (found.unknown) parts.push(`${found.unknown} are not in this sheet and were left out`);
     tell();

@@ -49,7 +49,8 @@ tikval.media = (function () {
   function missing(file) {
     const folder = folderOf(file);
     const what = folder ? `the folder “${folder}”` : "it";
-    one("missing-text").textContent = `“${nameOf(file)}” is not there, or no browser can play it. Put ${what} beside this sheet.`;
+    const where = file.startsWith("../") ? "the folder that this sheet is in" : "this sheet";
+    one("missing-text").textContent = `“${nameOf(file)}” is not there, or this browser cannot play it. Put ${what} beside ${where}.`;
     one("missing").hidden = false;
   }
 

@@ -161,9 +161,24 @@ tikval.store = (function () {
     return [places.get(`${annotator}\n${line.get(sheet.key).trim()}`), record];
   }
 
+  /** Takes over what an earlier record has on questions that are open here. */
+  function fill(i, { answers, notes, note }) {
+    const slugs = open(i).filter((slug) => slug in answers);
+    const noted = Object.keys(notes).filter((slug) => !(slug in records[i].notes));
+    const lacksNote = note && !records[i].note;
+    if (!slugs.length && !noted.length && !lacksNote) return false;
+    change(i, (record) => {
+      for (const slug of slugs) record.answers[slug] = answers[slug];
+      for (const slug of noted) record.notes[slug] = notes[slug];
+      if (lacksNote) record.note = note;
+    });
+    return true;
+  }
+
   /**
-   * Takes a table in: of each item the later state stays, and nothing is changed where any line is not ours.
-   * @returns {{taken: number, older: number, unknown: number, last: number}} items, and the one coded last
+   * Takes a table in: of each item the later state stays, filled up from the other; nothing is changed where any line
+   * is not ours.
+   * @returns {{taken: number, filled: number, older: number, unknown: number}} items
    */
   function load(content) {
     const { columns, lines } = table.parse(content);
@@ -172,9 +187,14 @@ tikval.store = (function () {
     const read = lines.map(([number, line]) => recordIn(line, `line ${number}`));
     const known = read.filter(([i]) => i !== undefined);
     if (read.length && !known.length) throw new Error("none of its items is in this sheet");
-    const taken = known.filter(([i, record]) => merge(i, { ...clean(record), coded_at: when(record.coded_at) || NO_TIME }));
-    for (const [i] of known) keep(i);
-    return { taken: taken.length, older: known.length - taken.length, unknown: read.length - known.length, last: last() };
+    const found = { taken: 0, filled: 0, older: 0, unknown: read.length - known.length };
+    for (const [i, raw] of known) {
+      const record = { ...clean(raw), coded_at: when(raw.coded_at) || NO_TIME };
+      refresh(i);
+      found[merge(i, record) ? "taken" : fill(i, record) ? "filled" : "older"] += 1;
+      keep(i);
+    }
+    return found;
   }
 
   /** The item that was coded last: there the coder stopped. */

@@ -332,6 +332,8 @@ def test_a_practice_item_shows_what_was_agreed_once_it_is_answered(opened: Calla
     gold = Gold(dict.fromkeys(SLUGS, "absent") | {"stimulation": "endorsed"}, "She jumps for the thrill.")
     page = opened(sheet(replace(items(1)[0], round="practice", gold=gold), *items(2)[1:])).page
     expect(page.locator("#round")).to_have_text("practice")
+    places = "[...document.querySelectorAll('.question')].map((line) => line.offsetTop)"
+    before = page.evaluate(places)
     page.keyboard.type("2" * 18)
     expect(page.locator("#feedback")).to_be_hidden()
     assert page.locator(".right, .wrong").count() == 0
@@ -341,6 +343,7 @@ def test_a_practice_item_shows_what_was_agreed_once_it_is_answered(opened: Calla
     expect(page.locator("#feedback")).to_contain_text("She jumps for the thrill.")
     expect(page.locator(".wrong .title")).to_have_text([BOOK.titles["stimulation"], BOOK.titles[SLUGS[-1]]])
     expect(page.locator(".wrong .feedback")).to_have_text(["Agreed: endorsed", "Agreed: absent"])
+    assert page.evaluate(places) == before  # nothing has moved
     press(page, "2", "Backspace", "Home", "1", "a")  # what was answered before one saw it stays
     [line] = cells(saved(page))
     assert (line["annotator"], line[SLUGS[0]], line[SLUGS[-1]]) == ("ann (practice)", "absent", "endorsed")
@@ -511,3 +514,21 @@ def test_keys_belong_to_a_text_while_one_is_written(opened: Callable[..., Tab]) 
     press(page, "3", "Escape")
     expect(page.locator("#answered")).to_have_text("0 of 19 answered")
     assert page.evaluate("document.activeElement.closest('[role=radiogroup]') !== null")
+
+
+def test_the_time_of_an_item_is_that_in_which_it_is_seen(opened: Callable[..., Tab]) -> None:
+    page = opened(sheet(*items(2))).page
+    seen, hidden = page.evaluate("""async () => {
+        const during = async (state) => {
+            Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+            const before = tikval.store.record(0).seconds;
+            await new Promise((done) => setTimeout(done, 300));
+            document.dispatchEvent(new Event("visibilitychange"));
+            return tikval.store.record(0).seconds - before;
+        };
+        return [await during("visible"), await during("hidden")];
+    }""")
+    assert seen >= 0.29
+    assert hidden == 0
+    assert cells(saved(page)) == []  # an item that was looked at alone is not begun

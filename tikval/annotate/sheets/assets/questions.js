@@ -50,7 +50,7 @@ tikval.questions = (function () {
       settled: make("span", { className: "settled-answer" }),
     };
     const line = make("div", { className: `question${buttons.length > MANY ? " many" : ""}` },
-      make("div", { className: "asked" }, parts.title, " ", parts.definition, parts.feedback), parts.group, parts.settled,
+      make("div", { className: "asked" }, parts.title, " ", parts.feedback, parts.definition), parts.group, parts.settled,
       make("div", { className: "small-buttons" }, noteButton, helpButton), parts.others, note);
     line.addEventListener("click", () => activate(place, false));
     line.addEventListener("focusin", () => activate(place, false));

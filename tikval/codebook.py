@@ -15,7 +15,7 @@ import sys
 import unicodedata
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypedDict
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypedDict, TypeVar
 
 import yaml
 from jinja2 import StrictUndefined, TemplateError
@@ -51,16 +51,19 @@ WORD: Final = {int(stance): stance.name.lower() for stance in Stance}  # the wor
 _COLUMN_WORD: Final = {int(stance): word for word, stance in STANCE_OF_WORD.items()}
 
 
-class _Part(BaseModel):
+class CodebookPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
-class Neighbour(_Part):
+Part = TypeVar("Part", bound=CodebookPart)
+
+
+class Neighbour(CodebookPart):
     slug: Slug
     how: Text  # what sets the value apart from this one
 
 
-class CodedValue(_Part):
+class CodedValue(CodebookPart):
     slug: Slug
     title: Text
     section: Text | None = None  # the heading that a coder finds it under
@@ -72,12 +75,12 @@ class CodedValue(_Part):
     confronting: Examples
 
 
-class Guideline(_Part):
+class Guideline(CodebookPart):
     title: Text
     text: Text
 
 
-class Codebook(_Part):
+class Codebook(CodebookPart):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     version: int = Field(ge=1)
     source: Text
@@ -121,8 +124,7 @@ class Codebook(_Part):
     @property
     def mark(self) -> str:
         """Name, version and a digest of all that the file says, such as `schwartz-19 1 4f2a91c0`."""
-        content = self.model_dump_json(exclude_defaults=True).encode()
-        return f"{self.name} {self.version} {hashlib.blake2b(content, digest_size=4).hexdigest()}"
+        return mark_of(self, self.name, self.version)
 
     @property
     def sections(self) -> dict[str, list[CodedValue]]:
@@ -146,14 +148,25 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def mark_of(content: CodebookPart, name: str, version: int) -> str:
+    """Name, version and a digest of all that a file says."""
+    text = content.model_dump_json(exclude_defaults=True).encode()
+    return f"{name} {version} {hashlib.blake2b(text, digest_size=4).hexdigest()}"
+
+
 def load_codebook(path: Path) -> Codebook:
     """Read and check a codebook. Raises ValueError in one line, with the file and every wrong key."""
+    return load_part(Codebook, path)
+
+
+def load_part(kind: type[Part], path: Path) -> Part:
+    """Read and check a file of what coders are asked. Raises ValueError as `load_codebook` does."""
     try:
         data = parse_yaml(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, ValueError) as err:
         raise ValueError(f"{path}: {' '.join(str(err).split())}") from err
     try:
-        return Codebook.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as err:
         wrongs = []
         for wrong in err.errors():

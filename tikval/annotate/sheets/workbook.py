@@ -38,7 +38,8 @@ _PROMPT: Final = 255  # characters of an input message, and
 _PROMPT_TITLE: Final = 32  # of its title
 _OUTSIDE: Final = re.compile(r"[/\\]|[a-zA-Z][\w+.-]*:")  # begins an address that is none of this folder
 _REST: Final = (Option(ABSENT, ABSENT),)
-_WHOSE: Final = ("annotator", "codebook", SHEET_MARK)  # hidden columns that every line has
+_WHOSE: Final = ("annotator", "codebook")  # columns that every line has
+_NUMBERS: Final = ("place", "probability", "seconds")
 _MOST_BYTES: Final = 2**26  # of a file that comes back
 
 
@@ -123,7 +124,7 @@ def _not_asked(sheet: CodingSheet, columns: Sequence[SheetColumn]) -> list[tuple
 def is_workbook_sheet(path: Path) -> bool:
     """Whether a file is a workbook that `write_workbook_sheet` made, filled in, or a table saved out of one."""
     try:
-        return set(_WHOSE) <= set(_opened(path).columns)
+        return {*_WHOSE, SHEET_MARK} <= set(_opened(path).columns)
     except UserError:
         return False
 
@@ -134,7 +135,7 @@ def read_workbook_sheet(path: Path, codebook: Codebook) -> list[Coding]:
 
 
 def read_filled(path: Path, questions: Sequence[SheetQuestion], key: str) -> list[Coding]:
-    """A coding for each line of a filled workbook; `key` is the column of its items.
+    """A coding for each line of a filled workbook, or of a table that an HTML sheet saved; `key`: the items' column.
 
     Lines may be sorted, columns moved and others added; an answer counts in any case and spacing. A cell that is empty
     or says not_answered is no answer, unless `rest` says that all such values of the line are absent. Raises UserError
@@ -142,8 +143,10 @@ def read_filled(path: Path, questions: Sequence[SheetQuestion], key: str) -> lis
     and where a column is missing.
     """
     table = _opened(path)
-    columns = table.pick({key: (), **dict.fromkeys(_WHOSE, ()), **{q.slug: (q.title,) for q in questions}})
-    more = table.pick({REST: (), "note": (), "value_notes": (), "place": (), "probability": ()})
+    columns = table.pick({**dict.fromkeys((key, *_WHOSE), ()), **{q.slug: (q.title,) for q in questions}})
+    more = table.pick(
+        {REST: (), "note": (), "value_notes": (), **dict.fromkeys(_NUMBERS, ()), "coded_at": ()}
+    )
     if missing := [name for name in (key, *_WHOSE, *(q.slug for q in questions)) if name not in columns]:
         raise UserError(f"{table.at(table.grid.line)}: no column {missing[0]}; was it taken out or renamed?")
     formulas = _formulas(path, table)
@@ -160,7 +163,7 @@ def read_filled(path: Path, questions: Sequence[SheetQuestion], key: str) -> lis
             raise UserError(f"{table.at(line, columns['annotator'])}: empty; whose line is it?")
         if (before := found.setdefault((item, annotator), line)) != line:
             raise UserError(
-                f"{table.at(line)}: {item} is there before, in line {before}; leave one of the two"
+                f"{table.at(line)}: this {key} is there before, in line {before}; leave one of the two"
             )
         answers = dict(_answers(table, line, told, columns, questions))
         codings.append(_coding(item, annotator, answers, told, questions))
@@ -231,7 +234,7 @@ def _coding(
     questions: Sequence[SheetQuestion],
 ) -> Coding:
     coder, round_ = coder_and_round(annotator)
-    place, probability = (number_in(told.get(name) or "") for name in ("place", "probability"))
+    place, probability, seconds = (number_in(told.get(name) or "") for name in _NUMBERS)
     of_none, value_notes = _value_notes(as_text(told.get("value_notes")), questions)
     return Coding(
         item,
@@ -243,6 +246,8 @@ def _coding(
         place=None if place is None else int(place),
         codebook=as_text(told["codebook"]) or None,
         probability=probability,
+        coded_at=as_text(told.get("coded_at")) or None,
+        seconds=seconds,
     )
 
 

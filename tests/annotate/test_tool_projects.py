@@ -5,16 +5,18 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 
 from tikval.annotate.coding_folder import PlanLine
 from tikval.annotate.sheet import SheetItem
+from tikval.annotate.tools.label_studio_project import label_studio_projects
 from tikval.annotate.tools.potato_project import potato_project
 from tikval.annotate.tools.task_answers import item_and_round
 from tikval.annotate.tools.tool_project import ToolProject, write_tool_project
-from tikval.codebook import load_codebook
+from tikval.codebook import Codebook, load_codebook
 from tikval.config import UserError
 
 BOOK = load_codebook(Path("prompts/codebook.yaml"))
@@ -52,6 +54,14 @@ def potato() -> ToolProject:
 def tasks_of(project: ToolProject) -> dict[str, Any]:
     lines = map(json.loads, project.files["data/videos.jsonl"].splitlines())
     return {line["id"]: line for line in lines}
+
+
+def label_studio(book: Codebook = BOOK) -> ToolProject:
+    tokens = {"ann": "0a" * 20, "bob": "0b" * 20}
+    coders = ["ann", "bob"]
+    return label_studio_projects(
+        [*PLAN, PRACTICE], ITEMS, book, coders=coders, passwords=PASSWORDS, tokens=tokens
+    )
 
 
 def test_potato_gives_each_coder_what_the_plan_says() -> None:
@@ -95,9 +105,13 @@ def test_a_picture_post_is_shown_with_its_sound() -> None:
     assert project.media[tasks["2"]["video_url"].removeprefix("/")] == "../clips/2.mp4"
 
 
-def test_texts_of_posts_and_codebook_do_nothing_in_potato() -> None:
+def hostile_book() -> Codebook:
     value = BOOK.values[0].model_copy(update={"title": HOSTILE, "definition": HOSTILE, "section": HOSTILE})
-    book = BOOK.model_copy(update={"values": (value, *BOOK.values[1:])})
+    return BOOK.model_copy(update={"values": (value, *BOOK.values[1:])})
+
+
+def test_texts_of_posts_and_codebook_do_nothing_in_potato() -> None:
+    book = hostile_book()
     project = potato_project(PLAN, ITEMS, book, coders=["ann", "bob"], third="cem", passwords=PASSWORDS)
     text = project.files["config.yaml"] + project.files["data/videos.jsonl"]
     assert "<" not in text
@@ -110,6 +124,53 @@ def test_texts_of_posts_and_codebook_do_nothing_in_potato() -> None:
 def test_a_coder_may_not_be_called_as_a_folder_of_potatos() -> None:
     with pytest.raises(UserError, match="coder exports: Potato has a folder"):
         potato_project(plan("exports", "1"), ITEMS, BOOK, coders=["exports"], third="cem", passwords={})
+
+
+def test_label_studio_has_a_project_of_its_own_for_each_coder() -> None:
+    project = label_studio()
+    tasks = {
+        name: [task["data"] for task in json.loads(project.files[name])]
+        for name in ("ann/videos.json", "ann/pictures.json", "bob/videos.json")
+    }
+    assert {
+        name: [(task["video_id"], task["round"], task["coder"]) for task in of] for name, of in tasks.items()
+    } == {
+        "ann/videos.json": [("2", "main", "ann"), ("1", "main", "ann"), ("2", "again", "ann")],
+        "ann/pictures.json": [("pics", "main", "ann")],
+        "bob/videos.json": [("0073", "main", "bob"), ("2", "main", "bob"), ("2", "again", "bob")],
+    }
+    assert project.left_out == ["gone"]
+    place = tasks["bob/videos.json"][0]["video"].removeprefix("/data/local-files/?d=")
+    assert project.media[f"media/{place}"] == "../clips/0073.mp4"
+    assert len(tasks["ann/pictures.json"][0]["pictures"]) == 2
+    assert project.secret == {"ann/login.env", "bob/login.env"}
+    assert (
+        "a-pass"
+        not in project.files["ann/videos.xml"] + project.files["README.md"] + project.files["bob/login.env"]
+    )
+
+
+def test_label_studios_interface_is_xml_that_says_what_the_codebook_says() -> None:
+    for kind, shown in (("videos", "Video"), ("pictures", "Image")):
+        root = ElementTree.fromstring(label_studio().files[f"ann/{kind}.xml"])
+        choices = root.findall("Choices")
+        assert [choice.get("name") for choice in choices] == list(BOOK.slugs)
+        assert {choice.get("required") for choice in choices} == {"true"}
+        assert [option.get("value") for option in choices[0]] == WORDS
+        assert root[0].tag == shown
+        titles = [header.get("value") for header in root.findall("Header")]
+        assert set(titles) > {"Openness to change", "Hedonism", "Note"}
+    project = label_studio(hostile_book())
+    headers = ElementTree.fromstring(project.files["ann/videos.xml"]).findall("Header")
+    assert not any("$" in str(header.get("value")) for header in headers)
+    assert "<script" not in "".join(project.files[name] for name in project.files if name.startswith("ann/"))
+
+
+def test_label_studio_refuses_a_value_called_as_a_column_of_its_exports() -> None:
+    value = BOOK.values[0].model_copy(update={"slug": "round"})
+    book = BOOK.model_copy(update={"values": (value,)})
+    with pytest.raises(UserError, match="value round: Label Studio has a column"):
+        label_studio(book)
 
 
 def test_what_is_written_is_for_one_pair_of_eyes(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from tikval.annotate.tools.tool_project import (
     ToolProject,
     coded_lines,
     hint_of,
+    inert_template,
     inert_text,
     lead_of,
-    template_text,
 )
 from tikval.codebook import Codebook
 from tikval.config import UserError
@@ -176,7 +176,7 @@ def _schemes(codebook: Codebook) -> list[dict[str, Any]]:
 
 def _headings(codebook: Codebook) -> list[dict[str, Any]]:
     sections = [
-        {"title": template_text(title), "schemas": [value.slug for value in values]}
+        {"title": inert_template(title), "schemas": [value.slug for value in values]}
         for title, values in codebook.sections.items()
     ]
     return [{"id": f"section_{n}", **each} for n, each in enumerate(sections, start=1)]
@@ -187,7 +187,7 @@ def _radio(question: SheetQuestion) -> dict[str, Any]:
     return {
         "annotation_type": "radio",
         "name": question.slug,
-        "description": f"{template_text(question.title)}: {lead_of(question)}",
+        "description": f"{inert_template(question.title)}: {lead_of(question)}",
         "labels": [{"name": word, "tooltip": hints[word]} if hints[word] else word for word in ANSWER_WORDS],
         "horizontal": True,
         "label_requirement": {"required": True},

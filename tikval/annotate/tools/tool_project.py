@@ -48,7 +48,7 @@ def inert_text(text: str) -> str:
     return "".join(kept).translate(_NO_MARKUP)
 
 
-def template_text(text: str) -> str:
+def inert_template(text: str) -> str:
     """A text of the project itself, which is part of a template: no variable either."""
     return inert_text(text).translate(_NO_VARIABLE)
 
@@ -143,10 +143,10 @@ def hint_of(question: SheetQuestion, word: str) -> str:
     lines = [about["Confronted"]] if word == WORD[Stance.CONFRONTED] and "Confronted" in about else []
     if word == WORD[Stance.ABSENT]:
         lines = [f"{heading}: {text}" for heading, text in question.about if heading.startswith("Not ")]
-    return template_text(" · ".join([*lines, *dict(question.examples).get(word, ())]))
+    return inert_template(" · ".join([*lines, *dict(question.examples).get(word, ())]))
 
 
 def lead_of(question: SheetQuestion) -> str:
     """What stands above the answers: the definition and what moves people who hold the value."""
     motivation = dict(question.about).get("Motivation", "")
-    return template_text(f"{question.definition}. {motivation}".replace("..", "."))
+    return inert_template(f"{question.definition}. {motivation}".replace("..", "."))

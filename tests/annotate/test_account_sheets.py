@@ -13,10 +13,10 @@ from tikval.annotate.account_material import account_material
 from tikval.annotate.account_merge import (
     account_agreement,
     account_answers,
+    account_disagreements_csv,
     accounts_csv,
     agreement_csv,
-    decide,
-    disagreements_csv,
+    decide_accounts,
     third_items,
 )
 from tikval.annotate.account_questions import GENRE, account_questions, load_genres
@@ -52,7 +52,7 @@ def saved(folder: AccountFolder, coder: str, **answers: dict[str, str]) -> Path:
 
 def merged(folder: AccountFolder) -> tuple[list[Any], dict[tuple[str, str], Coding]]:
     found = account_answers(folder, folder.returned())
-    return decide(folder, found), found
+    return decide_accounts(folder, found), found
 
 
 def table(folder: AccountFolder) -> dict[str, dict[str, str]]:
@@ -139,7 +139,7 @@ def test_the_third_gets_what_differs_with_names_hidden_and_decides(folder: Accou
     kim = items[0]
     assert {one.name for one in kim.others} == {"Coder A", "Coder B"}
     assert {one.answers["is_minor"] for one in kim.others} == {"yes", "no"}
-    lines = list(csv.DictReader(io.StringIO(disagreements_csv(folder, decisions, found), newline="")))
+    lines = list(csv.DictReader(io.StringIO(account_disagreements_csv(folder, decisions, found), newline="")))
     assert [(row["account"], row["question"], row["ann"], row["bob"]) for row in lines] == [
         ("kim", "is_minor", "yes", "no"),
         ("lu", GENRE, "not_sure", "gaming"),

@@ -134,7 +134,8 @@ def test_the_report_and_its_tables_say_so_where_scores_stand(
     before = write_report(report)
     tikval("prompt", "compare", "good", "poor", "--study", study.out)
     assert write_report(report) != before, "a look is news"
-    sentence = f"{len(sample.ids)} videos, 2 prompts compared in 1 look; all annotated videos of 5 accounts are in no score"
+    looked = f"{len(sample.ids)} videos, 2 prompts compared in 1 look"
+    sentence = f"{looked}; all annotated videos of 5 accounts are in no score"
     assert sentence in " ".join(tables_of(Runs(study.out)).averaged)
     for page in ("index.html", "systems.html"):
         text = (Path(report.folder) / page).read_text(encoding="utf-8")

@@ -91,7 +91,7 @@ def _together(before: Coding, one: Coding, where: str) -> Coding:
     return replace(one, answers={**before.answers, **one.answers}, note=notes, value_notes=about)
 
 
-def decide(folder: AccountFolder, found: Answered) -> list[AccountDecision]:
+def decide_accounts(folder: AccountFolder, found: Answered) -> list[AccountDecision]:
     """Each question about each account, in their order."""
     questions = [question.slug for question in account_questions(folder.genres)]
     return [
@@ -179,7 +179,9 @@ def accounts_csv(folder: AccountFolder, decisions: Sequence[AccountDecision]) ->
     return csv_of(lines)
 
 
-def disagreements_csv(folder: AccountFolder, decisions: Sequence[AccountDecision], found: Answered) -> str:
+def account_disagreements_csv(
+    folder: AccountFolder, decisions: Sequence[AccountDecision], found: Answered
+) -> str:
     """A line for each question that the coders did not agree on, with what each answered and noted."""
     coders = folder.protocol.coders
     header = ["account", "question", *coders, *(f"{coder}: note" for coder in coders), "answer", "how"]

@@ -75,13 +75,14 @@ def merge(
     if not came_back:
         raise UserError(f"{folder / 'returned'}: nothing came back yet; put the coders' tables there")
     found = merging.account_answers(opened, came_back)
-    decisions = merging.decide(opened, found)
+    decisions = merging.decide_accounts(opened, found)
     lines = merging.account_agreement(decisions, account_questions(opened.genres))
     put_csv(to, merging.accounts_csv(opened, decisions))
     merged = folder / "merged"
     write_bytes(str(merged / "agreement.csv"), merging.agreement_csv(lines).encode())
     write_bytes(
-        str(merged / "disagreements.csv"), merging.disagreements_csv(opened, decisions, found).encode()
+        str(merged / "disagreements.csv"),
+        merging.account_disagreements_csv(opened, decisions, found).encode(),
     )
     _show(lines)
     undecided = [one for one in decisions if one.answer is None]

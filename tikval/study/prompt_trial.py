@@ -66,10 +66,10 @@ def tried_prompt(
         known = ", ".join(sorted(systems)) or "none"
         raise UserError(f"{word}: neither a system of {study.out} (there are: {known}) nor a file") from err
     config = _with_file(study, word, profile, step, overrides)
-    mark = mark_of(config)
+    mark = prompt_mark(config)
     for name in systems:  # the same prompt has judged all videos: its answers are there
         other = _asked(study, name)
-        if other is not None and mark_of(other) == mark:
+        if other is not None and prompt_mark(other) == mark:
             return prompted_system(study, name)._replace(name=Path(word).name)
     here = _moved(config, study.out, development.folder.uri)
     jobs = [job for _, job in nested(here) if not isinstance(job, CatalogConfig)]
@@ -77,7 +77,7 @@ def tried_prompt(
     return TriedPrompt(Path(word).name, mark, tuple(jobs), Folder(here.folder), tuple(before))
 
 
-def mark_of(config: ExtractConfig) -> str:
+def prompt_mark(config: ExtractConfig) -> str:
     """The recipe whatever the system is called."""
     return config.model_copy(update={"system": TRIED}).fingerprint
 
@@ -104,7 +104,7 @@ def prompted_system(study: Study, name: str) -> TriedPrompt:
         )
     config = _asked(study, name)
     before = [Folder(config.first_step.folder)] if config and config.scripts else []
-    return TriedPrompt(name, mark_of(config) if config else run.fingerprint, (), folder, tuple(before))
+    return TriedPrompt(name, prompt_mark(config) if config else run.fingerprint, (), folder, tuple(before))
 
 
 def _with_file(study: Study, file: str, profile: str, step: str, overrides: Sequence[str]) -> ExtractConfig:

@@ -43,41 +43,43 @@ def truth() -> dict[tuple[str, str], str]:
 
 def coded(cells: dict[tuple[str, str], str], coder: str) -> dict[tuple[str, str], str]:
     """What a coder with errors says; some of it is that nothing is sure, or nothing at all."""
-    chance, said = random.Random(coder), {}
+    chance, given = random.Random(coder), {}
     for cell, word in cells.items():
         wrong = chance.random() < ERRORS[coder][word != "absent"]
-        said[cell] = chance.choice([*(w for w in WORDS if w != word), "not_sure"]) if wrong else word
+        given[cell] = chance.choice([*(w for w in WORDS if w != word), "not_sure"]) if wrong else word
         if chance.random() < 0.002:
-            del said[cell]
-    return said
+            del given[cell]
+    return given
 
 
 TRUTH: Final = truth()
-SAID: Final = {coder: coded(TRUTH, coder) for coder in ERRORS}
+GIVEN: Final = {coder: coded(TRUTH, coder) for coder in ERRORS}
 THIRD: Final = {  # the truth where the two differ, but for some cells
     cell: word
     for n, (cell, word) in enumerate(TRUTH.items())
-    if SAID["ann"].get(cell) != SAID["bob"].get(cell) and n % 50
+    if GIVEN["ann"].get(cell) != GIVEN["bob"].get(cell) and n % 50
 }
 
 
-def codings(coder: str, said: dict[tuple[str, str], str], places: Sequence[str] = VIDEOS) -> list[Coding]:
+def codings(coder: str, given: dict[tuple[str, str], str], places: Sequence[str] = VIDEOS) -> list[Coding]:
     return [
-        Coding(v, coder, "main", {s: said[v, s] for s in SLUGS if (v, s) in said}, place=places.index(v) + 1)
+        Coding(
+            v, coder, "main", {s: given[v, s] for s in SLUGS if (v, s) in given}, place=places.index(v) + 1
+        )
         for v in VIDEOS
     ]
 
 
 @pytest.fixture(scope="module")
 def found() -> SortedCodings:
-    plan = [PlanLine(v, coder, "main", n, 0.5, "all") for coder in SAID for n, v in enumerate(VIDEOS, 1)]
-    rows = [*(one for coder, said in SAID.items() for one in codings(coder, said)), *codings("eve", THIRD)]
+    plan = [PlanLine(v, coder, "main", n, 0.5, "all") for coder in GIVEN for n, v in enumerate(VIDEOS, 1)]
+    rows = [*(one for coder, given in GIVEN.items() for one in codings(coder, given)), *codings("eve", THIRD)]
     return sort_codings(rows, plan, "eve")
 
 
 @pytest.fixture(scope="module")
 def merged(found: SortedCodings) -> list[MergedItem]:
-    plan = [PlanLine(v, coder, "main", n, 0.5, "all") for coder in SAID for n, v in enumerate(VIDEOS, 1)]
+    plan = [PlanLine(v, coder, "main", n, 0.5, "all") for coder in GIVEN for n, v in enumerate(VIDEOS, 1)]
     return merge_items(plan, found, SLUGS, seed=3)
 
 
@@ -102,7 +104,7 @@ def test_the_truth_has_the_published_marginals() -> None:
 def test_the_table_is_what_the_rule_says(merged: list[MergedItem]) -> None:
     expected = {}
     for cell in TRUTH:
-        ann, bob, eve = (said.get(cell) for said in (SAID["ann"], SAID["bob"], THIRD))
+        ann, bob, eve = (given.get(cell) for given in (GIVEN["ann"], GIVEN["bob"], THIRD))
         same = is_stance(ann) and ann == bob
         expected[cell] = ann if same else eve or "not_answered"
     table = lines_of(labels_csv(merged, SLUGS, {}))
@@ -114,14 +116,14 @@ def test_each_disagreement_is_there_once_with_its_origin(merged: list[MergedItem
     differ = {
         cell
         for cell in TRUTH
-        if not is_stance(SAID["ann"].get(cell)) or SAID["ann"].get(cell) != SAID["bob"].get(cell)
+        if not is_stance(GIVEN["ann"].get(cell)) or GIVEN["ann"].get(cell) != GIVEN["bob"].get(cell)
     }
     lines = lines_of(disagreements_csv([one for one in merged if one.disputed]))
     assert Counter((line["video_id"], line["value"]) for line in lines) == Counter(differ)
     for line in lines:
         cell = line["video_id"], line["value"]
         for letter in "AB":
-            assert line[f"answer_{letter}"] == SAID[line[f"coder_{letter}"]].get(cell, "not_answered")
+            assert line[f"answer_{letter}"] == GIVEN[line[f"coder_{letter}"]].get(cell, "not_answered")
         answers, eve = [line["answer_A"], line["answer_B"]], THIRD.get(cell)
         origin = "undecided" if eve is None else "third as neither"
         if eve in answers:
@@ -154,8 +156,8 @@ def test_ac1_is_that_of_an_independent_formula(found: SortedCodings) -> None:
         for value in ("all", *SLUGS):
             pairs = [
                 tuple(
-                    None if (n := code.get(said.get(cell, ""))) is None else min(n, n_categories - 1)
-                    for said in SAID.values()
+                    None if (n := code.get(given.get(cell, ""))) is None else min(n, n_categories - 1)
+                    for given in GIVEN.values()
                 )
                 for cell in TRUTH
                 if value in ("all", cell[1])

@@ -23,7 +23,7 @@ _CONFUSIONS: Final = 4
 _EXCERPT: Final = 160  # characters of a caption
 
 
-class CoderSaid(NamedTuple):
+class CoderAnswer(NamedTuple):
     name: str  # Coder A
     answer: str
     note: str
@@ -33,12 +33,12 @@ class CoderSaid(NamedTuple):
 class Example(NamedTuple):
     item: str  # "" where its id names somebody
     caption: str
-    said: tuple[CoderSaid, ...]
+    given: tuple[CoderAnswer, ...]
     third: str | None
 
     @property
     def has_notes(self) -> bool:
-        return any(one.note_on_value or one.note for one in self.said)
+        return any(one.note_on_value or one.note for one in self.given)
 
 
 class MistakenFor(NamedTuple):
@@ -55,7 +55,7 @@ class ValueDisagreement(NamedTuple):
     title: str
     definition: str
     items: int  # on which the coders disagree
-    found: int  # in which any coder said anything but absent
+    found: int  # in which any coder given anything but absent
     pairs: tuple[tuple[tuple[str, ...], int], ...]  # answers that met, with the number of items
     confusions: tuple[MistakenFor, ...]
     examples: tuple[Example, ...]  # with notes first
@@ -139,20 +139,20 @@ def _examples(
     cells: Sequence[tuple[MergedItem, MergedCell]], material: Mapping[str, SheetItem]
 ) -> tuple[Example, ...]:
     made = [_example(one, cell, material.get(one.item)) for one, cell in cells]
-    on_value = [any(said.note_on_value for said in one.said) for one in made]
+    on_value = [any(given.note_on_value for given in one.given) for one in made]
     order = sorted(range(len(made)), key=lambda n: (not on_value[n], not made[n].has_notes))
     return tuple(made[n] for n in order[:_EXAMPLES])
 
 
 def _example(one: MergedItem, cell: MergedCell, material: SheetItem | None) -> Example:
     caption = " ".join(strip_handles(material.caption).split()) if material else ""
-    said = tuple(
-        CoderSaid(hidden_name(n), answer, *notes_of(coding, cell.slug))
+    given = tuple(
+        CoderAnswer(hidden_name(n), answer, *notes_of(coding, cell.slug))
         for n, (answer, coding) in enumerate(zip(cell.answers, one.codings, strict=True))
     )
     return Example(
         one.item if strip_handles(one.item) == one.item else "",
         caption if len(caption) <= _EXCERPT else f"{caption[:_EXCERPT]}…",
-        said,
+        given,
         cell.third,
     )

@@ -6,7 +6,7 @@ and the third decides. Not sure and not answered are no stance, so nobody agrees
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from tikval.annotate.coding import Coding, Round
@@ -89,9 +89,9 @@ def sort_codings(codings: Iterable[Coding], plan: Sequence[PlanLine], third: str
         if why:
             found.left_out.setdefault(why, []).append(f"{coding.coder}: {coding.item}")
         elif coder is None:
-            found.third[item] = coding
+            found.third[item] = replace(coding, item=item)
         else:
-            found.by_round[coding.round][item, coder] = coding
+            found.by_round[coding.round][item, coder] = replace(coding, item=item, coder=coder)
     return found
 
 
@@ -203,5 +203,5 @@ def hidden_name(place: int) -> str:
 
 
 def answers_by_coder(merged: MergedItem) -> Mapping[str, Coding]:
-    """Of an item, the codings that are there, by the hidden name."""
+    """The codings of an item that are there, by the hidden name."""
     return {hidden_name(n): coding for n, coding in enumerate(merged.codings) if coding is not None}

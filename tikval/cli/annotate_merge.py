@@ -93,9 +93,9 @@ def _is_complete(left_out: Mapping[str, Sequence[str]], merged: "Sequence[Merged
         )
     undecided = undecided_items(merged)
     if undecided:
-        cells = counted(sum(map(len, undecided.values())), "cell")
+        cells = f"{sum(map(len, undecided.values())):,} cells"
         print(
-            f"tikval: undecided: {cells}, in videos {_some(list(undecided))}; they have no stance until {third} "
+            f"tikval: undecided: {cells}, videos: {_some(list(undecided))}; they have no stance until {third} "
             "decides and the table that the sheet saves is merged too",
             file=sys.stderr,
         )
@@ -103,4 +103,4 @@ def _is_complete(left_out: Mapping[str, Sequence[str]], merged: "Sequence[Merged
 
 
 def _some(names: Sequence[str]) -> str:
-    return f"{len(names)} ({', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''})"
+    return f"{len(names):,} ({', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''})"

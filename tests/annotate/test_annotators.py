@@ -31,7 +31,7 @@ from tikval.annotate.consolidate import (
     UNDECIDED,
     consolidate_rows,
     consolidate_stances,
-    decide,
+    decide_stance,
     write_consolidated,
 )
 from tikval.cli import app
@@ -265,11 +265,11 @@ def test_a_stance_that_one_did_not_give_is_asked_of_the_third_and_no_value_is_lo
     done, _ = consolidate_rows(given, "c", [])
     assert done.stances == {"v": [0, -1, *[0] * 17], "x": [0, 1, *[0] * 17]}
     assert done.left_out == {"w": NO_THIRD}
-    assert decide((1, 1, 1), None) == (1, AGREED)
-    assert decide((1, 2, 0), 0) == (0, "third as C")
-    assert decide((1,), None) == (1, ONE_CODER)
-    assert decide((None, None), None) == (None, UNDECIDED)  # not sure, both of them: no agreement
-    assert decide((), 2) == (2, NEITHER)
+    assert decide_stance((1, 1, 1), None) == (1, AGREED)
+    assert decide_stance((1, 2, 0), 0) == (0, "third as C")
+    assert decide_stance((1,), None) == (1, ONE_CODER)
+    assert decide_stance((None, None), None) == (None, UNDECIDED)  # not sure, both of them: no agreement
+    assert decide_stance((), 2) == (2, NEITHER)
 
 
 def test_what_is_consolidated_can_be_read_as_annotations(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tikval.annotate.coding import Coding
 from tikval.annotate.coding_agreement import CODERS, agreement_of_codings
 from tikval.annotate.coding_folder import PlanLine
 from tikval.annotate.merge import MergedItem, SortedCodings, merge_items, sort_codings
-from tikval.annotate.merged_tables import disagreements_csv, labels_csv, origins_csv
+from tikval.annotate.merged_tables import disputed_cells_csv, labels_csv, origins_csv
 from tikval.codebook import load_codebook
 from tikval.config import find_file
 from tikval.values import SLUGS
@@ -118,7 +118,7 @@ def test_each_disagreement_is_there_once_with_its_origin(merged: list[MergedItem
         for cell in TRUTH
         if not is_stance(GIVEN["ann"].get(cell)) or GIVEN["ann"].get(cell) != GIVEN["bob"].get(cell)
     }
-    lines = lines_of(disagreements_csv([one for one in merged if one.disputed]))
+    lines = lines_of(disputed_cells_csv([one for one in merged if one.disputed]))
     assert Counter((line["video_id"], line["value"]) for line in lines) == Counter(differ)
     for line in lines:
         cell = line["video_id"], line["value"]

@@ -36,7 +36,7 @@ def as_coder(place: int) -> str:
     return f"third as {letter(place)}"
 
 
-def decide(answers: Sequence[Answer | None], third: Answer | None) -> tuple[Answer | None, str]:
+def decide_stance(answers: Sequence[Answer | None], third: Answer | None) -> tuple[Answer | None, str]:
     """The answer on one cell, and where it came from: all coders alike, one coder only, the third, or undecided.
 
     Answers are compared as coded: endorsed and dominant differ. None is no answer, and nobody agrees with it.
@@ -69,7 +69,7 @@ def consolidate_stances(first: Stances, second: Stances, third: Stances) -> Cons
             undecided[video] = ONE_ANNOTATOR
             continue
         judge = third.get(video, [None] * len(first[video]))
-        cells = [decide((a, b), c) for a, b, c in zip(first[video], second[video], judge, strict=True)]
+        cells = [decide_stance((a, b), c) for a, b, c in zip(first[video], second[video], judge, strict=True)]
         codes = [code for code, _ in cells if code is not None]
         if len(codes) < len(cells):
             undecided[video] = NO_THIRD

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from tikval.annotate.coding import Coding, Round
 from tikval.annotate.coding_folder import PlanLine
-from tikval.annotate.consolidate import AGREED, ONE_CODER, UNDECIDED, decide, letter
+from tikval.annotate.consolidate import AGREED, ONE_CODER, UNDECIDED, decide_stance, letter
 from tikval.annotate.read_codings import is_begun
 from tikval.evaluate.faithfulness_sample import in_random_order
 from tikval.privacy import canonical_account
@@ -28,7 +28,7 @@ class MergedCell(NamedTuple):
     answers: tuple[str, ...]  # of the item's coders: words, NOT_SURE and NOT_ANSWERED among them
     third: str | None  # what the third said; None: nothing
     stance: str | None  # a word; None: undecided
-    origin: str  # see consolidate.decide
+    origin: str  # see consolidate.decide_stance
 
     @property
     def is_disputed(self) -> bool:
@@ -132,7 +132,7 @@ def _merged(
     for slug in slugs:
         answers = tuple(_answer(coding, slug) for coding in codings)
         judged = _answer(third, slug) if third else NOT_ANSWERED
-        stance, origin = decide([_stance(answer) for answer in answers], _stance(judged))
+        stance, origin = decide_stance([_stance(answer) for answer in answers], _stance(judged))
         cells.append(MergedCell(slug, answers, None if judged == NOT_ANSWERED else judged, stance, origin))
     return MergedItem(item, probability, tuple(names), codings, third, tuple(cells))
 

@@ -24,7 +24,7 @@ from tikval.annotate.merge import (
     plan_of_codings,
     sort_codings,
 )
-from tikval.annotate.merged_tables import coders_csv, disagreements_csv, labels_csv, origins_csv
+from tikval.annotate.merged_tables import coders_csv, disputed_cells_csv, labels_csv, origins_csv
 from tikval.annotate.read_codings import gather_codings
 from tikval.annotate.sheet import SheetItem
 from tikval.annotate.third import third_sheet, write_third_sheet
@@ -143,7 +143,7 @@ def merge_codings(source: CodingSource, say: Say, *, unfinished: bool = False) -
         "labels.csv": labels_csv(merged, source.slugs, {item: source.accounts[item] for item in named}),
         "origins.csv": origins_csv(merged),
         "coders.csv": coders_csv(found, book.slugs),
-        "disagreements.csv": disagreements_csv(disputed),
+        "disagreements.csv": disputed_cells_csv(disputed),
     }
     try:
         for name, text in files.items():

@@ -52,7 +52,7 @@ def origins_csv(merged: Sequence[MergedItem]) -> str:
     return csv_of([["video_id", "value", "stance", "origin", "third", *who], *lines])
 
 
-def disagreements_csv(disputed: Sequence[MergedItem]) -> str:
+def disputed_cells_csv(disputed: Sequence[MergedItem]) -> str:
     """A line for each cell in dispute: what each coder answered and noted, and what became of it."""
     n_coders = max((len(one.coders) for one in disputed), default=0)
     parts = ("coder", "answer", "note", "note_on_value")

@@ -10,6 +10,7 @@ from openpyxl import load_workbook
 from typer.testing import CliRunner, Result
 
 from tests.annotate.test_coding_folder import folder_in
+from tests.study.test_erasure_and_export import ANN, Made
 from tikval.annotate.coding import Coding, coding_csv
 from tikval.annotate.coding_folder import CodingFolder, PlanLine
 from tikval.annotate.read_codings import gather_codings, read_codings
@@ -189,6 +190,23 @@ def test_what_a_coder_has_not_begun_waits(folder: CodingFolder) -> None:
     assert [line["video_id"] for line in lines_of(folder, "labels.csv")] == [IDS[0]]
     merge(folder.path, "--unfinished")
     assert len(lines_of(folder, "disagreements.csv")) == 1 + 3 * 19
+
+
+def test_intervals_run_over_the_study_s_accounts_and_nobody_is_named(tmp_path: Path) -> None:
+    Made(tmp_path)
+    made = folder_in(tmp_path, "ann", "bob")
+    made.write_protocol(made.protocol.model_copy(update={"study": "../out"}))
+    names = ["first-video", "second-video", "third-video"]
+    made.write_plan(
+        [PlanLine(item, coder, "main", 1, None, "") for item in names for coder in ("ann", "bob")]
+    )
+    made.write_items([SheetItem(item, "main", ()) for item in names])
+    for coder, face in (("ann", "endorsed"), ("bob", "dominant")):
+        returned(made, f"{coder}.csv", *(coding(item, coder, face=face, note=f"by @{ANN}") for item in names))
+    merge(made.path)
+    assert {line["accounts"] for line in lines_of(made, "agreement.csv")} == {"2"}
+    texts = [path.read_text() for path in (made.path / "merged").iterdir() if path.name != "coders.csv"]
+    assert not [text for text in [*texts, (made.sheets / "third.html").read_text()] if ANN in text]
 
 
 # files that came back odd

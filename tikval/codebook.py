@@ -124,7 +124,7 @@ class Codebook(CodebookPart):
     @property
     def mark(self) -> str:
         """Name, version and a digest of all that the file says, such as `schwartz-19 1 4f2a91c0`."""
-        return mark_of(self, self.name, self.version)
+        return content_mark(self, self.name, self.version)
 
     @property
     def sections(self) -> dict[str, list[CodedValue]]:
@@ -148,7 +148,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def mark_of(content: CodebookPart, name: str, version: int) -> str:
+def content_mark(content: CodebookPart, name: str, version: int) -> str:
     """Name, version and a digest of all that a file says."""
     text = content.model_dump_json(exclude_defaults=True).encode()
     return f"{name} {version} {hashlib.blake2b(text, digest_size=4).hexdigest()}"

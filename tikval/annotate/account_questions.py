@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import Field, field_validator
 
 from tikval.annotate.sheet import Option, SheetQuestion
-from tikval.codebook import CodebookPart, Examples, Guideline, Text, load_part, mark_of
+from tikval.codebook import CodebookPart, Examples, Guideline, Text, load_part, content_mark
 from tikval.config import UserError
 
 YesNo = Literal["aimed_at_young", "is_minor", "is_parent_run"]  # columns of the accounts table, or beside it
@@ -58,7 +58,7 @@ class GenreList(CodebookPart):
     @property
     def mark(self) -> str:
         """Name, version and a digest of all that the file says."""
-        return mark_of(self, self.name, self.version)
+        return content_mark(self, self.name, self.version)
 
 
 def load_genres(path: Path) -> GenreList:

@@ -169,6 +169,7 @@ def test_texts_are_text_gold_is_not_there_and_only_files_nearby_are_links() -> N
     links = [page.cell(line, column(page, "file")).hyperlink for line in (3, 4)]
     assert links[0].target == "../videos/a%20b%231.mp4"
     assert links[1] is None
+    assert page.cell(3, column(page, "note")).number_format == "@"  # so that "- perhaps" is no formula
     assert page.freeze_panes == "D2"
     hidden = [cell.value for cell in page[1] if page.column_dimensions[cell.column_letter].hidden]
     assert hidden == ["annotator", "codebook", "place", "probability", "tikval_sheet"]

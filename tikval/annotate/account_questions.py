@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, get_args
 from pydantic import Field, field_validator
 
 from tikval.annotate.sheet import Option, SheetQuestion
-from tikval.codebook import CodebookPart, Examples, Guideline, Text, load_part, content_mark
+from tikval.codebook import CodebookPart, Examples, Guideline, Text, content_mark, load_part
 from tikval.config import UserError
 
 YesNo = Literal["aimed_at_young", "is_minor", "is_parent_run"]  # columns of the accounts table, or beside it

@@ -1,5 +1,6 @@
 """The other worksheets of a coder's workbook: the codebook, how to fill it in, and the lists behind the drop-downs."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,21 +15,22 @@ if TYPE_CHECKING:
 
 CODING: Final = "coding"  # the worksheet with the answers
 _CODEBOOK: Final = ("section", "question", "answer", "what it is")
+_LINE: Final = 15  # points
+_OF_WIDTH: Final = 0.9  # letters that fit into one of a column's width, with room for wide ones
 _WIDTHS: Final = (24, 28, 22, 110)
 
 
 def text_cell(page: "Worksheet", line: int, at: int, value: str | float | None) -> None:
-    """Put a value into a cell; a text is text, whatever it begins with, and an id keeps its digits."""
+    """Put a value into a cell; a text is text, whatever it begins with, and so is what is typed into an empty one."""
     from openpyxl.styles import Alignment
 
-    if value is None:
-        return
     cell = page.cell(line, at)
-    if not isinstance(value, str):
+    if isinstance(value, int | float):
         cell.value = value
         return
-    cell.value = workbook_text(value)
-    cell.data_type = "s"  # neither a formula nor an error
+    if value is not None:
+        cell.value = workbook_text(value)
+        cell.data_type = "s"  # neither a formula nor an error
     cell.number_format = "@"
     cell.alignment = Alignment(wrap_text=True, vertical="top")
 
@@ -129,6 +131,10 @@ def _page(book: "Workbook", title: str, lines: Sequence[Sequence[str]], widths: 
     for line, cells in enumerate(lines, start=1):
         for at, text in enumerate(cells, start=1):
             text_cell(page, line, at, text)
+        needed = max(
+            math.ceil(len(text) / (_OF_WIDTH * width)) for text, width in zip(cells, widths, strict=True)
+        )
+        page.row_dimensions[line].height = _LINE * max(1, needed)
     for at, width in enumerate(widths, start=1):
         page.column_dimensions[page.cell(1, at).column_letter].width = width
     for cell in page[1]:

@@ -107,12 +107,10 @@ def _decision(folder: AccountFolder, found: Answered, account: str, question: st
         return coding.answers.get(question) if coding else None
 
     answers = {coder: by(coder) for coder in folder.protocol.coders}
-    decided, waiting = (
-        by(folder.protocol.third),
+    waiting, decided = (
         [coder for coder, answer in answers.items() if answer is None],
+        by(folder.protocol.third),
     )
-    if decided and not waiting and decided != NOT_SURE:
-        return AccountDecision(account, question, answers, decided, THIRD)
     if waiting:
         return AccountDecision(account, question, answers, None, f"not answered by {', '.join(waiting)}")
     different = set(answers.values())
@@ -195,7 +193,7 @@ def account_disagreements_csv(
             for c in codings
         ]
         given = [answer or "" for answer in one.answers.values()]
-        lines.append([one.account, one.question, *given, *notes, one.shown, one.origin])
+        lines.append([one.account, one.question, *given, *notes, one.shown, one.how])
     return csv_of(lines)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CODING: Final = "coding"  # the worksheet with the answers
 _CODEBOOK: Final = ("section", "question", "answer", "what it is")
 _LINE: Final = 15  # points
-_OF_WIDTH: Final = 0.9  # letters that fit into one of a column's width, with room for wide ones
+_OF_WIDTH: Final = 1.0  # letters that fit into one of a column's width, with room for wide ones
 _WIDTHS: Final = (24, 28, 22, 110)
 
 

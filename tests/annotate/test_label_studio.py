@@ -76,6 +76,7 @@ def test_the_latest_answer_counts_and_a_skipped_task_has_none(tmp_path: Path) ->
         task("2", annotation(choice("hedonism", "absent"), was_cancelled=True)),
         task("3", annotation(choice("face", "dominant"), note("so"), prediction={"id": 1, "result": []})),
         task("4"),
+        task("5", annotation(choice("face", "absent"))) | {"predictions": [1]},
     ]
     file = export(tmp_path, tasks)
     assert is_label_studio(file)
@@ -85,11 +86,12 @@ def test_the_latest_answer_counts_and_a_skipped_task_has_none(tmp_path: Path) ->
         ("1", "ann", {"hedonism": "absent"}, ""),
         ("2", "ann", {}, ""),
         ("3", "ann", {"face": "dominant"}, "so"),
+        ("5", "ann", {"face": "absent"}, ""),
     ]
     assert (codings[0].coded_at, codings[0].seconds) == ("2026-11-27T23:30:00+00:00", 12.5)
     assert [text.partition(": ")[2] for text in notes] == [
         "1 task skipped: read as not answered",
-        "a model's answer stood on 1 task: these answers may not be blind",
+        "a model's answer stood on 2 tasks: these answers may not be blind",
         "1 answer of a task answered again: the latest one counts",
     ]
 

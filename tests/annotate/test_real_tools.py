@@ -6,6 +6,7 @@ listen on this machine alone. Label Studio takes a few minutes.
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -323,7 +324,13 @@ def label_studio_refuses(address: str, person: Browser, folder: Path) -> None:
     stranger = Browser(address)
     assert stranger.ask(video)[0] == 401
     assert stranger.ask("/api/projects")[0] == 401
-    assert stranger.ask("/user/signup/")[0] == 403
+    _, page = stranger.ask("/user/signup/")
+    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    assert found, "no form"
+    form = {"csrfmiddlewaretoken": found[1], "email": "eve@example.org", "password": "long-enough-1"}
+    status, page = stranger.ask("/user/signup/", urlencode(form))
+    assert status == 403
+    assert "CSRF" not in page
 
 
 def label_studio_answers(person: Browser, coder: str) -> None:

@@ -216,7 +216,8 @@ def _of_task(task: Mapping[str, Any], where: str, codebook: Codebook) -> Iterato
             as_text(one.get("updated_at")),
             _lead_time(one.get("lead_time")),
             skipped,
-            bool(one.get("prediction")),
+            # the answer keeps what its project's own model said; what another one said is in the task alone
+            bool(one.get("prediction") or task.get("predictions")),
             frozenset(names),
         )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from tikval.annotate.coding import annotator_of, value_notes_text
@@ -49,7 +48,7 @@ def columns_of(sheet: CodingSheet) -> Iterator[SheetColumn]:
         hidden = not any(is_asked(item, question) for item in items)
         for n in range(0 if hidden else others):
             yield _answer_of_another(items, question, n)
-        yield SheetColumn(question_heading(question), 15, partial(_so_far, question), question, hidden)
+        yield SheetColumn(question_heading(question), 15, lambda *_: NOT_ANSWERED, question, hidden)
     for n in range(others):
         yield _note_of_another(items, n)
     if not others and can_be_absent(sheet):
@@ -61,16 +60,6 @@ def columns_of(sheet: CodingSheet) -> Iterator[SheetColumn]:
     yield SheetColumn("place", 8, lambda _, place: place, hidden=True)
     yield SheetColumn("probability", 8, lambda item, _: item.probability, hidden=True)
     yield SheetColumn(SHEET_MARK, 8, lambda *_: sheet.digest, hidden=True)
-
-
-def _so_far(question: SheetQuestion, item: SheetItem, _: int) -> str:
-    """What an answer's cell begins with: nothing where it is asked, else what all others agree on."""
-    answers = {other.answers.get(question.slug) for other in item.others}
-    return (
-        next(iter(answers)) or NOT_ANSWERED
-        if len(answers) == 1 and not is_asked(item, question)
-        else NOT_ANSWERED
-    )
 
 
 def can_be_absent(sheet: CodingSheet) -> bool:

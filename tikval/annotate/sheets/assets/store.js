@@ -116,7 +116,8 @@ tikval.store = (function () {
     return [
       ...[item.item, about.annotators[item.round], item.probability ?? "", sheet.codebook, i + 1],
       ...[record.coded_at, Math.round(record.seconds * 10) / 10],
-      ...[...words.keys()].map((slug) => (isAsked(i, slug) ? record.answers[slug] : agreed(i, slug)) ?? about.not_answered),
+      // what is not asked is nobody's judgement here, whatever others agree on
+      ...[...words.keys()].map((slug) => own(record.answers, slug) ?? about.not_answered),
       record.note,
       notes.map((slug) => `${slug}: ${record.notes[slug].replace(SPACES, " ").trim()}`).join("\n"),
     ];

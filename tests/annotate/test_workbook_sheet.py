@@ -15,6 +15,7 @@ from tikval.annotate.sheets.workbook import is_workbook_sheet, read_workbook_she
 from tikval.codebook import load_codebook
 from tikval.config import UserError
 from tikval.sources.labels import read_labels
+from tikval.spreadsheet import csv_of
 from tikval.values import SLUGS
 
 BOOK = load_codebook(Path("prompts/codebook.yaml"))
@@ -105,6 +106,16 @@ def test_sorted_lines_a_moved_column_and_another_one_change_nothing(filled: Call
 
     before, after = read_workbook_sheet(filled(answer), BOOK), read_workbook_sheet(filled(sort), BOOK)
     assert after == before[::-1]
+
+
+def test_saved_as_csv_it_is_still_the_sheet(filled: Callable[..., Path], tmp_path: Path) -> None:
+    path = filled(answer)
+    rows = openpyxl.load_workbook(path)["coding"].values
+    (tmp_path / "ann.csv").write_text(csv_of([["" if x is None else x for x in row] for row in rows]))
+    assert is_workbook_sheet(tmp_path / "ann.csv")
+    assert read_workbook_sheet(tmp_path / "ann.csv", BOOK) == read_workbook_sheet(path, BOOK)
+    (tmp_path / "ann.csv").write_text("video_id,annotator,codebook\n")
+    assert not is_workbook_sheet(tmp_path / "ann.csv")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,14 @@ def test_texts_are_text_gold_is_not_there_and_only_files_nearby_are_links() -> N
     assert page.freeze_panes == "D2"
     hidden = [cell.value for cell in page[1] if page.column_dimensions[cell.column_letter].hidden]
     assert hidden == ["annotator", "codebook", "place", "probability", "tikval_sheet"]
+
+
+def test_a_value_may_not_be_called_as_another_column() -> None:
+    [first, *others] = questions_of(BOOK)
+    with pytest.raises(UserError, match="'note' is the name of two columns"):
+        write_workbook_sheet(
+            replace(sheet_of(), questions=(replace(first, slug="note", title="Remark"), *others))
+        )
 
 
 def test_each_question_has_its_list_and_its_definition() -> None:

@@ -68,7 +68,14 @@ def test_from_videos_to_the_table_of_accounts(tmp_path: Path) -> None:
     rows = {row["account"]: row for row in read_accounts(str(to), lambda note: None)}
     assert {row["is_minor"] for row in rows.values()} == {False}
     assert rows["ramp.riley"]["genre"] == "vlogging"
-    assert {path.name for path in (folder / "merged").iterdir()} == {"agreement.csv", "disagreements.csv"}
+    assert {path.name for path in (folder / "merged").iterdir()} == {
+        *("accounts.csv", "agreement.csv", "disagreements.csv")
+    }
+    to.write_text("account,genre\nramp.riley,vlogging\n")  # somebody's own table
+    with pytest.raises(UserError, match="is there with other content"):
+        CliRunner().invoke(
+            app, ["annotate", "accounts", "merge", str(folder), "--to", str(to)], catch_exceptions=False
+        )
 
 
 def test_two_people_check_each_account(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from tikval.cli.annotate import annotate
 from tikval.cli.job import FAILED
 from tikval.config import UserError, find_file
-from tikval.files import write_bytes
+from tikval.files import read_bytes, write_bytes
 from tikval.stats.agreement import AgreementLine
 from tikval.stats.limits import counted
 from tikval.terminal import Terminal
@@ -77,8 +77,11 @@ def merge(
     found = merging.account_answers(opened, came_back)
     decisions = merging.decide_accounts(opened, found)
     lines = merging.account_agreement(decisions, account_questions(opened.genres))
-    put_csv(to, merging.accounts_csv(opened, decisions))
     merged = folder / "merged"
+    text = merging.accounts_csv(opened, decisions)
+    _check_not_anothers(to, merged / "accounts.csv", text.encode())
+    put_csv(to, text)
+    put_csv(merged / "accounts.csv", text)
     write_bytes(str(merged / "agreement.csv"), merging.agreement_csv(lines).encode())
     write_bytes(
         str(merged / "disagreements.csv"),
@@ -106,6 +109,13 @@ def merge(
     )
     print(f"agreement and disagreements: {merged}; next: tikval analyze ... --accounts {to}")
     raise typer.Exit(FAILED if undecided else 0)
+
+
+def _check_not_anothers(to: Path, before: Path, data: bytes) -> None:
+    """Raise UserError where `to` has what neither this nor the merge before wrote: a source, or somebody's changes."""
+    there = read_bytes(str(to))
+    if there is not None and there not in (data, read_bytes(str(before))):
+        raise UserError(f"--to {to}: is there with other content; name another file, or delete it")
 
 
 def _show(lines: dict[str, AgreementLine]) -> None:

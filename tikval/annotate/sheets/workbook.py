@@ -29,6 +29,7 @@ from tikval.sources.cells import as_text, number_in
 from tikval.sources.ids import id_in_cell
 from tikval.sources.tables import InputTable, column_key, open_table
 from tikval.sources.workbooks import formula_places
+from tikval.spreadsheet import workbook_text
 from tikval.values import NOT_ANSWERED, NOT_SURE, REST, SHEET_MARK
 
 if TYPE_CHECKING:
@@ -44,13 +45,17 @@ _MOST_BYTES: Final = 2**26  # of a file that comes back
 
 
 def write_workbook_sheet(sheet: CodingSheet) -> bytes:
-    """The sheet as .xlsx: to code in, the codebook, and how to fill it in."""
+    """The sheet as .xlsx: to code in, the codebook, and how to fill it in.
+
+    Raises UserError where a question is called as another column, which no reader could tell apart.
+    """
     from openpyxl import Workbook
 
     book = Workbook()
     page = book.active
     page.title = CODING
     columns = list(columns_of(sheet))
+    _check_names(columns)
     head_row(page, [(one.name, one.width, one.hidden, one.question) for one in columns])
     for place, item in enumerate(sheet.items, start=1):
         for at, column in enumerate(columns, start=1):
@@ -70,6 +75,14 @@ def write_workbook_sheet(sheet: CodingSheet) -> bytes:
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
+
+
+def _check_names(columns: Sequence[SheetColumn]) -> None:
+    keys = [column_key(column.name) for column in columns]
+    if twice := [column.name for column, key in zip(columns, keys, strict=True) if keys.count(key) > 1]:
+        raise UserError(
+            f"{twice[0]!r} is the name of two columns of the workbook; rename the value in the codebook"
+        )
 
 
 def _links(page: "Worksheet", sheet: CodingSheet, columns: Sequence[SheetColumn]) -> None:
@@ -99,7 +112,7 @@ def _drop_down(
     else:
         return
     made = DataValidation(type="list", formula1=ranges[tuple(words)], allow_blank=True)
-    made.promptTitle, made.prompt = title[:_PROMPT_TITLE], _shortened(about)
+    made.promptTitle, made.prompt = _shortened(title, _PROMPT_TITLE), _shortened(about, _PROMPT)
     made.errorTitle, made.error = "Not an answer", "Choose one of the list, please."
     made.showInputMessage = made.showErrorMessage = True
     letter = get_column_letter(at)
@@ -107,8 +120,14 @@ def _drop_down(
     page.add_data_validation(made)
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _PROMPT else f"{text[: _PROMPT - 3]}..."
+def _shortened(text: str, most: int) -> str:
+    """A text of `most` characters, as the format counts them: those outside the basic plane twice."""
+    data = workbook_text(text).encode("utf-16-le")
+    return (
+        data.decode("utf-16-le")
+        if len(data) <= 2 * most
+        else f"{data[: 2 * most - 2].decode('utf-16-le', 'ignore')}…"
+    )
 
 
 def _not_asked(sheet: CodingSheet, columns: Sequence[SheetColumn]) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tikval.annotate.sheet import SheetQuestion
+from tikval.spreadsheet import workbook_text
 from tikval.values import NOT_ANSWERED, NOT_SURE
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def head_row(page: "Worksheet", columns: Sequence[tuple[str, float, bool, SheetQ
 
     sections = list(dict.fromkeys(question.section for *_, question in columns if question))
     for at, (name, width, hidden, question) in enumerate(columns, start=1):
-        cell = page.cell(1, at, name)
+        cell = page.cell(1, at, workbook_text(name))
         cell.data_type = "s"
         cell.font, cell.alignment = Font(bold=True), Alignment(wrap_text=True, vertical="top")
         colour = _HEADS[sections.index(question.section) % len(_HEADS)] if question else _HEAD

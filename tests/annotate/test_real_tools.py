@@ -24,8 +24,9 @@ from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_ope
 import pytest
 from typer.testing import CliRunner
 
+from tests.annotate.coding_folders import make_coding_folder
 from tikval.annotate.coding import Coding, coding_csv
-from tikval.annotate.coding_folder import CodingBatch, CodingFolder, CodingProtocol, PlanLine, coder_since
+from tikval.annotate.coding_folder import CodingFolder, PlanLine
 from tikval.annotate.sheet import SheetItem
 from tikval.annotate.tools.label_studio import read_label_studio
 from tikval.annotate.tools.label_studio_project import LABEL_STUDIO
@@ -33,15 +34,13 @@ from tikval.annotate.tools.potato import read_potato
 from tikval.annotate.tools.potato_project import POTATO
 from tikval.cli import app
 from tikval.codebook import load_codebook
-from tikval.config import AnnotateConfig
 from tikval.hub.bundled import cache
 from tikval.sources.tables import open_table
 from tikval.values import NOT_ANSWERED, SLUGS
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
-BOOK = Path("prompts/codebook.yaml")
-CODEBOOK = load_codebook(BOOK)
+CODEBOOK = load_codebook(Path("prompts/codebook.yaml"))
 CAPTION = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> {{7*7}} $video ]]>"
 ABSENT = dict.fromkeys(SLUGS, "absent")
 ANSWERS: dict[tuple[str, str, str], dict[str, str]] = {  # by coder, item and round
@@ -59,26 +58,16 @@ NOTE = 'a "note", with <b>'
 @pytest.fixture
 def coding(tmp_path: Path) -> CodingFolder:
     """A coding folder of three videos, of which ann codes one a second time."""
-    batch = CodingBatch(
-        list="coders.csv", added_at="2026-11-28T12:00:00+00:00", videos=3, rules=AnnotateConfig()
-    )
-    coders = (coder_since("ann"), coder_since("bob"))
-    protocol = CodingProtocol(codebook=CODEBOOK.mark, coders=coders, third="cem", batches=(batch,))
-    folder = CodingFolder.make(tmp_path / "coding", protocol, BOOK.read_bytes())
     orders = {"ann": ("0072", "71", "73"), "bob": ("73", "71", "0072")}
     plan = [
         PlanLine(item, coder, "main", place, None, "")
         for coder, items in orders.items()
         for place, item in enumerate(items, start=1)
     ]
-    folder.write_plan([*plan, PlanLine("71", "ann", "again", 4, None, "")])
-    (tmp_path / "clips").mkdir()
-    for item in ("71", "0072", "73"):
-        (tmp_path / "clips" / f"{item}.mp4").write_bytes(item.encode() * 1000)
-    folder.write_items(
-        SheetItem(item, "main", (f"../../clips/{item}.mp4",), CAPTION) for item in ("71", "0072", "73")
+    videos = [SheetItem(item, "main", (f"../../clips/{item}.mp4",), CAPTION) for item in orders["ann"]]
+    return make_coding_folder(
+        tmp_path / "coding", [*plan, PlanLine("71", "ann", "again", 4, None, "")], videos
     )
-    return folder
 
 
 def installed(requirement: str, program: str) -> Path:

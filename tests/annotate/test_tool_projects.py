@@ -9,13 +9,16 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from tests.annotate.coding_folders import make_coding_folder
 from tikval.annotate.coding_folder import PlanLine
 from tikval.annotate.sheet import SheetItem
 from tikval.annotate.tools.label_studio_project import label_studio_projects
 from tikval.annotate.tools.potato_project import potato_project
 from tikval.annotate.tools.task_answers import item_and_round
 from tikval.annotate.tools.tool_project import ToolProject, write_tool_project
+from tikval.cli import app
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import UserError
 
@@ -174,23 +177,36 @@ def test_label_studio_refuses_a_value_called_as_a_column_of_its_exports() -> Non
 
 
 def test_what_is_written_is_for_one_pair_of_eyes(tmp_path: Path) -> None:
-    (tmp_path / "sheets").mkdir()
-    (tmp_path / "clips").mkdir()
-    for file in ("1.mp4", "2.mp4", "0073.mp4", "a.JPG", "b.png", "s.mp3"):
-        (tmp_path / "clips" / file).write_bytes(file.encode())
+    sheets = make_coding_folder(tmp_path / "coding", PLAN, ITEMS.values()).sheets
     project = potato()
-    write_tool_project(project, tmp_path / "out", tmp_path / "sheets")
+    write_tool_project(project, tmp_path / "out", sheets)
     modes = {
         name: stat.S_IMODE((tmp_path / "out" / name).stat().st_mode)
         for name in ("users.jsonl", "start.sh", "")
     }
     assert modes == {"users.jsonl": 0o600, "start.sh": 0o755, "": 0o700}
     for place, file in project.media.items():
-        assert (tmp_path / "out" / place).read_bytes() == Path(file).name.encode()
+        assert (tmp_path / "out" / place).read_bytes() == Path(file).name.encode() * 100
         assert Path(place).stem not in file
     with pytest.raises(UserError, match="give an empty folder"):
-        write_tool_project(project, tmp_path / "out", tmp_path / "sheets")
-    (tmp_path / "clips" / "2.mp4").unlink()
+        write_tool_project(project, tmp_path / "out", sheets)
+    (sheets / ITEMS["2"].files[0]).unlink()
     with pytest.raises(UserError, match=r"2.mp4: no such file \(1 of 6"):
-        write_tool_project(project, tmp_path / "other", tmp_path / "sheets")
+        write_tool_project(project, tmp_path / "other", sheets)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(("tool", "secret"), [("potato", "users.jsonl"), ("label-studio", "ann/login.env")])
+def test_the_command_says_what_it_wrote_and_what_it_left_out(tmp_path: Path, tool: str, secret: str) -> None:
+    coding = make_coding_folder(tmp_path / "coding", [*PLAN, PRACTICE], ITEMS.values())
+    command = ["annotate", "project", str(coding.path), "--tool", tool, "--to", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 1, done.output
+    assert "1 video left out, for no file of theirs is known: gone" in done.output
+    assert "practice is left to the sheets" in done.output
+    assert f"2 coders, 6 files of videos: {tmp_path / 'out'}" in done.output
+    assert f"README.md; passwords: {tmp_path / 'out' / secret}" in done.output
+    assert PASSWORDS["ann"] not in (tmp_path / "out" / secret).read_text()
+    readme = (tmp_path / "out" / "README.md").read_text()
+    assert "ann, bob code here" in readme
+    assert "127.0.0.1" in readme

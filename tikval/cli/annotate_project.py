@@ -42,7 +42,8 @@ def project(
             )
         if made.left_out:
             left = counted(len(made.left_out), "video")
-            print(f"tikval: {left} left out, for no file of theirs is known: {', '.join(made.left_out[:5])}")
+            names = ", ".join(made.left_out[:5])
+            print(f"tikval: {left} left out, for no file of theirs is known: {names}", file=sys.stderr)
         coders = counted(len(protocol.active), "coder")
         print(f"{coders}, {counted(len(made.media), 'file')} of videos: {to}")
         print(

@@ -18,7 +18,7 @@ from tikval.annotate.sheet import Gold, SheetItem
 from tikval.codebook import load_codebook
 from tikval.config import AnnotateConfig, UserError, load_config
 
-BOOK = Path("prompts/codebook.yaml")
+BOOK = load_codebook(Path("prompts/codebook.yaml"))
 
 
 def folder_in(tmp_path: Path, *coders: str) -> CodingFolder:
@@ -26,13 +26,13 @@ def folder_in(tmp_path: Path, *coders: str) -> CodingFolder:
         list="coders.csv", added_at="2026-01-01T00:00:00+00:00", videos=2, rules=AnnotateConfig()
     )
     protocol = CodingProtocol(
-        codebook=load_codebook(BOOK).mark,
+        codebook=BOOK.mark,
         coders=tuple(map(coder_since, coders)),
         third="third",
         study="../study",
         batches=(batch,),
     )
-    return CodingFolder.make(tmp_path / "coding", protocol, BOOK.read_bytes())
+    return CodingFolder.make(tmp_path / "coding", protocol, BOOK)
 
 
 def test_what_is_written_comes_back(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert (again.items(), again.practice()) == ({items[0].item: items[0]}, {"gold": items[1]})
     assert [path.name for path in again.returned()] == ["ann.csv"]
     assert again.protocol == folder.protocol
-    assert again.codebook() == load_codebook(BOOK)
+    assert again.codebook() == BOOK
     assert again.study == str(tmp_path / "study")
 
 
@@ -70,7 +70,8 @@ def test_what_tikval_did_not_write_is_refused(tmp_path: Path) -> None:
     (folder.path / "items.jsonl").write_text('{"item": 1}\n')
     with pytest.raises(UserError, match=r"items.jsonl: line 1"):
         folder.items()
-    (folder.path / "codebook.yaml").write_text(BOOK.read_text().replace("version: 1", "version: 2"))
+    book = folder.path / "codebook.yaml"
+    book.write_text(book.read_text().replace("version: 1", "version: 2"))
     with pytest.raises(UserError, match="put the old file back"):
         folder.codebook()
     protocol.write_text(protocol.read_text().replace('"third"', '"thrd"'))

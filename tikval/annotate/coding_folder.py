@@ -22,6 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Self, cast, get_args
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from tikval.annotate.coding import Round
@@ -107,9 +108,11 @@ class CodingFolder:
         self.protocol = validate(CodingProtocol, found, str(where))
 
     @classmethod
-    def make(cls, path: Path, protocol: CodingProtocol, codebook: bytes) -> Self:
-        """A new folder; `codebook` is the file's text."""
-        write_bytes(str(path / "codebook.yaml"), codebook)
+    def make(cls, path: Path, protocol: CodingProtocol, codebook: Codebook) -> Self:
+        """A new folder, with a codebook of its own."""
+        book = codebook.model_dump(mode="json", exclude_defaults=True)
+        text = yaml.safe_dump(book, allow_unicode=True, sort_keys=False, width=120)
+        write_bytes(str(path / "codebook.yaml"), text.encode())
         (path / "returned").mkdir(mode=0o700, exist_ok=True)
         (path / "sheets").mkdir(mode=0o700, exist_ok=True)
         _write_protocol(path, protocol)
@@ -129,6 +132,10 @@ class CodingFolder:
 
     def codebook(self) -> Codebook:
         """The codebook of all sheets. Raises UserError where its file is no longer what the sheets were made from."""
+        return self._codebook
+
+    @cached_property
+    def _codebook(self) -> Codebook:
         where = self.path / "codebook.yaml"
         try:
             book = load_codebook(where)

@@ -17,6 +17,7 @@ from tikval.config.base import (
     plain_path,
     read_yaml,
     validate,
+    with_overrides,
 )
 from tikval.config.combine import CombineConfig, CombinedSystem
 from tikval.config.embed import EmbedConfig, OnScreenText, Pictures, Sound
@@ -116,4 +117,5 @@ __all__ = [
     "plain_path",
     "read_yaml",
     "validate",
+    "with_overrides",
 ]

@@ -242,7 +242,11 @@ def load_config(kind: type[C], path: str, overrides: Sequence[str | tuple[str, A
     An override may reach through an upstream configuration named by its path (`scripts.videos.videos=clips/`).
     Raises UserError that names the file and the key.
     """
-    data = read_yaml(path)
+    return validate(kind, with_overrides(read_yaml(path), overrides), path)
+
+
+def with_overrides(data: dict[str, Any], overrides: Sequence[str | tuple[str, Any]]) -> dict[str, Any]:
+    """The same mapping, changed in place by `load_config`'s overrides."""
     for override in overrides:
         key, value = _parse(override) if isinstance(override, str) else override
         *parents, leaf = key.split(".")
@@ -250,7 +254,7 @@ def load_config(kind: type[C], path: str, overrides: Sequence[str | tuple[str, A
         for parent in parents:
             node = _enter(node, parent, key)
         _put(node, leaf, value, key)
-    return validate(kind, data, path)
+    return data
 
 
 def _parse(override: str) -> tuple[str, Any]:

@@ -18,7 +18,6 @@ from tikval.annotate.sheets.workbook_columns import (
     ABSENT,
     SheetColumn,
     columns_of,
-    is_asked,
     options_words,
 )
 from tikval.annotate.sheets.workbook_pages import CODING, codebook_page, lists_page, readme_page, text_cell
@@ -64,8 +63,7 @@ def write_workbook_sheet(sheet: CodingSheet) -> bytes:
     ranges = lists_page(book, [*(question.options for question in sheet.questions), _REST])
     for at, column in enumerate(columns, start=1):
         _drop_down(page, at, column, ranges, len(sheet.items))
-    places = [at for at, column in enumerate(columns, start=1) if column.question]
-    colour_answers(page, places, _not_asked(sheet, columns), len(sheet.items))
+    colour_answers(page, _answer_places(sheet, columns), len(sheet.items))
     page.freeze_panes = page.cell(2, 2 + [one.name for one in columns].index("file"))
     page.auto_filter.ref = page.dimensions
     codebook_page(book, sheet)
@@ -130,14 +128,14 @@ def _shortened(text: str, most: int) -> str:
     )
 
 
-def _not_asked(sheet: CodingSheet, columns: Sequence[SheetColumn]) -> list[tuple[int, int]]:
-    """Line and place of each answer that nobody waits for."""
-    return [
-        (line, at)
-        for line, item in enumerate(sheet.items, start=2)
+def _answer_places(sheet: CodingSheet, columns: Sequence[SheetColumn]) -> dict[int, int | None]:
+    """The column of each question, with that of another's answer to it, which is empty where nobody asks."""
+    n_others = max((len(item.others) for item in sheet.items), default=0)
+    return {
+        at: at - n_others if n_others and not column.hidden else None
         for at, column in enumerate(columns, start=1)
-        if column.question and not is_asked(item, column.question)
-    ]
+        if column.question
+    }
 
 
 def is_workbook_sheet(path: Path) -> bool:

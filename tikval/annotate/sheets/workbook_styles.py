@@ -1,7 +1,7 @@
 """How a coder's workbook looks: heads, widths, and answers in their colours, which follow what is chosen."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from tikval.annotate.sheet import SheetQuestion
 from tikval.spreadsheet import workbook_text
@@ -40,27 +40,32 @@ def head_row(page: "Worksheet", columns: Sequence[tuple[str, float, bool, SheetQ
     page.row_dimensions[1].height = _LINE
 
 
-def colour_answers(
-    page: "Worksheet", places: Sequence[int], not_asked: Sequence[tuple[int, int]], n_items: int
-) -> None:
-    """Colour the answers in columns `places` by what they say; `not_asked`: line and place of those to leave alone."""
+def colour_answers(page: "Worksheet", places: Mapping[int, int | None], n_items: int) -> None:
+    """Colour the answers in columns by what they say; grey where another's, in the second column, is empty.
+
+    The rules look at what stands in a line, and so they stay right when lines are sorted.
+    """
     from openpyxl.formatting.rule import FormulaRule
     from openpyxl.styles import Font, PatternFill
     from openpyxl.utils import get_column_letter
 
     for line in range(2, n_items + 2):
         page.row_dimensions[line].height = _LINE
-    for line, at in not_asked:
-        page.cell(line, at).fill = PatternFill("solid", fgColor=_NOT_ASKED)
     if not (places and n_items):
         return
-    spans = [f"{letter}2:{letter}{n_items + 1}" for letter in map(get_column_letter, places)]
-    first = f"{get_column_letter(places[0])}2"
+
+    def span(at: int) -> str:
+        return f"{get_column_letter(at)}2:{get_column_letter(at)}{n_items + 1}"
+
+    def colour(wanted: str, formula: str) -> Any:
+        return FormulaRule([formula], stopIfTrue=True, fill=PatternFill("solid", bgColor=wanted))
+
+    for at, other in places.items():
+        if other is not None:
+            rule = colour(_NOT_ASKED, f'{get_column_letter(other)}2=""')
+            page.conditional_formatting.add(span(at), rule)
+    first = f"{get_column_letter(next(iter(places)))}2"
     pale = FormulaRule([f'OR({first}="",{first}="{NOT_ANSWERED}")'], stopIfTrue=True, font=Font(color=_PALE))
-    rules = [pale]
-    for word, colour in _COLOURS.items():
-        fill = PatternFill("solid", bgColor=colour)
-        rules.append(FormulaRule([f'{first}="{word}"'], stopIfTrue=True, fill=fill))
-    rules.append(FormulaRule([f'{first}<>""'], fill=PatternFill("solid", bgColor=_ANY)))
-    for rule in rules:
-        page.conditional_formatting.add(" ".join(spans), rule)
+    words = [colour(wanted, f'{first}="{word}"') for word, wanted in _COLOURS.items()]
+    for rule in (pale, *words, colour(_ANY, f'{first}<>""')):
+        page.conditional_formatting.add(" ".join(map(span, places)), rule)

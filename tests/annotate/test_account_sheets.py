@@ -90,7 +90,9 @@ def test_everybody_gets_every_account_with_some_of_its_posts(tmp_path: Path) -> 
     assert len(listed) == 7
     assert len(listed["ramp.riley"].files) == 2
     first = made.path / "sheets" / listed["ramp.riley"].files[0]
-    assert first.resolve().is_file()
+    assert first.resolve() == (made.path / "media" / first.name).resolve()
+    assert first.is_file()
+    assert first.name.startswith("post-")
     assert "@ramp.riley" not in listed["ramp.riley"].caption
     orders = [[item.item for item in made.sheet_of(coder).items] for coder in ("ann", "bob")]
     assert set(orders[0]) == set(orders[1]) == set(listed)
@@ -99,7 +101,7 @@ def test_everybody_gets_every_account_with_some_of_its_posts(tmp_path: Path) -> 
         *("ann.html", "ann.xlsx", "bob.html", "bob.xlsx")
     ]
     assert "name accounts" in (made.path / "README.txt").read_text()
-    assert {oct(path.stat().st_mode & 0o777) for path in made.path.rglob("*.*")} == {"0o600"}
+    assert {oct(path.stat().st_mode & 0o777) for path in made.path.glob("[!m]*/*.*")} == {"0o600"}
     assert oct(made.path.stat().st_mode & 0o777) == "0o700"
     with pytest.raises(UserError, match="there already"):
         AccountFolder.make(tmp_path / "c", ["ann", "bob"], "third", GENRES, found)
@@ -110,7 +112,7 @@ def test_one_account_in_two_spellings_is_one(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / f"{name}.mp4").write_bytes(b"x")
     [found], [note] = account_material(str(tmp_path / "list.csv"), 3)
-    assert (found.account, len(found.files)) == ("Jo", 2)
+    assert (found.account, len(found.posts)) == ("Jo", 2)
     assert note == "1 post of which no account is known: left out"
     (tmp_path / "list.csv").write_text("path,account\na.mp4,\n")
     with pytest.raises(UserError, match="names no account"):

@@ -14,14 +14,17 @@ from typing import Final, Literal, Self
 
 from tikval.annotate.account_material import AccountMaterial
 from tikval.annotate.account_questions import account_questions, load_genres
-from tikval.annotate.coding_folder import from_folder, utc_now
+from tikval.annotate.coding_folder import utc_now
+from tikval.annotate.coding_media import Media, place_media
+from tikval.annotate.material import CodingVideo
 from tikval.annotate.sheet import CodingSheet, SheetItem
 from tikval.annotate.sheets.page import write_page
 from tikval.annotate.sheets.workbook import write_workbook_sheet
 from tikval.config import UserError, validate
 from tikval.config.base import Config
 from tikval.evaluate.faithfulness_sample import in_random_order
-from tikval.files import is_local, make_folder, parse_json, read_bytes, write_bytes
+from tikval.files import make_folder, parse_json, read_bytes, write_bytes
+from tikval.sources.tables import Say, print_note
 
 FILE: Final = "accounts.json"
 _README: Final = """\
@@ -66,18 +69,27 @@ class AccountFolder:
 
     @classmethod
     def make(
-        cls, path: Path, coders: Sequence[str], third: str, genres: Path, found: Sequence[AccountMaterial]
+        cls,
+        path: Path,
+        coders: Sequence[str],
+        third: str,
+        genres: Path,
+        found: Sequence[AccountMaterial],
+        media: Media = "copy",
+        say: Say = print_note,
     ) -> Self:
         """A new folder with everybody's sheets. Raises UserError where there is one."""
         if (path / FILE).exists():
             raise UserError(f"{path}: accounts are coded there already; name another folder, or delete it")
+        mark = load_genres(genres).mark
         for folder in ("sheets", "returned"):
             make_folder(path / folder)
+        files = _placed(found, path, media, say)
         accounts = tuple(
             ListedAccount(
                 account=one.account,
                 source=one.source,
-                files=tuple(from_folder(path / "sheets", Path(f)) if is_local(f) else f for f in one.files),
+                files=tuple(file for post in one.posts for file in files.get(post.video_id, ())),
                 caption=one.caption,
             )
             for one in found
@@ -86,7 +98,7 @@ class AccountFolder:
             made_at=utc_now(),
             coders=tuple(coders),
             third=third,
-            genres=load_genres(genres).mark,
+            genres=mark,
             accounts=accounts,
         )
         write_bytes(str(path / "README.txt"), _README.encode())
@@ -134,3 +146,16 @@ class AccountFolder:
             for path in (self.path / "returned").glob("*")
             if path.is_file() and not path.name.startswith((".", "~$"))
         )
+
+
+def _placed(
+    found: Sequence[AccountMaterial], folder: Path, media: Media, say: Say
+) -> dict[str, tuple[str, ...]]:
+    """The files of posts by video_id, relative to sheets/; they are called by number, and what is said names nobody."""
+    posts = {post.video_id: post for one in found for post in one.posts if post.files}
+    names = {f"post-{n}": video_id for n, video_id in enumerate(posts, start=1)}
+    videos = [CodingVideo(name, posts[video_id].files) for name, video_id in names.items()]
+    placed, left_out = place_media(videos, folder, media, say) if videos else ([], {})
+    if left_out:
+        say(f"posts whose files cannot be read, so that only their captions are there: {len(left_out)}")
+    return {names[video.item]: video.files for video in placed}

@@ -22,15 +22,19 @@ _EXPORTS: Final = (".json", ".jsonl", ".ndjson", ".zip")
 class AccountMaterial(NamedTuple):
     account: str
     source: str | None  # how it came into the sample
-    files: tuple[str, ...]  # paths or addresses, of a post of pictures all of them
-    caption: str  # of the posts, a line each
+    posts: tuple["AccountPost", ...]  # to look at
+
+    @property
+    def caption(self) -> str:
+        """What is known of the posts, a line each."""
+        return "\n".join(f"{n}. {post.text}" for n, post in enumerate(self.posts, start=1))
 
 
-class _AccountPost(NamedTuple):
+class AccountPost(NamedTuple):
     account: str | None
     video_id: str
     pinned: bool
-    files: tuple[str, ...]
+    files: tuple[str, ...]  # paths or addresses, of a post of pictures all of them
     text: str
 
 
@@ -50,7 +54,7 @@ def account_material(source: str, per_account: int) -> tuple[list[AccountMateria
     if not spelling:
         raise UserError(f"{source}: names no account; a column `account` tells whose a post is")
     sources = {canonical_account(row["account"]): row["source"] for row in reversed(known) if row["source"]}
-    of_account: dict[str, list[_AccountPost]] = {key: [] for key in spelling}
+    of_account: dict[str, list[AccountPost]] = {key: [] for key in spelling}
     for post in posts:
         if post.account and (key := canonical_account(post.account)) in of_account:
             of_account[key].append(post)
@@ -59,21 +63,18 @@ def account_material(source: str, per_account: int) -> tuple[list[AccountMateria
         order = sorted(
             of_account[key], key=lambda one: (not one.pinned, in_random_order("accounts", one.video_id))
         )
-        shown = order[:per_account]
-        files = tuple(file for one in shown for file in one.files)
-        caption = "\n".join(f"{n}. {one.text}" for n, one in enumerate(shown, start=1))
-        found.append(AccountMaterial(name, sources.get(key), files, caption))
+        found.append(AccountMaterial(name, sources.get(key), tuple(order[:per_account])))
     return found, list(_notes(posts, found))
 
 
-def _notes(posts: Sequence[_AccountPost], found: Sequence[AccountMaterial]) -> Iterator[str]:
+def _notes(posts: Sequence[AccountPost], found: Sequence[AccountMaterial]) -> Iterator[str]:
     if nobody := sum(1 for post in posts if not canonical_account(post.account or "")):
         yield f"{counted(nobody, 'post')} of which no account is known: left out"
-    if without := sum(1 for one in found if not one.files):
+    if without := sum(1 for one in found if not any(post.files for post in one.posts)):
         yield f"{counted(without, 'account')} without a file to look at: coders open the account itself"
 
 
-def _read(source: str) -> tuple[list[_AccountPost], list[AccountRow]]:
+def _read(source: str) -> tuple[list[AccountPost], list[AccountRow]]:
     if is_table(source) and _is_of_accounts(source):
         return [], read_accounts(source)
     if (is_table(source) or source.lower().endswith(_EXPORTS)) and (export := read_export(source)):
@@ -101,11 +102,11 @@ def _is_of_accounts(source: str) -> bool:
     )
 
 
-def _of_row(row: Any, files: Iterable[str]) -> _AccountPost:
+def _of_row(row: Any, files: Iterable[str]) -> AccountPost:
     """A post as coders see it; handles of others than the account are taken out of its caption."""
     date = f"{row['posted_at']:%Y-%m-%d}" if row["posted_at"] else ""
     text = " ".join(strip_handles(row["caption"] or "").split())
     parts = (date, text or "(no caption)", "" if files else row.get("url") or "")
-    return _AccountPost(
+    return AccountPost(
         row["account"], row["video_id"], bool(row.get("pinned")), tuple(files), " ".join(filter(None, parts))
     )

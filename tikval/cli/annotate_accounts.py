@@ -3,7 +3,7 @@
 import math
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -32,6 +32,10 @@ def sheet(
     ],
     third: Annotated[str, typer.Option(help="Who decides where they differ.")] = "third",
     per_account: Annotated[int, typer.Option(min=1, max=20, help="Posts of each account to look at.")] = 3,
+    media: Annotated[
+        Literal["copy", "link", "none"],
+        typer.Option(help="Videos: beside the sheets, named where they lie, or none."),
+    ] = "copy",
     genres: Annotated[
         str, typer.Option(help="The questions and the list of genres.")
     ] = "prompts/genres.yaml",
@@ -45,7 +49,7 @@ def sheet(
     if len(coder) < 2:
         raise UserError("--coder: two people check each account; name both")
     found, notes = account_material(source, per_account)
-    made = AccountFolder.make(out, coder, third, find_file(genres), found)
+    made = AccountFolder.make(out, coder, third, find_file(genres), found, media)
     for note in notes:
         _note(note)
     _note("the sheets name accounts: they are what is coded; keep the folder to yourself and the coders")

@@ -44,7 +44,7 @@ def test_the_study_tells_what_the_list_does_not_and_nobody_is_named(study: Codin
         assert (video.probability, video.stratum) == (1, "all")
 
 
-def test_a_list_of_ones_own_finds_its_files_beside_it(tmp_path: Path) -> None:
+def test_a_list_of_ones_own_finds_its_files_in_its_folder(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").touch()
     (tmp_path / "list.csv").write_text(
         "id;file;text;account\n7412345678901234567;a.mp4;hello @jane_doe;\n"
@@ -71,7 +71,7 @@ def test_a_list_that_cannot_be_used_says_where(tmp_path: Path, text: str, why: s
         read_coding_list(str(tmp_path / "list.csv"))
 
 
-def test_what_the_study_does_not_list_is_said(study: CodingStudy, tmp_path: Path) -> None:
+def test_what_the_study_does_not_list_is_named(study: CodingStudy, tmp_path: Path) -> None:
     notes: list[str] = []
     one = CodingVideo("unknown", caption="as listed")
     found = with_study([CodingVideo("7000000000000000011"), one], Study(study.out), "list.csv", notes.append)

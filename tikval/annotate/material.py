@@ -35,6 +35,9 @@ _COLUMNS: Final[dict[str, Sequence[str]]] = {
     "note": ("notes",),
 }
 _CONSOLIDATED: Final = "consolidated"
+_UNUSED: Final = (
+    "columns that are not used"  # by the reader of annotations: notes, paths and captions are used here
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def read_practice(uri: str, codebook: Codebook, say: Say = print_note) -> list[C
     consolidated.
     """
     right: dict[str, dict[str, str]] = {}
-    rows = read_tables([uri], codebook, say)
+    rows = read_tables([uri], codebook, lambda note: None if _UNUSED in note else say(note))
     agreed = [row for row in rows if row["annotator"] == _CONSOLIDATED]
     for row in agreed or [row for row in rows if coder_and_round(row["annotator"])[1] == "main"]:
         if row["video_id"] in right:
@@ -124,10 +127,10 @@ def _id_of(row: Mapping[str, Any]) -> str:
 def _files(cell: str, uri: str) -> tuple[str, ...]:
     """Paths as they stand, or from the list's folder on."""
     names = [name.strip() for name in cell.split("; ") if name.strip()]
-    beside = [str(Path(uri).parent / name) if is_local(name) and is_local(uri) else name for name in names]
+    from_list = [str(Path(uri).parent / name) if is_local(name) and is_local(uri) else name for name in names]
     return tuple(
         there if not Path(name).exists() and Path(there).exists() else name
-        for name, there in zip(names, beside, strict=True)
+        for name, there in zip(names, from_list, strict=True)
     )
 
 

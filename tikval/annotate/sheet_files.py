@@ -1,6 +1,5 @@
 """The files that coders get, out of a coding folder's plan: a sheet as HTML and as a workbook, a guide, a zip."""
 
-import html
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +60,7 @@ def write_sheet_files(folder: CodingFolder, lines: Iterable[PlanLine] | None = N
         for place in missing:
             write_bytes(str(place), _WRITERS[place.suffix](sheet))
             made.append(place)
-    write_bytes(str(folder.sheets / GUIDE), _guide().encode())
+    write_bytes(str(folder.sheets / GUIDE), _GUIDE.encode())
     return made
 
 
@@ -84,51 +83,38 @@ def write_zips(folder: CodingFolder) -> list[Path]:
     return made
 
 
-_STEPS: Final = (
-    (
-        "Open",
-        "Unpack everything into one folder. Open the sheet with your name, the file that ends in .html, by a "
-        "double-click: a current Chrome, Edge or Firefox shows it. It needs no internet. If you were told to use a "
-        "spreadsheet, open the .xlsx file instead; its page “read me” has the rules.",
-    ),
-    (
-        "Practise",
-        "The first videos may be marked as practice: you see the right answers after your own. They do not count.",
-    ),
-    (
-        "Watch",
-        "Watch each video to its end, with sound (space plays and pauses). Read the caption; unfold the script where "
-        "you did not understand what is said.",
-    ),
-    (
-        "Answer",
-        "Answer every question by what the video shows, not by what you think of it. The digits choose an answer, ? is "
-        "“not sure”, the arrow keys go to other questions (up, down) and videos (left, right), a answers all open "
-        "questions with “absent”, e shows definition and examples, n takes a note, h lists all keys.",
-    ),
-    (
-        "Alone",
-        "Do not talk about the videos with other coders before everybody has handed in. “Not sure” is an answer: it is "
-        "never counted as absent. Some videos come twice; answer as you see them now.",
-    ),
-    (
-        "Save",
-        "Press s at the end of every session: the table labels_NAME.csv goes to your downloads. The browser keeps your "
-        "answers, too, but only this browser on this computer. “Load…” brings a saved table back, anywhere.",
-    ),
-    (
-        "Hand in",
-        "Send back the table that you saved last, or the .xlsx file, and nothing else. Pass no video on.",
-    ),
-)
-
-
-def _guide() -> str:
-    steps = "".join(f"<li><b>{title}.</b> {html.escape(text, quote=False)}</li>" for title, text in _STEPS)
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>For coders</title>'
-        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
-        "<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:2rem auto;padding:0 1rem}"
-        "li{margin:.6rem 0}</style>"
-        f"<h1>For coders</h1><ol>{steps}</ol></html>\n"
-    )
+_GUIDE: Final = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>For coders</title>
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<style>
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 44rem; margin: 1.5rem auto; padding: 0 1rem }
+li { margin: .6rem 0 }
+kbd { border: 1px solid; border-radius: .25rem; padding: 0 .3rem; font-size: .9em }
+</style>
+<h1>For coders</h1>
+<ol>
+<li><b>Open.</b> Unpack everything into one folder. Open the sheet with your name, the file that ends in .html, by a
+double-click: a current Chrome, Edge or Firefox shows it. It needs no internet. If you were told to use a spreadsheet,
+open the .xlsx file instead; its page “read me” has the rules.</li>
+<li><b>Practise.</b> The first videos may be marked as practice: you see the right answers after your own. They do not
+count.</li>
+<li><b>Watch.</b> Watch each video to its end, with sound (<kbd>Space</kbd> plays and pauses). Read the caption; unfold
+the script where you did not understand what is said. If a video does not play, write that into the note on the item
+(<kbd>N</kbd>), answer nothing and go on.</li>
+<li><b>Answer.</b> Answer every question by what the video shows, not by what you think of it. The digits choose an
+answer, <kbd>?</kbd> is “not sure”. <kbd>↑</kbd> <kbd>↓</kbd> go to other questions, <kbd>←</kbd> <kbd>→</kbd> to other
+videos. <kbd>a</kbd> answers all open questions with “absent”, <kbd>e</kbd> shows definition and examples, <kbd>n</kbd>
+takes a note, <kbd>h</kbd> lists all keys.</li>
+<li><b>Alone.</b> Do not talk about the videos with other coders before everybody has handed in. “Not sure” is an answer
+and never counts as absent. Some videos come twice: answer as you see them now.</li>
+<li><b>Save.</b> Press <kbd>s</kbd> at the end of every session: a table, labels_YOURNAME.csv, goes to your downloads.
+The browser keeps your answers as well, but only this browser on this computer. “Load…” brings a saved table back,
+anywhere.</li>
+<li><b>Hand in.</b> Send back the table that you saved last, or the .xlsx file, and nothing else. Pass no video on.</li>
+</ol>
+</html>
+"""

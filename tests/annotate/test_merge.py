@@ -344,4 +344,7 @@ def test_tables_without_a_coding_folder(tmp_path: Path) -> None:
     assert labels[2] == "v2,y,consolidated,,absent,endorsed" or labels[2].endswith(
         "consolidated,,absent,endorsed"
     )
-    assert merge(tmp_path).exception is not None
+    assert "is no coding folder; name the one" in str(merge(*files).exception)
+    assert "a sheet has no answers in it" in str(
+        merge(tmp_path / "ann.html", "--to", tmp_path / "x").exception
+    )

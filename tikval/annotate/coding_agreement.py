@@ -32,9 +32,10 @@ from tikval.spreadsheet import csv_of
 GOLD: Final = "the right answers"  # of practice items, as an annotator
 CODERS, AGAIN, PRACTICE = "coders", "main and again", "practice and gold"
 SHOWN: Final = "three_way"  # of the codings, in what is printed by pair and value
+_PART: Final = "part"
 _PARTS: Final = 4
 _FEWEST: Final = 10  # items in a part
-_WORST: Final = 5  # values that are printed
+_PAIRS, _VALUES = 10, 5  # of least agreement, that are printed
 _CODE: Final = {word: code for code, word in WORD.items()}
 
 
@@ -83,7 +84,7 @@ def _compared(
     made += _rows(main, groups, accounts, codebook)
     parts = [[coding for coding in main if coding.item in items] for items in _parts(main)]
     over_time = [
-        CodingAgreement(f"part {n} of {len(parts)}", row)
+        CodingAgreement(f"{_PART} {n} of {len(parts)}", row)
         for n, part in enumerate(parts, start=1)
         for row in _rows(part, [_coders(part)], accounts, codebook)
     ]
@@ -139,19 +140,29 @@ def _parts(main: Iterable[Coding]) -> list[set[str]]:
 
 
 def show_coding_agreement(found: Sequence[CodingAgreement], console: Console) -> None:
-    """Print what a project leader looks at first: all together, pairs, the values of least agreement, and over time."""
-    pooled = [one.row for one in found if one.what == CODERS and one.row.value == ALL]
-    largest = max((len(row.names) for row in pooled), default=0)
-    all_ = [row for row in pooled if len(row.names) == largest and ABSENT not in row.names]
-    shown = [row for row in pooled if row.coding == SHOWN and (row not in all_ or len(all_) > 9)]
-    values = [
-        one.row for one in found if one.what == CODERS and one.row.value != ALL and one.row.coding == SHOWN
+    """Print what a project leader looks at first: all together, pairs and values of least agreement, and over time."""
+    rows = [one.row for one in found if one.what == CODERS]
+    largest = max((len(row.names) for row in rows), default=0)
+    pooled = [
+        row for row in rows if row.value == ALL and len(row.names) == largest and ABSENT not in row.names
     ]
-    worst = sorted(values, key=lambda row: row.line.coefficients["ac1"].value)[:_WORST]
+    shown = [row for row in rows if row.coding == SHOWN and row not in pooled]
+    baseline = [row for row in shown if ABSENT in row.names]
+    pairs = _least([row for row in shown if row.value == ALL and row not in baseline], _PAIRS)
+    values = _least([row for row in shown if row.value != ALL], _VALUES)
     others = [one for one in found if one.what != CODERS and one.row.coding == SHOWN and one.row.value == ALL]
-    show_agreement([*all_, *shown, *worst], console)
+    if pooled:
+        show_agreement([*pooled, *pairs, *baseline, *values], console)
     if others:
         show_agreement([one.row for one in others], console, [one.what for one in others])
+    if any(one.what.startswith(_PART) for one in others):
+        console.print(
+            "* a part of the work: videos by where they stood in their coders' orders, the earliest first"
+        )
+
+
+def _least(rows: Sequence[AgreementRow], n: int) -> list[AgreementRow]:
+    return sorted(rows, key=lambda row: row.line.coefficients["ac1"].value)[:n]
 
 
 def write_coding_agreement(found: Sequence[CodingAgreement], file: Path) -> None:

@@ -193,8 +193,9 @@ def undecided_items(merged: Iterable[MergedItem]) -> dict[str, list[str]]:
 
 
 def not_in_dispute(merged: Iterable[MergedItem]) -> int:
-    """Answers of the third on cells that nobody disputes: they count for nothing."""
-    return sum(cell.third is not None and not cell.is_disputed for one in merged for cell in one.cells)
+    """Other answers of the third on cells that nobody disputes: they count for nothing."""
+    cells = (cell for one in merged for cell in one.cells if not cell.is_disputed)
+    return sum(cell.third not in (None, cell.stance) for cell in cells)
 
 
 def hidden_name(place: int) -> str:

@@ -106,6 +106,10 @@ def _in_order(one: ReadCoding, other: ReadCoding) -> tuple[ReadCoding, ReadCodin
 def _read(path: Path, codebook: Codebook, say: Say) -> list[ReadCoding]:
     if path.is_file() and path.stat().st_size > _MAX_BYTES:
         raise UserError(f"{path}: larger than {_MAX_BYTES >> 20} MB; no coder's table is")
+    if path.suffix.lower() in (".html", ".htm"):
+        raise UserError(
+            f"{path}: a sheet has no answers in it; they are in the table that its button Save gives"
+        )
     if _is_own(path):
         return list(_own_lines(open_table(str(path)), codebook, say))
     for is_theirs, read in _READERS:

@@ -44,13 +44,22 @@ def merge(
     """Coders' answers as one table, agreement before that, and what disagrees as a sheet for a third who decides."""
     from tikval.annotate.annotators import codebook_of
     from tikval.annotate.coding_agreement import show_coding_agreement
+    from tikval.annotate.coding_folder import PROTOCOL
     from tikval.annotate.merge_folder import merge_codings, open_coding, open_tables
     from tikval.sources.tables import print_note
 
+    is_folder = (paths[0] / PROTOCOL).exists()
+    if to and is_folder:
+        raise UserError(f"{paths[0]}: is a coding folder, and what comes of it lies in it; leave out --to")
     if to:
         source = open_tables(paths, to, codebook_of(codebook or CODEBOOK), third, print_note)
     elif codebook:
         raise UserError("--codebook is of tables from elsewhere, with --to; a coding folder has its own")
+    elif not is_folder:
+        raise UserError(
+            f"{paths[0]}: is no coding folder; name the one that tikval annotate sheet made before the files, or --to "
+            "DIR for tables from elsewhere"
+        )
     else:
         source = open_coding(paths[0], paths[1:], third, print_note)
     done = merge_codings(source, print_note, unfinished=unfinished)

@@ -147,8 +147,8 @@ def show_coding_agreement(found: Sequence[CodingAgreement], console: Console) ->
         row for row in rows if row.value == ALL and len(row.names) == largest and ABSENT not in row.names
     ]
     shown = [row for row in rows if row.coding == SHOWN and row not in pooled]
-    baseline = [row for row in shown if ABSENT in row.names]
-    pairs = _least([row for row in shown if row.value == ALL and row not in baseline], _PAIRS)
+    baseline = _least([row for row in shown if ABSENT in row.names])[-1:]  # the highest bar
+    pairs = _least([row for row in shown if row.value == ALL and ABSENT not in row.names], _PAIRS)
     values = _least([row for row in shown if row.value != ALL], _VALUES)
     others = [one for one in found if one.what != CODERS and one.row.coding == SHOWN and one.row.value == ALL]
     if pooled:
@@ -161,7 +161,7 @@ def show_coding_agreement(found: Sequence[CodingAgreement], console: Console) ->
         )
 
 
-def _least(rows: Sequence[AgreementRow], n: int) -> list[AgreementRow]:
+def _least(rows: Sequence[AgreementRow], n: int | None = None) -> list[AgreementRow]:
     return sorted(rows, key=lambda row: row.line.coefficients["ac1"].value)[:n]
 
 

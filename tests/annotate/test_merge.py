@@ -227,6 +227,22 @@ def test_what_the_plan_does_not_know_is_named_and_left_out(folder: CodingFolder)
     assert only_ann == ["one coder only"] * 19
 
 
+def test_what_a_coder_who_left_had_not_finished_is_no_mistake(folder: CodingFolder) -> None:
+    code_all(folder)
+    bob, ann = (
+        coder.model_copy(update={"left": when})
+        for coder, when in zip(
+            reversed(folder.protocol.coders), ("2026-11-28T10:00:00+00:00", None), strict=True
+        )
+    )
+    folder.write_protocol(folder.protocol.model_copy(update={"coders": (ann, bob)}))
+    folder.write_plan([line for line in folder.plan() if (line.coder, line.round) != ("bob", "main")])
+    done = merge(folder.path)
+    assert done.exit_code == 1  # ann was not sure of one
+    assert "left out" not in done.output
+    assert "of coders who have left, 4 videos are not used" in done.output
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

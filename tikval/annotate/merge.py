@@ -69,13 +69,17 @@ class SortedCodings:
     )  # by item and coder
     third: dict[str, Coding] = field(default_factory=dict)  # by item
     left_out: dict[str, list[str]] = field(default_factory=dict)  # "coder: item" by why
+    handed_over: int = 0  # of coders who have left, what others code now
 
 
-def sort_codings(codings: Iterable[Coding], plan: Sequence[PlanLine], third: str) -> SortedCodings:
-    """Codings as the plan knows them; what it does not know is left out, and says why."""
+def sort_codings(
+    codings: Iterable[Coding], plan: Sequence[PlanLine], third: str, left: Iterable[str] = ()
+) -> SortedCodings:
+    """Codings as the plan knows them; what it does not know is left out, and says why. `left`: who codes no more."""
     items = {line.item: line.item for line in plan}
     names = {canonical_account(line.coder): line.coder for line in plan}
     given = {(line.item, line.coder, line.round) for line in plan}
+    gone = set(map(canonical_account, left))
     found = SortedCodings()
     for coding in codings:
         item, who = resolve_id(coding.item, items), canonical_account(coding.coder)
@@ -86,7 +90,9 @@ def sort_codings(codings: Iterable[Coding], plan: Sequence[PlanLine], third: str
             why = NO_CODER
         else:
             why = None if (item, coder, coding.round) in given else NOT_GIVEN if item in items else NO_ITEM
-        if why:
+        if why and who in gone:
+            found.handed_over += 1
+        elif why:
             found.left_out.setdefault(why, []).append(f"{coding.coder}: {coding.item}")
         elif coder is None:
             found.third[item] = replace(coding, item=item)

@@ -79,9 +79,13 @@ def open_coding(path: Path, files: Sequence[Path], third: str | None, say: Say) 
             f"{path / 'returned'}: nothing is there yet; put the tables that coders saved into it"
         )
     items = sorted({line.item for line in plan if line.round != "practice"})
+    left = [coder.name for coder in folder.protocol.coders if coder.left]
+    found = sort_codings(codings, plan, folder.protocol.third, left)
+    if found.handed_over:
+        say(f"of coders who have left, {found.handed_over} videos are not used: others code them now")
     return CodingSource(
         plan=plan,
-        found=sort_codings(codings, plan, folder.protocol.third),
+        found=found,
         codebook=codebook,
         slugs=codebook.slugs,
         third=folder.protocol.third,

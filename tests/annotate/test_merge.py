@@ -93,7 +93,7 @@ def test_what_two_disagree_on_a_third_decides(folder: CodingFolder) -> None:
     code_all(folder)
     done = merge(folder.path, "--third", "eve")
     assert done.exit_code == 1
-    assert "undecided: 2 cells" in done.output
+    assert "undecided: 2 cells in 2 videos (" in done.output
     assert {
         (line["value"], line["stance"], line["origin"]) for line in lines_of(folder, "disagreements.csv")
     } == {
@@ -114,7 +114,7 @@ def test_what_two_disagree_on_a_third_decides(folder: CodingFolder) -> None:
     returned(folder, "eve.csv", *eve)
     done = merge(folder.path)
     assert done.exit_code == 1
-    assert "undecided: 1 cells" in done.output
+    assert "undecided: 1 cell in 1 video (" in done.output
     assert "eve's answers on 1 cells that nobody disputes are not used" in done.output
     assert [path.stat().st_mtime_ns for path in sorted(folder.sheets.glob("third.*"))] == written
     rows = {
@@ -185,7 +185,7 @@ def test_what_a_coder_has_not_begun_waits(folder: CodingFolder) -> None:
     )
     done = merge(folder.path)
     assert done.exit_code == 1
-    assert f"not begun by bob, so not decided: 2 ({IDS[1]}, {IDS[3]})" in done.output
+    assert f"not begun by bob, so not decided: 2 videos ({IDS[1]}, {IDS[3]})" in done.output
     assert len(lines_of(folder, "disagreements.csv")) == 1 + 19
     assert [line["video_id"] for line in lines_of(folder, "labels.csv")] == [IDS[0]]
     merge(folder.path, "--unfinished")
@@ -219,9 +219,9 @@ def test_what_the_plan_does_not_know_is_named_and_left_out(folder: CodingFolder)
     folder.write_plan(plan)
     done = merge(folder.path)
     assert done.exit_code == 1
-    assert "not in the plan: 1 (ann: 74123456789012399)" in done.output
-    assert "of nobody who is a coder of the plan or the third: 1 (mallory:" in done.output
-    assert f"not given to this coder in the plan: 1 (Bob: {IDS[3]})" in done.output
+    assert "not in the plan: 1 video (ann: 74123456789012399)" in done.output
+    assert "of nobody who is a coder of the plan or the third: 1 video (mallory:" in done.output
+    assert f"not given to this coder in the plan: 1 video (Bob: {IDS[3]})" in done.output
     assert len(lines_of(folder, "labels.csv")) == 4
     only_ann = [line["origin"] for line in lines_of(folder, "origins.csv") if line["video_id"] == IDS[3]]
     assert only_ann == ["one coder only"] * 19

@@ -209,7 +209,7 @@ def _answers(
 def _time(cell: Any) -> str | None:
     """A time as all are compared; None for what is none."""
     try:
-        return None if cell is None else date_in(cell).isoformat(timespec="seconds")
+        return None if cell is None else date_in(cell).isoformat()
     except ValueError:
         return None
 

@@ -102,14 +102,15 @@ def _is_complete(left_out: Mapping[str, Sequence[str]], merged: "Sequence[Merged
         )
     undecided = undecided_items(merged)
     if undecided:
-        cells = f"{sum(map(len, undecided.values())):,} cells"
+        cells = counted(sum(map(len, undecided.values())), "cell")
         print(
-            f"tikval: undecided: {cells}, videos: {_some(list(undecided))}; they have no stance until {third} "
-            "decides and the table that the sheet saves is merged too",
+            f"tikval: undecided: {cells} in {_some(list(undecided))}; they have no stance until {third} decides and the "
+            "table that the sheet saves is merged too",
             file=sys.stderr,
         )
     return not (left_out or undecided)
 
 
-def _some(names: Sequence[str]) -> str:
-    return f"{len(names):,} ({', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''})"
+def _some(videos: Sequence[str]) -> str:
+    named = ", ".join(videos[:_NAMED])
+    return f"{counted(len(videos), 'video')} ({named}{', ...' if len(videos) > _NAMED else ''})"

@@ -15,7 +15,7 @@ from tikval.annotate.consolidate import coded_by_all, consolidate_rows
 from tikval.codebook import load_codebook
 from tikval.config import UserError, find_file
 from tikval.evaluate.answers import read_truth
-from tikval.evaluate.baselines import frequency_prior
+from tikval.evaluate.baselines import frequency_prior, human_agreement
 from tikval.evaluate.prevalence import prevalence_of
 from tikval.finetune.examples import examples_of
 from tikval.report.site.cards import card_of
@@ -70,6 +70,17 @@ def test_no_score_of_a_value_that_is_not_annotated() -> None:
 def test_a_value_that_only_some_videos_have_is_an_error() -> None:
     with pytest.raises(ValueError, match="1 values are annotated for some videos and not for 1 others"):
         read_truth([*ROWS, label("w", stances=only(1))], LABELS, 0.0)
+
+
+def test_nobody_is_compared_on_what_one_did_not_look_for() -> None:
+    def by(name: str, *codes: int | None) -> list[Any]:
+        return [label(f"v{n}", annotator=name, stances=only(*codes), account=f"a{n}") for n in range(6)]
+
+    rows = [*by("a", 1, 1), *by("b", 1), *by("c", 1, 1)]
+    truth = read_truth(rows, LABELS, 0.0, "c")
+    found = human_agreement(rows, truth, "c")
+    assert found is not None
+    assert {name for name, there in zip(LABELS, found.modelled, strict=True) if there} == {"face+", "face-"}
 
 
 def test_no_corrected_rate(tmp_path: Path) -> None:

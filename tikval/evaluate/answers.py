@@ -171,7 +171,8 @@ def annotated_labels(rows: Sequence[LabelRow], n_labels: int) -> Bools:
     if (partly := np.asarray(known_NL.any(0)) & ~every).any():
         n = int((~known_NL[:, partly]).any(1).sum())
         raise ValueError(
-            f"{int(partly.sum()) // 2} values are annotated for some videos and not for {n} others"
+            f"{int(partly.sum()) // 2} values are annotated for some videos and not for {n} others; where coders were "
+            "not sure, tikval annotate merge asks a third"
         )
     return every
 

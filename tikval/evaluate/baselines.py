@@ -165,16 +165,19 @@ def human_agreement(rows: Sequence[LabelRow], truth: Truth, annotator: str | Non
     """Every annotator against every other, as if one were the system and the other the truth; the mean of both ways.
 
     Of annotators other than the one whose labels are the truth where there are two, else of these two. A pair is
-    scored on the videos that both annotated, among those of the truth. None where there is nobody to compare.
+    scored on the videos that both annotated, among those of the truth, and on the values that all of them looked for.
+    None where there is nobody to compare.
     """
     others = sorted({row["annotator"] for row in rows} - {annotator})
     who = others if len(others) > 1 else [*others, annotator] if others and annotator else []
     place, n_videos = {video: i for i, video in enumerate(truth.ids)}, len(truth.ids)
     has: dict[str, Bools] = {}
     predicted: dict[str, Bools] = {}
+    annotated_L = truth.annotated
     for name in who:
         own = [row for row in rows if row["annotator"] == name and row["video_id"] in place]
-        read_truth(own, truth.labels, 0)  # refuses a video that one person annotated twice
+        # refuses a video that one person annotated twice
+        annotated_L = annotated_L & read_truth(own, truth.labels, 0).annotated
         at = [place[row["video_id"]] for row in own]
         has[name], predicted[name] = np.zeros(n_videos, dtype=bool), np.zeros_like(truth.true)
         has[name][at], predicted[name][at] = True, matrix(own, truth.labels)
@@ -184,7 +187,7 @@ def human_agreement(rows: Sequence[LabelRow], truth: Truth, annotator: str | Non
             known=has[one] & has[other],
             predicted=predicted[other],
             scores=np.full(truth.true.shape, np.nan),
-            modelled=truth.annotated,
+            modelled=annotated_L,
             fold=np.where(has[one] & has[other], 0, NO_FOLD),
         )
         for one, other in itertools.permutations(who, 2)

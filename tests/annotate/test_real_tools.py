@@ -25,7 +25,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.annotate.coding_folders import make_coding_folder
-from tikval.annotate.coding import Coding, coding_csv
+from tikval.annotate.coding import Coding, Round, coding_csv
 from tikval.annotate.coding_folder import CodingFolder, PlanLine
 from tikval.annotate.sheet import SheetItem
 from tikval.annotate.tools.label_studio import read_label_studio
@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 CODEBOOK = load_codebook(Path("prompts/codebook.yaml"))
 CAPTION = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> {{7*7}} $video ]]>"
 ABSENT = dict.fromkeys(SLUGS, "absent")
-ANSWERS: dict[tuple[str, str, str], dict[str, str]] = {  # by coder, item and round
+ANSWERS: dict[tuple[str, str, Round], dict[str, str]] = {  # by coder, item and round
     ("ann", "71", "main"): ABSENT | {"hedonism": "endorsed", "face": "confronted"},
     ("ann", "0072", "main"): ABSENT | {"stimulation": "dominant"},
     ("ann", "71", "again"): ABSENT | {"hedonism": "dominant"},

@@ -152,6 +152,11 @@ def _read(folder: Folder, run: FolderRun, catalog: Folder) -> Development:
     return Development(folder, run, frozenset(ids), accounts, frozenset(left_out))
 
 
+def trial_folders(out: str) -> list[str]:
+    """Folders below a study in which prompts were tried; each is a study of its own."""
+    return [uri for uri in stage_folders(out) if Folder(uri).stage == STAGE and stage_folders(uri)]
+
+
 def without_development(
     rows: Sequence[LabelRow], catalog: Folder
 ) -> tuple[list[LabelRow], Development | None]:

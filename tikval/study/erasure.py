@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.annotate.rating_sheets import without
-from tikval.evaluate.development import STAGE
+from tikval.evaluate.development import trial_folders
 from tikval.files import (
     delete,
     delete_folder,
@@ -73,8 +73,7 @@ def erase_names(out: str, names: ErasedNames) -> tuple[set[str], int]:
     remember_erased(study.out, set(names.ids), set(names.accounts))
     catalogs = [folder for folder in _folders(study) if folder.stage == "catalog"]
     others = [folder for folder in _folders(study) if folder.stage != "catalog"]
-    trials = [folder for folder in others if folder.stage == STAGE]
-    cleaned = [found for folder in trials for found in _erase_from_trials(folder, names)]
+    cleaned = [found for trials in trial_folders(study.out) for found in _erase_from_trials(trials, names)]
     cleaned += [_erase_from(study.out, folder, names) for folder in others]
     _clean_ledger(Ledger(study.out), others, names)
     _clean_uploads(Uploads(study.out), names)
@@ -83,9 +82,8 @@ def erase_names(out: str, names: ErasedNames) -> tuple[set[str], int]:
     return set[str]().union(*(found for found, _ in cleaned)), sum(rows for _, rows in cleaned)
 
 
-def _erase_from_trials(development: Folder, names: ErasedNames) -> list[tuple[set[str], int]]:
+def _erase_from_trials(out: str, names: ErasedNames) -> list[tuple[set[str], int]]:
     """Clean what was tried on a development sample, which lies in its folder as a study does."""
-    out = development.uri
     folders = [Folder(uri) for uri in stage_folders(out)]
     cleaned = [_erase_from(out, folder, names) for folder in folders]
     _clean_ledger(Ledger(out), folders, names)
@@ -96,7 +94,7 @@ def _erase_from_trials(development: Folder, names: ErasedNames) -> list[tuple[se
 
 def uploads_of_erased(out: str) -> list[Upload]:
     """The files of erased videos that a provider's server may still have: an erasure asks nobody."""
-    return Uploads(out).erase(())
+    return [upload for place in (out, *trial_folders(out)) for upload in Uploads(place).erase(())]
 
 
 def _folders(study: Study) -> list[Folder]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tikval.config import UserError
+from tikval.evaluate.development import trial_folders
 from tikval.llm.gemini_remote import RemoteObject, delete_remote, list_ours
 from tikval.llm.uploads import Uploads, is_needed
 from tikval.store.lock import is_locked
@@ -50,7 +51,7 @@ def remote_lines(client: "genai.Client", outs: Sequence[str]) -> list[RemoteLine
     Of a study that is not named nothing is known: its batch jobs, and as long as one may run, all files that no named
     study has, are taken to be needed.
     """
-    studies = [_NamedStudy(out) for out in outs]
+    studies = [_NamedStudy(place) for out in outs for place in (out, *trial_folders(out))]
     there = list(list_ours(client))
     strange = [each for each in there if each.may_have_results and not any(s.needs(each) for s in studies)]
     return [_line(found, studies, bool(strange)) for found in there]

@@ -46,6 +46,7 @@ def merge(
     from tikval.annotate.coding_agreement import show_coding_agreement
     from tikval.annotate.coding_folder import PROTOCOL
     from tikval.annotate.merge_folder import merge_codings, open_coding, open_tables
+    from tikval.annotate.third import PAGE
     from tikval.sources.tables import print_note
 
     is_folder = (paths[0] / PROTOCOL).exists()
@@ -69,7 +70,7 @@ def merge(
     if done.third_files:
         print(f"for {source.third}: {', '.join(map(str, done.third_files))}")
     print(f"labels, where each came from, agreement, disagreements: {source.to}")
-    if not _is_complete(source.found.left_out, done.merged, source.third):
+    if not _is_complete(source.found.left_out, done.merged, f"{source.third}, in {source.sheets / PAGE},"):
         raise typer.Exit(FAILED)
 
 
@@ -104,8 +105,8 @@ def _is_complete(left_out: Mapping[str, Sequence[str]], merged: "Sequence[Merged
     if undecided:
         cells = counted(sum(map(len, undecided.values())), "cell")
         print(
-            f"tikval: undecided: {cells} in {_some(list(undecided))}; they have no stance until {third} decides and the "
-            "table that the sheet saves is merged too",
+            f"tikval: undecided: {cells} in {_some(list(undecided))}; they have no stance until {third} decides them "
+            "and what is saved there is merged too",
             file=sys.stderr,
         )
     return not (left_out or undecided)

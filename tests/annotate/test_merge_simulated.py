@@ -168,3 +168,27 @@ def test_ac1_is_that_of_an_independent_formula(found: SortedCodings) -> None:
     pooled = rows["three_way", "all", "all"].coefficients["ac1"]
     assert pooled.low < pooled.value < pooled.high
     assert not np.isnan(pooled.low)
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_agreement_that_falls_with_the_work_is_seen(timed: bool) -> None:
+    def coder(name: str, *, tires: bool) -> list[Coding]:
+        return [
+            Coding(
+                f"v{n}",
+                name,
+                "main",
+                {"face": "endorsed" if tires and n >= 60 else "absent"},
+                coded_at=f"2026-11-{n // 10 + 10}T10:{n % 10:02}:00+00:00" if timed else None,
+                place=80 - n if timed else n + 1,  # a time tells more than a place
+            )
+            for n in range(80)
+        ]
+
+    rows = [*coder("ann", tires=False), *coder("bob", tires=True)]
+    plan = [PlanLine(one.item, one.coder, "main", 0, None, "") for one in rows]
+    found = agreement_of_codings(sort_codings(rows, plan, "eve"), {}, {}, BOOK)
+    parts = [one for one in found if one.what.startswith("part") and one.row.coding == "dominance"]
+    assert [one.what for one in parts] == [f"part {n} of 4" for n in range(1, 5)]
+    assert [one.row.line.coefficients["observed"].value for one in parts] == [1, 1, 1, 0]
+    assert sum(one.row.videos for one in parts) == 80

@@ -19,7 +19,7 @@ def make_coding_folder(path: Path, plan: Iterable[PlanLine], items: Iterable[She
     coders = (coder_since("ann"), coder_since("bob"))
     mark = load_codebook(_BOOK).mark
     protocol = CodingProtocol(codebook=mark, coders=coders, third="cem", batches=(batch,))
-    folder = CodingFolder.make(path, protocol, _BOOK.read_bytes())
+    folder = CodingFolder.make(path, protocol, load_codebook(_BOOK))
     folder.write_plan(plan)
     made = list(items)
     folder.write_items(made)

@@ -62,7 +62,7 @@ def checked(truth: Truth, predicted_NL: Bools, here_N: Bools) -> HeldOutCheck:
         {"video_id": name, "error": None, "decisions": decisions, "scores": None}
         for name, decisions in zip(truth.ids, predicted_NL.tolist(), strict=True)
     ]
-    return check_held_out("a", rows, truth, here_N)
+    return check_held_out("a", rows, truth, set(np.array(truth.ids)[here_N].tolist()))
 
 
 def is_over(found: HeldOutCheck) -> bool:

@@ -105,13 +105,13 @@ def test_a_failure_is_no_answer_and_costs_are_of_all_steps() -> None:
 )
 def test_a_drop_is_of_two_sets_of_accounts(there: float, words: str) -> None:
     truth = truth_of(40)
-    here_N = truth.group < 10
+    here = {name for name, group in zip(truth.ids, truth.group, strict=True) if group < 10}
     rows = answers(truth, there, seed=3)
     rows[:40] = answers(truth, 0.97, seed=4)[:40]
-    found = check_held_out("a", rows, truth, np.asarray(here_N))
+    found = check_held_out("a", rows, truth, here)
     macro, _ = found.scores
     assert (found.videos, found.accounts, found.averaged) == ((40, 120), (10, 30), ("face+",))
     assert macro.drop == pytest.approx(macro.development - macro.held_out)  # type: ignore[operator]
     assert found.verdict.startswith(words)
-    few = check_held_out("a", rows, truth, np.asarray(truth.group < 3))
+    few = check_held_out("a", rows, truth, set(truth.ids[:12]))
     assert few.verdict == "whether it was over-tuned cannot be told: 3 accounts: too few for an interval"

@@ -6,11 +6,12 @@ import pytest
 
 from tests.fixtures.offline import fake_scripts, own_codebook, tikval, without_ray
 from tikval.cli import job
-from tikval.config import ScriptConfig
+from tikval.config import ExtractConfig, ScriptConfig
 from tikval.evaluate.development import development_of
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.runs import Study
 from tikval.study.erasure import erase_videos
+from tikval.study.prompt_trial import tried_prompt
 
 NAMES = tuple(f"v{n:02}" for n in range(18))
 MADE: list[int] = []  # scripts, by each run of that stage
@@ -76,6 +77,23 @@ def test_files_are_tried_on_the_sample_alone(out: str, tmp_path: Path) -> None:
     erase_videos(out, {gone}, set())
     assert not any(gone.encode() in file.read_bytes() for file in Path(out).rglob("*") if file.is_file())
     assert tried.systems()["prompt"][0].finished().rows == 8
+
+
+def test_a_prompt_of_the_scripts_makes_them_anew(out: str, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("Write what is said.")
+    study, file = Study(out), str(tmp_path / "words.txt")
+    sample = development_of(study.catalog())
+    assert sample is not None
+    tried = tried_prompt(study, sample, file, "configs/gemini/two_step.yaml", "scripts", ["system=mine"])
+    scripts, values = tried.jobs
+    assert isinstance(scripts, ScriptConfig)
+    assert scripts.writer.kind == "llm"
+    assert scripts.writer.prompt == file
+    assert isinstance(values, ExtractConfig)
+    assert values.codebook == str(tmp_path / "moral.yaml")
+    assert {job.out for job in tried.jobs} == {values.catalog.out} == {sample.folder.uri}
+    assert values.catalog.folder.rpartition("/")[2] == study.catalog().uri.rpartition("/")[2]
+    assert [folder.uri for folder in tried.steps_before] == [scripts.folder], "they are in the cost"
 
 
 def test_what_is_no_prompt_is_refused_in_words(out: str, tmp_path: Path) -> None:

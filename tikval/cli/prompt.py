@@ -166,10 +166,7 @@ def check(
     predictions, _ = rows_of_prompt(study, tried, ids)
     try:
         truth = read_truth(rows, study.codebook().labels, 0.0, min_positives=FEWEST_POSITIVES)
-        import numpy as np
-
-        at_N = np.array([name in development.ids for name in truth.ids], bool)
-        found = check_held_out(system, predictions, truth, at_N)
+        found = check_held_out(system, predictions, truth, development.ids)
     except ValueError as err:
         raise UserError(str(err)) from err
     look = look_now(CHECKED, (system,), (tried.mark,), mark_of_data(rows, predictions), found.found)

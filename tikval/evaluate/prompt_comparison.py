@@ -8,7 +8,7 @@ N annotated videos, L labels.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -272,12 +272,15 @@ def _agreement(
     return found
 
 
-def check_held_out(name: str, rows: Sequence[Any], truth: Truth, development_N: Bools) -> HeldOutCheck:
-    """A system's PredictionRows on the development videos [N] of `truth` and on all others, two sets of accounts.
+def check_held_out(
+    name: str, rows: Sequence[Any], truth: Truth, development: Collection[str]
+) -> HeldOutCheck:
+    """A system's PredictionRows on the development videos of `truth`, by id, and on all others, two sets of accounts.
 
     The macro F1 is over the labels that have positives enough in both. Raises ValueError as read_answers.
     """
     answers = read_answers(rows, truth, name)
+    development_N = np.array([video in development for video in truth.ids], bool)
     parts = [answers.runs[0].known & at_N for at_N in (development_N, ~development_N)]
     use_L = answers.modelled & _enough(truth, development_N) & _enough(truth, ~development_N)
     scores = []

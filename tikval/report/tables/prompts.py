@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +19,7 @@ from tikval.report.display import two
 from tikval.stats.agreement import Coefficient
 from tikval.stats.intervals import Interval
 
-_SHOWN = 25  # videos that are judged differently
+_SHOWN: Final = 25  # videos that are judged differently
 
 
 def show_prompt_comparison(found: PromptComparison, shown: dict[str, str], console: Console) -> None:

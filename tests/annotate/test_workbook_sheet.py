@@ -12,7 +12,8 @@ import openpyxl
 import pytest
 
 from tikval.annotate.sheet import CodingSheet, Gold, Others, SheetItem, questions_of
-from tikval.annotate.sheets.workbook import is_workbook_sheet, read_workbook_sheet, write_workbook_sheet
+from tikval.annotate.sheets.filled_workbook import is_workbook_sheet, read_workbook_sheet
+from tikval.annotate.sheets.workbook import write_workbook_sheet
 from tikval.codebook import load_codebook
 from tikval.config import UserError
 from tikval.sources.labels import read_labels

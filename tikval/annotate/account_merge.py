@@ -15,7 +15,7 @@ from tikval.annotate.account_folder import AccountFolder
 from tikval.annotate.account_questions import GENRE, YES, account_questions
 from tikval.annotate.coding import Coding
 from tikval.annotate.sheet import Others, SheetItem, SheetQuestion
-from tikval.annotate.sheets.workbook import read_filled
+from tikval.annotate.sheets.filled_workbook import read_filled
 from tikval.config import UserError
 from tikval.evaluate.faithfulness_sample import in_random_order
 from tikval.privacy import canonical_account

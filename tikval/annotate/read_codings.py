@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tikval.annotate.coding import AFTER, BEFORE, Coding, coder_and_round, value_notes_of
-from tikval.annotate.sheets.workbook import is_workbook_sheet, read_workbook_sheet
+from tikval.annotate.sheets.filled_workbook import is_workbook_sheet, read_workbook_sheet
 from tikval.annotate.tools.label_studio import is_label_studio, read_label_studio
 from tikval.annotate.tools.potato import is_potato, read_potato
 from tikval.codebook import WORD, Codebook

@@ -131,7 +131,9 @@ def _write(lists: Sequence["AccountList"], out: str) -> None:
     print("shared: accounts (Jaccard index); of a survey also the share of its votes that they have")
     _note(TO_OPEN)
     print(f"{counted(len(rows), 'candidate')}: {place}")
-    print(f"two people check them: tikval annotate accounts sheet {place} --out FOLDER --coder ann --coder bob")
+    print(
+        f"two people check them: tikval annotate accounts sheet {place} --out FOLDER --coder ann --coder bob"
+    )
     print(f"each list as it came: {out}/models; overlap: {out}/overlap.csv, {out}/overlap.svg")
 
 

@@ -8,7 +8,13 @@ import pytest
 
 from tests.fixtures.coding import CodingStudy
 from tikval.annotate.coding_media import media_names, place_media
-from tikval.annotate.material import CodingVideo, read_coding_list, read_practice, with_study
+from tikval.annotate.material import (
+    CodingVideo,
+    read_coding_list,
+    read_practice,
+    say_of_names,
+    with_study,
+)
 from tikval.annotate.sheet import Gold
 from tikval.codebook import load_codebook
 from tikval.config import UserError
@@ -53,6 +59,12 @@ def test_a_list_of_ones_own_finds_its_files_in_its_folder(tmp_path: Path) -> Non
     first, second = read_coding_list(str(tmp_path / "list.csv"))
     assert first == CodingVideo("7412345678901234567", (str(tmp_path / "a.mp4"),), "hello @someone")
     assert (second.item, second.caption, second.probability) == ("7412345678901234568", "by @someone", None)
+
+
+def test_ids_that_name_somebody_are_told_of_where_no_study_knows_them() -> None:
+    notes: list[str] = []
+    say_of_names([CodingVideo("7412345678901234567"), CodingVideo("clip of @jane_doe")], notes.append)
+    assert "as they are: 1;" in notes[0]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +119,11 @@ def test_copies_travel_with_the_folder_and_name_nobody(study: CodingStudy, tmp_p
             (tmp_path / "coding" / "sheets").mkdir(exist_ok=True)
             assert copy.read_bytes() == Path(source).read_bytes()
     assert place_media(videos, tmp_path / "coding", "copy", notes.append)[0] == placed
+    fetched = replace(videos[0], files=tuple(f"file://{name}" for name in videos[0].files))  # as from a store
+    assert place_media([fetched], tmp_path / "other", "copy", notes.append)[0] == [placed[0]]
+    assert [path.read_bytes() for path in sorted((tmp_path / "other" / "media").iterdir())] == [
+        Path(name).read_bytes() for name in videos[0].files
+    ]
     linked, _ = place_media(videos, tmp_path / "coding", "link", notes.append)
     assert {(tmp_path / "coding/sheets" / name).resolve() for video in linked for name in video.files} == {
         Path(name) for video in videos for name in video.files

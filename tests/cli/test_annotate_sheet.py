@@ -146,6 +146,24 @@ def test_a_file_that_is_gone_is_left_out_and_comes_in_later(coding: Coding) -> N
     assert len(coding.who()) == 12
 
 
+@pytest.mark.parametrize("stopped", ["write_items", "write_plan", "write_protocol"])
+def test_a_command_that_was_stopped_can_be_given_again(
+    coding: Coding, stopped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CodingFolder, stopped, stop)
+        with pytest.raises(UserError, match="No space left"):
+            coding.sheet(6, *THREE)
+    coding.sheet(6, *THREE)
+    assert len(coding.who()) == 6
+    plan = coding.folder.plan()
+    assert len(plan) == len({(line.coder, line.sheet, line.place) for line in plan})
+    assert coding.folder.protocol.active == ("ann", "bob", "cem")
+
+
 def test_who_leaves_keeps_what_is_finished(coding: Coding) -> None:
     coding.sheet(12, *THREE, "by_all=0", "again=2", "gap=3")
     before, files = coding.who(), coding.files()

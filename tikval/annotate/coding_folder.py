@@ -89,7 +89,7 @@ class CodingProtocol(Config):
     @property
     def rules(self) -> AnnotateConfig:
         """Those of the last list."""
-        return self.batches[-1].rules
+        return self.batches[-1].rules if self.batches else AnnotateConfig()
 
 
 class CodingFolder:

@@ -22,7 +22,13 @@ from tikval.annotate.coding_folder import (
     utc_now,
 )
 from tikval.annotate.coding_media import Media, place_media
-from tikval.annotate.material import CodingVideo, read_coding_list, read_practice, with_study
+from tikval.annotate.material import (
+    CodingVideo,
+    read_coding_list,
+    read_practice,
+    say_of_names,
+    with_study,
+)
 from tikval.annotate.sheet import SheetItem
 from tikval.codebook import Codebook
 from tikval.config import AnnotateConfig, UserError
@@ -70,10 +76,13 @@ def plan_list(
     book = _codebook_of(rules, drawn_from, known)
     coders = _coders(names, rules, known)
     videos = read_coding_list(uri)
-    practice = read_practice(rules.practice, book, say) if rules.practice and known is None else []
+    begins = known is None or not known.plan()
+    practice = read_practice(rules.practice, book, say) if rules.practice and begins else []
     if drawn_from:
         videos = with_study(videos, drawn_from, uri, say)
         practice = with_study(practice, drawn_from, str(rules.practice), say) if practice else []
+    else:
+        say_of_names([*practice, *videos], say)
     practice = _not_in_both(practice, videos, say)
     new = _new_videos(videos, known, uri)
     changed = _drawn_anew(videos, known, uri) if known else {}
@@ -83,19 +92,17 @@ def plan_list(
             f"{uri}: no file of its videos can be read ({next(iter(left_out.values()))}); relative paths are "
             "looked for from here on: run this where the analysis was run, or give --media none"
         )
-    protocol = (
-        known.protocol if known else CodingProtocol(codebook=book.mark, coders=(), third="", batches=())
-    )
+    first = CodingProtocol(codebook=book.mark, coders=coders, third=rules.third, batches=())
+    folder = known or CodingFolder.make(out, first, book)
     batch = _batch(uri, placed, rules)
-    protocol = protocol.model_copy(
+    protocol = folder.protocol.model_copy(
         update={
             "coders": coders,
             "third": rules.third,
-            "batches": (*protocol.batches, *([batch] if batch.videos else [])),
+            "batches": (*folder.protocol.batches, *([batch] if batch.videos else [])),
             "study": from_folder(out, Path(source)) if source and is_local(source) else source,
         }
     )
-    folder = known or CodingFolder.make(out, protocol, book)
     lines = _write(folder, placed, protocol, rules, changed)
     if source:
         make_known(source, out)
@@ -112,10 +119,12 @@ def _write(
     changed: Mapping[str, float],
 ) -> list[PlanLine]:
     """Write material, plan and protocol, each whole; a command that was stopped between them can be given again."""
-    plan, items = folder.plan(), folder.items().values()
-    lines = _plan(placed, folder, protocol.active, rules)
-    known = [replace(item, probability=changed.get(item.item, item.probability)) for item in items]
-    folder.write_items([*folder.practice().values(), *known, *map(_item, placed)])
+    plan, lines = folder.plan(), _plan(placed, folder, protocol.active, rules)
+    items = {
+        item.item: replace(item, probability=changed.get(item.item, item.probability))
+        for item in (*folder.practice().values(), *folder.items().values())
+    }
+    folder.write_items((items | {video.item: _item(video) for video in placed}).values())
     before = [line._replace(probability=changed.get(line.item, line.probability)) for line in plan]
     folder.write_plan([*before, *lines])
     folder.write_protocol(protocol)
@@ -180,7 +189,7 @@ def _new_videos(videos: Sequence[CodingVideo], known: CodingFolder | None, uri: 
     practised = known.practice() if known else {}
     if both := [video.item for video in videos if video.item in practised]:
         raise UserError(f"{uri}: {both[0]}: coders have practised on it; take it out of the list")
-    planned = known.items() if known else {}
+    planned = {line.item for line in known.plan()} if known else set()
     return [video for video in videos if video.item not in planned]
 
 
@@ -227,7 +236,7 @@ def _plan(
         seed=rules.seed,
         before=before.values(),
     )
-    gold = [*folder.practice(), *(video.item for video in placed if video.gold)]
+    gold = list(dict.fromkeys([*folder.practice(), *(video.item for video in placed if video.gold)]))
     drawn = {item: (video.probability, video.stratum) for item, video in videos.items()}
     lines = []
     for coder in active:

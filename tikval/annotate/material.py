@@ -186,6 +186,17 @@ def with_study(
     return _distinct(found, uri)
 
 
+def say_of_names(videos: Sequence[CodingVideo], say: Say) -> None:
+    """Say how many ids name somebody, where no study can tell another name for them."""
+    ids = pa.array([video.item for video in videos], pa.string())
+    empty = pa.nulls(len(ids), pa.string())
+    if named := hidden_names(pa.table({"video_id": ids, "account": empty, "row_key": ids})):
+        say(
+            f"ids that name somebody, and stand in the sheets as they are: {len(named)}; tikval sample writes a list "
+            "without names, and --study finds its videos"
+        )
+
+
 def _rows_of(study: Study, names: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Rows of the catalog by the names that a list has for them, and what is shown for ids that name somebody."""
     listed = study.catalog().read(["video_id", "alias", "row_key", "account", "error"])

@@ -2,6 +2,8 @@
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,7 +11,7 @@ import typer
 
 from tikval.cli.annotate import annotate
 from tikval.cli.job import FAILED
-from tikval.config import AnnotateConfig, load_config, validate, with_overrides
+from tikval.config import AnnotateConfig, UserError, load_config, validate, with_overrides
 from tikval.stats.limits import counted
 
 if TYPE_CHECKING:
@@ -51,10 +53,11 @@ def sheet(
     from tikval.annotate.sheet_files import GUIDE, write_sheet_files, write_zips
 
     rules = _rules(out, config, [*(changes or []), *_given(practice=practice, codebook=codebook)])
-    planned = plan_list(videos, out, coder or [], rules, study=study, media=media)
-    folder = planned.folder
-    made = write_sheet_files(folder)
-    packed = write_zips(folder) if zips else []
+    with _written(out):
+        planned = plan_list(videos, out, coder or [], rules, study=study, media=media)
+        folder = planned.folder
+        made = write_sheet_files(folder)
+        packed = write_zips(folder) if zips else []
     _print_plan(folder, planned.new)
     if planned.left_out:
         reasons = ", ".join(f"{reason} {n}" for reason, n in Counter(planned.left_out.values()).items())
@@ -65,6 +68,14 @@ def sheet(
     print(f"next: put what coders send back into {out / 'returned'}, then: tikval annotate merge {out}")
     if planned.left_out:
         raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise UserError(f"{folder}: cannot be written or read ({err.strerror or err})") from err
 
 
 def _given(**options: str | None) -> list[tuple[str, str]]:
@@ -109,8 +120,9 @@ def leave(
     from tikval.annotate.sheet_files import write_sheet_files
 
     folder = CodingFolder(coding)
-    left = leave_folder(folder, coder, to or [])
-    made = write_sheet_files(folder, left.lines)
+    with _written(coding):
+        left = leave_folder(folder, coder, to or [])
+        made = write_sheet_files(folder, left.lines)
     print(f"{coder} has left: {counted(left.finished, 'video')} finished, which stay")
     for name, n in Counter(left.taken.values()).items():
         print(f"{name}: takes over {counted(n, 'video')}")

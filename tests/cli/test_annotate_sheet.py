@@ -188,6 +188,24 @@ def test_who_leaves_keeps_what_is_finished(coding: Coding) -> None:
         coding.sheet(12, "--coder", "bob")
 
 
+def test_leaving_that_was_stopped_can_be_asked_for_again(
+    coding: Coding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    coding.sheet(12, *THREE)
+    words = ("leave", str(coding.out), "bob", "--to", "dora")
+    with monkeypatch.context() as patch:
+        patch.setattr(CodingFolder, "write_protocol", stop)
+        with pytest.raises(UserError, match="No space left"):
+            coding(*words)
+    assert "dora.html" in coding(*words)
+    assert coding.folder.protocol.active == ("ann", "cem", "dora")
+    assert not any("bob" in who for who in coding.who().values())
+    assert {len(who) for who in coding.who().values()} == {2, 3}
+
+
 def test_nobody_can_leave_whose_videos_nobody_can_take(coding: Coding) -> None:
     coding.sheet(12, "--coder", "ann", "--coder", "bob")
     plan = coding.folder.plan()

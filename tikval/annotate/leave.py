@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tikval.annotate.assignment import coding_order, hand_over
-from tikval.annotate.coding_folder import CodingFolder, PlanLine, check_coder_names, coder_since, utc_now
+from tikval.annotate.coding_folder import CodingFolder, check_coder_names, coder_since, utc_now
 from tikval.annotate.make_sheets import sheet_lines
 from tikval.annotate.read_codings import gather_codings
 from tikval.config import UserError
+from tikval.privacy import canonical_account
 from tikval.sources.tables import Say, print_note
 
 
@@ -19,7 +20,6 @@ class Leaving:
     finished: int  # that stay with the coder
     taken: dict[str, str]  # who has each of the others from now on
     not_taken: int  # that have coders enough without this one
-    lines: tuple[PlanLine, ...]  # new ones
 
 
 def leave_folder(folder: CodingFolder, name: str, to: Sequence[str] = (), say: Say = print_note) -> Leaving:
@@ -45,9 +45,8 @@ def leave_folder(folder: CodingFolder, name: str, to: Sequence[str] = (), say: S
     done = _finished(folder, name, say)
     plan = folder.plan()
     kept = [line for line in plan if line.coder != name or (line.item, line.round) in done]
-    open_items = {
-        line.item: line for line in plan if line.coder == name and line.round == "main" and line not in kept
-    }
+    mine = [line for line in plan if line.coder == name and line.round == "main"]
+    open_items = {line.item: line for line in mine if (line.item, line.round) not in done}
     who: dict[str, set[str]] = {item: set() for item in open_items}
     for line in kept:
         if line.round == "main" and line.item in who:
@@ -69,8 +68,7 @@ def leave_folder(folder: CodingFolder, name: str, to: Sequence[str] = (), say: S
     ]
     coders = (*stays, *map(coder_since, _new(folder, receivers)))
     folder.write_protocol(protocol.model_copy(update={"coders": coders}))
-    finished = sum(line.coder == name and line.round == "main" for line in kept)
-    return Leaving(finished, taken, len(who) - len(taken), tuple(lines))
+    return Leaving(len(mine) - len(open_items), taken, len(who) - len(taken))
 
 
 def _new(folder: CodingFolder, names: Sequence[str]) -> list[str]:
@@ -81,7 +79,7 @@ def _new(folder: CodingFolder, names: Sequence[str]) -> list[str]:
 def _finished(folder: CodingFolder, name: str, say: Say) -> set[tuple[str, str]]:
     """Items and rounds of which the coder's returned tables answer every question."""
     codings, _ = gather_codings(folder.returned(), folder.codebook(), say)
-    mine = [coding for coding in codings if coding.coder == name]
+    mine = [coding for coding in codings if canonical_account(coding.coder) == canonical_account(name)]
     if not mine:
         say(f"no table in {folder.path / 'returned'} has answers of {name}: others get all of it")
     slugs = folder.codebook().slugs

@@ -1,11 +1,10 @@
 """The files that coders get, out of a coding folder's plan: a sheet as HTML and as a workbook, a guide, a zip."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from tikval.annotate.coding_folder import CodingFolder, PlanLine
+from tikval.annotate.coding_folder import CodingFolder
 from tikval.annotate.coding_media import write_zip
 from tikval.annotate.sheet import CodingSheet, questions_of
 from tikval.annotate.sheets.page import write_page
@@ -42,14 +41,13 @@ def sheet_of(folder: CodingFolder, coder: str, number: int) -> CodingSheet:
     )
 
 
-def write_sheet_files(folder: CodingFolder, lines: Iterable[PlanLine] | None = None) -> list[Path]:
+def write_sheet_files(folder: CodingFolder) -> list[Path]:
     """Write those sheets of who still codes that are not there, and the guide; returns the new sheets.
 
     A sheet that is there is never written again: somebody may be coding in it. One that was deleted is made anew.
-    `lines`: of these sheets only.
     """
     active = folder.protocol.active
-    sheets = {(line.coder, line.sheet) for line in (folder.plan() if lines is None else lines)}
+    sheets = {(line.coder, line.sheet) for line in folder.plan()}
     made = []
     for coder, number in sorted(sheets):
         places = [folder.sheets / f"{sheet_stem(coder, number)}{suffix}" for suffix in _WRITERS]

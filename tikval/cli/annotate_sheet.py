@@ -122,7 +122,7 @@ def leave(
     folder = CodingFolder(coding)
     with _written(coding):
         left = leave_folder(folder, coder, to or [])
-        made = write_sheet_files(folder, left.lines)
+        made = write_sheet_files(folder)
     print(f"{coder} has left: {counted(left.finished, 'video')} finished, which stay")
     for name, n in Counter(left.taken.values()).items():
         print(f"{name}: takes over {counted(n, 'video')}")

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tikval.annotate.tools.label_studio import is_label_studio, read_label_studio
+from tikval.cli import app
 from tikval.codebook import load_codebook
 from tikval.config import UserError
 
@@ -165,3 +167,21 @@ def test_other_files_are_no_exports(tmp_path: Path, text: str) -> None:
     for name in ("a.csv", "a.json", "a.html"):
         assert not is_label_studio(export(tmp_path, text, name))
     assert not is_label_studio(tmp_path)
+
+
+def test_merge_is_told_who_has_which_account(tmp_path: Path) -> None:
+    two = [annotation(choice("face", word), by=n) for n, word in ((1, "absent"), (2, "endorsed"))]
+    command = [
+        "annotate",
+        "merge",
+        str(export(tmp_path, [task("1", *two)])),
+        "--to",
+        str(tmp_path / "merged"),
+    ]
+    done = CliRunner().invoke(app, [*command, "--annotators", "1=ann, 2=bob"])
+    assert done.exit_code == 1, done.output  # they disagree
+    assert "ann" in (tmp_path / "merged" / "origins.csv").read_text()
+    for wrong in ("ann", "1=", "=ann"):
+        done = CliRunner().invoke(app, [*command, "--annotators", wrong])
+        assert isinstance(done.exception, UserError)
+        assert "expected ACCOUNT=CODER" in str(done.exception)

@@ -63,7 +63,13 @@ class MergeOutcome:
     third_files: list[Path]  # that are new
 
 
-def open_coding(path: Path, files: Sequence[Path], third: str | None, say: Say) -> CodingSource:
+def open_coding(
+    path: Path,
+    files: Sequence[Path],
+    third: str | None,
+    say: Say,
+    annotators: Mapping[str, str] | None = None,
+) -> CodingSource:
     """A coding folder with what was returned, and further files. `third`: their name from now on.
 
     Raises UserError where nothing came back, and as the folder and the readers of tables do.
@@ -73,7 +79,7 @@ def open_coding(path: Path, files: Sequence[Path], third: str | None, say: Say) 
         check_coder_names([coder.name for coder in folder.protocol.coders], third)
         folder.write_protocol(folder.protocol.model_copy(update={"third": third}))
     codebook, plan, practice = folder.codebook(), folder.plan(), folder.practice()
-    codings, accounts = gather_codings([*folder.returned(), *files], codebook, say)
+    codings, accounts = gather_codings([*folder.returned(), *files], codebook, say, annotators)
     if not codings:
         raise UserError(
             f"{path / 'returned'}: nothing is there yet; put the tables that coders saved into it"
@@ -99,10 +105,15 @@ def open_coding(path: Path, files: Sequence[Path], third: str | None, say: Say) 
 
 
 def open_tables(
-    files: Sequence[Path], to: Path, codebook: Codebook, third: str | None, say: Say
+    files: Sequence[Path],
+    to: Path,
+    codebook: Codebook,
+    third: str | None,
+    say: Say,
+    annotators: Mapping[str, str] | None = None,
 ) -> CodingSource:
     """Tables that came from elsewhere: who answered an item was to code it, on the values that anybody answered."""
-    codings, accounts = gather_codings(files, codebook, say)
+    codings, accounts = gather_codings(files, codebook, say, annotators)
     judge = third or "third"
     plan = plan_of_codings(codings, judge)
     found = sort_codings(codings, plan, judge)

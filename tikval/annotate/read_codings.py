@@ -24,11 +24,12 @@ from tikval.values import NOT_SURE
 _OWN: Final = frozenset({*BEFORE, *AFTER})  # the columns by which a sheet's table is known
 _MAX_BYTES: Final = 2**26  # of a file: a thousand videos, each with pages of notes, take a tenth of it
 
-Reader = Callable[[Path, Codebook, Say], Sequence[Coding]]
+# the last one: of an export of Label Studio that several people answered, its accounts and their coders
+Reader = Callable[[Path, Codebook, Say, Mapping[str, str]], Sequence[Coding]]
 _READERS: Final[tuple[tuple[Callable[[Path], bool], Reader], ...]] = (
-    (is_workbook_sheet, lambda path, codebook, _: read_workbook_sheet(path, codebook)),
-    (is_potato, read_potato),
-    (is_label_studio, lambda path, codebook, say: read_label_studio(path, codebook, say=say)),
+    (is_workbook_sheet, lambda path, codebook, *_: read_workbook_sheet(path, codebook)),
+    (is_potato, lambda path, codebook, say, _: read_potato(path, codebook, say)),
+    (is_label_studio, lambda path, codebook, say, people: read_label_studio(path, codebook, people, say)),
 )
 
 
@@ -49,21 +50,25 @@ def read_codings(path: Path, codebook: Codebook, say: Say = print_note) -> list[
     Raises UserError (file, line, column) for what cannot be read, and for a table of another codebook's values. A cell
     that is empty is no answer in a sheet of ours, and absent in a table of annotations.
     """
-    return [one.coding for one in _read(path, codebook, say)]
+    return [one.coding for one in _read(path, codebook, say, {})]
 
 
 def gather_codings(
-    paths: Iterable[Path], codebook: Codebook, say: Say = print_note
+    paths: Iterable[Path],
+    codebook: Codebook,
+    say: Say = print_note,
+    annotators: Mapping[str, str] | None = None,
 ) -> tuple[list[Coding], dict[str, str]]:
     """What several files have, each item once by coder and round; and the items' accounts, where a table has them.
 
-    Of two answers the later one counts, where their times tell which that is, and an answer rather than none. Raises
-    UserError as `read_codings` does, and where nothing tells which of two answers counts.
+    `annotators`: of exports of Label Studio whose accounts nothing else names, account -> coder. Of two answers the
+    later one counts, where their times tell which that is, and an answer rather than none. Raises UserError as
+    `read_codings` does, and where nothing tells which of two answers counts.
     """
     found: dict[tuple[str, str, str], ReadCoding] = {}
     accounts: dict[str, str] = {}
     replaced: Counter[tuple[str, str, str]] = Counter()
-    for one in (one for path in paths for one in _read(path, codebook, say)):
+    for one in (one for path in paths for one in _read(path, codebook, say, annotators or {})):
         coding = one.coding
         if one.account:
             accounts[coding.item] = one.account
@@ -103,7 +108,7 @@ def _in_order(one: ReadCoding, other: ReadCoding) -> tuple[ReadCoding, ReadCodin
     return (one, other) if times[0] < times[1] else (other, one)
 
 
-def _read(path: Path, codebook: Codebook, say: Say) -> list[ReadCoding]:
+def _read(path: Path, codebook: Codebook, say: Say, annotators: Mapping[str, str]) -> list[ReadCoding]:
     if path.is_file() and path.stat().st_size > _MAX_BYTES:
         raise UserError(f"{path}: larger than {_MAX_BYTES >> 20} MB; no coder's table is")
     if path.suffix.lower() in (".html", ".htm"):
@@ -114,7 +119,7 @@ def _read(path: Path, codebook: Codebook, say: Say) -> list[ReadCoding]:
         return list(_own_lines(open_table(str(path)), codebook, say))
     for is_theirs, read in _READERS:
         if is_theirs(path):
-            made = [ReadCoding(coding, str(path)) for coding in read(path, codebook, say)]
+            made = [ReadCoding(coding, str(path)) for coding in read(path, codebook, say, annotators)]
             _check_codebooks(made, codebook, say)
             return made
     if path.is_dir():

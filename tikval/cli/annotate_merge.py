@@ -40,6 +40,12 @@ def merge(
         Path | None, typer.Option(help="For tables from elsewhere: the folder for what comes of them.")
     ] = None,
     codebook: Annotated[str | None, typer.Option(help="Of tables from elsewhere.")] = None,
+    annotators: Annotated[
+        str | None,
+        typer.Option(
+            help="Of one Label Studio project that several people answered: 1=ann,2=bob by account."
+        ),
+    ] = None,
 ) -> None:
     """Coders' answers as one table, agreement before that, and what disagrees as a sheet for a third who decides."""
     from tikval.annotate.annotators import codebook_of
@@ -49,11 +55,12 @@ def merge(
     from tikval.annotate.third import PAGE
     from tikval.sources.tables import print_note
 
+    people = dict(_people(annotators or ""))
     is_folder = (paths[0] / PROTOCOL).exists()
     if to and is_folder:
         raise UserError(f"{paths[0]}: is a coding folder, and what comes of it lies in it; leave out --to")
     if to:
-        source = open_tables(paths, to, codebook_of(codebook or CODEBOOK), third, print_note)
+        source = open_tables(paths, to, codebook_of(codebook or CODEBOOK), third, print_note, people)
     elif codebook:
         raise UserError("--codebook is of tables from elsewhere, with --to; a coding folder has its own")
     elif not is_folder:
@@ -62,7 +69,7 @@ def merge(
             "DIR for tables from elsewhere"
         )
     else:
-        source = open_coding(paths[0], paths[1:], third, print_note)
+        source = open_coding(paths[0], paths[1:], third, print_note, people)
     done = merge_codings(source, print_note, unfinished=unfinished)
     show_coding_agreement(done.agreement, Terminal(width=None if sys.stdout.isatty() else 200))
     for line in _summary(done.merged):
@@ -72,6 +79,17 @@ def merge(
     print(f"labels, where each came from, agreement, disagreements: {source.to}")
     if not _is_complete(source.found.left_out, done.merged, f"{source.third}, in {source.sheets / PAGE},"):
         raise typer.Exit(FAILED)
+
+
+def _people(text: str) -> Iterator[tuple[str, str]]:
+    """The coder of each account. Raises UserError for another form."""
+    for pair in filter(None, map(str.strip, text.split(","))):
+        account, mark, coder = (part.strip() for part in pair.partition("="))
+        if not (account and mark and coder):
+            raise UserError(
+                f"--annotators {pair[:40]!r}: expected ACCOUNT=CODER, several between commas: 1=ann,2=bob"
+            )
+        yield account, coder
 
 
 def _summary(merged: "Sequence[MergedItem]") -> Iterator[str]:

@@ -70,7 +70,7 @@ server, so that two coders on one would see each other's answers. It has no thir
 
 ## Beware
 * `--internal-host 127.0.0.1` in `start.sh` keeps the server on this machine; without it the whole network reaches it.
-* Videos must be MP4 with H.264 and AAC for every browser; `tikval check` says which ones are not.
+* Every browser plays MP4 with H.264 and AAC; some play nothing else.
 * `*/server` holds the answers, `media` the videos. Delete this folder when the answers are merged.
 """
 

@@ -156,7 +156,7 @@ def _own_lines(table: InputTable, codebook: Codebook, say: Say) -> Iterator[Read
     if empty:
         say(f"{table.name}: {empty} cells of values are empty: taken as not answered, not as absent")
     untimed = 0
-    for line, row in lines:
+    for line, row, _ in lines:
         cells = by_line[line]
         coder, round_ = coder_and_round(row["annotator"])
         coded_at = _time(cells["coded_at"])
@@ -186,7 +186,7 @@ def _annotations(table: InputTable, stem: str, codebook: Codebook, say: Say) -> 
         table, codebook.slugs, codebook.label_set, titles=codebook.titles, unnamed=stem, say=say
     )
     columns, by_line = value_columns(table, codebook.slugs, codebook.titles), dict(table)
-    for line, row in lines:
+    for line, row, _ in lines:
         coder, round_ = coder_and_round(row["annotator"])
         answers = dict(_answers(codebook.slugs, row["stances"], columns, by_line[line], absent=True))
         coding = Coding(row["video_id"], coder, round_, answers, probability=row["probability"])

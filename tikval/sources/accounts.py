@@ -26,9 +26,7 @@ def resolve_posts(
     flag are those of its account where nothing else tells its genre.
     """
     listed = [video for video in videos if video["error"] != Reason.DUPLICATE_ID]
-    names = {name_by_key(video["row_key"]): video["video_id"] for video in listed}
-    names |= {video["alias"]: video["video_id"] for video in listed if video["alias"]}
-    names |= {video["video_id"]: video["video_id"] for video in listed}
+    names = names_of_listed(listed)
     for label in labels:
         label["video_id"] = resolve_id(label["video_id"], names)
     spelling = {canonical_account(name): name for name in spelt}
@@ -41,6 +39,14 @@ def resolve_posts(
         label["account"] = owners.get(label["video_id"]) or label["account"]
     _tell_of_accounts(videos, accounts)
     return spelling
+
+
+def names_of_listed(videos: Sequence[VideoRow]) -> dict[str, str]:
+    """The id of each listed video by every name that people may give it: the one that is shown, the alias, the id."""
+    listed = [video for video in videos if video["error"] != Reason.DUPLICATE_ID]
+    names = {name_by_key(video["row_key"]): video["video_id"] for video in listed}
+    names |= {video["alias"]: video["video_id"] for video in listed if video["alias"]}
+    return names | {video["video_id"]: video["video_id"] for video in listed}
 
 
 def spell_alike(rows: Iterable[Any], spelling: dict[str, str]) -> None:

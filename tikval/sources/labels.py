@@ -44,9 +44,25 @@ class _About(NamedTuple):
     probability: float | None
 
 
+class LabelPlace(NamedTuple):
+    """Which cell of a table says a stance."""
+
+    lines: tuple[int, ...]  # in the long form there may be several that say the same
+    column: str
+
+
 class LabelLine(NamedTuple):
     line: int  # of the table; in a long one the first that tells of the video
     row: LabelRow
+    places: Mapping[str, LabelPlace]  # by value; one that no cell tells of is not there
+
+
+class LabelColumns(NamedTuple):
+    """The columns of a table of annotations by the names that we have for them."""
+
+    about: Mapping[str, str]
+    values: Mapping[str, str]  # by value; of a table in the long form none
+    long: Mapping[str, str]  # value and stance; of a wide table none
 
 
 def read_labels(
@@ -65,7 +81,7 @@ def read_labels(
     stance or address, for an id that is cut, and for a video that one annotator annotated twice, or differently.
     """
     lines = label_lines(open_table(uri), slugs, label_set, titles=titles, unnamed=unnamed, say=say)
-    return [row for _, row in lines]
+    return [one.row for one in lines]
 
 
 def label_lines(
@@ -80,13 +96,11 @@ def label_lines(
 ) -> list[LabelLine]:
     """What `read_labels` reads, with where it stands. `used`: columns that the caller reads, so not to be named."""
     spelt = _spelt(slugs, titles)
-    values = table.pick(spelt)
-    about = table.pick(_ABOUT, values.values())
+    about, values, long = label_columns(table, slugs, titles)
     if "video_id" not in about:
         raise UserError(
             f"{table.at(table.grid.line)}: no column video_id; there are {', '.join(table.columns)}"
         )
-    long = {} if values else table.pick(_LONG)
     if len(long) == len(_LONG):
         table.say(say, [*about.values(), *long.values(), *used])
         rows, coded = _long_rows(table, about, long, spelt, label_set, unnamed)
@@ -100,6 +114,13 @@ def label_lines(
     if len(coded) < len(slugs):
         say(f"{table.name}: {_lacking(slugs, coded)}")
     return rows
+
+
+def label_columns(table: InputTable, slugs: Sequence[str], titles: Mapping[str, str] | None) -> LabelColumns:
+    """Where a table has what annotations tell. Raises UserError where two columns are one."""
+    values = table.pick(_spelt(slugs, titles))
+    about = table.pick(_ABOUT, values.values())
+    return LabelColumns(about, values, {} if values else table.pick(_LONG))
 
 
 def value_columns(table: InputTable, slugs: Sequence[str], titles: Mapping[str, str]) -> dict[str, str]:
@@ -143,7 +164,8 @@ def _wide_rows(
         if SHEET_MARK in table.columns:
             cells = _with_the_rest(cells, values.values(), table.at(line, REST))
         stances = {slug: _stance(cells[name], table.at(line, name)) for slug, name in values.items()}
-        rows.append(LabelLine(line, _row(who, label_set, [stances.get(slug) for slug in slugs])))
+        places = {slug: LabelPlace((line,), name) for slug, name in values.items()}
+        rows.append(LabelLine(line, _row(who, label_set, [stances.get(slug) for slug in slugs]), places))
     return rows
 
 
@@ -169,7 +191,7 @@ def _long_rows(
 ) -> tuple[list[LabelLine], set[str]]:
     """The rows, and the values that some line names: of these, a video without a line has the stance absent."""
     slug_of = {column_key(name): slug for slug, names in spelt.items() for name in (slug, *names)}
-    found: dict[tuple[str, str], tuple[_About, int, dict[str, tuple[int | None, int]]]] = {}
+    found: dict[tuple[str, str], tuple[_About, int, dict[str, tuple[int | None, list[int]]]]] = {}
     people: dict[str, str] = {}
     for line, cells in table:
         who = _read_about(table, line, cells, about, unnamed, people)
@@ -185,16 +207,18 @@ def _long_rows(
                 f"{table.at(line, long['value'])}: {name[:40]!r} is no value; known are {', '.join(spelt)}"
             )
         code = _stance(cells[long["stance"]], table.at(line, long["stance"]))
-        before = stances.setdefault(slug, (code, line))
-        if before[0] != code:
+        known, lines = stances.setdefault(slug, (code, []))
+        if known != code:
             raise UserError(
-                f"{table.at(line)}: {slug} of {who.video_id} is {code} here and {before[0]} in line {before[1]}"
+                f"{table.at(line)}: {slug} of {who.video_id} is {code} here and {known} in line {lines[0]}"
             )
+        lines.append(line)
     coded = {slug for _, _, stances in found.values() for slug in stances}
     rows = []
     for who, line, stances in found.values():
         codes = dict.fromkeys(coded, int(Stance.ABSENT)) | {slug: code for slug, (code, _) in stances.items()}
-        rows.append(LabelLine(line, _row(who, label_set, [codes.get(slug) for slug in spelt])))
+        places = {slug: LabelPlace(tuple(lines), long["stance"]) for slug, (_, lines) in stances.items()}
+        rows.append(LabelLine(line, _row(who, label_set, [codes.get(slug) for slug in spelt]), places))
     return rows, coded
 
 

@@ -28,18 +28,31 @@ class RawTable(NamedTuple):
     line: int
 
 
+class TextForm(NamedTuple):
+    """How a table is written as text."""
+
+    encoding: str
+    mark: str  # the separator
+    skipped: int  # lines before the names: `sep=;`
+
+
+def text_form(open_: Callable[[], IO[bytes]], suffix: str, notes: list[str]) -> TextForm:
+    """The encoding and the separator of a table. Raises ValueError for what is no text."""
+    encoding = _encoding(open_, notes)
+    with _as_text(open_, encoding) as file:
+        start = file.read(_LOOKED_AT + 1).lstrip("\ufeff")
+    named = _SEP_LINE.match(start)
+    start = start[named.end() :] if named else start
+    mark = named["mark"] if named else "\t" if _is_tabbed(start, suffix) else _separator(start)
+    return TextForm(encoding, mark, 1 if named else 0)
+
+
 def read_text_table(open_: Callable[[], IO[bytes]], suffix: str, notes: list[str]) -> RawTable:
     """Text with commas, semicolons, tabs or bars, read line by line as often as its rows are asked for.
 
     Raises ValueError, now or while rows are read, with the line.
     """
-    encoding = _encoding(open_, notes)
-    with _as_text(open_, encoding) as file:
-        start = file.read(_LOOKED_AT + 1).lstrip("\ufeff")
-    named = _SEP_LINE.match(start)
-    skipped = 1 if named else 0
-    start = start[named.end() :] if named else start
-    mark = named["mark"] if named else "\t" if _is_tabbed(start, suffix) else _separator(start)
+    encoding, mark, skipped = text_form(open_, suffix, notes)
 
     def lines() -> Iterator[tuple[int, Sequence[str]]]:
         return _rows(_lines(open_, encoding, skipped), mark, skipped)

@@ -4,11 +4,12 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import pyarrow as pa
 
-from tikval.codebook import load_codebook
+from tikval.codebook import Codebook, load_codebook
 from tikval.config import CatalogConfig, UserError, find_file
 from tikval.files import delete, write_table
 from tikval.rows import AccountRow, LabelRow, PostRow, Reason, VideoRow, arrow_schema
@@ -78,6 +79,31 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         ):
             delete(f"{folder.uri}/{name}")
         return done
+
+
+def read_labels_again(folder: Folder, table: GivenTable, codebook: Codebook) -> FolderRun:
+    """Read a table of annotations that a finished catalog knows once more, as it is now; the videos stay as they are.
+
+    Raises UserError as `read_labels` does.
+    """
+    with folder.lock():
+        run, given, mine = folder.finished(), GivenTables.of(folder), codebook.label_set
+        rows = read_labels(table.place, codebook.slugs, mine, titles=codebook.titles, say=lambda _: None)
+        videos: list[VideoRow] = folder.read().to_pylist()
+        resolve_posts(videos, rows, [], _accounts_so_far(folder, run))
+        others = [row for row in folder.read_side_table("labels") if row["label_set"] != mine]
+        labels = [*others, *not_erased(run.config["out"], rows)]
+        now = GivenTable.read_now(table.place, len(rows), table.codebook)
+        given.annotations[mine] = same_table(replace(now, file=table.file), table)
+        given.write(folder)
+        file = _write(folder, "_labels", LabelRow, sorted(labels, key=lambda row: row["label_set"]))
+        before = run.side_tables.get("labels")
+        if before == file:
+            return run
+        folder.rewrite_run(run, {before: file} if before else {})
+        if before:
+            delete(f"{folder.uri}/{before}")
+        return folder.finished()
 
 
 def _posts(out: str, file: str, spelling: dict[str, str]) -> Iterator[PostRow]:

@@ -8,6 +8,7 @@ from datetime import datetime
 import pyarrow.compute as pc
 
 import tikval
+from tikval.annotate.corrections import HISTORY, correction_history
 from tikval.ask.withheld import is_outside, keys_of_minors
 from tikval.codebook import Codebook
 from tikval.config import (
@@ -98,13 +99,25 @@ def given_facts(config: ReportConfig, label_set: str) -> tuple[tuple[str, str], 
         several = (
             f" by {len(names)} annotators, of whom {config.scores.annotator} counts" if len(names) > 1 else ""
         )
-        facts.append(("Annotations", f"{table.about}{several}{_earlier(config.scores.catalog.annotations)}"))
+        earlier = _earlier(config.scores.catalog.annotations)
+        facts.append(("Annotations", f"{table.about}{several}{earlier}{_corrected(config.out, label_set)}"))
     scores = Folder(config.scores.folder).run()
     if scores and (about := development_note(catalog, scores)):
         facts.append(("Development sample", about))
     if given.accounts:
         facts.append(("Accounts", f"{given.accounts.about}{_earlier(config.scores.catalog.accounts)}"))
     return tuple(facts)
+
+
+def _corrected(out: str, label_set: str) -> str:
+    """How many labels were corrected since; by whom stands in the file alone."""
+    cells = {
+        (one.video_id, one.annotator, one.value)
+        for one in correction_history(out)
+        if one.label_set == label_set
+    }
+    were = f"{len(cells)} label{'s were' if len(cells) > 1 else ' was'}"
+    return f"; {were} corrected after annotation ({HISTORY} in the study's folder)" if cells else ""
 
 
 def spoken_facts(config: ReportConfig) -> tuple[tuple[str, str], ...]:

@@ -3,16 +3,20 @@
 Shape letters: N videos with a result, n of them annotated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from tikval.config import UserError
+from tikval.evaluate.batches import BatchLabels
 from tikval.evaluate.corpus import SystemCorpus
-from tikval.evaluate.video_groups import codes_by
+from tikval.evaluate.video_groups import are_whole, codes_by
+from tikval.stats.adaptive import FOLDS, recalibrated
 from tikval.stats.arrays import Bools, Floats, Ints
+from tikval.stats.batch_rates import BatchSample
+from tikval.stats.limits import counted
 from tikval.stats.prevalence import Target, rate_sums
 from tikval.stats.selection import SURE, chosen_by_group, selection_gaps
 
@@ -32,6 +36,16 @@ _HOW: Final = {
 _ASSUMED: Final = (
     "assumed to be drawn at random (--assume-random), which nothing shows: else the corrected rates are wrong"
 )
+_NOT_BACK: Final = (
+    "no batch of tikval annotate next has come back with its labels, so no rate is corrected yet"
+)
+_IN_BATCHES: Final = "each weighed by the probabilities that tikval annotate next has on record, of"
+_NO_RECORDS: Final = (
+    "their probabilities are those of several lists: those of tikval annotate next are right only with its records "
+    "(the folder next of the analysis), which are not here; no rate is corrected"
+)
+_SEVERAL: Final = 1.5  # times the videos of the frame
+_MOST_GROUPS: Final = 100  # that scores are recalibrated within
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,8 @@ def drawing_of(
     none = Drawing(NOT_KNOWN, np.ones(len(corpus.labelled), bool))
     if corpus.is_human or not len(corpus.labelled):
         return none
+    if corpus.batches is not None:
+        return _of_batches(corpus, corpus.batches, target)
     known, by = ~np.isnan(corpus.probability), corpus.annotated_by
     how, probability = _HOW.get(by, ""), None
     used = np.ones(len(known), bool)
@@ -62,6 +78,8 @@ def drawing_of(
         used, probability, how = known, corpus.probability[known], _HOW["weights"]
         if not known.all():
             how += f"; the {int((~known).sum())} without a probability correct nothing"
+        if _are_of_several_lists(corpus, probability, account_N, corpus.labelled[used]):
+            return Drawing(_NO_RECORDS, none.used)
     elif by == "weights":
         return Drawing(_NO_WEIGHTS, none.used)
     elif by == "unknown":
@@ -69,7 +87,7 @@ def drawing_of(
             return none
         how = _ASSUMED
     of_accounts = by == "accounts" or (
-        probability is not None and _are_whole(account_N, corpus.labelled[used])
+        probability is not None and are_whole(account_N, corpus.labelled[used])
     )
     if of_accounts and target == "corpus":
         raise UserError(
@@ -78,11 +96,48 @@ def drawing_of(
     return Drawing(how, used, probability, target or ("accounts" if of_accounts else "corpus"), of_accounts)
 
 
-def _are_whole(account_N: Ints, labelled: Ints) -> bool:
-    """Whether all videos of every annotated account are annotated, and some account has several."""
-    annotated = np.bincount(account_N[labelled], minlength=int(account_N.max()) + 1)
-    videos, there = np.bincount(account_N, minlength=len(annotated)), annotated > 0
-    return bool((annotated[there] == videos[there]).all() and (videos[there] > 1).any() and not there.all())
+def _are_of_several_lists(
+    corpus: SystemCorpus, probability_n: Floats, account_N: Ints, labelled: Ints
+) -> bool:
+    """Whether the weights come to far more videos than there are: those of one list sum to its frame."""
+    frame = corpus.videos.num_rows + sum(corpus.left_out.values())
+    return bool((1 / probability_n).sum() > _SEVERAL * frame) and not are_whole(account_N, labelled)
+
+
+def _of_batches(corpus: SystemCorpus, batches: BatchLabels, target: Target | None) -> Drawing:
+    if not batches.is_usable:
+        return Drawing(_NOT_BACK, np.ones(len(corpus.labelled), bool))
+    weight_n = batches.weights.weight[corpus.labelled]
+    used = weight_n > 0
+    parts = [counted(len(batches.counts), "draw"), *batches.notes]
+    if not used.all():
+        parts.append(f"{int((~used).sum())} labels that no batch drew or knew correct nothing")
+    return Drawing(f"{_IN_BATCHES} {'; '.join(parts)}", used, 1 / weight_n[used], target or "corpus")
+
+
+def sample_of_batches(
+    corpus: SystemCorpus, batches: BatchLabels, at: Sequence[int], group_N: Ints, account_N: Ints
+) -> BatchSample:
+    """What batches have drawn, of the labels at places `at`, with scores recalibrated within groups of videos."""
+    labelled, used_n = corpus.labelled, batches.weights.weight[corpus.labelled] > 0
+    truth = corpus.truth[:, at]
+    fold_N = np.arange(corpus.videos.num_rows) % FOLDS
+    fold_N[labelled] = np.arange(len(labelled)) % FOLDS
+    if int(group_N.max()) >= _MOST_GROUPS:
+        group_N = np.zeros_like(group_N)
+    p = [
+        recalibrated(scores_of_label(corpus, k), group_N, fold_N, labelled, truth[:, place])
+        for place, k in enumerate(at)
+    ]
+    cluster_N = np.unique(account_N, return_inverse=True)[1]
+    return BatchSample(np.stack(p, axis=1), labelled[used_n], truth[used_n], batches.weights, cluster_N)
+
+
+def scores_of_label(corpus: SystemCorpus, k: int) -> Floats:
+    """[N] the system's scores of one label; where it gives none, what it decided."""
+    if corpus.scores is not None and not np.isnan(corpus.scores[:, k]).any():
+        return corpus.scores[:, k]
+    return np.asarray(corpus.predicted[:, k], np.float64)
 
 
 def warnings_of(corpus: SystemCorpus, drawing: Drawing, account_N: Ints) -> Iterator[str]:

@@ -5,7 +5,7 @@ Shape letters: R rows of predictions, N videos with a result, n of them annotate
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import PredictConfig, UserError, find_file
 from tikval.evaluate.development import without_development
+from tikval.evaluate.batches import BatchLabels, BatchRecord, labels_of_batches, read_batches
+from tikval.evaluate.video_groups import account_codes
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
 from tikval.sources.posts import read_videos_with_posts
@@ -29,6 +31,7 @@ from tikval.values import binary
 ANNOTATIONS: Final = "annotations"  # in the place of a system's name: the annotator's own labels
 MISSING: Final = "missing"  # listed, but the system has no row of it
 TRAINED_ON: Final = "trained on"
+NOT_ANNOTATED: Final = "not annotated, so that nothing is said of them"
 _COLUMNS: Final = ("video_id", "row_key", "account", "genre", "posted_at", "error")
 
 
@@ -50,6 +53,8 @@ class SystemCorpus:
     not_annotated: tuple[
         int, ...
     ] = ()  # places in L of labels that nobody looked for: `truth` tells nothing of them
+    scores: Floats | None = None  # [N, L] nan where the system gives none; None: not read
+    batches: BatchLabels | None = None  # how labels weigh that batches drew; None: there were no batches
 
     @property
     def is_human(self) -> bool:
@@ -57,12 +62,17 @@ class SystemCorpus:
 
 
 def read_system_corpus(
-    study: Study, system: str | None = None, annotator: str | None = None, columns: Sequence[str] = ()
+    study: Study,
+    system: str | None = None,
+    annotator: str | None = None,
+    columns: Sequence[str] = (),
+    *,
+    with_scores: bool = False,
 ) -> SystemCorpus:
     """Read the system that is named, or the only one, with further `columns` of its videos or their posts.
 
-    The labels are those of `annotator`, else of whom the scores name. Raises UserError where it is unclear which one,
-    or it is not there.
+    The labels are those of `annotator`, else of whom the scores name. Scores are read where they are asked for, and
+    where batches were drawn by them. Raises UserError where it is unclear which one, or it is not there.
     """
     catalog = study.catalog()
     listed = read_videos_with_posts(catalog, [*_COLUMNS, *columns])
@@ -75,7 +85,66 @@ def read_system_corpus(
     corpus = _predicted(study, system, listed, kept, _annotated_by(catalog))
     if development:
         corpus.notes.append(f"development sample, which corrects nothing: {development.about}")
-    return corpus
+    records = read_batches(study.out)
+    if records or with_scores:
+        corpus = replace(corpus, scores=_scores(study.systems()[system][0], corpus))
+    return with_batches(corpus, records) if records else corpus
+
+
+def read_unjudged_corpus(
+    study: Study, annotator: str | None = None, columns: Sequence[str] = ()
+) -> SystemCorpus:
+    """All videos without a failure, and their labels, where no system has judged any."""
+    catalog = study.catalog()
+    listed = read_videos_with_posts(catalog, [*_COLUMNS, *columns])
+    videos = listed.filter(listed["error"].is_null())
+    labels, _ = _labels(study.annotations(), annotator or study.annotator())
+    labels, _ = without_development(labels, catalog)
+    codebook, notes = study.codebook(), list[str]()
+    n_labels = len(codebook.labels)
+    corpus = SystemCorpus(
+        "",
+        codebook,
+        np.zeros((videos.num_rows, n_labels), np.uint8),
+        np.zeros(n_labels, bool),
+        videos,
+        *_truth(videos, labels, n_labels),
+        _annotated_by(catalog),
+        {},
+        notes,
+        _not_annotated(labels, codebook, notes),
+    )
+    return with_batches(corpus, read_batches(study.out))
+
+
+def with_batches(corpus: SystemCorpus, records: Sequence[BatchRecord]) -> SystemCorpus:
+    """The corpus with how its labels weigh by the records of batches; without any, by the sample before them."""
+    account_N, _ = account_codes(corpus.videos)
+    by, probability = corpus.annotated_by, corpus.probability
+    found = labels_of_batches(
+        records,
+        corpus.videos["video_id"],
+        corpus.labelled,
+        np.full(len(probability), np.nan) if by == "accounts" else probability,
+        account_N,
+        at_random=by == "random" and bool(np.isnan(probability).all()),
+    )
+    return replace(corpus, batches=found)
+
+
+def _scores(folder: Folder, corpus: SystemCorpus) -> Floats:
+    """[N, L] the mean over a system's rows of each video; nan where it gives none."""
+    n_labels = len(corpus.codebook.labels)
+    rows, at_R = _rows_of_listed(folder, corpus.videos, "scores")
+    there_R = np.asarray(rows["scores"].is_valid().to_numpy(), bool)
+    given = rows["scores"].filter(pa.array(there_R)).combine_chunks()
+    sums, times = np.zeros((2, corpus.videos.num_rows, n_labels))
+    if len(given):
+        flat = given.flatten().to_numpy(zero_copy_only=False).astype(np.float64).reshape(-1, n_labels)
+        np.add.at(sums, at_R[there_R], flat)
+        np.add.at(times, at_R[there_R], 1.0)
+    means: Floats = np.divide(sums, times, out=np.full_like(sums, np.nan), where=times > 0)
+    return means
 
 
 def _annotated_by(catalog: Folder) -> str:
@@ -122,7 +191,7 @@ def _not_annotated(labels: list[LabelRow], codebook: Codebook, notes: list[str])
     silent = np.flatnonzero(~known.all(0)).tolist() if labels else []
     if silent:
         names = ", ".join(codebook.slugs[v] for v in silent)
-        notes.append(f"not annotated, so that nothing is said of them: {names}")
+        notes.append(f"{NOT_ANNOTATED}: {names}")
     return (*silent, *(v + len(codebook.slugs) for v in silent))
 
 
@@ -138,7 +207,7 @@ class _Judgements(NamedTuple):
 
 def _judgements(folder: Folder, listed: pa.Table, codebook: Codebook, system: str) -> _Judgements:
     """Read a system's rows of listed videos. Raises UserError for a label that is modelled for some videos only."""
-    rows, at_R = _rows_of_listed(folder, listed)
+    rows, at_R = _rows_of_listed(folder, listed, "decisions")
     good_R = np.asarray(rows["error"].is_null().to_numpy(), bool)
     decisions = rows["decisions"].filter(pa.array(good_R))
     predicted_RL, known_RL = _decisions(decisions, len(codebook.labels), folder.uri)
@@ -152,11 +221,11 @@ def _judgements(folder: Folder, listed: pa.Table, codebook: Codebook, system: st
     return _Judgements(place_N, predicted_NL, modelled, times, left_out)
 
 
-def _rows_of_listed(folder: Folder, listed: pa.Table) -> tuple[pa.Table, Ints]:
+def _rows_of_listed(folder: Folder, listed: pa.Table, column: str) -> tuple[pa.Table, Ints]:
     """A system's rows of videos that are listed, and the place [R] of each in the catalog."""
     keys = keys_of(listed["row_key"])
     order = np.argsort(keys, kind="stable")
-    rows = folder.read_listed(keys[order], ["row_key", "error", "decisions"])
+    rows = folder.read_listed(keys[order], ["row_key", "error", column])
     return rows, order[np.searchsorted(keys[order], keys_of(rows["row_key"]))]
 
 

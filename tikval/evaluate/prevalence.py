@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.config import UserError
-from tikval.evaluate.annotated import Drawing, drawing_of, warnings_of
+from tikval.evaluate.annotated import Drawing, drawing_of, sample_of_batches, warnings_of
 from tikval.evaluate.corpus import SystemCorpus, read_system_corpus
-from tikval.evaluate.video_groups import UNKNOWN, codes_by, column_of
+from tikval.evaluate.video_groups import UNKNOWN, account_codes, codes_by, column_of
 from tikval.stats.arrays import Floats, Ints
+from tikval.stats.batch_rates import TOO_FEW_LABELLED, BatchSample
 from tikval.stats.circle import MEASURES, REACH, Confusion, confusions, weights
 from tikval.stats.limits import NO_VARIANCE, few_accounts, why_no_interval
 from tikval.stats.prevalence import (
@@ -103,7 +104,7 @@ def prevalence_in(
     if n == 0:
         return _nothing(corpus, by)
     groups = _groups(corpus, by, min_videos)
-    account_N, without = _accounts(corpus)
+    account_N, without = account_codes(corpus.videos)
     drawing = drawing_of(corpus, account_N, target, assume_random=assume_random)
     notes = [*warnings_of(corpus, drawing, account_N), *corpus.notes, *groups.notes]
     if without:
@@ -126,10 +127,14 @@ def prevalence_in(
     )
     sizes = np.bincount(groups.of, minlength=len(groups.names))
     ends = np.searchsorted(cells // many, np.arange(len(groups.names) + 1))
+    drawn = None
+    if corpus.batches is not None and drawing.target is not None:
+        modelled = np.flatnonzero(corpus.modelled).tolist()
+        drawn = sample_of_batches(corpus, corpus.batches, modelled, groups.of, cluster_N)
     lines: list[RateLine] = []
-    for name, n_videos, begin, end in zip(groups.names, sizes.tolist(), ends[:-1], ends[1:], strict=True):
-        part = sums.part(slice(begin, end))
-        some = _lines(corpus, name, part, drawing.target, of_videos=by == "account")
+    for g, (name, n_videos) in enumerate(zip(groups.names, sizes.tolist(), strict=True)):
+        part, here = sums.part(slice(*ends[g : g + 2])), drawn and drawn.inside(groups.of == g)
+        some = _lines(corpus, name, part, drawing.target, here, of_videos=by == "account")
         lines += (replace(line, videos=n_videos) for line in some)
     notes += [] if weight else _notes_on_corrected(corpus, drawing)
     labelled = len(corpus.labelled)
@@ -162,6 +167,7 @@ def with_known_weights(corpus: SystemCorpus, weight: Weight) -> SystemCorpus:
         labelled=none,
         truth=corpus.truth[:0],
         probability=corpus.probability[:0],
+        batches=None,
         notes=notes,
     )
 
@@ -175,7 +181,8 @@ def _notes_on_corrected(corpus: SystemCorpus, drawing: Drawing) -> list[str]:
     notes = [f"{labelled} of {n} videos are annotated; {drawing.how}"]
     if drawing.target is not None:
         notes.append(_TARGETS[drawing.target])
-        notes.append(f"a rate that fewer than {FEWEST} annotated videos have, or lack, is not corrected")
+        if corpus.batches is None:
+            notes.append(f"a rate that fewer than {FEWEST} annotated videos have, or lack, is not corrected")
     return notes
 
 
@@ -187,7 +194,13 @@ def _nothing(corpus: SystemCorpus, by: str | None) -> Prevalence:
 
 
 def _lines(
-    corpus: SystemCorpus, group: str, sums: RateSums, target: Target | None, *, of_videos: bool
+    corpus: SystemCorpus,
+    group: str,
+    sums: RateSums,
+    target: Target | None,
+    drawn: BatchSample | None,
+    *,
+    of_videos: bool,
 ) -> Iterator[RateLine]:
     """Labels first, then the circle's groups and axes where all their labels are modelled."""
     at, labels = np.flatnonzero(corpus.modelled), corpus.codebook.labels
@@ -203,12 +216,18 @@ def _lines(
         why_corrected = why_corrected and why_corrected.replace("account", "video")
     if target == "corpus" and len(sums.sample.cluster) == sums.videos.sum():
         why_corrected = why_corrected or _COUNTED
+    if drawn is not None:
+        why_corrected = why_corrected or TOO_FEW_LABELLED
     silent = [np.isin(at, corpus.not_annotated)]  # of these nothing can be corrected
     if len(parts) > 1:
         silent.append(np.asarray(weights_LM[list(corpus.not_annotated)][:, whole].any(0)))
     for (names, part, reach), silent_K in zip(parts, silent, strict=True):
         predicted = raw_rates(part, reach)
-        mended = corrected_rates(part, target, reach) if target else None
+        mended = corrected_rates(part, target, reach) if target and drawn is None else None
+        if drawn is not None and reach is None:
+            mended = drawn.rates(of_accounts=target == "accounts")
+        elif drawn is not None and reach is not None:
+            mended = drawn.measures(weights_LM[at][:, whole], reach, of_accounts=target == "accounts")
         for k, what in enumerate(names):
             raw, corrected = _numbers(predicted, k), _numbers(None if silent_K[k] else mended, k)
             yield RateLine(
@@ -276,16 +295,6 @@ def _confusions(corpus: SystemCorpus, account_n: Ints) -> list[Confusion]:
     """Where on the circle a system errs; a label counts that at least half of its judgements of a video have."""
     predicted = corpus.predicted[corpus.labelled] >= 0.5
     return confusions(corpus.truth, predicted, np.unique(account_n, return_inverse=True)[1])
-
-
-def _accounts(corpus: SystemCorpus) -> tuple[Ints, int]:
-    """Numbers of accounts [N], those without one each by itself; and how many have none."""
-    if corpus.videos["account"].null_count == corpus.videos.num_rows:
-        return np.arange(corpus.videos.num_rows), corpus.videos.num_rows
-    code, names = codes_by(corpus.videos, "account")
-    none = code < 0
-    code[none] = len(names) + np.arange(none.sum())
-    return code, int(none.sum())
 
 
 @dataclass(frozen=True)

@@ -52,10 +52,13 @@ class VideoSample:
     at: Ints  # [n] places in the frame, in the order of the list
     stratum: Ints  # [n] places in `strata`
     strata: list[Stratum]
+    own: Floats | None = None  # [n] each video's probability, where those of a stratum differ
 
     @property
     def probability(self) -> Floats:
         """[n]"""
+        if self.own is not None:
+            return self.own
         return np.array([each.probability for each in self.strata])[self.stratum]
 
 
@@ -114,7 +117,7 @@ def draw_sample(
     if wanted < len(strata):
         raise UserError(f"--n {n}: fewer than the {len(strata)} groups by {by}, each of which needs one")
     drawn_H = allocate(wanted, units_H, equal=allocation == "equal")
-    number_U = np.array([_number(seed, name) for name in names])
+    number_U = np.array([draw_number(seed, name) for name in names])
     chosen_U = np.zeros(len(names), bool)
     for h, drawn in enumerate(drawn_H):
         inside = np.flatnonzero(stratum_U == h)
@@ -126,13 +129,13 @@ def draw_sample(
     ]
     at = np.flatnonzero(chosen_U[unit_N])
     ids = videos["video_id"].take(pa.array(at)).to_pylist()
-    at = at[np.argsort([_number(seed, f"order {name}") for name in ids], kind="stable")]
+    at = at[np.argsort([draw_number(seed, f"order {name}") for name in ids], kind="stable")]
     rule = f"{'whole accounts' if whole_accounts else 'videos'} at random"
     rule += f" within each {by}, {allocation} allocation" if by else ""
     return VideoSample(rule, at, stratum_U[unit_N[at]], found)
 
 
-def _number(seed: int, name: str) -> int:
+def draw_number(seed: int, name: str) -> int:
     """A number of 52 bits, as evenly spread as a hash is, and the same on every machine."""
     text = f"{seed}\0{name}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 12

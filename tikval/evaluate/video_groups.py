@@ -67,3 +67,20 @@ def months_by_video(videos: pa.Table) -> pa.ChunkedArray:
     when = videos["posted_at"].cast(pa.timestamp("us")).combine_chunks().to_numpy(zero_copy_only=False)
     months = np.datetime_as_string(when.astype("datetime64[M]")).astype(object)
     return pa.chunked_array([pa.array(np.where(np.isnat(when), None, months), pa.string())])
+
+
+def account_codes(videos: pa.Table) -> tuple[Ints, int]:
+    """Numbers of accounts [N], those without one each by itself; and how many have none."""
+    if videos["account"].null_count == videos.num_rows:
+        return np.arange(videos.num_rows), videos.num_rows
+    code, names = codes_by(videos, "account")
+    none = code < 0
+    code[none] = len(names) + np.arange(none.sum())
+    return code, int(none.sum())
+
+
+def are_whole(account_N: Ints, labelled: Ints) -> bool:
+    """Whether all videos of every annotated account are annotated, and some account has several."""
+    annotated = np.bincount(account_N[labelled], minlength=int(account_N.max()) + 1)
+    videos, there = np.bincount(account_N, minlength=len(annotated)), annotated > 0
+    return bool((annotated[there] == videos[there]).all() and (videos[there] > 1).any() and not there.all())

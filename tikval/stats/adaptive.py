@@ -99,24 +99,24 @@ def draw_by_probability(probability_N: Floats, number_N: Floats, start: float) -
     return drawn_N
 
 
-def draw_weights(designs: Sequence[BatchDesign], batch_N: Ints) -> DrawWeights:
-    """The weight of each video's label over B batches; `batch_N` is the batch that drew it, -1 where it has no label.
+def draw_weights(designs: Sequence[BatchDesign], batch_N: Ints, labelled_N: Bools) -> DrawWeights:
+    """The weight of each video's label over B batches; `batch_N` is the batch that drew it, -1 where none did.
 
     In each batch a label that was known counts once, one that is drawn 1 / probability times, others not at all: 1 on
-    average, whatever the labels before have moved. The mean over the batches weighs each by the precision, e / (1 - e),
-    of a uniform draw of its size from the video's group: that was known before, too, so nothing is bent by it.
+    average, whatever the labels before have moved. So a label that no batch drew counts as well, once it was known.
+    The mean over the batches weighs each by the precision, e / (1 - e), of an even draw of its size from the video's
+    group, which was known before, too, so nothing is bent by it.
     """
-    even_BN = np.minimum(
-        [np.where((one.probability > 0) | one.known, one.even, 0.0) for one in designs], 1 - _TINY
-    )
+    there_BN = np.array([np.where(one.known, labelled_N, one.probability > 0) for one in designs])
+    even_BN = np.minimum(there_BN * np.array([one.even for one in designs]), 1 - _TINY)
     odds_BN = even_BN / (1 - even_BN)
     precision_N = odds_BN.sum(0)
     share_BN = np.divide(odds_BN, precision_N, out=np.zeros_like(odds_BN), where=precision_N > 0)
     weight_N, factor_N, spread_N = np.zeros((3, len(batch_N)))
     for b, (one, share_N) in enumerate(zip(designs, share_BN, strict=True)):
         probability_N = np.where(one.probability > 0, one.probability, 1.0)
-        drawn_N = batch_N == b
-        weight_N += share_N * np.where(drawn_N, 1 / probability_N, one.known & (batch_N >= 0))
+        drawn_N = (batch_N == b) & labelled_N
+        weight_N += share_N * np.where(drawn_N, 1 / probability_N, one.known & labelled_N)
         variance_N = np.where(one.known, 0.0, share_N**2 * (1 - probability_N) / probability_N)
         spread_N += variance_N
         factor_N += np.where(drawn_N, variance_N / probability_N, 0.0)
@@ -130,19 +130,17 @@ def recalibrated(score_N: Floats, group_N: Ints, fold_N: Ints, at_n: Ints, truth
     probability knows its own label. Slope and offsets are held near 0, so that few labels do not make anyone sure.
     Scores that say nothing get a slope near 0, which leaves the labels alone.
     """
-    score_N = _logits(score_N)
-    n_groups = int(group_N.max()) + 1
-    design_NP = np.concatenate(
-        [np.ones((len(score_N), 1)), score_N[:, None], np.eye(n_groups)[group_N]], axis=1
-    )
+    score_N, n_groups = _logits(score_N), int(group_N.max()) + 1
+    score_n, offsets_nG = score_N[at_n, None], np.eye(n_groups)[group_N[at_n]]
+    design_nP = np.concatenate([np.ones((len(at_n), 1)), score_n, offsets_nG], axis=1)
     p_N = np.empty(len(score_N))
     for fold in range(int(fold_N.max()) + 1):
         inside_N, used_n = fold_N == fold, fold_N[at_n] != fold
-        design_nP = design_NP[at_n[used_n]]
-        coefficient_P = _fitted(design_nP, truth_n[used_n])
-        if coefficient_P[1] < 0:  # nobody follows a system backwards
-            coefficient_P = np.insert(_fitted(np.delete(design_nP, 1, 1), truth_n[used_n]), 1, 0.0)
-        p_N[inside_N] = _expit(design_NP[inside_N] @ coefficient_P)
+        some_nP, truth = design_nP[used_n], truth_n[used_n]
+        found_P = _fitted(some_nP, truth)
+        if found_P[1] < 0:  # nobody follows a system backwards
+            found_P = np.insert(_fitted(np.delete(some_nP, 1, 1), truth), 1, 0.0)
+        p_N[inside_N] = _expit(found_P[0] + found_P[1] * score_N[inside_N] + found_P[2:][group_N[inside_N]])
     return p_N
 
 

@@ -10,12 +10,15 @@ import numpy as np
 
 from tikval.stats.adaptive import DrawWeights, doubt, drawing_probabilities
 from tikval.stats.arrays import Bools, Floats, Ints
-from tikval.stats.limits import effective_groups
-from tikval.stats.prevalence import RateInterval, ratio, wilson
+from tikval.stats.limits import effective_groups, why_no_interval
+from tikval.stats.prevalence import RateInterval, ratio, symmetric, wilson
 from tikval.stats.student import t_critical
 
 FEWEST_LABELLED: Final = (
     10  # labelled videos that have a label, and lack it, below which there is no interval
+)
+TOO_FEW_LABELLED: Final = (
+    f"fewer than {FEWEST_LABELLED} labelled videos have it, or lack it: too few for an interval"
 )
 _LEAST: Final = 1e-12
 
@@ -105,6 +108,8 @@ class BatchSample:
     def interval(self, variance_K: Floats, degrees: float) -> RateInterval:
         """Wilson's, of rates whose estimates have this variance."""
         estimate, middle = np.clip(self.phi.mean(0), 0, 1), np.clip(self.p.mean(0), _LEAST, 1 - _LEAST)
+        if degrees <= 0:
+            return RateInterval(estimate, *np.full((2, len(estimate)), np.nan))
         worth = middle * (1 - middle) / np.maximum(variance_K, _LEAST)
         return wilson(estimate, worth, t_critical(degrees))
 
@@ -113,14 +118,34 @@ class BatchSample:
         estimate, low, high = self.interval(variance_K, degrees)
         return np.maximum(high - estimate, estimate - low)
 
+    def why_none(self) -> str | None:
+        """Why there is no interval at all, in words; None where there may be."""
+        return why_no_interval(np.bincount(self.cluster[self.labelled]).astype(np.float64))
+
     def rates(self, *, of_accounts: bool = False) -> RateInterval:
-        """Rates of this corpus, or of accounts like these, without ends below FEWEST_LABELLED."""
+        """Rates of this corpus, or of accounts like these.
+
+        No ends below FEWEST_LABELLED, for labels of too few accounts, and where every video is labelled.
+        """
         if of_accounts:
             found = self.interval(self.account_variance(), self.account_degrees)
         else:
             found = self.interval(self.draw_variance(), self.draw_degrees)
-        enough = self.having >= FEWEST_LABELLED
+        enough = (
+            (self.having >= FEWEST_LABELLED) & (self.draw_variance() > _LEAST) & (self.why_none() is None)
+        )
         return RateInterval(found.estimate, *(np.where(enough, end, np.nan) for end in found[1:]))
+
+    def measures(self, weights_KM: Floats, reach: Floats, *, of_accounts: bool = False) -> RateInterval:
+        """Weighted sums of the K rates, between -reach and reach."""
+        phi, rest = self.phi @ weights_KM, self.residual @ weights_KM
+        variance = self.draws.factor[self.labelled] @ rest**2 / len(self.p) ** 2
+        degrees = self.draw_degrees
+        if of_accounts:
+            variance, degrees = np.maximum(variance, self._between(phi)), self.account_degrees
+        if self.why_none() is not None:
+            return RateInterval(phi.mean(0), *np.full((2, len(reach)), np.nan))
+        return symmetric(phi.mean(0), t_critical(degrees) * np.sqrt(variance), reach)
 
 
 class NextBatch(NamedTuple):
@@ -147,24 +172,38 @@ def after(sample: BatchSample, n: int, uniform: float) -> NextBatch:
     return NextBatch(variance, np.minimum(positives, len(sample.truth) + n - positives))
 
 
-def needed(sample: BatchSample, width: float, uniform: float, between_K: Floats | None = None) -> int | None:
-    """How many more labels bring every end within `width` of its estimate, about; None: all of them do not.
+def saving(sample: BatchSample, n: int, uniform: float) -> float:
+    """The share of the labels that choosing saves, about, against an even draw as precise."""
+    p_RK = sample.p[sample.unlabelled]
+    variance_RK = p_RK * (1 - p_RK)
+    chosen, even = (
+        ((1 / drawing_probabilities(doubt(p_RK), n, share) - 1) @ variance_RK) for share in (uniform, 1.0)
+    )
+    return float(1 - np.mean(chosen / np.maximum(even, _LEAST)))
+
+
+def needed(
+    sample: BatchSample, width: float, uniform: float, between_K: Floats | None = None
+) -> list[int | None]:
+    """[K] how many more labels bring the ends within `width` of the estimate, about; None: all of them do not.
 
     `between_K`: variance that no label takes away, such as that between accounts.
     """
+    every = len(sample.unlabelled)
 
-    def is_enough(n: int) -> bool:
+    def is_enough(n: int) -> Bools:
         found = after(sample, n, uniform)
-        variance = found.variance + (0.0 if between_K is None else between_K)
-        degrees = sample.draw_degrees + n if between_K is None else sample.account_degrees
-        return bool(
-            (found.having >= FEWEST_LABELLED).all() and (sample.reach(variance, degrees) <= width).all()
-        )
+        if between_K is None:
+            reach = sample.reach(found.variance, sample.draw_degrees + n)
+            return ((found.having >= FEWEST_LABELLED) & (reach <= width)) | (n == every)
+        reach = sample.reach(found.variance + between_K, sample.account_degrees)
+        return np.asarray((found.having >= FEWEST_LABELLED) & (reach <= width))
 
-    low, high = 0, len(sample.unlabelled)
-    if not is_enough(high):
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
-    return low
+    last, out = is_enough(every), list[int | None]()
+    for k in range(sample.p.shape[1]):
+        low, high = 0, every
+        while low < high and last[k]:
+            middle = (low + high) // 2
+            low, high = (low, middle) if is_enough(middle)[k] else (middle + 1, high)
+        out.append(low if last[k] else None)
+    return out

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import PredictConfig, UserError, find_file
-from tikval.evaluate.development import without_development
 from tikval.evaluate.batches import BatchLabels, BatchRecord, labels_of_batches, read_batches
+from tikval.evaluate.development import without_development
 from tikval.evaluate.video_groups import account_codes
 from tikval.files import read_bytes
 from tikval.rows import LabelRow

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from tikval.annotate.coding_folder import CodingBatch, CodingFolder, CodingProtocol, PlanLine, coder_since
+from tikval.annotate.coding_folder import CodingFolder, PlanLine
+from tikval.annotate.coding_protocol import CodingBatch, CodingProtocol, coder_since
 from tikval.annotate.sheet import SheetItem
 from tikval.codebook import load_codebook
 from tikval.config import AnnotateConfig

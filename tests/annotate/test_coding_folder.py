@@ -4,16 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tikval.annotate.coding_folder import (
-    CodingBatch,
-    CodingFolder,
-    CodingProtocol,
-    PlanLine,
-    check_coder_names,
-    coder_since,
-    known_coding_folders,
-    make_known,
-)
+from tikval.annotate.coding_folder import CodingFolder, PlanLine, known_coding_folders, make_known
+from tikval.annotate.coding_protocol import CodingBatch, CodingProtocol, check_coder_names, coder_since
 from tikval.annotate.sheet import Gold, SheetItem
 from tikval.codebook import load_codebook
 from tikval.config import AnnotateConfig, UserError, load_config

@@ -14,8 +14,8 @@ from typing import Final, Literal, Self
 
 from tikval.annotate.account_material import AccountMaterial
 from tikval.annotate.account_questions import account_questions, load_genres
-from tikval.annotate.coding_folder import utc_now
 from tikval.annotate.coding_media import Media, place_media
+from tikval.annotate.coding_protocol import utc_now
 from tikval.annotate.material import CodingVideo
 from tikval.annotate.sheet import CodingSheet, SheetItem
 from tikval.annotate.sheets.page import write_page

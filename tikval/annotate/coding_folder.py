@@ -14,34 +14,25 @@ import csv
 import io
 import json
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Self, cast, get_args
+from typing import Any, Final, NamedTuple, Self, cast, get_args
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from tikval.annotate.coding import Round
+from tikval.annotate.coding_protocol import CodingProtocol
 from tikval.annotate.sheet import SheetItem
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import AnnotateConfig, UserError, validate
-from tikval.config.base import Config
+from tikval.config import UserError, validate
 from tikval.files import is_local, parse_json, read_bytes, write_bytes
 from tikval.spreadsheet import cell_text, csv_of
 
 PROTOCOL: Final = "protocol.json"
 _KNOWN: Final = "annotate.json"  # in a study's folder: where its coding folders lie
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-_SHEET_NUMBER: Final = re.compile(r"-\d+\Z")
-# words that tables of annotations use for what is no coder, and names that Windows gives no file
-_TAKEN: Final = frozenset(
-    "absent consolidated third human guide main again practice con prn aux nul".split()
-    + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
-)
 
 
 class PlanLine(NamedTuple):
@@ -52,44 +43,6 @@ class PlanLine(NamedTuple):
     probability: float | None  # that the item was drawn
     stratum: str
     sheet: int = 1  # of the coder's sheets
-
-
-class Coder(Config):
-    name: str
-    since: str  # ISO 8601, UTC
-    left: str | None = None  # when; None: is still coding
-
-
-class CodingBatch(Config):
-    """A list of videos that was given, and the rules that it was assigned by."""
-
-    list: str  # the file's name
-    added_at: str
-    videos: int  # that were new
-    rules: AnnotateConfig
-
-
-class CodingProtocol(Config):
-    """protocol.json."""
-
-    format: Literal[1] = 1
-    codebook: str  # Codebook.mark of codebook.yaml
-    coders: tuple[Coder, ...]
-    third: str  # the name of the coder who decides
-    study: str | None = (
-        None  # its folder, relative to this one, or its address; None: the list alone was given
-    )
-    batches: tuple[CodingBatch, ...]
-
-    @property
-    def active(self) -> tuple[str, ...]:
-        """The names of the coders who have not left."""
-        return tuple(coder.name for coder in self.coders if coder.left is None)
-
-    @property
-    def rules(self) -> AnnotateConfig:
-        """Those of the last list."""
-        return self.batches[-1].rules if self.batches else AnnotateConfig()
 
 
 class CodingFolder:
@@ -229,33 +182,6 @@ def _plan_line(row: Sequence[str]) -> PlanLine:
         raise ValueError(f"{round_[:40]!r} is no round")
     drawn = float(probability) if probability else None
     return PlanLine(item, coder, cast(Round, round_), int(place), drawn, stratum, int(sheet))
-
-
-def check_coder_names(names: Sequence[str], third: str) -> None:
-    """Raise UserError for names that are no file names, that tables use for something else, or that are there twice."""
-    for name in (*names, third):
-        if not _NAME.fullmatch(name) or _SHEET_NUMBER.search(name):
-            raise UserError(
-                f"coder {name[:40]!r}: a coder's name has letters from a to z, digits, _ and - (up to 32, no number "
-                "behind a - at its end): sheets are named by it; a short name or a code does"
-            )
-        if name.lower() in _TAKEN and not name == third == "third":
-            raise UserError(
-                f"coder {name}: this name means something else in tables of annotations; use another"
-            )
-    seen: dict[str, str] = {}
-    for name in (*names, third):
-        if (other := seen.setdefault(name.lower(), name)) is not name or [*names, third].count(name) > 1:
-            raise UserError(f"coders {other} and {name}: names must differ in more than capital letters")
-
-
-def coder_since(name: str) -> Coder:
-    """Somebody who begins now."""
-    return Coder(name=name, since=utc_now())
-
-
-def utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def known_coding_folders(out: str) -> list[Path]:

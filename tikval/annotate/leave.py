@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tikval.annotate.assignment import coding_order, hand_over
-from tikval.annotate.coding_folder import CodingFolder, check_coder_names, coder_since, utc_now
-from tikval.annotate.make_sheets import sheet_lines
+from tikval.annotate.coding_folder import CodingFolder
+from tikval.annotate.coding_plan import sheet_lines
+from tikval.annotate.coding_protocol import check_coder_names, coder_since, utc_now
 from tikval.annotate.read_codings import gather_codings
 from tikval.config import UserError
 from tikval.privacy import canonical_account

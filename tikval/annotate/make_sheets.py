@@ -6,22 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from tikval.annotate.annotators import codebook_of
-from tikval.annotate.assignment import assign_coders, coding_order
-from tikval.annotate.coding import Round
-from tikval.annotate.coding_folder import (
-    PROTOCOL,
+from tikval.annotate.coding_folder import PROTOCOL, CodingFolder, PlanLine, from_folder, make_known
+from tikval.annotate.coding_media import Media, place_media
+from tikval.annotate.coding_plan import plan_videos
+from tikval.annotate.coding_protocol import (
     Coder,
     CodingBatch,
-    CodingFolder,
     CodingProtocol,
-    PlanLine,
     check_coder_names,
     coder_since,
-    from_folder,
-    make_known,
     utc_now,
 )
-from tikval.annotate.coding_media import Media, place_media
 from tikval.annotate.material import (
     CodingVideo,
     read_coding_list,
@@ -32,7 +27,6 @@ from tikval.annotate.material import (
 from tikval.annotate.sheet import SheetItem
 from tikval.codebook import Codebook
 from tikval.config import AnnotateConfig, UserError
-from tikval.evaluate.faithfulness_sample import in_random_order
 from tikval.files import is_local
 from tikval.sources.tables import Say, print_note
 from tikval.store.runs import Study
@@ -119,7 +113,7 @@ def _write(
     changed: Mapping[str, float],
 ) -> list[PlanLine]:
     """Write material, plan and protocol, each whole; a command that was stopped between them can be given again."""
-    plan, lines = folder.plan(), _plan(placed, folder, protocol.active, rules)
+    plan, lines = folder.plan(), plan_videos(placed, folder, protocol.active, rules)
     items = {
         item.item: replace(item, probability=changed.get(item.item, item.probability))
         for item in (*folder.practice().values(), *folder.items().values())
@@ -216,53 +210,3 @@ def _item(video: CodingVideo) -> SheetItem:
         video.probability,
         video.gold,
     )
-
-
-def _plan(
-    placed: Sequence[CodingVideo], folder: CodingFolder, active: Sequence[str], rules: AnnotateConfig
-) -> list[PlanLine]:
-    """The lines of new videos, in a new sheet of each coder; who has no sheet yet begins with practice."""
-    before: dict[str, set[str]] = {}
-    plan = folder.plan()
-    for line in plan:
-        if line.round == "main":
-            before.setdefault(line.item, set()).add(line.coder)
-    videos = {video.item: video for video in placed if video.gold is None}
-    assigned = assign_coders(
-        videos,
-        active,
-        rules.coders_per_video,
-        by_all=rules.by_all,
-        seed=rules.seed,
-        before=before.values(),
-    )
-    gold = list(dict.fromkeys([*folder.practice(), *(video.item for video in placed if video.gold)]))
-    drawn = {item: (video.probability, video.stratum) for item, video in videos.items()}
-    lines = []
-    for coder in active:
-        mine = [item for item, who in assigned.items() if coder in who]
-        order = coding_order(mine, coder, seed=rules.seed, again=rules.again, gap=rules.gap)
-        if order:
-            lines += sheet_lines(coder, order, drawn, plan, gold, rules.seed)
-    return lines
-
-
-def sheet_lines(
-    coder: str,
-    order: Sequence[tuple[str, Round]],
-    drawn: Mapping[str, tuple[float | None, str]],
-    plan: Sequence[PlanLine],
-    gold: Sequence[str],
-    seed: int,
-) -> list[PlanLine]:
-    """A new sheet of a coder: the items in order, after those to practise on if it is the first.
-
-    `drawn` has the probability and the stratum of each item.
-    """
-    number = 1 + max((line.sheet for line in plan if line.coder == coder), default=0)
-    first = sorted(gold, key=lambda item: in_random_order(f"{seed}/{coder}", item)) if number == 1 else []
-    rounds: list[tuple[str, Round]] = [*((item, "practice") for item in first), *order]
-    return [
-        PlanLine(item, coder, round_, place, *drawn.get(item, (None, "")), number)
-        for place, (item, round_) in enumerate(rounds, start=1)
-    ]

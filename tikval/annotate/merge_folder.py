@@ -13,7 +13,8 @@ from tikval.annotate.coding_agreement import (
     agreement_of_codings,
     write_coding_agreement,
 )
-from tikval.annotate.coding_folder import CodingFolder, PlanLine, check_coder_names
+from tikval.annotate.coding_folder import CodingFolder, PlanLine
+from tikval.annotate.coding_protocol import check_coder_names
 from tikval.annotate.disagreement_page import disagreement_page
 from tikval.annotate.disagreements import disagreements_by_value
 from tikval.annotate.merge import (

@@ -43,7 +43,7 @@ def sheet(
     """Write a sheet of all accounts for each coder, as HTML and as a workbook."""
     from tikval.annotate.account_folder import AccountFolder
     from tikval.annotate.account_material import account_material
-    from tikval.annotate.coding_folder import check_coder_names
+    from tikval.annotate.coding_protocol import check_coder_names
 
     check_coder_names(coder, third)
     if len(coder) < 2:

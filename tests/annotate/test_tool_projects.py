@@ -124,6 +124,12 @@ def test_texts_of_posts_and_codebook_do_nothing_in_potato() -> None:
     assert tasks_of(project)["1"]["text"].endswith("\n- é")
 
 
+def test_there_is_no_project_without_anybody_who_codes() -> None:
+    for coders in ([], ["eve"]):
+        with pytest.raises(UserError, match="gives nothing to a coder who has not left"):
+            potato_project(PLAN, ITEMS, BOOK, coders=coders, third="cem", passwords=PASSWORDS)
+
+
 def test_a_coder_may_not_be_called_as_a_folder_of_potatos() -> None:
     with pytest.raises(UserError, match="coder exports: Potato has a folder"):
         potato_project(plan("exports", "1"), ITEMS, BOOK, coders=["exports"], third="cem", passwords={})
@@ -205,7 +211,8 @@ def test_the_command_says_what_it_wrote_and_what_it_left_out(tmp_path: Path, too
     assert "1 video left out, for no file of theirs is known: gone" in done.output
     assert "practice is left to the sheets" in done.output
     assert f"2 coders, 6 files of videos: {tmp_path / 'out'}" in done.output
-    assert f"README.md; passwords: {tmp_path / 'out' / secret}" in done.output
+    assert f"passwords: {tmp_path / 'out' / secret}" in done.output
+    assert f"on 127.0.0.1 alone: {tmp_path / 'out' / 'start.sh'}" in done.output
     assert PASSWORDS["ann"] not in (tmp_path / "out" / secret).read_text()
     readme = (tmp_path / "out" / "README.md").read_text()
     assert "ann, bob code here" in readme

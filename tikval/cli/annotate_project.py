@@ -46,9 +46,9 @@ def project(
             print(f"tikval: {left} left out, for no file of theirs is known: {names}", file=sys.stderr)
         coders = counted(len(protocol.active), "coder")
         print(f"{coders}, {counted(len(made.media), 'file')} of videos: {to}")
-        print(
-            f"next steps: {to / 'README.md'}; passwords: {', '.join(str(to / x) for x in sorted(made.secret))}"
-        )
+        print(f"passwords: {', '.join(str(to / name) for name in sorted(made.secret))}")
+        coder = f" {protocol.active[0]}" if tool == "label-studio" else ""
+        print(f"start it, on 127.0.0.1 alone: {to / 'start.sh'}{coder}; all steps: {to / 'README.md'}")
         return FAILED if made.left_out else 0
 
     raise typer.Exit(guard(run))

@@ -54,15 +54,18 @@ def inert_template(text: str) -> str:
 
 
 def coded_lines(plan: Sequence[PlanLine], active: Sequence[str]) -> dict[str, list[PlanLine]]:
-    """What each active coder codes, in order; without practice, for which neither tool shows right answers."""
-    of = {
-        coder: [line for line in plan if line.coder == coder and line.round != "practice"] for coder in active
-    }
-    return {
-        coder: sorted(lines, key=lambda line: (line.sheet, line.place))
-        for coder, lines in of.items()
-        if lines
-    }
+    """What each active coder codes, in order; without practice, for which neither tool shows right answers.
+
+    Raises UserError where that is nothing.
+    """
+    found = {}
+    for coder in active:
+        lines = [line for line in plan if line.coder == coder and line.round != "practice"]
+        if lines:
+            found[coder] = sorted(lines, key=lambda line: (line.sheet, line.place))
+    if not found:
+        raise UserError("the plan gives nothing to a coder who has not left")
+    return found
 
 
 class MediaNames:

@@ -4,6 +4,7 @@ import re
 from typing import Any, Final
 
 from tikval.report.score_meaning import ScoreMeaning
+from tikval.report.site.label_places import fix_command
 from tikval.report.site.record import Card, Report
 from tikval.report.site.score_tables import title_of
 from tikval.report.site.texts import hidden
@@ -39,6 +40,8 @@ def card_of(card: Card, report: Report, account: str | None) -> dict[str, Any]:
         "readings": [_reading(row, card, report, show(row["notes"])) for row in card.predictions],
         "annotated": card.annotated is not None,
         "truth": [] if card.annotated is None else _chips(binary(card.annotated), [], report),
+        "places": [(report.titles[place.slug], place) for place in card.places],
+        "fix": fix_command(report.out, card.video_id, card.places, report.label_set) if card.places else None,
         "pictures": [f"{card.key}-{i}.jpg" for i in range(1, card.pictures + 1)],
     }
 

@@ -1,7 +1,7 @@
 """What the stages of a study wrote -> a Report, and the figures and tables that are written with its pages."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,9 +28,10 @@ from tikval.report.site.facts import (
     scripts_of,
 )
 from tikval.report.site.gap import pairs_of
+from tikval.report.site.label_places import LabelPlaces, label_places
 from tikval.report.site.pictures import n_shown, pictures_of
 from tikval.report.site.post_marks import COUNTS, marks_of
-from tikval.report.site.record import Card, Chart, Failure, Report, SystemRates
+from tikval.report.site.record import Card, Chart, Failure, LabelAt, Report, SystemRates
 from tikval.report.site.rows import FAILURES_LISTED, is_duplicate
 from tikval.report.site.samples import sample_facts
 from tikval.report.site.study_rows import StudyRows, read_study
@@ -56,7 +57,9 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     report = _head(config, codebook, rows)
     report = _with_scores(report, config, rows.scores)
     report = _with_rates(report, rows, corpora)
-    report = _with_videos(report, config, rows)
+    report = _with_videos(report, config, rows, label_places(rows, codebook))
+    several = len(Study(config.out).label_sets) > 1
+    report = replace(report, out=config.out, label_set=codebook.label_set if several else None)
     report = replace(report, attrition=attrition_of(study))
     drawn = Drawn(_figures(study, config, corpora), tables_of(study) if report.scores else None)
     return _with_drawn(report, drawn), drawn
@@ -131,7 +134,7 @@ def _rates(corpus: SystemCorpus) -> SystemRates:
     )
 
 
-def _with_videos(report: Report, config: ReportConfig, rows: StudyRows) -> Report:
+def _with_videos(report: Report, config: ReportConfig, rows: StudyRows, places: LabelPlaces | None) -> Report:
     """The report with failures, and with the cards of the videos that get a page; no id names anybody."""
     shown = {} if config.show_accounts else shown_ids(Study(config.out, [rows.catalog.uri]))
 
@@ -148,13 +151,16 @@ def _with_videos(report: Report, config: ReportConfig, rows: StudyRows) -> Repor
                 video_id=shown.get(card.video_id, card.video_id),
                 failures=tuple(map(named, card.failures)),
             )
-            for card in _cards(config, rows)
+            for card in _cards(config, rows, places.by_video if places else {})
         ),
+        labels_file=places.file if places else "",
         n_videos=int((~is_duplicate(rows.listed)).sum()),
     )
 
 
-def _cards(config: ReportConfig, rows: StudyRows) -> Iterator[Card]:
+def _cards(
+    config: ReportConfig, rows: StudyRows, places: Mapping[str, tuple[LabelAt, ...]]
+) -> Iterator[Card]:
     """One card per video that gets a page, in the catalog's order, with the first recipe's script."""
     videos = rows.listed.filter(pa.array(rows.has_page)).to_pylist()
     pictured = pictures_of(config, rows.catalog, videos) if config.show_pictures else set[str]()
@@ -179,6 +185,7 @@ def _cards(config: ReportConfig, rows: StudyRows) -> Iterator[Card]:
             failures=(failure,) if failure else (),
             predictions=tuple(predictions_of.get(key, ())),
             annotated=tuple(label["stances"]) if label else None,
+            places=places.get(video["video_id"], ()) if label else (),
             pictures=n_shown(video) if key in pictured else 0,
         )
 

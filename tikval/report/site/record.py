@@ -25,6 +25,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelAt:
+    """Where a table of annotations says a label of a video."""
+
+    slug: str
+    word: str  # its stance
+    line: int | None  # None: no line names the value, so it is absent
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """One video: what it is, what each system predicts and, where known, what people annotated."""
 
@@ -43,6 +53,7 @@ class Card:
     annotated: tuple[int | None, ...] | None = (
         None  # [V] stance codes; a None inside: nobody looked for this value
     )
+    places: tuple[LabelAt, ...] = ()  # where the given table says its labels; (): not known
     pictures: int = 0  # key frames, where they were asked for
 
 
@@ -151,4 +162,7 @@ class Report:
     n_failures: int | None = None  # likewise
     n_accounts: int | None = None  # likewise
     show_accounts: bool = False
+    labels_file: str = ""  # the name of the table of annotations, where it lies there as it was read
+    out: str = ""  # the study's folder, as it is named in a command
+    label_set: str | None = None  # named in a command, where the study has several
     scores_are: Mapping[str, ScoreMeaning] = field(default_factory=dict)  # by system

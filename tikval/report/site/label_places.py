@@ -30,7 +30,7 @@ class LabelPlaces:
 
 
 def label_places(rows: StudyRows, codebook: Codebook) -> LabelPlaces | None:
-    """The places of the videos that get a page; None where the table is gone, or no longer what was read: a line that moved
+    """The places of the videos that get a page; None where the table is gone or has changed: a line that has moved
     is worse than none.
     """
     given = GivenTables.of(rows.catalog).annotations.get(codebook.label_set)

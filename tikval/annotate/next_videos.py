@@ -252,7 +252,7 @@ def _lines(
             len(sample.p),
             len(sample.labelled),
             int(sample.truth[:, k].sum()),
-            float(np.clip(found.estimate[k], 0, 1)) if is_usable else None,
+            _number(found.estimate[k]) if is_usable else None,
             _number(found.low[k]),
             _number(found.high[k]),
             _number(reach[k]),

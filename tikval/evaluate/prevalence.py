@@ -181,8 +181,7 @@ def _notes_on_corrected(corpus: SystemCorpus, drawing: Drawing) -> list[str]:
     notes = [f"{labelled} of {n} videos are annotated; {drawing.how}"]
     if drawing.target is not None:
         notes.append(_TARGETS[drawing.target])
-        if corpus.batches is None:
-            notes.append(f"a rate that fewer than {FEWEST} annotated videos have, or lack, is not corrected")
+        notes.append(f"a rate that fewer than {FEWEST} annotated videos have, or lack, is not corrected")
     return notes
 
 

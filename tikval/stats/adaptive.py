@@ -19,8 +19,9 @@ UNIFORM_AT_FIRST: Final = 0.5
 UNIFORM_LATER: Final = 0.2
 RECALIBRATED: Final = 200  # labels, from which the scores are taken as recalibrated
 FOLDS: Final = 5
-_SPREAD: Final = 2.0  # prior standard deviation of a slope and of a group's offset, in logits
-_CLIP: Final = 1e-3
+_SLOPE: Final = 4.0  # prior standard deviations, in logits: of the slope of scores of deviation 1
+_OFFSETS: Final = 1.0  # of a group's offset
+_CLIP: Final = 1e-5
 _TINY: Final = 1e-9
 
 
@@ -54,7 +55,7 @@ def doubt(p_NK: Floats) -> Floats:
     if p_NK.shape[1] == 1:
         return np.sqrt(variance_NK[:, 0])
     rate_K = p_NK.mean(0)
-    own_K = np.maximum(rate_K * (1 - rate_K), _CLIP**2)
+    own_K = np.maximum(rate_K * (1 - rate_K), _TINY)
     return np.asarray(np.sqrt((variance_NK / own_K).mean(1)))
 
 
@@ -139,7 +140,7 @@ def recalibrated(score_N: Floats, group_N: Ints, fold_N: Ints, at_n: Ints, truth
         some_nP, truth = design_nP[used_n], truth_n[used_n]
         found_P = _fitted(some_nP, truth)
         if found_P[1] < 0:  # nobody follows a system backwards
-            found_P = np.insert(_fitted(np.delete(some_nP, 1, 1), truth), 1, 0.0)
+            found_P = _fitted(some_nP * (np.arange(some_nP.shape[1]) != 1), truth)
         p_N[inside_N] = _expit(found_P[0] + found_P[1] * score_N[inside_N] + found_P[2:][group_N[inside_N]])
     return p_N
 
@@ -159,22 +160,24 @@ def _expit(x: Floats) -> Floats:
 
 
 def _fitted(design_nP: Floats, truth_n: Bools) -> Floats:
-    """Logistic coefficients [P] by Newton's steps; half a video with the label and half a one without are added."""
-    width = design_nP.shape[1]
-    prior_P = np.full(width, 1 / _SPREAD**2)
-    prior_P[0] = 0.0
-    added = np.zeros((1, width))
-    added[0, 0] = 1.0
-    design = np.concatenate([design_nP, added])
-    truth = np.append(truth_n, 0.5)
+    """Logistic coefficients [P] by Newton's steps; the first is the intercept, the last are the groups' offsets.
+
+    All videos together get one more label, as the mean one of n + 1 is with half a label more: so no rate is 0.
+    """
+    n, width = design_nP.shape
+    rate = (truth_n.sum() + 0.5) / (n + 1)
+    truth = (truth_n * n + rate) / (n + 1) if n else np.zeros(0)
+    prior_P = np.full(width, 1 / _OFFSETS**2)
+    prior_P[:2] = 1e-6, 1 / _SLOPE**2
     coefficient_P = np.zeros(width)
-    coefficient_P[0] = np.log(truth.sum() / (len(truth) - truth.sum()))
-    for _ in range(30):
-        p = _expit(design @ coefficient_P)
-        curvature = np.maximum(p * (1 - p), _TINY)
-        hessian = design.T @ (design * curvature[:, None]) + np.diag(prior_P)
-        step = np.linalg.solve(hessian, design.T @ (truth - p) - prior_P * coefficient_P)
-        step *= min(1.0, 3 / max(np.abs(step).max(), 1e-12))
+    coefficient_P[0] = np.log(rate / (1 - rate))
+    for _ in range(50):
+        p = _expit(design_nP @ coefficient_P)
+        hessian = design_nP.T @ (design_nP * np.maximum(p * (1 - p), _TINY)[:, None]) + np.diag(prior_P)
+        gradient = design_nP.T @ (truth - p) - prior_P * coefficient_P
+        gradient[0] += 1e-6 * np.log(rate / (1 - rate))
+        step = np.linalg.solve(hessian, gradient)
+        step *= min(1.0, 3 / max(np.abs(step).max(), _TINY))
         coefficient_P += step
         if np.abs(step).max() < 1e-8:
             break

@@ -11,7 +11,7 @@ import numpy as np
 from tikval.stats.adaptive import DrawWeights, doubt, drawing_probabilities
 from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.limits import effective_groups, why_no_interval
-from tikval.stats.prevalence import RateInterval, ratio, symmetric, wilson
+from tikval.stats.prevalence import FEWEST, RateInterval, ratio, symmetric, wilson
 from tikval.stats.student import t_critical
 
 FEWEST_LABELLED: Final = (
@@ -125,7 +125,7 @@ class BatchSample:
     def rates(self, *, of_accounts: bool = False) -> RateInterval:
         """Rates of this corpus, or of accounts like these.
 
-        No ends below FEWEST_LABELLED, for labels of too few accounts, and where every video is labelled.
+        Nothing below FEWEST, no ends below FEWEST_LABELLED, for labels of too few accounts, and where every video is labelled.
         """
         if of_accounts:
             found = self.interval(self.account_variance(), self.account_degrees)
@@ -134,7 +134,8 @@ class BatchSample:
         enough = (
             (self.having >= FEWEST_LABELLED) & (self.draw_variance() > _LEAST) & (self.why_none() is None)
         )
-        return RateInterval(found.estimate, *(np.where(enough, end, np.nan) for end in found[1:]))
+        estimate = np.where(self.having >= FEWEST, found.estimate, np.nan)
+        return RateInterval(estimate, *(np.where(enough, end, np.nan) for end in found[1:]))
 
     def measures(self, weights_KM: Floats, reach: Floats, *, of_accounts: bool = False) -> RateInterval:
         """Weighted sums of the K rates, between -reach and reach."""

@@ -17,10 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.annotate.rating_sheets import without
+from tikval.evaluate.batches import FOLDER as BATCHES
 from tikval.evaluate.development import trial_folders
 from tikval.files import (
     delete,
     delete_folder,
+    has_folder,
     list_files,
     read_bytes,
     read_parquet,
@@ -78,6 +80,7 @@ def erase_names(out: str, names: ErasedNames) -> tuple[set[str], int]:
     _clean_ledger(Ledger(study.out), others, names)
     _clean_uploads(Uploads(study.out), names)
     _clean_jobs(study.out, names)
+    _clean_batches(study.out, names)
     cleaned += [_erase_from(study.out, folder, names) for folder in catalogs]
     return set[str]().union(*(found for found, _ in cleaned)), sum(rows for _, rows in cleaned)
 
@@ -260,6 +263,14 @@ def _clean_jobs(out: str, names: ErasedNames) -> None:
             left = jobs.get(job.id)
             if left is not None and left != (without_them := left.without(set(names.ids))):
                 jobs.put(without_them)
+
+
+def _clean_batches(out: str, names: ErasedNames) -> None:
+    """Take erased videos out of the records of what was drawn to be coded; the others' probabilities stay."""
+    records = Folder(f"{out}/{BATCHES}")
+    if has_folder(records.uri):
+        _filter(records, names)
+        _mend(records, names)
 
 
 def _clean_uploads(uploads: Uploads, names: ErasedNames) -> None:

@@ -328,6 +328,7 @@ def erase(
 def show_erasure(out: str, names: "ErasedNames", found: set[str], rows: int) -> bool:
     """Say what was erased, and what a search for it still finds; whether it finds anything."""
     from tikval.study.erasure import uploads_of_erased
+    from tikval.study.erasure_coding import coding_folders_away, coding_folders_elsewhere
     from tikval.study.erasure_proof import search_study
     from tikval.study.learnt_models import models_that_learnt
 
@@ -345,8 +346,11 @@ def show_erasure(out: str, names: "ErasedNames", found: set[str], rows: int) -> 
             f"{counted(len(uploads), 'uploaded file')} of erased videos may still lie on the provider's server, until "
             f"{last:%Y-%m-%d %H:%M} UTC; the next run deletes them, or now: tikval doctor --remote {out} --delete"
         )
-    proof = search_study(out, names)
+    proof = search_study(out, names, coding_folders_elsewhere(out))
     print(proof)
     for line in proof.advice(names):
         print(f"tikval: {line}", file=sys.stderr)
-    return bool(proof.finds)
+    away = coding_folders_away(out)
+    for line in away:
+        print(f"tikval: {line}", file=sys.stderr)
+    return bool(proof.finds or away)

@@ -3,7 +3,7 @@
 import codecs
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tikval.sources.text_tables import text_form
@@ -56,6 +56,25 @@ class TextCells:
         end = self._records[after].end
         new = f"{self._line_end}{self._mark.join(cells)}"
         return self._bytes(f"{self._text[:end]}{new}{self._text[end:]}")
+
+    def lines_with(self, is_one: Callable[[str], bool]) -> list[int]:
+        """The lines in which some cell, without its quotes, is one that is looked for; the names above are none."""
+        return [
+            record.line
+            for record in list(self._records.values())[1:]
+            if any(is_one(self._text[begin:end].strip().strip('"').strip()) for begin, end in record.cells)
+        ]
+
+    def without(self, lines: Collection[int]) -> bytes:
+        """The file without some lines."""
+        records = list(self._records.values())
+        ends = [
+            records[n + 1].cells[0][0] if n + 1 < len(records) else len(self._text)
+            for n in range(len(records))
+        ]
+        pairs = zip(records, ends, strict=True)
+        kept = (self._text[record.cells[0][0] : end] for record, end in pairs if record.line not in lines)
+        return self._bytes("".join(kept))
 
     def _bytes(self, text: str) -> bytes:
         return self._start + text.encode(self._encoding)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from tikval.files import list_files, read_parquet, read_schema
 from tikval.privacy import canonical_account
 from tikval.sources.erased import ID_COLUMNS, SOMEONE, still_there
-from tikval.sources.ids import post_in
+from tikval.sources.ids import name_by_key, post_in
 from tikval.store.folder import Folder
 
 NAME_COLUMNS: Final = (*ID_COLUMNS, "account")
@@ -28,6 +28,7 @@ _AT_ONCE: Final = 64  # names in one pattern: with many more the engine is ten t
 _ALNUM: Final = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _SEPARATOR: Final = re.compile(rb"[\s\"'<>,;()\[\]{}|=\\\x00-\x1f]")
 _URL: Final = "url"
+_KEY: Final = "row_key"
 _ACCOUNT_IN_URL: Final = r"[/.]tiktok\.com/@(?P<account>[^/?#]+)"
 _GOES_ON: Final = re.compile(rb"[A-Za-z0-9_-]")
 _ACCOUNT_GOES_ON: Final = re.compile(  # zz.kid is another one than zz; zz.mp4 is a file of zz
@@ -221,11 +222,11 @@ def _spelt(name: str) -> set[bytes]:
 
 
 def find_erased_names(
-    out: str, folders: Sequence[Folder], video_ids: set[str], accounts: set[str]
+    out: str, folders: Sequence[Folder], video_ids: set[str], accounts: set[str], items: Iterable[str] = ()
 ) -> ErasedNames:
     """All names of some videos and accounts, and of those that an erasure which was killed has left.
 
-    `folders`: of the study, finished or not.
+    `folders`: of the study, finished or not; `items`: what coding folders call videos.
     """
     wanted = set(map(canonical_account, accounts))
     catalogs = list(_named_rows(folder for folder in folders if folder.stage == "catalog"))
@@ -241,11 +242,12 @@ def find_erased_names(
         {name for table in tables for column in ID_COLUMNS for name in _unique(table, column)}
         for tables in (catalogs, rows)
     )
-    ids |= still_there(out, known_ids)
+    ids |= {name for table in catalogs for name in _shown_names(table, ids)}
+    ids |= still_there(out, {*known_ids, *items})
     return ErasedNames(
         ids=frozenset(ids),
         accounts=frozenset(spelt),
-        known_ids=frozenset(known_ids),
+        known_ids=frozenset({*known_ids, *items}),
         known_accounts=frozenset(known_accounts),
         unlisted=frozenset(known_ids - listed - ids),
     )
@@ -262,7 +264,10 @@ def _named_rows(folders: Iterable[Folder]) -> Iterator[pa.Table]:
     for folder in folders:
         for name in list_files(folder.uri, ".parquet", include_side_tables=True):
             uri = f"{folder.uri}/{name}"
-            columns = [column for column in (*NAME_COLUMNS, _URL) if column in read_schema(uri).names]
+            there = read_schema(uri).names
+            columns = [column for column in (*NAME_COLUMNS, _URL) if column in there]
+            if columns and folder.stage == "catalog" and _KEY in there:
+                columns.append(_KEY)
             if columns:
                 yield _with_accounts_of_urls(read_parquet(uri, columns))
 
@@ -277,6 +282,14 @@ def _with_accounts_of_urls(table: pa.Table) -> pa.Table:
         return table.set_column(url, "account", named)
     account = table.column_names.index("account")
     return table.set_column(account, "account", pc.coalesce(table["account"], named)).remove_column(url)
+
+
+def _shown_names(table: pa.Table, ids: set[str]) -> list[str]:
+    """What lists and pages of coders call these videos where their ids name somebody."""
+    if _KEY not in table.column_names:
+        return []
+    mine = table.filter(pc.is_in(table["video_id"], pa.array(sorted(ids), pa.string())))
+    return [name_by_key(key) for key in mine[_KEY].to_pylist() if key]
 
 
 def _unique(table: pa.Table, column: str) -> list[str]:

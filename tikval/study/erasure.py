@@ -35,10 +35,12 @@ from tikval.llm.ledger import Ledger
 from tikval.llm.uploads import Upload, Uploads
 from tikval.privacy import canonical_account
 from tikval.sources.erased import remember_erased
+from tikval.sources.tables import Say, print_note
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
 from tikval.store.runs import Study, stage_folders
 from tikval.study.erased_names import ErasedNames, find_erased_names, ids_of
+from tikval.study.erasure_coding import coded_items, erase_from_coding
 from tikval.study.erasure_proof import cells_with_names, files_below
 from tikval.study.learnt_models import note_models
 
@@ -56,7 +58,7 @@ _THREADS: Final = 16  # a store answers each request late
 def names_to_erase(out: str, video_ids: set[str], accounts: set[str]) -> ErasedNames:
     """All names under which a study knows some videos and accounts. Raises UserError where no study lies."""
     study = Study(out)
-    return find_erased_names(study.out, _folders(study), video_ids, accounts)
+    return find_erased_names(study.out, _folders(study), video_ids, accounts, coded_items(study.out))
 
 
 def erase_videos(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set[str], int]:
@@ -69,8 +71,8 @@ def erase_videos(out: str, video_ids: set[str], accounts: set[str]) -> tuple[set
     return erase_names(out, names_to_erase(out, video_ids, accounts))
 
 
-def erase_names(out: str, names: ErasedNames) -> tuple[set[str], int]:
-    """Remove those who are named, as erase_videos."""
+def erase_names(out: str, names: ErasedNames, say: Say = print_note) -> tuple[set[str], int]:
+    """Remove those who are named, as erase_videos; `say` is told what of coding folders went whole."""
     study = Study(out)
     remember_erased(study.out, set(names.ids), set(names.accounts))
     catalogs = [folder for folder in _folders(study) if folder.stage == "catalog"]
@@ -81,6 +83,7 @@ def erase_names(out: str, names: ErasedNames) -> tuple[set[str], int]:
     _clean_uploads(Uploads(study.out), names)
     _clean_jobs(study.out, names)
     _clean_batches(study.out, names)
+    cleaned.append((set(), erase_from_coding(study.out, names, say)))
     cleaned += [_erase_from(study.out, folder, names) for folder in catalogs]
     return set[str]().union(*(found for found, _ in cleaned)), sum(rows for _, rows in cleaned)
 

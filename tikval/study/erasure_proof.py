@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,12 +80,21 @@ def _what_to_do(find: Find) -> str:
     return "; in no stage's folder: delete or change it yourself (an export: make it again)"
 
 
-def search_study(out: str, names: ErasedNames) -> SearchResult:
-    """Search every file below a folder: its name, its bytes, and each cell of each table."""
+def search_study(out: str, names: ErasedNames, others: Sequence[str] = ()) -> SearchResult:
+    """Search every file below a folder: its name, its bytes, and each cell of each table.
+
+    `others` are further folders, such as those of coders; their files are named with them.
+    """
     files = files_below(out)
+    places = [(out, file, "") for file in files]
+    for other in others:
+        below = files_below(other)
+        places += [(other, file, f"{other}/") for file in below]
+        files |= {f"{other}/{file}": size for file, size in below.items()}
     with ThreadPoolExecutor(_THREADS) as threads:
-        found = threads.map(lambda file: search_file(out, file, names), files)
-        finds = [find for each in found for find in each]
+        found = threads.map(lambda place: search_file(place[0], place[1], names), places)
+        pairs = zip(places, found, strict=True)
+        finds = [replace(find, file=f"{place[2]}{find.file}") for place, each in pairs for find in each]
     packed = [file for file in files if file.lower().endswith(_PACKED)]
     return SearchResult(len(files), sum(files.values()), finds, packed)
 

@@ -187,7 +187,8 @@ def _drawn(
 
 
 def of_coverage(system: System, rate: float, studies: int, how: str) -> dict[str, float]:
-    covered, inside, widths, errors, labels, guesses = ([] for _ in range(6))  # type: ignore[var-annotated]
+    covered, inside = list[bool](), list[bool]()
+    widths, errors, labels, guesses = (list[float]() for _ in range(4))
     width = WIDTHS[rate] if how == "until it is as narrow" else None
     for seed in range(studies):
         rng = np.random.default_rng([seed, round(1000 * rate), round(100 * system.distance)])
@@ -203,10 +204,10 @@ def of_coverage(system: System, rate: float, studies: int, how: str) -> dict[str
         if found.first_guess:
             guesses.append(found.first_guess / len(found.sample.labelled))
         for g in range(4):
-            of_genre = found.sample.inside(g == GENRE).rates()
+            of_genre = found.sample.inside(np.equal(GENRE, g)).rates()
             if not np.isnan(of_genre.low[0]):
                 inside.append(bool(of_genre.low[0] <= truth[g == GENRE].mean() <= of_genre.high[0]))
-    out = {
+    out: dict[str, Any] = {
         "given": len(covered) / studies,
         "covers": np.mean(covered),
         "covers_in_a_genre": np.mean(inside) if len(inside) >= studies else np.nan,

@@ -111,7 +111,10 @@ def _of_batches(corpus: SystemCorpus, batches: BatchLabels, target: Target | Non
     used = weight_n > 0
     parts = [counted(len(batches.counts), "draw"), *batches.notes]
     if not used.all():
-        parts.append(f"{int((~used).sum())} labels that no batch drew or knew correct nothing")
+        others = int((~used).sum())
+        parts.append(
+            f"{counted(others, 'label')} that no batch drew or knew correct{'s' * (others == 1)} nothing"
+        )
     return Drawing(f"{_IN_BATCHES} {'; '.join(parts)}", used, 1 / weight_n[used], target or "corpus")
 
 

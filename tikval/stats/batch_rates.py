@@ -125,7 +125,7 @@ class BatchSample:
     def rates(self, *, of_accounts: bool = False) -> RateInterval:
         """Rates of this corpus, or of accounts like these.
 
-        Nothing below FEWEST, no ends below FEWEST_LABELLED, for labels of too few accounts, and where every video is labelled.
+        Nothing below FEWEST; no ends below FEWEST_LABELLED, for labels of too few accounts, and where all are labelled.
         """
         if of_accounts:
             found = self.interval(self.account_variance(), self.account_degrees)

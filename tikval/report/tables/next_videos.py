@@ -11,7 +11,9 @@ def show_target(found: NextVideos, console: Console) -> None:
     speaks_of = "this corpus" if found.of == "corpus" else "accounts like these"
     title = f"{found.target}: the rate in {speaks_of}, % of videos [95 % interval]"
     head = ("group", "label", "labelled", "have it", "rate", "within", "then", "needed")
-    table = Table(*head, title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    for name in head:
+        table.add_column(name, no_wrap=name in ("label", "rate"))
     for line in found.lines:
         rate = "-" if line.estimate is None else f"{100 * line.estimate:.1f}"
         if line.low is not None and line.high is not None:

@@ -12,12 +12,14 @@ from typing import Final, NamedTuple
 from tikval.annotate.coding import Coding, Round
 from tikval.annotate.coding_folder import PlanLine
 from tikval.annotate.consolidate import AGREED, ONE_CODER, UNDECIDED, decide_stance, letter
+from tikval.annotate.corrections import Correction, corrected
 from tikval.annotate.read_codings import is_begun
 from tikval.evaluate.faithfulness_sample import in_random_order
 from tikval.privacy import canonical_account
 from tikval.sources.ids import resolve_id
 from tikval.values import NOT_ANSWERED, NOT_SURE
 
+CORRECTED: Final = "corrected"  # by whom and why stands in corrections.jsonl
 NO_ITEM: Final = "not in the plan"
 NO_CODER: Final = "of nobody who is a coder of the plan or the third"
 NOT_GIVEN: Final = "not given to this coder in the plan"
@@ -121,6 +123,19 @@ def merge_items(
             coders.setdefault(line.item, []).append(line.coder)
             drawn[line.item] = drawn.get(line.item) or line.probability
     return [_merged(item, coders[item], drawn[item], found, slugs, seed) for item in coders]
+
+
+def with_corrections(merged: Sequence[MergedItem], corrections: Iterable[Correction]) -> list[MergedItem]:
+    """The items with the stances of cells that were corrected after an earlier merge."""
+    answers = {(one.item, cell.slug): cell.word for one in merged for cell in one.cells}
+    words, which = corrected(answers, corrections)
+
+    def settled(item: str, cell: MergedCell) -> MergedCell:
+        if (item, cell.slug) not in which:
+            return cell
+        return cell._replace(stance=_stance(words[item, cell.slug]), origin=CORRECTED)
+
+    return [replace(one, cells=tuple(settled(one.item, cell) for cell in one.cells)) for one in merged]
 
 
 def _merged(

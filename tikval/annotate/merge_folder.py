@@ -15,6 +15,7 @@ from tikval.annotate.coding_agreement import (
 )
 from tikval.annotate.coding_folder import CodingFolder, PlanLine
 from tikval.annotate.coding_protocol import check_coder_names
+from tikval.annotate.corrections import HISTORY, read_corrections
 from tikval.annotate.disagreement_page import disagreement_page
 from tikval.annotate.disagreements import disagreements_by_value
 from tikval.annotate.merge import (
@@ -24,6 +25,7 @@ from tikval.annotate.merge import (
     not_in_dispute,
     plan_of_codings,
     sort_codings,
+    with_corrections,
 )
 from tikval.annotate.merged_tables import coders_csv, disputed_cells_csv, labels_csv, origins_csv
 from tikval.annotate.read_codings import gather_codings
@@ -154,10 +156,12 @@ def merge_codings(source: CodingSource, say: Say, *, unfinished: bool = False) -
     agreement = agreement_of_codings(found, source.gold, source.accounts, book)
     by_value = disagreements_by_value(merged, disputed, source.material, book)
     n_coded = sum(not one.not_begun for one in merged)
+    # what the coders disputed stays in dispute; the tables have what was corrected since
+    settled = with_corrections(merged, read_corrections(str(source.to / HISTORY)))
     named = {one.item for one in merged} & source.accounts.keys() if not source.material else set()
     files = {
-        "labels.csv": labels_csv(merged, source.slugs, {item: source.accounts[item] for item in named}),
-        "origins.csv": origins_csv(merged),
+        "labels.csv": labels_csv(settled, source.slugs, {item: source.accounts[item] for item in named}),
+        "origins.csv": origins_csv(settled),
         "coders.csv": coders_csv(found, book.slugs),
         "disagreements.csv": disputed_cells_csv(disputed),
     }
@@ -172,7 +176,7 @@ def merge_codings(source: CodingSource, say: Say, *, unfinished: bool = False) -
         raise UserError(f"{source.to}: cannot be written ({err.strerror})") from err
     if ignored := not_in_dispute(merged):
         say(f"{source.third}'s answers on {ignored} cells that nobody disputes are not used")
-    return MergeOutcome(merged, disputed, agreement, written)
+    return MergeOutcome(settled, disputed, agreement, written)
 
 
 def _ask_the_third(source: CodingSource, disputed: Sequence[MergedItem], say: Say) -> list[Path]:

@@ -132,4 +132,31 @@ def test_what_cannot_be_cleaned_is_found_and_a_folder_that_is_away_is_named(codi
     coding.folder.rename(coding.folder.with_name("elsewhere"))
     done = erase(coding.study.out, STAYS)
     assert done.exit_code == 1
-    assert "a coding folder that does not lie there now" in " ".join(done.output.split())
+    assert "a folder of coders that does not lie there now" in " ".join(done.output.split())
+
+
+def test_folders_of_accounts_and_projects_for_other_tools_lose_them_too(tmp_path: Path) -> None:
+    study = Made(tmp_path)
+    ours, project = tmp_path / "accounts", tmp_path / "project"
+    for folder in (ours, project):
+        (folder / "media").mkdir(parents=True)
+        for n in range(3):
+            (folder / "media" / f"post-{n}.mp4").write_bytes(b"moving pictures")
+        make_known(study.out, folder)
+    posts = [
+        {"video_id": item, "text": "a cake", "files": [f"../media/post-{n}.mp4"]}
+        for n, item in enumerate((GONE, OTHER, STAYS))
+    ]
+    listed = [{"account": f"@{ANN.upper()}", "posts": posts[:2]}, {"account": "else", "posts": posts[2:]}]
+    (ours / "accounts.json").write_text(json.dumps({"format": 1, "accounts": listed}))
+    tasks = [{"id": post["video_id"], "video_url": f"/media/post-{n}.mp4"} for n, post in enumerate(posts)]
+    (project / "videos.jsonl").write_text("".join(json.dumps(task) + "\n" for task in tasks))
+    assert erase(study.out, GONE).exit_code == 0
+    left = json.loads((ours / "accounts.json").read_text())["accounts"]
+    assert [[post["video_id"] for post in one["posts"]] for one in left] == [[OTHER], [STAYS]]
+    assert erase(study.out, "--account", ANN).exit_code == 0
+    left = json.loads((ours / "accounts.json").read_text())["accounts"]
+    assert [one["account"] for one in left] == ["else"]
+    for folder in (ours, project):
+        assert [path.name for path in (folder / "media").iterdir()] == ["post-2.mp4"]
+    assert [json.loads(line)["id"] for line in (project / "videos.jsonl").open()] == [STAYS]

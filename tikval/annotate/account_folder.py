@@ -33,11 +33,25 @@ it, and its files are yours alone. When the table of accounts is made, delete th
 """
 
 
+class ListedPost(Config):
+    video_id: str
+    text: str
+    files: tuple[str, ...] = ()
+
+
 class ListedAccount(Config):
     account: str
     source: str | None = None
-    files: tuple[str, ...] = ()
-    caption: str = ""
+    posts: tuple[ListedPost, ...] = ()  # to look at; each goes by itself when it is erased
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return tuple(file for post in self.posts for file in post.files)
+
+    @property
+    def caption(self) -> str:
+        """What is known of the posts, a line each."""
+        return "\n".join(f"{n}. {post.text}" for n, post in enumerate(self.posts, start=1))
 
 
 class AccountProtocol(Config):
@@ -89,8 +103,10 @@ class AccountFolder:
             ListedAccount(
                 account=one.account,
                 source=one.source,
-                files=tuple(file for post in one.posts for file in files.get(post.video_id, ())),
-                caption=one.caption,
+                posts=tuple(
+                    ListedPost(video_id=post.video_id, text=post.text, files=files.get(post.video_id, ()))
+                    for post in one.posts
+                ),
             )
             for one in found
         )

@@ -24,11 +24,6 @@ class AccountMaterial(NamedTuple):
     source: str | None  # how it came into the sample
     posts: tuple["AccountPost", ...]  # to look at
 
-    @property
-    def caption(self) -> str:
-        """What is known of the posts, a line each."""
-        return "\n".join(f"{n}. {post.text}" for n, post in enumerate(self.posts, start=1))
-
 
 class AccountPost(NamedTuple):
     account: str | None

@@ -185,7 +185,10 @@ def _plan_line(row: Sequence[str]) -> PlanLine:
 
 
 def known_coding_folders(out: str) -> list[Path]:
-    """The coding folders that were made for a study, also those that lie there no longer."""
+    """The folders that were made for coders of a study's videos, also those that lie there no longer.
+
+    Coding folders, folders of accounts, and projects for other tools.
+    """
     place = f"{out.rstrip('/')}/{_KNOWN}"
     data = read_bytes(place)
     if data is None:
@@ -198,7 +201,7 @@ def known_coding_folders(out: str) -> list[Path]:
 
 
 def make_known(out: str, folder: Path) -> None:
-    """Let a study know of a coding folder, so that what is erased from the one is erased from the other."""
+    """Let a study know of a folder for coders, so that what is erased from the one is erased from the other."""
     known = known_coding_folders(out)
     if folder.absolute() in (path.absolute() for path in known):
         return

@@ -43,13 +43,17 @@ def sheet(
     """Write a sheet of all accounts for each coder, as HTML and as a workbook."""
     from tikval.annotate.account_folder import AccountFolder
     from tikval.annotate.account_material import account_material
+    from tikval.annotate.coding_folder import make_known
     from tikval.annotate.coding_protocol import check_coder_names
+    from tikval.evaluate.sample import is_study
 
     check_coder_names(coder, third)
     if len(coder) < 2:
         raise UserError("--coder: two people check each account; name both")
     found, notes = account_material(source, per_account)
     made = AccountFolder.make(out, coder, third, find_file(genres), found, media)
+    if is_study(source):
+        make_known(source, out)
     for note in notes:
         _note(note)
     _note("the sheets name accounts: they are what is coded; keep the folder to yourself and the coders")

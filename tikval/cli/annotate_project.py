@@ -19,10 +19,11 @@ def project(
     to: Annotated[Path, typer.Option(help="An empty folder for the project; its README.md has the steps.")],
 ) -> None:
     """Write the plan's videos for Potato or Label Studio; tikval annotate merge reads what people answer there."""
-    from tikval.annotate.coding_folder import CodingFolder
+    from tikval.annotate.coding_folder import CodingFolder, make_known
     from tikval.annotate.tools.label_studio_project import label_studio_projects
     from tikval.annotate.tools.potato_project import potato_project
     from tikval.annotate.tools.tool_project import passwords_for, write_tool_project
+    from tikval.evaluate.sample import is_study
 
     def run() -> int:
         coding = CodingFolder(folder)
@@ -35,6 +36,8 @@ def project(
             tokens = {coder: secrets.token_hex(20) for coder in protocol.active}
             made = label_studio_projects(*given, coders=protocol.active, passwords=passwords, tokens=tokens)
         write_tool_project(made, to, coding.sheets)
+        if coding.study and is_study(coding.study):
+            make_known(coding.study, to)
         if any(line.round == "practice" for line in plan):
             print(
                 "tikval: note: practice is left to the sheets: neither tool shows the right answers",

@@ -67,7 +67,7 @@ def read_frame(source: str) -> SampleFrame:
 
     Raises UserError where there is no video that can be drawn.
     """
-    study = Study(source) if _is_study(source) else None
+    study = Study(source) if is_study(source) else None
     if study:
         listed = read_videos_with_posts(study.catalog(), [*VideoRow.__annotations__, *OF_POSTS])
     else:
@@ -83,7 +83,8 @@ def read_frame(source: str) -> SampleFrame:
     return SampleFrame(videos, dict(failed.most_common()), study)
 
 
-def _is_study(source: str) -> bool:
+def is_study(source: str) -> bool:
+    """Whether stages of a study lie in a folder."""
     try:
         return bool(stage_folders(source))
     except UserError:

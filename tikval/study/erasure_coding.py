@@ -1,19 +1,22 @@
-"""Erasure where people code: a coding folder has captions, scripts and videos of those who are to be forgotten.
+"""Erasure where people code: a coding folder has captions, scripts and videos of those who are to be forgotten, and so
+have a folder of accounts and a project for another tool.
 
-Tables lose their lines, here and in what coders have sent back. A sheet is one file with everything in it, and so is a
-zip or a page of disagreements: one that shows an erased video goes whole, and is named, to be written again.
+Tables lose their lines, here and in what coders have sent back, and the files that such a line names go with it. A
+sheet is one file with everything in it, and so is a zip or a page of disagreements: one that shows an erased video goes
+whole, and is named, to be written again.
 """
 
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
 from tikval.annotate.coding_folder import known_coding_folders
 from tikval.annotate.corrections import HISTORY
 from tikval.files import is_local, read_bytes, write_bytes
+from tikval.privacy import canonical_account
 from tikval.sources.ids import id_in_cell
 from tikval.sources.tables import Say
 from tikval.sources.text_cells import TextCells
@@ -29,11 +32,12 @@ _PACKED: Final = (".xlsx", ".xlsm", ".zip")
 
 def erase_from_coding(out: str, names: ErasedNames, say: Say) -> int:
     """Clean the history of corrections and every coding folder that a study knows of; returns the lines that went."""
-    rows, deleted = _cut_lines(f"{out}/{HISTORY}", names), list[str]()
+    rows, deleted = _cut_lines(f"{out}/{HISTORY}", names, []), list[str]()
     for folder in filter(Path.is_dir, known_coding_folders(out)):
-        _delete_media(folder, names)
+        dropped: list[Any] = []
         for path in _files(folder):
-            rows += _clean(folder, path, names, deleted)
+            rows += _clean(folder, path, names, deleted, dropped)
+        _delete_media(folder, dropped)
     if deleted:
         say(
             f"deleted, as they showed somebody who is erased: {', '.join(deleted)}; "
@@ -52,7 +56,7 @@ def coded_items(out: str) -> set[str]:
 def coding_folders_away(out: str) -> list[str]:
     """What to do about each coding folder that is known and does not lie there: it may hold somebody still."""
     return [
-        f"{folder}: a coding folder that does not lie there now: put it back and erase again; if it was deleted for "
+        f"{folder}: a folder of coders that does not lie there now: put it back and erase again; if it was deleted for "
         f"good, take it out of {out}/annotate.json"
         for folder in known_coding_folders(out)
         if not folder.is_dir()
@@ -70,29 +74,35 @@ def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
 
 
-def _delete_media(folder: Path, names: ErasedNames) -> None:
-    """Delete the copies of an erased video's files; what lies elsewhere, as a link names it, is not ours."""
-    media = (folder / "media").resolve()
-    for line in (read_bytes(str(folder / "items.jsonl")) or b"").splitlines():
-        item = _parsed(line)
-        if isinstance(item, dict) and _is_erased(item.get("item"), names):
-            for file in item.get("files") or ():
-                path = folder / "sheets" / str(file)
-                if path.resolve().parent.is_relative_to(media) or path.parent.resolve().is_relative_to(media):
-                    path.unlink(missing_ok=True)
+def _delete_media(folder: Path, dropped: Sequence[Any]) -> None:
+    """Delete the copies that what was dropped names; what lies elsewhere, as a link names it, is not ours."""
+    named = {text.rpartition("/")[2] for text in _texts(dropped)}
+    for media in [path for path in folder.rglob("media") if path.is_dir() and not path.is_symlink()]:
+        for path in media.iterdir():
+            if path.name in named:
+                path.unlink()
 
 
-def _clean(folder: Path, path: Path, names: ErasedNames, deleted: list[str]) -> int:
-    """Clean one file; returns the lines that went."""
+def _texts(value: Any) -> Iterator[str]:
+    """All texts of JSON that was read."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
+
+
+def _clean(folder: Path, path: Path, names: ErasedNames, deleted: list[str], dropped: list[Any]) -> int:
+    """Clean one file; returns the lines that went. What they were in JSON is added to `dropped`."""
     place, suffix = str(path), path.suffix.lower()
     if path.name.startswith(".tmp-"):
         path.unlink()
     elif suffix in _LINES:
-        return _cut_lines(place, names)
+        return _cut_lines(place, names, dropped)
     elif suffix in _TABLES:
         return _cut_table(path, names)
     elif suffix == ".json":
-        return _cut_json(place, names)
+        return _cut_json(place, names, dropped)
     elif _shows(path, path.name, names):
         if path.relative_to(folder).parts[0] == "returned" and suffix in (".xlsx", ".xlsm"):
             return _cut_workbook(path, names, deleted)
@@ -112,30 +122,47 @@ def _is_erased(cell: Any, names: ErasedNames) -> bool:
         return False
 
 
-def _cut_lines(place: str, names: ErasedNames) -> int:
+def _cut_lines(place: str, names: ErasedNames, dropped: list[Any]) -> int:
     """Cut the lines of JSON that are of an erased video; in the others nobody who is erased is mentioned."""
     if (data := read_bytes(place)) is None:
         return 0
     lines = data.splitlines(keepends=True)
-    kept = [line for line in lines if not _tells_of(_parsed(line), names)]
+    found = [_parsed(line) for line in lines]
+    gone = [_tells_of(one, names) for one in found]
+    dropped += [one for one, is_gone in zip(found, gone, strict=True) if is_gone]
+    kept = [line for line, is_gone in zip(lines, gone, strict=True) if not is_gone]
     _write_changed(place, data, names.without_names(b"".join(kept)))
     return len(lines) - len(kept)
 
 
-def _cut_json(place: str, names: ErasedNames) -> int:
-    """The same of a list in one file, as tools export their tasks."""
-    data = read_bytes(place) or b""
-    found = _parsed(data)
-    kept = [one for one in found if not _tells_of(one, names)] if isinstance(found, list) else found
-    cut = len(found) - len(kept) if isinstance(found, list) else 0
-    new = json.dumps(kept, ensure_ascii=False).encode("utf-8", "backslashreplace") if cut else data
+def _cut_json(place: str, names: ErasedNames, dropped: list[Any]) -> int:
+    """The same of the lists in one file, as tools export their tasks and a folder of accounts has its posts."""
+    data, before = read_bytes(place) or b"", len(dropped)
+    kept = _without_erased(_parsed(data), names, dropped)
+    cut = len(dropped) - before
+    new = json.dumps(kept, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace") if cut else data
     _write_changed(place, data, names.without_names(new))
     return cut
 
 
-def _tells_of(value: Any, names: ErasedNames, depth: int = 8) -> bool:
-    """Whether an id of an erased video stands in a value of JSON as a whole text."""
+def _without_erased(value: Any, names: ErasedNames, dropped: list[Any], depth: int = 8) -> Any:
+    """A value of JSON without the innermost parts of its lists that tell of an erased video or account."""
+    if not isinstance(value, dict | list) or not depth:
+        return value
     if isinstance(value, dict):
+        return {key: _without_erased(one, names, dropped, depth - 1) for key, one in value.items()}
+    inside = [_without_erased(one, names, dropped, depth - 1) for one in value]
+    gone = [_tells_of(one, names) for one in inside]
+    dropped += [one for one, is_gone in zip(value, gone, strict=True) if is_gone]
+    return [one for one, is_gone in zip(inside, gone, strict=True) if not is_gone]
+
+
+def _tells_of(value: Any, names: ErasedNames, depth: int = 8) -> bool:
+    """Whether an id of an erased video stands in a value of JSON as a whole text, or an erased account as `account`."""
+    if isinstance(value, dict):
+        account = canonical_account(str(value.get("account") or ""))
+        if account and account in map(canonical_account, names.accounts):
+            return True
         return depth > 0 and any(_tells_of(one, names, depth - 1) for one in value.values())
     if isinstance(value, list):
         return depth > 0 and any(_tells_of(one, names, depth - 1) for one in value)

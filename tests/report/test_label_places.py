@@ -47,7 +47,9 @@ def test_the_page_names_line_and_column_and_its_command_corrects_the_label(place
         value = next((name for name in ("face", "humility") if row[name] != "0"), "face")
         assert words[5] == f"{value}={'absent' if row[value] != '0' else 'endorsed'}"
         page = next(page for page in pages(place) if line in page.text)
-        assert f"Face {'endorsed' if row['face'] == '1' else 'absent'} {number} face face" in page.words
+        assert (
+            f"face={'endorsed' if row['face'] == '1' else 'absent'} line {number}, column face" in page.words
+        )
         assert "labels.csv says, and where" in page.words
     tikval(*shlex.split(told[0])[1:])
     assert told[0] not in commands(place)
@@ -67,9 +69,9 @@ def test_a_hostile_table_is_text() -> None:
     page = video(one, "one")
     assert "script" not in [tag for tag, attrs in page.tags if not attrs.get("src")]
     assert f"{EVIL}.csv says" in page.words
-    assert f"Value A endorsed 17 {EVIL} a" in page.words
-    assert "Value B absent no line stance b" in page.words
-    assert "tikval annotate fix 'out; rm -rf $HOME' one a=absent --by YOU --why ..." in page.words
+    assert f"Value A a=endorsed line 17, column {EVIL}" in page.words
+    assert "Value B b=absent no line of its own, column stance" in page.words
+    assert "tikval annotate fix 'out; rm -rf $HOME' one a=absent --by YOU --why 'what is wrong'" in page.words
 
 
 def test_what_is_typed_is_one_word_each() -> None:
@@ -81,7 +83,7 @@ def test_what_is_typed_is_one_word_each() -> None:
             "--by",
             "YOU",
             "--why",
-            "...",
+            "what is wrong",
             "--",
             "out",
             "-it's $(me)",

@@ -3,6 +3,7 @@
 import stat
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from tests.fixtures.offline import tikval, without_ray
@@ -128,6 +129,25 @@ def test_a_table_that_has_changed_or_is_gone_is_not_taken_in(place: Place) -> No
     )
     labels.unlink()
     assert "that file is gone" in fix(place, "v0", "face=absent", code=1)
+
+
+def test_what_cannot_be_changed_is_not_noted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = Path(place.labels("labels.csv", "face"))
+    book = openpyxl.Workbook()
+    for line in labels.read_text().splitlines():
+        book.active.append([int(cell) if cell.isdigit() else cell for cell in line.split(",")])
+    book.save(labels.with_suffix(".xlsx"))
+    place.analyze("--annotations", str(labels.with_suffix(".xlsx")))
+    told = "labels.xlsx: line 2, column face: only tables as text (CSV, TSV) are changed by tikval; change it there"
+    assert told in fix(place, "v0", "face=absent", code=1)
+    assert not Path(place.out, "corrections.jsonl").exists()
+    place.analyze("--annotations", str(labels))
+    monkeypatch.setattr(
+        "shutil.copymode", lambda *_: (_ for _ in ()).throw(PermissionError(1, "not allowed"))
+    )
+    assert "labels.csv: cannot be changed (not allowed)" in fix(place, "v0", "face=absent", code=1)
+    assert not Path(place.out, "corrections.jsonl").exists()
+    assert {path.name for path in place.root.glob(".tmp-*")} == set()
 
 
 def test_a_merged_table_keeps_its_corrections_for_the_next_merge(place: Place) -> None:

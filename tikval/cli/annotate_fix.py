@@ -10,7 +10,7 @@ from tikval.cli.analyze import refresh_others
 from tikval.cli.annotate import annotate
 from tikval.cli.job import run_config
 from tikval.cli.results import Picked, picked_study
-from tikval.config import ExtractConfig, ReportConfig, UserError, validate
+from tikval.config import FinetuneConfig, ReportConfig, UserError, nested, validate
 from tikval.stats.limits import counted
 from tikval.store.folder import Folder
 from tikval.store.runs import Study, run_here
@@ -57,15 +57,26 @@ def fix(
         run_config(report)
         refresh_others(study.out, study.label_set)
         _show_change(before, _macro(report))
-        learnt = [each.system for each in report.scores.predictions if not isinstance(each, ExtractConfig)]
+        learnt = _trained_here(report)
         if learnt and done.corrections:
-            names = ", ".join(learnt)
+            names = ", ".join(dict.fromkeys(learnt))
             print(
                 f"tikval: note: trained on the labels of before: {names}; the next run trains anew",
                 file=sys.stderr,
             )
         print(f"report: {report.folder}/index.html")
     print(f"who and why: {study.out}/{HISTORY}; tikval annotate history shows it")
+
+
+def _trained_here(report: ReportConfig) -> list[str]:
+    """The systems that learnt from this study's labels."""
+    catalog = report.scores.catalog.folder
+    return [
+        system.system
+        for system in report.scores.predictions
+        for _, job in nested(system, trained=True)
+        if isinstance(job, FinetuneConfig) and not job.texts and job.catalog.folder == catalog
+    ]
 
 
 def _report(study: Study) -> ReportConfig | None:

@@ -6,11 +6,12 @@ study keeps the history, which nothing reads as labels. A merged table of a codi
 its corrections lie beside it too, for the next merge.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -26,7 +27,7 @@ from tikval.annotate.corrections import (
 )
 from tikval.codebook import Codebook
 from tikval.config import UserError
-from tikval.files import is_local, plain_address, read_bytes, write_bytes
+from tikval.files import delete, is_local, plain_address, read_bytes, write_bytes
 from tikval.sources.accounts import names_of_listed
 from tikval.sources.ids import id_in_cell, resolve_id
 from tikval.sources.label_edit import CORRECTIONS, LabelTable, correct, label_table, rows_of_video
@@ -107,10 +108,9 @@ def fix_labels(
             for cell in cells
         )
         if corrections:
-            # first the history: a stance that nobody can account for is worse than a line that tells of one to come
-            for place in filter(None, (f"{study.out}/{HISTORY}", merged_history(table.uri))):
-                add_corrections(place, corrections)
-            _replace(table_file(table.uri), table.data, data)
+            places = filter(None, (f"{study.out}/{HISTORY}", merged_history(table.uri)))
+            with _noted(list(places), corrections):
+                _replace(table_file(table.uri), table.data, data)
     read_labels_again(catalog, given, codebook)
     return LabelFix(
         video_id,
@@ -118,6 +118,22 @@ def fix_labels(
         corrections,
         tuple(value for value in stances if value not in {cell.value for cell in cells}),
     )
+
+
+@contextlib.contextmanager
+def _noted(places: Sequence[str], corrections: Sequence[Correction]) -> Iterator[None]:
+    """Corrections are noted before they are made, as a stance that nobody can account for is worse than a line that
+    tells of one to come; where they cannot be made, the line goes again.
+    """
+    before = {place: read_bytes(place) for place in places}
+    for place in places:
+        add_corrections(place, corrections)
+    try:
+        yield
+    except UserError:
+        for place, data in before.items():
+            delete(place) if data is None else write_bytes(place, data)
+        raise
 
 
 def _listed(video: str, names: Mapping[str, str], out: str) -> str:

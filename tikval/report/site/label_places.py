@@ -72,7 +72,7 @@ def fix_command(out: str, video: str, places: tuple[LabelAt, ...], label_set: st
     one = next((place for place in places if place.word != WORD[Stance.ABSENT]), places[0])
     other = WORD[Stance.ENDORSED if one.word == WORD[Stance.ABSENT] else Stance.ABSENT]
     picked = ["--codebook", label_set] if label_set else []
-    options = [*picked, "--by", "YOU", "--why", "..."]
+    options = [*picked, "--by", "YOU", "--why", "what is wrong"]
     words = [plain_address(out), video, f"{one.slug}={other}"]
     dashed = any(word.startswith("-") for word in words)
     return shlex.join(

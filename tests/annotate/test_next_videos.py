@@ -47,6 +47,7 @@ def test_targets(text: str, labels: tuple[str, ...], by: str | None, width: floa
         ("hedonsm+ within 0.05", "is hedonism[+] or hedonism- meant"),
         ("hedonism within 0.05", "which side. hedonism[+] is endorsed"),
         ("hedonism+ by gender within 0.05", "is genre meant"),
+        ("hedonism+ by account within 0.05", "would name people in the list"),
         ("hedonism+ within 5", "between 0 and 0.5"),
         ("hedonism+ within narrow", "between 0 and 0.5"),
         (", within 0.1", "names no label"),
@@ -213,8 +214,13 @@ def test_labels_of_several_batches_without_their_records_correct_nothing(made: M
     made.next("two.csv", "--n", "60")
     made.code(made.root / "one.csv", made.root / "two.csv")
     assert made.rates().target == "corpus"
+    first, second = sorted((Path(made.out) / "next").iterdir())
+    second.with_name("batch-002-another.parquet").write_bytes(second.read_bytes())
+    with pytest.raises(UserError, match="several records of batch 2"):
+        made.rates()
     for file in (Path(made.out) / "next").iterdir():
         file.unlink()
+    assert not first.exists()
     found = made.rates()
     assert found.target is None
     assert any("probabilities are those of several lists" in note for note in found.notes)

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Final, NamedTuple
 
 from tikval.config import UserError
-from tikval.evaluate.video_groups import COLUMNS
+from tikval.evaluate.video_groups import COLUMNS, NAMING
 
 _FORM: Final = re.compile(
     r"(?P<labels>.+?)(?:\s+by\s+(?P<by>\S+))?\s+within\s+(?P<width>\S+)", re.IGNORECASE | re.DOTALL
@@ -37,6 +37,8 @@ def parse_width_target(text: str, labels: Sequence[str]) -> WidthTarget:
     by = found["by"]
     if by is not None and by not in COLUMNS:
         raise UserError(f"--target: by {by}: no such column; {_near(by, COLUMNS)}")
+    if by in NAMING:
+        raise UserError(f"--target: by {by}: would name people in the list; choose another column")
     return WidthTarget(tuple(dict.fromkeys(named)), by, _width(found["width"]))
 
 

@@ -10,8 +10,6 @@ from tikval.cli.app import app
 from tikval.config import UserError
 from tikval.stats.limits import counted
 
-_NAMING = {"account", "path", "caption", "alias", "music"}
-
 
 @app.command()
 def sample(
@@ -37,11 +35,12 @@ def sample(
 ) -> None:
     """Draw videos to annotate, each with a known probability, which the annotations carry back."""
     from tikval.evaluate.sample import draw_sample, read_frame
+    from tikval.evaluate.video_groups import NAMING
     from tikval.report.export.coders import frame_file, write_coders_list
 
     if to.suffix != ".csv":
         raise UserError(f"--to {to}: the list is a .csv file")
-    if by in _NAMING and not names:
+    if by in NAMING and not names:
         raise UserError(f"--by {by}: names people in the list; give --names as well if that is meant")
     frame = read_frame(source)
     drawn = draw_sample(frame.videos, n, by=by, allocation=allocation, whole_accounts=accounts, seed=seed)

@@ -8,7 +8,6 @@ Shape letters: N videos, n of them labelled, R batches on record.
 """
 
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -66,7 +65,7 @@ class BatchLabels(NamedTuple):
 
 
 def read_batches(out: str) -> list[BatchRecord]:
-    """The records of a study, in order. Raises UserError for a file that is none."""
+    """The records of a study, in order. Raises UserError for a file that is none, and for two of one batch."""
     uri, found = f"{out}/{FOLDER}", list[BatchRecord]()
     for name in list_files(uri, ".parquet"):
         table = read_parquet(f"{uri}/{name}")
@@ -75,13 +74,18 @@ def read_batches(out: str) -> list[BatchRecord]:
             raise UserError(f"{uri}/{name}: not a record of tikval annotate next")
         about = parse_json(facts, f"{uri}/{name}")
         found.append(BatchRecord(int(about["batch"]), about, table))
+    numbers = [one.number for one in found]
+    if twice := sorted({number for number in numbers if numbers.count(number) > 1}):
+        raise UserError(
+            f"{uri}: holds several records of batch {twice[0]}; keep the one whose list was coded"
+        )
     return sorted(found, key=lambda one: one.number)
 
 
 def write_batch(out: str, record: BatchRecord) -> str:
     """Write a record below the study's folder; returns its place."""
     facts = json.dumps({**record.about, "batch": record.number}, ensure_ascii=False)
-    place = f"{out}/{FOLDER}/batch-{record.number:03}-{secrets.token_hex(8)}.parquet"
+    place = f"{out}/{FOLDER}/batch-{record.number:03}-drawn.parquet"  # an erasure gives the end another name
     write_table(place, record.table.replace_schema_metadata({_ABOUT: facts.encode()}))
     return place
 

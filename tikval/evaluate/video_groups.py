@@ -31,6 +31,9 @@ COLUMNS: Final = (
     *OF_POSTS,
     *(name for name in get_type_hints(VideoRow) if name not in {"account", "genre", *_OF_ONE}),
 )
+NAMING: Final = frozenset(  # columns whose groups may be people
+    {"account", "path", "caption", "alias", "music"}
+)
 
 
 def column_of(by: str) -> str:

@@ -194,6 +194,8 @@ def test_what_does_not_help(made: Made) -> None:
     assert "nothing is drawn" in text
     text = flat(made.next(None, target="face- within 0.02"))
     assert "a plain random sample does as well, by these scores" in text
+    text = flat(made.next(None, "--n", "900", target="hedonism+ within 0.001"))
+    assert "these are all the videos that are left" in text
     with pytest.raises(UserError, match="--n 1: fewer than the 2 groups by genre"):
         raise made.next("two.csv", "--n", "1").exception or AssertionError
     with pytest.raises(UserError, match=r"humility.*some labelled videos have no stance of it"):

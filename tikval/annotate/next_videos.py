@@ -204,6 +204,8 @@ def _uniform(corpus: SystemCorpus, target: WidthTarget, found: list[_Group], n: 
             1.0,
             f"a plain random sample does as well for {len(target.labels)} labels at once: it is drawn so",
         )
+    if sum(len(group.unlabelled) for group in found if group.state == "open") <= n:
+        return 1.0, "these are all the videos that are left: with their labels nothing is estimated any more"
     share = uniform_share(len(corpus.labelled))
     gains = [
         saving(group.sample, min(n, len(group.unlabelled)), share) for group in found if group.state == "open"

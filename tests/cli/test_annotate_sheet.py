@@ -91,7 +91,8 @@ def test_a_zip_holds_what_the_sheet_shows(coding: Coding) -> None:
 
 
 def test_the_same_list_again_changes_nothing_and_a_deleted_sheet_is_made_anew(coding: Coding) -> None:
-    coding.sheet(9, *THREE)
+    printed = coding.sheet(9, *THREE)
+    assert "ann: 0 of 3 videos come a second time: too few for gap=20" in " ".join(printed.split())
     plan, files = coding.folder.plan(), coding.files()
     (coding.out / "sheets" / "ann.html").unlink()
     (coding.out / "sheets" / "bob.html").write_text("somebody codes here")

@@ -100,6 +100,10 @@ def plan_list(
     lines = _write(folder, placed, protocol, rules, changed)
     if source:
         make_known(source, out)
+    for coder in sorted({line.coder for line in lines}):
+        twice = sum(line.coder == coder and line.round == "again" for line in lines)
+        if twice < rules.again:
+            say(f"{coder}: {twice} of {rules.again} videos come a second time: too few for gap={rules.gap}")
     if changed:
         say(f"videos of earlier lists that have the probability of this sample from now on: {len(changed)}")
     return PlannedList(folder, tuple(lines), left_out)

@@ -53,13 +53,7 @@ def test_the_page_names_line_and_column_and_its_command_corrects_the_label(place
         assert "labels.csv says, and where" in page.words
     tikval(*shlex.split(told[0])[1:])
     assert told[0] not in commands(place)
-
-
-def test_of_a_table_that_has_changed_no_line_is_named(place: Place) -> None:
-    labels = Path(place.labels("labels.csv", "face"))
-    place.analyze("--annotations", str(labels))
-    assert commands(place)
-    labels.write_text(f"\n{labels.read_text()}")
+    Path(labels).write_text(f"\n{Path(labels).read_text()}")  # lines may have moved: none is named
     place.analyze()
     assert not commands(place)
 

@@ -3,11 +3,17 @@
 import codecs
 import csv
 import io
+import zipfile
 
+import openpyxl
 import pytest
+from openpyxl.chart import BarChart, Reference
+from openpyxl.styles import Font
+from openpyxl.worksheet.datavalidation import DataValidation
 
 from tikval.config import UserError
 from tikval.sources.label_edit import LabelTable, correct, label_table, rows_of_video
+from tikval.sources.workbook_cells import workbook_with
 
 SLUGS = ("face", "humility", "tradition")
 NAMES = {"v0": "v0", "v1": "v1", "clip one": "v1"}
@@ -105,7 +111,7 @@ def test_a_video_by_another_name() -> None:
         (
             b'[{"video_id": "v1", "humility": 1}]',
             "a.json",
-            r"a\.json: line 1, column humility: only tables as text",
+            r"a\.json: line 1, column humility: only text",
         ),
         (
             WIDE.replace(",humility", ",Humility,humility").replace("\nv1,0", "\nv1,0,0").encode(),
@@ -120,3 +126,51 @@ def test_a_video_by_another_name() -> None:
 def test_what_cannot_be_changed_is_named(data: bytes, uri: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         corrected(data, uri=uri, humility="absent")
+
+
+def workbook(*rows: list[object]) -> bytes:
+    """A sheet behind a hidden one, with a drop-down, a chart and a style that are to stay."""
+    book = openpyxl.Workbook()
+    book.active.title, book.active.sheet_state = "Codes", "hidden"
+    sheet = book.create_sheet("Labels")
+    for row in rows:
+        sheet.append(row)
+    sheet["C3"].font = Font(bold=True)
+    sheet.add_data_validation(DataValidation(type="list", formula1='"absent,endorsed"', sqref="B2:C9"))
+    chart = BarChart()
+    chart.add_data(Reference(sheet, min_col=3, min_row=1, max_row=3), titles_from_data=True)
+    sheet.add_chart(chart, "F2")
+    made = io.BytesIO()
+    book.save(made)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("address", ["/x/labels.xlsx", "/x/labels.xlsx#Labels"])
+@pytest.mark.parametrize(
+    ("before", "after", "read"), [(1, "absent", 0), ("endorsed", "confronted", "confronted")]
+)
+def test_a_workbook_has_its_cell_changed_and_every_other_part_stays(
+    before: object, after: str, read: object, address: str
+) -> None:
+    data = workbook(["video_id", "note", "humility"], ["v0", "<&>", before], ["v1", None, before])
+    made = corrected(data, uri=address, humility=after)
+    sheet = openpyxl.load_workbook(io.BytesIO(made))["Labels"]
+    assert list(sheet.iter_rows(values_only=True))[1:] == [("v0", "<&>", before), ("v1", None, read)]
+    assert sheet["C3"].font.bold
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(io.BytesIO(made)) as new:
+        parts = old.namelist()
+        assert new.namelist() == parts
+        assert [part for part in parts if old.read(part) != new.read(part)] == ["xl/worksheets/sheet2.xml"]
+
+
+def test_what_a_workbook_does_not_let_change_is_named() -> None:
+    wide = workbook(["video_id", "face", "humility"], ["v0", 1, 1], ["v2", 1, 1], ["v1", 1])
+    with pytest.raises(
+        UserError, match=r"labels\.xlsx: line 4, column humility: an empty cell of a workbook"
+    ):
+        corrected(wide, uri="labels.xlsx", humility="endorsed")
+    long = workbook(["video_id", "value", "stance"], ["v0", "humility", 1], ["v1", "face", 1])
+    with pytest.raises(UserError, match="line 3, column humility: the workbook needs a line more; change it"):
+        corrected(long, uri="labels.xlsx", humility="endorsed")
+    with pytest.raises(ValueError, match="a formula"):
+        workbook_with(workbook(["video_id", "value", "stance"], ["v0", "face", "=1+0"]), None, {(2, 2): "1"})

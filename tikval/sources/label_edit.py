@@ -16,6 +16,7 @@ from tikval.sources.ids import resolve_id
 from tikval.sources.labels import LabelColumns, LabelLine, LabelPlace, label_columns, label_lines
 from tikval.sources.tables import InputTable, table_file, table_of
 from tikval.sources.text_cells import TextCells
+from tikval.sources.workbook_cells import workbook_with
 from tikval.values import NOT_ANSWERED, NOT_SURE
 
 _BY_HAND: Final = "change it there by hand, and give the table to the analysis again"
@@ -56,12 +57,15 @@ def label_table(
     uri: str, data: bytes, slugs: Sequence[str], label_set: str, titles: Mapping[str, str]
 ) -> LabelTable:
     """Read a table out of its bytes; raises UserError as `read_labels` does."""
-    file, name = table_file(uri), plain_address(uri)
-    sheet = uri.removeprefix(f"{file}#") if uri != file else None
-    grid = table_of(data, name, file.lower(), sheet)
+    grid = table_of(data, plain_address(uri), table_file(uri).lower(), _sheet(uri))
     rows = label_lines(grid, slugs, label_set, titles=titles, say=lambda _: None)
     columns = label_columns(grid, slugs, titles)
     return LabelTable(uri, data, tuple(slugs), label_set, titles, grid, columns, rows)
+
+
+def _sheet(uri: str) -> str | None:
+    file = table_file(uri)
+    return uri.removeprefix(f"{file}#") if uri != file else None
 
 
 def rows_of_video(table: LabelTable, video_id: str, names: Mapping[str, str]) -> list[LabelLine]:
@@ -122,17 +126,20 @@ def _place(table: LabelTable, one: LabelLine, value: str) -> LabelPlace | None:
 def _with_stance(
     table: LabelTable, one: LabelLine, value: str, place: LabelPlace | None, word: str
 ) -> tuple[bytes, int]:
-    """The new bytes, and the line. Raises ValueError for a table that is no text."""
-    data = table.data
-    if data.startswith((b"PK", b"PAR1")) or table_file(table.uri).lower().endswith(
-        (".json", ".jsonl", ".ndjson")
-    ):
-        raise ValueError("only tables as text (CSV, TSV) are changed by tikval")
-    cells, header = TextCells(data, table_file(table.uri).lower()), table.grid.grid.header
+    """The new bytes, and the line. Raises ValueError for a table that is neither text nor a workbook."""
+    data, file, header = table.data, table_file(table.uri), table.grid.grid.header
+    if data.startswith(b"PAR1") or file.lower().endswith((".json", ".jsonl", ".ndjson")):
+        raise ValueError("only text (CSV, TSV) and workbooks are changed by tikval")
     if place is not None:
         at = header.index(place.column)
         text = _spelt(word, [_cell_at(table, place.lines[0], place.column), *_column(table, place.column)])
-        return cells.replaced({(line, at): text for line in place.lines}), place.lines[0]
+        cells_now = {(line, at): text for line in place.lines}
+        if data.startswith(b"PK"):
+            return workbook_with(data, _sheet(table.uri), cells_now), place.lines[0]
+        return TextCells(data, file.lower()).replaced(cells_now), place.lines[0]
+    if data.startswith(b"PK"):
+        raise ValueError("the workbook needs a line more")
+    cells = TextCells(data, file.lower())
     value_at, stance_at = (header.index(table.columns.long[name]) for name in ("value", "stance"))
     other = next(other.places[value].lines[0] for other in table.rows if value in other.places)
     about = {header.index(column) for column in table.columns.about.values()}

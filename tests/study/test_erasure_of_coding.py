@@ -15,9 +15,11 @@ from tests.study.test_erasure_and_export import ANN, IDS, Made
 from tests.study.test_erasure_proof import erase
 from tikval.annotate.coding_folder import PlanLine, make_known
 from tikval.annotate.corrections import correction_history, write_corrections
+from tikval.annotate.material import CodingVideo, with_study
 from tikval.annotate.sheet import SheetItem
 from tikval.sources.ids import name_by_key
 from tikval.store.folder import Folder
+from tikval.store.runs import Study
 from tikval.study.erasure import erase_videos
 
 GONE, OTHER, STAYS = IDS[:3]  # the first two are ANN's
@@ -110,6 +112,16 @@ def test_an_account_is_gone_from_its_coding_folder(coding: Coding) -> None:
     )
     assert "sheets/ann.html" in done.output
     assert "write anew what is still needed" in " ".join(done.output.split())
+
+
+def test_a_list_that_is_given_again_brings_nobody_back(coding: Coding) -> None:
+    erase_videos(coding.study.out, {OTHER}, set())
+    notes: list[str] = []
+    found = with_study(
+        list(map(CodingVideo, coding.items)), Study(coding.study.out), "coders.csv", notes.append
+    )
+    assert [video.item for video in found] == [GONE, STAYS]
+    assert "videos of coders.csv that were erased from the study, and are left out: 1" in notes
 
 
 def test_corrections_of_the_erased_are_cut(coding: Coding) -> None:

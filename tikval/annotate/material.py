@@ -19,6 +19,7 @@ from tikval.privacy import strip_handles
 from tikval.rows import Reason
 from tikval.sources.cells import as_text, number_in
 from tikval.sources.columns import VIDEO_ID
+from tikval.sources.erased import still_there
 from tikval.sources.ids import id_in_cell, name_by_key, post_in, resolve_id
 from tikval.sources.matching import match_ids
 from tikval.sources.naming_ids import hidden_names
@@ -159,8 +160,13 @@ def with_study(
 ) -> list[CodingVideo]:
     """The same videos with files, caption and script of a study; ids that name somebody are replaced.
 
-    Videos that the study does not list stay as the list has them, and are said. Raises UserError where it lists none.
+    Videos that the study does not list stay as the list has them, and are said, but those that were erased from it do
+    not come back. Raises UserError where it lists none.
     """
+    erased = still_there(study.out, (video.item for video in videos))
+    if erased:
+        say(f"videos of {uri} that were erased from the study, and are left out: {len(erased)}")
+        videos = [video for video in videos if video.item not in erased]
     rows, shown = _rows_of(study, [video.item for video in videos])
     match = match_ids((video.item for video in videos), rows.keys(), what=f"videos of {uri}")
     if match.missing and not rows:

@@ -100,13 +100,18 @@ def plan_list(
     lines = _write(folder, placed, protocol, rules, changed)
     if source:
         make_known(source, out)
+    _say_of_second_times(lines, rules, say)
+    if changed:
+        say(f"videos of earlier lists that have the probability of this sample from now on: {len(changed)}")
+    return PlannedList(folder, tuple(lines), left_out)
+
+
+def _say_of_second_times(lines: Sequence[PlanLine], rules: AnnotateConfig, say: Say) -> None:
+    """Say whose new sheets have too few videos for the second times that the rules ask for."""
     for coder in sorted({line.coder for line in lines}):
         twice = sum(line.coder == coder and line.round == "again" for line in lines)
         if twice < rules.again:
             say(f"{coder}: {twice} of {rules.again} videos come a second time: too few for gap={rules.gap}")
-    if changed:
-        say(f"videos of earlier lists that have the probability of this sample from now on: {len(changed)}")
-    return PlannedList(folder, tuple(lines), left_out)
 
 
 def _write(

@@ -61,7 +61,7 @@ def test_targets_that_are_none(text: str, says: str) -> None:
 class Made:
     """360 videos of 2 genres x 18 accounts; a fifth has hedonism+, which the scores tell well."""
 
-    def __init__(self, root: Path, videos: int = 360, accounts: int = 36) -> None:
+    def __init__(self, root: Path, videos: int = 360, accounts: int = 36, *, system: bool = True) -> None:
         self.root, self.out = root, str(root / "out")
         rng = np.random.default_rng(3)
         self.names = [f"v{n:03}" for n in range(videos)]
@@ -73,6 +73,10 @@ class Made:
             lines.append(f"{name}.mp4,a{n * accounts // videos},{genre},with @someone_else")
         (root / "videos.csv").write_text("\n".join(lines) + "\n")
         write_catalog(self.catalog())
+        if system:
+            self._judge(rng)
+
+    def _judge(self, rng: np.random.Generator) -> None:
         listed = Folder(self.catalog().folder).read(["video_id", "row_key"]).to_pylist()
         keys = {row["video_id"]: row["row_key"] for row in listed}
         system = ExtractConfig(
@@ -146,7 +150,7 @@ def test_from_the_first_list_to_stop(made: Made) -> None:
     for number in range(2, 12):
         files.append(made.root / ("two.csv" if number == 2 else f"{number}.csv"))
         made.code(*files)
-        text = flat(made.next(f"{number + 1}.csv", "--n", "30"))
+        text = flat(made.next(f"{number + 1}.csv", "--n", "60"))
         if "stop: " in text:
             break
     assert f"stop: {TARGET} is reached" in text
@@ -208,6 +212,18 @@ def test_too_few_accounts_however_many_labels(tmp_path: Path) -> None:
     assert "beauty: 3 accounts: too few for an interval, however many labels; add accounts" in flat(
         made.next(None)
     )
+
+
+def test_without_a_system_it_is_a_random_sample_and_labels_are_counted_as_they_are(tmp_path: Path) -> None:
+    made = Made(tmp_path, videos=120, accounts=12, system=False)
+    made.next("one.csv", "--n", "60")
+    made.code(made.root / "one.csv")
+    text = flat(made.next("two.csv", "--n", "20", target="hedonism+ within 0.03"))
+    assert "no system judges these labels: this batch is a plain random sample" in text
+    share = np.mean([made.truth[line["video_id"]] for line in lines_of(made.root / "one.csv")])
+    (line,) = next_videos(Study(made.out), "hedonism+ within 0.03", 20).lines
+    assert line.estimate == pytest.approx(share, abs=0.005)
+    assert {float(line["probability"]) for line in lines_of(made.root / "two.csv")} == {20 / 60}
 
 
 def test_labels_of_several_batches_without_their_records_correct_nothing(made: Made) -> None:

@@ -19,6 +19,7 @@ from tikval.evaluate.batches import BatchLabels, BatchRecord, read_batches
 from tikval.evaluate.corpus import (
     NOT_ANNOTATED,
     SystemCorpus,
+    codebook_given,
     read_system_corpus,
     read_unjudged_corpus,
     with_batches,
@@ -146,8 +147,7 @@ def _corpus(
 ) -> tuple[SystemCorpus, WidthTarget]:
     """The system's corpus with scores, or that of all videos where there is no system; and the target in it."""
     systems = study.systems()
-    labels = study.codebook().labels
-    target = parse_width_target(target_text, labels)
+    target = parse_width_target(target_text, codebook_given(study).labels)
     columns = [] if target.by is None else [column_of(target.by)]
     if systems:
         corpus = read_system_corpus(study, system, annotator, columns, with_scores=True)
@@ -199,6 +199,8 @@ def _uniform(corpus: SystemCorpus, target: WidthTarget, found: list[_Group], n: 
     """How much of the batch is spread evenly, and why."""
     if not len(corpus.labelled):
         return 1.0, "no labels yet: this batch is a plain random sample"
+    if not corpus.modelled[[corpus.codebook.labels.index(label) for label in target.labels]].any():
+        return 1.0, "no system judges these labels: this batch is a plain random sample"
     if len(target.labels) > MOST_LABELS:
         return (
             1.0,

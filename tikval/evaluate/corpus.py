@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import PredictConfig, UserError, find_file
+from tikval.config import CatalogConfig, PredictConfig, UserError, find_file
 from tikval.evaluate.batches import BatchLabels, BatchRecord, labels_of_batches, read_batches
 from tikval.evaluate.development import without_development
 from tikval.evaluate.video_groups import account_codes
@@ -91,6 +91,17 @@ def read_system_corpus(
     return with_batches(corpus, records) if records else corpus
 
 
+def codebook_given(study: Study) -> Codebook:
+    """The picked codebook or, where nothing is over any yet, the one that the catalog was given."""
+    if study.label_set:
+        return study.codebook()
+    file = CatalogConfig.model_validate(study.catalog().finished().config).codebook
+    try:
+        return load_codebook(find_file(file))
+    except ValueError as err:
+        raise UserError(str(err)) from err
+
+
 def read_unjudged_corpus(
     study: Study, annotator: str | None = None, columns: Sequence[str] = ()
 ) -> SystemCorpus:
@@ -100,7 +111,7 @@ def read_unjudged_corpus(
     videos = listed.filter(listed["error"].is_null())
     labels, _ = _labels(study.annotations(), annotator or study.annotator())
     labels, _ = without_development(labels, catalog)
-    codebook, notes = study.codebook(), list[str]()
+    codebook, notes = codebook_given(study), list[str]()
     n_labels = len(codebook.labels)
     corpus = SystemCorpus(
         "",

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tikval.annotate.next_batch import GroupDraw, draw_batch
+from tikval.annotate.target_state import TargetGroup, TargetLine, narrowest, target_group, target_lines
 from tikval.annotate.width_target import WidthTarget, parse_width_target
 from tikval.config import UserError
 from tikval.evaluate.annotated import sample_of_batches
@@ -32,29 +33,13 @@ from tikval.stats.adaptive import (
     uniform_share,
 )
 from tikval.stats.arrays import Ints
-from tikval.stats.batch_rates import FEWEST_LABELLED, BatchSample, after, needed, saving
+from tikval.stats.batch_rates import FEWEST_LABELLED, saving
 from tikval.stats.limits import FEWEST_ACCOUNTS, counted
 from tikval.stats.prevalence import Target
 from tikval.store.runs import Study
 
 MOST_LABELS: Final = 2  # that choosing videos helps; for more a random sample does as well
 WORTH_IT: Final = 0.1  # of the labels that choosing has to save
-
-
-class TargetLine(NamedTuple):
-    """One label in one group of videos; None where nothing is known yet."""
-
-    group: str
-    label: str
-    videos: int
-    labelled: int
-    having: int  # labelled videos that have the label
-    estimate: float | None
-    low: float | None
-    high: float | None
-    reach: float | None  # of the farther end from the estimate
-    reach_after: float | None  # about, once the batch is labelled
-    needed: int | None  # labels of the group, about; None: not known, or no number is enough
 
 
 @dataclass(frozen=True)
@@ -70,15 +55,6 @@ class NextVideos:
 class _VideoGroups(NamedTuple):
     names: list[str]
     of: Ints  # [N]
-
-
-class _Group(NamedTuple):
-    """A group of videos as it stands before the next batch."""
-
-    name: str
-    sample: BatchSample
-    unlabelled: Ints  # places in N
-    state: str  # open, reached, or stuck
 
 
 def next_videos(
@@ -105,7 +81,7 @@ def next_videos(
     labelled_N = np.isin(np.arange(len(groups.of)), corpus.labelled)
     between = of == "accounts"
     found = [
-        _group(
+        target_group(
             name, sample.inside(groups.of == g), np.flatnonzero((groups.of == g) & ~labelled_N), target, of
         )
         for g, name in enumerate(groups.names)
@@ -115,7 +91,7 @@ def next_videos(
     lines = [
         line
         for group in found
-        for line in _lines(group, target, sizes.get(group.name, 0), uniform, between, batches.is_usable)
+        for line in target_lines(group, target, sizes.get(group.name, 0), uniform, between, batches.is_usable)
     ]
     sentences = [*_so_far(corpus, batches), *_states(found, lines, target), *_others(corpus)]
     if batches.open:
@@ -174,28 +150,9 @@ def _groups_of(corpus: SystemCorpus, by: str | None) -> _VideoGroups:
     return _VideoGroups(names, code)
 
 
-def _group(name: str, sample: BatchSample, unlabelled: Ints, target: WidthTarget, of: Target) -> _Group:
-    between = of == "accounts"
-    found = sample.rates(of_accounts=between)
-    ends = np.maximum(found.high - found.estimate, found.estimate - found.low)
-    accounts = int(sample.cluster.max()) + 1
-    if (len(unlabelled) == 0 and not between) or bool((ends <= target.width).all()):
-        state = "reached"
-    elif accounts < FEWEST_ACCOUNTS or (between and _narrowest(sample) > target.width):
-        state = "stuck"
-    else:
-        state = "open" if len(unlabelled) else "stuck"
-    return _Group(name, sample, unlabelled, state)
-
-
-def _narrowest(sample: BatchSample) -> float:
-    """How close to the estimate the interval for accounts like these comes once every video is labelled, about."""
-    if not len(sample.labelled):
-        return 0.0
-    return float(sample.reach(sample.between_accounts(), sample.account_degrees).max())
-
-
-def _uniform(corpus: SystemCorpus, target: WidthTarget, found: list[_Group], n: int) -> tuple[float, str]:
+def _uniform(
+    corpus: SystemCorpus, target: WidthTarget, found: list[TargetGroup], n: int
+) -> tuple[float, str]:
     """How much of the batch is spread evenly, and why."""
     if not len(corpus.labelled):
         return 1.0, "no labels yet: this batch is a plain random sample"
@@ -222,7 +179,7 @@ def _uniform(corpus: SystemCorpus, target: WidthTarget, found: list[_Group], n: 
     )
 
 
-def _sizes(found: list[_Group], n: int, target: WidthTarget) -> dict[str, int]:
+def _sizes(found: list[TargetGroup], n: int, target: WidthTarget) -> dict[str, int]:
     """How many videos of each group are drawn: as many of each that is not there yet."""
     open_groups = [group for group in found if group.state == "open"]
     if not open_groups:
@@ -234,41 +191,6 @@ def _sizes(found: list[_Group], n: int, target: WidthTarget) -> dict[str, int]:
     sizes = np.array([len(group.unlabelled) for group in open_groups])
     drawn = allocate(min(n, int(sizes.sum())), sizes, equal=True)
     return {group.name: int(m) for group, m in zip(open_groups, drawn, strict=True)}
-
-
-def _lines(
-    group: _Group, target: WidthTarget, n: int, uniform: float, between: bool, is_usable: bool
-) -> list[TargetLine]:
-    sample, found = group.sample, group.sample.rates(of_accounts=between)
-    fixed = sample.between_accounts() if between else np.zeros(len(target.labels))
-    reach = np.maximum(found.high - found.estimate, found.estimate - found.low)
-    degrees = sample.account_degrees if between else sample.draw_degrees + n
-    later = sample.reach(after(sample, n, uniform).variance + fixed, degrees) if is_usable else None
-    more = (
-        needed(sample, target.width, uniform, fixed if between else None)
-        if is_usable
-        else [None] * len(target.labels)
-    )
-    return [
-        TargetLine(
-            group.name,
-            label,
-            len(sample.p),
-            len(sample.labelled),
-            int(sample.truth[:, k].sum()),
-            _number(found.estimate[k]) if is_usable else None,
-            _number(found.low[k]),
-            _number(found.high[k]),
-            _number(reach[k]),
-            float(later[k]) if later is not None and n else None,
-            0 if group.state == "reached" else more[k],
-        )
-        for k, label in enumerate(target.labels)
-    ]
-
-
-def _number(x: float) -> float | None:
-    return None if np.isnan(x) else float(x)
 
 
 def _so_far(corpus: SystemCorpus, batches: BatchLabels) -> list[str]:
@@ -297,7 +219,7 @@ def _others(corpus: SystemCorpus) -> list[str]:
     return [note for note in corpus.notes if not note.startswith(NOT_ANNOTATED)]
 
 
-def _states(found: list[_Group], lines: list[TargetLine], target: WidthTarget) -> list[str]:
+def _states(found: list[TargetGroup], lines: list[TargetLine], target: WidthTarget) -> list[str]:
     """What is reached, what cannot be reached and why, and what is still needed."""
     out = []
     for group in found:
@@ -311,7 +233,7 @@ def _states(found: list[_Group], lines: list[TargetLine], target: WidthTarget) -
         else:
             out.append(
                 f"{name}more labels will not help: with {counted(accounts, 'account')} the interval for accounts like "
-                f"these cannot become narrower than about {_narrowest(group.sample):.3f} to each side; add accounts"
+                f"these cannot become narrower than about {narrowest(group.sample):.3f} to each side; add accounts"
             )
     if found and all(group.state == "reached" for group in found):
         out.append(f"stop: {target} is reached")
@@ -327,7 +249,7 @@ def _states(found: list[_Group], lines: list[TargetLine], target: WidthTarget) -
     return out
 
 
-def _most_needed(lines: list[TargetLine], group: _Group) -> int:
+def _most_needed(lines: list[TargetLine], group: TargetGroup) -> int:
     return max((line.needed or 0 for line in lines if line.group == group.name), default=0)
 
 

@@ -21,7 +21,7 @@ def show_target(found: NextVideos, console: Console) -> None:
         table.add_row(
             line.group,
             line.label,
-            f"{line.labelled:,} of {line.videos:,}",
+            f"{line.labelled:,}",
             f"{line.having:,}",
             rate,
             _share(line.reach),

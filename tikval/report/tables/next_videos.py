@@ -12,7 +12,8 @@ def show_target(found: NextVideos, console: Console) -> None:
     title = f"{found.target}: the rate in {speaks_of}, % of videos [95 % interval]"
     head = ("group", "label", "labelled", "have it", "rate", "within", "then", "needed")
     table = Table(title=title, title_justify="left")
-    for name in head:
+    several = len(found.target.labels) > 1  # one stands in the title
+    for name in head if several else [head[0], *head[2:]]:
         table.add_column(name, no_wrap=name in ("label", "rate"))
     for line in found.lines:
         rate = "-" if line.estimate is None else f"{100 * line.estimate:.1f}"
@@ -20,7 +21,7 @@ def show_target(found: NextVideos, console: Console) -> None:
             rate += f" [{100 * line.low:.1f}, {100 * line.high:.1f}]"
         table.add_row(
             line.group,
-            line.label,
+            *([line.label] if several else []),
             f"{line.labelled:,}",
             f"{line.having:,}",
             rate,

@@ -64,6 +64,7 @@ def start(hub: Hub, home: Path, *runs: dict[str, Any]) -> list[Any]:
     return results
 
 
+@pytest.mark.full  # 20 s of starting processes
 def test_a_run_keeps_the_commits_that_it_began_with(checkpoints: Checkpoints, tmp_path: Path) -> None:
     hub = Hub({"lab/pictures": checkpoints.pictures, "lab/sound": checkpoints.sound})
     began = dict(hub.commits)

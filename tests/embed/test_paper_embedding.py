@@ -19,7 +19,10 @@ from tests.fixtures.checkpoints import Checkpoints, write_checkpoints, write_wav
 from tests.fixtures.clips import Picture, number_of, tone, write_clip
 from tests.fixtures.corpus import TEXTS, write_captioned
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:audioread")  # that librosa imports
+pytestmark = [
+    pytest.mark.full,  # 30 s of the paper's own libraries, of which tikval uses none
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:audioread"),  # that librosa imports
+]
 
 WIDTHS = {"pictures": slice(0, 32), "sound": slice(32, 64), "text": slice(64, 80)}
 
@@ -51,7 +54,6 @@ def test_a_checkpoint_holds_what_it_is_named_after(checkpoints: Checkpoints, mod
     assert type(found_by_auto) is type(models.image_processor)
 
 
-@pytest.mark.full
 def test_one_place_for_each_modality(models: PapersModels, tmp_path: Path) -> None:
     path = write_captioned(tmp_path / "clip.mp4", TEXTS[0], sound=True)
     embedding = embed_the_papers_way(path, models, read_text=brightness)
@@ -77,7 +79,6 @@ def test_what_is_missing_is_zeros(models: PapersModels, tmp_path: Path) -> None:
     assert not embedding.vector[32:].any()
 
 
-@pytest.mark.full  # 20 s of the paper's own libraries
 def test_another_video_has_another_vector(models: PapersModels, tmp_path: Path) -> None:
     one = write_captioned(tmp_path / "one.mp4", TEXTS[0], sound=True)
     other = write_clip(tmp_path / "other.mp4", sound=tone(1, hertz=900))

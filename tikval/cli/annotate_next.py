@@ -39,8 +39,6 @@ def next_(
     ] = False,
 ) -> None:
     """Draw the next videos to code where a label is in doubt, and say how many more it takes, or when to stop."""
-    from rich.console import Console
-
     from tikval.annotate.next_batch import list_of
     from tikval.annotate.next_videos import next_videos
     from tikval.evaluate.batches import write_batch
@@ -48,12 +46,13 @@ def next_(
     from tikval.report.export.coders import write_coders_list
     from tikval.report.tables.next_videos import show_target
     from tikval.store.runs import Study
+    from tikval.terminal import Terminal
 
     if to is not None and to.suffix != ".csv":
         raise UserError(f"--to {to}: the list is a .csv file")
     study = Study(out, codebook=codebook)
     found = next_videos(study, target, n, system=system, annotator=annotator, of=of, seed=seed)
-    show_target(found, Console(markup=False, highlight=False))
+    show_target(found, Terminal())
     record = found.record
     if record is None:
         print("nothing is drawn")

@@ -17,10 +17,11 @@ from tikval.evaluate.faithfulness_sample import rows_of_keys
 from tikval.files import is_local
 from tikval.privacy import strip_handles
 from tikval.rows import Reason
-from tikval.sources.cells import as_text, number_in
+from tikval.sources.cells import as_text
 from tikval.sources.columns import VIDEO_ID
 from tikval.sources.erased import still_there
 from tikval.sources.ids import id_in_cell, name_by_key, post_in, resolve_id
+from tikval.sources.labels import probability_in_cell
 from tikval.sources.matching import match_ids
 from tikval.sources.naming_ids import hidden_names
 from tikval.sources.tables import Say, open_table, print_note
@@ -105,7 +106,9 @@ def _lines(uri: str) -> list[tuple[CodingVideo, str]]:
             item,
             _files(as_text(row.get("path")), uri),
             strip_handles(as_text(row.get("caption")), as_text(row.get("account")) or None),
-            probability=_drawn(row.get("probability"), table.at(line, picked.get("probability", ""))),
+            probability=probability_in_cell(
+                row.get("probability"), table.at(line, picked.get("probability", ""))
+            ),
             stratum=as_text(row.get("stratum")),
         )
         lines.append((video, as_text(row.get("note"))))
@@ -133,17 +136,6 @@ def _files(cell: str, uri: str) -> tuple[str, ...]:
         there if not Path(name).exists() and Path(there).exists() else name
         for name, there in zip(names, from_list, strict=True)
     )
-
-
-def _drawn(cell: Any, where: str) -> float | None:
-    if cell is None:
-        return None
-    number = number_in(cell)
-    if number is None or not 0 < number <= 1:
-        raise UserError(
-            f"{where}: {as_text(cell)[:40]!r} is no probability; use a number above 0 and up to 1"
-        )
-    return number
 
 
 def _distinct(videos: list[CodingVideo], uri: str) -> list[CodingVideo]:

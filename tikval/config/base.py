@@ -5,12 +5,14 @@ holds the whole recipe of a result. `fingerprint` hashes that recipe: model, pro
 before it, but not the inputs, pools, deadlines or budgets (`operational`). The output folder's name ends in it.
 """
 
+import copy
+import functools
 import hashlib
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, cast
 
 import yaml
 from pydantic import (
@@ -166,13 +168,25 @@ _MAX_NODES: Final = 100_000  # of a YAML file, each alias counted as what it sta
 def parse_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
     """The value of a YAML text. Raises ValueError in one line, at once also where aliases would make it grow."""
     try:
-        if (root := yaml.compose(text, loader)) is not None:
-            _count_nodes(root, {})
-        return yaml.load(text, loader)  # noqa: S506  (a SafeLoader)
-    except yaml.YAMLError as err:
-        raise ValueError(f"not YAML: {' '.join(str(err).split())}") from err
+        return copy.deepcopy(_parsed_yaml(text, cast(Any, loader)))
     except RecursionError as err:
         raise ValueError("not YAML: nested too deeply") from err
+
+
+# a command reads the same codebook and configurations many times, at 0.1 s each
+@functools.lru_cache(maxsize=32)
+def _parsed_yaml(text: str, loader: type[yaml.SafeLoader]) -> Any:
+    try:
+        reader = loader(text)
+        try:
+            if (root := reader.get_single_node()) is None:
+                return None
+            _count_nodes(root, {})
+            return reader.construct_document(root)
+        finally:
+            reader.dispose()
+    except yaml.YAMLError as err:
+        raise ValueError(f"not YAML: {' '.join(str(err).split())}") from err
     except (ValueError, OverflowError, TypeError) as err:  # a date or number that is none
         raise ValueError(f"not YAML: {' '.join(str(err).split())[:200]}") from err
 

@@ -300,11 +300,12 @@ def _read_about(
         post.video_id,
         as_text(more["account"]) or post.account,
         people.setdefault(canonical_account(annotator), annotator),
-        _probability(more["probability"], table.at(line, about.get("probability", ""))),
+        probability_in_cell(more["probability"], table.at(line, about.get("probability", ""))),
     )
 
 
-def _probability(cell: Any, where: str) -> float | None:
+def probability_in_cell(cell: Any, where: str) -> float | None:
+    """That a video was drawn; None for an empty cell. Raises UserError, with its place, for what is no probability."""
     if cell is None:
         return None
     number = number_in(cell)

@@ -25,6 +25,7 @@ PHRASES: Final = {
     "report": "site, figures, tables, exports",
     "collect": "posts and their files, politely",
     "annotate": "human coders",
+    "claims": "statements about a corpus",
     "evaluate": "what systems are worth",
     "finetune": "encoders and heads (torch)",
     "script": "video to script",
@@ -39,7 +40,7 @@ PHRASES: Final = {
     "stats": "numbers in, numbers out",
 }
 CONTRACTS: Final = set(
-    "values rows machine spreadsheet terminal config files codebook privacy handles study_key".split()
+    "values rows machine spreadsheet terminal config files codebook privacy handles study_key script_text".split()
 )
 WIDTH, HEIGHT, GAP_X, GAP_Y = 190, 46, 26, 40
 STYLE: Final = """

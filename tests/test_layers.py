@@ -18,14 +18,14 @@ LAYERS = """
 values
 rows machine handles spreadsheet terminal
 config
-files codebook privacy study_key
+files codebook privacy study_key script_text
 stats store
 sources
 media llm hub
 ask
 script embed extract finetune
 evaluate
-collect annotate
+collect annotate claims
 report
 study
 flow
@@ -35,8 +35,8 @@ jobs
 RANK = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
 LIGHT = {
     *("values", "rows", "machine", "config", "codebook", "handles", "privacy", "study_key", "files"),
-    *("spreadsheet", "terminal", "stats", "store", "sources"),
-    *("media", "evaluate", "annotate", "report", "study"),
+    *("spreadsheet", "terminal", "script_text", "stats", "store", "sources"),
+    *("media", "evaluate", "annotate", "claims", "report", "study"),
 }
 HEAVY = {"torch", "torchaudio", "transformers", "sentence_transformers", "vllm"}
 MODULES = sorted([*(ROOT / "tikval").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")])

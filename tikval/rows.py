@@ -178,6 +178,10 @@ class ScriptRow(TypedDict):
     language_probability: float | None  # of the likeliest, where the recogniser tells it
     translated: bool | None  # the script also has the recogniser's English, marked TRANSLATED
     lost_packets: int | None  # that could not be read or decoded
+    # seconds from which, and up to which, each line of the script was heard or seen (script.splitlines());
+    # None inside: a line without a time; None: nobody knows
+    line_starts: list[float | None] | None
+    line_ends: list[float | None] | None
     content_sha: (
         str | None
     )  # SHA-256 of the file's bytes, or of several files' in turn, taken when they were read
@@ -276,6 +280,33 @@ class DuplicateRow(TypedDict):
     sound_cosine: float | None  # of the sound in the same way; None: one of them has none
 
 
+class PassageSource(StrEnum):
+    """Where in a post something stands."""
+
+    SPEECH = "speech"
+    ON_SCREEN = "on_screen"  # text that the picture shows
+    ACTION = "action"  # a line of the script that describes what happens
+    CAPTION = "caption"  # of the post
+    PICTURE = "picture"  # what the picture shows at a time, without words
+
+
+class Passage(TypedDict):
+    """What in a post speaks for one stance, as a system gave it: three at most of each, the strongest first.
+
+    A model's word is not believed: tikval/evaluate/evidence.py says which passages may be shown as quotes.
+    """
+
+    label: str  # `face+`
+    source: str  # a PassageSource: of what was found in the script, or as the model named it
+    quote: (
+        str | None
+    )  # without handles, spelt as in the script where it was found there; of a picture what it shows
+    start: float | None  # seconds; None: not known
+    end: float | None
+    weight: float | None  # how far the label's score falls without it; None: the system gives none
+    in_script: bool | None  # the quote stands in the script or the caption; None: there was none to look in
+
+
 class PredictionRow(TypedDict):
     """Unique by video_id, system, split, fold, seed and sample."""
 
@@ -300,6 +331,7 @@ class PredictionRow(TypedDict):
     language: str | None  # of the speech in the script that was judged; None: not known, or no script
     translated: bool | None  # the recogniser's English of that speech was judged
     notes: str | None
+    evidence: list[Passage] | None  # None: the system gives none, or was not asked, or of an earlier version
     tokens_in: int | None  # of several samples the sum, as the two below
     tokens_out: int | None
     cost_usd: float | None
@@ -324,6 +356,70 @@ class FaithfulnessRow(TypedDict):
     unheard: list[str] | None  # those that nobody said, as far as was heard
     error: str | None
     detail: str | None
+
+
+class DeletionRow(TypedDict):
+    """One label of one video, judged again without what was given as its evidence: unique by these and `control`."""
+
+    video_id: str
+    row_key: str
+    account: str | None
+    label: str
+    control: int | None  # which of the controls was cut in its place; None: the evidence itself
+    words: int | None  # that were cut
+    kept: bool | None  # the label is still there
+    score: float | None  # of the label then; None: the system gives none
+    error: str | None
+    detail: str | None
+
+
+class ClaimRow(TypedDict):
+    """What was found of one claim at one look."""
+
+    family: str  # the name of its file
+    claim: str
+    sentence: str  # the claim in words
+    label: str
+    verdict: str  # a Verdict
+    why: str  # the verdict's reason, in words
+    declared_at: datetime | None  # UTC; None: exploratory
+    declared_sha: str | None  # SHA-256 of the declared file
+    look: int  # from 1
+    alpha: float  # that this look may spend
+    system: str | None  # whose corrected rates decided
+    estimate: float | None  # corrected; shares between 0 and 1, a difference between -1 and 1
+    lower: float | None  # of its 95 % interval
+    upper: float | None
+    p: float | None
+    p_holm: float | None  # over the declared family
+    accounts_a: int
+    accounts_b: int | None
+    labelled: int
+    more_labels: int | None  # that would be needed, where more would help
+
+
+class ClaimWayRow(TypedDict):
+    """One claim measured in one way: with one system, corrected or raw, or by the annotators alone."""
+
+    family: str
+    claim: str
+    way: str  # corrected, raw or annotated
+    system: str | None
+    prompt_sha: str | None
+    sample: int | None
+    seed: int | None
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    p: float | None
+    agrees: bool | None  # with the claim; None: nothing is shown either way
+    accounts_a: int
+    accounts_b: int | None
+    videos_a: int
+    videos_b: int | None
+    labelled_a: int
+    labelled_b: int | None
+    why_none: str | None  # why there is no number, or no interval
 
 
 class ScoreRow(TypedDict):
@@ -418,6 +514,17 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+_PASSAGE: Final = pa.struct(
+    [
+        ("label", pa.string()),
+        ("source", pa.string()),
+        ("quote", pa.string()),
+        ("start", pa.float64()),
+        ("end", pa.float64()),
+        ("weight", pa.float64()),
+        ("in_script", pa.bool_()),
+    ]
+)
 _ARROW: Final = {
     str: pa.string(),
     int: pa.int64(),
@@ -432,6 +539,7 @@ _ARROW: Final = {
     bytes: pa.binary(),
     list[str]: pa.list_(pa.string()),
     list[bytes]: pa.list_(pa.binary()),
+    list[Passage]: pa.list_(_PASSAGE),
 }
 _ARROW_OPTIONAL: Final = {hint | None: arrow for hint, arrow in _ARROW.items()}
 

@@ -39,6 +39,7 @@ def predicted(video: str, decisions: list[bool | None] | None, error: str | None
         language=None,
         translated=None,
         notes=None,
+        evidence=None,
         tokens_in=None,
         tokens_out=None,
         cost_usd=None,

@@ -11,9 +11,7 @@ Shape letters: N windows, L labels, D embedding width.
 """
 
 import hashlib
-import re
 from collections.abc import Callable
-from itertools import dropwhile
 from typing import Any, Final, cast
 
 from tikval.codebook import Codebook
@@ -22,15 +20,9 @@ from tikval.extract.calibration import background, calibrate, keep_calibration, 
 from tikval.extract.similarity import decide_labels, label_shares, label_vectors, sentence_windows
 from tikval.hub.sentences import Encoder, load_encoder
 from tikval.rows import PredictionRow, Reason
+from tikval.script_text import pieces_of
 
 Load = Callable[[str, str | None], tuple[Encoder, str]]
-# the lines at a script's head, which are neither spoken nor shown as text
-_HEADER: Final = re.compile(r"(genre|sound|picture|language)\s*:", re.IGNORECASE)
-_RECOGNISED: Final = re.compile(r"Language: .*, probability \d")  # a head by tikval/script/compose.py
-_FOREIGN: Final = re.compile(r"SPEAKER \([A-Z]{2,3}\):")  # whose English stands below it
-_SPEECH: Final = re.compile(r'[^a-z"]{1,60}:\s*"?(?P<text>.*?)"?\s*')
-_CAPTION: Final = re.compile(r"\[(?P<text>.+)\]\s*")
-_END: Final = re.compile(r"(?<=[.!?])\s+")
 _MIN_WORDS: Final = 3  # a shorter piece ("Oh!", "Part 2") means nothing alone and joins its neighbour
 
 
@@ -39,24 +31,13 @@ def sentences_of(script: str, caption: str | None = None, only_english: bool = F
 
     `only_english`: without what a recogniser heard in other languages; its own English of it stays.
     """
-    lines = [line.strip() for line in script.splitlines()]
-    body = list(dropwhile(lambda line: not line or _HEADER.match(line), lines))
-    if only_english and any(_RECOGNISED.match(line) for line in lines[: len(lines) - len(body)]):
-        body = [line for line in body if not _FOREIGN.match(line)]
-    texts = [_text_of(line) for line in body] + (caption or "").splitlines()
-    pieces = [piece.strip() for text in texts for piece in _END.split(text) if re.search(r"\w", piece)]
     joined: list[str] = []
-    for piece in pieces:
-        if joined and (len(piece.split()) < _MIN_WORDS or len(joined[-1].split()) < _MIN_WORDS):
-            joined[-1] = f"{joined[-1]} {piece}"
+    for piece in pieces_of(script, caption, only_english):
+        if joined and (len(piece.text.split()) < _MIN_WORDS or len(joined[-1].split()) < _MIN_WORDS):
+            joined[-1] = f"{joined[-1]} {piece.text}"
         else:
-            joined.append(piece)
+            joined.append(piece.text)
     return joined
-
-
-def _text_of(line: str) -> str:
-    spoken, shown = _SPEECH.fullmatch(line), _CAPTION.fullmatch(line)
-    return spoken["text"] if spoken else shown["text"] if shown else line
 
 
 def set_threshold(config: ExtractConfig, extractor: LocalExtractor, codebook: Codebook, load: Load) -> None:

@@ -14,7 +14,10 @@ from tikval.config import UserError
 from tikval.files import iter_parquet
 from tikval.rows import (
     AccountRow,
+    ClaimRow,
+    ClaimWayRow,
     ComparisonRow,
+    DeletionRow,
     DuplicateRow,
     EmbeddingRow,
     FaithfulnessRow,
@@ -47,6 +50,9 @@ _ROW_TYPES: Final[dict[str, type]] = {  # by stage, and by the name of a side ta
     "scores": ScoreRow,
     "comparisons": ComparisonRow,
     "slices": SliceRow,
+    "deletions": DeletionRow,
+    "claims": ClaimRow,
+    "claim_ways": ClaimWayRow,
 }
 _BATCH_ROWS: Final = 2**16
 _MAX_ROWS: Final = 10**8  # of one file in memory

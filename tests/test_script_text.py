@@ -71,7 +71,7 @@ def test_a_quote_is_found_whatever_its_case_and_marks(quote: str, found: list[ob
         "",
     ],
 )
-def test_what_nobody_said_is_found_nowhere(quote: str) -> None:
+def test_what_is_not_there_is_found_nowhere(quote: str) -> None:
     assert where(quote) == []
 
 

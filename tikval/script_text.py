@@ -84,7 +84,7 @@ def find_quote(quote: str, script: str | None, caption: str | None = None) -> li
     three words at least.
     """
     pieces = pieces_of(script or "", caption)
-    parts = [letters for part in _ELLIPSIS.split(quote[:_MAX_QUOTE]) if (letters := _letters(part))]
+    parts = list(map(_letters, parts_of_quote(quote)))
     for where in (
         [piece for piece in pieces if piece.line is not None],
         [piece for piece in pieces if piece.line is None],
@@ -92,6 +92,11 @@ def find_quote(quote: str, script: str | None, caption: str | None = None) -> li
         if found := _find_parts(parts, where, script or "", caption or ""):
             return found
     return []
+
+
+def parts_of_quote(quote: str) -> list[str]:
+    """What stands before, between and behind the ellipses of a quote, as far as it has letters or digits."""
+    return [part.strip() for part in _ELLIPSIS.split(quote[:_MAX_QUOTE]) if _letters(part)]
 
 
 def without_pieces(script: str, caption: str | None, pieces: Iterable[Piece]) -> tuple[str, str | None]:

@@ -70,11 +70,11 @@ def compare_scripts(script: str, heard_script: str, quote_share: float) -> Scrip
     script_words = _Stream(has)
     in_order = _in_order([script_words.mask(word) for word in spoken], len(has))
     anywhere = sum(script_words.mask(word) != 0 for word in shown)
-    streams = (_Stream(spoken), _Stream(shown))
+    heard = Recognition(heard_script)
     unheard = tuple(
         " ".join(text.split())[:_MAX_SHOWN]
-        for text, words in quotes[:MAX_QUOTES]
-        if not any(_stands_in(words[:MAX_WORDS], stream, quote_share) for stream in streams)
+        for text, _ in quotes[:MAX_QUOTES]
+        if not heard.has(text, quote_share)
     )
     return ScriptComparison(
         words_said=len(spoken),
@@ -193,6 +193,24 @@ def _stands_in(quote: Sequence[str], stream: _Stream, share: float) -> bool:
         and _in_order([mask >> start & window for mask in masks], length) >= need
         for start in range(0, stream.length, n)
     )
+
+
+class Recognition:
+    """What was heard and read in a video, to look quotes up in."""
+
+    def __init__(self, heard_script: str) -> None:
+        parts = _parts(heard_script)
+        self._streams = [_Stream(_limited(" ".join(texts))[0]) for texts in (parts.spoken, parts.shown)]
+
+    def has(self, quote: str, share: float) -> bool:
+        """Whether `share` of a quote's words stand in order, near one another, in what was heard, or read.
+
+        Of a quote of less than MIN_QUOTE_WORDS words, all of them: half of those stand in any video.
+        """
+        words, _ = _limited(quote)
+        if len(words) < MIN_QUOTE_WORDS:
+            share = 1.0
+        return bool(words) and any(_stands_in(words, stream, share) for stream in self._streams)
 
 
 class ShareEstimate(NamedTuple):

@@ -28,6 +28,7 @@ from tikval.finetune.ensemble import HeldOut, HeldOutScores, mean_scores, thresh
 from tikval.finetune.inference import Judge, TrainedMember
 from tikval.finetune.model_files import EnsembleFacts, read_facts
 from tikval.finetune.model_index import usable_members
+from tikval.finetune.occlusion import MAX_CUTS, cuts_of
 from tikval.flow import finetune
 from tikval.flow.predict import predict, warn_of_trained_videos
 from tikval.report.export.values import export_table
@@ -319,6 +320,53 @@ def test_the_facts_agree_with_the_rows_and_name_nobody(study: Study, trained: Fi
     }
     assert all(each.cut_rows == 1 for each in facts.members.values())
     assert not any(word in text for word in ("account 1", study.ids[0], str(study.root)))
+
+
+# evidence
+
+
+@pytest.mark.parametrize("model", [{"max_tokens": 64}, {"long_texts": "windows", "overlap_tokens": 4}])
+def test_a_label_hangs_on_the_sentence_that_says_it(study: Study, model: dict[str, Any]) -> None:
+    trained = study.finetune(pooling="mean", **model)
+    config = config_of(trained, study, evidence=True)
+    assert config.folder != config_of(trained, study).folder, "a recipe of its own"
+    text = f'Genre: x\n\n[The sun sets.]\nA: "Then the sun sets. {WORDS["kindness"]}. And then."\n[{WORDS["thrill"]}]\n'
+    times: dict[str, Any] = {"line_starts": [None] * 3 + [2.5, 4], "line_ends": [None] * 3 + [4, 5]}
+    rows: list[Any] = [
+        script("a", script=text, caption="The sun sets.", **times),
+        script("long", script=text + '"The sun sets."\n' * 150),
+        script("none", error=Reason.UNREADABLE.value),
+    ]
+    facts, names = usable_members(trained.folder, None)
+    judge = Judge(config, facts, names)
+    judge.thresholds_L[:] = 0  # so that both labels are decided
+    short, long, failed = judge(rows)
+    assert failed["evidence"] is None
+    for row in (short, long):
+        evidence = row["evidence"]
+        assert evidence is not None
+        for label, words in zip(trained.labels or (), WORDS.values(), strict=True):
+            mine = [passage for passage in evidence if passage["label"] == label]
+            assert words in (mine[0]["quote"] or "")
+            weights = [passage["weight"] or 0 for passage in mine]
+            assert len(mine) <= 3
+            assert weights == sorted(weights, reverse=True)
+            assert min(weights) > 0
+    first = (short["evidence"] or [])[0]
+    assert (first["source"], first["start"], first["end"], first["in_script"]) == ("speech", 2.5, 4, True)
+    assert len(cuts_of(rows[1])) <= MAX_CUTS
+    assert [row["evidence"] for row in Judge(config_of(trained, study), facts, names)(rows)] == [None] * 3
+
+
+def test_vectors_have_no_sentences(study: Study) -> None:
+    trained = FinetuneConfig.model_validate(
+        {"embeddings": {"videos": study.catalog, "out": study.out}, "out": study.out, "system": "mlp"}
+        | {"model": {"kind": "vectors"}}
+    )
+    with pytest.raises(ValueError, match="reads vectors, which have no sentences to cut out"):
+        PredictConfig(
+            trained=trained, embeddings=trained.embeddings, out=study.out, system="x", evidence=True
+        )
 
 
 # the job

@@ -1,10 +1,10 @@
 """Trained systems over new videos."""
 
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import model_validator
 
-from tikval.config.base import JobConfig, Pool, Upstream
+from tikval.config.base import ADDED_LATER, JobConfig, Pool, Upstream
 from tikval.config.embed import EmbedConfig
 from tikval.config.scripts import CatalogConfig, ScriptConfig
 from tikval.config.train import FinetuneConfig, SystemName
@@ -20,6 +20,8 @@ class PredictConfig(JobConfig):
     embeddings: Upstream[EmbedConfig] | None = None
     system: SystemName
     members: tuple[str, ...] | None = None  # names of trainings ("p0-f1-s0"), averaged; None: all
+    # the sentences that each decided label hangs on, found by cutting each one out: many times the work
+    evidence: Annotated[bool, ADDED_LATER] = False
     pool: Pool = Pool(actors=1, batch_rows=32)
 
     @model_validator(mode="after")
@@ -30,6 +32,10 @@ class PredictConfig(JobConfig):
             raise ValueError(f"{self.trained.system} was trained on {wants}: name {wants}, and not {other}")
         if self.trained.keep_models == "none":
             raise ValueError("trained: keep_models: none keeps nothing to predict with")
+        if self.evidence and self.trained.takes_vectors:
+            raise ValueError(
+                f"evidence: {self.trained.system} reads vectors, which have no sentences to cut out; leave it out"
+            )
         return self
 
     @property

@@ -3,7 +3,7 @@
 The encoder is built from its configuration, and its weights are those that were trained: what it began with may be
 gone.
 
-Shape letters: N rows, L trained labels.
+Shape letters: N rows, L trained labels, C texts of a row with something cut out.
 """
 
 import hashlib
@@ -26,9 +26,10 @@ from tikval.finetune.examples import text_of_post
 from tikval.finetune.loop import predict_probabilities
 from tikval.finetune.model import build, load_tokenizer, read_settings
 from tikval.finetune.model_files import EnsembleFacts, read_kept
+from tikval.finetune.occlusion import cuts_of, passages_of, without_cut
 from tikval.finetune.output_link import EACH_LABEL, link_of
 from tikval.finetune.prediction_rows import prediction_columns
-from tikval.rows import PredictionRow, Reason
+from tikval.rows import Passage, PredictionRow, Reason
 from tikval.stats.arrays import Floats
 
 _AT_ONCE: Final = 16  # rows that a model reads at once
@@ -120,20 +121,37 @@ class Judge:
 
     def __call__(self, rows: list[Any]) -> list[PredictionRow]:
         good = [row for row in rows if row["error"] is None]
-        means_NL = ensemble([member(good) for member in self.members]) if good else np.empty((0, 0))
-        judged = iter(means_NL)
+        means_NL = self._means(good)
+        evidence = self._evidence(good, means_NL) if self.config.evidence else [None] * len(good)
+        judged = zip(means_NL, evidence, strict=True)
         return [
-            self._judged(row, next(judged))
+            self._judged(row, *next(judged))
             if row["error"] is None
             else self.failure(row, Reason(row["error"]), row["detail"])
             for row in rows
         ]
 
-    def _judged(self, row: Any, scores_L: Floats) -> PredictionRow:
+    def _means(self, rows: Sequence[Any]) -> Floats:
+        """Mean probabilities [N, L] over the members."""
+        empty = np.empty((0, len(self.thresholds_L)))
+        return ensemble([member(rows) for member in self.members]) if rows else empty
+
+    def _evidence(self, rows: Sequence[Any], means_NL: Floats) -> list[list[Passage]]:
+        """The sentences that each row's decided labels fall without; the cut texts are judged together."""
+        decided = [np.flatnonzero(scores_L >= self.thresholds_L) for scores_L in means_NL]
+        cuts = [cuts_of(row) if len(labels) else [] for row, labels in zip(rows, decided, strict=True)]
+        cut = [without_cut(row, pieces) for row, some in zip(rows, cuts, strict=True) for pieces in some]
+        parts = np.split(self._means(cut), np.cumsum([len(some) for some in cuts])[:-1])
+        return [
+            passages_of(row, some, (mean_L - part_CL)[:, at], [self.facts.labels[i] for i in at])
+            for row, some, mean_L, part_CL, at in zip(rows, cuts, means_NL, parts, decided, strict=True)
+        ]
+
+    def _judged(self, row: Any, scores_L: Floats, evidence: list[Passage] | None) -> PredictionRow:
         columns = prediction_columns(
             len(self.facts.all_labels), self.places, scores_L, scores_L >= self.thresholds_L
         )
-        return self._row(row, model_served=self.served, **columns)
+        return self._row(row, model_served=self.served, evidence=evidence, **columns)
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> PredictionRow:
         """A row with the identity of `row`, the reason and nothing that could be read as a stance."""

@@ -1,20 +1,18 @@
 """A video's page as plain values for the template: its script, and every system's answer beside the annotation."""
 
-import re
 from typing import Any, Final
 
 from tikval.report.score_meaning import ScoreMeaning
+from tikval.report.site.evidence import clock, evidence_of, shown_text
 from tikval.report.site.label_places import fix_command
+from tikval.report.site.marks import Mark, caption_segments, script_lines
 from tikval.report.site.record import Card, Report
 from tikval.report.site.score_tables import title_of
-from tikval.report.site.texts import hidden
 from tikval.rows import PredictionRow
 from tikval.values import CONFRONTED, ENDORSED, binary
 
 HIT, FALSE_ALARM, MISS, NOT_MODELLED = "hit", "false alarm", "missed", "not modelled"
-
-_CAPTION: Final = re.compile(r"\s*\[.+\]\s*")
-_TAGGED: Final = re.compile(r"\s*\[([^\[\]]{1,40})\]:?\s*(.*)")
+NO_EVIDENCE: Final = "No evidence: the system gives none, or was not asked for any."
 
 
 def card_of(card: Card, report: Report, account: str | None) -> dict[str, Any]:
@@ -24,35 +22,36 @@ def card_of(card: Card, report: Report, account: str | None) -> dict[str, Any]:
     """
 
     def show(text: str | None) -> str | None:
-        return text if report.show_accounts else hidden(text, card.account)
+        return shown_text(text, card, report)
 
+    readings = [_reading(row, card, report, show(row["notes"])) for row in card.predictions]
+    marks = [
+        Mark(chip["index"], chip["stance"], chip["title"], place)
+        for reading in readings
+        for chip in reading["chips"]
+        for passage in chip["passages"]
+        for place in passage["places"]
+    ]
     return {
         "video_id": card.video_id,
-        "length": None if card.seconds is None else f"{int(card.seconds) // 60}:{int(card.seconds) % 60:02}",
+        "length": None if card.seconds is None else clock(card.seconds),
         "account": account,
         "genre": card.genre,
         "month": card.month,
         "marks": card.marks,
         "counts": [f"{number:,} {name}" for name, number in card.counts.items()],
-        "caption": show(card.caption),
-        "script": [_line(line) for line in (show(card.script) or "").splitlines() if line.strip()],
+        "caption": caption_segments(show(card.caption) or "", marks),
+        "script": script_lines(show(card.script) or "", marks, card),
         "failures": [(failure, show(failure.detail)) for failure in card.failures],
-        "readings": [_reading(row, card, report, show(row["notes"])) for row in card.predictions],
+        "readings": readings,
         "annotated": card.annotated is not None,
         "truth": [] if card.annotated is None else _chips(binary(card.annotated), [], report),
         "places": [(report.titles[place.slug], place) for place in card.places],
         "fix": fix_command(report.out, card.video_id, card.places, report.label_set) if card.places else None,
         "pictures": [f"{card.key}-{i}.jpg" for i in range(1, card.pictures + 1)],
+        "video": card.video,
+        "no_video": card.no_video,
     }
-
-
-def _line(line: str) -> dict[str, str | None]:
-    """A line of a script: `[TEXT ON SCREEN]` as a whole, or with a tag as in `[CAPTIONS] text`, `[SOUND] text`."""
-    if _CAPTION.fullmatch(line):
-        return {"tag": None, "text": line.strip(), "kind": "captions"}
-    match = _TAGGED.fullmatch(line)
-    tag, text = match.groups() if match else (None, line.strip())
-    return {"tag": tag, "text": text, "kind": "captions" if (tag or "").upper().startswith("CAPTION") else ""}
 
 
 def _reading(row: PredictionRow, card: Card, report: Report, notes: str | None) -> dict[str, Any]:
@@ -61,6 +60,10 @@ def _reading(row: PredictionRow, card: Card, report: Report, notes: str | None) 
         return {"system": row["system"], "error": row["error"] or "no result", "notes": notes, "chips": []}
     decisions = row["decisions"]
     chips = _chips(decisions, row["scores"] or [], report)
+    evidence = evidence_of(card, row, report)
+    for chip in chips:
+        chip["passages"] = evidence.get(report.labels[chip["index"]], [])
+        chip["link"] = next((one["link"] for one in chip["passages"] if one["link"]), None)
     meaning = report.scores_are.get(row["system"], ScoreMeaning())
     thresholds = meaning.of_row(row)
     for chip in chips:
@@ -84,6 +87,7 @@ def _reading(row: PredictionRow, card: Card, report: Report, notes: str | None) 
         "agreement": row["agreement"],
         "notes": notes,
         "chips": chips,
+        "no_evidence": NO_EVIDENCE if row["evidence"] is None and any(decisions) else None,
         "tally": {mark: marks.count(mark) for mark in (HIT, MISS, FALSE_ALARM)},
     }
 
@@ -91,7 +95,7 @@ def _reading(row: PredictionRow, card: Card, report: Report, notes: str | None) 
 def _chips(decisions: Any, scores: Any, report: Report) -> list[dict[str, Any]]:
     """Chips of the labels decided for, the best score first and else in the order of the labels."""
     half = len(report.labels) // 2
-    chips = [
+    chips: list[dict[str, Any]] = [
         {
             "index": i,
             "stance": ENDORSED if i < half else CONFRONTED,
@@ -99,6 +103,8 @@ def _chips(decisions: Any, scores: Any, report: Report) -> list[dict[str, Any]]:
             "score": scores[i] if scores else None,
             "score_text": None,  # what the score is, with its threshold
             "mark": None,
+            "passages": [],
+            "link": None,  # to the line of the first passage
         }
         for i, decided in enumerate(decisions)
         if decided

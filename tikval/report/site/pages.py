@@ -8,7 +8,7 @@ the site's own files: no inline script, no inline style, no other host.
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from tikval.report.site.cards import card_of
 from tikval.report.site.contrasts import comparison_table, drop_table, genre_table
 from tikval.report.site.gap import gap_lines
 from tikval.report.site.rates import account_lines, account_names, confusion_lines, rate_tables
-from tikval.report.site.record import Chart, Report
+from tikval.report.site.record import Card, Chart, Report
 from tikval.report.site.score_tables import coverage_line, kind_of, score_tables
 from tikval.report.site.texts import clean_text, hidden
 from tikval.report.tables.attrition import attrition_csv
@@ -70,9 +70,10 @@ def site_files(report: Report) -> Iterator[tuple[str, bytes]]:
         page = environment.get_template(f"{file}.j2").render(here=file, root="", charts=charts, **context)
         yield file, page.encode()
     video_page = environment.get_template("video.html.j2")
-    for card in report.cards:
-        shown = card_of(card, report, names.get(card.account or ""))
-        page = video_page.render(here="videos.html", root="../", card=shown)
+    for at, card in enumerate(report.cards):
+        shown = card_of(card, report, names.get(card.account or "")) | _neighbours(report.cards, at)
+        policy = f"{POLICY}; media-src 'self'" if card.video else POLICY
+        page = video_page.render(here="videos.html", root="../", card=shown, policy=policy)
         yield f"videos/{card.key}.html", page.encode()
     if report.attrition:
         yield ATTRITION_CSV, attrition_csv(report.attrition, account_namer(report, names))
@@ -80,6 +81,16 @@ def site_files(report: Report) -> Iterator[tuple[str, bytes]]:
     yield "data/charts.js", assign("tikval.charts", {chart.name: chart.data for chart in report.charts})
     for asset in sorted(_ASSETS.iterdir()):
         yield f"assets/{asset.name}", asset.read_bytes()
+
+
+def _neighbours(cards: Sequence[Card], at: int) -> dict[str, Any]:
+    """Where a video stands among those with a page, from 1, and the pages before and after its own."""
+    before, after = cards[max(at - 1, 0) : at], cards[at + 1 : at + 2]
+    return {
+        "place": at + 1,
+        "previous": before[0].key if before else None,
+        "next": after[0].key if after else None,
+    }
 
 
 def _check(report: Report) -> None:

@@ -55,6 +55,14 @@ class Card:
     )
     places: tuple[LabelAt, ...] = ()  # where the given table says its labels; (): not known
     pictures: int = 0  # key frames, where they were asked for
+    line_starts: tuple[float | None, ...] = ()  # seconds, by line of the script; (): not known
+    line_ends: tuple[float | None, ...] = ()
+    recognised: str | None = None  # the local writer's script, which quotes are compared with
+    # by system the script that it judged, None: the video itself; the one above where a system is not named
+    scripts_of: Mapping[str, str | None] = field(default_factory=dict)
+    is_photos: bool = False  # a photo post: no times
+    video: str | None = None  # address of its file from its page, where players were asked for
+    no_video: str | None = None  # why there is no player then, in words
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ class ReportConfig(JobConfig):
     """jobs/report.py: everything before it -> a site to look at."""
 
     stage: ClassVar[str] = "report"
+    version: ClassVar[int] = 2  # the pages have evidence, claims and another first page: made anew, cheap
     operational: ClassVar[frozenset[str]] = JobConfig.operational | {"asked"}
 
     scores: Upstream[EvaluateConfig]

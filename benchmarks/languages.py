@@ -139,7 +139,7 @@ def measure(
         cpu = time.process_time() - begin
         script: dict[str, Any] = dict.fromkeys(ScriptRow.__annotations__)
         script |= {"video_id": "v", "row_key": "k", "attempt": 1, "has_sound": True}
-        [row] = values([script | {"script": compose(reading, None, None, heard)}])
+        [row] = values([script | {"script": compose(reading, None, None, heard).script}])
         found = {
             label for label, yes in zip(labels, row["decisions"] or [False] * len(labels), strict=True) if yes
         }

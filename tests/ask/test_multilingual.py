@@ -181,6 +181,10 @@ def test_a_video_in_another_language_from_file_to_script(tmp_path: Path) -> None
     assert 'SPEAKER (ES): "' in (every["script"] or "")
     assert 'TRANSLATED: "' in (every["script"] or "")
     assert (every["model_served"] or "").startswith("whisper-base sha256:d01c3014881c")
+    for times in (every["line_starts"] or [], every["line_ends"] or []):
+        assert len(times) == len((every["script"] or "").splitlines())
+        assert times[-1] is not None
+        assert 0 <= times[-1] <= (every["seconds"] or 0)
     pytest.importorskip("moonshine_voice")
     [fast] = LocalScripts(LocalWriter(speech="fast"), Limits())([row])  # type: ignore[arg-type]
     assert (fast["error"], fast["language"], fast["translated"]) == (None, "es", False)

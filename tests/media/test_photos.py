@@ -65,7 +65,7 @@ def test_pictures_that_differ_by_a_word_are_all_read(child: Child, tmp_path: Pat
         *(f"DAY {n} SAVE MONEY" for n in (1, 2, 3)),
     ]
     assert (reading.captions[0].first_seconds, reading.captions[0].last_seconds) == (0.0, 6.0)
-    script = compose(reading, None, None)
+    script = compose(reading, None, None).script
     assert script.count("SAVE MONEY") == 3
 
 

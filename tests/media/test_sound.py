@@ -206,7 +206,7 @@ def test_the_track_is_named_in_the_script_and_is_the_one_that_is_sent(voice: Sam
     with Child(Limits(seconds=60)) as child:
         reading = child.read(str(path), Want(sound=True, scene=True))
         child.strip(str(path), str(tmp_path / "to"))
-    assert "Sound: Yes (track 2 of 2, spa)\n" in compose(reading, None, None)
+    assert "Sound: Yes (track 2 of 2, spa)\n" in compose(reading, None, None).script
     assert likeness(tmp_path / "to", voice) > 0.9
     assert heard(tmp_path / "to")[1] == 1
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,12 +44,12 @@ def reading(
 
 def body(read: ClipReading, account: str | None = None) -> list[str]:
     """Lines after the header."""
-    return compose(read, None, account).split("\n\n", 1)[1].splitlines()
+    return compose(read, None, account).script.split("\n\n", 1)[1].splitlines()
 
 
 def test_the_format_of_the_paper() -> None:
     read = reading([(0, "THREE HOURS\nLATER")], [(1, "I finally made it myself.")], scene=SCENE)
-    assert compose(read, "Crafts/DIY", None) == (
+    assert compose(read, "Crafts/DIY", None).script == (
         "Genre: Crafts/DIY\n"
         "Sound: Yes\n"
         "Picture: vertical, bright, slow, at least 2 cuts, 9 seconds\n"
@@ -59,7 +60,7 @@ def test_the_format_of_the_paper() -> None:
 
 
 def test_an_empty_reading_makes_nothing_up() -> None:
-    assert compose(reading(has_sound=False), None, None) == "Genre: not stated\nSound: No\n"
+    assert compose(reading(has_sound=False), None, None).script == "Genre: not stated\nSound: No\n"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_an_empty_reading_makes_nothing_up() -> None:
 )
 def test_cuts(cuts: int, words: str) -> None:
     scene = Scene("square", "dark", "still", cuts)
-    script = compose(reading(scene=scene), None, None)
+    script = compose(reading(scene=scene), None, None).script
     assert f"Picture: square, dark, still, {words}, 9 seconds\n" in script
 
 
@@ -112,7 +113,7 @@ def test_without_speech_no_caption_is_a_subtitle() -> None:
 )
 def test_text_cannot_pose_as_another_line(attack: str) -> None:
     shown, spoken = (
-        compose(read, attack, None) for read in (reading([(0, attack)]), reading([], [(1, attack)]))
+        compose(read, attack, None).script for read in (reading([(0, attack)]), reading([], [(1, attack)]))
     )
     assert shown.splitlines()[1:3] == spoken.splitlines()[1:3] == ["Sound: Yes", ""]
     (shown,), (spoken,) = shown.splitlines()[3:], spoken.splitlines()[3:]
@@ -129,7 +130,10 @@ def test_a_script_always_parses(
 ) -> None:
     """Two header lines and one line per caption that is no subtitle and per utterance."""
     read = reading([(0, caption) for caption in captions], [(1, words) for words in speech])
-    lines = compose(read, genre, account).splitlines()
+    composed = compose(read, genre, account)
+    lines = composed.script.splitlines()
+    first = {"[": 0, "S": 1}
+    assert composed.line_starts == [None, None, None][: len(lines)] + [first[line[0]] for line in lines[3:]]
     assert lines[0].startswith("Genre: ")
     assert lines[1] == "Sound: Yes"
     assert lines[2:3] in ([], [""])
@@ -204,7 +208,8 @@ def test_a_watermark_is_left_out_even_in_pieces(text: str) -> None:
 def test_another_language_stands_with_its_english_which_is_marked() -> None:
     utterances = [Segment("Mi familia.", 0, 1, "es"), Segment('My "family".', 3, 4, "en")]
     heard = Heard(utterances, "es", 0.934, [Segment("My family, says jo.doe_1.", 0, 1, "es")])
-    assert compose(reading([(2, "two")]), None, "jo.doe_1", heard) == (
+    composed = compose(reading([(2, "two")]), None, "jo.doe_1", heard)
+    assert composed.script == (
         "Genre: not stated\n"
         "Sound: Yes\n"
         "Language: es, probability 0.93; TRANSLATED is the recogniser's English\n"
@@ -214,8 +219,17 @@ def test_another_language_stands_with_its_english_which_is_marked() -> None:
         "[two]\n"
         "SPEAKER: \"My 'family'.\"\n"
     )
+    assert composed.line_starts == [None, None, None, None, 0, 0, 2, 3]
+    assert composed.line_ends == [None, None, None, None, 1, 1, 3, 4]
+
+
+def test_a_caption_that_one_picture_shows_has_no_end_and_a_photo_post_no_times() -> None:
+    once = [Caption("SAVE MONEY", 2.34567, 2.34567)]
+    assert compose(reading(captions=[], has_sound=False), None, None)[1:] == ([None] * 2, [None] * 2)
+    assert compose(replace(reading(), captions=once), None, None)[1:] == ([None] * 3 + [2.346], [None] * 4)
+    assert compose(replace(reading(), captions=once, photos=1), None, None)[1:] == (None, None)
 
 
 def test_a_language_that_is_not_sure_has_no_name() -> None:
-    script = compose(reading(), None, None, Heard([], None, 0.41))
+    script = compose(reading(), None, None, Heard([], None, 0.41)).script
     assert "\nLanguage: not recognised, so its words are left out, probability 0.41\n" in script

@@ -13,7 +13,7 @@ TRANSLATED: "I finally made it myself."
 import re
 from dataclasses import replace
 from difflib import SequenceMatcher
-from typing import Final
+from typing import Final, NamedTuple
 
 from tikval.ask.multilingual import Heard
 from tikval.media.reading import Caption, ClipReading, Segment
@@ -23,7 +23,28 @@ TRANSLATED: Final = "TRANSLATED"  # who speaks where the recogniser's English st
 _REPEATED: Final = 0.8  # a caption with this share of its words in the speech is a subtitle
 
 
-def compose(reading: ClipReading, genre: str | None, account: str | None, heard: Heard | None = None) -> str:
+class TimedScript(NamedTuple):
+    """A script, and the seconds from which, and up to which, each line of script.splitlines() was heard or seen.
+
+    None inside: a line without a time, as the header's, and no end of a caption that one picture alone shows. None: of
+    a photo post, whose pictures stand at no time.
+    """
+
+    script: str
+    line_starts: list[float | None] | None
+    line_ends: list[float | None] | None
+
+
+class _Line(NamedTuple):
+    start_seconds: float  # lines are sorted as tuples
+    rank: int  # of what begins at the same time
+    text: str
+    end_seconds: float
+
+
+def compose(
+    reading: ClipReading, genre: str | None, account: str | None, heard: Heard | None = None
+) -> TimedScript:
     """The script: header lines, then dialogue and [CAPTIONS] in order of time. Nothing is made up: a genre that
     nobody gave is not guessed, and who speaks is not told apart. `heard`: in place of the reading's own speech."""
     heard = heard or Heard(reading.speech)
@@ -32,11 +53,20 @@ def compose(reading: ClipReading, genre: str | None, account: str | None, heard:
     texts = zip(reading.captions, strip_on_screen(blocks, account), strict=True)
     shown = [replace(caption, text=text) for caption, text in texts if text is not None]
     captions = shown if reading.photos else _not_repeated(shown, spoken)
-    timed = [(caption.first_seconds, 0, _shown(caption)) for caption in captions]
-    timed += [(each.start_seconds, 1, _spoken(speaker_of(each), each, account)) for each in heard.segments]
-    timed += [(each.start_seconds, 2, _spoken(TRANSLATED, each, account)) for each in heard.translations]
-    body = [line for _, _, line in sorted(timed)]
-    return "\n".join([*_header(reading, genre, account), *_language(heard), "", *body]).rstrip() + "\n"
+    body = [_Line(each.first_seconds, 0, _shown(each), each.last_seconds) for each in captions]
+    for rank, segments in enumerate((heard.segments, heard.translations), 1):
+        for each in segments:
+            words = _spoken(speaker_of(each) if rank == 1 else TRANSLATED, each, account)
+            body.append(_Line(each.start_seconds, rank, words, each.end_seconds))
+    body.sort()
+    lines = [*_header(reading, genre, account), *_language(heard), "", *(line.text for line in body)]
+    script = "\n".join(lines).rstrip() + "\n"
+    if reading.photos:
+        return TimedScript(script, None, None)
+    untimed: list[float | None] = [None] * (len(script.splitlines()) - len(body))
+    starts = [round(line.start_seconds, 3) for line in body]
+    ends = [round(line.end_seconds, 3) if line.end_seconds > line.start_seconds else None for line in body]
+    return TimedScript(script, [*untimed, *starts], [*untimed, *ends])
 
 
 def speaker_of(segment: Segment) -> str:

@@ -55,7 +55,7 @@ class LocalScripts:
             return self.failure(row, err.reason, err.detail)
         heard = self.hearing(reading)
         written: dict[str, Any] = {
-            "script": compose(reading, row["genre"], row["account"], heard),
+            **compose(reading, row["genre"], row["account"], heard)._asdict(),
             "caption": strip_handles(row["caption"], row["account"]) if row["caption"] else None,
             "seconds": reading.seconds,
             "has_sound": reading.has_sound,

@@ -15,6 +15,18 @@ chromium, visit = browser.chromium, browser.visit
 
 PAGES = ("index", "systems", "values", "accounts", "videos", "attrition", "paper", "failures")
 WIDER = "document.documentElement.scrollWidth - innerWidth"
+# of each state of the list's form how many videos it shows
+COUNTS = """async (anchors) => {
+    tikval.list.video = () => document.createElement("li"); // drawing takes time, and is tested elsewhere
+    const counts = [];
+    for (const anchor of anchors) {
+        const changed = new Promise((done) => addEventListener("hashchange", () => setTimeout(done), { once: true }));
+        location.hash = anchor;
+        await changed;
+        counts.push(document.getElementById("count").textContent.split(" ")[0]);
+    }
+    return counts;
+}"""
 # what is drawn: pixels of each chart's canvas that are not transparent
 DRAWN = """Array.from(document.querySelectorAll(".plot"), (div) => {
     const canvas = div.querySelector("canvas");
@@ -56,6 +68,20 @@ def test_every_page_is_whole(site: Path, visit: browser.Visit, width: int, dark:
         assert all(pixels > 500 for pixels in drawn), f"{name}: {drawn}"
         charts += len(drawn)
     assert charts >= 8
+
+
+def test_every_number_leads_to_as_many_videos_as_it_says(site: Path, visit: browser.Visit) -> None:
+    """A link's title has the count; the list's own count is what it shows."""
+    titles: dict[str, str] = {}
+    for name in ("index", "values", "accounts", "systems"):
+        page = visit(site, f"{name}.html").page
+        found = page.eval_on_selector_all("a.behind", "all => all.map((a) => [a.href, a.title])")
+        assert len(found) > 3, name
+        titles |= {href.partition("#")[2]: title.split()[0] for href, title in found}
+    shown = visit(site, "videos.html").page.evaluate(COUNTS, list(titles))
+    assert dict(zip(titles, shown, strict=True)) == titles
+    fields = {part.partition("=")[0] for anchor in titles for part in anchor.split("&")}
+    assert fields == {"who", "value", "stance", "agree", "account", "result"}
 
 
 def test_from_the_list_to_a_video_and_back_to_it(site: Path, visit: browser.Visit) -> None:

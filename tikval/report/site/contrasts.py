@@ -7,6 +7,7 @@ from tikval.evaluate.slices import COMMON, DIFFERENCE, DROP, GENRE, WITHOUT
 from tikval.report.display import display_name, two
 from tikval.report.how_sure import HowSure, ends_of
 from tikval.report.site.record import Report
+from tikval.report.site.video_links import VideoLinks
 from tikval.report.tables.comparisons import TOLD, n_tested, swap_notes
 from tikval.rows import SliceRow
 from tikval.stats.limits import counted
@@ -59,7 +60,7 @@ def drop_table(report: Report) -> dict[str, Any]:
     return {"lines": lines, "below": sure.lines}
 
 
-def genre_table(report: Report) -> dict[str, Any]:
+def genre_table(report: Report, links: VideoLinks) -> dict[str, Any]:
     """A line per genre and system: F1 of the genre's videos, of all others, and the second less the first.
 
     `left_out`: the genres that are not compared, with their sizes and why.
@@ -72,6 +73,7 @@ def genre_table(report: Report) -> dict[str, Any]:
     lines = [
         {
             "genre": genre,
+            "link": links.genre(genre),
             "system": display_name(system),
             "n_videos": own[GENRE]["n_videos"],
             "n_groups": own[GENRE]["n_groups"],

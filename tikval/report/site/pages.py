@@ -15,13 +15,12 @@ from typing import Any, Final
 import jinja2
 
 from tikval.evaluate.scores import BASELINE
-from tikval.report.site.answer import LedRates, answer_sentence, led_rates
 from tikval.report.site.attrition import ATTRITION_CSV, account_namer, attrition_page, judged_line
 from tikval.report.site.browse import assign, browse_files
 from tikval.report.site.cards import card_of
 from tikval.report.site.contrasts import comparison_table, drop_table, genre_table
+from tikval.report.site.first_page import first_page
 from tikval.report.site.gap import gap_lines
-from tikval.report.site.ranked import ranked_chart
 from tikval.report.site.rates import account_lines, account_names, confusion_lines, rate_tables
 from tikval.report.site.record import Card, Chart, Report
 from tikval.report.site.score_tables import coverage_line, kind_of, score_tables
@@ -136,56 +135,27 @@ def _shared(report: Report) -> dict[str, Any]:
 
 def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
     """What the template of each file needs besides, by file."""
-    scores = score_tables(report) if report.scores else None
+    links = VideoLinks(report)
+    scores = score_tables(report, links) if report.scores else None
     found: dict[str, dict[str, Any]] = {
-        "index.html": {"scores": scores, **_answer(report)},
+        "index.html": {"scores": scores, **first_page(report, links)},
         "systems.html": {
             "scores": scores,
             "comparisons": comparison_table(report),
             "drops": drop_table(report),
             "gaps": gap_lines(report),
         },
-        "values.html": {"rates": rate_tables(report), "confusions": confusion_lines(report)},
-        "accounts.html": {"genres": genre_table(report), "accounts": account_lines(report, names)},
+        "values.html": {"rates": rate_tables(report, links), "confusions": confusion_lines(report)},
+        "accounts.html": {
+            "genres": genre_table(report, links),
+            "accounts": account_lines(report, names, links),
+        },
         "videos.html": {},
         "failures.html": {"failures": _failures(report)},
     }
     if report.attrition:
         found["attrition.html"] = attrition_page(report.attrition, account_namer(report, names))
     return {**found, "paper.html": {}} if report.grids else found
-
-
-def _answer(report: Report) -> dict[str, Any]:
-    """What the first page begins with."""
-    led, links = led_rates(report), VideoLinks(report)
-    others = [
-        (rates.system, f"rates-{n}")
-        for n, rates in enumerate(report.rates, 1)
-        if led is not None and rates.system != led.system
-    ]
-    return {
-        "led": led,
-        "sentence": answer_sentence(report, led, links),
-        "others": others,
-        "chart_of": ranked_chart(report, led, links) if led else None,
-        "examples": None,
-        "covered": covered_line(report, led),
-    }
-
-
-def covered_line(report: Report, led: LedRates | None) -> str:
-    """How many videos have a result of the system that the report leads with, in one sentence."""
-    stages = dict(report.coverage)
-    systems = [*([led.system] if led else []), *(name for name, _ in report.systems)]
-    stage = next((f"values: {name}" for name in systems if f"values: {name}" in stages), None)
-    if stage is None:
-        return ""
-    counts = stages[stage]
-    failed = sum(counts.failures.values())
-    more = [f"{failed:,} failed"] if failed else []
-    more += [f"in {counts.abstained:,} it found nothing to judge"] if counts.abstained else []
-    have = f"{counts.results:,} of {counts.rows:,} videos have a result of {stage.removeprefix('values: ')}"
-    return "; ".join([have, *more]) + "."
 
 
 def _failures(report: Report) -> list[dict[str, Any]]:

@@ -7,12 +7,13 @@ from typing import Any
 from tikval.evaluate.prevalence import why_no_ends
 from tikval.report.site.record import Report
 from tikval.report.site.score_tables import title_of
+from tikval.report.site.video_links import VideoLink, VideoLinks
 from tikval.stats.circle import MEASURES
 from tikval.stats.prevalence import RateLine
 from tikval.values import CONFRONTED, ENDORSED, SIGN
 
 
-def rate_tables(report: Report) -> list[dict[str, Any]]:
+def rate_tables(report: Report, links: VideoLinks) -> list[dict[str, Any]]:
     """One table per system: lines of values with both stances, and of the circle's groups and axes."""
     half = len(report.labels) // 2
     out = []
@@ -22,8 +23,11 @@ def rate_tables(report: Report) -> list[dict[str, Any]]:
         values = [
             {
                 "title": title_of(report, v),
-                "slug": report.labels[v][:-1],
-                "cells": [_cell(lines.get(label)) for label in (report.labels[v], report.labels[half + v])],
+                "link": links.value(rates.system, v),
+                "cells": [
+                    _cell(lines.get(label), links.label(rates.system, label))
+                    for label in (report.labels[v], report.labels[half + v])
+                ],
             }
             for v in range(half)
         ]
@@ -50,12 +54,13 @@ def rate_tables(report: Report) -> list[dict[str, Any]]:
     return out
 
 
-def _cell(line: RateLine | None) -> dict[str, str] | None:
+def _cell(line: RateLine | None, link: VideoLink | None = None) -> dict[str, Any] | None:
     """A rate as text; None where the label is not modelled, which is not a rate of zero."""
     if line is None:
         return None
     return {
         "rate": percent(line.rate),
+        "link": link,
         "interval": percents(line.low, line.high),
         "corrected": percent(line.corrected),
         "corrected_interval": percents(line.corrected_low, line.corrected_high),
@@ -88,30 +93,41 @@ def account_names(report: Report) -> dict[str, str]:
     return {name: name if report.show_accounts else f"account {n}" for n, name in enumerate(names, 1)}
 
 
-def account_lines(report: Report, names: Mapping[str, str]) -> list[dict[str, Any]]:
+def account_lines(report: Report, names: Mapping[str, str], links: VideoLinks) -> list[dict[str, Any]]:
     """One line per account, by the name that the report may show, with what each system predicts most often."""
-    return [
-        {
-            "name": names.get(account.name, "") if account.name else None,
-            "genre": account.genre,
-            "videos": account.videos,
-            "failed": account.failed,
-            "annotated": account.annotated,
-            "most": [
-                {"system": system, "labels": [_share(report, *pair) for pair in pairs]}
-                for system, pairs in account.most.items()
-            ],
+    lines = []
+    for account in report.accounts:
+        name = names.get(account.name, "") if account.name else ""
+        most = {
+            system: [
+                _share(report, label, share, links.label_of_account(system, label, account.name, name))
+                for label, share in pairs
+            ]
+            for system, pairs in account.most.items()
         }
-        for account in report.accounts
-    ]
+        lines.append(
+            {
+                "name": name or None,
+                "link": links.account(account.name, name),
+                "genre": account.genre,
+                "of_genre": links.genre(account.genre),
+                "videos": account.videos,
+                "failed": account.failed,
+                "of_failed": links.failed_of_account(account.name, name),
+                "annotated": account.annotated,
+                "most": [{"system": system, "labels": labels} for system, labels in most.items()],
+            }
+        )
+    return lines
 
 
-def _share(report: Report, label: str, share: float) -> dict[str, str]:
+def _share(report: Report, label: str, share: float, link: VideoLink | None) -> dict[str, Any]:
     slug, sign = label[:-1], label[-1]
     return {
         "title": report.titles.get(slug, slug),
         "stance": ENDORSED if sign == SIGN[ENDORSED] else CONFRONTED,
         "share": percent(share),
+        "link": link,
     }
 
 

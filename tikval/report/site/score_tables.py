@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tikval.evaluate.baselines import BASELINES
-from tikval.evaluate.scores import BASELINE, LEFT_OUT, MISSING, RIGHT, STANCES, WRONG, Coverage
+from tikval.evaluate.corpus import ANNOTATIONS
+from tikval.evaluate.scores import ALL, BASELINE, LEFT_OUT, MISSING, RIGHT, STANCES, WRONG, Coverage
 from tikval.report.display import display_name, two
 from tikval.report.how_sure import HowSure, ends_of
 from tikval.report.site.record import Report
+from tikval.report.site.video_links import VideoLink, VideoLinks
 from tikval.rows import Reason, ScoreRow
 from tikval.stats.limits import FEWEST_POSITIVES
 
@@ -60,7 +62,7 @@ def coverage_line(stage: str, counts: Coverage) -> dict[str, Any]:
     }
 
 
-def score_tables(report: Report) -> dict[str, Any]:
+def score_tables(report: Report, links: VideoLinks) -> dict[str, Any]:
     """F1 and movie lines per system, the baselines last, and per-label lines with the baseline's F1."""
     rows: Numbers = {(r["system"], r["failures"], r["stance"], r["label"]): r for r in report.scores}
     names = list(dict.fromkeys(r["system"] for r in report.scores))
@@ -72,8 +74,8 @@ def score_tables(report: Report) -> dict[str, Any]:
     return {
         "n_videos": first["n_videos"],
         "label_set": first["label_set"],
-        "lines": [_line(rows, system, sure_f1, sure_movie) for system in (*scored, *baselines)],
-        "details": [part for system in scored if (part := _detail(report, rows, system))],
+        "lines": [_line(rows, system, sure_f1, sure_movie, links) for system in (*scored, *baselines)],
+        "details": [part for system in scored if (part := _detail(report, rows, system, links))],
         "averaged": report.averaged,
         "intervals": any(r.get("lower") is not None for r in report.scores),
         "sure_f1": sure_f1.lines,
@@ -86,17 +88,28 @@ def _left_out(rows: Numbers, labels: Sequence[str]) -> list[ScoreRow]:
     return [row for (_, failures, _, label), row in rows.items() if failures == LEFT_OUT and label in labels]
 
 
-def _line(rows: Numbers, system: str, sure_f1: HowSure, sure_movie: HowSure) -> dict[str, Any]:
+def _line(
+    rows: Numbers, system: str, sure_f1: HowSure, sure_movie: HowSure, links: VideoLinks
+) -> dict[str, Any]:
     own = [r for (name, failures, _, _), r in rows.items() if name == system and failures == LEFT_OUT]
+
+    def behind(who: str, stance: str) -> VideoLink | None:
+        return None if stance == ALL or system in BASELINES else links.stance(who, stance)
+
     return {
         "system": display_name(system),
         "baseline": system in BASELINES,
         "n_labels": sum(r["frequent"] is True for r in own),
         "n_scored": own[0]["n_scored"],
         "failed": own[0]["n_videos"] - own[0]["n_scored"],
-        "f1": [_cell(rows, system, stance, how, "f1", sure_f1) for stance in STANCES for how in _F1],
+        "f1": [
+            _cell(rows, system, stance, how, "f1", sure_f1) | {"link": behind(system, stance)}
+            for stance in STANCES
+            for how in _F1
+        ],
         "movie": [
             _cell(rows, system, stance, label, what, sure_movie)
+            | {"link": behind(ANNOTATIONS if what == "recall" else system, stance)}
             for stance in STANCES
             for label in _MOVIE
             for what in _OF_VIDEOS
@@ -123,7 +136,7 @@ def _cell(rows: Numbers, system: str, stance: str, label: str, what: str, sure: 
     }
 
 
-def _detail(report: Report, rows: Numbers, system: str) -> dict[str, Any] | None:
+def _detail(report: Report, rows: Numbers, system: str, links: VideoLinks) -> dict[str, Any] | None:
     """One system's table of labels; None where it models none."""
     half = len(report.labels) // 2
     own = [
@@ -132,7 +145,7 @@ def _detail(report: Report, rows: Numbers, system: str) -> dict[str, Any] | None
         if (row := rows.get((system, LEFT_OUT, STANCES[i >= half], label)))
     ]
     sure = HowSure(ends_of(row) for _, _, row in own if row["support"] >= FEWEST_POSITIVES)
-    labels = _labels(report, rows, own, sure)
+    labels = _labels(report, rows, own, sure, links)
     ranked = any(rank != two(None) for line in labels for rank in line["ranks"])
     if not labels:
         return None
@@ -141,7 +154,7 @@ def _detail(report: Report, rows: Numbers, system: str) -> dict[str, Any] | None
 
 
 def _labels(
-    report: Report, rows: Numbers, own: Sequence[tuple[int, str, ScoreRow]], sure: HowSure
+    report: Report, rows: Numbers, own: Sequence[tuple[int, str, ScoreRow]], sure: HowSure, links: VideoLinks
 ) -> list[dict[str, Any]]:
     """A line for each label; `few`: so few videos have it that its numbers say nothing."""
     half, out = len(report.labels) // 2, []
@@ -154,6 +167,12 @@ def _labels(
                 "stance": stance,
                 "frequent": row["frequent"],
                 "support": row["support"],
+                "links": {
+                    "value": links.value(row["system"], i % half),
+                    "annotated": links.label(ANNOTATIONS, label),
+                    "predicted": links.label(row["system"], label),
+                    "hits": links.hits(row["system"], label),
+                },
                 "few": few,
                 "numbers": [two(row["precision"]), two(row["recall"])],
                 "f1": {

@@ -15,6 +15,7 @@ from tikval.values import CONFRONTED, ENDORSED, binary
 
 PEOPLE: Final = "people"
 AGREES: Final = "agrees"
+FAILED: Final = "failed"
 
 
 class VideoLink(NamedTuple):
@@ -43,6 +44,7 @@ class VideoLinks:
         self._of_stance: Counter[tuple[str, bool]] = Counter()
         self._of_account: Counter[tuple[str, str, int]] = Counter()
         self._hits: Counter[tuple[str, int]] = Counter()
+        self._failed = Counter(card.account for card in report.cards if _has_failed(card))
         self._genres = Counter(card.genre for card in report.cards)
         self._accounts = Counter(card.account for card in report.cards)
         for card in report.cards:
@@ -91,6 +93,10 @@ class VideoLinks:
     def account(self, account: str | None, name: str) -> VideoLink | None:
         return self._link(self._accounts[account] if account else 0, account=name)
 
+    def failed_of_account(self, account: str | None, name: str) -> VideoLink | None:
+        """The videos of an account that failed in any stage."""
+        return self._link(self._failed[account] if account else 0, account=name, result=FAILED)
+
     def genre(self, genre: str | None) -> VideoLink | None:
         return self._link(self._genres[genre] if genre else 0, genre=genre)
 
@@ -100,6 +106,10 @@ class VideoLinks:
 
     def _link(self, videos: int, **form: str | None) -> VideoLink | None:
         return VideoLink(list_address(**form), videos) if videos else None
+
+
+def _has_failed(card: Card) -> bool:
+    return bool(card.failures) or any(row["error"] or row["decisions"] is None for row in card.predictions)
 
 
 def _answers(card: Card) -> Iterator[tuple[str, Sequence[int]]]:

@@ -1,14 +1,16 @@
 """What the first page begins with: the answer, its chart, examples, and how many videos it is about."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tikval.report.site.answer import LedRates, answer_sentence, led_rates
+from tikval.report.site.examples import example_videos
 from tikval.report.site.ranked import ranked_chart
 from tikval.report.site.record import Report
 from tikval.report.site.video_links import VideoLinks
 
 
-def first_page(report: Report, links: VideoLinks) -> dict[str, Any]:
+def first_page(report: Report, links: VideoLinks, names: Mapping[str, str]) -> dict[str, Any]:
     """What its template shows before the scores."""
     led = led_rates(report)
     others = [
@@ -21,7 +23,7 @@ def first_page(report: Report, links: VideoLinks) -> dict[str, Any]:
         "sentence": answer_sentence(report, led, links),
         "others": others,
         "chart_of": ranked_chart(report, led, links) if led else None,
-        "examples": None,
+        "examples": example_videos(report, led, links, names) if led else None,
         "covered": covered_line(report, led),
     }
 

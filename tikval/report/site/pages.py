@@ -138,7 +138,7 @@ def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
     links = VideoLinks(report)
     scores = score_tables(report, links) if report.scores else None
     found: dict[str, dict[str, Any]] = {
-        "index.html": {"scores": scores, **first_page(report, links)},
+        "index.html": {"scores": scores, **first_page(report, links, names)},
         "systems.html": {
             "scores": scores,
             "comparisons": comparison_table(report),

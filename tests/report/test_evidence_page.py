@@ -1,11 +1,14 @@
 """What speaks for each label on a video's page: checked quotes, marked where they stand, and no invented ones."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fixtures.site import KEYS, PREDICTIONS, card, files, report, video
+from tikval.config import CatalogConfig, EvaluateConfig, ExtractConfig, ReportConfig, ScriptConfig
 from tikval.report.site.evidence import evidence_of
+from tikval.report.site.players import GONE, ON_A_STORE, WITHHELD, player_of
 from tikval.report.site.record import Card, Report
 from tikval.rows import Passage
 
@@ -141,3 +144,37 @@ def test_the_page_leads_to_the_one_before_and_after() -> None:
     assert turns("one") == [("next", f"{KEYS['two']}.html")]
     assert turns("two") == [("prev", f"{KEYS['one']}.html"), ("next", f"{KEYS['three']}.html")]
     assert turns("four") == [("prev", f"{KEYS['three']}.html")]
+
+
+def test_players_are_of_files_that_may_be_shown(tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    scripts = ScriptConfig(videos=CatalogConfig(videos="v", out=out), out=out)
+    system = ExtractConfig(scripts=scripts, out=out, system="local")
+    config = ReportConfig(scores=EvaluateConfig(predictions=(system,), out=out), out=out, show_videos=True)
+    for name in ("a b#1.mp4", "jane.doe.mp4"):
+        (tmp_path / name).write_bytes(b"x")
+
+    def player(name: str, to: ReportConfig = config, names: bool = False, **keys: Any) -> Any:
+        made = {"path": str(tmp_path / name), "account": "jane.doe", "files": None, "is_minor": None, **keys}
+        return player_of(made, to, names=names)  # type: ignore[arg-type]
+
+    assert player("a b#1.mp4") == ("../../../a%20b%231.mp4", None)
+    assert player("jane.doe.mp4") == (None, WITHHELD)
+    assert player("a b#1.mp4", names=True) == (None, WITHHELD)
+    named = config.model_copy(update={"show_accounts": True})
+    assert player("jane.doe.mp4", named) == ("../../../jane.doe.mp4", None)
+    assert player("a b#1.mp4", named, is_minor=True) == (None, WITHHELD)
+    assert player("a b#1.mp4", files=["1.jpg"]) == (None, None)
+    assert player("gone.mp4") == (None, GONE)
+    assert player("a b#1.mp4", config.model_copy(update={"show_videos": False})) == (None, None)
+    assert player("x", path="s3://bucket/a.mp4") == (None, ON_A_STORE)
+    assert player("a b#1.mp4", config.model_copy(update={"out": "s3://bucket/out"})) == (None, ON_A_STORE)
+
+
+def test_a_page_admits_media_only_where_it_has_a_player() -> None:
+    def policy(**keys: Any) -> str:
+        return html(**keys).split("Content-Security-Policy")[1].split(">")[0]
+
+    assert "media-src" not in policy()
+    assert "media-src &#39;self&#39;" in policy(video="../../a.mp4")
+    assert "No player: the file is gone." in video(judged(no_video=GONE)[1], "one").text

@@ -294,6 +294,7 @@ EVERY_OPTION = (
     ("--codebook", "BOOK"),
     ("--name", "my-own"),
     ("--title", "a 'title' with $HOME and `ls`"),
+    ("--show-videos",),
     ("--embeddings", "--set", "embeddings.text=null"),
     ("--budget", "1.5"),
     ("--minors-unknown", "withhold"),

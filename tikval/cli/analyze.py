@@ -94,6 +94,10 @@ def analyze(
     codebook: CodebookFile = None,
     name: Names = None,
     title: Annotated[str | None, typer.Option(help="Of the report.")] = None,
+    show_videos: Annotated[
+        bool,
+        typer.Option("--show-videos", help="A player of each video's own file on its page; of no minors."),
+    ] = False,
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="Also vectors of pictures, sound and on-screen text.")
     ] = False,
@@ -112,7 +116,10 @@ def analyze(
         *(media, columns),
         without=_taken_away(no_annotations, annotations, no_accounts, accounts),
         names=tuple(name or ()),
-        overrides=tuple(setting for setting in overrides or [] if not setting.startswith(mark)),
+        overrides=(
+            *(["show_videos=true"] if show_videos else []),
+            *(setting for setting in overrides or [] if not setting.startswith(mark)),
+        ),
     )
     config = report_of_profiles(profiles, wanted)
     config = config.model_copy(update={"asked": asked_by(ctx, profiles)})

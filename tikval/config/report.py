@@ -28,5 +28,7 @@ class ReportConfig(JobConfig):
     show_accounts: bool = False  # account names and handles stay out of the site unless asked for
     # so do pictures of what the videos show: three of each, of a photo post all; none of minors' accounts
     show_pictures: bool = False
+    # a player of each video's own file, where it lies; of no minors' accounts. Nothing is copied
+    show_videos: Annotated[bool, ADDED_LATER] = False
     limits: Limits = Limits()  # of reading these
     asked: Annotated[Asked | None, ADDED_LATER] = None

@@ -110,8 +110,13 @@ class Folder:
         self.uri = uri
 
     @property
+    def name(self) -> str:
+        """Stage and fingerprint: the same wherever the study lies."""
+        return self.uri.rpartition("/")[2]
+
+    @property
     def stage(self) -> str:
-        return self.uri.rpartition("/")[2].partition("-")[0]
+        return self.name.partition("-")[0]
 
     def run(self) -> FolderRun | None:
         """What run.json says; None where there is none. Raises UserError for one that tikval did not write."""

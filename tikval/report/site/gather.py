@@ -28,15 +28,17 @@ from tikval.report.site.facts import (
     scripts_of,
 )
 from tikval.report.site.gap import pairs_of
+from tikval.report.site.judged_scripts import judged_scripts, recognised_texts
 from tikval.report.site.label_places import LabelPlaces, label_places
 from tikval.report.site.pictures import n_shown, pictures_of
+from tikval.report.site.players import player_of
 from tikval.report.site.post_marks import COUNTS, marks_of
 from tikval.report.site.record import Card, Chart, Failure, LabelAt, Report, SystemRates
 from tikval.report.site.rows import FAILURES_LISTED, is_duplicate
 from tikval.report.site.samples import sample_facts
 from tikval.report.site.study_rows import StudyRows, read_study
 from tikval.report.tables.paper import PaperTables, tables_of
-from tikval.rows import PredictionRow
+from tikval.rows import PredictionRow, ScriptRow, VideoRow
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
 
@@ -136,7 +138,8 @@ def _rates(corpus: SystemCorpus) -> SystemRates:
 
 def _with_videos(report: Report, config: ReportConfig, rows: StudyRows, places: LabelPlaces | None) -> Report:
     """The report with failures, and with the cards of the videos that get a page; no id names anybody."""
-    shown = {} if config.show_accounts else shown_ids(Study(config.out, [rows.catalog.uri]))
+    naming = shown_ids(Study(config.out, [rows.catalog.uri]))
+    shown = {} if config.show_accounts else naming
 
     def named(failure: Failure) -> Failure:
         return replace(failure, video_id=shown.get(failure.video_id, failure.video_id))
@@ -151,7 +154,7 @@ def _with_videos(report: Report, config: ReportConfig, rows: StudyRows, places: 
                 video_id=shown.get(card.video_id, card.video_id),
                 failures=tuple(map(named, card.failures)),
             )
-            for card in _cards(config, rows, places.by_video if places else {})
+            for card in _cards(config, rows, places.by_video if places else {}, naming)
         ),
         labels_file=places.file if places else "",
         n_videos=int((~is_duplicate(rows.listed)).sum()),
@@ -159,24 +162,27 @@ def _with_videos(report: Report, config: ReportConfig, rows: StudyRows, places: 
 
 
 def _cards(
-    config: ReportConfig, rows: StudyRows, places: Mapping[str, tuple[LabelAt, ...]]
+    config: ReportConfig,
+    rows: StudyRows,
+    places: Mapping[str, tuple[LabelAt, ...]],
+    naming: Mapping[str, str],
 ) -> Iterator[Card]:
     """One card per video that gets a page, in the catalog's order, with the first recipe's script."""
     videos = rows.listed.filter(pa.array(rows.has_page)).to_pylist()
     pictured = pictures_of(config, rows.catalog, videos) if config.show_pictures else set[str]()
     scripts = next(iter(scripts_of(config)), None)
     script_of = {row["row_key"]: row for row in rows.stages[scripts].shown} if scripts else {}
+    judged, recognised = judged_scripts(config, rows), recognised_texts(rows.recognised, rows)
     predictions_of = _predictions(rows)
     failure_of = {failure.key: failure for failure in rows.failures}
     for video in videos:
         key = video["row_key"]
-        script, label, failure = script_of.get(key), rows.labels.get(video["video_id"]), failure_of.get(key)
+        label, failure = rows.labels.get(video["video_id"]), failure_of.get(key)
+        address, why_none = player_of(video, config, names=video["video_id"] in naming)
         yield Card(
             video_id=video["video_id"],
             key=key,
-            seconds=script["seconds"] if script else None,
-            script=script["script"] if script else None,
-            caption=script["caption"] if script else video["caption"],
+            **_script(script_of.get(key), video),
             account=video["account"],
             genre=video["genre"],
             month=f"{video['posted_at']:%Y-%m}" if video["posted_at"] else None,
@@ -187,7 +193,21 @@ def _cards(
             annotated=tuple(label["stances"]) if label else None,
             places=places.get(video["video_id"], ()) if label else (),
             pictures=n_shown(video) if key in pictured else 0,
+            recognised=recognised.get(key),
+            scripts_of={system: texts.get(key) for system, texts in judged.items()},
+            is_photos=bool(video["files"]),
+            video=address,
+            no_video=why_none,
         )
+
+
+def _script(row: ScriptRow | None, video: VideoRow) -> dict[str, Any]:
+    """What a card has of its video's script, and the caption."""
+    if row is None:
+        return {"caption": video["caption"]}
+    names = ("seconds", "script", "caption")
+    times = {name: tuple(row[name] or ()) for name in ("line_starts", "line_ends")}  # type: ignore[literal-required]
+    return {**{name: row[name] for name in names}, **times}
 
 
 def _predictions(rows: StudyRows) -> dict[str, list[PredictionRow]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from tikval.config import ReportConfig
+from tikval.evaluate.evidence import recognised_scripts
 from tikval.report.site.facts import scripts_of
 from tikval.report.site.post_marks import OF_POSTS
 from tikval.report.site.record import Failure
@@ -27,6 +28,7 @@ from tikval.rows import LabelRow, VideoRow
 from tikval.sources.posts import read_videos_with_posts
 from tikval.store.folder import Folder
 from tikval.store.row_keys import keys_of
+from tikval.store.runs import Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class StudyRows:
     catalog: Folder
     places: dict[str, Folder]  # of scripts and values, by the stage's name
     scores: Folder
+    recognised: Folder | None  # what was heard and read in the videos themselves, to check quotes against
     listed: pa.Table  # [N] the catalog
     labels: dict[str, LabelRow]  # by video, of the annotator whose labels are the truth
     has_page: np.ndarray  # bool [N]
@@ -61,6 +64,7 @@ def read_study(config: ReportConfig, label_set: str) -> StudyRows:
         catalog=catalog,
         places=places,
         scores=Folder(config.scores.folder),
+        recognised=recognised_scripts(Study(config.out)),
         listed=listed,
         labels=labels,
         has_page=page_N,

@@ -9,6 +9,7 @@ from typing import Final
 
 from tikval.codebook import load_codebook
 from tikval.config import ReportConfig, UserError, find_file
+from tikval.evaluate.evidence import recognised_scripts
 from tikval.files import delete_folder, write_bytes
 from tikval.report.figures.gather import write_figures
 from tikval.report.site.facts import also_here, command_of, given_facts, scripts_of
@@ -19,6 +20,7 @@ from tikval.report.site.record import Report
 from tikval.report.tables.paper import write_tables
 from tikval.store.folder import SITE_FOLDERS, Folder, FolderRun
 from tikval.store.progress import StageProgress
+from tikval.store.runs import Study
 
 _WORDS: Final = "words"  # among a report's inputs: the command, what was given and what else is there
 _QUIET: Final = 1_000  # pages that take a few seconds: no progress is shown
@@ -31,6 +33,9 @@ def write_report(config: ReportConfig) -> FolderRun:
     systems = config.scores.predictions
     folders = [*(recipe.folder for recipe in scripts_of(config).values()), *(each.folder for each in systems)]
     upstream = [config.scores.catalog.folder, *folders, config.scores.folder]
+    heard = recognised_scripts(Study(config.out))
+    if heard and heard.name not in {Folder(uri).name for uri in upstream}:
+        upstream.append(heard.uri)
     with folder.lock():
         inputs = {uri: Folder(uri).finished().state for uri in upstream}
         try:

@@ -205,9 +205,13 @@ def _script(row: ScriptRow | None, video: VideoRow) -> dict[str, Any]:
     """What a card has of its video's script, and the caption."""
     if row is None:
         return {"caption": video["caption"]}
-    names = ("seconds", "script", "caption")
-    times = {name: tuple(row[name] or ()) for name in ("line_starts", "line_ends")}  # type: ignore[literal-required]
-    return {**{name: row[name] for name in names}, **times}
+    return {
+        "seconds": row["seconds"],
+        "script": row["script"],
+        "caption": row["caption"],
+        "line_starts": tuple(row["line_starts"] or ()),
+        "line_ends": tuple(row["line_ends"] or ()),
+    }
 
 
 def _predictions(rows: StudyRows) -> dict[str, list[PredictionRow]]:

@@ -107,7 +107,7 @@ def test_handles_in_quotes_and_scripts_are_hidden_alike() -> None:
     given = passage("Thanks to @someone for the great win."), passage("jane_doe for the great win")
     page = html(*given, script=script, recognised=script, account="jane_doe")
     assert "jane_doe" not in page
-    assert '<q dir="auto">Thanks to @someone for the great win</q>' in page
+    assert '<q dir="auto">“Thanks to @someone for the great win”</q>' in page
 
 
 def test_a_sentence_is_marked_with_every_label_that_it_speaks_for() -> None:

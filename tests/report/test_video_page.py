@@ -1,4 +1,4 @@
-"""A video's page in a real browser: its evidence, the player, the keyboard, and what a checker of accessibility says."""
+"""A video's page in a real browser: its evidence, the player, the keyboard, and whether anything bars anybody."""
 
 from pathlib import Path
 
@@ -19,6 +19,8 @@ PAGE = f"site/videos/{KEYS['two']}.html"
 LINES = [f"JANE: This is sentence number {n} of a script that goes on and on." for n in range(1, 60)]
 SCRIPT = "\n".join(["SOUND: yes", *LINES, "JANE: We won the race.", "[THE BEST TEAM EVER]"])
 WIDER = "document.documentElement.scrollWidth - innerWidth"
+BELOW = """document.documentElement.scrollHeight - scrollY
+    - Math.max(innerHeight, document.querySelector("footer").getBoundingClientRect().bottom)"""
 IN_VIEW = """(() => {
     const line = document.querySelector(":target").getBoundingClientRect();
     const box = document.querySelector(".script").getBoundingClientRect();
@@ -153,5 +155,6 @@ def test_no_barriers(folder: Path, visit: browser.Visit, width: int, dark: bool)
     for path in (PAGE, "site/videos.html"):
         page = visit(folder, path, width=width, dark=dark).page
         assert page.evaluate(WIDER) <= 0
+        assert page.evaluate(BELOW) < 100, "nothing is below the page's end"
         found = Axe().run(page, options={"preload": False})  # it would fetch the style sheets
         assert found.violations_count == 0, found.generate_report()

@@ -12,6 +12,7 @@ from tikval.config import (
     CombineConfig,
     EmbedConfig,
     EvaluateConfig,
+    ExplainConfig,
     ExtractConfig,
     FaithfulnessConfig,
     FinetuneConfig,
@@ -42,6 +43,7 @@ JOBS: dict[str, tuple[type[JobConfig], str]] = {
     "embed": (EmbedConfig, "embed"),
     "predictions": (ExtractConfig, "extract_values"),
     "faithfulness": (FaithfulnessConfig, "faithfulness"),
+    "explain": (ExplainConfig, "explain"),
     "pretrain": (PretrainConfig, "pretrain"),
     "finetune": (FinetuneConfig, "finetune"),
     "predict": (PredictConfig, "predict"),
@@ -67,6 +69,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "sweep": {"finetune": "finetune.yaml", "out": "out", "space": {"model.dropout": {"values": [0, 0.1]}}},
     "combine": {"systems": ["finetune.yaml"], "out": "out", "system": "ensemble"},
     "faithfulness": {"scripts": "scripts.yaml", "heard": "scripts.yaml", "out": "out"},
+    "explain": {"predictions": "predictions.yaml", "out": "out"},
     "scores": {"predictions": ["predictions.yaml"], "out": "out"},
     "report": {"scores": "scores.yaml", "out": "out"},
 }
@@ -346,7 +349,7 @@ def test_the_codebooks_content_counts_and_not_its_name(study: Path) -> None:
     told = {name for name in JOBS if before[name] != after[name]}
     assert told == {
         *("predictions", "pretrain", "finetune", "sweep", "predict", "combine"),
-        *("scores", "report"),
+        *("explain", "scores", "report"),
     }
 
 

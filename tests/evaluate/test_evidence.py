@@ -80,6 +80,8 @@ def test_a_picture_is_never_a_quote() -> None:
 def test_a_quote_is_spelt_as_it_stands_there_and_names_nobody() -> None:
     (checked,) = check_passages([passage("i FINALLY made it (...) three whole hours")], SCRIPT, None, SCRIPT)
     assert checked.quote == "I finally made it \u2026 three whole hours"
+    (checked,) = check_passages([passage("it took me THREE whole hours")], SCRIPT, None, SCRIPT)
+    assert checked.quote == "It took me three whole hours."
     heard = HEAD + 'SPEAKER: "thanks to @anna.lou for the cake"'
     (checked,) = check_passages([passage("thanks to @anna.lou for the cake")], None, None, heard)
     assert checked.quote == "thanks to @someone for the cake"

@@ -11,6 +11,7 @@ from tikval.config import (
     CombineConfig,
     EmbedConfig,
     EvaluateConfig,
+    ExplainConfig,
     ExtractConfig,
     FaithfulnessConfig,
     FinetuneConfig,
@@ -62,6 +63,7 @@ JOBS: Final = {
     "predict": Job(PredictConfig, "tikval.flow.predict:predict"),
     "combine": Job(CombineConfig, "tikval.finetune.combine_systems:combine_systems"),
     "faithfulness": Job(FaithfulnessConfig, "tikval.annotate.script_ratings:check_faithfulness"),
+    "explain": Job(ExplainConfig, "tikval.flow.explain:explain"),
     "evaluate": Job(EvaluateConfig, "tikval.evaluate.score_systems:score_systems"),
     "report": Job(ReportConfig, "tikval.report.site.write:write_report"),
 }

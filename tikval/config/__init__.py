@@ -22,6 +22,7 @@ from tikval.config.base import (
 from tikval.config.combine import CombineConfig, CombinedSystem
 from tikval.config.embed import EmbedConfig, OnScreenText, Pictures, Sound
 from tikval.config.evaluate import DevelopmentConfig, EvaluateConfig, System
+from tikval.config.explain import ExplainConfig
 from tikval.config.extract import (
     TUNED_FOR,
     ExtractConfig,
@@ -72,6 +73,7 @@ __all__ = [
     "Endpoint",
     "Engine",
     "EvaluateConfig",
+    "ExplainConfig",
     "ExtractConfig",
     "Extractor",
     "FaithfulnessConfig",

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
-from tikval.config import DevelopmentConfig, UserError
+from tikval.config import DevelopmentConfig, ExplainConfig, UserError
 from tikval.evaluate.sample import draw_sample
 from tikval.evaluate.video_groups import OF_POSTS
 from tikval.files import delete_folder, parse_json, read_bytes, write_bytes, write_table
@@ -153,8 +153,9 @@ def _read(folder: Folder, run: FolderRun, catalog: Folder) -> Development:
 
 
 def trial_folders(out: str) -> list[str]:
-    """Folders below a study in which prompts were tried; each is a study of its own."""
-    return [uri for uri in stage_folders(out) if Folder(uri).stage == STAGE and stage_folders(uri)]
+    """Folders below a study in which prompts were tried, or evidence was cut out; each is a study of its own."""
+    stages = (STAGE, ExplainConfig.stage)
+    return [uri for uri in stage_folders(out) if Folder(uri).stage in stages and stage_folders(uri)]
 
 
 def without_development(

@@ -6,6 +6,7 @@ shown as a quote.
 """
 
 import contextlib
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -14,14 +15,13 @@ from tikval.config import FaithfulnessConfig, UserError, validate
 from tikval.evaluate.faithfulness import Recognition
 from tikval.privacy import strip_handles
 from tikval.rows import Passage, PassageSource
-from tikval.script_text import Piece, find_quote, parts_of_quote
+from tikval.script_text import Piece, find_quote, parts_of_quote, pieces_of
 from tikval.store.folder import Folder
 from tikval.store.runs import Study, run_here
 
-_RECOGNISED: Final = {
-    PassageSource.SPEECH,
-    PassageSource.ON_SCREEN,
-}  # sources that a recogniser takes down too
+_WORD: Final = re.compile(r"\w")
+# what a recogniser takes down too
+_RECOGNISED: Final = {PassageSource.SPEECH, PassageSource.ON_SCREEN}
 
 
 class PassageStatus(StrEnum):
@@ -51,37 +51,52 @@ def check_passages(
     that `quote_share` of a quote's words in order is enough, all of them of one of less than three words.
     """
     heard = None if recognised is None or recognised == script else Recognition(recognised)
-    return [_checked(passage, script, caption, recognised, heard, quote_share) for passage in evidence]
+    sentences = pieces_of(script or "", caption)
+    checked = list[CheckedPassage]()
+    for passage in evidence:
+        quote = passage["quote"]
+        if quote is None or passage["source"] == PassageSource.PICTURE:  # a picture's words are nobody's
+            checked.append(CheckedPassage(passage, PassageStatus.NOT_COMPARED, (), None))
+            continue
+        found = find_quote(quote, script, caption)
+        places = tuple(dict.fromkeys(_with_marks(place, sentences) for place in found))
+        sources = {place.source.value for place in places} or {passage["source"]}
+        parts = parts_of_quote(quote)
+        status = _status(script is not None, bool(places), sources, recognised is not None)
+        if status is None:
+            is_heard = recognised == script or (heard and all(heard.has(part, quote_share) for part in parts))
+            status = PassageStatus.FOUND if is_heard else PassageStatus.NOT_FOUND
+        words = (" \u2026 " if len(parts) > 1 else " ").join(place.text for place in places)
+        if status is PassageStatus.FOUND and not places:
+            words = strip_handles(quote)
+        shown = status is not PassageStatus.NOT_FOUND and words
+        checked.append(CheckedPassage(passage, status, places, words if shown else None))
+    return checked
 
 
-def _checked(
-    passage: Passage,
-    script: str | None,
-    caption: str | None,
-    recognised: str | None,
-    heard: Recognition | None,
-    quote_share: float,
-) -> CheckedPassage:
-    quote = passage["quote"]
+def _with_marks(place: Piece, sentences: Sequence[Piece]) -> Piece:
+    """The whole sentence, where nothing of it but marks is missing."""
+    for whole in sentences:
+        if whole.line == place.line and whole.begin <= place.begin and place.end <= whole.end:
+            rest = whole.text[: place.begin - whole.begin] + whole.text[place.end - whole.begin :]
+            return place if _WORD.search(rest) else whole
+    return place
+
+
+def _status(has_script: bool, stands: bool, sources: set[str], is_recognised: bool) -> PassageStatus | None:
+    """What is known of a quote before it is looked up in what was recognised; None: that decides.
+
+    `stands`: in the script or the caption.
+    """
+    if stands and not sources & _RECOGNISED:
+        return PassageStatus.FOUND
+    if not stands and (has_script or PassageSource.CAPTION in sources):
+        return PassageStatus.NOT_FOUND
     if (
-        quote is None or passage["source"] == PassageSource.PICTURE
-    ):  # words about a picture are nobody's words
-        return CheckedPassage(passage, PassageStatus.NOT_COMPARED, (), None)
-    places = tuple(find_quote(quote, script, caption))
-    parts = parts_of_quote(quote)
-    sources: set[str] = {place.source for place in places} or {passage["source"]}
-    words = (" \u2026 " if len(parts) > 1 else " ").join([place.text for place in places] or parts)
-    if places and (not sources & _RECOGNISED or recognised == script):
-        return CheckedPassage(passage, PassageStatus.FOUND, places, words)
-    if (script is not None and not places) or sources == {PassageSource.CAPTION}:
-        return CheckedPassage(passage, PassageStatus.NOT_FOUND, (), None)
-    if (
-        recognised is None or not sources & _RECOGNISED
-    ):  # without a script a model's description is that alone
-        return CheckedPassage(passage, PassageStatus.NOT_COMPARED, places, words if places else None)
-    if heard is None or not all(heard.has(part, quote_share) for part in parts):
-        return CheckedPassage(passage, PassageStatus.NOT_FOUND, places, None)
-    return CheckedPassage(passage, PassageStatus.FOUND, places, words if places else strip_handles(words))
+        not is_recognised or not sources & _RECOGNISED
+    ):  # without a script a description is a model's word alone
+        return PassageStatus.NOT_COMPARED
+    return None
 
 
 def recognised_scripts(study: Study) -> Folder | None:

@@ -66,7 +66,7 @@ def compare_scripts(script: str, heard_script: str, quote_share: float) -> Scrip
     (has, cut_has), (spoken, cut_spoken), (shown, cut_shown) = (
         _limited(" ".join(texts)) for texts in (mine.all, theirs.spoken, theirs.shown)
     )
-    quotes = [(text, words) for text in mine.quotes if len(words := _words(text)) >= MIN_QUOTE_WORDS]
+    quotes = [(text, words) for text in mine.quotes if len(words := words_in(text)) >= MIN_QUOTE_WORDS]
     script_words = _Stream(has)
     in_order = _in_order([script_words.mask(word) for word in spoken], len(has))
     anywhere = sum(script_words.mask(word) != 0 for word in shown)
@@ -134,13 +134,13 @@ def _parts(script: str) -> _Parts:
     return parts
 
 
-def _words(text: str) -> list[str]:
+def words_in(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKC", text)[: 2 * MAX_CHARACTERS]  # one character may become 18
     return _WORD.findall(plain.casefold().translate(_NO_APOSTROPHES))
 
 
 def _limited(text: str) -> tuple[list[str], bool]:
-    words = _words(text)
+    words = words_in(text)
     return words[:MAX_WORDS], len(words) > MAX_WORDS
 
 

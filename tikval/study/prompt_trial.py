@@ -176,8 +176,10 @@ def prepare_trial(study: Study, development: Development, prompt: TriedPrompt) -
     folder = Folder(last.catalog.folder)
     with folder.lock():
         videos = pa.Table.from_pylist(rows, schema=catalog.read([*rows[0]]).schema)
-        files = [_write(folder, "data", videos)]
-        side = _write(folder, "_accounts", pa.Table.from_pylist(about, schema=arrow_schema(AccountRow)))
+        files = [write_as_named(folder, "data", videos)]
+        side = write_as_named(
+            folder, "_accounts", pa.Table.from_pylist(about, schema=arrow_schema(AccountRow))
+        )
         before = folder.run()
         if not before or before.files != files or before.side_tables != {"accounts": side}:
             folder.write_run(last.catalog, files, {}, len(rows), {}, 0.0, {"accounts": side})
@@ -192,7 +194,8 @@ def prepare_trial(study: Study, development: Development, prompt: TriedPrompt) -
                 here.write_part(results)
 
 
-def _write(folder: Folder, kind: str, table: pa.Table) -> str:
+def write_as_named(folder: Folder, kind: str, table: pa.Table) -> str:
+    """Write a table whose file's name follows from its rows, so that the same rows are the same input; the name."""
     name = f"{kind}-{hashlib.sha256(repr(table.to_pylist()).encode()).hexdigest()[:16]}.parquet"
     write_table(f"{folder.uri}/{name}", table)
     return name

@@ -1,0 +1,193 @@
+"""A family of claims as it was declared: the text of its file with the date, and what was known by then.
+
+    OUT/claims/NAME/declared.json
+
+A claim that somebody reads out of the labels is true of these labels by selection. So the file is kept as it was, one
+that was changed since is another family, and labels that were there already are not the truth of any test.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any, Final, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+import tikval
+from tikval.codebook import Codebook
+from tikval.config import UserError
+from tikval.config.base import find_file, parse_yaml, validate
+from tikval.config.claims import Claim, ClaimsConfig
+from tikval.evaluate.video_groups import COLUMNS
+from tikval.files import parse_json, read_bytes, write_bytes
+from tikval.store.runs import Study
+
+FOLDER: Final = "claims"  # below a study's
+_FILE: Final = "declared.json"
+_CHANGED: Final = "declare it under another name, as another family"
+
+
+@dataclass(frozen=True)
+class SystemThen:
+    """A system that had finished when a family was declared."""
+
+    system: str
+    recipe: str  # its fingerprint
+    state: str  # of its predictions
+
+
+@dataclass(frozen=True)
+class Declaration:
+    name: str
+    text: str  # of the file
+    sha256: str  # of that text
+    declared_at: str  # ISO 8601, UTC
+    label_set: str
+    system: str  # whose corrected rates decide, whatever systems come later
+    systems: tuple[SystemThen, ...]
+    labelled: tuple[str, ...]  # ids of the videos whose labels were known: no truth for a test of this family
+    tikval: str
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> Self:
+        """Raises UserError for a file that `to_json` did not write."""
+        try:
+            found = TypeAdapter(cls).validate_python(parse_json(data, where))
+        except ValidationError as err:
+            raise UserError(f"{where}: not what tikval wrote there") from err
+        if found.sha256 != text_sha(found.text):
+            raise UserError(f"{where}: was changed by hand: the text is not the one whose hash stands there")
+        return found
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+    @property
+    def at(self) -> datetime:
+        return datetime.fromisoformat(self.declared_at)
+
+
+def text_sha(text: str) -> str:
+    """64 hex digits of a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_claims(path: str) -> tuple[ClaimsConfig, str]:
+    """A file of claims and its text, with plain line ends. Raises UserError that names the file and what is wrong."""
+    try:
+        text = find_file(path).read_text(encoding="utf-8").replace("\r\n", "\n")
+        data = parse_yaml(text)
+    except UnicodeDecodeError as err:
+        raise UserError(f"{path}: not UTF-8 text (byte {err.start})") from err
+    except ValueError as err:
+        raise UserError(f"{path}: {err}") from err
+    return claims_of(data, path), text
+
+
+def claims_of(data: Any, where: str) -> ClaimsConfig:
+    """A parsed file as a family. Raises UserError where it is none."""
+    if not isinstance(data, dict):
+        raise UserError(f"{where}: a file of claims is a mapping of keys to values")
+    return validate(ClaimsConfig, data, where)
+
+
+def family_folder(out: str, name: str) -> str:
+    return f"{out}/{FOLDER}/{name}"
+
+
+def read_declaration(out: str, name: str) -> Declaration | None:
+    """What was declared under a name; None: nothing."""
+    place = f"{family_folder(out, name)}/{_FILE}"
+    data = read_bytes(place)
+    return None if data is None else Declaration.from_json(data, place)
+
+
+def declaration_of(
+    study: Study, config: ClaimsConfig, text: str, now: datetime | None = None
+) -> tuple[Declaration, bool]:
+    """The declaration of a family, made now where there is none, and whether it was made now.
+
+    Raises UserError for a file that is not the one that was declared, and for claims that this study cannot test.
+    """
+    there = read_declaration(study.out, config.name)
+    if there is not None:
+        check_unchanged(there, text, study.label_set)
+        return there, False
+    check_claims(config, study.codebook())
+    system = deciding_system(study, config)
+    made = Declaration(
+        name=config.name,
+        text=text,
+        sha256=text_sha(text),
+        declared_at=(now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        label_set=study.label_set,
+        system=system,
+        systems=tuple(
+            SystemThen(one.system, one.run.fingerprint, one.run.state)
+            for one in study.current(study.label_set)
+        ),
+        labelled=tuple(sorted({row["video_id"] for row in study.annotations()})),
+        tikval=tikval.__version__,
+    )
+    write_bytes(f"{family_folder(study.out, config.name)}/{_FILE}", made.to_json())
+    return made, True
+
+
+def deciding_system(study: Study, config: ClaimsConfig) -> str:
+    """The system whose corrected rates decide: the one that is named, else the first by name.
+
+    Raises UserError where it is not there.
+    """
+    there = sorted(study.systems())
+    if not there or config.system not in (None, *there):
+        wanted = f"no system {config.system}" if config.system else "no system has judged its videos yet"
+        raise UserError(
+            f"{study.out}: {wanted}; there are {', '.join(there) or 'none'} over {study.label_set}"
+        )
+    return config.system or there[0]
+
+
+def check_unchanged(declared: Declaration, text: str, label_set: str) -> None:
+    """Raises UserError, with the line, where a file is not the one that was declared, or over another codebook."""
+    if declared.label_set != label_set:
+        raise UserError(
+            f"{declared.name}: was declared over {declared.label_set}; "
+            f"--codebook {declared.label_set} tests it, another name declares it over {label_set}"
+        )
+    if declared.text == text:
+        return
+    lines = itertools.zip_longest(declared.text.splitlines(), text.splitlines())
+    differ = ((n, then, now) for n, (then, now) in enumerate(lines, 1) if then != now)
+    n, then, now = next(differ, (0, "", ""))
+    what = f"line {n} was {_short(then)} and is {_short(now)}" if n else "its last line has another end"
+    when = declared.declared_at[:10]
+    raise UserError(f"{declared.name}: has changed since it was declared on {when}: {what}; {_CHANGED}")
+
+
+def _short(line: str | None) -> str:
+    return "nothing" if line is None else repr(line.strip()[:80])
+
+
+def check_claims(config: ClaimsConfig, codebook: Codebook) -> None:
+    """Raises UserError for a label that the codebook does not have, and for a column that no catalog has."""
+    for name, claim in config.claims.items():
+        _known(claim.label, codebook.labels, f"{config.name}: claims.{name}.label", "label")
+        for part, columns in _parts(claim):
+            for column in columns:
+                _known(column, COLUMNS, f"{config.name}: claims.{name}.{part}", "column")
+
+
+def _parts(claim: Claim) -> list[tuple[str, list[str]]]:
+    against = claim.against if isinstance(claim.against, dict) else {}
+    return [("group", list(claim.group)), ("against", list(against))]
+
+
+def _known(word: str, words: Sequence[str], where: str, what: str) -> None:
+    if word not in words:
+        near = get_close_matches(word, words, 1)
+        hint = f"is {near[0]} meant?" if near else f"there are {', '.join(words)}"
+        raise UserError(f"{where}: no {what} {word[:60]!r}; {hint}")

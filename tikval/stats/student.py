@@ -14,14 +14,14 @@ def t_two_sided(t: float, degrees: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def t_critical(degrees: float) -> float:
-    """The t that |T| exceeds with probability 0.05: `t_two_sided` turned round; infinite without a degree."""
+def t_critical(degrees: float, p: float = 1 - _LEVEL) -> float:
+    """The t that |T| exceeds with probability `p`: `t_two_sided` turned round; infinite without a degree."""
     if degrees <= 0:
         return math.inf
     low, high = 0.0, 1.0  # of degrees / (degrees + t²)
     while high - low > 1e-15 * high and high > _TINY:
         middle = (low + high) / 2
-        if _incomplete_beta(middle, degrees / 2, 0.5) > 1 - _LEVEL:
+        if _incomplete_beta(middle, degrees / 2, 0.5) > p:
             high = middle
         else:
             low = middle

@@ -25,10 +25,12 @@ from tikval.config import (
 )
 from tikval.extract.local import LocalValues
 from tikval.flow.explain import explain
+from tikval.report.site.evidence_table import deletion_tests
 from tikval.rows import DeletionRow, Passage, PredictionRow, ScriptRow, VideoRow, arrow_schema
 from tikval.script_text import pieces_of, without_pieces
 from tikval.stats.deletion import deletion_gap
 from tikval.store.folder import Folder
+from tikval.store.runs import Study
 from tikval.study.deletion_cuts import control_pieces, evidence_pieces, n_words
 from tikval.study.erasure import erase_videos
 
@@ -175,7 +177,10 @@ def test_what_was_judged_is_not_judged_again(tmp_path: Path, monkeypatch: pytest
     rows: list[DeletionRow] = Folder(config.folder).read().to_pylist()
     found = deletion_gap(rows)
     assert (found.evidence, found.controls, found.gap) == (1, 1, 0)
+    assert deletion_tests(Study(study.out), [study.system])["local"].uri == config.folder
 
+    study.judge([passage(SAYS)])
+    assert not deletion_tests(Study(study.out), [study.system]), "a test of what was there before"
     gone = rows[0]["video_id"]
     erase_videos(study.out, {gone}, set())
     left = [file.read_bytes() for file in Path(study.out).rglob("*.parquet")]

@@ -18,6 +18,7 @@ from tikval.report.notices import local_notice
 from tikval.report.score_meaning import score_meaning_of
 from tikval.report.shown_ids import shown_ids
 from tikval.report.site.accounts import account_rows
+from tikval.report.site.evidence_table import system_evidence
 from tikval.report.site.facts import (
     about,
     also_here,
@@ -63,6 +64,8 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     several = len(Study(config.out).label_sets) > 1
     report = replace(report, out=config.out, label_set=codebook.label_set if several else None)
     report = replace(report, attrition=attrition_of(study))
+    evidence = system_evidence(config, rows.places, rows.recognised, codebook.labels)
+    report = replace(report, evidence=evidence)
     drawn = Drawn(_figures(study, config, corpora), tables_of(study) if report.scores else None)
     return _with_drawn(report, drawn), drawn
 

@@ -19,6 +19,7 @@ from tikval.report.site.attrition import ATTRITION_CSV, account_namer, attrition
 from tikval.report.site.browse import assign, browse_files
 from tikval.report.site.cards import card_of
 from tikval.report.site.contrasts import comparison_table, drop_table, genre_table
+from tikval.report.site.evidence_table import deletion_table, evidence_lines
 from tikval.report.site.first_page import first_page
 from tikval.report.site.gap import gap_lines
 from tikval.report.site.rates import account_lines, account_names, confusion_lines, rate_tables
@@ -144,6 +145,8 @@ def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
             "comparisons": comparison_table(report),
             "drops": drop_table(report),
             "gaps": gap_lines(report),
+            "evidence": evidence_lines(report.evidence),
+            "deletions": deletion_table(report.evidence),
         },
         "values.html": {"rates": rate_tables(report, links), "confusions": confusion_lines(report)},
         "accounts.html": {

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tikval.evaluate.attrition import Attrition
+from tikval.evaluate.evidence_counts import EvidenceCounts
 from tikval.evaluate.scores import Coverage
 from tikval.report.score_meaning import ScoreMeaning
 from tikval.report.tables.grids import Grid
 from tikval.rows import ComparisonRow, PredictionRow, ScoreRow, SliceRow
 from tikval.stats.circle import Confusion
+from tikval.stats.deletion import DeletionGap
 from tikval.stats.prevalence import RateLine
 
 
@@ -136,6 +138,15 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class SystemEvidence:
+    """The evidence of one system: counted, and tested where jobs.explain ran."""
+
+    system: str
+    counts: EvidenceCounts
+    gap: DeletionGap | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A site. Rates, charts and scores may cover far more videos than there are cards."""
 
@@ -158,6 +169,7 @@ class Report:
     comparisons: tuple[ComparisonRow, ...] = ()
     slices: tuple[SliceRow, ...] = ()  # by genre, and endorsed against confronted
     pairs: tuple[Pair, ...] = ()  # among the systems with scores
+    evidence: tuple[SystemEvidence, ...] = ()  # of the systems that give any
     cards: tuple[Card, ...] = ()
     notice: str | None = None  # a warning that stands on top
     model_changes: tuple[

@@ -12,6 +12,7 @@ from tikval.config import ReportConfig, UserError, find_file
 from tikval.evaluate.evidence import recognised_scripts
 from tikval.files import delete_folder, write_bytes
 from tikval.report.figures.gather import write_figures
+from tikval.report.site.evidence_table import deletion_tests
 from tikval.report.site.facts import also_here, command_of, given_facts, scripts_of
 from tikval.report.site.gather import Drawn, gather
 from tikval.report.site.pages import site_files
@@ -36,6 +37,7 @@ def write_report(config: ReportConfig) -> FolderRun:
     heard = recognised_scripts(Study(config.out))
     if heard and heard.name not in {Folder(uri).name for uri in upstream}:
         upstream.append(heard.uri)
+    upstream += [test.uri for test in deletion_tests(Study(config.out), systems).values()]
     with folder.lock():
         inputs = {uri: Folder(uri).finished().state for uri in upstream}
         try:

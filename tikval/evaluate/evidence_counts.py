@@ -1,0 +1,114 @@
+"""How much of a system's evidence is found where it should stand: counted over all rows, some thousand at a time."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tikval.evaluate.evidence import PassageStatus, check_passages
+from tikval.evaluate.faithfulness_sample import rows_of_keys
+from tikval.privacy import strip_handles
+from tikval.rows import PassageSource
+from tikval.store.folder import Folder
+from tikval.store.row_keys import contains, keys_of
+from tikval.store.tables import iter_rows
+
+_AT_ONCE: Final = 2_000  # rows whose scripts are in memory
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceCounts:
+    """Passages and stances of some rows; a picture is not compared, and never a quote."""
+
+    found: int = 0
+    not_compared: int = 0
+    not_found: int = 0
+    pictures: int = 0  # of not_compared
+    with_evidence: int = 0  # stances that have a passage at least
+    without_evidence: int = 0  # stances of systems that give evidence, that have none
+
+    def __add__(self, other: Self) -> "EvidenceCounts":
+        return EvidenceCounts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
+    @property
+    def passages(self) -> int:
+        return self.found + self.not_compared + self.not_found
+
+    @property
+    def compared(self) -> int:
+        """Passages of which it is known whether they are there."""
+        return self.found + self.not_found
+
+    @property
+    def not_found_share(self) -> float | None:
+        """The share of the passages that were compared; None where none was."""
+        return self.not_found / self.compared if self.compared else None
+
+
+class EvidenceSources(NamedTuple):
+    """What the evidence of one system is checked against."""
+
+    catalog: Folder
+    scripts: Folder | None  # that it judged; None: the videos themselves
+    recognised: Folder | None
+
+
+def count_evidence(
+    predictions: Folder, sources: EvidenceSources, labels: Sequence[str]
+) -> EvidenceCounts | None:
+    """The counts over all listed videos; None where no row of the system has evidence."""
+    counts, any_given, listed = EvidenceCounts(), False, np.sort(sources.catalog.keys())
+    for rows in _rows_with_evidence(predictions, listed):
+        any_given = True
+        counts += _counted(rows, sources, labels)
+    return counts if any_given else None
+
+
+def _rows_with_evidence(predictions: Folder, listed: np.ndarray) -> Iterator[list[Any]]:
+    for name in predictions.finished().files:
+        for table in iter_rows(
+            f"{predictions.uri}/{name}", predictions.stage, ["row_key", "decisions", "evidence"]
+        ):
+            given = pc.and_(pc.is_valid(table["evidence"]), pc.is_valid(table["decisions"]))
+            table = table.filter(pc.and_(given, pa.array(contains(listed, keys_of(table["row_key"])))))
+            for at in range(0, table.num_rows, _AT_ONCE):
+                yield table.slice(at, _AT_ONCE).to_pylist()
+
+
+def _counted(rows: Sequence[Any], sources: EvidenceSources, labels: Sequence[str]) -> EvidenceCounts:
+    keys = [row["row_key"] for row in rows]
+    scripts = rows_of_keys(sources.scripts, keys, ["row_key", "script", "caption"]) if sources.scripts else {}
+    captions = {} if sources.scripts else _captions(sources.catalog, keys)
+    heard = rows_of_keys(sources.recognised, keys, ["row_key", "script"]) if sources.recognised else {}
+    statuses, pictures, having, lacking = Counter[PassageStatus](), 0, 0, 0
+    for row in rows:
+        key, evidence = row["row_key"], row["evidence"]
+        judged, recognised = scripts.get(key, {}), heard.get(key, {}).get("script")
+        caption = judged.get("caption") if sources.scripts else captions.get(key)
+        for one in check_passages(evidence, judged.get("script"), caption, recognised):
+            statuses[one.status] += 1
+            pictures += one.passage["source"] == PassageSource.PICTURE
+        decided = {label for label, yes in zip(labels, row["decisions"], strict=True) if yes}
+        having += len(supported := decided & {passage["label"] for passage in evidence})
+        lacking += len(decided - supported)
+    return EvidenceCounts(
+        found=statuses[PassageStatus.FOUND],
+        not_compared=statuses[PassageStatus.NOT_COMPARED],
+        not_found=statuses[PassageStatus.NOT_FOUND],
+        pictures=pictures,
+        with_evidence=having,
+        without_evidence=lacking,
+    )
+
+
+def _captions(catalog: Folder, keys: Sequence[str]) -> dict[str, str | None]:
+    """The captions of videos that were judged themselves, as scripts have them: without handles."""
+    rows = rows_of_keys(catalog, keys, ["row_key", "caption", "account"])
+    return {
+        key: strip_handles(row["caption"], row["account"]) if row["caption"] else None
+        for key, row in rows.items()
+    }

@@ -20,6 +20,7 @@ from tests.fixtures.posts import attrition
 from tests.report.test_figure_numbers import line, macro, score
 from tikval.report.figures import data as web
 from tikval.report.figures.numbers import FigureSeries, radar_of, series_of
+from tikval.report.figures.points import points_data, points_of_rates
 from tikval.report.figures.rates import months_of, rates_of
 from tikval.report.figures.systems import scored_of
 from tikval.report.site import pages
@@ -87,7 +88,12 @@ def all_kinds(systems: int = 4) -> dict[str, dict[str, Any]]:
             ((names[0], ("2026-01", "2026-02", "2026-04")), (EVIL, ("2026-01", "2026-03")))
         )
     ]
+    whole = [
+        rates_of(name, [line("all", f"{slug}+", 0.05 * n, 0.01) for slug in SLUGS], SLUGS, "raw")
+        for n, name in enumerate(names)
+    ]
     return {
+        "points": points_data(points_of_rates(whole), [EVIL, *TITLES[1:]]),
         "figure1": web.per_video_data(series(systems)),
         "figure2": web.occurrences_data(series(systems), TITLES),
         "radar": web.radar_data(radar_of(f1, SLUGS, "endorsed", names), TITLES),

@@ -21,6 +21,7 @@ from tikval.report.figures.numbers import (
     series_of,
 )
 from tikval.report.figures.pipelines import pipeline_steps
+from tikval.report.figures.points import points_data, points_of_rates
 from tikval.report.figures.rates import (
     MOST_GROUPS,
     GroupRates,
@@ -303,6 +304,7 @@ def test_what_goes_to_the_web_is_json_and_says_what_the_csv_says() -> None:
         web.genres_data([genres], titles),
         web.months_data([months], titles, [1]),
         web.attrition_data(attrition()),
+        points_data(points_of_rates([grouped("all")]), titles),
         web.pipelines_data(
             {"a": pipeline_steps(load_config(ExtractConfig, "configs/paper/gemini_direct.yaml", []))}
         ),

@@ -37,7 +37,8 @@ from tikval.store.runs import Study
 
 NAMES = (
     *("figure1_values_per_video", "figure2_occurrences", "figure3_pipelines"),
-    *("figure4_radar_endorsed", "figure4_radar_confronted", "systems_f1", "circle"),
+    *("figure4_radar_endorsed", "value_f1_endorsed", "figure4_radar_confronted", "value_f1_confronted"),
+    *("systems_f1", "value_rates"),
 )
 
 
@@ -172,9 +173,11 @@ def test_the_command(tmp_path: Path) -> None:
     made, first, second = Made(tmp_path), tmp_path / "first", tmp_path / "second"
     done = CliRunner().invoke(app, ["figures", made.out, str(first)])
     assert done.exit_code == 0, done.output
-    assert "8 figures, 33 files" in done.output
+    assert "10 figures, 41 files" in done.output
     again = figures_of(Study(made.out))
-    some = [sheet for sheet in again.sheets if sheet.name in ("circle", "figure3_pipelines", "systems_f1")]
+    some = [
+        sheet for sheet in again.sheets if sheet.name in ("value_rates", "figure3_pipelines", "systems_f1")
+    ]
     for path in map(Path, write_figures(replace(again, sheets=some), second)):
         if path.name != "figures.md":
             assert path.read_bytes() == (first / path.name).read_bytes(), path.name
@@ -182,7 +185,7 @@ def test_the_command(tmp_path: Path) -> None:
         ElementTree.fromstring((first / f"{name}.svg").read_bytes())
         assert (first / f"{name}.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
         assert (first / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
-    assert "Conformity: rules" in (first / "figure2_occurrences.svg").read_text()
+    assert "Humility" in (first / "figure2_occurrences.svg").read_text()
     written = {name: lines((first / f"{name}.csv").read_bytes()) for name in NAMES}
     assert {(n["system"], n["values_of_the_video"]): n["share"] for n in written[NAMES[0]]} == {
         **{("annotations", str(k)): share for k, share in enumerate(("0.25", "0.5", "0.25"))},
@@ -203,7 +206,7 @@ def test_the_command(tmp_path: Path) -> None:
         "* a: 3 videos",
         "a: left out unreadable 1",
         "## Values per video",
-        "(circle.pdf)",
+        "(value_rates.pdf)",
         "* prevalence_genre of annotations: no video has a genre",
         "* prevalence_month of a: no video has a month",
     ):
@@ -251,7 +254,7 @@ def test_no_id_and_no_account_is_in_a_figure(tmp_path: Path) -> None:
 
 def test_without_annotations_there_is_no_score(tmp_path: Path) -> None:
     found = figures_of(Study(Made(tmp_path, annotated=False).out))
-    assert [sheet.name for sheet in found.sheets] == [*NAMES[:3], "circle", "attrition_steps"]
+    assert [sheet.name for sheet in found.sheets] == [*NAMES[:3], "value_rates", "attrition_steps"]
     assert found.skipped[0] == "figure4_radar, systems_f1: no scores: nothing is annotated"
     assert found.skipped[1].startswith("prevalence_genre of a: no video has a genre")
     assert not any(one.is_human for one in found.series)
@@ -280,7 +283,12 @@ def test_a_codebook_of_ones_own_has_no_circle(tmp_path: Path) -> None:
         assert why in found.skipped
     files = write_figures(found, "mock://paper")
     assert files[-1] == "mock://paper/figures.md"
-    assert b"THRIFT" in (read_bytes("mock://paper/figure2_occurrences.svg") or b"")
+    drawn, counted = (
+        read_bytes(f"mock://paper/figure2_occurrences.{kind}") or b"" for kind in ("svg", "csv")
+    )
+    assert b"HUMILITY" in drawn
+    assert b"THRIFT" not in drawn, "a value of no video has no row"
+    assert b"thrift" in counted
 
 
 def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_charts(few: StudyOfAccounts, many: StudyOfAccounts) -> None:
     assert sheet.shows.count(REASON) == 1
     assert "95 %" not in sheet.shows
     assert {one["lower"] for one in sheet.data["systems"]} == {None}
-    assert listing(figures_of(few.study)).count(REASON) == 1
+    assert listing(figures_of(few.study)).count(REASON) == 2  # of rates and of systems
     (sheet,) = (one for one in figures_of(many.study).sheets if one.name == "systems_f1")
     assert "with its 95 % interval" in sheet.shows
     assert "too few" not in sheet.shows

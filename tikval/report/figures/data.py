@@ -14,14 +14,15 @@ from tikval.report.display import display_name
 from tikval.report.figures.attrition import losses_at, step_names
 from tikval.report.figures.numbers import STANCES, FigureSeries, Radar, exact, group_arcs
 from tikval.report.figures.pipelines import PipelineStep
-from tikval.report.figures.rates import GroupRates
+from tikval.report.figures.points import POINTS
+from tikval.report.figures.rates import GroupRates, is_course, too_small
 from tikval.report.figures.style import RAW
 from tikval.report.figures.systems import SystemScore, predict_everything_score
 from tikval.stats.arrays import Floats
 
 Data = dict[str, Any]
 
-PER_VIDEO, OCCURRENCES, RADAR, CIRCLE, PIPELINES, SYSTEMS, GENRES, MONTHS, ATTRITION = KINDS = (
+PER_VIDEO, OCCURRENCES, RADAR, CIRCLE, PIPELINES, SYSTEMS, GENRES, MONTHS, ATTRITION, _ = KINDS = (
     "per_video",
     "occurrences",
     "radar",
@@ -31,6 +32,7 @@ PER_VIDEO, OCCURRENCES, RADAR, CIRCLE, PIPELINES, SYSTEMS, GENRES, MONTHS, ATTRI
     "genres",
     "months",
     "attrition",
+    POINTS,
 )
 _TIMES: Final = ("rate", "low", "high")
 
@@ -121,6 +123,7 @@ def months_data(sources: Sequence[GroupRates], titles: Sequence[str], values: Se
     """One source per system: by stance rate, low and high in each month, from 0 to 1, of the most frequent `values`."""
     return {
         "kind": MONTHS,
+        "lines": is_course(sources),
         "values": [titles[v] for v in values],
         "sources": [
             {
@@ -128,6 +131,7 @@ def months_data(sources: Sequence[GroupRates], titles: Sequence[str], values: Se
                 "note": one.note,
                 "months": list(one.groups),
                 "videos": list(one.videos),
+                "small": too_small(one),
                 **{
                     stance: [
                         {name: _plain(part[s, v]) for name, part in zip(_TIMES, _parts(one), strict=True)}

@@ -14,6 +14,8 @@ from tikval.files import write_bytes
 from tikval.report.figures import sheets as sheet_of
 from tikval.report.figures.numbers import STANCES, FigureSeries, radar_of, series_of
 from tikval.report.figures.pipelines import pipeline_steps
+from tikval.report.figures.point_sheets import value_f1_sheet, value_rates_sheet
+from tikval.report.figures.points import circle_has_enough, enough_for_a_circle
 from tikval.report.figures.rates import GroupRates, genres_of, months_of, most_predicted, rates_of
 from tikval.report.figures.sheets import Sheet
 from tikval.report.figures.style import RAW, SUFFIXES, render, styled
@@ -51,8 +53,10 @@ def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None 
     scored, missing, more = _of_scores(study, book, names)
     sheets += scored
     skipped += missing
-    if book.slugs == SLUGS:
+    if book.slugs == SLUGS and circle_has_enough(series):
         sheets.append(sheet_of.circle_sheet(series, book))
+    elif book.slugs == SLUGS:
+        sheets.append(value_rates_sheet([_all_videos(one) for one in corpora], book))
     else:
         skipped.append(
             f"circle: {book.name} has other values than Schwartz's 19, and no circle of them is known"
@@ -118,7 +122,10 @@ def _of_scores(
         )
     for stance in STANCES:
         try:
-            sheets.append(sheet_of.radar_sheet(radar_of(scores, book.slugs, stance, systems), book))
+            radar = radar_of(scores, book.slugs, stance, systems)
+            sheets.append(sheet_of.radar_sheet(radar, book))
+            if not enough_for_a_circle(radar.support):
+                sheets.append(value_f1_sheet(radar, book))
         except ValueError as err:
             skipped.append(f"figure4_radar_{stance}: {err}")
     try:
@@ -147,6 +154,12 @@ def _of_groups(corpora: Sequence[SystemCorpus]) -> tuple[list[Sheet], list[str]]
         elif sources:
             skipped.append(f"prevalence_month: {sources[0].name} has no value")
     return sheets, skipped
+
+
+def _all_videos(corpus: SystemCorpus) -> GroupRates:
+    """One system's rates over all of its videos."""
+    note = "" if corpus.is_human else RAW_RATES
+    return rates_of(corpus.system, prevalence_in(corpus).lines, corpus.codebook.slugs, note)
 
 
 def _grouped(corpus: SystemCorpus, by: str) -> GroupRates:

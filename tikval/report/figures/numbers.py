@@ -104,6 +104,12 @@ def radar_of(scores: Iterable[ScoreRow], slugs: Sequence[str], stance: str, syst
     return Radar(stance, max(row["n_videos"] for row in kept), support, f1, kept)
 
 
+def above_zero(parts: Iterable[Floats]) -> Bools:
+    """Which of V rows have a number above 0 in any of these arrays [V]; all, where none has: a chart has rows."""
+    some_V: Bools = np.any(np.nan_to_num(np.stack(list(parts))) > 0, axis=0)
+    return some_V if some_V.any() else np.ones(len(some_V), bool)
+
+
 def group_arcs(slugs: Sequence[str]) -> list[tuple[str, float, float]]:
     """The higher-order groups around the circle: title, where each begins and where it ends.
 

@@ -13,15 +13,18 @@ import numpy as np
 
 from tikval.report.figures.numbers import STANCES, as_csv, exact
 from tikval.report.figures.style import BLUE, GREY, VERMILLION, legend, panels_of, short, wrapped
-from tikval.stats.arrays import Floats
+from tikval.stats.arrays import Bools, Floats
 from tikval.stats.prevalence import RateLine
 from tikval.values import SIGN
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_GROUPS: Final = 20  # genres that are drawn: those with the most videos
 MOST_VALUES: Final = 6  # that are drawn over the months
+FEWEST_MONTHS: Final = 3  # for lines and bands over time
+_ENOUGH: Final = "have enough videos to be shown by themselves"
 _COLOUR: Final = (BLUE, VERMILLION)  # by stance
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
@@ -69,7 +72,7 @@ def rates_of(
 def genres_of(rates: GroupRates, named: Collection[str]) -> GroupRates:
     """The genres with the most videos, in their order. Raises ValueError where fewer than two are of those `named`."""
     if sum(group in named for group in rates.groups) < 2:
-        raise ValueError("fewer than two genres have enough videos to be shown by themselves")
+        raise ValueError(f"fewer than two genres {_ENOUGH}{_sizes(rates, named)}")
     most = np.argsort([-n for n in rates.videos], kind="stable")[:MOST_GROUPS]
     return _only(rates, sorted(most.tolist()))
 
@@ -77,15 +80,44 @@ def genres_of(rates: GroupRates, named: Collection[str]) -> GroupRates:
 def months_of(rates: GroupRates) -> GroupRates:
     """The months from the first to the last; one between them without enough videos is there, with nan.
 
-    Raises ValueError where there are fewer than two months.
+    So is one right before or after them that is too small to be shown by itself, with its number of videos. Raises
+    ValueError where fewer than two have enough.
     """
     known = {group: g for g, group in enumerate(rates.groups) if _MONTH.fullmatch(group)}
     if len(known) < 2:
-        raise ValueError("fewer than two months have enough videos to be shown by themselves")
+        raise ValueError(f"fewer than two months {_ENOUGH}{_sizes(rates, known)}")
+    small = dict(rates.small)
     first, last = (12 * int(month[:4]) + int(month[5:]) - 1 for month in (min(known), max(known)))
-    months = [f"{at // 12:04d}-{at % 12 + 1:02d}" for at in range(first, last + 1)]
+    while _month(first - 1) in small:
+        first -= 1
+    while _month(last + 1) in small:
+        last += 1
+    months = [_month(at) for at in range(first, last + 1)]
     part = _only(rates, [known.get(month, -1) for month in months])
-    return replace(part, groups=tuple(months))
+    videos = tuple(n or small.get(month, 0) for month, n in zip(months, part.videos, strict=True))
+    return replace(part, groups=tuple(months), videos=videos)
+
+
+def _month(at: int) -> str:
+    return f"{at // 12:04d}-{at % 12 + 1:02d}"
+
+
+def _sizes(rates: GroupRates, named: Collection[str]) -> str:
+    """Which groups there are, with their videos, where a chart of them would stand."""
+    shown = [(g, n) for g, n in zip(rates.groups, rates.videos, strict=True) if g in named]
+    named_with_sizes = [f"{group} ({n:,})" for group, n in (*shown, *rates.small)[:MOST_GROUPS]]
+    return f": {', '.join(named_with_sizes)}" if named_with_sizes else ""
+
+
+def too_small(rates: GroupRates) -> list[int | None]:
+    """[G] the videos of each group that is too small to be shown by itself; None for the others."""
+    small = dict(rates.small)
+    return [small.get(group) for group in rates.groups]
+
+
+def is_course(sources: Sequence[GroupRates]) -> bool:
+    """Whether enough months have rates for a line and a band: two of them are two points."""
+    return any(int(np.isfinite(one.rate).any((0, 1)).sum()) >= FEWEST_MONTHS for one in sources)
 
 
 def most_predicted(rates: GroupRates, most: int = MOST_VALUES) -> list[int]:
@@ -103,6 +135,12 @@ def _only(rates: GroupRates, at: Sequence[int]) -> GroupRates:
     videos = tuple(0 if g < 0 else rates.videos[g] for g in at)
     why = tuple(None if g < 0 else rates.why_none[g] for g in at)
     return replace(rates, groups=groups, videos=videos, rate=rate, low=low, high=high, why_none=why)
+
+
+def with_values(rates: GroupRates, has_V: Bools) -> GroupRates:
+    """The rates of some values."""
+    rate, low, high = (part[:, has_V] for part in (rates.rate, rates.low, rates.high))
+    return replace(rates, rate=rate, low=low, high=high)
 
 
 def why_groups_have_none(sources: Iterable[GroupRates]) -> str:
@@ -133,6 +171,7 @@ def rates_csv(sources: Iterable[GroupRates], slugs: Sequence[str], by: str) -> b
         )
         for one in sources
         for g, group in enumerate(one.groups)
+        if group not in dict(one.small)
         for v, slug in enumerate(slugs)
         for s, stance in enumerate(STANCES)
     )
@@ -150,7 +189,7 @@ def by_genre(sources: Sequence[GroupRates], titles: Sequence[str]) -> "Figure":
     from matplotlib.colors import LinearSegmentedColormap
 
     n_groups, names = max(len(one.groups) for one in sources), [short(name, 44) for name in titles]
-    width, height = max(1.8, 0.33 * n_groups + 0.3), 0.19 * len(names) + 1.1
+    width, height = max(1.8, 0.33 * n_groups + 0.3), max(1.8, 0.19 * len(names) + 1.1)
     figure, panels = panels_of(2 * len(sources), width, height, across=2, extra=1.8)
     for n, panel in enumerate(panels):
         one, s = sources[n // 2], n % 2
@@ -181,7 +220,12 @@ def by_genre(sources: Sequence[GroupRates], titles: Sequence[str]) -> "Figure":
 
 
 def by_month(sources: Sequence[GroupRates], titles: Sequence[str], values: Sequence[int]) -> "Figure":
-    """Draw a row of panels a source, a panel per value: both stances with 95 % bands, in % of the month's videos."""
+    """Draw a row of panels a source, a panel per value: both stances, in % of the month's videos.
+
+    With 95 % bands, of fewer than FEWEST_MONTHS months points with intervals. A month that is too small has its number
+    of videos in its place.
+    """
+    is_line = is_course(sources)
     figure, panels = panels_of(
         len(sources) * len(values), 1.5, 1.7, across=len(values), extra=0.5, sharey=True
     )
@@ -189,18 +233,20 @@ def by_month(sources: Sequence[GroupRates], titles: Sequence[str], values: Seque
         one, v = sources[n // len(values)], values[n % len(values)]
         at = np.arange(len(one.groups))
         for s, (marker, dash) in enumerate((("o", "-"), ("s", "--"))):
-            look: dict[str, Any] = {
+            look = {
                 "color": _COLOUR[s],
                 "linewidth": 1.2,
+                "linestyle": dash,
                 "marker": marker,
                 "markersize": 2.5,
             }
-            panel.plot(at, 100 * one.rate[s, v], label=STANCES[s], linestyle=dash, **look)
-            low, high = 100 * one.low[s, v], 100 * one.high[s, v]
-            panel.fill_between(at, low, high, color=_COLOUR[s], alpha=0.2, linewidth=0)
-            panel.vlines(
-                at, low, high, color=_COLOUR[s], alpha=0.3, linewidth=0.8
-            )  # of a month by itself, too
+            _course(panel, one, s, v, look, is_line=is_line)
+        for m, n_small in enumerate(too_small(one)):
+            if n_small:
+                panel.annotate(
+                    f"n = {n_small}", (m, 0), (0, 3), textcoords="offset points", rotation=90, ha="center",
+                    fontsize=5, color=GREY,
+                )  # fmt: skip
         step = -(-len(at) // 4)
         panel.set_xticks(
             at[::step], one.groups[::step], rotation=45, ha="right", rotation_mode="anchor", fontsize=6
@@ -213,6 +259,22 @@ def by_month(sources: Sequence[GroupRates], titles: Sequence[str], values: Seque
             panel.set_ylabel(f"{_who(one, 20)}\n% of the month's videos", fontsize=7)
     legend(figure, panels)
     return figure
+
+
+def _course(panel: "Axes", one: GroupRates, s: int, v: int, look: dict[str, Any], *, is_line: bool) -> None:
+    """Draw one stance of one value over the months: a line with its band or, of few months, points with intervals."""
+    at, rate, low, high = (
+        np.arange(len(one.groups)),
+        *(100 * part[s, v] for part in (one.rate, one.low, one.high)),
+    )
+    if not is_line:
+        errors = np.stack([np.clip(rate - low, 0, None), np.clip(high - rate, 0, None)])
+        look = {**look, "linestyle": "", "elinewidth": 1, "capsize": 2, "markersize": 4}
+        panel.errorbar(at + 0.12 * s - 0.06, rate, yerr=errors, label=STANCES[s], **look)
+        return
+    panel.plot(at, rate, label=STANCES[s], **look)
+    panel.fill_between(at, low, high, color=_COLOUR[s], alpha=0.2, linewidth=0)
+    panel.vlines(at, low, high, color=_COLOUR[s], alpha=0.3, linewidth=0.8)  # of a month by itself, too
 
 
 def _who(one: GroupRates, most: int) -> str:

@@ -1,7 +1,7 @@
 """Numbers -> sheets: a figure with its name, its title, what it shows, and its numbers for a file and for the web."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,25 @@ from tikval.report.figures.attrition import funnel, steps_csv
 from tikval.report.figures.numbers import (
     FigureSeries,
     Radar,
+    above_zero,
     circle_csv,
     occurrences_csv,
     per_video_csv,
     radar_csv,
 )
 from tikval.report.figures.pipelines import PipelineStep, pipelines, pipelines_csv
-from tikval.report.figures.rates import GroupRates, by_genre, by_month, rates_csv, why_groups_have_none
+from tikval.report.figures.rates import (
+    GroupRates,
+    by_genre,
+    by_month,
+    rates_csv,
+    why_groups_have_none,
+    with_values,
+)
 from tikval.report.figures.systems import SystemScore, has_intervals, scored_csv, systems_f1
 from tikval.report.how_sure import HowSure
+from tikval.stats.arrays import Bools
+from tikval.stats.limits import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,14 +73,18 @@ def per_video_sheet(series: Sequence[FigureSeries]) -> Sheet:
 
 
 def occurrences_sheet(series: Sequence[FigureSeries], book: Codebook) -> Sheet:
+    """Values that no series has in any video have no row; the numbers have them."""
+    has_V = above_zero([part_V for one in series for part_V in one.counts])
+    drawn = [replace(one, counts=one.counts[:, has_V]) for one in series]
+    titles = [title for title, has in zip(titles_of(book), has_V, strict=True) if has]
     return Sheet(
         "figure2_occurrences",
         "Values endorsed and confronted",
-        "In how many videos each value is endorsed and confronted (the paper's Figure 2).",
+        f"In how many videos each value is endorsed and confronted (the paper's Figure 2).{not_drawn(has_V)}",
         _names(series),
-        partial(draw.occurrences, series, titles_of(book)),
+        partial(draw.occurrences, drawn, titles),
         occurrences_csv(series, book.slugs),
-        web.occurrences_data(series, titles_of(book)),
+        web.occurrences_data(drawn, titles),
     )
 
 
@@ -144,14 +158,18 @@ def systems_sheet(found: Sequence[SystemScore]) -> Sheet:
 
 
 def genres_sheet(sources: Sequence[GroupRates], book: Codebook) -> Sheet:
+    has_V = above_zero([part_V for one in sources for part_VG in one.rate for part_V in part_VG.T])
+    drawn = [with_values(one, has_V) for one in sources]
+    titles = [title for title, has in zip(titles_of(book), has_V, strict=True) if has]
     return Sheet(
         "prevalence_genre",
         "Values by genre",
-        f"In which share of each genre's videos a value is endorsed and confronted.{_small(sources)}",
+        "In which share of each genre's videos a value is endorsed and confronted."
+        f"{not_drawn(has_V)}{_small(sources)}",
         tuple(one.name for one in sources),
-        partial(by_genre, sources, titles_of(book)),
+        partial(by_genre, drawn, titles),
         rates_csv(sources, book.slugs, "genre"),
-        web.genres_data(sources, titles_of(book)),
+        web.genres_data(drawn, titles),
     )
 
 
@@ -167,6 +185,12 @@ def months_sheet(sources: Sequence[GroupRates], book: Codebook, values: Sequence
         rates_csv(sources, book.slugs, "month"),
         web.months_data(sources, titles_of(book), values),
     )
+
+
+def not_drawn(shown_V: Bools) -> str:
+    """A sentence on the values without a row."""
+    n = int((~shown_V).sum())
+    return f" Not drawn: {counted(n, 'value')} of which nothing is above 0." if n else ""
 
 
 def _small(sources: Sequence[GroupRates]) -> str:

@@ -39,8 +39,9 @@ FAILURES_SHOWN: Final = 1000
 NUMBERS_SHOWN: Final = 400  # lines of a chart's table; the CSV has all
 CHARTS_OF: Final = {  # by page, the first word of a chart's name
     "index.html": ("systems_f1",),
-    "systems.html": ("figure3", "systems_f1", "figure4"),
-    "values.html": ("circle", "figure2", "figure1"),
+    "systems.html": ("figure3", "systems_f1", "value_f1", "figure4"),
+    "values.html": ("circle", "value_rates", "figure2", "figure1"),
+    "paper.html": ("figure4",),
     "accounts.html": ("prevalence",),
     "attrition.html": ("attrition",),
 }
@@ -179,8 +180,16 @@ def _failures(report: Report) -> list[dict[str, Any]]:
 
 
 def _charts_of(report: Report, file: str) -> list[Chart]:
-    first = CHARTS_OF.get(file, ())
-    return [chart for word in first for chart in report.charts if chart.name.startswith(word)]
+    first, names = CHARTS_OF.get(file, ()), {chart.name for chart in report.charts}
+
+    def has_points(chart: Chart) -> bool:
+        """Whether points stand in a radar's place: of too few videos it stands with the paper's tables alone."""
+        return file != "paper.html" and chart.name.replace("figure4_radar", "value_f1") in names - {
+            chart.name
+        }
+
+    charts = [chart for chart in report.charts if not has_points(chart)]
+    return [chart for word in first for chart in charts if chart.name.startswith(word)]
 
 
 def _chart(chart: Chart) -> dict[str, Any]:

@@ -83,6 +83,28 @@ window.tikval = window.tikval || {};
     return found;
   }
 
+  /** The intervals of months that are too few for a band. */
+  const whiskers = (at, part, colour, s) => ({
+    ...at, type: "custom", name: "95 % interval", silent: true, z: 2, data: part.low.map((_, m) => [m]),
+    renderItem: (params, api) => {
+      const m = api.value(0);
+      if (part.low[m] === null) return null;
+      const [x, low] = api.coord([m, part.low[m]]), high = api.coord([m, part.high[m]])[1], to = x + (2 * s - 1) * 2;
+      const line = (x1, y1, x2, y2) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: colour, lineWidth: 1.4 } });
+      return { type: "group", children: [line(to, low, to, high), line(to - 3, low, to + 3, low), line(to - 3, high, to + 3, high)] };
+    },
+  });
+
+  /** The numbers of months that are too small, where their points would stand. */
+  const tooSmall = (look, at, one) => ({
+    ...at, type: "custom", name: "too few videos", silent: true, data: one.small.map((_, m) => [m]),
+    renderItem: (params, api) => {
+      const m = api.value(0), [x, y] = api.coord([m, 0]);
+      const style = { text: `n = ${one.small[m]}`, fill: look.quiet, font: `9px ${look.font}`, verticalAlign: "middle" };
+      return one.small[m] === null ? null : { type: "text", x, y: y - 4, rotation: Math.PI / 2, style };
+    },
+  });
+
   function months(data, look) {
     const across = Math.min(data.values.length, look.narrow ? 2 : look.width < 900 ? 3 : 6);
     const rows = Math.ceil(data.values.length / across);
@@ -109,7 +131,7 @@ window.tikval = window.tikval || {};
         }));
         option.grid.push({ left, width: width - 14, top: y, height: plot });
         option.xAxis.push(names(look, one.months, {
-          gridIndex: n, boundaryGap: false,
+          gridIndex: n, boundaryGap: !data.lines,
           axisLabel: quiet(look, {
             fontSize: 10, interval: (m) => m % every === 0, alignMinLabel: "left", alignMaxLabel: "right",
           }),
@@ -118,13 +140,15 @@ window.tikval = window.tikval || {};
           gridIndex: n, min: 0, max: top, splitNumber: 3,
           axisLabel: { show: v % across === 0, formatter: (share) => percent(share) },
         }));
+        option.series.push(tooSmall(look, { xAxisIndex: n, yAxisIndex: n }, one));
         STANCES.forEach((stance, s) => {
           const part = one[stance][v], colour = look.stance[stance], at = { xAxisIndex: n, yAxisIndex: n };
           option.series.push({
             ...at, type: "line", name: stance, data: part.rate, connectNulls: false,
-            symbol: SYMBOLS[s], symbolSize: 5, itemStyle: { color: colour },
-            lineStyle: { color: colour, type: DASHES[s], width: 1.8 }, z: 3,
+            symbol: SYMBOLS[s], symbolSize: data.lines ? 5 : 7, showAllSymbol: true, itemStyle: { color: colour },
+            lineStyle: { color: colour, type: DASHES[s], width: data.lines ? 1.8 : 0 }, z: 3,
           });
+          if (!data.lines) return void option.series.push(whiskers(at, part, colour, s));
           option.series.push({
             ...at, type: "custom", name: "95 % interval", silent: true, clip: true, z: 1, data: runs(part),
             renderItem: (params, api) => {
@@ -142,7 +166,7 @@ window.tikval = window.tikval || {};
     option.tooltip.formatter = (points) => {
       const lines = points.filter((point) => point.seriesType === "line");
       if (!lines.length) return "";
-      const n = Math.floor(lines[0].seriesIndex / (2 * STANCES.length));
+      const n = Math.floor(lines[0].seriesIndex / (2 * STANCES.length + 1));
       const one = data.sources[Math.floor(n / data.values.length)], v = n % data.values.length;
       const m = lines[0].dataIndex, share = (part) => percent(part, 1);
       const say = ({ marker, seriesName: stance }) => {
@@ -154,7 +178,7 @@ window.tikval = window.tikval || {};
     };
     return {
       height: LEGEND + data.sources.length * each,
-      sentence: `Lines${bands ? " with 95 % bands" : ""}: in which share of each month's videos the most frequent values
+      sentence: `${data.lines ? "Lines" : "Points"}${bands ? ` with 95 % ${data.lines ? "bands" : "intervals"}` : ""}: in which share of each month's videos the most frequent values
         are endorsed and confronted, by ${listed(data.sources)}.`,
       option,
     };

@@ -28,7 +28,7 @@ from tikval.stats.student import t_critical, t_two_sided
 _MOST_SHARED: Final = 0.5  # of the accounts of both groups: from here on a contrast is one within accounts
 
 
-class Values(NamedTuple):
+class LabelValues(NamedTuple):
     """What one way of measuring gives for one label."""
 
     value: Floats  # [N]
@@ -65,7 +65,7 @@ def measure_claims(config: ClaimsConfig, population: Population) -> list[Measure
 
 def _ways(
     view: ClaimView, label: int, *, with_annotated: bool
-) -> Iterator[tuple[Way, Values | None, str | None]]:
+) -> Iterator[tuple[Way, LabelValues | None, str | None]]:
     """What each way gives for a label, or why it gives nothing."""
     everywhere = np.ones(len(view.account), bool)
     answered = view.sample is None and view.seed is None
@@ -75,10 +75,10 @@ def _ways(
     if answered:
         corrected = None
         if labels is not None and looked:
-            corrected = Values(*_phi(view, labels, label), None, everywhere)
+            corrected = LabelValues(*_phi(view, labels, label), None, everywhere)
         yield "corrected", corrected, why
     if view.corpus.modelled[label]:
-        yield "raw", Values(view.corpus.predicted[:, label].astype(np.float64), None, None, everywhere), None
+        yield "raw", LabelValues(view.corpus.predicted[:, label].astype(np.float64), None, None, everywhere), None
     else:
         yield "raw", None, "the system does not model it"
     if with_annotated:
@@ -95,15 +95,15 @@ def _phi(view: ClaimView, labels: LabelWeights, label: int) -> tuple[Floats, Flo
     return value, variance
 
 
-def _alone(view: ClaimView, labels: LabelWeights, label: int) -> Values:
+def _alone(view: ClaimView, labels: LabelWeights, label: int) -> LabelValues:
     """The labels by themselves, each for as many videos as it stands for."""
     value, weight, used = np.zeros((3, len(view.account)))
     value[labels.labelled], weight[labels.labelled] = labels.truth[:, label], labels.weight
     used[labels.labelled] = 1
-    return Values(value, None, weight, used > 0)
+    return LabelValues(value, None, weight, used > 0)
 
 
-def _measured(asked: _Asked, values: Values | None, why: str | None) -> MeasuredClaim:
+def _measured(asked: _Asked, values: LabelValues | None, why: str | None) -> MeasuredClaim:
     sides, view = asked.view.sides[asked.name], asked.view
     labels = view.labels
     if values is None:
@@ -142,7 +142,7 @@ def _number(claim: Claim) -> float:
     return claim.against
 
 
-def _means(view: ClaimView, values: Values, side_N: Bools) -> AccountMeans:
+def _means(view: ClaimView, values: LabelValues, side_N: Bools) -> AccountMeans:
     return account_means(values.value, view.account, side_N & values.used, values.variance, values.weight)
 
 

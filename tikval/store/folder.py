@@ -102,7 +102,15 @@ class FolderRun:
 
 _FIELDS: Final = TypeAdapter(FolderRun)
 _ASKED: Final = "asked.json"
-SITE_FOLDERS: Final = ("assets", "charts", "data", "pictures", "tables", "videos")  # below a report's folder
+SITE_FOLDERS: Final = (
+    "assets",
+    "calls",
+    "charts",
+    "data",
+    "pictures",
+    "tables",
+    "videos",
+)  # below a report's folder
 
 
 class Folder:

@@ -51,6 +51,7 @@ def card_of(card: Card, report: Report, account: str | None) -> dict[str, Any]:
         "pictures": [f"{card.key}-{i}.jpg" for i in range(1, card.pictures + 1)],
         "video": card.video,
         "no_video": card.no_video,
+        "calls": f"calls/{card.key}.html" if card.calls else None,
     }
 
 

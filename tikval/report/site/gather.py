@@ -18,6 +18,7 @@ from tikval.report.notices import local_notice
 from tikval.report.score_meaning import score_meaning_of
 from tikval.report.shown_ids import shown_ids
 from tikval.report.site.accounts import account_rows
+from tikval.report.site.calls import calls_of, prompts_of
 from tikval.report.site.evidence_table import system_evidence
 from tikval.report.site.facts import (
     about,
@@ -161,6 +162,7 @@ def _with_videos(report: Report, config: ReportConfig, rows: StudyRows, places: 
         ),
         labels_file=places.file if places else "",
         n_videos=int((~is_duplicate(rows.listed)).sum()),
+        prompts=prompts_of(config),
     )
 
 
@@ -176,7 +178,7 @@ def _cards(
     scripts = next(iter(scripts_of(config)), None)
     script_of = {row["row_key"]: row for row in rows.stages[scripts].shown} if scripts else {}
     judged, recognised = judged_scripts(config, rows), recognised_texts(rows.recognised, rows)
-    predictions_of = _predictions(rows)
+    predictions_of, calls = _predictions(rows), calls_of(config, rows)
     failure_of = {failure.key: failure for failure in rows.failures}
     for video in videos:
         key = video["row_key"]
@@ -201,6 +203,7 @@ def _cards(
             is_photos=bool(video["files"]),
             video=address,
             no_video=why_none,
+            calls=tuple(calls.get(key, ())),
         )
 
 

@@ -17,6 +17,7 @@ import jinja2
 from tikval.evaluate.scores import BASELINE
 from tikval.report.site.attrition import ATTRITION_CSV, account_namer, attrition_page, judged_line
 from tikval.report.site.browse import assign, browse_files
+from tikval.report.site.calls import call_page, prompt_file
 from tikval.report.site.cards import card_of
 from tikval.report.site.contrasts import comparison_table, drop_table, genre_table
 from tikval.report.site.evidence_table import deletion_table, evidence_lines
@@ -79,12 +80,28 @@ def site_files(report: Report) -> Iterator[tuple[str, bytes]]:
         policy = f"{POLICY}; media-src 'self'" if card.video else POLICY
         page = video_page.render(here="videos.html", root="../", card=shown, policy=policy)
         yield f"videos/{card.key}.html", page.encode()
+    yield from _call_pages(environment, report)
     if report.attrition:
         yield ATTRITION_CSV, attrition_csv(report.attrition, account_namer(report, names))
     yield from browse_files(report)
     yield "data/charts.js", assign("tikval.charts", {chart.name: chart.data for chart in report.charts})
     for asset in sorted(_ASSETS.iterdir()):
         yield f"assets/{asset.name}", asset.read_bytes()
+
+
+def _call_pages(environment: jinja2.Environment, report: Report) -> Iterator[tuple[str, bytes]]:
+    """The calls of each video, and the prompts that they share, once each."""
+    template, shared = environment.get_template("calls.html.j2"), set[str]()
+    for card in report.cards:
+        if card.calls:
+            calls = call_page(card, report)
+            page = template.render(here="videos.html", root="../", card=card, calls=calls)
+            yield f"calls/{card.key}.html", page.encode()
+            shared |= {call.prompt for call in card.calls if call.prompt in report.prompts}
+    template = environment.get_template("prompt.html.j2")
+    for sha in sorted(shared):
+        page = template.render(here="videos.html", root="../", sha=sha, prompt=report.prompts[sha])
+        yield prompt_file(sha), page.encode()
 
 
 def _neighbours(cards: Sequence[Card], at: int) -> dict[str, Any]:

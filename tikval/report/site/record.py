@@ -7,6 +7,7 @@ from typing import Any
 from tikval.evaluate.attrition import Attrition
 from tikval.evaluate.evidence_counts import EvidenceCounts
 from tikval.evaluate.scores import Coverage
+from tikval.llm.ledger import Entry
 from tikval.report.score_meaning import ScoreMeaning
 from tikval.report.tables.grids import Grid
 from tikval.rows import ComparisonRow, PredictionRow, ScoreRow, SliceRow
@@ -34,6 +35,19 @@ class LabelAt:
     word: str  # its stance
     line: int | None  # None: no line names the value, so it is absent
     column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a language model for one video."""
+
+    stage: str
+    sample: int  # from 0
+    model: str  # asked for
+    attempt: int
+    prompt: str  # SHA-256 of the part that is the same for every post; "": not known
+    seen: str | None  # what of the video was sent, in words; None: its script as text
+    entry: Entry | None = None  # the paid reply; None: it is not in the ledger any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,7 @@ class Card:
     is_photos: bool = False  # a photo post: no times
     video: str | None = None  # address of its file from its page, where players were asked for
     no_video: str | None = None  # why there is no player then, in words
+    calls: tuple[Call, ...] = ()  # of language models, where they were paid for
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +201,4 @@ class Report:
     out: str = ""  # the study's folder, as it is named in a command
     label_set: str | None = None  # named in a command, where the study has several
     scores_are: Mapping[str, ScoreMeaning] = field(default_factory=dict)  # by system
+    prompts: Mapping[str, str] = field(default_factory=dict)  # what every post is asked with, by SHA-256

@@ -13,7 +13,7 @@ from tikval.config import EvaluateConfig, ReportConfig
 from tikval.evaluate.score_systems import score_systems
 from tikval.llm.client import Reply, Usage
 from tikval.llm.ledger import Entry, Ledger
-from tikval.report.site.record import Call
+from tikval.report.site.record import ShownCall
 from tikval.report.site.write import write_report
 from tikval.rows import PredictionRow, Reason, sha256
 from tikval.store.folder import Folder
@@ -22,10 +22,10 @@ from tikval.study.erasure import erase_videos
 USAGE = Usage(tokens_in=1200, tokens_cached=1000, tokens_out=34)
 REPLY = Reply(f'{{"notes": "by @jane_doe {EVIL}"}}', "gemini-served", USAGE)
 ENTRY = Entry("one", REPLY, 0.00125, "2026-03-01T10:20:30+00:00")
-CALL = Call("values: s", 0, "gemini-asked", 2, sha256("You judge"), None, ENTRY)
+CALL = ShownCall("values: s", 0, "gemini-asked", 2, sha256("You judge"), None, ENTRY)
 
 
-def shown(*calls: Call, **keys: Any) -> Page:
+def shown(*calls: ShownCall, **keys: Any) -> Page:
     made = report(
         cards=(card("one", calls=calls),), prompts={sha256("You judge"): f"You judge {EVIL}"}, **keys
     )

@@ -78,7 +78,11 @@ def _ways(
             corrected = LabelValues(*_phi(view, labels, label), None, everywhere)
         yield "corrected", corrected, why
     if view.corpus.modelled[label]:
-        yield "raw", LabelValues(view.corpus.predicted[:, label].astype(np.float64), None, None, everywhere), None
+        yield (
+            "raw",
+            LabelValues(view.corpus.predicted[:, label].astype(np.float64), None, None, everywhere),
+            None,
+        )
     else:
         yield "raw", None, "the system does not model it"
     if with_annotated:

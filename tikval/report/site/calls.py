@@ -13,7 +13,7 @@ from tikval.config import ExtractConfig, LlmExtractor, LlmWriter, ReportConfig, 
 from tikval.llm.ledger import Ledger
 from tikval.report.site.evidence import shown_text
 from tikval.report.site.facts import scripts_of
-from tikval.report.site.record import Call, Card, Report
+from tikval.report.site.record import ShownCall, Card, Report
 from tikval.report.site.study_rows import StudyRows
 from tikval.rows import sha256
 from tikval.store.progress import StageProgress
@@ -25,14 +25,14 @@ _PICTURES: Final = "pictures of the video, and what a recogniser heard in it"
 _Asking = ScriptConfig | ExtractConfig
 
 
-def calls_of(config: ReportConfig, rows: StudyRows) -> dict[str, list[Call]]:
+def calls_of(config: ReportConfig, rows: StudyRows) -> dict[str, list[ShownCall]]:
     """The calls that were made for each video that gets a page, by row key, in the order of the stages."""
-    found: dict[str, list[Call]] = {}
+    found: dict[str, list[ShownCall]] = {}
     made = [
         (
             row["row_key"],
             key,
-            Call(name, number, row["model"], row["attempt"], row["prompt_sha"] or "", _seen(stage)),
+            ShownCall(name, number, row["model"], row["attempt"], row["prompt_sha"] or "", _seen(stage)),
         )
         for name, stage in _stages(config)
         for row in rows.stages[name].shown
@@ -96,7 +96,7 @@ def call_page(card: Card, report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def _shown(call: Call, card: Card, report: Report, samples: int, number: int) -> dict[str, Any]:
+def _shown(call: ShownCall, card: Card, report: Report, samples: int, number: int) -> dict[str, Any]:
     entry = call.entry
     usage = entry.reply.usage if entry and entry.reply.usage.known else None
     facts = [
@@ -124,7 +124,7 @@ def _shown(call: Call, card: Card, report: Report, samples: int, number: int) ->
     }
 
 
-def _material(call: Call, card: Card, report: Report) -> str:
+def _material(call: ShownCall, card: Card, report: Report) -> str:
     """The post's part of the prompt as far as it is text."""
     system = call.stage.removeprefix("values: ")
     script = None if call.seen else card.scripts_of.get(system, card.script) or ""

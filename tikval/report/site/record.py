@@ -38,7 +38,7 @@ class LabelAt:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ShownCall:
     """A call of a language model for one video."""
 
     stage: str
@@ -79,7 +79,7 @@ class Card:
     is_photos: bool = False  # a photo post: no times
     video: str | None = None  # address of its file from its page, where players were asked for
     no_video: str | None = None  # why there is no player then, in words
-    calls: tuple[Call, ...] = ()  # of language models, where they were paid for
+    calls: tuple[ShownCall, ...] = ()  # of language models, where they were paid for
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from tikval.config import ExtractConfig, LlmExtractor, LlmWriter, ReportConfig, 
 from tikval.llm.ledger import Ledger
 from tikval.report.site.evidence import shown_text
 from tikval.report.site.facts import scripts_of
-from tikval.report.site.record import ShownCall, Card, Report
+from tikval.report.site.record import Card, Report, ShownCall
 from tikval.report.site.study_rows import StudyRows
 from tikval.rows import sha256
 from tikval.store.progress import StageProgress

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 COMMITTED = sorted(
     path
     for path in (ROOT / "configs").rglob("*.yaml")
-    if path.name not in ("accounts.yaml", "annotate.yaml", "prices.yaml", "rates.yaml")
+    if path.name not in ("accounts.yaml", "annotate.yaml", "claims.yaml", "prices.yaml", "rates.yaml")
     and path.parent.name != "sources"
 )  # which no job reads
 JOBS: dict[str, tuple[type[JobConfig], str]] = {

@@ -1,6 +1,7 @@
 """A family of claims as it was declared: the text of its file with the date, and what was known by then.
 
     OUT/claims/NAME/declared.json
+    OUT/claims/NAME/explored.json    of a family that was looked at without having been declared: what it was last
 
 A claim that somebody reads out of the labels is true of these labels by selection. So the file is kept as it was, one
 that was changed since is another family, and labels that were there already are not the truth of any test.
@@ -9,12 +10,14 @@ that was changed since is another family, and labels that were there already are
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Final, Self
 
+import pyarrow.fs as pafs
 from pydantic import TypeAdapter, ValidationError
 
 import tikval
@@ -23,11 +26,14 @@ from tikval.config import UserError
 from tikval.config.base import find_file, parse_yaml, validate
 from tikval.config.claims import Claim, ClaimsConfig
 from tikval.evaluate.video_groups import COLUMNS
-from tikval.files import parse_json, read_bytes, write_bytes
+from tikval.files import filesystem, parse_json, read_bytes, write_bytes
+from tikval.store.lock import lock
 from tikval.store.runs import Study
 
 FOLDER: Final = "claims"  # below a study's
-_FILE: Final = "declared.json"
+_DECLARED: Final = "declared.json"
+_EXPLORED: Final = "explored.json"
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _CHANGED: Final = "declare it under another name, as another family"
 
 
@@ -50,6 +56,7 @@ class Declaration:
     system: str  # whose corrected rates decide, whatever systems come later
     systems: tuple[SystemThen, ...]
     labelled: tuple[str, ...]  # ids of the videos whose labels were known: no truth for a test of this family
+    explored: int  # how often the labels were looked at before, under this name
     tikval: str
 
     @classmethod
@@ -101,9 +108,33 @@ def family_folder(out: str, name: str) -> str:
 
 def read_declaration(out: str, name: str) -> Declaration | None:
     """What was declared under a name; None: nothing."""
-    place = f"{family_folder(out, name)}/{_FILE}"
+    return _read(out, name, _DECLARED)
+
+
+def read_exploration(out: str, name: str) -> Declaration | None:
+    """What was looked at under a name without having been declared; None: nothing."""
+    return _read(out, name, _EXPLORED)
+
+
+def _read(out: str, name: str, file: str) -> Declaration | None:
+    place = f"{family_folder(out, name)}/{file}"
     data = read_bytes(place)
     return None if data is None else Declaration.from_json(data, place)
+
+
+def family_names(out: str) -> list[str]:
+    """Names of all families of a study, declared or explored."""
+    fs, path = filesystem(f"{out}/{FOLDER}")
+    infos = fs.get_file_info(pafs.FileSelector(path, allow_not_found=True))
+    folders = (info.base_name for info in infos if info.type == pafs.FileType.Directory)
+    return sorted(name for name in folders if _NAME.fullmatch(name))
+
+
+def note_exploration(study: Study, config: ClaimsConfig, text: str, now: datetime) -> None:
+    """Note that the labels were looked at for claims that nobody had declared."""
+    before = read_exploration(study.out, config.name)
+    made = replace(_declaration(study, config, text, now), explored=(before.explored if before else 0) + 1)
+    write_bytes(f"{family_folder(study.out, config.name)}/{_EXPLORED}", made.to_json())
 
 
 def declaration_of(
@@ -118,23 +149,29 @@ def declaration_of(
         check_unchanged(there, text, study.label_set)
         return there, False
     check_claims(config, study.codebook())
-    system = deciding_system(study, config)
-    made = Declaration(
+    made = _declaration(study, config, text, now or datetime.now(UTC))
+    with lock(family_folder(study.out, config.name)):
+        write_bytes(f"{family_folder(study.out, config.name)}/{_DECLARED}", made.to_json())
+    return made, True
+
+
+def _declaration(study: Study, config: ClaimsConfig, text: str, now: datetime) -> Declaration:
+    explored = read_exploration(study.out, config.name)
+    return Declaration(
         name=config.name,
         text=text,
         sha256=text_sha(text),
-        declared_at=(now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        declared_at=now.isoformat(timespec="seconds"),
         label_set=study.label_set,
-        system=system,
+        system=deciding_system(study, config),
         systems=tuple(
             SystemThen(one.system, one.run.fingerprint, one.run.state)
             for one in study.current(study.label_set)
         ),
         labelled=tuple(sorted({row["video_id"] for row in study.annotations()})),
+        explored=explored.explored if explored else 0,
         tikval=tikval.__version__,
     )
-    write_bytes(f"{family_folder(study.out, config.name)}/{_FILE}", made.to_json())
-    return made, True
 
 
 def deciding_system(study: Study, config: ClaimsConfig) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tikval.claims.measured import MeasuredClaim
+from tikval.claims.wording import way_in_words
 from tikval.config.claims import Claim
 from tikval.stats.limits import counted
 
@@ -92,18 +93,13 @@ def agrees(claim: Claim, estimate: float | None, deciding: float | None) -> bool
     return sign * estimate > 0
 
 
-def way_in_words(one: MeasuredClaim) -> str:
-    """`gemini, corrected, seed 2`."""
-    parts = [one.system, one.way] if one.system else ["the annotators' labels alone"]
-    parts += [f"sample {one.sample}"] if one.sample is not None else []
-    parts += [f"seed {one.seed}"] if one.seed is not None else []
-    parts += [f"prompt {one.prompt_sha[:8]}"] if one.prompt_sha else []
-    return ", ".join(filter(None, parts))
+def _name(one: MeasuredClaim) -> str:
+    return way_in_words(one.way, one.system, one.sample, one.seed, one.prompt_sha)
 
 
 def _disagreement(on: Grounds, other: MeasuredClaim) -> str | None:
     """How another way of measuring speaks against a claim that is shown; None: it does not."""
-    deciding, name = on.deciding.estimate, way_in_words(other)
+    deciding, name = on.deciding.estimate, _name(other)
     if agrees(on.claim, other.estimate, deciding) is False:
         return f"{name}: points the other way ({_points(other.estimate)})"
     if other.way != "corrected" or other.lower is None or other.upper is None or deciding is None:
@@ -115,7 +111,7 @@ def _disagreement(on: Grounds, other: MeasuredClaim) -> str | None:
 
 def _shown(on: Grounds) -> str:
     p = f", p {_p(on.p_holm)} after Holm's correction" if on.p_holm is not None else ""
-    return f"shown at look {on.shown_at} by {way_in_words(on.deciding)}: {_points(on.deciding.estimate)}{p}"
+    return f"shown at look {on.shown_at} by {_name(on.deciding)}: {_points(on.deciding.estimate)}{p}"
 
 
 def _points(estimate: float | None) -> str:

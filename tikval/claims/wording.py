@@ -39,5 +39,16 @@ def part_in_words(part: Part) -> str:
     return f"videos with {' and '.join(words)}" if words else "their videos"
 
 
+def way_in_words(
+    way: str, system: str | None, sample: int | None, seed: int | None, prompt_sha: str | None
+) -> str:
+    """`gemini, corrected, seed 2`."""
+    parts = [f"{system}, {way}" if system else "the annotators' labels alone"]
+    parts += [f"sample {sample}"] if sample is not None else []
+    parts += [f"seed {seed}"] if seed is not None else []
+    parts += [f"prompt {prompt_sha[:8]}"] if prompt_sha else []
+    return ", ".join(parts)
+
+
 def _day(day: date) -> str:
     return f"{day.day} {day:%B %Y}"

@@ -9,11 +9,11 @@ from rich.table import Table
 from tikval.cli.analyze import refresh_others
 from tikval.cli.annotate import annotate
 from tikval.cli.job import run_config
-from tikval.cli.results import Picked, picked_study
-from tikval.config import FinetuneConfig, ReportConfig, UserError, nested, validate
+from tikval.cli.results import Picked, current_report, picked_study
+from tikval.config import FinetuneConfig, ReportConfig, nested
 from tikval.stats.limits import counted
 from tikval.store.folder import Folder
-from tikval.store.runs import Study, run_here
+from tikval.store.runs import Study
 from tikval.terminal import Terminal
 
 Out = Annotated[str, typer.Argument(help="The folder of an analysis.")]
@@ -43,7 +43,7 @@ def fix(
 
     by, why = reason_in_one_line("by", by), reason_in_one_line("why", why)
     study = picked_study(out, codebook)
-    stances, report = stances_of(corrections, study.codebook()), _report(study)
+    stances, report = stances_of(corrections, study.codebook()), current_report(study)
     before = _macro(report)
     done = fix_labels(study, video, stances, by, why, annotator)
     for one in done.corrections:
@@ -77,20 +77,6 @@ def _trained_here(report: ReportConfig) -> list[str]:
         for _, job in nested(system, trained=True)
         if isinstance(job, FinetuneConfig) and not job.texts and job.catalog.folder == catalog
     ]
-
-
-def _report(study: Study) -> ReportConfig | None:
-    """The current report's configuration; None where there is none. Raises UserError where its recipe has changed."""
-    latest = study.latest("report")
-    if latest is None:
-        return None
-    folder, run = latest
-    config = validate(ReportConfig, run_here(run, study.out).config, f"{folder.uri}/run.json")
-    if config.fingerprint != run.fingerprint:
-        raise UserError(
-            f"{folder.uri}: its codebook, a prompt or tikval has changed since; run the analysis again, then correct"
-        )
-    return config
 
 
 def _macro(report: ReportConfig | None) -> dict[str, float | None]:

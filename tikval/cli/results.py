@@ -9,11 +9,9 @@ import typer
 from tikval.annotate.agreement import Coding
 from tikval.cli.app import CODEBOOK, app
 from tikval.cli.job import FAILED
-from tikval.config import (
-    UserError,
-)
+from tikval.config import ReportConfig, UserError, validate
 from tikval.stats.limits import counted
-from tikval.store.runs import Study
+from tikval.store.runs import Study, run_here
 from tikval.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -33,6 +31,20 @@ def picked_study(out: str, codebook: str | None) -> Study:
     for line in study.not_shown():
         print(f"tikval: {line}", file=sys.stderr)
     return study
+
+
+def current_report(study: Study) -> ReportConfig | None:
+    """The current report's configuration; None where there is none. Raises UserError where its recipe has changed."""
+    latest = study.latest("report")
+    if latest is None:
+        return None
+    folder, run = latest
+    config = validate(ReportConfig, run_here(run, study.out).config, f"{folder.uri}/run.json")
+    if config.fingerprint != run.fingerprint:
+        raise UserError(
+            f"{folder.uri}: its codebook, a prompt or tikval has changed since; run the analysis again first"
+        )
+    return config
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tikval.claims.families import read_families
 from tikval.codebook import Codebook
 from tikval.config import ReportConfig
 from tikval.evaluate.attrition import attrition_of
@@ -67,6 +68,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     report = replace(report, attrition=attrition_of(study))
     evidence = system_evidence(config, rows.places, rows.recognised, codebook.labels)
     report = replace(report, evidence=evidence)
+    report = replace(report, claims=tuple(read_families(config.out, codebook.label_set)))
     drawn = Drawn(_figures(study, config, corpora), tables_of(study) if report.scores else None)
     return _with_drawn(report, drawn), drawn
 

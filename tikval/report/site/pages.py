@@ -19,6 +19,7 @@ from tikval.report.site.attrition import ATTRITION_CSV, account_namer, attrition
 from tikval.report.site.browse import assign, browse_files
 from tikval.report.site.calls import call_page, prompt_file
 from tikval.report.site.cards import card_of
+from tikval.report.site.claims import CLAIMS_PAGE, claims_files, claims_lines, claims_page
 from tikval.report.site.contrasts import comparison_table, drop_table, genre_table
 from tikval.report.site.evidence_table import deletion_table, evidence_lines
 from tikval.report.site.first_page import first_page
@@ -83,6 +84,7 @@ def site_files(report: Report) -> Iterator[tuple[str, bytes]]:
     yield from _call_pages(environment, report)
     if report.attrition:
         yield ATTRITION_CSV, attrition_csv(report.attrition, account_namer(report, names))
+    yield from claims_files(report)
     yield from browse_files(report)
     yield "data/charts.js", assign("tikval.charts", {chart.name: chart.data for chart in report.charts})
     for asset in sorted(_ASSETS.iterdir()):
@@ -136,6 +138,7 @@ def _shared(report: Report) -> dict[str, Any]:
         ("systems.html", "Systems", 0),
         ("values.html", "Values", 0),
         ("accounts.html", "Accounts and genres", 0),
+        *([(CLAIMS_PAGE, "Claims", 0)] if report.claims else []),
         ("videos.html", "Videos", 0),
         *([("attrition.html", "Attrition", 0)] if report.attrition else []),
         *([("paper.html", "The paper's tables", 0)] if report.grids else []),
@@ -146,6 +149,7 @@ def _shared(report: Report) -> dict[str, Any]:
         "policy": POLICY,
         "pages": pages,
         "n_failures": n_failures,
+        "claims": claims_lines(report),
         "n_judged": judged_line(report.attrition) if report.attrition else None,
         "n_videos": report.n_videos or len(report.cards),
         "coverage": [coverage_line(stage, counts) for stage, counts in report.coverage],
@@ -176,6 +180,8 @@ def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
     }
     if report.attrition:
         found["attrition.html"] = attrition_page(report.attrition, account_namer(report, names))
+    if report.claims:
+        found[CLAIMS_PAGE] = claims_page(report)
     return {**found, "paper.html": {}} if report.grids else found
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tikval.claims.families import ClaimFamily
 from tikval.evaluate.attrition import Attrition
 from tikval.evaluate.evidence_counts import EvidenceCounts
 from tikval.evaluate.scores import Coverage
@@ -178,6 +179,7 @@ class Report:
     notes: tuple[str, ...] = ()  # what was not drawn, and why
     grids: tuple[Grid, ...] = ()  # the paper's tables; their files lie in `tables/`
     attrition: Attrition | None = None  # how far the listed posts get
+    claims: tuple[ClaimFamily, ...] = ()  # families that were declared or tested
     accounts: tuple[Account, ...] = ()  # those with the most videos
     averaged: tuple[str, ...] = ()  # which labels the means of the scores run over, in sentences
     scores: tuple[ScoreRow, ...] = ()  # with those of predict_everything; none without annotations

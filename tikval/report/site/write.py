@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Final
 
+from tikval.claims.families import families_state
 from tikval.codebook import load_codebook
 from tikval.config import ReportConfig, UserError, find_file
 from tikval.evaluate.evidence import recognised_scripts
@@ -47,10 +48,14 @@ def write_report(config: ReportConfig) -> FolderRun:
         also = also_here(config, codebook.label_set)
         drawn_by = Folder(config.scores.catalog.folder).finished().config.get("annotated_by", "unknown")
         shown = repr((command_of(config), given_facts(config, codebook.label_set), also, drawn_by))
+        claims = families_state(
+            config.out, codebook.label_set
+        )  # "" while there are none, as before there could be
+        shown += claims
         words = {f"{config.out}/{_WORDS}": hashlib.sha256(shown.encode()).hexdigest()[:16]}
         before = folder.run()
         # of an earlier version: as it is, while there is nothing else to name
-        nothing_new = not also and drawn_by == "unknown"
+        nothing_new = not also and not claims and drawn_by == "unknown"
         if before and (before.inputs == inputs | words or (before.inputs == inputs and nothing_new)):
             return before
         inputs |= words

@@ -1,0 +1,112 @@
+"""How a family was tested, as a paragraph for a paper, with its numbers filled in."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import tikval
+from tikval.claims.declaration import Declaration
+from tikval.claims.looks import LabelLook
+from tikval.claims.verdict import Verdict
+from tikval.codebook import Codebook
+from tikval.config.claims import ClaimsConfig
+from tikval.rows import ClaimRow, ClaimWayRow
+from tikval.stats.limits import counted
+
+_SPENDING: Final = {
+    "equal": "the same at each look",
+    "obrien_fleming": "by the O'Brien-Fleming spending function of Lan and DeMets (1983) over the share of the planned "
+    "labels",
+    "open": "6/(π²k²) of it at look k, for any number of looks",
+}
+_ESTIMATOR: Final = (
+    "The share of an account's videos that have the label is the mean of λp + w(Y - λp): p the system's score or "
+    "answer, Y the label, w the inverse of the probability that the video was labelled with, λ fitted on other labels "
+    "(Robins, Rotnitzky and Zhao 1994; Zrnic and Candès 2024, arXiv:2403.03208). Accounts, not videos, are the units: "
+    "groups without a shared account are compared by Welch's t, a group with a number by t over its accounts, groups "
+    "that share accounts and stretches of time by t over the differences within accounts."
+)
+
+
+def methods_of(
+    config: ClaimsConfig,
+    codebook: Codebook,
+    declared: Declaration | None,
+    looks: Sequence[LabelLook],
+    claims: Sequence[ClaimRow],
+    ways: Sequence[ClaimWayRow],
+    sample: str,
+) -> str:
+    """The paragraph. `sample`: how many videos there are and how the labelled ones were drawn, in a sentence."""
+    return " ".join(
+        (
+            _declared(config, declared),
+            sample,
+            _system(config, codebook, declared),
+            _ESTIMATOR,
+            _error(config, declared, looks),
+            *(_result(row) for row in claims),
+            _others(ways),
+            f"Computed with tikval {tikval.__version__}.",
+        )
+    )
+
+
+def _declared(config: ClaimsConfig, declared: Declaration | None) -> str:
+    n = counted(len(config.claims), "claim")
+    if declared is None:
+        return f"{n} (family {config.name}), looked at without having been declared: this is exploratory."
+    explored = f" (after {counted(declared.explored, 'exploratory look')})" if declared.explored else ""
+    known = (
+        f"The labels of {counted(len(declared.labelled), 'video')} that were known then are not used as the truth."
+        if declared.labelled
+        else "No label was known then."
+    )
+    when = f"declared on {_day(declared)}{explored}, SHA-256 {declared.sha256[:16]}"
+    return f"{n} (family {config.name}): {when}. {known}"
+
+
+def _day(declared: Declaration) -> str:
+    day: date = declared.at.date()
+    return f"{day.day} {day:%B %Y}"
+
+
+def _system(config: ClaimsConfig, codebook: Codebook, declared: Declaration | None) -> str:
+    rates = f"Rates are those of the system {config.system} over the codebook {codebook.mark}, corrected by the labels"
+    if declared is None:
+        return f"{rates}."
+    return f"{rates}; its predictions were there when the claims were declared, and may have suggested them."
+
+
+def _error(config: ClaimsConfig, declared: Declaration | None, looks: Sequence[LabelLook]) -> str:
+    if declared is None:
+        n = counted(len(config.claims), "claim")
+        return f"No error rate is guaranteed; p are corrected by Holm (1979) over {n}."
+    now = looks[-1]
+    of = "" if config.spending == "open" else f" of {config.looks}"
+    look = f"look {now.number}{of}, with {counted(now.labelled, 'label')}, spends {now.alpha:.3g}"
+    return (
+        f"The family-wise error is at most {config.alpha:g} over all looks, spent {_SPENDING[config.spending]}: {look} "
+        f"with Holm's correction (1979) over {counted(len(config.claims), 'claim')}; what a look has shown stays shown."
+    )
+
+
+def _result(row: ClaimRow) -> str:
+    parts, p = [], row["p_holm"]
+    if row["estimate"] is not None:
+        parts.append(f"{100 * row['estimate']:+.1f} points")
+    if row["lower"] is not None and row["upper"] is not None:
+        parts.append(f"95 % interval {100 * row['lower']:+.1f} to {100 * row['upper']:+.1f}")
+    if p is not None:
+        parts.append(f"p {'< 0.001' if p < 0.001 else f'= {p:.3f}'} after Holm's correction")
+    accounts = " and ".join(str(n) for n in (row["accounts_a"], row["accounts_b"]) if n is not None)
+    found = "; ".join([*parts, f"{accounts} accounts", f"verdict: {row['verdict']}"])
+    return f"{row['sentence']} {found[0].upper()}{found[1:]}."
+
+
+def _others(ways: Sequence[ClaimWayRow]) -> str:
+    kinds = {(way["way"], way["system"], way["prompt_sha"], way["sample"], way["seed"]) for way in ways}
+    return (
+        f"Each claim was measured in {counted(len(kinds), 'way')} (by the systems, prompts, samples and seeds that are "
+        f'there, raw and corrected, and by labels alone); "{Verdict.HOLDS.value}" means that all point the same way.'
+    )

@@ -5,6 +5,7 @@ Shape letters: N videos with a result and an account, n of them labelled, L labe
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -68,13 +69,18 @@ class ClaimView:
         fold_N = np.arange(len(self.account)) % FOLDS
         fold_N[self.labels.labelled] = np.arange(len(self.labels.labelled)) % FOLDS
         scores, truth = scores_of_label(self.corpus, label), self.labels.truth[:, label]
-        return recalibrated(scores, self._groups(), fold_N, self.labels.labelled, truth)
+        return recalibrated(scores, self._groups, fold_N, self.labels.labelled, truth)
 
+    @cached_property
     def _groups(self) -> Ints:
         """[N] which of the claims' groups each video is in: errors may differ between them."""
-        inside = [side for sides in self.sides.values() for side in sides[:2] if side is not None]
-        code = np.unique(np.stack(inside, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
-        return code if int(code.max(initial=0)) < _MOST_GROUPS else np.zeros_like(code)
+        masks = {
+            side.tobytes(): side for sides in self.sides.values() for side in sides[:2] if side is not None
+        }
+        code_N = np.zeros(len(self.account), np.int64)
+        for inside_N in masks.values():
+            code_N = np.unique(2 * code_N + inside_N, return_inverse=True)[1]
+        return code_N if int(code_N.max(initial=0)) < _MOST_GROUPS else np.zeros_like(code_N)
 
 
 @dataclass(frozen=True)

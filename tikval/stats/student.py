@@ -2,6 +2,7 @@
 
 import math
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Final
 
 _LEVEL: Final = 0.95
@@ -18,14 +19,28 @@ def t_critical(degrees: float, p: float = 1 - _LEVEL) -> float:
     """The t that |T| exceeds with probability `p`: `t_two_sided` turned round; infinite without a degree."""
     if degrees <= 0:
         return math.inf
-    low, high = 0.0, 1.0  # of degrees / (degrees + t²)
-    while high - low > 1e-15 * high and high > _TINY:
-        middle = (low + high) / 2
-        if _incomplete_beta(middle, degrees / 2, 0.5) > p:
-            high = middle
-        else:
-            low = middle
-    return math.sqrt(degrees * (1 - high) / high) if high > _TINY else math.inf
+    low, high = 0.0, math.inf  # of t
+    t = _near(degrees, p)
+    for _ in range(200):
+        off = t_two_sided(t, degrees) - p
+        low, high = (t, high) if off > 0 else (low, t)
+        step = t + off / (2 * _density(t, degrees))  # Newton's; outside the ends, halve or double
+        new = step if low < step < high else (low + high) / 2 if high < math.inf else 2 * t
+        if abs(new - t) <= 1e-14 * new:
+            break
+        t = new
+    return new
+
+
+def _near(degrees: float, p: float) -> float:
+    """Where to begin: the normal's, widened for few degrees (the first terms of Cornish and Fisher)."""
+    z = NormalDist().inv_cdf(1 - p / 2)
+    return z + (z**3 + z) / (4 * max(degrees, 1.0))
+
+
+def _density(t: float, degrees: float) -> float:
+    norm = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - math.log(degrees * math.pi) / 2
+    return max(math.exp(norm - (degrees + 1) / 2 * math.log1p(t * t / degrees)), _TINY)
 
 
 def _incomplete_beta(x: float, a: float, b: float) -> float:

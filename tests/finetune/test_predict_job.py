@@ -12,11 +12,13 @@ import torch
 import yaml
 
 from tests.fixtures import alone
+from tests.fixtures.alone import in_this_process
 from tests.fixtures.rows import script
 from tests.fixtures.tiny_encoders import write_bert, write_roberta
 from tikval.config import (
     CatalogConfig,
     EvaluateConfig,
+    ExplainConfig,
     FinetuneConfig,
     PredictConfig,
     ScriptConfig,
@@ -30,10 +32,12 @@ from tikval.finetune.model_files import EnsembleFacts, read_facts
 from tikval.finetune.model_index import usable_members
 from tikval.finetune.occlusion import MAX_CUTS, cuts_of
 from tikval.flow import finetune
+from tikval.flow.explain import explain
 from tikval.flow.predict import predict, warn_of_trained_videos
 from tikval.report.export.values import export_table
 from tikval.rows import Reason, ScriptRow, arrow_schema
 from tikval.sources.write_catalog import write_catalog
+from tikval.stats.deletion import deletion_gap
 from tikval.store.folder import Folder
 from tikval.store.runs import Study as Finished
 
@@ -85,8 +89,23 @@ class Study:
         folder.write_part(pa.Table.from_pylist(list(self.rows), schema=arrow_schema(ScriptRow)))
         folder.seal(self.scripts, {}, 1.0)
 
+    def speak(self) -> None:
+        """Write the scripts with a line for each thing that is told, between two that tell nothing."""
+        for row in self.rows:
+            if row["script"] is not None:
+                lines = ["the sun sets", *row["script"].split(" and "), "and then the sun"]
+                row["script"] = "\n".join(f'A: "{line}."' for line in lines)
+        folder = Folder(self.scripts.folder)
+        folder.remove()
+        folder.write_part(pa.Table.from_pylist(list(self.rows), schema=arrow_schema(ScriptRow)))
+        folder.seal(self.scripts, {}, 1.0)
+
     def finetune(
-        self, heads: str = "multilabel", write: Callable[..., Path] = write_bert, **model: Any
+        self,
+        heads: str = "multilabel",
+        write: Callable[..., Path] = write_bert,
+        fit: dict[str, Any] | None = None,
+        **model: Any,
     ) -> FinetuneConfig:
         """A system trained in this process."""
         encoder = self.root / write.__name__
@@ -100,7 +119,7 @@ class Study:
                 "codebook": self.book,
                 "labels": ["kindness+", "thrill+"],
                 "model": {"kind": "text", "model": str(encoder), "max_tokens": 16, "dropout": 0, **model},
-                "fit": {"batch_rows": 8, "learning_rate": 0.01, "epochs": 3, "heads": heads},
+                "fit": {"batch_rows": 8, "learning_rate": 0.01, "epochs": 3, "heads": heads, **(fit or {})},
                 "protocol": {"name": "honest", "partitions": 1, "folds": 2},
             }
         )
@@ -356,6 +375,29 @@ def test_a_label_hangs_on_the_sentence_that_says_it(study: Study, model: dict[st
     assert (first["source"], first["start"], first["end"], first["in_script"]) == ("speech", 2.5, 4, True)
     assert len(cuts_of(rows[1])) <= MAX_CUTS
     assert [row["evidence"] for row in Judge(config_of(trained, study), facts, names)(rows)] == [None] * 3
+
+
+def test_a_label_goes_without_its_evidence_and_stays_without_other_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study(tmp_path / "study", 96)
+    study.speak()
+    fit = {"epochs": 12, "learning_rate": 0.003, "best_by": "loss", "patience": 12}
+    trained = study.finetune(fit=fit, pooling="mean", max_tokens=64)
+    config = config_of(trained, study, evidence=True)
+    run = in_this_process(lambda config: Judge(config, *usable_members(trained.folder, config.members)))
+    run(config)
+    for row in Folder(config.folder).read().to_pylist():
+        first = {passage["label"]: passage["quote"] for passage in reversed(row["evidence"] or [])}
+        assert all(WORDS[label[:-1]] in quote for label, quote in first.items()), "the heaviest stands first"
+
+    monkeypatch.setattr("tikval.flow.explain.predict", run)
+    test = ExplainConfig.model_validate({"predictions": config, "out": study.out, "sample": 40})
+    explain(test)
+    found = deletion_gap(Folder(test.folder).read().to_pylist())
+    assert found.labels >= 20
+    assert found.gap is not None
+    assert found.gap > 0.8
 
 
 def test_vectors_have_no_sentences(study: Study) -> None:

@@ -35,7 +35,9 @@ from tikval.study.deletion_cuts import control_pieces, evidence_pieces, n_words
 from tikval.study.erasure import erase_videos
 
 N = 24
-SAYS = "I taught myself to edit my own videos by trying every button and figuring out what each one does."
+SAYS = "My sister mended the old bicycle without any help, and thought of a new way to do the brakes."
+# of the codebook: the local extractor finds it
+EXAMPLE = "I taught myself to edit my own videos by trying every button and figuring out what each one does."
 LABEL = "self_direction_thought+"
 NEUTRAL = (
     "The door of the shop is made of green painted wood, and it stands open in the afternoon today.",
@@ -52,17 +54,17 @@ def passage(quote: str, label: str = LABEL) -> Passage:
     )
 
 
-def a_script(n: int) -> str:
+def a_script(n: int, says: str = SAYS) -> str:
     """The sentence that says the value at another place in each."""
     sentences = [*np.random.default_rng(n).permutation(NEUTRAL).tolist()]
-    sentences.insert(n % 6, SAYS)
+    sentences.insert(n % 6, says)
     return "Genre: x\nSound: Yes\n\n" + "\n".join(f'SPEAKER: "{text}"' for text in sentences)
 
 
 class Given:
     """A study of N videos by eight accounts, and a system over their scripts, all written by hand."""
 
-    def __init__(self, root: Path, **system: Any) -> None:
+    def __init__(self, root: Path, says: str = SAYS, **system: Any) -> None:
         self.out = str(root / "out")
         catalog = CatalogConfig(videos=str(root), out=self.out)
         self.scripts = ScriptConfig(videos=catalog, out=self.out)
@@ -70,10 +72,10 @@ class Given:
         self.system = ExtractConfig.model_validate(keys)
         self.ids = [f"v{n:02}" for n in range(N)]
         videos = [video(name, account=f"account {n % 8}") for n, name in enumerate(self.ids)]
-        self.rows = [script(name, script=a_script(n)) for n, name in enumerate(self.ids)]
+        self.rows = [script(name, script=a_script(n, says)) for n, name in enumerate(self.ids)]
         self.write(catalog, VideoRow, videos)
         self.write(self.scripts, ScriptRow, self.rows)
-        self.judge([passage(SAYS)])
+        self.judge([passage(says)])
 
     def judge(self, evidence: list[Passage] | None, label: str = LABEL) -> None:
         rows = [prediction(name, label, system=self.system.system, evidence=evidence) for name in self.ids]
@@ -130,7 +132,7 @@ def test_a_control_never_touches_the_evidence(lines: list[str], at: int, seed: s
 def test_a_local_systems_labels_go_without_their_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = Given(tmp_path)
+    study = Given(tmp_path, EXAMPLE)
     book = load_codebook(find_file(study.system.codebook))
     values = LocalValues("local", book, LocalExtractor())
     judged: list[int] = []

@@ -4,6 +4,7 @@ A place is characters of the script, or of the post's caption: `text[begin:end]`
 be shown in its line, and cut out of it.
 """
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -83,13 +84,9 @@ def find_quote(quote: str, script: str | None, caption: str | None = None) -> li
     not count. A quote with an ellipsis is found where its parts are, in order. Each part is a whole sentence, or has
     three words at least.
     """
-    pieces = pieces_of(script or "", caption)
     parts = list(map(_letters, parts_of_quote(quote)))
-    for where in (
-        [piece for piece in pieces if piece.line is not None],
-        [piece for piece in pieces if piece.line is None],
-    ):
-        if found := _find_parts(parts, where, script or "", caption or ""):
+    for text in _searched(script or "", caption):
+        if found := _find_parts(parts, text):
             return found
     return []
 
@@ -133,40 +130,60 @@ class _Letter(NamedTuple):
     at: int  # in the script or the caption
 
 
-def _find_parts(parts: list[str], pieces: Sequence[Piece], script: str, caption: str) -> list[Piece]:
+class _Searched(NamedTuple):
+    """A script or a caption as quotes are looked up in it."""
+
+    text: str
+    pieces: list[Piece]
+    letters: list[_Letter]
+    stream: str  # the folded letters
+    sentences: frozenset[str]  # folded
+
+
+@functools.lru_cache(maxsize=4)  # all passages of a post are looked up one after another
+def _searched(script: str, caption: str | None) -> tuple[_Searched, _Searched]:
+    pieces = pieces_of(script, caption)
+    return (
+        _prepared(script, [piece for piece in pieces if piece.line is not None]),
+        _prepared(caption or "", [piece for piece in pieces if piece.line is None]),
+    )
+
+
+def _prepared(text: str, pieces: list[Piece]) -> _Searched:
     letters = [
         _Letter(folded, n, piece.begin + i)
         for n, piece in enumerate(pieces)
         for i, c in enumerate(piece.text)
         for folded in _folded(c)
     ]
-    sentences = {_letters(piece.text) for piece in pieces}
-    stream, begin, found = "".join(letter.folded for letter in letters), 0, list[_Letter]()
+    stream = "".join(letter.folded for letter in letters)
+    return _Searched(text, pieces, letters, stream, frozenset(_letters(piece.text) for piece in pieces))
+
+
+def _find_parts(parts: list[str], where: _Searched) -> list[Piece]:
+    letters, begin, found = where.letters, 0, list[_Letter]()
     for part in parts:
-        at = stream.find(part, begin)
+        at = where.stream.find(part, begin)
         while at >= 0 and not (
-            _are_words(run := letters[at : at + len(part)], letters, at)
-            and (part in sentences or _n_words(run) >= _FEWEST_WORDS)
+            _are_words(letters, at, at + len(part))
+            and (part in where.sentences or _n_words(letters[at : at + len(part)]) >= _FEWEST_WORDS)
         ):
-            at = stream.find(part, at + 1)
+            at = where.stream.find(part, at + 1)
         if at < 0:
             return []
         found += letters[at : at + len(part)]
         begin = at + len(part)
     cut = list[Piece]()
     for n, group in groupby(found, key=lambda letter: letter.piece):
-        run, text = list(group), script if pieces[n].line is not None else caption
+        run = list(group)
         begin, end = run[0].at, run[-1].at + 1
-        cut.append(pieces[n]._replace(begin=begin, end=end, text=text[begin:end]))
+        cut.append(where.pieces[n]._replace(begin=begin, end=end, text=where.text[begin:end]))
     return cut
 
 
-def _are_words(run: Sequence[_Letter], letters: Sequence[_Letter], at: int) -> bool:
-    """Whether a run of the stream, from a place on, is whole words."""
-    return all(
-        before < 0 or before + 1 >= len(letters) or _is_edge(*letters[before : before + 2])
-        for before in (at - 1, at + len(run) - 1)
-    )
+def _are_words(letters: Sequence[_Letter], begin: int, end: int) -> bool:
+    """Whether a run of the stream is whole words."""
+    return all(at == 0 or at == len(letters) or _is_edge(letters[at - 1], letters[at]) for at in (begin, end))
 
 
 def _n_words(run: Sequence[_Letter]) -> int:
@@ -183,5 +200,6 @@ def _letters(text: str) -> str:
     return "".join(folded for c in text for folded in _folded(c))
 
 
+@functools.lru_cache(maxsize=2**12)
 def _folded(c: str) -> str:
     return "".join(part for part in unicodedata.normalize("NFKD", c).casefold() if part.isalnum())

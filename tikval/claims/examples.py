@@ -20,7 +20,7 @@ _KEPT: Final = 12  # of each side, as not all have a page, or evidence
 _OPPOSITE: Final = {"+": "-", "-": "+"}
 
 
-def examples_of(
+def claim_examples(
     config: ClaimsConfig, population: Population, estimates: Mapping[str, float | None]
 ) -> Examples:
     """Row keys by claim and side, the best first; `estimates`: which way a claim without a direction points."""

@@ -26,7 +26,7 @@ from tikval.claims.declaration import (
     note_exploration,
     read_declaration,
 )
-from tikval.claims.examples import examples_of
+from tikval.claims.examples import claim_examples
 from tikval.claims.families import EXAMPLES, METHODS
 from tikval.claims.looks import LabelLook, alpha_of_next, check_looks_left, data_state, read_looks, write_look
 from tikval.claims.measure import measure_claims, more_labels
@@ -83,7 +83,7 @@ def look_at_claims(
             check_looks_left(config, looks)
         known = frozenset(declared.labelled if declared else ())
         population = read_population(study, config, known_before=known)
-        found = _Found.of(config, measure_claims(config, population))
+        found = _Measured.of(config, measure_claims(config, population))
         now = now or datetime.now(UTC)
         is_new = is_new and found.labelled > 0  # without a label there is nothing to be fooled by
         if is_new:
@@ -98,14 +98,14 @@ def look_at_claims(
             methods_of(config, codebook, declared, looks, claims, ways, sample_of(population)).encode(),
         )
         estimates = {row["claim"]: row["estimate"] for row in claims}
-        examples = json.dumps(examples_of(config, population, estimates), indent=2)
+        examples = json.dumps(claim_examples(config, population, estimates), indent=2)
         write_bytes(f"{folder}/{EXAMPLES}", examples.encode())
         _write_tables(folder, claims, ways)
         return FamilyResult(folder, claims, ways, declared, looks, is_new, list(population.notes))
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Measured:
     """What was measured of each claim: by what decides, and in every other way."""
 
     deciding: Mapping[str, MeasuredClaim]
@@ -113,7 +113,7 @@ class _Found:
     p_holm: Mapping[str, float]  # 1 where there is no p: the family is as large as it was declared
 
     @classmethod
-    def of(cls, config: ClaimsConfig, measured: Sequence[MeasuredClaim]) -> "_Found":
+    def of(cls, config: ClaimsConfig, measured: Sequence[MeasuredClaim]) -> "_Measured":
         deciding: dict[str, MeasuredClaim] = {}
         others: dict[str, list[MeasuredClaim]] = {name: [] for name in config.claims}
         for one in measured:
@@ -135,7 +135,7 @@ def _labelled(one: MeasuredClaim) -> int:
 
 
 def _new_look(
-    config: ClaimsConfig, looks: Sequence[LabelLook], found: _Found, state: str, now: datetime
+    config: ClaimsConfig, looks: Sequence[LabelLook], found: _Measured, state: str, now: datetime
 ) -> LabelLook:
     alpha = alpha_of_next(config, looks, found.labelled)
     before = {name for look in looks for name in look.shown}
@@ -147,7 +147,7 @@ def _new_look(
 def _claim_rows(
     config: ClaimsConfig,
     codebook: Codebook,
-    found: _Found,
+    found: _Measured,
     declared: Declaration | None,
     looks: Sequence[LabelLook],
 ) -> list[ClaimRow]:
@@ -191,7 +191,7 @@ def _claim_rows(
     return rows
 
 
-def _way_rows(config: ClaimsConfig, found: _Found) -> list[ClaimWayRow]:
+def _way_rows(config: ClaimsConfig, found: _Measured) -> list[ClaimWayRow]:
     return [
         {
             "family": config.name,

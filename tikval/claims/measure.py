@@ -11,7 +11,7 @@ from tikval.claims.measured import (
     MeasuredClaim,
     Way,
 )
-from tikval.claims.population import ClaimView, LabelWeights, Population, Sides
+from tikval.claims.population import NO_LABEL, ClaimView, LabelWeights, Population, Sides
 from tikval.config.claims import Claim, ClaimsConfig
 from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.claims import (
@@ -111,7 +111,7 @@ def _measured(asked: _Asked, values: LabelValues | None, why: str | None) -> Mea
     sides, view = asked.view.sides[asked.name], asked.view
     labels = view.labels
     if values is None:
-        return _row(asked, sides, None, why_none=why)
+        return _row(asked, sides, None, why_none=why, too_few="labels" if why == NO_LABEL else None)
     means_a = _means(view, values, sides.a)
     means_b = None if sides.b is None else _means(view, values, sides.b)
     if len(means_a.mean) == 0 or (means_b is not None and len(means_b.mean) == 0):

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
+import numpy as np
+
 import tikval
 from tikval.claims.declaration import Declaration
 from tikval.claims.looks import LabelLook
+from tikval.claims.population import Population
 from tikval.claims.verdict import Verdict
 from tikval.codebook import Codebook
 from tikval.config.claims import ClaimsConfig
@@ -19,6 +22,7 @@ _SPENDING: Final = {
     "labels",
     "open": "6/(π²k²) of it at look k, for any number of looks",
 }
+_DRAWN: Final = {"random": "drawn at random", "accounts": "whole accounts drawn at random"}
 _ESTIMATOR: Final = (
     "The share of an account's videos that have the label is the mean of λp + w(Y - λp): p the system's score or "
     "answer, Y the label, w the inverse of the probability that the video was labelled with, λ fitted on other labels "
@@ -52,6 +56,23 @@ def methods_of(
     )
 
 
+def sample_of(population: Population) -> str:
+    """How many videos there are, and how the labelled ones were drawn, in sentences."""
+    view = population.views[0]
+    accounts = counted(len(np.unique(view.account)), "account")
+    there = f"There are {counted(view.corpus.videos.num_rows, 'video')} of {accounts} that {view.system} has judged."
+    if view.labels is None or not len(view.labels.labelled):
+        return f"{there} No label counts: {view.why_raw or 'none is there'}."
+    low, high = 1 / view.labels.weight.max(), 1 / view.labels.weight.min()
+    how = (
+        "drawn in batches"
+        if view.corpus.batches is not None
+        else _DRAWN.get(view.corpus.annotated_by, "drawn")
+    )
+    each = f"{low:.3g}" if high < 1.001 * low else f"{low:.3g} to {high:.3g}"
+    return f"{there} Of these {len(view.labels.labelled):,} are labelled, {how}, each with a probability of {each}."
+
+
 def _declared(config: ClaimsConfig, declared: Declaration | None) -> str:
     n = counted(len(config.claims), "claim")
     if declared is None:
@@ -82,6 +103,8 @@ def _error(config: ClaimsConfig, declared: Declaration | None, looks: Sequence[L
     if declared is None:
         n = counted(len(config.claims), "claim")
         return f"No error rate is guaranteed; p are corrected by Holm (1979) over {n}."
+    if not looks:
+        return f"The family-wise error is at most {config.alpha:g}; nothing of it is spent yet."
     now = looks[-1]
     of = "" if config.spending == "open" else f" of {config.looks}"
     look = f"look {now.number}{of}, with {counted(now.labelled, 'label')}, spends {now.alpha:.3g}"

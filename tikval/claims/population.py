@@ -28,6 +28,7 @@ from tikval.store.runs import Study
 _JUDGE_ALL: Final = (
     "predictions"  # the stage of systems that judge every video, and not the annotated ones alone
 )
+NO_LABEL: Final = "no label has come yet"
 _MOST_GROUPS: Final = 100  # that scores are recalibrated within
 
 
@@ -183,7 +184,7 @@ def _view(config: ClaimsConfig, corpus: SystemCorpus, name: str, folder: Folder)
     rows = folder.read_listed(np.sort(keys_of(corpus.videos["row_key"])), ["prompt_sha"])
     marks = pc.unique(rows["prompt_sha"].drop_null()).to_pylist()
     sides = {claim: _sides(claim, each, corpus.videos) for claim, each in config.claims.items()}
-    why_raw = None if labels else drawing.how if len(corpus.labelled) else "no video is labelled"
+    why_raw = None if labels else drawing.how if len(corpus.labelled) else NO_LABEL
     return ClaimView(
         name, marks[0] if len(marks) == 1 else None, None, None, corpus, account_N, sides, labels, why_raw
     )

@@ -40,7 +40,7 @@ class Grounds:
 def judge(on: Grounds) -> tuple[Verdict, str]:
     """The verdict of a declared claim, and why."""
     if on.shown_at is not None:
-        against = [line for other in on.others if (line := _disagreement(on, other))]
+        against = [line for one in (on.deciding, *on.others) if (line := _disagreement(on, one))]
         if against:
             return Verdict.DEPENDS, f"{_shown(on)}; but {'; '.join(against)}"
         silent = sum(other.estimate is None for other in on.others)
@@ -98,7 +98,7 @@ def _name(one: MeasuredClaim) -> str:
 
 
 def _disagreement(on: Grounds, other: MeasuredClaim) -> str | None:
-    """How another way of measuring speaks against a claim that is shown; None: it does not."""
+    """How a way of measuring speaks against a claim that is shown, now; None: it does not."""
     deciding, name = on.deciding.estimate, _name(other)
     if agrees(on.claim, other.estimate, deciding) is False:
         return f"{name}: points the other way ({_points(other.estimate)})"
@@ -111,6 +111,7 @@ def _disagreement(on: Grounds, other: MeasuredClaim) -> str | None:
 
 def _shown(on: Grounds) -> str:
     p = f", p {_p(on.p_holm)} after Holm's correction" if on.p_holm is not None else ""
+    p += f" now, and {on.alpha:.3g} to spend" if on.p_holm is None or on.p_holm > on.alpha else ""
     return f"shown at look {on.shown_at} by {_name(on.deciding)}: {_points(on.deciding.estimate)}{p}"
 
 

@@ -9,6 +9,7 @@ from tikval.claims.families import ClaimFamily, Side
 from tikval.claims.verdict import Verdict
 from tikval.claims.wording import way_in_words
 from tikval.config.claims import Claim
+from tikval.evaluate.evidence import PassageStatus
 from tikval.report.site.evidence import evidence_of
 from tikval.report.site.record import Card, Report
 from tikval.rows import ClaimRow, ClaimWayRow, arrow_schema
@@ -26,6 +27,7 @@ _SIGNS: Final[dict[str, tuple[str, str]]] = {  # of a verdict: its class, and a 
 }
 _SIDES: Final[tuple[Side, Side]] = ("for", "against")
 _MINUS: Final = "\N{MINUS SIGN}"
+_EXAMPLES: Final = 3  # of each side
 _WIDTH: Final = 100.0  # of the figure, from its lowest number to its highest
 
 
@@ -170,8 +172,9 @@ def _interval(lower: float | None, upper: float | None) -> str | None:
 def _examples(
     keys: list[str], row: ClaimRow, cards: Mapping[str, Card], report: Report
 ) -> list[dict[str, Any]]:
-    """Those of the videos that have a page, with what the deciding system gave as evidence for any stance."""
-    return [_example(cards[key], row, report) for key in keys if key in cards]
+    """Three of the videos that have a page: those with a passage that was not refused come first."""
+    found = [_example(cards[key], row, report) for key in keys if key in cards]
+    return sorted(found, key=lambda one: not one["has_evidence"])[:_EXAMPLES]
 
 
 def _example(card: Card, row: ClaimRow, report: Report) -> dict[str, Any]:
@@ -185,4 +188,5 @@ def _example(card: Card, row: ClaimRow, report: Report) -> dict[str, Any]:
         "genre": card.genre,
         "month": card.month,
         "passages": passages,
+        "has_evidence": any(one["status"] != PassageStatus.NOT_FOUND for one in passages),
     }

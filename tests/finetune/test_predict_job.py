@@ -30,12 +30,13 @@ from tikval.finetune.ensemble import HeldOut, HeldOutScores, mean_scores, thresh
 from tikval.finetune.inference import Judge, TrainedMember
 from tikval.finetune.model_files import EnsembleFacts, read_facts
 from tikval.finetune.model_index import usable_members
-from tikval.finetune.occlusion import MAX_CUTS, cuts_of
+from tikval.finetune.occlusion import MAX_CUTS, cuts_of, passages_by_drop
 from tikval.flow import finetune
 from tikval.flow.explain import explain
 from tikval.flow.predict import predict, warn_of_trained_videos
 from tikval.report.export.values import export_table
 from tikval.rows import Reason, ScriptRow, arrow_schema
+from tikval.script_text import find_quote
 from tikval.sources.write_catalog import write_catalog
 from tikval.stats.deletion import deletion_gap
 from tikval.store.folder import Folder
@@ -374,6 +375,10 @@ def test_a_label_hangs_on_the_sentence_that_says_it(study: Study, model: dict[st
     first = (short["evidence"] or [])[0]
     assert (first["source"], first["start"], first["end"], first["in_script"]) == ("speech", 2.5, 4, True)
     assert len(cuts_of(rows[1])) <= MAX_CUTS
+    endless = script("endless", script='A: "' + "we help " * 1000 + '"')
+    (passage,) = passages_by_drop(endless, cuts_of(endless), np.array([[1.0]]), ["kindness+"])
+    assert len(passage["quote"] or "") <= 1000
+    assert find_quote(passage["quote"] or "", endless["script"])
     assert [row["evidence"] for row in Judge(config_of(trained, study), facts, names)(rows)] == [None] * 3
 
 

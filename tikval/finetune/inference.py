@@ -26,7 +26,7 @@ from tikval.finetune.examples import text_of_post
 from tikval.finetune.loop import predict_probabilities
 from tikval.finetune.model import build, load_tokenizer, read_settings
 from tikval.finetune.model_files import EnsembleFacts, read_kept
-from tikval.finetune.occlusion import cuts_of, passages_of, without_cut
+from tikval.finetune.occlusion import cuts_of, passages_by_drop, without_cut
 from tikval.finetune.output_link import EACH_LABEL, link_of
 from tikval.finetune.prediction_rows import prediction_columns
 from tikval.rows import Passage, PredictionRow, Reason
@@ -143,7 +143,7 @@ class Judge:
         cut = [without_cut(row, pieces) for row, some in zip(rows, cuts, strict=True) for pieces in some]
         parts = np.split(self._means(cut), np.cumsum([len(some) for some in cuts])[:-1])
         return [
-            passages_of(row, some, (mean_L - part_CL)[:, at], [self.facts.labels[i] for i in at])
+            passages_by_drop(row, some, (mean_L - part_CL)[:, at], [self.facts.labels[i] for i in at])
             for row, some, mean_L, part_CL, at in zip(rows, cuts, means_NL, parts, decided, strict=True)
         ]
 

@@ -17,6 +17,7 @@ from tikval.stats.arrays import Floats
 
 MAX_CUTS: Final = 64  # of one text: where it has more sentences, neighbours are cut out together
 _PASSAGES: Final = 3  # of each label
+_LONGEST: Final = 1_000  # characters of a quote: speech without a full stop is as long as the video
 
 
 def cuts_of(row: Any) -> list[list[Piece]]:
@@ -33,7 +34,7 @@ def without_cut(row: Any, cut: Sequence[Piece]) -> dict[str, Any]:
     return {**row, "script": script, "caption": caption}
 
 
-def passages_of(
+def passages_by_drop(
     row: Any, cuts: Sequence[Sequence[Piece]], drops_CL: Floats, labels: Sequence[str]
 ) -> list[Passage]:
     """The cuts without which each label's score falls the furthest, three at most of each, the strongest first."""
@@ -51,12 +52,16 @@ def _passage(row: Any, label: str, cut: Sequence[Piece], drop: float) -> Passage
     return Passage(
         label=label,
         source=cut[0].source.value,
-        quote=" ".join(piece.text for piece in cut),
+        quote=_shorten(" ".join(piece.text for piece in cut)),
         start=start,
         end=end,
         weight=drop,
         in_script=True,
     )
+
+
+def _shorten(quote: str) -> str:
+    return quote if len(quote) <= _LONGEST else quote[:_LONGEST].rsplit(maxsplit=1)[0]
 
 
 def _seconds(row: Any, lines: Sequence[int]) -> tuple[float | None, float | None]:

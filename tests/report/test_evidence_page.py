@@ -41,9 +41,9 @@ def html(*evidence: Passage, **keys: Any) -> str:
 @pytest.mark.parametrize(
     ("quote", "source", "words", "line"),
     [
-        ("We won the race", "speech", "spoken", "line-3"),
+        ("We won the race.", "speech", "spoken", "line-3"),
         ("THE BEST TEAM EVER", "on_screen", "text in the picture", "line-5"),
-        ("She hugs her mother", "action", "action line", "line-6"),
+        ("She hugs her mother.", "action", "action line", "line-6"),
         ("Thank you all", "caption", "caption", "caption"),
     ],
 )
@@ -84,7 +84,7 @@ def test_an_invented_quote_is_nowhere_in_the_site_but_its_count_is(in_script: bo
     one, of = judged(*given)
     assert [each["quote"] for each in evidence_of(one, one.predictions[0], of)["a+"]] == [
         None,
-        "We won the race",
+        "We won the race.",
     ]
     made = files(of)
     assert not any(b"nobody ever uttered" in data for data in made.values())
@@ -107,7 +107,7 @@ def test_handles_in_quotes_and_scripts_are_hidden_alike() -> None:
     given = passage("Thanks to @someone for the great win."), passage("jane_doe for the great win")
     page = html(*given, script=script, recognised=script, account="jane_doe")
     assert "jane_doe" not in page
-    assert '<q dir="auto">“Thanks to @someone for the great win”</q>' in page
+    assert '<q dir="auto">“Thanks to @someone for the great win.”</q>' in page
 
 
 def test_a_sentence_is_marked_with_every_label_that_it_speaks_for() -> None:

@@ -90,7 +90,7 @@ def test_a_quote_and_a_label_lead_to_the_line(folder: Path, visit: browser.Visit
 
 def test_the_marks_say_which_labels_they_speak_for(folder: Path, visit: browser.Visit) -> None:
     line = visit(folder, PAGE).page.locator("#line-61")
-    assert line.locator("mark").all_inner_texts() == ["We won the race"]
+    assert line.locator("mark").all_inner_texts() == ["We won the race."]
     text = " ".join((line.text_content() or "").split())
     assert "(evidence, endorsed: Value A)" in text
     assert "(evidence, confronted: Value B)" in text

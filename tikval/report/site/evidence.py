@@ -3,7 +3,7 @@
 import math
 from typing import Any, Final
 
-from tikval.evaluate.evidence import PassageStatus, check_passages
+from tikval.evaluate.evidence import CheckedPassage, check_passages
 from tikval.report.site.record import Card, Report
 from tikval.report.site.texts import hidden
 from tikval.rows import Passage, PassageSource, PredictionRow
@@ -31,17 +31,12 @@ def evidence_of(card: Card, row: PredictionRow, report: Report) -> dict[str, lis
         hidden(text, card.account)
         for text in (card.scripts_of.get(row["system"], card.script), card.caption, card.recognised)
     )
+    shown = tuple(shown_text(text, card, report) for text in (card.script, card.caption))
     found: dict[str, list[dict[str, Any]]] = {}
     for one in check_passages(given, script, caption, recognised):
-        found.setdefault(one.passage["label"], []).append(
-            _plain(one.passage, one.status, one.quote, card, report)
-        )
+        places = list(one.places) if shown == (script, caption) else find_quote(one.quote or "", *shown)
+        found.setdefault(one.passage["label"], []).append(_plain(one, places if one.quote else [], card))
     return found
-
-
-def n_not_found(passages: list[dict[str, Any]]) -> int:
-    """How many passages of a label were left out, as their quotes do not stand where they should."""
-    return sum(one["status"] == PassageStatus.NOT_FOUND for one in passages)
 
 
 def shown_text(text: str | None, card: Card, report: Report) -> str | None:
@@ -66,29 +61,23 @@ def _hidden(passage: Passage, card: Card) -> Passage:
     return {**passage, "quote": hidden(passage["quote"], card.account)}
 
 
-def _plain(
-    passage: Passage, status: PassageStatus, quote: str | None, card: Card, report: Report
-) -> dict[str, Any]:
-    places = _places(quote, card, report) if quote else []
+def _plain(checked: CheckedPassage, places: list[Piece], card: Card) -> dict[str, Any]:
+    """`places`: where the page shows the quote."""
+    passage = checked.passage
     start, end = _in_video(passage["start"], card), _in_video(passage["end"], card)
     if start is None and places and places[0].line is not None:
         start, end = line_time(card, places[0].line)[0], line_time(card, places[-1].line or 0)[1]
     return {
         "label": passage["label"],
-        "quote": quote,
+        "quote": checked.quote,
         "source": _source(passage, places),
         "start": start,
         "end": end,
         "time": _time(start, end),
-        "status": status.value,
+        "status": checked.status.value,
         "link": f"videos/{card.key}.html#{anchor(places[0])}" if places else None,
         "places": places,
     }
-
-
-def _places(quote: str, card: Card, report: Report) -> list[Piece]:
-    script, caption = (shown_text(text, card, report) for text in (card.script, card.caption))
-    return find_quote(quote, script, caption)
 
 
 def anchor(place: Piece) -> str:

@@ -224,7 +224,7 @@ def test_a_study_on_an_object_store(
     page = read_bytes(f"{config.folder}/videos/{scripts['v0']['row_key']}.html")
     assert page is not None
     assert b"TO REPAIR RADIOS" in page
-    assert read_bytes(f"{config.folder}/charts/circle.pdf") is not None
+    assert read_bytes(f"{config.folder}/charts/value_rates.pdf") is not None
     assert {row["n_videos"] for row in Folder(config.scores.folder).read().to_pylist()} == {2}
 
     objects, written = all_objects(), run_files()

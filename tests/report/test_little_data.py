@@ -93,6 +93,14 @@ def test_groups_that_are_all_too_small_are_named_with_their_numbers() -> None:
         genres_of(few, ["food"])
 
 
+def test_the_page_says_it_where_the_chart_would_stand() -> None:
+    note = "not drawn: prevalence_genre of {}: fewer than two genres have enough videos: food (3)"
+    words = pages(report(notes=(note.format("people"), note.format("s"))))["accounts.html"].words
+    assert (
+        words.count("Values by genre are not drawn: fewer than two genres have enough videos: food (3).") == 1
+    )
+
+
 def test_a_radar_of_few_videos_stands_with_the_papers_tables_alone() -> None:
     charts = tuple(
         Chart(f"{name}_{stance}", f"{name} {stance}", "s", b"a\n", {"kind": "x"})

@@ -150,7 +150,7 @@ def test_the_page_of_four_accounts(few: StudyOfAccounts) -> None:
     assert "p corrected" not in parts["compared"], "without an interval there is no p"
     assert re.search(r"n = [1-4]\b", parts["labels"])
     genres = sections((site / "accounts.html").read_text())["genres"]
-    assert "food, 7 videos of 2 accounts (2 accounts: too few to compare)" in genres
+    assert "food Not compared: 7 videos of 2 accounts: too few to compare" in genres
     assert not INTERVAL.search(genres)
 
 

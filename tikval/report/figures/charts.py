@@ -61,7 +61,7 @@ def values_per_video(series: Sequence[FigureSeries]) -> "Figure":
 def occurrences(series: Sequence[FigureSeries], titles: Sequence[str]) -> "Figure":
     """Figure 2: in how many videos each value is confronted (to the left) and endorsed (to the right)."""
     names = [short(name, 44) for name in titles]
-    height = max(1.4, 0.6 + 0.17 * len(names))
+    height = max(1.6, 0.6 + 0.17 * len(names))
     figure, panels = panels_of(len(series), 2.4, height, extra=1.8, sharex=True, sharey=True)
     place_V = np.arange(len(names), dtype=float)
     most = max(1.0, *(float(np.nan_to_num(one.counts).max()) for one in series))

@@ -94,7 +94,7 @@ def points(found: Points, titles: Sequence[str]) -> "Figure":
     shown = np.flatnonzero(found.has_row)
     names = [short(titles[v], 44) for v in shown.tolist()]
     n_series = len(next(iter(found.panels.values())))
-    height = 0.8 + max(0.2, 0.11 * n_series) * max(1, len(names))
+    height = max(1.8, 0.8 + max(0.2, 0.11 * n_series) * len(names))
     figure, panels = panels_of(len(found.panels), 2.6, height, extra=1.8, sharex=True, sharey=True)
     scale = 1 if found.of_scores else 100
     for panel, (stance, series) in zip(panels, found.panels.items(), strict=True):

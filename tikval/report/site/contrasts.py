@@ -88,10 +88,12 @@ def genre_table(report: Report, links: VideoLinks) -> dict[str, Any]:
         if own.keys() == _OF_GENRES.keys()
     ]
     over = dict.fromkeys(_over_text(row, rows) for row in shown if row.get("labels"))
-    left_out = dict.fromkeys(
-        _size_and_why(row) for row in rows if row["by"] == GENRE and row["value"] is None
-    )
-    return {"lines": lines, "below": [*over, *sure.lines], "left_out": list(left_out)}
+    left_out = {
+        row["slice"]: {"genre": row["slice"], "link": links.genre(row["slice"]), "why": _size_and_why(row)}
+        for row in rows
+        if row["by"] == GENRE and row["value"] is None
+    }
+    return {"lines": lines, "below": [*over, *sure.lines], "left_out": list(left_out.values())}
 
 
 def _over_text(row: SliceRow, rows: Sequence[SliceRow]) -> str:
@@ -104,7 +106,7 @@ def _over_text(row: SliceRow, rows: Sequence[SliceRow]) -> str:
 
 def _size_and_why(row: SliceRow) -> str:
     videos, accounts = counted(row["n_videos"], "video"), counted(row["n_groups"], "account")
-    return f"{row['slice']}, {videos} of {accounts} ({row['why_none']})"
+    return f"{videos} of {accounts}: {(row['why_none'] or '').removeprefix(f'{accounts}: ')}"
 
 
 def p_value(p: float | None) -> str:

@@ -172,6 +172,7 @@ def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
         },
         "values.html": {"rates": rate_tables(report, links), "confusions": confusion_lines(report)},
         "accounts.html": {
+            "not_drawn": _not_drawn(report),
             "genres": genre_table(report, links),
             "accounts": account_lines(report, names, links),
         },
@@ -213,6 +214,17 @@ def _charts_of(report: Report, file: str) -> list[Chart]:
 
     charts = [chart for chart in report.charts if not has_points(chart)]
     return [chart for word in first for chart in charts if chart.name.startswith(word)]
+
+
+def _not_drawn(report: Report) -> list[tuple[str, str]]:
+    """Charts of groups that nothing was enough for, and why, with the sizes of the groups as the first system has them."""
+    found = {}
+    for by, title in (("genre", "Values by genre"), ("month", "Values over time")):
+        mine = [note for note in report.notes if note.startswith(f"not drawn: prevalence_{by} of ")]
+        whys = [note.partition(": fewer than ")[2] for note in mine if ": fewer than " in note]
+        if whys and not any(chart.name == f"prevalence_{by}" for chart in report.charts):
+            found[title] = f"fewer than {whys[0]}"
+    return list(found.items())
 
 
 def _chart(chart: Chart) -> dict[str, Any]:

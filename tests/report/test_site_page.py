@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from tests.fixtures import browser
 from tests.fixtures.trained import IDS, Study, stances
@@ -15,6 +16,33 @@ chromium, visit = browser.chromium, browser.visit
 
 PAGES = ("index", "systems", "values", "accounts", "videos", "attrition", "paper", "failures")
 WIDER = "document.documentElement.scrollWidth - innerWidth"
+AXE = {
+    "preload": False,
+    "resultTypes": ["violations"],
+}  # it would fetch style sheets, which the policy forbids
+# words that stand on two lines, where they are no ids or addresses and have no hyphen
+BROKEN = """() => {
+    const ids = "bdi, code, dd, .id, .caption, .script, .notes, .tag, .evidence, .sr, svg, noscript, .how-sure";
+    const broken = [];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const text = texts.currentNode;
+        if (text.parentElement.closest(ids)) continue;
+        for (const { 0: word, index } of text.data.matchAll(/[\\p{L}\\p{N}]+/gu)) {
+            const range = document.createRange();
+            range.setStart(text, index);
+            range.setEnd(text, index + word.length);
+            const lines = new Set(Array.from(range.getClientRects(), (one) => Math.round(one.top)));
+            if (lines.size > 1) broken.push(`${word} in: ${text.data.trim()}`);
+        }
+    }
+    return broken;
+}"""
+# what the keyboard should reach, and what has the focus with its outline
+NAME = "(one) => `${one.tagName} ${one.getAttribute('href') ?? ''} ${one.textContent.trim().slice(0, 40)}`"
+REACHABLE = f"""Array.from(document.querySelectorAll("a[href], summary, [tabindex='0']"))
+    .filter((one) => one.checkVisibility() && one.tabIndex >= 0).map({NAME})"""
+FOCUSED = f"[({NAME})(document.activeElement), getComputedStyle(document.activeElement).outlineStyle]"
 # of each state of the list's form how many videos it shows
 COUNTS = """async (anchors) => {
     tikval.list.video = () => document.createElement("li"); // drawing takes time, and is tested elsewhere
@@ -59,7 +87,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_every_page_is_whole(site: Path, visit: browser.Visit, width: int, dark: bool) -> None:
     charts = 0
-    for name in PAGES:
+    some_video = next((site / "videos").glob("*.html")).stem
+    for name in (*PAGES, f"videos/{some_video}"):
         tab = visit(site, f"{name}.html", width=width, dark=dark)
         tab.page.wait_for_timeout(300)
         assert tab.page.evaluate(WIDER) <= 0, f"{name} is wider than the screen"
@@ -67,7 +96,25 @@ def test_every_page_is_whole(site: Path, visit: browser.Visit, width: int, dark:
         drawn = tab.page.evaluate(DRAWN)
         assert all(pixels > 500 for pixels in drawn), f"{name}: {drawn}"
         charts += len(drawn)
+        assert tab.page.evaluate(BROKEN) == [], f"{name} breaks words"
+        found = Axe().run(tab.page, options=AXE).response["violations"]
+        assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == [], name
     assert charts >= 8
+
+
+def test_the_keyboard_reaches_every_link_and_shows_where_it_is(site: Path, visit: browser.Visit) -> None:
+    page = visit(site, "index.html").page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert page.locator(".skip").bounding_box()["x"] >= 0  # type: ignore[index]
+    wanted = page.evaluate(REACHABLE)
+    assert len(wanted) > 20
+    reached = set[str]()
+    while not reached >= set(wanted) and len(reached) < 500:
+        at, outline = page.evaluate(FOCUSED)
+        assert outline != "none", f"no outline around {at}"
+        reached.add(at)
+        page.keyboard.press("Tab")
 
 
 def test_every_number_leads_to_as_many_videos_as_it_says(site: Path, visit: browser.Visit) -> None:

@@ -97,6 +97,8 @@ def points(found: Points, titles: Sequence[str]) -> "Figure":
     height = max(1.8, 0.8 + max(0.2, 0.11 * n_series) * len(names))
     figure, panels = panels_of(len(found.panels), 2.6, height, extra=1.8, sharex=True, sharey=True)
     scale = 1 if found.of_scores else 100
+    ends = [part for panel in found.panels.values() for one in panel for part in (one.at, one.high)]
+    top = 1.0 if found.of_scores else 100 * max(0.05, float(np.nan_to_num(np.stack(ends)).max()))
     for panel, (stance, series) in zip(panels, found.panels.items(), strict=True):
         looks = zip(cycle(COLOURS), cycle(MARKERS), strict=False)
         for place, one in enumerate(series):
@@ -109,14 +111,13 @@ def points(found: Points, titles: Sequence[str]) -> "Figure":
                 "marker": marker,
                 "markersize": 3.5,
                 "linestyle": "",
-                "clip_on": False,
             }
             panel.errorbar(at, y, xerr=errors, elinewidth=1, capsize=1.5, label=one.name, **look)
             none = np.isnan(low)
             panel.plot(at[none], y[none], markerfacecolor="white", zorder=3, **look)
         panel.set_yticks(np.arange(len(names)), names)
         panel.set_ylim(max(1, len(names)) - 0.4, -0.6)
-        panel.set_xlim(0, 1 if found.of_scores else None)
+        panel.set_xlim(-0.02 * top, 1.02 * top)  # room for a point at either end
         panel.tick_params(axis="y", length=0)
         panel.grid(axis="x", color="#DDDDDD", linewidth=0.5)
         panel.set_axisbelow(True)

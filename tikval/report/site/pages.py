@@ -217,7 +217,7 @@ def _charts_of(report: Report, file: str) -> list[Chart]:
 
 
 def _not_drawn(report: Report) -> list[tuple[str, str]]:
-    """Charts of groups that nothing was enough for, and why, with the sizes of the groups as the first system has them."""
+    """Charts of groups that nothing was enough for, and why, with the groups' sizes, as the first system has them."""
     found = {}
     for by, title in (("genre", "Values by genre"), ("month", "Values over time")):
         mine = [note for note in report.notes if note.startswith(f"not drawn: prevalence_{by} of ")]

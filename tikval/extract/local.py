@@ -12,18 +12,24 @@ Shape letters: N windows, L labels, D embedding width.
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from tikval.codebook import Codebook
 from tikval.config import ExtractConfig, LocalExtractor
 from tikval.extract.calibration import background, calibrate, keep_calibration, kept_calibration
-from tikval.extract.similarity import decide_labels, label_shares, label_vectors, sentence_windows
+from tikval.extract.passages import join_short, passages_of
+from tikval.extract.similarity import (
+    decide_labels,
+    label_vectors,
+    mean_share,
+    sentence_windows,
+    window_shares,
+)
 from tikval.hub.sentences import Encoder, load_encoder
 from tikval.rows import PredictionRow, Reason
 from tikval.script_text import pieces_of
 
 Load = Callable[[str, str | None], tuple[Encoder, str]]
-_MIN_WORDS: Final = 3  # a shorter piece ("Oh!", "Part 2") means nothing alone and joins its neighbour
 
 
 def sentences_of(script: str, caption: str | None = None, only_english: bool = False) -> list[str]:
@@ -31,13 +37,7 @@ def sentences_of(script: str, caption: str | None = None, only_english: bool = F
 
     `only_english`: without what a recogniser heard in other languages; its own English of it stays.
     """
-    joined: list[str] = []
-    for piece in pieces_of(script, caption, only_english):
-        if joined and (len(piece.text.split()) < _MIN_WORDS or len(joined[-1].split()) < _MIN_WORDS):
-            joined[-1] = f"{joined[-1]} {piece.text}"
-        else:
-            joined.append(piece.text)
-    return joined
+    return [sentence.text for sentence in join_short(pieces_of(script, caption, only_english))]
 
 
 def set_threshold(config: ExtractConfig, extractor: LocalExtractor, codebook: Codebook, load: Load) -> None:
@@ -79,14 +79,17 @@ class LocalValues:
     def _predict(self, row: Any) -> PredictionRow:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
-        sentences = sentences_of(row["script"], row["caption"], only_english=True)
+        sentences = join_short(pieces_of(row["script"], row["caption"], only_english=True))
         if not sentences:
             return self.failure(
                 row, Reason.NO_TEXT, "nothing was recognised as said, shown as text or written"
             )
-        windows_ND = self.encode(sentence_windows(sentences, self.config.span))
-        scores_L = label_shares(windows_ND, self.vectors, self.config)
+        texts = [sentence.text for sentence in sentences]
+        windows_ND = self.encode(sentence_windows(texts, self.config.span))
+        share_NL = window_shares(windows_ND, self.vectors, self.config)
+        scores_L = mean_share(share_NL, self.config)
         decisions = decide_labels(scores_L, self.threshold)
+        decided = {label: place for place, label in enumerate(self.codebook.labels) if decisions[place]}
         return self._row(
             row,
             decisions=decisions,
@@ -95,6 +98,7 @@ class LocalValues:
             has_sound=row["has_sound"],
             language=row["language"],
             translated=row["translated"],
+            evidence=passages_of(row, sentences, share_NL, decided, self.config),
             model_served=self.served,
         )
 

@@ -14,10 +14,14 @@ from tikval.hub.sentences import Encoder
 from tikval.stats.arrays import Bools
 
 
+def window_bounds(n_sentences: int, span: int) -> list[tuple[int, int]]:
+    """First sentence, and the one after the last, of every run of 1 to `span` sentences; the shorter runs first."""
+    return [(i, i + n) for n in range(1, span + 1) for i in range(n_sentences - n + 1)]
+
+
 def sentence_windows(sentences: Sequence[str], span: int) -> list[str]:
-    """Every run of 1 to `span` sentences that follow each other, joined; the shorter runs first."""
-    starts = ((n, i) for n in range(1, span + 1) for i in range(len(sentences) - n + 1))
-    return [" ".join(sentences[i : i + n]) for n, i in starts]
+    """The text of every window, in the order of window_bounds()."""
+    return [" ".join(sentences[begin:end]) for begin, end in window_bounds(len(sentences), span)]
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,25 @@ def label_vector(examples_ED: np.ndarray, description_D: np.ndarray, example_wei
 
 
 def label_shares(windows_ND: np.ndarray, vectors: LabelVectors, config: LocalExtractor) -> np.ndarray:
-    """Mean share of each label over the windows, float64 [L], in [0, 1].
+    """Mean share of each label over the windows, as mean_share()."""
+    return mean_share(window_shares(windows_ND, vectors, config), config)
 
-    `prior_windows` without any label count as well, so that a short text needs clearer words than a long one.
-    """
+
+def window_shares(windows_ND: np.ndarray, vectors: LabelVectors, config: LocalExtractor) -> np.ndarray:
+    """What of each window belongs to each label [N, L], in [0, 1]; the rest of 1 is the background's."""
     labels_NL = windows_ND @ vectors.labels.T
     # the nearest neutral example stands for all: their number must not weigh
     background_N1 = (windows_ND @ vectors.neutral.T).max(axis=1, initial=-1, keepdims=True)
-    share_NL = _softmax(np.hstack([labels_NL, background_N1]) / config.temperature)[:, :-1]
+    return _softmax(np.hstack([labels_NL, background_N1]) / config.temperature)[:, :-1]
+
+
+def mean_share(share_NL: np.ndarray, config: LocalExtractor) -> np.ndarray:
+    """Mean share over the windows, float64 [L], in [0, 1]; of no window 0.
+
+    `prior_windows` without any label count as well, so that a short text needs clearer words than a long one.
+    """
     total_L = share_NL.sum(axis=0, dtype=np.float64)
-    return np.asarray(total_L / (len(share_NL) + config.prior_windows))
+    return np.asarray(total_L / max(len(share_NL) + config.prior_windows, 1e-12))
 
 
 def decide_labels(scores_L: np.ndarray, threshold: float) -> list[bool]:

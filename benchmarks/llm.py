@@ -28,10 +28,11 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tests.fixtures.vllm_checkpoints import write_mistral
-from tikval.codebook import load_codebook, render_material, render_prompt, reply_schema
+from tikval.codebook import load_codebook
 from tikval.config import Engine, Pool, Vllm
 from tikval.flow.session import start_ray
 from tikval.machine import cores
+from tikval.prompt_text import render_material, render_prompt, reply_schema
 from tikval.rows import AskRow, arrow_schema, row_key
 
 ROOT: Final = Path(__file__).parents[1]

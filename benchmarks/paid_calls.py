@@ -36,11 +36,12 @@ import pyarrow as pa
 
 from tests.fixtures.llm_server import Ask, default_answer
 from tests.fixtures.rows import script, video
-from tikval.codebook import load_codebook, render_material, render_prompt, reply_schema
+from tikval.codebook import load_codebook
 from tikval.config import Api, ExtractConfig, Gemini, load_config
 from tikval.files import write_table
 from tikval.flow.session import start_ray
 from tikval.machine import cores
+from tikval.prompt_text import render_material, render_prompt, reply_schema
 from tikval.rows import ScriptRow, VideoRow, arrow_schema
 from tikval.store.folder import Folder
 

@@ -11,17 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tikval.codebook import (
-    SHIPPED_PAGE,
-    Codebook,
-    label_map,
-    load_codebook,
-    render_material,
-    render_page,
-    render_prompt,
-    reply_schema,
-    sentences,
-)
+from tikval.codebook import SHIPPED_PAGE, Codebook, label_map, load_codebook, render_page, sentences
+from tikval.prompt_text import render_material, render_prompt, reply_schema
 from tikval.values import LABELS, SLUG_OF_COLUMN, VALUES
 
 ROOT = Path(__file__).parents[1]

@@ -19,6 +19,7 @@ values
 rows machine handles spreadsheet terminal
 config
 files codebook privacy study_key script_text
+prompt_text
 stats store
 sources
 media llm hub
@@ -35,7 +36,7 @@ jobs
 RANK = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
 LIGHT = {
     *("values", "rows", "machine", "config", "codebook", "handles", "privacy", "study_key", "files"),
-    *("spreadsheet", "terminal", "script_text", "stats", "store", "sources"),
+    *("spreadsheet", "terminal", "script_text", "prompt_text", "stats", "store", "sources"),
     *("media", "evaluate", "annotate", "claims", "report", "study"),
 }
 HEAVY = {"torch", "torchaudio", "transformers", "sentence_transformers", "vllm"}

@@ -16,7 +16,7 @@ from tests.fixtures.fakes import OpenGate
 from tests.fixtures.llm_server import Ask, LlmServer, default_answer, serving
 from tikval.ask.paid import PaidAnswers, asked_of
 from tikval.ask.samples import Samples, ask_samples, of_sample
-from tikval.codebook import load_codebook, reply_schema
+from tikval.codebook import load_codebook
 from tikval.config import Api, Endpoint, Gemini, LlmExtractor, find_file
 from tikval.extract.llm import ReadValues
 from tikval.extract.reply import is_answer
@@ -25,6 +25,7 @@ from tikval.llm.endpoint import EndpointClient
 from tikval.llm.gemini import GeminiClient
 from tikval.llm.ledger import Ledger, ledger_key
 from tikval.llm.prices import load_prices
+from tikval.prompt_text import reply_schema
 from tikval.rows import AnswerRow
 
 BOOK = load_codebook(find_file("prompts/codebook.yaml"))

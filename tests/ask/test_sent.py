@@ -21,7 +21,6 @@ from tikval.ask.call_costs import CallCosts
 from tikval.ask.paid import PaidAnswers, asked_of
 from tikval.ask.video import Asking, jpeg
 from tikval.ask.withheld import Withheld
-from tikval.codebook import render_material
 from tikval.config import Api, Endpoint, Gemini, Limits, Llm, Look
 from tikval.llm.client import Reply, Usage
 from tikval.llm.endpoint import EndpointClient
@@ -31,6 +30,7 @@ from tikval.llm.prices import load_prices
 from tikval.media.child import Child
 from tikval.media.fetch import StrippedVideos
 from tikval.media.reading import ClipError, Want
+from tikval.prompt_text import render_material
 from tikval.rows import AnswerRow, Reason, sha256
 
 MODEL: Final = Gemini(model="gemini-3.8-flash")

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tikval.codebook import WORD, Codebook, load_codebook, reply_schema
+from tikval.codebook import WORD, Codebook, load_codebook
 from tikval.extract.reply import MAX_CHARACTERS, MAX_NOTES, Answer, BadReply, parse_reply
+from tikval.prompt_text import reply_schema
 from tikval.values import SLUG_OF_COLUMN, SLUGS
 
 Format = Literal["json", "figure6"]

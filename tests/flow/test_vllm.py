@@ -24,8 +24,9 @@ import pyarrow as pa
 import pytest
 
 from tests.fixtures.vllm_checkpoints import CONTEXT_TOKENS, write_mistral, write_qwen_vl
-from tikval.codebook import load_codebook, render_material, render_prompt, reply_schema
+from tikval.codebook import load_codebook
 from tikval.config import Api, Endpoint, Engine, Pool, UserError, Vllm
+from tikval.prompt_text import render_material, render_prompt, reply_schema
 from tikval.rows import AnswerRow, AskRow, Reason, arrow_schema, row_key
 
 pytest.importorskip("vllm")

@@ -12,10 +12,11 @@ import jsonschema
 import pytest
 
 from tests.fixtures.llm_server import LlmServer, Rule, Trouble, serving
-from tikval.codebook import load_codebook, reply_schema
+from tikval.codebook import load_codebook
 from tikval.config import Api, Endpoint, UserError
 from tikval.llm.client import Fault, Question, Reply
 from tikval.llm.endpoint import EndpointClient
+from tikval.prompt_text import reply_schema
 from tikval.rows import Reason
 
 KEY = "sk-not-a-key-0123456789abcdef"

@@ -13,10 +13,11 @@ import jsonschema
 import pytest
 
 from tests.fixtures.llm_server import VIDEO_TOKENS, LlmServer, Rule, Trouble, serving
-from tikval.codebook import load_codebook, render_prompt, reply_schema
+from tikval.codebook import load_codebook
 from tikval.config import Api, Gemini, UserError
 from tikval.llm.client import Fault, Question, Reply
 from tikval.llm.gemini import GeminiClient
+from tikval.prompt_text import render_prompt, reply_schema
 from tikval.rows import Reason
 
 KEY = "AIzaSy-not-a-key-0123456789"

@@ -3,8 +3,9 @@
 from typing import Final, NamedTuple
 
 from tikval.ask.video import fixed_prompt
-from tikval.codebook import load_codebook, render_prompt
+from tikval.codebook import load_codebook
 from tikval.config import ExtractConfig, LlmExtractor, LlmWriter, ScriptConfig, UserError, find_file
+from tikval.prompt_text import render_prompt
 
 _LEAD: Final = "The post:\n"  # a user's turn has some text also where a post has none
 

@@ -13,12 +13,12 @@ from PIL import Image
 from tikval.ask.hearing import Hearing, check_hearing, parts_to_hear
 from tikval.ask.multilingual import Heard
 from tikval.ask.withheld import Withheld
-from tikval.codebook import render_material
 from tikval.config import Gemini, Limits, Llm, Look, UserError, find_file
 from tikval.media.child import Child, check_tools
 from tikval.media.fetch import Video, files_of, read_video
 from tikval.media.reading import ClipError, ClipReading, MissingTool, Want
 from tikval.privacy import strip_handles
+from tikval.prompt_text import render_material
 from tikval.rows import AskRow, Reason, sha256
 from tikval.sources.photo_posts import is_sound
 

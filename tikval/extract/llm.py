@@ -7,12 +7,13 @@ from typing import Any, Final
 from tikval.ask.samples import Samples
 from tikval.ask.video import asked
 from tikval.ask.withheld import Withheld
-from tikval.codebook import Codebook, render_material
+from tikval.codebook import Codebook
 from tikval.config import LlmExtractor
 from tikval.extract.local import sentences_of
 from tikval.extract.reply import Answer, BadReply, is_answer, parse_reply
 from tikval.extract.votes import FailedSample, fewest_votes, vote, why_no_vote
 from tikval.privacy import strip_handles
+from tikval.prompt_text import render_material
 from tikval.rows import AnswerRow, AskRow, PredictionRow, Reason, sha256
 from tikval.values import binary
 

@@ -8,7 +8,7 @@ from typing import Final
 from tikval.ask import video
 from tikval.ask.prompts import fixed_prompt_of, turns_of
 from tikval.ask.withheld import check_minors, withheld_videos
-from tikval.codebook import Codebook, load_codebook, reply_schema
+from tikval.codebook import Codebook, load_codebook
 from tikval.config import ExtractConfig, LlmExtractor, LocalExtractor, UserError, find_file
 from tikval.extract.calibration import why_not_calibrated
 from tikval.extract.llm import AskOfScript, ReadValues, several_samples, why_alike
@@ -16,6 +16,7 @@ from tikval.extract.local import Load, LocalValues, set_threshold
 from tikval.flow.data import Stage, Step, run_stage
 from tikval.flow.llm_steps import llm_steps
 from tikval.hub.sentences import load_encoder
+from tikval.prompt_text import reply_schema
 from tikval.rows import PredictionRow, arrow_schema, sha256
 from tikval.store.folder import Folder, FolderRun
 from tikval.study.estimate import estimate_once

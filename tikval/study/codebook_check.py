@@ -10,10 +10,11 @@ from typing import Any, Final, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from tikval.codebook import Codebook, CodedValue, Guideline, Neighbour, render_prompt
+from tikval.codebook import Codebook, CodedValue, Guideline, Neighbour
 from tikval.config import UserError, find_file, parse_yaml
 from tikval.extract.calibration import FEWEST_EXAMPLES, FEWEST_NEUTRAL
 from tikval.privacy import strip_handles
+from tikval.prompt_text import render_prompt
 from tikval.study.call_tokens import CHARACTERS_PER_TOKEN
 
 GOOD_EXAMPLES: Final = 5  # of each stance: docs/codebook-guide.md has what fewer are worth

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from tikval.ask.prompts import fixed_prompt_of
 from tikval.ask.video import takes_videos
-from tikval.codebook import render_material
 from tikval.config import ExtractConfig, LlmExtractor, LlmWriter, ReportConfig, ScriptConfig, UserError
 from tikval.llm.ledger import Ledger
+from tikval.prompt_text import render_material
 from tikval.report.site.evidence import shown_text
 from tikval.report.site.facts import scripts_of
 from tikval.report.site.record import Card, Report, ShownCall

@@ -70,7 +70,7 @@ def test_the_shared_part_of_prompts_stands_once_and_the_video_leads_to_its_calls
     assert "../calls/" not in found[f"videos/{KEYS['three']}.html"]
 
 
-def test_what_is_not_known_is_said_to_be() -> None:
+def test_what_is_not_known_is_named() -> None:
     words = shown(replace(CALL, entry=None), replace(CALL, sample=1, prompt="")).words
     assert "sample 2 of 2" in words
     assert "It is not in the study's ledger any more." in words

@@ -47,6 +47,7 @@ def test_every_sentence_has_its_place() -> None:
         ("I FINALLY made it - myself", [("speech", 6, "I finally made it myself")]),
         ("made it myself. dont stop", [("speech", 6, "made it myself"), ("speech", 6, "Don\u2019t stop")]),
         ("I finally made it ... Don't stop", [("speech", 6, "I finally made it"), ("speech", 6, "Don\u2019t stop")]),
+        ("Don't\u2026 stop now", [("speech", 6, "Don\u2019t stop  now")]),
         ("grossartig", [("speech", 5, "Gro\u00dfartig")]),
         ("holds a cafe", [("action", 7, "holds a caf\u00e9")]),
         ("three hours later", [("on_screen", 4, "THREE HOURS LATER")]),

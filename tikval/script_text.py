@@ -81,12 +81,13 @@ def find_quote(quote: str, script: str | None, caption: str | None = None) -> li
     """Where the words of a quote stand in the script, else in the caption: a piece of each line; [] for nowhere.
 
     Letters and digits must follow one another as in the quote, from word to word; case, accents, marks and spaces do
-    not count. A quote with an ellipsis is found where its parts are, in order. Each part is a whole sentence, or has
-    three words at least.
+    not count. A quote with an ellipsis that does not stand there as a whole is found where its parts are, in order.
+    Each part is a whole sentence, or has three words at least.
     """
     parts = list(map(_letters, parts_of_quote(quote)))
+    whole = ["".join(parts)] if parts else []
     for text in _searched(script or "", caption):
-        if found := _find_parts(parts, text):
+        if found := _find_parts(whole, text) or _find_parts(parts, text):
             return found
     return []
 

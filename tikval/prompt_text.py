@@ -11,7 +11,12 @@ from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tikval.codebook import WORD, Codebook
+from tikval.rows import PassageSource
 from tikval.values import SLUG_OF_COLUMN, SLUGS, STANCE_OF_WORD, Stance
+
+# where a server enforces them: of one quote, and of all of a reply
+QUOTE_CHARACTERS: Final = 200
+MAX_QUOTES: Final = 15
 
 _COLUMN_WORD: Final = {int(stance): word for word, stance in STANCE_OF_WORD.items()}
 
@@ -23,6 +28,7 @@ def render_prompt(
     *,
     examples_per_value: int | None = None,
     answer: Literal["json", "figure6"] = "json",
+    evidence: str = "",
 ) -> str:
     """The fixed part of the extraction prompt: the same bytes for every video of a run, so that a server's
     prefix cache holds it. The post comes after it (`render_material`).
@@ -30,7 +36,8 @@ def render_prompt(
     `template` is the text of prompts/extract.txt or of a user's own prompt (jinja2; without any markup it is
     used as it stands). `source` changes the opening line only (appendix A.1). `examples_per_value` bounds the
     examples of each stance: 0 leaves the definitions, None gives all. `answer` "figure6" asks for the fields
-    of the paper's Figure 6, which exist for Schwartz's 19 values only.
+    of the paper's Figure 6, which exist for Schwartz's 19 values only. `evidence` is the text of
+    prompts/evidence.txt, which asks for quotes, or another template; it stands at the end.
     Raises ValueError for a template that does not render, and for "figure6" with other values.
     """
     if answer == "figure6" and codebook.slugs != SLUGS:
@@ -45,7 +52,7 @@ def render_prompt(
         autoescape=False,  # plain text, not HTML
     )
     try:
-        return env.from_string(template).render(
+        return env.from_string(template + evidence).render(
             codebook=codebook,
             source=source,
             examples_per_value=examples_per_value,
@@ -148,16 +155,50 @@ def render_material(script: str | None, caption: str | None, speech: str | None 
     )
 
 
-def reply_schema(codebook: Codebook, max_notes: int | None = None) -> dict[str, Any]:
+def reply_schema(
+    codebook: Codebook, max_notes: int | None = None, quotes_from: Literal["script", "video"] | None = None
+) -> dict[str, Any]:
     """JSON schema of a reply to `answer="json"`; each value takes one of the words of WORD.
 
     `max_notes`: characters of the notes, for servers that enforce it: a small model that is held to a schema may never
-    end a string by itself.
+    end a string by itself. Quotes, and how many there are, have bounds of their own then. `quotes_from`: what the
+    evidence is quoted from, where it was asked for; of a video with its seconds.
     """
     words = [WORD[code] for code in (Stance.ENDORSED, Stance.DOMINANT, Stance.CONFRONTED, Stance.ABSENT)]
     answers = {slug: {"type": "string", "enum": words} for slug in codebook.slugs}
-    notes = {"type": "string"} if max_notes is None else {"type": "string", "maxLength": max_notes}
-    return _closed({"has_sound": {"type": "boolean"}, "values": _closed(answers), "notes": notes})
+    evidence = (
+        {} if quotes_from is None else {"evidence": _passages(codebook, max_notes is not None, quotes_from)}
+    )
+    notes = _bounded_text(max_notes)
+    return _closed({"has_sound": {"type": "boolean"}, "values": _closed(answers), **evidence, "notes": notes})
+
+
+def _passages(codebook: Codebook, bounded: bool, quotes_from: Literal["script", "video"]) -> dict[str, Any]:
+    keys = quote_keys(quotes_from)
+    seconds = {"type": ["number", "null"]}
+    passage = {
+        "value": {"type": "string", "enum": list(codebook.slugs)},
+        "quote": _bounded_text(QUOTE_CHARACTERS if bounded else None),
+        "source": {"type": "string", "enum": quote_sources(quotes_from)},
+        **dict.fromkeys(keys[3:], seconds),
+    }
+    return {"type": "array", "items": _closed(passage)} | ({"maxItems": MAX_QUOTES} if bounded else {})
+
+
+def quote_keys(quotes_from: Literal["script", "video"]) -> tuple[str, ...]:
+    """The fields of a passage in a reply."""
+    return ("value", "quote", "source", *(("start_seconds", "end_seconds") if quotes_from == "video" else ()))
+
+
+def quote_sources(quotes_from: Literal["script", "video"]) -> list[str]:
+    """Where a passage may be from: a script shows no pictures."""
+    return [
+        each.value for each in PassageSource if quotes_from == "video" or each is not PassageSource.PICTURE
+    ]
+
+
+def _bounded_text(characters: int | None) -> dict[str, Any]:
+    return {"type": "string"} | ({} if characters is None else {"maxLength": characters})
 
 
 def _closed(properties: dict[str, Any]) -> dict[str, Any]:

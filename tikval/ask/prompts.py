@@ -31,9 +31,10 @@ def fixed_prompt_of(config: ScriptConfig | ExtractConfig) -> str:
         prompt = render_prompt(
             load_codebook(find_file(config.codebook)),
             _text(part.prompt),
-            "script" if config.scripts else "video",
+            config.judged,
             examples_per_value=part.examples_per_value,
             answer=part.answer,
+            evidence=_text(part.evidence) if part.evidence else "",
         )
     except ValueError as err:
         raise UserError(str(err)) from err

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from tikval.config.base import (
     ADDED_LATER,
+    CONTENT,
     Config,
     JobConfig,
     Limits,
@@ -20,6 +21,7 @@ from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm
 from tikval.config.scripts import CatalogConfig, Look, ScriptConfig, local_unless_named
 
 SCHWARTZ: Final = "prompts/codebook.yaml"
+EVIDENCE: Final = "prompts/evidence.txt"
 # SHA-256 of the codebook whose threshold labelled texts chose, and which is the default below
 TUNED_FOR: Final = "da02f4aa7ed01beaa4661ba24490cbdf14d677c884b153fc2268be31c781a45a"
 
@@ -62,6 +64,23 @@ class LlmExtractor(Instructed):
     sample: int | None = None  # another number asks, and pays, for another reply
     # replies to each video or script, with the seeds seed, seed + 1, ...: the majority decides each label
     samples: Annotated[PositiveInt, ADDED_LATER] = 1
+    # true: the model also quotes what of the post speaks for each stance; or another text that asks for it
+    evidence: Annotated[
+        TextFile | None,
+        BeforeValidator(
+            lambda given: {True: EVIDENCE, False: None}[given] if isinstance(given, bool) else given
+        ),
+        CONTENT,
+        ADDED_LATER,
+    ] = None
+
+    @model_validator(mode="after")
+    def _quotes_in_our_own_format(self) -> Self:
+        if self.answer == "figure6" and self.evidence:
+            raise ValueError(
+                "evidence: figure6 is the paper's format and has no quotes; set answer: json, or leave it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_a_schema(self) -> Self:
@@ -149,6 +168,15 @@ class ExtractConfig(JobConfig):
     @property
     def source(self) -> JobConfig:
         return self.scripts or self.catalog
+
+    @property
+    def judged(self) -> Literal["script", "video"]:
+        return "script" if self.scripts else "video"
+
+    @property
+    def quotes_from(self) -> Literal["script", "video"] | None:
+        """What a language model quotes as its evidence; None: it is not asked for any."""
+        return self.judged if self.extractor.kind == "llm" and self.extractor.evidence else None
 
     @property
     def first_step(self) -> ScriptConfig:

@@ -1,6 +1,7 @@
 """ScriptRow -> AskRow, and AnswerRow -> PredictionRow: values by a language model (section 4, Appendix A.1)."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -10,21 +11,25 @@ from tikval.ask.withheld import Withheld
 from tikval.codebook import Codebook
 from tikval.config import LlmExtractor
 from tikval.extract.local import sentences_of
-from tikval.extract.reply import Answer, BadReply, is_answer, parse_reply
+from tikval.extract.quoted import looked_up
+from tikval.extract.reply import Answer, BadReply, QuotesFrom, is_answer, parse_reply
 from tikval.extract.votes import FailedSample, fewest_votes, vote, why_no_vote
 from tikval.privacy import strip_handles
 from tikval.prompt_text import render_material
-from tikval.rows import AnswerRow, AskRow, PredictionRow, Reason, sha256
+from tikval.rows import AnswerRow, AskRow, Passage, PredictionRow, Reason, sha256
 from tikval.values import binary
 
 _PAID: Final = ("tokens_in", "tokens_out", "cost_usd", "ledger_key", "model_served")
 
 
-def several_samples(extractor: LlmExtractor, codebook: Codebook) -> Samples | None:
+def several_samples(
+    extractor: LlmExtractor, codebook: Codebook, quotes_from: QuotesFrom = None
+) -> Samples | None:
     """How each row is asked several times; None: once."""
     if extractor.samples == 1:
         return None
-    return Samples(extractor.samples, partial(is_answer, codebook=codebook, answer=extractor.answer))
+    read = partial(is_answer, codebook=codebook, answer=extractor.answer, quotes_from=quotes_from)
+    return Samples(extractor.samples, read)
 
 
 def why_alike(extractor: LlmExtractor) -> str | None:
@@ -40,8 +45,9 @@ def why_alike(extractor: LlmExtractor) -> str | None:
 class AskOfScript:
     """The stage before the model: a script and its caption behind the fixed prompt."""
 
-    def __init__(self, fixed: str, withheld: Withheld) -> None:
-        self.fixed, self.withheld = fixed, withheld
+    def __init__(self, fixed: str, withheld: Withheld, *, evidence: bool = False) -> None:
+        """`evidence`: quotes are looked up in the script when the reply is there."""
+        self.fixed, self.withheld, self.evidence = fixed, withheld, evidence
 
     def __call__(self, rows: list[Any]) -> list[AskRow]:
         return [self._ask(row) for row in rows]
@@ -55,9 +61,14 @@ class AskOfScript:
             return self.failure(row, Reason.NO_TEXT, "nothing was said, shown as text, described or written")
         # scripts of older versions, and of a writer that was given a name as text
         caption = strip_handles(row["caption"]) if row["caption"] else None
-        material = render_material(strip_handles(row["script"]), caption)
-        carried = json.dumps({"has_sound": row["has_sound"], "account": None})
-        return asked(row, prompt=self.fixed + material, input_sha=sha256(material), carried=carried)
+        script = strip_handles(row["script"])
+        material = render_material(script, caption)
+        carried = {"has_sound": row["has_sound"], "account": None}
+        if self.evidence:
+            times = {key: row.get(key) for key in ("line_starts", "line_ends")}
+            carried |= {"script": script, "caption": caption, **times}
+        ask = {"input_sha": sha256(material), "carried": json.dumps(carried)}
+        return asked(row, prompt=self.fixed + material, **ask)
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> AskRow:
         return asked(row, error=reason.value, detail=detail, carried=json.dumps({}))
@@ -66,9 +77,16 @@ class AskOfScript:
 class ReadValues:
     """The stage after the model: what does not parse is a failure, never an absent value."""
 
-    def __init__(self, system: str, codebook: Codebook, extractor: LlmExtractor, prompt_sha: str) -> None:
+    def __init__(
+        self,
+        system: str,
+        codebook: Codebook,
+        extractor: LlmExtractor,
+        prompt_sha: str,
+        quotes_from: QuotesFrom = None,
+    ) -> None:
         self.system, self.codebook = system, codebook
-        self.extractor, self.prompt_sha = extractor, prompt_sha
+        self.extractor, self.prompt_sha, self.quotes_from = extractor, prompt_sha, quotes_from
 
     def __call__(self, rows: list[Any]) -> list[PredictionRow]:
         return [self._read(row) for row in rows]
@@ -86,6 +104,7 @@ class ReadValues:
             abstained=False,  # it looked, whatever it replied
             has_sound=answer.has_sound,
             notes=self._notes(row, answer.notes),
+            evidence=self._evidence(row, [answer], binary(answer.stances)),
         )
 
     def _answer(self, row: AnswerRow) -> Answer | tuple[Reason, str | None]:
@@ -93,7 +112,7 @@ class ReadValues:
         if row["error"] is not None:
             return Reason(row["error"]), row["detail"]
         try:
-            return parse_reply(row["reply"] or "", self.codebook, self.extractor.answer)
+            return parse_reply(row["reply"] or "", self.codebook, self.extractor.answer, self.quotes_from)
         except BadReply as err:
             return Reason.BAD_REPLY, str(err)
 
@@ -114,10 +133,20 @@ class ReadValues:
             abstained=False,
             has_sound=voted.has_sound,
             notes=self._notes(row, voted.notes),
+            evidence=self._evidence(row, answers, voted.decisions),
         )
 
     def _notes(self, row: AnswerRow, notes: str | None) -> str | None:
         return strip_handles(notes, json.loads(row["carried"])["account"]) if notes else None
+
+    def _evidence(
+        self, row: AnswerRow, answers: Sequence[Answer], decisions: Sequence[bool | None]
+    ) -> list[Passage] | None:
+        """Passages of what was decided; None: they were not asked for."""
+        if self.quotes_from is None:
+            return None
+        labels = [label for label, yes in zip(self.codebook.labels, decisions, strict=True) if yes]
+        return looked_up([answer.evidence for answer in answers], labels, json.loads(row["carried"]))
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> PredictionRow:
         return self._row(row, error=reason.value, detail=detail)

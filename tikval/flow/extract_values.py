@@ -62,7 +62,7 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
         print(f"tikval: warning: {config.system}: {why}", file=sys.stderr)
     ask: Callable[[], Stage]
     if config.scripts:
-        ask = partial(AskOfScript, turns.before, withheld)
+        ask = partial(AskOfScript, turns.before, withheld, evidence=config.quotes_from is not None)
     else:
         video.check_recognisers(llm, extractor.look)
         ask = partial(video.Asking, llm, extractor.look, config.limits, turns.before, withheld)
@@ -70,12 +70,14 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
         config,
         llm,
         ask=ask,
-        read=partial(ReadValues, config.system, codebook, extractor, sha256(prompt)),
+        read=partial(ReadValues, config.system, codebook, extractor, sha256(prompt), config.quotes_from),
         prompt=prompt,
         system=turns.system,
-        schema=reply_schema(codebook, MAX_NOTES.get(llm.kind)) if extractor.enforce_schema else None,
+        schema=reply_schema(codebook, MAX_NOTES.get(llm.kind), config.quotes_from)
+        if extractor.enforce_schema
+        else None,
         sample=extractor.sample,
-        samples=several_samples(extractor, codebook),
+        samples=several_samples(extractor, codebook, config.quotes_from),
         out=arrow_schema(PredictionRow),
         estimate=partial(estimate_once, config),
     )

@@ -56,7 +56,7 @@ def test_the_schema_takes_evidence_and_nothing_else(
     quotes_from: Literal["script", "video"], max_notes: int | None
 ) -> None:
     schema = reply_schema(BOOK, max_notes, quotes_from)
-    passage = {"value": "face", "quote": "look at me", "source": "speech"}
+    passage: dict[str, Any] = {"value": "face", "quote": "look at me", "source": "speech"}
     passage |= {"start_seconds": 1.5, "end_seconds": None} if quotes_from == "video" else {}
     reply = {"has_sound": True, "values": dict.fromkeys(BOOK.slugs, "absent"), "notes": ""}
 

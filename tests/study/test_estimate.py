@@ -94,6 +94,16 @@ def test_without_the_videos_it_goes_by_their_number_and_mean_length() -> None:
     assert longer.tokens_in - tokens.tokens_in == pytest.approx(shown)
 
 
+def test_evidence_makes_replies_longer() -> None:
+    plain = forecast("configs/gemini/direct.yaml").tokens
+    config = load_config(ExtractConfig, "configs/gemini/direct.yaml", ["extractor.evidence=true"])
+    longer = estimate_without_videos(config, MILLION, 30, TODAY).tokens
+    assert plain is not None
+    assert longer is not None
+    assert 1.5 * (plain.tokens_out - 1500) < longer.tokens_out - 1500, "1,500 of thinking"
+    assert longer.prompt > plain.prompt
+
+
 def test_a_photo_post_has_the_tokens_of_its_pictures(tmp_path: Path) -> None:
     write_slides(tmp_path / "videos")
     config = direct(tmp_path)

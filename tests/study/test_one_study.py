@@ -14,7 +14,7 @@ import pytest
 
 from tests.fixtures.offline import OWN, own_codebook, tikval, without_ray
 from tests.fixtures.site import Page
-from tikval.config import ReportConfig, UserError
+from tikval.config import ExtractConfig, ReportConfig, UserError, load_config
 from tikval.store.runs import Study
 from tikval.study.erasure import erase_videos
 from tikval.values import SLUGS
@@ -298,6 +298,8 @@ EVERY_OPTION = (
     ("--embeddings", "--set", "embeddings.text=null"),
     ("--budget", "1.5"),
     ("--minors-unknown", "withhold"),
+    ("--profile", "gemini", "--evidence"),
+    ("--profile", "gemini", "--no-evidence"),
     ("--media", "clips"),
     ("--columns", "map.yaml"),
     ("--set", "scores.predictions.0.extractor.threshold=0.1", "--set", "show_accounts=true"),
@@ -311,7 +313,12 @@ def test_the_options_tried_are_all_there_are() -> None:
     from tikval.cli.app import app
 
     params = get_command(app).commands["analyze"].params  # type: ignore[attr-defined]
-    options = {param.opts[0] for param in params if param.param_type_name == "option"}
+    options = {
+        word
+        for param in params
+        if param.param_type_name == "option"
+        for word in (param.opts[0], *param.secondary_opts)
+    }
     assert options - {"--out"} == {word for words in EVERY_OPTION for word in words if word.startswith("--")}
 
 
@@ -336,6 +343,37 @@ def test_every_option_is_in_the_command_and_leads_to_the_same_configuration(
     tikval(*again[1:])
     assert ran[0] == ran[1]
     assert ran[0][0].folder == ran[1][0].folder
+
+
+def test_evidence_is_asked_for_unless_a_study_has_begun_without_it(
+    folder: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[ReportConfig] = []
+    monkeypatch.setattr("tikval.cli.analyze._run_all", lambda config, *_, **__: ran.append(config) or 0)
+
+    def asked(*words: str) -> tuple[ExtractConfig, str, str]:
+        printed = tikval(
+            "analyze", str(folder.videos), "--out", folder.out, "--profile", "gemini", *words
+        ).output
+        (system,) = ran[-1].scores.predictions
+        assert isinstance(system, ExtractConfig)
+        assert ran[-1].asked is not None
+        return system, printed, ran[-1].asked.command
+
+    with_it, printed, command = asked()
+    assert (with_it.quotes_from, printed) == (with_it.judged, "")
+    assert "--no-evidence" not in shlex.split(command)
+    assert not asked("--set", "scores.predictions.0.extractor.evidence=false")[0].quotes_from
+    old = asked("--no-evidence")[0]
+    assert old.fingerprint == load_config(ExtractConfig, "configs/gemini/two_step.yaml", []).fingerprint
+    Path(old.folder).mkdir(parents=True)
+    (Path(old.folder) / "calls.json").write_text("{}")  # a call has gone
+    kept, printed, command = asked()
+    assert kept.fingerprint == old.fingerprint
+    assert "answers without evidence are there and go on; --evidence asks, and pays" in printed
+    assert "--no-evidence" in shlex.split(command)
+    again, printed, command = asked("--evidence")
+    assert (again.fingerprint, printed) == (with_it.fingerprint, "")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Whole studies: every job in order, and what that will cost."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +9,7 @@ import typer
 
 from tikval.cli.app import app
 from tikval.cli.job import FAILED, guard, job_command, note_asked, run_config, summary, too_many_failed
-from tikval.cli.profiles import Wanted, asked_by, profile_file, report_of_profiles
+from tikval.cli.profiles import Wanted, asked_by, asks_for_evidence, profile_file, report_of_profiles
 from tikval.config import (
     CatalogConfig,
     EmbedConfig,
@@ -62,6 +63,15 @@ MinorsUnknown = Annotated[
     Literal["send", "withhold"] | None,
     typer.Option(help="Videos of which nothing says whether a minor features in them, to an outside model."),
 ]
+Evidence = Annotated[
+    bool | None,
+    typer.Option(
+        "--evidence/--no-evidence",
+        help="Language models also quote what speaks for each stance (more tokens of replies); else where OUT has no "
+        "answers of theirs without it.",
+        show_default=False,
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -105,6 +115,7 @@ def analyze(
         float | None, typer.Option(help="USD for calls of paid models, in all; then it stops.")
     ] = None,
     minors_unknown: MinorsUnknown = None,
+    evidence: Evidence = None,
     overrides: Overrides = None,
 ) -> None:
     """Catalog to report in one go; the same command goes on where it stopped."""
@@ -116,13 +127,18 @@ def analyze(
         *(media, columns),
         without=_taken_away(no_annotations, annotations, no_accounts, accounts),
         names=tuple(name or ()),
+        evidence=evidence,
         overrides=(
             *(["show_videos=true"] if show_videos else []),
             *(setting for setting in overrides or [] if not setting.startswith(mark)),
         ),
     )
     config = report_of_profiles(profiles, wanted)
-    config = config.model_copy(update={"asked": asked_by(ctx, profiles)})
+    quotes = asks_for_evidence(config) if evidence is None else None
+    if quotes:
+        config = report_of_profiles(profiles, replace(wanted, evidence=True))
+    asked = asked_by(ctx, profiles, ["--no-evidence"] if quotes is False else [])
+    config = config.model_copy(update={"asked": asked})
     embed = _embedding(profile_file(profiles[0]), config, theirs) if embeddings else None
     # the guard here too: typer takes Ctrl-C for itself
     raise typer.Exit(guard(lambda: _run_all(config, embed, budget, with_others=True)))

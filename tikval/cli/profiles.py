@@ -5,16 +5,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
 
-from tikval.config import CatalogConfig, ReportConfig, UserError, load_config, nested
+from tikval.config import CatalogConfig, ExtractConfig, ReportConfig, UserError, load_config, nested
 from tikval.config.report import Asked
-from tikval.files import without_secrets
+from tikval.files import list_files, without_secrets
 from tikval.store.recipes import load_job
 
 Sets = list[str | tuple[str, Any]]
+_ROOM_FOR_QUOTES: Final = 2048  # tokens of a reply
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Wanted:
     columns: str | None = None
     without: tuple[str, ...] = ()
     names: tuple[str, ...] = ()  # of all systems in order; (): as the profiles name them
+    evidence: bool | None = None  # of language models; None: as the profiles have it
     overrides: tuple[str, ...] = ()  # key=value, or profile:key=value of that one alone
 
 
@@ -47,11 +49,47 @@ def report_of_profiles(profiles: Sequence[str], wanted: Wanted) -> ReportConfig:
     parts = {profile: load_job(ReportConfig, file, sets[profile]) for profile, file in files.items()}
     if wanted.names:
         names = _names_of(parts, wanted.names)
-        parts = {
-            profile: load_job(ReportConfig, file, [*sets[profile], *names[profile]])
-            for profile, file in files.items()
-        }
+        sets = {profile: [*sets[profile], *names[profile]] for profile in files}
+        parts = {profile: load_job(ReportConfig, file, sets[profile]) for profile, file in files.items()}
+    if wanted.evidence is not None:
+        # before what was set, which has the last word
+        sets = {profile: [*_quoting(parts[profile], wanted.evidence), *sets[profile]] for profile in files}
+        parts = {profile: load_job(ReportConfig, file, sets[profile]) for profile, file in files.items()}
     return _joined(parts)
+
+
+def asks_for_evidence(config: ReportConfig) -> bool | None:
+    """Whether an analysis asks language models for evidence where nobody said: not where one has begun without it.
+
+    None: there is none that could be asked, or they all are by their profile.
+    """
+    could = [
+        system
+        for system in config.scores.predictions
+        if isinstance(system, ExtractConfig) and system.extractor.kind == "llm"
+        if not system.extractor.evidence and system.extractor.answer == "json"
+    ]
+    if begun := [system.system for system in could if list_files(system.folder, "")]:
+        print(
+            f"tikval: {', '.join(begun)}: answers without evidence are there and go on; --evidence asks, and pays, "
+            "for new ones with quotes",
+            file=sys.stderr,
+        )
+        return False
+    return bool(could) or None
+
+
+def _quoting(part: ReportConfig, evidence: bool) -> Sets:
+    """Overrides that ask the language models of a profile for evidence, or for none."""
+    sets: Sets = []
+    for i, system in enumerate(part.scores.predictions):
+        if not isinstance(system, ExtractConfig) or system.extractor.kind != "llm":
+            continue
+        at, llm = f"scores.predictions.{i}.extractor", system.extractor.llm
+        sets.append((f"{at}.evidence", evidence))
+        if evidence:
+            sets.append((f"{at}.llm.max_tokens", max(llm.max_tokens, _ROOM_FOR_QUOTES)))
+    return sets
 
 
 def profile_file(name: str) -> str:
@@ -146,13 +184,16 @@ def _joined(parts: dict[str, ReportConfig]) -> ReportConfig:
     return first.model_copy(update={"scores": scores})
 
 
-def asked_by(ctx: typer.Context, profiles: Sequence[str] = ()) -> Asked:
-    """The command that was typed, without what may be a secret in it, and the recipes that its profiles ship with."""
+def asked_by(ctx: typer.Context, profiles: Sequence[str] = (), more: Sequence[str] = ()) -> Asked:
+    """The command that was typed, without what may be a secret in it, and the recipes that its profiles ship with.
+
+    `more`: options that were not typed, and without which it would do something else in an empty folder.
+    """
     recipes = []
     for profile in profiles:
         recipe = load_config(ReportConfig, profile_file(profile), []).fingerprint
         recipes.append(f"{profile} (recipe {recipe}, before the settings of the command)")
-    words = ["tikval", str(ctx.info_name), *typed_words(ctx)]
+    words = ["tikval", str(ctx.info_name), *more, *typed_words(ctx)]
     return Asked(command=shlex.join(map(without_secrets, words)), profiles=tuple(recipes))
 
 

@@ -19,6 +19,7 @@ CHARACTERS_PER_TOKEN: Final = 4  # of English, as Google says
 _SCRIPT_TOKENS_PER_SECOND: Final = 12  # the paper's Table 2: some 300 words for half a minute
 _SCRIPT_TOKENS: Final = 120
 _ANSWER_TOKENS: Final = 350  # 19 values and two sentences
+_EVIDENCE_TOKENS: Final = 350  # some eight passages
 _THOUGHT_TOKENS: Final = {"minimal": 50, "low": 400, "medium": 1500, "high": 4000}
 _LEVELS: Final = (("-lite", "minimal"), ("gemini-3.1-pro", "high"))  # in a model's name, and its own level
 _OFF: Final = (0.5, 2.5)  # how far the assumed output may be off
@@ -79,7 +80,7 @@ def tokens_of_calls(
         out, calls = measured[0] / samples_of(config), measured[1] * samples_of(config)
         less, more, basis = 1.0, 1.0, f"replies as long as those of {calls} calls of this recipe"
     else:
-        out, basis = _assumed_output(llm, isinstance(config, ScriptConfig), lengths)
+        out, basis = _assumed_output(config, llm, lengths)
         less, more = _OFF
     return CallTokens(
         prompt=prompt,
@@ -122,8 +123,13 @@ def _script_tokens(seconds: float) -> float:
     return _SCRIPT_TOKENS + _SCRIPT_TOKENS_PER_SECOND * seconds
 
 
-def _assumed_output(llm: Llm, script: bool, lengths: Sequence[float]) -> tuple[float, str]:
-    reply = float(np.mean([_script_tokens(s) for s in lengths] or [0])) if script else _ANSWER_TOKENS
+def _assumed_output(
+    config: ScriptConfig | ExtractConfig, llm: Llm, lengths: Sequence[float]
+) -> tuple[float, str]:
+    if isinstance(config, ScriptConfig):
+        reply = float(np.mean([_script_tokens(s) for s in lengths] or [0]))
+    else:
+        reply = _ANSWER_TOKENS + (_EVIDENCE_TOKENS if config.quotes_from else 0)
     if not isinstance(llm, Gemini):
         return min(reply, llm.max_tokens), f"replies of {reply:,.0f} tokens"
     if llm.thinking_tokens is not None and llm.thinking_tokens >= 0:

@@ -2,7 +2,10 @@
 
 from typing import Any, cast
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tikval.evaluate.evidence import PassageStatus, check_passages
 from tikval.rows import Passage, PassageSource
@@ -55,7 +58,8 @@ def test_a_quote_of_a_script(quote: str, heard: str | None, status: PassageStatu
     ("quote", "source", "heard", "status", "shown"),
     [
         ("I finally made it all by myself", "speech", HEARD, FOUND, True),
-        ("finally made it \u2026 hours and hours", "speech", HEARD, FOUND, True),
+        ("finely made it \u2026 hours and hours", "speech", HEARD, FOUND, True),
+        ("hours \u2026 shelf \u2026 finely \u2026 made", "speech", HEARD, NOT_FOUND, False),  # single words
         ("My first cake", "on_screen", HEARD, FOUND, True),
         ("I finally made it all by myself", "speech", None, NOT_COMPARED, False),
         ("Everybody should be as rich as I am", "speech", HEARD, NOT_FOUND, False),
@@ -69,6 +73,49 @@ def test_a_quote_of_a_video_that_has_no_script(
 ) -> None:
     (checked,) = check_passages([passage(quote, source)], None, CAPTION, heard)
     assert (checked.status, checked.quote is not None) == (status, shown)
+
+
+def test_a_recognisers_english_is_recognised() -> None:
+    heard = (
+        HEAD
+        + 'SPEAKER (DE): "Endlich habe ich es selbst gemacht."\nTRANSLATED: "I finally made it myself."\n'
+    )
+    for quote, status in (
+        ("I finally made it all by myself.", FOUND),
+        ("It took me three whole hours.", NOT_FOUND),
+    ):
+        (checked,) = check_passages([passage(quote)], SCRIPT, None, heard)
+        assert checked.status == status
+
+
+@given(
+    st.lists(
+        st.sampled_from([*"abcde", "...", "I finally made it", "three whole", "hours", "my", "first", "cake"])
+    ),
+    st.sampled_from([SCRIPT, None]),
+    st.sampled_from([HEARD, SCRIPT, None]),
+    st.sampled_from(list(PassageSource)),
+)
+def test_what_is_shown_as_a_quote_stands_there(
+    words: list[str], script: str | None, heard: str | None, source: PassageSource
+) -> None:
+    (checked,) = check_passages([passage(" ".join(words), source)], script, CAPTION, heard)
+    assert (checked.quote is None) or checked.status is not NOT_FOUND
+    if script is not None and checked.quote is not None:
+        assert checked.places
+        assert all(place.text in (SCRIPT, CAPTION)[place.line is None] for place in checked.places)
+    if script is None and checked.quote is not None and not checked.places:
+        assert heard is not None
+        assert checked.status is FOUND
+
+
+def test_an_invention_is_caught_every_time() -> None:
+    """Sentences of words that occur, in an order that nobody used."""
+    rng, words = np.random.default_rng(0), SCRIPT.replace('"', " ").split()[4:]
+    invented = [" ".join(rng.permutation(words)[:8]) for _ in range(300)]
+    for script, heard in ((SCRIPT, SCRIPT), (SCRIPT, None), (SCRIPT, HEARD), (None, HEARD), (None, None)):
+        for checked in check_passages([passage(quote) for quote in invented], script, CAPTION, heard):
+            assert checked.quote is None
 
 
 def test_a_picture_is_never_a_quote() -> None:

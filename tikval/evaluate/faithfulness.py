@@ -92,16 +92,18 @@ class _Parts(NamedTuple):
     shown: list[str]
     all: list[str]  # spoken and shown, in the script's order
     quotes: list[str]  # of what is spoken, that between quotation marks
+    translated: list[str]  # a recogniser's English of speech: nobody was heard saying it
     cut: bool
 
 
 def _parts(script: str) -> _Parts:
     """A quote may run over several lines behind a speaker's name; any other mark without a second one is none."""
-    parts = _Parts([], [], [], [], len(script) > MAX_CHARACTERS)
+    parts = _Parts([], [], [], [], [], len(script) > MAX_CHARACTERS)
     lines = [line.strip() for line in script[:MAX_CHARACTERS].translate(_DOUBLE_QUOTES).splitlines()]
     open_quote = False
     for line in dropwhile(lambda line: not line or _HEADER.match(line), lines):
-        if line.startswith(f"{TRANSLATED}:"):  # nobody was heard saying it
+        if line.startswith(f"{TRANSLATED}:"):
+            parts.translated.append(line.removeprefix(f"{TRANSLATED}:"))
             continue
         speaker, caption = _SPEAKER.match(line), _CAPTION.fullmatch(line)
         if caption and line.count("[") == 1:
@@ -198,9 +200,11 @@ def _stands_in(quote: Sequence[str], stream: _Stream, share: float) -> bool:
 class Recognition:
     """What was heard and read in a video, to look quotes up in."""
 
-    def __init__(self, heard_script: str) -> None:
+    def __init__(self, heard_script: str, *, translated: bool = False) -> None:
+        """`translated`: the recogniser's English of other languages counts as well."""
         parts = _parts(heard_script)
-        self._streams = [_Stream(_limited(" ".join(texts))[0]) for texts in (parts.spoken, parts.shown)]
+        texts = [parts.spoken, parts.shown, *([parts.translated] if translated else [])]
+        self._streams = [_Stream(_limited(" ".join(lines))[0]) for lines in texts]
 
     def has(self, quote: str, share: float) -> bool:
         """Whether `share` of a quote's words stand in order, near one another, in what was heard, or read.

@@ -68,15 +68,13 @@ def _ways(
 ) -> Iterator[tuple[Way, LabelValues | None, str | None]]:
     """What each way gives for a label, or why it gives nothing."""
     everywhere = np.ones(len(view.account), bool)
-    answered = view.sample is None and view.seed is None
     looked = label not in view.corpus.not_annotated
     labels = view.labels
     why = view.why_raw if labels is None else None if looked else "the annotators did not look for it"
-    if answered:
-        corrected = None
-        if labels is not None and looked:
-            corrected = LabelValues(*_phi(view, labels, label), None, everywhere)
-        yield "corrected", corrected, why
+    corrected = None
+    if labels is not None and looked:
+        corrected = LabelValues(*_phi(view, labels, label), None, everywhere)
+    yield "corrected", corrected, why
     if view.corpus.modelled[label]:
         yield (
             "raw",

@@ -56,7 +56,7 @@ class ClaimView:
 
     system: str
     prompt_sha: str | None
-    sample: int | None  # of repeated answers: one of them
+    sample: int | None
     seed: int | None
     corpus: SystemCorpus
     account: Ints  # [N]
@@ -112,8 +112,7 @@ def read_population(
         corpus = _narrowed(corpus, study, known_before, notes if not views else [])
         if corpus.videos.num_rows == 0:
             continue
-        view = _view(config, corpus, name, folder)
-        views += [view, *_repeats(view, folder)]
+        views.append(_view(config, corpus, name, folder))
     if not views:
         raise UserError(f"{study.out}: no system has a result for a video of an account that is known")
     others = sorted(one.system for one in study.current(study.label_set) if one.run.stage != _JUDGE_ALL)
@@ -181,13 +180,17 @@ def _view(config: ClaimsConfig, corpus: SystemCorpus, name: str, folder: Folder)
     account_N, _ = account_codes(corpus.videos)
     drawing = drawing_of(corpus, account_N)
     labels = _weights(corpus, drawing) if drawing.target else None
-    rows = folder.read_listed(np.sort(keys_of(corpus.videos["row_key"])), ["prompt_sha"])
-    marks = pc.unique(rows["prompt_sha"].drop_null()).to_pylist()
+    rows = folder.read_listed(np.sort(keys_of(corpus.videos["row_key"])), ["prompt_sha", "sample", "seed"])
+    prompt_sha, sample, seed = (_the_only(rows[column]) for column in ("prompt_sha", "sample", "seed"))
     sides = {claim: _sides(claim, each, corpus.videos) for claim, each in config.claims.items()}
     why_raw = None if labels else drawing.how if len(corpus.labelled) else NO_LABEL
-    return ClaimView(
-        name, marks[0] if len(marks) == 1 else None, None, None, corpus, account_N, sides, labels, why_raw
-    )
+    return ClaimView(name, prompt_sha, sample, seed, corpus, account_N, sides, labels, why_raw)
+
+
+def _the_only(values: pa.ChunkedArray) -> Any:
+    """What all rows of a run have that have any; None where they differ."""
+    found = pc.unique(values.drop_null()).to_pylist()
+    return found[0] if len(found) == 1 else None
 
 
 def _weights(corpus: SystemCorpus, drawing: Drawing) -> LabelWeights:
@@ -233,39 +236,3 @@ def _inside(where: str, part: Part, videos: pa.Table) -> Bools:
     if not inside_N.any():
         raise UserError(f"{where}: no video is in it")
     return inside_N
-
-
-def _repeats(view: ClaimView, folder: Folder) -> Iterator[ClaimView]:
-    """Each of several samples or seeds by itself, where a system has answered more than once."""
-    keys = keys_of(view.corpus.videos["row_key"])
-    order = np.argsort(keys, kind="stable")
-    rows = folder.read_listed(keys[order], ["row_key", "error", "decisions", "sample", "seed"])
-    rows = rows.filter(rows["error"].is_null())
-    pairs = list(zip(rows["sample"].to_pylist(), rows["seed"].to_pylist(), strict=True))
-    for sample, seed in sorted(set(pairs), key=str) if len(set(pairs)) > 1 else ():
-        some = rows.filter(pa.array([pair == (sample, seed) for pair in pairs]))
-        at = order[np.searchsorted(keys[order], keys_of(some["row_key"]))]
-        decided = pc.fill_null(some["decisions"].combine_chunks().flatten(), False)
-        predicted = decided.to_numpy(zero_copy_only=False).reshape(len(at), -1).astype(np.uint8)
-        yield _only(view, at, predicted, sample=sample, seed=seed)
-
-
-def _only(view: ClaimView, at: Ints, predicted: Any, *, sample: int | None, seed: int | None) -> ClaimView:
-    """One answer to each video: raw, as the labels are the same."""
-    corpus = replace(
-        view.corpus, predicted=predicted, videos=view.corpus.videos.take(pa.array(at)), scores=None
-    )
-    sides = {
-        name: Sides(each.a[at], None if each.b is None else each.b[at], each.within)
-        for name, each in view.sides.items()
-    }
-    return replace(
-        view,
-        sample=sample,
-        seed=seed,
-        corpus=corpus,
-        account=view.account[at],
-        sides=sides,
-        labels=None,
-        why_raw="one of several answers: shown raw",
-    )

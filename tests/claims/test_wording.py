@@ -18,7 +18,7 @@ from tikval.config.claims import Claim
         ),
         (
             {"label": "hedonism-", "group": {"genre": "food"}, "against": 0.25, "direction": "less"},
-            "Accounts confront Hedonism in less than 25 % of videos with genre food.",
+            "Accounts confront Hedonism in less than 25 % of their videos with genre food.",
         ),
         (
             {"over_time": {"before": "2026-03-01"}, "direction": "differ"},

@@ -21,6 +21,7 @@ import pyarrow.fs as pafs
 from pydantic import TypeAdapter, ValidationError
 
 import tikval
+from tikval.claims.population import read_population
 from tikval.codebook import Codebook
 from tikval.config import UserError
 from tikval.config.base import find_file, parse_yaml, validate
@@ -149,6 +150,7 @@ def declaration_of(
         check_unchanged(there, text, study.label_set)
         return there, False
     check_claims(config, study.codebook())
+    read_population(study, config)  # a group that is misspelt would be declared for good
     made = _declaration(study, config, text, now or datetime.now(UTC))
     with lock(family_folder(study.out, config.name)):
         write_bytes(f"{family_folder(study.out, config.name)}/{_DECLARED}", made.to_json())

@@ -73,14 +73,22 @@ def _family(out: str, name: str) -> ClaimFamily | None:
         config = claims_of(parse_yaml(declaration.text), folder)
     except ValueError as err:
         raise UserError(f"{folder}: {err}") from err
+    # what was explored before it was declared, or under another text, is not of this family
+    sha = declared.sha256 if declared else None
+    claims = [
+        row
+        for row in _rows(f"{folder}/claims.parquet", "claims")
+        if row["declared_sha"] == sha and row["claim"] in config.claims
+    ]
+    tested = {row["claim"] for row in claims}
     return ClaimFamily(
         folder=folder,
         config=config,
         declaration=declaration,
         is_declared=declared is not None,
         looks=tuple(read_looks(out, name)) if declared else (),
-        claims=tuple(_rows(f"{folder}/claims.parquet", "claims")),
-        ways=tuple(_rows(f"{folder}/ways.parquet", "claim_ways")),
+        claims=tuple(claims),
+        ways=tuple(row for row in _rows(f"{folder}/ways.parquet", "claim_ways") if row["claim"] in tested),
         methods=(read_bytes(f"{folder}/{METHODS}") or b"").decode("utf-8", "replace"),
         examples=_examples(f"{folder}/{EXAMPLES}"),
     )

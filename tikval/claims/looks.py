@@ -66,10 +66,11 @@ def write_look(out: str, name: str, look: LabelLook) -> None:
 
 def data_state(study: Study, system: str, annotator: str | None) -> str:
     """What a look is of, in 64 hex digits: labels with their probabilities, batches, the system's predictions."""
+    whose = annotator or study.annotator()
     labels = sorted(
         (row["video_id"], row["annotator"], list(row["stances"]), row["probability"])
         for row in study.annotations()
-        if annotator in (None, row["annotator"])
+        if whose in (None, row["annotator"])
     )
     batches = [(one.number, one.table.num_rows) for one in read_batches(study.out)]
     drawn = study.catalog().finished().config.get("annotated_by", "unknown")

@@ -24,11 +24,12 @@ _SPENDING: Final = {
 }
 _DRAWN: Final = {"random": "drawn at random", "accounts": "whole accounts drawn at random"}
 _ESTIMATOR: Final = (
-    "The share of an account's videos that have the label is the mean of λp + w(Y - λp): p the system's score or "
-    "answer, Y the label, w the inverse of the probability that the video was labelled with, λ fitted on other labels "
-    "(Robins, Rotnitzky and Zhao 1994; Zrnic and Candès 2024, arXiv:2403.03208). Accounts, not videos, are the units: "
-    "groups without a shared account are compared by Welch's t, a group with a number by t over its accounts, groups "
-    "that share accounts and stretches of time by t over the differences within accounts."
+    "The share of an account's videos that have the label is the mean of p + w(Y - p): p the probability that the "
+    "system's score or answer lets expect, recalibrated on other labelled videos; Y the label; w how many videos the "
+    "label stands for, by the probability that it was drawn with, and 0 without a label (Robins, Rotnitzky and Zhao "
+    "1994; Zrnic and Candès 2024, arXiv:2403.03208). Accounts, not videos, are the units: groups without a shared "
+    "account are compared by Welch's t, a group with a number by t over its accounts, groups that share accounts and "
+    "stretches of time by t over the differences within accounts."
 )
 
 

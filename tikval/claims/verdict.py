@@ -61,7 +61,7 @@ def _not_shown(on: Grounds) -> tuple[Verdict, str]:
         if one.too_few == "accounts":
             return Verdict.TOO_FEW_ACCOUNTS, f"{why}; more labels will not help"
         return Verdict.NOT_SHOWN, why
-    p = f"p {_p(on.p_holm)} after Holm's correction, above {on.alpha:.3g}"
+    p = f"after Holm's correction p is {_p(on.p_holm)}, above {on.alpha:.3g}"
     if not agrees(on.claim, one.estimate, one.estimate):
         return Verdict.NOT_SHOWN, f"the estimate does not point where the claim does; {p}"
     if on.more_labels is not None:

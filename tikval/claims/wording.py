@@ -23,10 +23,10 @@ def sentence_of(claim: Claim, titles: Mapping[str, str]) -> str:
     if claim.over_time is not None:
         since, before = claim.over_time.begin_of_later, claim.over_time.before
         then = f" {_day(before)}" if before != since else ""
-        return f"{what} {often} in {where} since {_day(since)} than before{then}."
+        return f"{what} {often} in their {where} since {_day(since)} than before{then}."
     if isinstance(claim.against, dict):
         return f"{what} {often} in {where} than in {part_in_words(claim.against)}."
-    return f"{what} in {_THAN[claim.direction]} {100 * (claim.against or 0):g} % of {where}."
+    return f"{what} in {_THAN[claim.direction]} {100 * (claim.against or 0):g} % of their {where}."
 
 
 def part_in_words(part: Part) -> str:
@@ -36,7 +36,7 @@ def part_in_words(part: Part) -> str:
         values = [value] if isinstance(value, str) else value
         named = " or ".join(map(strip_handles, values))
         words.append(f"{column} {f'among {len(values)} chosen' if column in NAMING else named}")
-    return f"videos with {' and '.join(words)}" if words else "their videos"
+    return f"videos with {' and '.join(words)}" if words else "videos"
 
 
 def way_in_words(

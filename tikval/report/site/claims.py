@@ -99,10 +99,23 @@ def _claim(
         "zero": scale.at(0.0),
         "ways": [_way(way, scale) for way in ways],
         "examples": [
-            (side, _examples(family.examples.get(row["claim"], {}).get(side, []), row, cards, report))
-            for side in _SIDES
+            (title, _examples(family.examples.get(row["claim"], {}).get(side, []), row, cards, report))
+            for side, title in zip(_SIDES, _titles(claim, row), strict=True)
         ],
     }
+
+
+def _titles(claim: Claim, row: ClaimRow) -> tuple[str, str]:
+    """Which videos speak for a claim, and which against it."""
+    if claim.over_time is not None:
+        more, less = "later videos that have it", "earlier videos that have it"
+    elif isinstance(claim.against, dict):
+        more, less = "videos of the first group that have it", "videos of the second group that have it"
+    else:
+        more, less = "videos that have it", "videos with the other stance"
+    if claim.direction == "less" or (claim.direction == "differ" and (row["estimate"] or 0.0) < 0):
+        more, less = less, more
+    return f"For it: {more}", f"Against it: {less}"
 
 
 def _anchor(row: ClaimRow) -> str:
@@ -155,7 +168,7 @@ def _way(way: ClaimWayRow, scale: _ClaimScale) -> dict[str, Any]:
         "low": scale.at(way["lower"]),
         "high": scale.at(way["upper"]),
         "agrees": way["agrees"],
-        "labelled": way["labelled_a"] + (way["labelled_b"] or 0),
+        "labelled": None if way["way"] == "raw" else way["labelled_a"] + (way["labelled_b"] or 0),
         "videos": way["videos_a"] + (way["videos_b"] or 0),
         "why_none": way["why_none"],
     }

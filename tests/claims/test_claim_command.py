@@ -8,7 +8,11 @@ import pytest
 
 from tests.fixtures.claims import Claimed
 from tests.fixtures.offline import tikval
+from tikval.claims.families import read_families
+from tikval.claims.family import recomputed_claims
 from tikval.claims.verdict import Verdict
+from tikval.store.folder import Folder
+from tikval.store.runs import Study
 from tikval.store.tables import read_table_of
 
 FOOD: Final = """\
@@ -130,7 +134,8 @@ def test_what_was_known_before_is_no_truth(made: Claimed) -> None:
     (one, *_) = rows(made)
     assert one["labelled"] <= 100
     methods = Path(made.out, "claims/mine/methods.txt").read_text()
-    assert "The labels of 100 videos that were known then are not used as the truth." in methods
+    assert "100 videos whose labels were known then are left out." in methods
+    assert "its predictions were there when the claims were declared, and may have suggested them" in methods
     known = set(json.loads(Path(made.out, "claims/mine/declared.json").read_bytes())["labelled"])
     assert known == set(made.order[:100])
 
@@ -182,9 +187,24 @@ claims:
     assert len({name[:-2] for name in names}) == 12, "one of each account first"
 
 
-def _listed(made: Claimed) -> list[dict[str, Any]]:
-    from tikval.store.folder import Folder
+def test_the_last_look_can_be_computed_anew(made: Claimed) -> None:
+    claim(made, "--declare")
+    made.label(120)
+    claim(made)
+    (family,) = read_families(made.out)
+    claims, ways = recomputed_claims(Study(made.out), family)
+    assert (claims, ways) == (rows(made), rows(made, "ways"))
 
+
+def test_where_all_labels_were_known_nothing_is_left_to_test(made: Claimed) -> None:
+    made.label(len(made.order))
+    claim(made, "--declare")
+    assert "no video is left to test these claims on; 224 videos with labels that were known" in claim(
+        made, code=1
+    )
+
+
+def _listed(made: Claimed) -> list[dict[str, Any]]:
     return list(Folder(made.catalog.folder).read(["video_id", "row_key"]).to_pylist())
 
 

@@ -145,16 +145,16 @@ def declaration_of(
 
     Raises UserError for a file that is not the one that was declared, and for claims that this study cannot test.
     """
-    there = read_declaration(study.out, config.name)
-    if there is not None:
-        check_unchanged(there, text, study.label_set)
-        return there, False
-    check_claims(config, study.codebook())
-    read_population(study, config)  # a group that is misspelt would be declared for good
-    made = _declaration(study, config, text, now or datetime.now(UTC))
     with lock(family_folder(study.out, config.name)):
+        there = read_declaration(study.out, config.name)
+        if there is not None:
+            check_unchanged(there, text, study.label_set)
+            return there, False
+        check_claims(config, study.codebook())
+        read_population(study, config)  # a group that is misspelt would be declared for good
+        made = _declaration(study, config, text, now or datetime.now(UTC))
         write_bytes(f"{family_folder(study.out, config.name)}/{_DECLARED}", made.to_json())
-    return made, True
+        return made, True
 
 
 def _declaration(study: Study, config: ClaimsConfig, text: str, now: datetime) -> Declaration:

@@ -27,12 +27,12 @@ from tikval.claims.declaration import (
     read_declaration,
 )
 from tikval.claims.examples import claim_examples
-from tikval.claims.families import EXAMPLES, METHODS
+from tikval.claims.families import EXAMPLES, METHODS, ClaimFamily
 from tikval.claims.looks import LabelLook, alpha_of_next, check_looks_left, data_state, read_looks, write_look
 from tikval.claims.measure import measure_claims, more_labels
 from tikval.claims.measured import MeasuredClaim
 from tikval.claims.methods import methods_of, sample_of
-from tikval.claims.population import read_population
+from tikval.claims.population import Population, read_population
 from tikval.claims.verdict import Grounds, Verdict, agrees, judge
 from tikval.claims.wording import sentence_of
 from tikval.codebook import Codebook
@@ -81,9 +81,7 @@ def look_at_claims(
         is_new = declared is not None and (not looks or looks[-1].data_sha != state)
         if is_new:
             check_looks_left(config, looks)
-        known = frozenset(declared.labelled if declared else ())
-        population = read_population(study, config, known_before=known)
-        found = _Measured.of(config, measure_claims(config, population))
+        population, found = _measure(study, config, declared)
         now = now or datetime.now(UTC)
         is_new = is_new and found.labelled > 0  # without a label there is nothing to be fooled by
         if is_new:
@@ -93,15 +91,32 @@ def look_at_claims(
             note_exploration(study, config, text, now)
         codebook = study.codebook()
         claims, ways = _claim_rows(config, codebook, found, declared, looks), _way_rows(config, found)
-        write_bytes(
-            f"{folder}/{METHODS}",
-            methods_of(config, codebook, declared, looks, claims, ways, sample_of(population)).encode(),
+        predictions = study.systems()[system][1].state
+        methods = methods_of(
+            config, codebook, declared, looks, claims, ways, sample_of(population), predictions
         )
+        write_bytes(f"{folder}/{METHODS}", methods.encode())
         estimates = {row["claim"]: row["estimate"] for row in claims}
         examples = json.dumps(claim_examples(config, population, estimates), indent=2)
         write_bytes(f"{folder}/{EXAMPLES}", examples.encode())
         _write_tables(folder, claims, ways)
         return FamilyResult(folder, claims, ways, declared, looks, is_new, list(population.notes))
+
+
+def recomputed_claims(study: Study, family: ClaimFamily) -> tuple[list[ClaimRow], list[ClaimWayRow]]:
+    """What the last look of a family has found, computed anew out of the study; nothing is written."""
+    declared = family.declaration if family.is_declared else None
+    config = family.config.model_copy(update={"system": family.declaration.system})
+    _, found = _measure(study, config, declared)
+    return _claim_rows(config, study.codebook(), found, declared, family.looks), _way_rows(config, found)
+
+
+def _measure(
+    study: Study, config: ClaimsConfig, declared: Declaration | None
+) -> tuple[Population, "_Measured"]:
+    known = frozenset(declared.labelled if declared else ())
+    population = read_population(study, config, known_before=known)
+    return population, _Measured.of(config, measure_claims(config, population))
 
 
 @dataclass(frozen=True)

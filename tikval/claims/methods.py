@@ -41,13 +41,18 @@ def methods_of(
     claims: Sequence[ClaimRow],
     ways: Sequence[ClaimWayRow],
     sample: str,
+    state: str,
 ) -> str:
-    """The paragraph. `sample`: how many videos there are and how the labelled ones were drawn, in a sentence."""
+    """The paragraph.
+
+    `sample`: how many videos there are and how the labelled ones were drawn, in sentences; `state`: of the deciding
+    system's predictions now.
+    """
     return " ".join(
         (
             _declared(config, declared),
             sample,
-            _system(config, codebook, declared),
+            _system(config, codebook, declared, state),
             _ESTIMATOR,
             _error(config, declared, looks),
             *(_result(row) for row in claims),
@@ -79,8 +84,9 @@ def _declared(config: ClaimsConfig, declared: Declaration | None) -> str:
     if declared is None:
         return f"{n} (family {config.name}), looked at without having been declared: this is exploratory."
     explored = f" (after {counted(declared.explored, 'exploratory look')})" if declared.explored else ""
+    n_known = counted(len(declared.labelled), "video")
     known = (
-        f"The labels of {counted(len(declared.labelled), 'video')} that were known then are not used as the truth."
+        f"{n_known} whose labels were known then are left out."
         if declared.labelled
         else "No label was known then."
     )
@@ -93,11 +99,15 @@ def _day(declared: Declaration) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
-def _system(config: ClaimsConfig, codebook: Codebook, declared: Declaration | None) -> str:
+def _system(config: ClaimsConfig, codebook: Codebook, declared: Declaration | None, state: str) -> str:
     rates = f"Rates are those of the system {config.system} over the codebook {codebook.mark}, corrected by the labels"
     if declared is None:
         return f"{rates}."
-    return f"{rates}; its predictions were there when the claims were declared, and may have suggested them."
+    if any(one.system == config.system and one.state == state for one in declared.systems):
+        return (
+            f"{rates}; its predictions were there when the claims were declared, and may have suggested them."
+        )
+    return f"{rates}; its predictions were made anew, or added to, after the claims were declared."
 
 
 def _error(config: ClaimsConfig, declared: Declaration | None, looks: Sequence[LabelLook]) -> str:

@@ -114,7 +114,8 @@ def read_population(
             continue
         views.append(_view(config, corpus, name, folder))
     if not views:
-        raise UserError(f"{study.out}: no system has a result for a video of an account that is known")
+        why = "; ".join(["no video is left to test these claims on", *notes])
+        raise UserError(f"{study.out}: {why}")
     others = sorted(one.system for one in study.current(study.label_set) if one.run.stage != _JUDGE_ALL)
     if others:
         notes.append(f"judged annotated videos alone, so no way of measuring: {', '.join(others)}")

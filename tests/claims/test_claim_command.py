@@ -8,7 +8,7 @@ import pytest
 
 from tests.fixtures.claims import Claimed
 from tests.fixtures.offline import tikval
-from tikval.claims.families import read_families
+from tikval.claims.families import is_outdated, read_families
 from tikval.claims.family import recomputed_claims
 from tikval.claims.verdict import Verdict
 from tikval.store.folder import Folder
@@ -194,6 +194,9 @@ def test_the_last_look_can_be_computed_anew(made: Claimed) -> None:
     (family,) = read_families(made.out)
     claims, ways = recomputed_claims(Study(made.out), family)
     assert (claims, ways) == (rows(made), rows(made, "ways"))
+    assert not is_outdated(Study(made.out), family)
+    made.label(130)
+    assert is_outdated(Study(made.out), family)
 
 
 def test_where_all_labels_were_known_nothing_is_left_to_test(made: Claimed) -> None:

@@ -119,7 +119,7 @@ def test_the_page_says_what_the_tables_say() -> None:
         "+12.3 [+4.0, +20.6]",
         "p 0.002 after Holm's correction",
         "12 and 14 accounts, 80 labels",
-        "Declared on 2026-03-01, 2 looks of 5 planned",
+        "Declared on 2026-03-01, 2 looks of 5 planned, the last on 2026-03-01",
         "s, raw",
         f"{MINUS}5.0",
         "✗ no",
@@ -175,6 +175,12 @@ def test_a_family_without_a_look_and_one_that_was_not_declared_say_so() -> None:
     page = claims_page_of(family(claim_row("c", Verdict.NOT_DECLARED), is_declared=False, looks=()))
     assert "Exploratory" in page.words
     assert "Declared on" not in page.words
+
+
+def test_labels_that_came_since_the_look_are_mentioned() -> None:
+    one, notice = family(claim_row("c", Verdict.HOLDS)), "have changed since this look"
+    assert notice not in claims_page_of(one).words
+    assert notice in claims_page_of(one, outdated_claims=frozenset(["mine"])).words
 
 
 def test_the_tables_behind_the_page_are_files_of_the_site() -> None:

@@ -15,12 +15,13 @@ from tikval.claims.declaration import (
     read_declaration,
     read_exploration,
 )
-from tikval.claims.looks import LabelLook, read_looks
+from tikval.claims.looks import LabelLook, data_state, read_looks
 from tikval.config import UserError
 from tikval.config.base import parse_yaml
 from tikval.config.claims import ClaimsConfig
 from tikval.files import parse_json, read_bytes
 from tikval.rows import ClaimRow, ClaimWayRow
+from tikval.store.runs import Study
 from tikval.store.tables import read_table_of
 
 METHODS: Final = "methods.txt"
@@ -52,6 +53,17 @@ def read_families(out: str, label_set: str | None = None) -> list[ClaimFamily]:
     """The families of a study over one codebook (None: over any), by name. Raises UserError for what is not ours."""
     found = (_family(out, name) for name in family_names(out))
     return [one for one in found if one is not None and label_set in (None, one.declaration.label_set)]
+
+
+def is_outdated(study: Study, family: ClaimFamily) -> bool:
+    """Whether labels or predictions have changed since the last look at a declared family."""
+    system = family.declaration.system
+    if not family.looks:
+        return False
+    return (
+        system not in study.systems()
+        or data_state(study, system, family.config.annotator) != family.looks[-1].data_sha
+    )
 
 
 def families_state(out: str, label_set: str) -> str:

@@ -63,6 +63,7 @@ def _family(family: ClaimFamily, cards: Mapping[str, Card], report: Report) -> d
         "declared": family.declaration.declared_at[:10] if family.is_declared else None,
         "sha": family.declaration.sha256,
         "looks": _looks(family),
+        "is_outdated": family.name in report.outdated_claims,
         "n_claims": len(family.config.claims),
         "methods": family.methods,
         "csv": [(f"data/{family.name}-{name}.csv", name) for name in ("claims", "ways")],
@@ -74,7 +75,8 @@ def _looks(family: ClaimFamily) -> str:
     if not family.is_declared:
         return "exploratory"
     planned = "" if family.config.spending == "open" else f" of {family.config.looks} planned"
-    return f"{counted(len(family.looks), 'look')}{planned}"
+    last = f", the last on {family.looks[-1].at[:10]}" if family.looks else ""
+    return f"{counted(len(family.looks), 'look')}{planned}{last}"
 
 
 def _claim(

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.claims.families import read_families
+from tikval.claims.families import is_outdated, read_families
 from tikval.codebook import Codebook
 from tikval.config import ReportConfig
 from tikval.evaluate.attrition import attrition_of
@@ -68,9 +68,19 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     report = replace(report, attrition=attrition_of(study))
     evidence = system_evidence(config, rows.places, rows.recognised, codebook.labels)
     report = replace(report, evidence=evidence)
-    report = replace(report, claims=tuple(read_families(config.out, codebook.label_set)))
+    report = _with_claims(report, config.out, codebook.label_set)
     drawn = Drawn(_figures(study, config, corpora), tables_of(study) if report.scores else None)
     return _with_drawn(report, drawn), drawn
+
+
+def _with_claims(report: Report, out: str, label_set: str) -> Report:
+    """The report with the families over its codebook."""
+    families = tuple(read_families(out, label_set))
+    if not families:
+        return report
+    study = Study(out, codebook=label_set)
+    outdated = frozenset(one.name for one in families if is_outdated(study, one))
+    return replace(report, claims=families, outdated_claims=outdated)
 
 
 def _corpora(study: Study, config: ReportConfig, *, annotated: bool) -> list[SystemCorpus]:

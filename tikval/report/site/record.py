@@ -180,6 +180,9 @@ class Report:
     grids: tuple[Grid, ...] = ()  # the paper's tables; their files lie in `tables/`
     attrition: Attrition | None = None  # how far the listed posts get
     claims: tuple[ClaimFamily, ...] = ()  # families that were declared or tested
+    outdated_claims: frozenset[str] = (
+        frozenset()
+    )  # names of those whose labels or predictions have changed since
     accounts: tuple[Account, ...] = ()  # those with the most videos
     averaged: tuple[str, ...] = ()  # which labels the means of the scores run over, in sentences
     scores: tuple[ScoreRow, ...] = ()  # with those of predict_everything; none without annotations

@@ -36,18 +36,28 @@ def test_the_reports_page_is_made_anew_with_each_look(place: Place) -> None:
     assert "not declared before the look" in page.words
     assert "Accounts endorse Face in more than 20 % of their videos." in page.words
     assert "account0" not in page.text
-    assert (report(place) / "run.json").read_bytes() != before
-
-    tikval("claim", place.out, str(claims), "--declare")
-    assert "1 claim, not tested yet" in _words(place)
-    tikval("claim", place.out, str(claims))
-    assert "too few labels" in _words(place)
     made = (report(place) / "run.json").read_bytes()
-    tikval("claim", place.out, str(claims))
-    assert (report(place) / "run.json").read_bytes() == made, "nothing new"
+    assert made != before
     index = Page((report(place) / "index.html").read_text())
     assert "claims.html#mine--a" in index.links
 
+    tikval("claim", place.out, str(claims), "--declare")
+    page = Page((report(place) / "claims.html").read_text())
+    assert "1 claim, not tested yet" in page.words, "what was explored before is not of the declared family"
+    made = (report(place) / "run.json").read_bytes()
+    tikval("claim", place.out, str(claims), "--declare")
+    assert (report(place) / "run.json").read_bytes() == made, "nothing new"
 
-def _words(place: Place) -> str:
-    return Page((report(place) / "claims.html").read_text()).words
+
+@pytest.mark.full
+def test_a_family_is_of_one_codebook_and_stays_out_of_the_others_report(place: Place) -> None:
+    place.analyze("--annotations", place.labels("labels.csv", "face"), "--annotated-by", "random")
+    claims = place.root / "claims.yaml"
+    claims.write_text("name: mine\nclaims:\n  a: {label: face+, against: 0.2}\n")
+    tikval("claim", place.out, str(claims), "--declare")
+    place.analyze("--codebook", place.book)
+    assert not (report(place) / "claims.html").exists()
+    other = tikval("claim", place.out, str(claims), code=1)
+    assert "--codebook schwartz-19 tests it" in str(other.exception)
+    assert "report: " in tikval("claim", place.out, str(claims), "--codebook", "schwartz-19").output
+    assert "schwartz-19" in tikval("claim", place.out, "--list").output

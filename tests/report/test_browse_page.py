@@ -692,3 +692,35 @@ def test_ten_thousand_videos(tmp_path: Path, visit: Visit) -> None:
     page.fill("#q", "kitchen")
     expect(page.locator("#count")).not_to_have_text(f"{len(spoken):,} of 10,000 videos")
     assert len([url for url in tab.requests if "data/text" in url]) == len(asked)
+
+
+def test_a_search_offers_the_values_that_are_named_so(tmp_path: Path, visit: Visit) -> None:
+    one = report(
+        card("a", "universalism_nature+"),
+        card("b", "universalism_nature-", caption="our nature"),
+        card("c", "face+"),
+    )
+    page = visit(write_whole(one, tmp_path), "videos.html").page
+    offers = page.locator("#offers")
+    assert not offers.is_visible()
+    page.locator("#q").fill("NATURE")
+    offers.get_by_role("button", name="Universalism: nature (2)").wait_for()
+    assert ids(page) == ["b"], "the texts are searched as before"
+    page.locator("#q").fill("umility")
+    expect(offers).to_be_hidden()  # no word begins so
+    page.locator("#q").fill("nature")
+    offers.get_by_role("button").first.press("Enter")
+    assert ids(page) == ["a", "b"]
+    assert page.evaluate("location.hash") == "#value=universalism_nature"
+    assert page.evaluate("document.activeElement.id") == "found"
+    assert not offers.is_visible()
+    page.go_back()
+    expect(page.locator("#q")).to_have_value("nature")
+
+
+def test_a_codebook_of_ones_own_is_searched_by_its_titles(tmp_path: Path, visit: Visit) -> None:
+    titles = {**dict.fromkeys(SLUGS, "x"), "face": f"Été, l'amour {EVIL}"}
+    page = visit(write_whole(report(card("a", "face+"), titles=titles), tmp_path), "videos.html").page
+    page.locator("#q").fill("ete amour")
+    button = page.locator("#offers").get_by_role("button")
+    expect(button).to_have_text(re.compile(r"Été, l'amour </script>.*\(1\)", re.DOTALL))

@@ -38,6 +38,19 @@ tikval.search = (function () {
   }
 
   /**
+   * Values whose title or slug has all words, each where a word of it begins.
+   * @param {{slugs: string[], titles: string[]}} data
+   * @param {string[]} wanted folded words
+   * @returns {number[]} their places
+   */
+  function values(data, wanted) {
+    if (wanted.length === 0) return [];
+    const names = data.slugs.map((slug, v) => ` ${fold(`${data.titles[v]} ${slug}`).replace(/[^\p{L}\p{N}]+/gu, " ")}`);
+    const parts = wanted.map((word) => ` ${word.replace(/[^\p{L}\p{N}]+/gu, " ").trim()}`).filter((part) => part !== " ");
+    return data.slugs.map((_, v) => v).filter((v) => parts.length > 0 && parts.every((part) => names[v].includes(part)));
+  }
+
+  /**
    * Folded text, and for each of its letters the place in `text` where what it stands for begins.
    * @param {string} text
    * @returns {{folded: string, at: number[]}} `at` is one longer than `folded`
@@ -187,5 +200,5 @@ tikval.search = (function () {
     };
   }
 
-  return { fold, words, marked, passages, texts };
+  return { fold, words, values, marked, passages, texts };
 })();

@@ -1,6 +1,15 @@
 /* The page of all videos: its form, its address and its pages of the list.
  *
- * The form's state stands in the address behind the #, so that a view can be sent to somebody and Back returns to it.
+ * The form's state stands in the address behind the #, so that a view can be sent to somebody and Back returns to it,
+ * and so that other pages link to the videos behind a number. The keys, of which none must be there:
+ *
+ *   q        words of ids, captions and scripts       value    slug of a value, `face`
+ *   stance   endorsed, confronted                     who      people, or `system NAME`
+ *   agree    agrees, misses, adds, differ             result   succeeded, failed, or `reason REASON`
+ *   account, genre, month   as the site names them    mark     what a source says of the post, `pinned`
+ *   sort     id, values, plays, disagreement          page     from 1
+ *
+ *   videos.html#value=face&stance=endorsed&who=system+local
  */
 "use strict";
 window.tikval = window.tikval || {};
@@ -9,6 +18,7 @@ window.tikval = window.tikval || {};
   const PAGE = 50; // videos
   const AT_ONCE = 30; // lines of answers that are drawn in one go: about what a screen shows
   const TYPING_MS = 150;
+  const MOST_VALUES = 6; // that a search offers
   const FIELDS = ["q", "value", "stance", "who", "agree", "result", "account", "genre", "month", "mark", "sort"];
   const FOLDED = FIELDS.filter((name) => name !== "q" && name !== "sort");
   const data = tikval.videos;
@@ -121,6 +131,7 @@ window.tikval = window.tikval || {};
     const show = () => {
       if (turn !== asked) return;
       found = tikval.find.videos(data, now, words, texts);
+      offerValues(now, words);
       page = keepPage ? Math.min(page, pages()) : 1;
       showControls(now);
       showPage(now, words);
@@ -131,6 +142,28 @@ window.tikval = window.tikval || {};
     if (words.length === 0 || texts.ready()) return show();
     one("count").textContent = "Reading the scripts…";
     texts.load(show);
+  }
+
+  /** Values that are named like what is looked for: a click shows the videos that have one. */
+  function offerValues(now, words) {
+    const named = field("value").options.length > 1 ? tikval.search.values(data, words) : [];
+    const buttons = named.slice(0, MOST_VALUES).map((v) => {
+      const chosen = { ...now, q: "", value: data.slugs[v] };
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = `${data.titles[v]} (${number(tikval.find.videos(data, chosen, [], texts).length)})`;
+      button.addEventListener("click", () => choose(data.slugs[v]));
+      return button;
+    });
+    one("offers").querySelector("span").replaceChildren(...buttons);
+    one("offers").hidden = buttons.length === 0;
+  }
+
+  function choose(slug) {
+    field("q").value = "";
+    field("value").value = slug;
+    finish(true);
+    one("found").focus(); // the button is gone
   }
 
   const pages = () => Math.max(1, Math.ceil(found.length / PAGE));

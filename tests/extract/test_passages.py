@@ -13,7 +13,7 @@ from tests.extract.test_local_extract import CONFIG, extractor, script_row
 from tikval.codebook import load_codebook, sentences
 from tikval.config import LocalExtractor
 from tikval.extract.local import LocalValues
-from tikval.extract.passages import Run, strongest_runs
+from tikval.extract.passages import strongest_runs
 from tikval.extract.similarity import LabelVectors, label_shares
 from tikval.hub import bundled
 from tikval.rows import Passage
@@ -77,7 +77,8 @@ def test_what_is_repeated_is_one_passage_of_which_all_is_weighed() -> None:
     share_N = np.array([0.9, 0.0, 0.9, 0.1])
     one_at_a_time = CONFIG.model_copy(update={"span": 1})
     [run] = strongest_runs(share_N, ["again", "b", "again", "c"], one_at_a_time)
-    assert run == Run(0, 1, pytest.approx(1.9 / 5 - 0.1 / 3))
+    assert (run.begin, run.end) == (0, 1)
+    assert run.weight == pytest.approx(1.9 / 5 - 0.1 / 3)
 
 
 def test_a_translation_is_quoted_and_the_words_between_are_not() -> None:

@@ -349,7 +349,12 @@ def test_evidence_is_asked_for_unless_a_study_has_begun_without_it(
     folder: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[ReportConfig] = []
-    monkeypatch.setattr("tikval.cli.analyze._run_all", lambda config, *_, **__: ran.append(config) or 0)
+
+    def note(config: ReportConfig, *_: object, **__: object) -> int:
+        ran.append(config)
+        return 0
+
+    monkeypatch.setattr("tikval.cli.analyze._run_all", note)
 
     def asked(*words: str) -> tuple[ExtractConfig, str, str]:
         printed = tikval(

@@ -135,12 +135,13 @@ def test_a_local_systems_labels_go_without_their_sentence(
     study = Given(tmp_path, EXAMPLE)
     book = load_codebook(find_file(study.system.codebook))
     values = LocalValues("local", book, LocalExtractor())
+    study.write(study.system, PredictionRow, values(study.rows))  # with the evidence that it gives itself
     judged: list[int] = []
 
     def local(config: Any) -> Callable[[list[Any]], list[Any]]:
         def judge(rows: list[Any]) -> list[Any]:
             judged.append(len(rows))
-            return [values._predict(row) for row in rows]
+            return values(rows)
 
         return judge
 

@@ -1,6 +1,7 @@
 """The jobs with Gemini, end to end on a real local Ray, against a server of our own that keeps a bill."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -368,3 +369,41 @@ def _today() -> Any:
     from datetime import UTC, datetime
 
     return datetime.now(UTC).date()
+
+
+@pytest.mark.full
+def test_a_model_that_invents_quotes_is_caught_every_time(tmp_path: Path, server: LlmServer) -> None:
+    """Every second script is quoted rightly, in both ways; a finished study without quotes stays as it is."""
+    write_unlike(tmp_path / "videos", 12)
+
+    def answer(ask: Ask) -> str:
+        reply = default_answer(ask)
+        if ask.schema is None or "evidence" not in ask.schema["properties"]:
+            return reply
+        lines = [line for line in ask.prompt.splitlines() if re.fullmatch(r"\[[0-9a-f]+\]", line)]
+        quote = lines[-1] if lines and int(lines[-1][-2], 16) % 2 else "which nobody ever said here"
+        found = json.loads(reply)
+        first = next((slug for slug, word in found["values"].items() if word != "absent"), "face")
+        times = {"start_seconds": 0, "end_seconds": 10**6} if "seconds" in json.dumps(ask.schema) else {}
+        found["evidence"] = [{"value": first, "quote": quote, "source": "speech", **times}]
+        return json.dumps(found)
+
+    server.answer = answer
+    asked = ("extractor.evidence", True)
+    run(two_step(tmp_path, server))
+    before = len(server.of("generate"))
+    config = two_step(tmp_path, server, asked)
+    run(config)
+    assert len(server.of("generate")) == before + 12, "the scripts are not paid for twice"
+    scripts = rows(config.first_step)
+    given = [(name, passage) for name, row in rows(config).items() for passage in row["evidence"]]
+    assert len(given) == 12
+    for name, passage in given:
+        assert passage["in_script"] == (passage["quote"] in scripts[name]["script"])
+    assert {passage["in_script"] for _, passage in given} == {True, False}
+    assert all(row["evidence"] is None for row in rows(two_step(tmp_path, server)).values())
+
+    of_video = direct(tmp_path, server, asked)
+    run(of_video)
+    passages = [passage for row in rows(of_video).values() for passage in row["evidence"]]
+    assert {(one["in_script"], one["start"], one["end"]) for one in passages} == {(None, 0.0, None)}

@@ -36,7 +36,8 @@ from benchmarks.million import random_keys
 from tikval.claims.declaration import declaration_of
 from tikval.claims.family import look_at_claims
 from tikval.claims.measure import measure_claims
-from tikval.claims.population import ClaimView, LabelWeights, Population, Sides
+from tikval.claims.population import ClaimView, LabelWeights, Population
+from tikval.claims.sides import Sides
 from tikval.codebook import load_codebook
 from tikval.config import CatalogConfig, ExtractConfig, ScriptConfig, find_file
 from tikval.config.claims import Claim, ClaimsConfig, Time

@@ -1,6 +1,7 @@
 """Claims of a study, measured: against truth that is known, in every way that is there, and where nothing is said."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,29 @@ def test_videos_of_nobody_and_labels_known_before_are_left_out_and_counted(made:
     assert set(videos) == set(made.genre) - nobody - known
     assert {videos[i] for i in view.labels.labelled} == set(made.order[60:150]) - nobody
     assert view.labels.weight.sum() == pytest.approx(len(videos))
+
+
+def test_labels_known_before_tell_only_how_scores_are_read(made: Claimed) -> None:
+    made.label(150)
+    known = frozenset(made.order[:140])
+    config = family(one={"group": FOOD, "against": TRAVEL})
+    (view,) = read(made, config, known).views
+    label = view.corpus.codebook.labels.index("hedonism+")
+    few, many = (replace(view, before=None), view)
+    says = view.corpus.predicted[:, label] == 1
+    food = view.sides["one"].a
+    sure = [
+        one.expected(label)[says & food].mean() - one.expected(label)[~says & food].mean()
+        for one in (few, many)
+    ]
+    assert sure[1] > 0.7 > sure[0], "ten labels say little of what scores are worth"
+    truths = {name: not made.truth[name] for name in known}
+    made.truth |= truths
+    made.label(150)
+    turned, *_ = measure_claims(config, read(made, config, known))
+    straight, *_ = measure_claims(config, Population([many], view.corpus.codebook.labels, ()))
+    assert turned.labelled_a == straight.labelled_a <= 10
+    assert turned.positives_a == straight.positives_a
 
 
 def test_every_system_prompt_and_sample_is_a_way(made: Claimed) -> None:

@@ -11,7 +11,8 @@ from tikval.claims.measured import (
     MeasuredClaim,
     Way,
 )
-from tikval.claims.population import NO_LABEL, ClaimView, LabelWeights, Population, Sides
+from tikval.claims.population import NO_LABEL, ClaimView, LabelWeights, Population
+from tikval.claims.sides import Sides
 from tikval.config.claims import Claim, ClaimsConfig
 from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.claims import (

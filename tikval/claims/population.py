@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tikval.claims.sides import Sides, columns_of_groups, sides_of
 from tikval.config import UserError
-from tikval.config.claims import Claim, ClaimsConfig, Part
+from tikval.config.claims import ClaimsConfig
 from tikval.evaluate.annotated import Drawing, drawing_of, scores_of_label
 from tikval.evaluate.batches import read_batches
 from tikval.evaluate.corpus import SystemCorpus, read_system_corpus, with_batches
-from tikval.evaluate.video_groups import NAMING, account_codes, codes_by, column_of
+from tikval.evaluate.video_groups import account_codes
 from tikval.stats.adaptive import FOLDS, recalibrated
 from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.limits import counted
@@ -32,14 +33,6 @@ NO_LABEL: Final = "no label has come yet"
 _MOST_GROUPS: Final = 100  # that scores are recalibrated within
 
 
-class Sides(NamedTuple):
-    """Which videos a claim compares."""
-
-    a: Bools  # [N]
-    b: Bools | None  # [N]; None: a number
-    within: bool  # earlier and later videos of the same accounts
-
-
 @dataclass(frozen=True)
 class LabelWeights:
     """What the labels stand for: w of φ = p + w (Y - p), and the variance over draws that each brings."""
@@ -48,6 +41,15 @@ class LabelWeights:
     truth: Bools  # [n, L]
     weight: Floats  # [n]
     factor: Floats  # [n] of the squared residual
+
+
+class KnownBefore(NamedTuple):
+    """Labels that were known before: no truth of a claim, but they tell how scores are to be read."""
+
+    corpus: SystemCorpus  # all videos
+    at: Ints  # [M] places in it
+    truth: Bools  # [M, L]
+    sides: Mapping[str, Sides]  # [M] by claim
 
 
 @dataclass(frozen=True)
@@ -63,25 +65,37 @@ class ClaimView:
     sides: Mapping[str, Sides]  # by claim
     labels: LabelWeights | None  # None: `why_raw`
     why_raw: str | None
+    before: KnownBefore | None = None
 
     def expected(self, label: int) -> Floats:
         """[N] the probability of a label that its score lets expect; none knows its own video's label."""
         assert self.labels is not None
-        fold_N = np.arange(len(self.account)) % FOLDS
-        fold_N[self.labels.labelled] = np.arange(len(self.labels.labelled)) % FOLDS
-        scores, truth = scores_of_label(self.corpus, label), self.labels.truth[:, label]
-        return recalibrated(scores, self._groups, fold_N, self.labels.labelled, truth)
+        n, at, truth = len(self.account), self.labels.labelled, self.labels.truth[:, label]
+        scores, fold_N = scores_of_label(self.corpus, label), np.arange(n) % FOLDS
+        fold_N[at] = np.arange(len(at)) % FOLDS
+        if self.before is not None:
+            m = len(self.before.at)
+            scores = np.append(scores, scores_of_label(self.before.corpus, label)[self.before.at])
+            fold_N = np.append(fold_N, np.full(m, -1))  # in no fold, so in the fits of all
+            at, truth = np.append(at, n + np.arange(m)), np.append(truth, self.before.truth[:, label])
+        return recalibrated(scores, self._groups, fold_N, at, truth)[:n]
 
     @cached_property
     def _groups(self) -> Ints:
-        """[N] which of the claims' groups each video is in: errors may differ between them."""
-        masks = {
-            side.tobytes(): side for sides in self.sides.values() for side in sides[:2] if side is not None
-        }
-        code_N = np.zeros(len(self.account), np.int64)
-        for inside_N in masks.values():
-            code_N = np.unique(2 * code_N + inside_N, return_inverse=True)[1]
-        return code_N if int(code_N.max(initial=0)) < _MOST_GROUPS else np.zeros_like(code_N)
+        """[N + M] which of the claims' groups each video is in: errors may differ between them."""
+        parts = [self.sides] if self.before is None else [self.sides, self.before.sides]
+        masks = dict[bytes, Bools]()
+        for sides in zip(*(part.values() for part in parts), strict=True):
+            for inside in (
+                np.concatenate(side)
+                for side in zip(*(one[:2] for one in sides), strict=True)
+                if side[0] is not None
+            ):
+                masks[inside.tobytes()] = inside
+        code = np.zeros(len(next(iter(masks.values()))), np.int64)
+        for inside in masks.values():
+            code = np.unique(2 * code + inside, return_inverse=True)[1]
+        return code if int(code.max(initial=0)) < _MOST_GROUPS else np.zeros_like(code)
 
 
 @dataclass(frozen=True)
@@ -96,8 +110,9 @@ def read_population(
 ) -> Population:
     """Read what every system of a study says, earlier prompts of it too.
 
-    `known_before`: videos whose labels were known when the claims were declared. They are left out: their labels may
-    have suggested the claims. Raises UserError for a group that no video is in, and for videos in both groups.
+    `known_before`: videos whose labels were known when the claims were declared. They may have suggested the claims, so
+    they are left out; the scores of the others are recalibrated on them, too. Raises UserError for a group that no
+    video is in, and for videos in both groups.
     """
     decides = config.system or next(iter(sorted(study.systems())), None)
     if decides not in study.systems():
@@ -108,11 +123,14 @@ def read_population(
     for name, folder in _runs(study, decides):
         only = Study(study.out, [catalog.uri, folder.uri])
         annotator = config.annotator or study.annotator()
-        corpus = read_system_corpus(only, name, annotator, _columns(config), with_scores=True)
-        corpus = _narrowed(corpus, study, known_before, notes if not views else [])
-        if corpus.videos.num_rows == 0:
-            continue
-        views.append(_view(config, corpus, name, folder))
+        corpus = read_system_corpus(only, name, annotator, columns_of_groups(config), with_scores=True)
+        known_N, nobody_N = _left_out(corpus, known_before, notes if not views else [])
+        sides = {claim: sides_of(claim, each, corpus.videos) for claim, each in config.claims.items()}
+        kept_N = ~(known_N | nobody_N)
+        if kept_N.any():
+            view = _view(_narrowed(corpus, study, kept_N, known_before), name, folder)
+            kept = {claim: each.of(kept_N) for claim, each in sides.items()}
+            views.append(replace(view, sides=kept, before=_known(corpus, sides, known_N)))
     if not views:
         why = "; ".join(["no video is left to test these claims on", *notes])
         raise UserError(f"{study.out}: {why}")
@@ -135,26 +153,34 @@ def _runs(study: Study, decides: str) -> Iterator[tuple[str, Folder]]:
     yield from sorted(runs, key=lambda one: (one[1].uri not in current, one[0] != decides, one[0]))
 
 
-def _columns(config: ClaimsConfig) -> list[str]:
-    parts = [part for claim in config.claims.values() for part in (claim.group, claim.against)]
-    return sorted({column_of(by) for part in parts if isinstance(part, dict) for by in part})
-
-
-def _narrowed(
-    corpus: SystemCorpus, study: Study, known_before: frozenset[str], notes: list[str]
-) -> SystemCorpus:
-    """The corpus without videos of unknown accounts, and without those whose labels were known before."""
+def _left_out(corpus: SystemCorpus, known_before: frozenset[str], notes: list[str]) -> tuple[Bools, Bools]:
+    """[N] twice: videos whose labels were known before, and those of nobody that is known; counted in the notes."""
     nobody_N = np.asarray(corpus.videos["account"].is_null().to_numpy(), bool)
-    known_N = np.asarray(
-        pc.is_in(corpus.videos["video_id"], pa.array(sorted(known_before), pa.string())).to_numpy(), bool
-    )
+    names = pa.array(sorted(known_before), pa.string())
+    known_N = np.asarray(pc.is_in(corpus.videos["video_id"], names).to_numpy(), bool) & ~nobody_N
     for n, what in (
         (int(nobody_N.sum()), "no account, and claims are about accounts"),
-        (int((known_N & ~nobody_N).sum()), "labels that were known when the claims were declared"),
+        (int(known_N.sum()), "labels that were known when the claims were declared"),
     ):
         if n:
             notes.append(f"{counted(n, 'video')} with {what}: left out")
-    keep_N = ~nobody_N & ~known_N
+    return known_N, nobody_N
+
+
+def _known(corpus: SystemCorpus, sides: Mapping[str, Sides], known_N: Bools) -> KnownBefore | None:
+    inside_n = known_N[corpus.labelled]
+    at = corpus.labelled[inside_n]
+    if not len(at):
+        return None
+    return KnownBefore(
+        corpus, at, corpus.truth[inside_n], {claim: each.of(at) for claim, each in sides.items()}
+    )
+
+
+def _narrowed(
+    corpus: SystemCorpus, study: Study, keep_N: Bools, known_before: frozenset[str]
+) -> SystemCorpus:
+    """The corpus of some of its videos, with the batches that were not all known before."""
     if keep_N.all():
         return corpus
     kept_n = keep_N[corpus.labelled]
@@ -177,15 +203,14 @@ def _narrowed(
     return with_batches(narrowed, later)
 
 
-def _view(config: ClaimsConfig, corpus: SystemCorpus, name: str, folder: Folder) -> ClaimView:
+def _view(corpus: SystemCorpus, name: str, folder: Folder) -> ClaimView:
     account_N, _ = account_codes(corpus.videos)
     drawing = drawing_of(corpus, account_N)
     labels = _weights(corpus, drawing) if drawing.target else None
     rows = folder.read_listed(np.sort(keys_of(corpus.videos["row_key"])), ["prompt_sha", "sample", "seed"])
     prompt_sha, sample, seed = (_the_only(rows[column]) for column in ("prompt_sha", "sample", "seed"))
-    sides = {claim: _sides(claim, each, corpus.videos) for claim, each in config.claims.items()}
     why_raw = None if labels else drawing.how if len(corpus.labelled) else NO_LABEL
-    return ClaimView(name, prompt_sha, sample, seed, corpus, account_N, sides, labels, why_raw)
+    return ClaimView(name, prompt_sha, sample, seed, corpus, account_N, {}, labels, why_raw)
 
 
 def _the_only(values: pa.ChunkedArray) -> Any:
@@ -204,36 +229,3 @@ def _weights(corpus: SystemCorpus, drawing: Drawing) -> LabelWeights:
     pi = even if drawing.probability is None else drawing.probability
     scale = n_videos / (1 / pi).sum()  # Hájek: 1 on average over these videos
     return LabelWeights(labelled, truth, scale / pi, scale**2 * (1 - pi) / pi**2)
-
-
-def _sides(name: str, claim: Claim, videos: pa.Table) -> Sides:
-    """Raises UserError for a group that no video is in, and for videos in both."""
-    group_N = _inside(f"{name}.group", claim.group, videos)
-    if claim.over_time is not None:
-        if videos["posted_at"].null_count == videos.num_rows:
-            raise UserError(f"{name}.over_time: nothing tells when the videos were posted")
-        days = videos["posted_at"].cast(pa.timestamp("us")).combine_chunks().to_numpy(zero_copy_only=False)
-        early_N = days < np.datetime64(claim.over_time.before)  # not where it is not known
-        return Sides(
-            group_N & (days >= np.datetime64(claim.over_time.begin_of_later)), group_N & early_N, True
-        )
-    if not isinstance(claim.against, dict):
-        return Sides(group_N, None, False)
-    against_N = _inside(f"{name}.against", claim.against, videos)
-    if both := int((group_N & against_N).sum()):
-        raise UserError(f"{name}: {counted(both, 'video')} in both groups; name groups that share none")
-    return Sides(group_N, against_N, False)
-
-
-def _inside(where: str, part: Part, videos: pa.Table) -> Bools:
-    inside_N = np.ones(videos.num_rows, bool)
-    for by, wanted in part.items():
-        code, names = codes_by(videos, by)
-        values = [wanted] if isinstance(wanted, str) else wanted
-        if missing := [value for value in values if value not in names]:
-            there = "" if by in NAMING else f"; there are {', '.join(names[:20])}"
-            raise UserError(f"{where}: no video has the {by} {missing[0]!r}{there}")
-        inside_N &= np.isin(code, [names.index(value) for value in values])
-    if not inside_N.any():
-        raise UserError(f"{where}: no video is in it")
-    return inside_N

@@ -20,6 +20,7 @@ The last line is one JSON object; exit code 1 where a target is missed. N videos
 import argparse
 import json
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -297,6 +298,9 @@ def simulate(studies: int, through_command: int, *, effect: bool) -> dict[str, A
     found = {name: np.zeros(LOOKS) for name in RULES}
     same = 0
     for seed in range(studies):
+        print(
+            f"{'with' if effect else 'no'} effect: study {seed + 1} of {studies}", end="\r", file=sys.stderr
+        )
         rng = np.random.default_rng([seed, effect])
         made = as_coded(world(rng, effect=effect)) if seed < through_command else world(rng, effect=effect)
         batches = np.split(rng.permutation(N)[: LOOKS * BATCH], LOOKS)
@@ -411,8 +415,10 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
-    studies, through = (6, 1) if quick else (250, 5)
+    parser.add_argument("--studies", type=int, default=250, help="of each kind (250)")
+    options = parser.parse_args()
+    quick = options.quick
+    studies, through = (6, 1) if quick else (options.studies, 5)
     begin = time.process_time()
     none = simulate(studies, through, effect=False)
     some = simulate(studies, through, effect=True)
@@ -440,7 +446,7 @@ def main() -> int:
                     "processor": platform.machine(),
                     "python": platform.python_version(),
                 },
-                "command": f"python benchmarks/claims.py{' --quick' if quick else ''}",
+                "command": " ".join(["python benchmarks/claims.py", *sys.argv[1:]]),
                 "cpu_seconds": round(time.process_time() - begin),
                 "no effect": none,
                 "effect": some,

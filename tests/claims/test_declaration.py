@@ -25,6 +25,16 @@ def test_the_example_is_a_family_over_the_shipped_codebook() -> None:
     assert len(config.claims) == 3
 
 
+def test_what_yaml_takes_for_something_else_is_a_word(tmp_path: Path) -> None:
+    file = tmp_path / "claims.yaml"
+    file.write_text(TEXT.replace("{genre: food}", "{is_ad: yes, pinned: [no], genre: [5, food]}"))
+    assert read_claims(str(file))[0].claims["a"].group == {
+        "is_ad": "yes",
+        "pinned": ["no"],
+        "genre": ["5", "food"],
+    }
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [

@@ -2,16 +2,25 @@
 
 import re
 from datetime import date
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from tikval.config.base import Config
 
 _LABEL: Final = re.compile(r"[a-z0-9][a-z0-9_]*[+-]")
 
+
+def _as_word(value: Any) -> Any:
+    """YAML reads `yes`, a number and a date as what they look like; a column's value is a word."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if isinstance(value, int | float | date) else value
+
+
+Word = Annotated[str, BeforeValidator(_as_word)]
 Part = dict[
-    str, str | list[str]
+    str, Word | list[Word]
 ]  # column of the catalog or of its posts -> value, or one of several; all must hold
 
 

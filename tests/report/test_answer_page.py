@@ -16,9 +16,10 @@ chromium, visit = browser.chromium, browser.visit
 
 SYSTEM = "gemini direct"
 # the quotes of each example, and the address of its video
-EXAMPLES = """all => all.map((one) => [
-    one.querySelector("h3 a").getAttribute("href"), ...Array.from(one.querySelectorAll("q"), (q) => q.textContent.replace(/[\u201c\u201d]/g, ""))
-])"""
+EXAMPLES = """all => all.map((one) => {
+    const quotes = Array.from(one.querySelectorAll("q"), (q) => q.textContent.replace(/[\u201c\u201d]/g, ""));
+    return [one.querySelector("h3 a").getAttribute("href"), ...quotes];
+})"""
 
 # where each link leads in the list, and how many videos it promises
 LINKS = "all => all.map((a) => [a.href.split('#')[1], a.title.split(' ')[0]])"

@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 from tests.fixtures import browser
 from tests.fixtures.clips import write_clip
 from tests.fixtures.site import KEYS, PREDICTIONS, card, files, report
+from tests.report.test_call_pages import CALL
 from tests.report.test_evidence_page import CAPTION, INVENTED, passage
 from tikval.report.site.record import Report
 
@@ -58,8 +59,10 @@ def made_report() -> Report:
         seconds=2.0,
         predictions=(row,),
         video="../../clip%20of%20two.mp4",
+        calls=(CALL, CALL),
     )
-    return report(cards=(card("one"), two, *(card(name) for name in ("three", "four"))))
+    cards = (card("one"), two, *(card(name) for name in ("three", "four")))
+    return report(cards=cards, prompts={CALL.prompt: "You judge what a post endorses."})
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def test_the_marks_say_which_labels_they_speak_for(folder: Path, visit: browser.
     assert "(evidence, confronted: Value B)" in text
 
 
-@pytest.mark.parametrize("served", [False, True])
+@pytest.mark.parametrize("served", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_a_time_plays_the_video_from_there(folder: Path, visit: browser.Visit, served: bool) -> None:
     with browser.serving(folder) as address:
         page = visit(address if served else folder, PAGE).page
@@ -142,17 +145,22 @@ def test_without_scripts_quotes_lead_to_lines_and_times_to_the_file(
     assert page.url.endswith("#line-61")
 
 
+CALLS, LIST = f"site/calls/{KEYS['two']}.html", "site/videos.html"
+
+
 @pytest.mark.parametrize(
-    ("width", "dark"),
+    ("width", "dark", "paths"),
     [
-        (browser.DESK_PX, False),
-        (browser.PHONE_PX, True),
-        pytest.param(browser.DESK_PX, True, marks=pytest.mark.full),
-        pytest.param(browser.PHONE_PX, False, marks=pytest.mark.full),
+        (browser.DESK_PX, False, (PAGE, LIST)),
+        (browser.PHONE_PX, True, (PAGE, CALLS)),
+        pytest.param(browser.DESK_PX, True, (PAGE, LIST, CALLS), marks=pytest.mark.full),
+        pytest.param(browser.PHONE_PX, False, (PAGE, LIST, CALLS), marks=pytest.mark.full),
     ],
 )
-def test_no_barriers(folder: Path, visit: browser.Visit, width: int, dark: bool) -> None:
-    for path in (PAGE, "site/videos.html"):
+def test_no_barriers(
+    folder: Path, visit: browser.Visit, width: int, dark: bool, paths: tuple[str, ...]
+) -> None:
+    for path in paths:
         page = visit(folder, path, width=width, dark=dark).page
         assert page.evaluate(WIDER) <= 0
         assert page.evaluate(BELOW) < 100, "nothing is below the page's end"

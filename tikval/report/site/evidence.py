@@ -27,6 +27,8 @@ def evidence_of(card: Card, row: PredictionRow, report: Report) -> dict[str, lis
     decisions = row["decisions"] or ()
     decided = {label for label, yes in zip(report.labels, decisions, strict=False) if yes}
     given = [_hidden(one, card) for one in row["evidence"] or () if one["label"] in decided]
+    if not given:
+        return {}
     script, caption, recognised = (
         hidden(text, card.account)
         for text in (card.scripts_of.get(row["system"], card.script), card.caption, card.recognised)

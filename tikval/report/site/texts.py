@@ -1,5 +1,6 @@
 """Strings from strangers on their way into a page: captions, scripts, ids, replies."""
 
+import functools
 import re
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ def clean_text(value: Any) -> Any:
     return _NO_TEXT.sub("\ufffd", value) if plain else value
 
 
+@functools.lru_cache(16)  # a video's page asks for its script once per system
 def hidden(text: str | None, account: str | None) -> str | None:
     """Text without handles and without the video's account. Ids stay whole: they name the video."""
     return strip_handles(text, account) if text else text

@@ -3,6 +3,7 @@
 import secrets
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -11,9 +12,9 @@ from tikval.codebook import Codebook, load_codebook
 from tikval.config import CombineConfig, EvaluateConfig, FinetuneConfig, UserError, find_file
 from tikval.evaluate.answers import Answers, Truth, read_answers, read_trained, read_truth
 from tikval.evaluate.development import without_development
-from tikval.evaluate.evaluation import evaluate_systems
+from tikval.evaluate.evaluation import Evaluation, evaluate_systems
 from tikval.files import delete, list_files, write_table
-from tikval.rows import ComparisonRow, Reason, ScoreRow, SliceRow, arrow_schema
+from tikval.rows import ComparisonRow, LabelRow, Reason, ScoreRow, SliceRow, arrow_schema
 from tikval.store.folder import Folder, FolderRun
 
 _COLUMNS: Final = ["video_id", "error", "decisions", "scores", "split", "seed", "fold"]
@@ -34,36 +35,9 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
         if before and before.inputs == inputs:
             return before
         codebook = _codebook(config)
-        labelled = [row for row in labels if row["label_set"] == codebook.label_set]
-        ids = {row["video_id"] for row in labelled}
-        about = catalog.read_videos(ids, ["video_id", "account", "genre", "error"]).to_pylist()
-        # the later one of two rows with one id describes no video
-        videos = {row["video_id"]: row for row in about if row["error"] != Reason.DUPLICATE_ID}
-        annotated = [row for row in labelled if row["video_id"] in videos]
-        try:
-            truth = read_truth(
-                annotated,
-                codebook.labels,
-                config.min_share,
-                config.annotator,
-                min_positives=config.min_positives,
-                averaged=config.labels,
-            )
-            study = evaluate_systems(
-                [_answers(system, upstream[system.system], catalog, truth) for system in config.predictions],
-                truth,
-                annotated,
-                annotator=config.annotator,
-                genres={video: row["genre"] for video, row in videos.items()},
-                permutations=config.permutations,
-                seed=config.seed,
-            )
-        except ValueError as err:
-            raise UserError(str(err)) from err
+        study = evaluation_of(config, codebook, labels, catalog, upstream)
         if config.draws is not None:
             study.notes.append("draws: does nothing any more, as intervals are not drawn; take the line out")
-        if truth.not_annotated:
-            study.notes.append(f"not annotated, so not scored: {', '.join(truth.not_annotated)}")
         if development:
             study.notes.append(f"development sample: {development.about}")
         for note in study.notes:
@@ -79,6 +53,48 @@ def score_systems(config: EvaluateConfig) -> FolderRun:
         for file in old:
             delete(f"{folder.uri}/{file}")
         return done
+
+
+def evaluation_of(
+    config: EvaluateConfig,
+    codebook: Codebook,
+    labels: Sequence[LabelRow],
+    catalog: Folder,
+    upstream: Mapping[str, Folder],
+) -> Evaluation:
+    """All that is reported of the systems whose folders `upstream` names; `labels`: those that scores may use.
+
+    Raises UserError for annotations that cannot be scored.
+    """
+    labelled = [row for row in labels if row["label_set"] == codebook.label_set]
+    ids = {row["video_id"] for row in labelled}
+    about = catalog.read_videos(ids, ["video_id", "account", "genre", "error"]).to_pylist()
+    # the later one of two rows with one id describes no video
+    videos = {row["video_id"]: row for row in about if row["error"] != Reason.DUPLICATE_ID}
+    annotated = [row for row in labelled if row["video_id"] in videos]
+    try:
+        truth = read_truth(
+            annotated,
+            codebook.labels,
+            config.min_share,
+            config.annotator,
+            min_positives=config.min_positives,
+            averaged=config.labels,
+        )
+        found = evaluate_systems(
+            [_answers(system, upstream[system.system], catalog, truth) for system in config.predictions],
+            truth,
+            annotated,
+            annotator=config.annotator,
+            genres={video: row["genre"] for video, row in videos.items()},
+            permutations=config.permutations,
+            seed=config.seed,
+        )
+    except ValueError as err:
+        raise UserError(str(err)) from err
+    if truth.not_annotated:
+        found.notes.append(f"not annotated, so not scored: {', '.join(truth.not_annotated)}")
+    return found
 
 
 def _codebook(config: EvaluateConfig) -> Codebook:

@@ -91,7 +91,7 @@ def unpack(open_: Open, name: str, folder: str, wanted: set[str]) -> None:
     try:
         with open_() as file, zipfile.ZipFile(file) as archive:
             members = [info for info in archive.infolist() if info.filename in wanted]
-            _check(members, name)
+            check_members(members, name)
             missing = [info for info in members if not _is_there(Path(folder, info.filename), info)]
             needed, free = sum(info.file_size for info in missing), shutil.disk_usage(folder).free
             if needed > free:
@@ -104,12 +104,18 @@ def unpack(open_: Open, name: str, folder: str, wanted: set[str]) -> None:
         raise UserError(f"{name}: cannot be unpacked ({str(err)[:100]}); download it again") from err
 
 
-def _check(members: list[zipfile.ZipInfo], name: str) -> None:
-    if len(members) > _MOST_FILES:
-        raise UserError(f"{name}: has {len(members):,} files, more than {_MOST_FILES:,}")
+def check_members(
+    members: list[zipfile.ZipInfo], name: str, allowed: re.Pattern[str] = _NAME, most: int = _MOST_FILES
+) -> None:
+    """Raise UserError for files of an archive that may do harm: too many, a name that is not `allowed`, a link,
+
+    a folder, one that is encrypted, one that is larger than files of posts are.
+    """
+    if len(members) > most:
+        raise UserError(f"{name}: has {len(members):,} files, more than {most:,}")
     for info in members:
         mode = info.external_attr >> 16
-        if not _NAME.fullmatch(info.filename) or info.filename.startswith("."):
+        if not allowed.fullmatch(info.filename) or info.filename.startswith("."):
             raise UserError(f"{name}: has a file whose name leads out of the folder, or hides it")
         if info.is_dir() or (mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode)):
             raise UserError(f"{name}: {info.filename} is a link or a folder, not a file")

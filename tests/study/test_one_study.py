@@ -350,11 +350,11 @@ def test_evidence_is_asked_for_unless_a_study_has_begun_without_it(
 ) -> None:
     ran: list[ReportConfig] = []
 
-    def note(config: ReportConfig, *_: object, **__: object) -> int:
+    def run(config: ReportConfig, *_: Any, **__: Any) -> int:
         ran.append(config)
         return 0
 
-    monkeypatch.setattr("tikval.cli.analyze._run_all", note)
+    monkeypatch.setattr("tikval.cli.analyze._run_all", run)
 
     def asked(*words: str) -> tuple[ExtractConfig, str, str]:
         printed = tikval(

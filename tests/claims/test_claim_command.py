@@ -100,6 +100,8 @@ def test_the_same_labels_are_the_same_look_and_new_ones_spend(made: Claimed) -> 
     before = rows(made)
     assert "look 1 of 2 (the same labels and predictions as before)" in claim(made)
     assert rows(made) == before
+    made.seal_again()
+    assert "look 1 of 2 (the same labels and predictions as before)" in claim(made), "files of other names"
     made.label(90)
     claim(made)
     made.label(120)

@@ -21,6 +21,7 @@ import pyarrow.fs as pafs
 from pydantic import TypeAdapter, ValidationError
 
 import tikval
+from tikval.claims.digest import answers_digest
 from tikval.claims.population import read_population
 from tikval.codebook import Codebook
 from tikval.config import UserError
@@ -44,7 +45,7 @@ class SystemThen:
 
     system: str
     recipe: str  # its fingerprint
-    state: str  # of its predictions
+    answers: str  # their digest
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _declaration(study: Study, config: ClaimsConfig, text: str, now: datetime) -
         label_set=study.label_set,
         system=deciding_system(study, config),
         systems=tuple(
-            SystemThen(one.system, one.run.fingerprint, one.run.state)
+            SystemThen(one.system, one.run.fingerprint, answers_digest(one.folder))
             for one in study.current(study.label_set)
         ),
         labelled=tuple(sorted({row["video_id"] for row in study.annotations()})),

@@ -26,6 +26,7 @@ from tikval.claims.declaration import (
     note_exploration,
     read_declaration,
 )
+from tikval.claims.digest import answers_digest
 from tikval.claims.examples import claim_examples
 from tikval.claims.families import EXAMPLES, METHODS, ClaimFamily
 from tikval.claims.looks import LabelLook, alpha_of_next, check_looks_left, data_state, read_looks, write_look
@@ -91,10 +92,8 @@ def look_at_claims(
             note_exploration(study, config, text, now)
         codebook = study.codebook()
         claims, ways = _claim_rows(config, codebook, found, declared, looks), _way_rows(config, found)
-        predictions = study.systems()[system][1].state
-        methods = methods_of(
-            config, codebook, declared, looks, claims, ways, sample_of(population), predictions
-        )
+        answers = answers_digest(study.systems()[system][0])
+        methods = methods_of(config, codebook, declared, looks, claims, ways, sample_of(population), answers)
         write_bytes(f"{folder}/{METHODS}", methods.encode())
         estimates = {row["claim"]: row["estimate"] for row in claims}
         examples = json.dumps(claim_examples(config, population, estimates), indent=2)

@@ -18,6 +18,7 @@ from typing import Final, Self
 from pydantic import TypeAdapter, ValidationError
 
 from tikval.claims.declaration import family_folder
+from tikval.claims.digest import answers_digest
 from tikval.config import UserError
 from tikval.config.claims import ClaimsConfig
 from tikval.evaluate.batches import read_batches
@@ -74,8 +75,7 @@ def data_state(study: Study, system: str, annotator: str | None) -> str:
     )
     batches = [(one.number, one.table.num_rows) for one in read_batches(study.out)]
     drawn = study.catalog().finished().config.get("annotated_by", "unknown")
-    folder, run = study.systems()[system]
-    text = repr((labels, batches, drawn, folder.uri.rpartition("/")[2], run.state))
+    text = repr((labels, batches, drawn, answers_digest(study.systems()[system][0])))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -41,18 +41,18 @@ def methods_of(
     claims: Sequence[ClaimRow],
     ways: Sequence[ClaimWayRow],
     sample: str,
-    state: str,
+    answers: str,
 ) -> str:
     """The paragraph.
 
-    `sample`: how many videos there are and how the labelled ones were drawn, in sentences; `state`: of the deciding
-    system's predictions now.
+    `sample`: how many videos there are and how the labelled ones were drawn, in sentences; `answers`: the digest of
+    the deciding system's predictions now.
     """
     return " ".join(
         (
             _declared(config, declared),
             sample,
-            _system(config, codebook, declared, state),
+            _system(config, codebook, declared, answers),
             _ESTIMATOR,
             _error(config, declared, looks),
             *(_result(row) for row in claims),
@@ -99,11 +99,11 @@ def _day(declared: Declaration) -> str:
     return f"{day.day} {day:%B %Y}"
 
 
-def _system(config: ClaimsConfig, codebook: Codebook, declared: Declaration | None, state: str) -> str:
+def _system(config: ClaimsConfig, codebook: Codebook, declared: Declaration | None, answers: str) -> str:
     rates = f"Rates are those of the system {config.system} over the codebook {codebook.mark}, corrected by the labels"
     if declared is None:
         return f"{rates}."
-    if any(one.system == config.system and one.state == state for one in declared.systems):
+    if any(one.system == config.system and one.answers == answers for one in declared.systems):
         return (
             f"{rates}; its predictions were there when the claims were declared, and may have suggested them."
         )

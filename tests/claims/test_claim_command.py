@@ -136,7 +136,10 @@ def test_what_was_known_before_is_no_truth(made: Claimed) -> None:
     (one, *_) = rows(made)
     assert one["labelled"] <= 100
     methods = Path(made.out, "claims/mine/methods.txt").read_text()
-    assert "100 videos whose labels were known then are left out." in methods
+    assert (
+        "100 videos whose labels were known then are left out; these labels only recalibrate scores."
+        in methods
+    )
     assert "its predictions were there when the claims were declared, and may have suggested them" in methods
     known = set(json.loads(Path(made.out, "claims/mine/declared.json").read_bytes())["labelled"])
     assert known == set(made.order[:100])

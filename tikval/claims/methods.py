@@ -86,7 +86,7 @@ def _declared(config: ClaimsConfig, declared: Declaration | None) -> str:
     explored = f" (after {counted(declared.explored, 'exploratory look')})" if declared.explored else ""
     n_known = counted(len(declared.labelled), "video")
     known = (
-        f"{n_known} whose labels were known then are left out."
+        f"{n_known} whose labels were known then are left out; these labels only recalibrate scores."
         if declared.labelled
         else "No label was known then."
     )

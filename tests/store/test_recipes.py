@@ -24,7 +24,7 @@ BEFORE = {
     "gemini": ("scripts-69d73ec6b921", "predictions-9c529c6e2e5d"),
     "mistral": ("scripts-11572d0120ba", "predictions-140e3006754a"),
 }
-REPORT_BEFORE = "report-e0110edd6c28"
+REPORT_BEFORE = "report-728b71eed2d2"
 
 
 def two_step(out: Path, *more: Any, profile: str = "gemini") -> ExtractConfig:

@@ -15,7 +15,9 @@ Ways of choosing, compared on both (share of the made scripts whose first passag
 are, of all; flip rates with evidence and with the control, on the texts): the three sentences without which the score
 falls most: 1.00, 0.38; 0.97, 0.02. The three with the greatest share: 1.00, 0.33; 0.98, 0.04. Those whose windows have
 more than the mean, as shipped: 1.00, 0.93; 0.92, 0.03. So all find the sentence, and the last does not fill up with
-what is next to it. Half or a seventh more of a window's share for a sentence to be quoted alone changes little.
+what is next to it. The part of a window's share that lets a sentence be quoted alone,
+0.3 to 0.7, changes little. A passage that must weigh a tenth of the score is right more often (0.95), but of texts the
+label goes less often (0.88, 0.06).
 """
 
 import argparse

@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.fixtures.claims import Claimed
+from tests.fixtures.offline import tikval
 from tests.fixtures.trained import IDS, Study, stances
 from tikval.claims.declaration import declaration_of, read_claims
+from tikval.claims.families import read_families
 from tikval.claims.family import look_at_claims
 from tikval.config import EvaluateConfig, UserError
 from tikval.evaluate.score_systems import score_systems
@@ -221,3 +223,28 @@ def test_claims_are_in_it_and_a_changed_one_is_named(tmp_path: Path) -> None:
     lines = checked(changed(files, where, lambda rows: rows[0].update(verdict="not shown")), tmp_path).differs
     assert len(lines) == 1
     assert f"{where}: row mine, more, column verdict: states 'not shown', recomputed 'holds" in lines[0]
+
+
+def test_an_erasure_reaches_claims_and_says_which_bundles_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIKVAL_KEY", "ab" * 16)
+    claimed = Claimed(tmp_path)
+    claimed.label(90)
+    text = "name: mine\nclaims:\n  more: {label: hedonism+, group: {genre: food}, against: {genre: travel}}\n"
+    config, _ = read_claims(claimed.file(text))
+    declaration_of(Folders(claimed.out), config, text)
+    claimed.label(180)
+    look_at_claims(Folders(claimed.out), config, text)
+    write_bundle(Folders(claimed.out), str(tmp_path / "one.zip"))
+    one, folder = claimed.order[0], tmp_path / "out" / "claims" / "mine"
+    keys = {row["video_id"]: row["row_key"] for row in Folders(claimed.out).catalog().read().to_pylist()}
+    examples = json.loads((folder / "examples.json").read_text())
+    shown = next(name for name in keys if keys[name] in json.dumps(examples))
+    assert one in (folder / "declared.json").read_text()
+    told = tikval("erase", claimed.out, one, shown).output
+    assert str(tmp_path / "one.zip") in told
+    assert "may still hold them" in told
+    assert one not in (folder / "declared.json").read_text()
+    assert keys[shown] not in (folder / "examples.json").read_text()
+    read_families(claimed.out)  # is still a declaration

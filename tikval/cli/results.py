@@ -339,6 +339,7 @@ def erase(
 
 def show_erasure(out: str, names: "ErasedNames", found: set[str], rows: int) -> bool:
     """Say what was erased, and what a search for it still finds; whether it finds anything."""
+    from tikval.study.bundle import read_bundles
     from tikval.study.erasure import uploads_of_erased
     from tikval.study.erasure_coding import coding_folders_away, coding_folders_elsewhere
     from tikval.study.erasure_proof import search_study
@@ -357,6 +358,11 @@ def show_erasure(out: str, names: "ErasedNames", found: set[str], rows: int) -> 
         print(
             f"{counted(len(uploads), 'uploaded file')} of erased videos may still lie on the provider's server, until "
             f"{last:%Y-%m-%d %H:%M} UTC; the next run deletes them, or now: tikval doctor --remote {out} --delete"
+        )
+    for made in read_bundles(out):
+        print(
+            f"a bundle was made on {made['made_at'][:10]} and may still hold them: {made['file']} (SHA-256 "
+            f"{made['sha256'][:12]}...); delete it wherever it lies, and whoever was given it should, too"
         )
     proof = search_study(out, names, coding_folders_elsewhere(out))
     print(proof)

@@ -7,6 +7,7 @@ import json
 import re
 import secrets
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from difflib import get_close_matches
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.annotate.rating_sheets import without
+from tikval.claims.declaration import family_folder, family_names
 from tikval.evaluate.batches import FOLDER as BATCHES
 from tikval.evaluate.development import trial_folders
 from tikval.files import (
@@ -24,6 +26,7 @@ from tikval.files import (
     delete_folder,
     has_folder,
     list_files,
+    parse_json,
     read_bytes,
     read_parquet,
     read_schema,
@@ -48,7 +51,7 @@ from tikval.study.learnt_models import note_models
 _ENTRY: Final = re.compile(r"(?:^|/)(?:[0-9a-f]{32}\.json|\.tmp-[^/]*)$")
 _REMOVED: Final = ("scores", "report")  # made with the erased, and quickly made anew
 # of others, who may mention them
-_TEXTS: Final = ("caption", "script", "notes", "detail", "unheard", "url", "music", "hashtags")
+_TEXTS: Final = ("caption", "script", "notes", "detail", "unheard", "url", "music", "hashtags", "evidence")
 _MENDED: Final = (".json", ".csv", ".md", ".txt", ".log")
 _AS_WRITTEN: Final = ("run.json", "judged_by.json")  # with another path in it a recipe would be another one
 _MODELS: Final = ("models/", "encoders/")  # a tokenizer's words are nobody's names
@@ -83,6 +86,7 @@ def erase_names(out: str, names: ErasedNames, say: Say = print_note) -> tuple[se
     _clean_uploads(Uploads(study.out), names)
     _clean_jobs(study.out, names)
     _clean_batches(study.out, names)
+    _clean_claims(study.out, catalogs, names)
     cleaned.append((set(), erase_from_coding(study.out, names, say)))
     cleaned += [_erase_from(study.out, folder, names) for folder in catalogs]
     return set[str]().union(*(found for found, _ in cleaned)), sum(rows for _, rows in cleaned)
@@ -188,6 +192,8 @@ def _without_mentions(table: pa.Table, names: ErasedNames) -> pa.Table:
 def _hidden(cell: Any, names: ErasedNames) -> Any:
     if isinstance(cell, list):
         return [_hidden(item, names) for item in cell]
+    if isinstance(cell, dict):
+        return {key: _hidden(item, names) for key, item in cell.items()}
     if not isinstance(cell, str):
         return cell
     return names.without_names(cell.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
@@ -274,6 +280,41 @@ def _clean_batches(out: str, names: ErasedNames) -> None:
     if has_folder(records.uri):
         _filter(records, names)
         _mend(records, names)
+
+
+def _clean_claims(out: str, catalogs: Sequence[Folder], names: ErasedNames) -> None:
+    """Take erased videos out of the examples of claims, and out of what was labelled when they were declared.
+
+    The text of a declaration stays as it is: it is known by its hash, and names no video.
+    """
+    keys = {
+        row["row_key"]
+        for folder in catalogs
+        for file in folder.parts()
+        for row in folder.table(file, ["video_id", "row_key"]).to_pylist()
+        if row["video_id"] in names.ids
+    }
+    for name in family_names(out):
+        folder = family_folder(out, name)
+        for file in list_files(folder, ".json"):
+            place = f"{folder}/{file}"
+            data = read_bytes(place) or b""
+            left = _without_items(parse_json(data, place), names.ids | keys)
+            if left != parse_json(data, place):
+                write_bytes(
+                    place, json.dumps(left, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
+                )
+        for file in (*list_files(folder, ".txt"), *list_files(folder, ".csv")):
+            _hide_in_file(f"{folder}/{file}", read_bytes(f"{folder}/{file}"), names)
+
+
+def _without_items(value: Any, gone: AbstractSet[str]) -> Any:
+    """A value of JSON whose lists hold none of these texts."""
+    if isinstance(value, dict):
+        return {key: _without_items(item, gone) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_items(item, gone) for item in value if not (isinstance(item, str) and item in gone)]
+    return value
 
 
 def _clean_uploads(uploads: Uploads, names: ErasedNames) -> None:

@@ -20,6 +20,7 @@ from tikval.claims.families import read_families
 from tikval.claims.family import look_at_claims
 from tikval.config import EvaluateConfig, UserError
 from tikval.evaluate.score_systems import score_systems
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.runs import Study as Folders
 from tikval.study.bundle import MADE, csv_bytes, csv_name, parquet, read_bundles, write_bundle
 from tikval.study.verify import Checked, verify_bundle
@@ -248,3 +249,21 @@ def test_an_erasure_reaches_claims_and_says_which_bundles_were_made(
     assert one not in (folder / "declared.json").read_text()
     assert keys[shown] not in (folder / "examples.json").read_text()
     read_families(claimed.out)  # is still a declaration
+
+
+def test_content_and_names_are_in_it_where_they_are_asked_for_but_never_content_of_minors(
+    tmp_path: Path,
+) -> None:
+    study = Study(tmp_path)
+    study.asked("gemini", lambda name: stances(1, 0))
+    (tmp_path / "accounts.csv").write_text("account,is_minor\naccount0,yes\n")
+    write_catalog(study.catalog.model_copy(update={"accounts": str(tmp_path / "accounts.csv")}))
+    write_bundle(Folders(study.out), str(tmp_path / "one.zip"), names=True, content=True)
+    files = unpacked(tmp_path / "one.zip")
+    listed = table_in(files, place(files, "catalog")).to_pylist()
+    minors = {row["video_id"] for row in listed if row["account"] == "account0"}
+    scripts = table_in(files, place(files, "scripts")).to_pylist()
+    with_script = {row["video_id"] for row in scripts if row["script"]}
+    assert len(minors) == 7
+    assert with_script == {row["video_id"] for row in scripts if row["error"] is None} - minors
+    assert checked(files, tmp_path).differs == []

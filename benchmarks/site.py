@@ -142,7 +142,7 @@ def made_up(
         titles={value.slug: value.title for value in VALUES},
         systems=tuple((system, "made up") for system in systems),
         coverage=(),
-        rates=(_raw_rates(systems[0], cards),),
+        rates=(_raw_rates(systems[0], cards),) if cards else (),
         cards=cards,
         show_accounts=show_accounts,
     )

@@ -29,6 +29,7 @@ from tikval.stats.intervals import (
     mean_f1,
     mean_f1_estimate,
     ratio_added,
+    ratio_estimate,
 )
 from tikval.stats.limits import NO_LABELS, NO_NUMBER, NO_VARIANCE, OF_LEFT_OUT
 from tikval.stats.metrics import label_f1, macro, micro, movie, prf
@@ -184,6 +185,13 @@ def test_a_label_that_is_always_right_has_an_interval_of_some_width() -> None:
     (never,) = label_intervals(np.array([0.0]), AccountCounts(0 * right, right, right), np.full(6, 3.0))
     assert never.lower == 0
     assert 0.2 < (never.upper or 0) < 0.7
+
+
+def test_a_difference_of_shares_stays_within_its_range() -> None:
+    found = ratio_estimate(np.array([5.0, 5, 5, 5, 5, 2]), np.full(6, 5.0), np.full(6, 5.0)).of_difference()
+    assert found.lower is not None
+    assert 0 < found.lower < 0.9
+    assert found.upper == 1.0
 
 
 def test_where_nothing_differs_there_is_no_interval() -> None:

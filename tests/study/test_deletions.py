@@ -9,9 +9,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from tests.fixtures.alone import in_this_process
 from tests.fixtures.rows import prediction, script, video
+from tikval.cli import app
 from tikval.codebook import load_codebook
 from tikval.config import (
     CatalogConfig,
@@ -188,6 +190,26 @@ def test_what_was_judged_is_not_judged_again(tmp_path: Path, monkeypatch: pytest
     erase_videos(study.out, {gone}, set())
     left = [file.read_bytes() for file in Path(study.out).rglob("*.parquet")]
     assert not any(gone.encode() in data for data in left), "what was made of its script goes as well"
+
+
+def test_the_command_takes_the_recipe_out_of_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Given(tmp_path)
+
+    def keeps_all(config: Any) -> Callable[[list[Any]], list[Any]]:
+        return lambda rows: [prediction(row["video_id"], LABEL, row_key=row["row_key"]) for row in rows]
+
+    monkeypatch.setattr("tikval.flow.explain.extract_values", in_this_process(keeps_all))
+    done = CliRunner().invoke(app, ["explain", study.out, "--sample", "5", "--controls", "1"])
+    assert done.exit_code == 0, done.output
+    words = " ".join(done.output.split())
+    assert "gone in 0.00 of 5 labels of 5 videos" in words
+    [folder] = Study(study.out).folders("deletions")
+    assert f"deletions: 10 results, in {folder.uri}" in words
+    assert folder.uri == study.test(sample=5, controls=1).folder
+    with pytest.raises(UserError, match="no system other; there are local"):
+        CliRunner().invoke(app, ["explain", study.out, "--system", "other"], catch_exceptions=False)
 
 
 @pytest.mark.parametrize(

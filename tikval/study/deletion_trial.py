@@ -104,7 +104,8 @@ def _drawn(config: ExplainConfig) -> list[str]:
         return [key for _, key in drawn]
     raise UserError(
         f"{config.predictions.folder}: {config.predictions.system} gives no evidence; run it with evidence first "
-        "(tikval analyze --evidence; of a trained system: evidence: true)"
+        "(a language model: tikval analyze --evidence; a trained system: evidence: true; the local one, which an "
+        "earlier version ran: the analysis into another folder)"
     )
 
 

@@ -101,7 +101,7 @@ def logit_interval(value: float, half: float) -> Interval:
 
 
 def t_interval(value: float, error: float, degrees: float) -> Interval:
-    """Of a difference of shares, which is never beyond -1 and 1."""
+    """The interval of a difference of shares, which is never beyond -1 and 1."""
     half = t_critical(degrees) * error
     return Interval(max(value - half, -1.0), min(value + half, 1.0), p=t_two_sided(value / error, degrees))
 

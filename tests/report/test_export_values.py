@@ -4,7 +4,7 @@ import csv
 import json
 import runpy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.conftest import ROOT
-from tests.fixtures.rows import prediction
+from tests.fixtures.rows import prediction, script
 from tests.fixtures.trained import BROKEN, IDS, stances
 from tests.fixtures.trained import Study as Written
 from tikval.cli import app
@@ -32,11 +32,11 @@ from tikval.config import (
 )
 from tikval.evaluate.score_systems import score_systems
 from tikval.report.export import workbook
-from tikval.report.export.columns import LONG, WIDE, documentation, score_columns
+from tikval.report.export.columns import EVIDENCE, LONG, WIDE, documentation, score_columns
 from tikval.report.export.values import Export, Values, export_table, scores_export
 from tikval.report.export.write import write_export, write_study
 from tikval.report.site.write import write_report
-from tikval.rows import PredictionRow, arrow_schema
+from tikval.rows import Passage, PredictionRow, ScriptRow, arrow_schema
 from tikval.sources.write_catalog import write_catalog
 from tikval.spreadsheet import cell_text
 from tikval.store.folder import Folder
@@ -67,8 +67,8 @@ class Kitchen:
         )
         write_catalog(self.catalog)
         keys = {row["video_id"]: row["row_key"] for row in Folder(self.catalog.folder).read().to_pylist()}
-        scripts = ScriptConfig(videos=self.catalog, out=self.out)
-        self.system = ExtractConfig(scripts=scripts, system=system, out=self.out)
+        self.scripts = ScriptConfig(videos=self.catalog, out=self.out)
+        self.system = ExtractConfig(scripts=self.scripts, system=system, out=self.out)
         self.rows = [
             prediction(
                 FIRST,
@@ -82,11 +82,28 @@ class Kitchen:
             prediction(SECOND, "humility-", system=system, row_key=keys[SECOND]),
             prediction(CUT, system=system, row_key=keys[CUT], error="no_text"),
         ]
-        folder = Folder(self.system.folder)
-        for row in self.rows:
-            folder.write_part(pa.Table.from_pylist([row], schema=arrow_schema(PredictionRow)))
-        folder.seal(self.system, {}, 1.0)
+        write(self.system, PredictionRow, self.rows)
         self.ids = {name: f"video-{keys[name][:12]}" for name in (SECOND,)}
+
+    def judge(self, evidence: Mapping[str, list[Passage] | None], scripts: Mapping[str, str]) -> None:
+        """The same answers with evidence, over scripts."""
+        keys = {row["video_id"]: row["row_key"] for row in self.rows}
+        write(
+            self.scripts,
+            ScriptRow,
+            [script(name, script=text, row_key=keys[name]) for name, text in scripts.items()],
+        )
+        Folder(self.system.folder).remove()
+        rows = [{**row, "evidence": evidence[row["video_id"]]} for row in self.rows]
+        write(self.system, PredictionRow, rows)
+
+
+def write(config: Any, kind: type, rows: Sequence[Any]) -> None:
+    """A finished folder with a file per row."""
+    folder = Folder(config.folder)
+    for row in rows:
+        folder.write_part(pa.Table.from_pylist([row], schema=arrow_schema(kind)))
+    folder.seal(config, {}, 1.0)
 
 
 @pytest.fixture
@@ -172,9 +189,45 @@ def test_the_long_form_is_the_wide_one_value_by_value(study: Written) -> None:
         for line in wide
         for slug in SLUGS
     ]
-    assert [{name: cell for name, cell in line.items() if name != "dominant"} for line in long] == expected
+    long_only = {"dominant", *(column.name for column in EVIDENCE)}
+    assert [{name: cell for name, cell in line.items() if name not in long_only} for line in long] == expected
     dominant = {(line["system"], line["dominant"]) for line in long if line["value"] == "face"}
     assert dominant == {("llm", True), ("llm", None), ("bert", None)}, "None: a failure, or no language model"
+
+
+PRAISE = "A neighbour praised my proper manners in front of everybody, mia.cooks said."
+
+
+def passage(quote: str | None, label: str = "face+", source: str = "speech", start: float = 3.5) -> Passage:
+    return Passage(
+        label=label, source=source, quote=quote, start=start, end=start + 2, weight=None, in_script=True
+    )
+
+
+def evidence_in(line: dict[str, Any], n: int) -> list[Any]:
+    return [line[f"evidence_{n}_{name}"] for name in ("quote", "source", "start", "end", "status")]
+
+
+def test_evidence_is_in_the_line_of_its_value_and_only_what_was_checked_is_a_quote(kitchen: Kitchen) -> None:
+    given = [
+        passage(PRAISE.upper()),
+        passage("Nobody ever said these words of honour and of pride."),
+        passage("a hand that waves", source="picture", start=float("nan")),
+        passage(PRAISE, "face-"),
+    ]
+    kitchen.judge(
+        {FIRST: given, SECOND: None, CUT: given}, {FIRST: f'A: "{PRAISE}"\n', SECOND: f'A: "{PRAISE}"\n'}
+    )
+    for names, quote in ((False, PRAISE.replace("mia.cooks", "@someone")), (True, PRAISE)):
+        lines = lines_of(Values(Study(kitchen.out), names=names).long())
+        having = [line for line in lines if any(line[column.name] is not None for column in EVIDENCE)]
+        assert [(line["video_id"], line["value"], line["evidence_not_found"]) for line in having] == [
+            (FIRST, "face", 1)
+        ], "no line of a failure, of an absent value, or of a row without evidence"
+        assert evidence_in(having[0], 1) == [quote, "speech", 3.5, 5.5, "found"]
+        assert evidence_in(having[0], 2) == [None, "speech", None, None, "not found"]
+        assert evidence_in(having[0], 3) == [None, "picture", None, None, "not compared"]
+    assert "evidence" not in " ".join(Values(Study(kitchen.out)).wide().schema.names)
 
 
 def test_scores_and_thresholds_are_those_of_each_kind_of_system(study: Written) -> None:

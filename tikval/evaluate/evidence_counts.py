@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.evaluate.evidence import PassageStatus, check_passages
+from tikval.evaluate.evidence import CheckedPassage, PassageStatus, check_passages
 from tikval.evaluate.faithfulness_sample import rows_of_keys
 from tikval.privacy import strip_handles
 from tikval.rows import PassageSource
@@ -80,20 +80,12 @@ def _rows_with_evidence(predictions: Folder, listed: np.ndarray) -> Iterator[lis
 
 
 def _counted(rows: Sequence[Any], sources: EvidenceSources, labels: Sequence[str]) -> EvidenceCounts:
-    keys = [row["row_key"] for row in rows]
-    scripts = rows_of_keys(sources.scripts, keys, ["row_key", "script", "caption"]) if sources.scripts else {}
-    captions = {} if sources.scripts else _captions(sources.catalog, keys)
-    heard = rows_of_keys(sources.recognised, keys, ["row_key", "script"]) if sources.recognised else {}
     statuses, pictures, having, lacking = Counter[PassageStatus](), 0, 0, 0
-    for row in rows:
-        key, evidence = row["row_key"], row["evidence"]
-        judged, recognised = scripts.get(key, {}), heard.get(key, {}).get("script")
-        caption = judged.get("caption") if sources.scripts else captions.get(key)
-        for one in check_passages(evidence, judged.get("script"), caption, recognised):
-            statuses[one.status] += 1
-            pictures += one.passage["source"] == PassageSource.PICTURE
+    for row, checked in zip(rows, checked_evidence(rows, sources), strict=True):
+        statuses.update(one.status for one in checked)
+        pictures += sum(one.passage["source"] == PassageSource.PICTURE for one in checked)
         decided = {label for label, yes in zip(labels, row["decisions"], strict=True) if yes}
-        having += len(supported := decided & {passage["label"] for passage in evidence})
+        having += len(supported := decided & {one.passage["label"] for one in checked})
         lacking += len(decided - supported)
     return EvidenceCounts(
         found=statuses[PassageStatus.FOUND],
@@ -103,6 +95,33 @@ def _counted(rows: Sequence[Any], sources: EvidenceSources, labels: Sequence[str
         with_evidence=having,
         without_evidence=lacking,
     )
+
+
+def checked_evidence(
+    rows: Sequence[Any], sources: EvidenceSources, *, hide_accounts: bool = False
+) -> list[list[CheckedPassage]]:
+    """The checked passages of rows that have evidence, in their order; scripts are read of these rows alone.
+
+    `rows`: with `row_key` and `evidence`. `hide_accounts`: no quote has a handle, or the name of the video's account.
+    """
+    keys = [row["row_key"] for row in rows]
+    scripts = rows_of_keys(sources.scripts, keys, ["row_key", "script", "caption"]) if sources.scripts else {}
+    captions = {} if sources.scripts else _captions(sources.catalog, keys)
+    heard = rows_of_keys(sources.recognised, keys, ["row_key", "script"]) if sources.recognised else {}
+    accounts = rows_of_keys(sources.catalog, keys, ["row_key", "account"]) if hide_accounts else {}
+    checked = []
+    for key, evidence in zip(keys, (row["evidence"] for row in rows), strict=True):
+        judged = scripts.get(key, {})
+        caption = judged.get("caption") if sources.scripts else captions.get(key)
+        texts = [judged.get("script"), caption, heard.get(key, {}).get("script")]
+        if hide_accounts:
+            account = accounts.get(key, {}).get("account")
+            texts = [text and strip_handles(text, account) for text in texts]
+            evidence = [
+                one | {"quote": one["quote"] and strip_handles(one["quote"], account)} for one in evidence
+            ]
+        checked.append(check_passages(evidence, *texts))
+    return checked
 
 
 def _captions(catalog: Folder, keys: Sequence[str]) -> dict[str, str | None]:

@@ -112,6 +112,31 @@ THRESHOLDS: Final = (
 )
 WIDE: Final = (*VIDEO, *LINE, STANCE, ANNOTATION, *SCORES, *THRESHOLDS)
 
+MOST_PASSAGES: Final = 3  # of a stance
+EVIDENCE: Final = (
+    *(
+        Column(f"evidence_{n}_{name}", kind, about)
+        for n in range(1, MOST_PASSAGES + 1)
+        for name, kind, about in (
+            (
+                "quote",
+                pa.string(),
+                f"words of the stance's passage {n}, the heaviest first, spelt as they stand there, without handles; "
+                "empty: there is none, or none that may be shown as a quote",
+            ),
+            ("source", pa.string(), "speech, on_screen, action, caption or picture"),
+            ("start", pa.float64(), "seconds of the video; empty: not known, or the passage is not found"),
+            ("end", pa.float64(), "likewise"),
+            ("status", pa.string(), "found, not compared or not found; empty: there is no such passage"),
+        )
+    ),
+    Column(
+        "evidence_not_found",
+        pa.int8(),
+        "how many of the stance's passages are not found; empty: it has none",
+    ),
+)
+
 LONG: Final = (
     *VIDEO,
     *LINE,
@@ -125,6 +150,7 @@ LONG: Final = (
     Column("confronted_score", pa.float32(), _SCORE.format("-").replace(VALUE, "value")),
     Column("confronted_threshold", pa.float64(), _THRESHOLD.format("-").replace(VALUE, "value")),
     Column("annotation", pa.int8(), _HUMAN),
+    *EVIDENCE,
 )
 
 _SCORE_ABOUT: Final = {

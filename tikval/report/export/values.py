@@ -28,6 +28,7 @@ from tikval.report.export.columns import (
     score_columns,
 )
 from tikval.report.export.dataset_facts import public_name
+from tikval.report.export.evidence import Evidence
 from tikval.report.export.posts import Annotations, Posts
 from tikval.report.export.systems import ExportedSystem, RowAnswers, answers_in, open_systems
 from tikval.report.score_meaning import ScoreMeaning, score_meaning_of
@@ -75,7 +76,7 @@ class Values:
 
         `names`: ids, accounts and captions as they are, also where they name somebody.
         """
-        self.names = names
+        self._study, self.names = study, names
         self.systems = open_systems(study, only)
         of_videos = any(not has_texts(each.config) for each in self.systems)
         self.posts = Posts(study, names=names) if of_videos else None
@@ -93,7 +94,8 @@ class Values:
         """One line per video, answer and value."""
         schema = documented_schema(LONG)
         n_lines = sum(len(each.codebook.slugs) * self._rows_of(each) for each in self.systems)
-        return Export("long", schema, n_lines, lambda: self._tables(schema, _long_columns, _LONG_ROWS))
+        read = (*_READ, "evidence")
+        return Export("long", schema, n_lines, lambda: self._tables(schema, _long_columns, _LONG_ROWS, read))
 
     def _n_rows(self) -> int:
         return sum(map(self._rows_of, self.systems))
@@ -104,10 +106,13 @@ class Values:
     def _listed(self, each: ExportedSystem, rows: pa.Table) -> pa.Table:
         return rows if has_texts(each.config) or self.posts is None else self.posts.among(rows)
 
-    def _tables(self, schema: pa.Schema, make: "Make", size: int) -> Iterator[pa.Table]:
+    def _tables(
+        self, schema: pa.Schema, make: "Make", size: int, read: Sequence[str] = _READ
+    ) -> Iterator[pa.Table]:
         for each in self.systems:
+            evidence = Evidence(self._study, each, names=self.names)
             scores = score_meaning_of(each.folder, each.config, each.codebook)
-            for table in each.tables(_READ):
+            for table in each.tables(read):
                 listed = self._listed(each, table)
                 for start in range(0, listed.num_rows, size):
                     rows = listed.slice(start, size)
@@ -115,7 +120,7 @@ class Values:
                     thresholds_RL = np.where(
                         answers.known, _thresholds(rows, scores, answers.known.shape[1]), np.nan
                     )
-                    lines = Lines(each, rows, answers, thresholds_RL, self.annotations)
+                    lines = Lines(each, rows, answers, thresholds_RL, self.annotations, evidence)
                     yield _as_schema(make(self._about(each, rows, scores), lines), schema)
 
     def _about(self, each: ExportedSystem, rows: pa.Table, scores: ScoreMeaning) -> dict[str, Any]:
@@ -148,6 +153,7 @@ class Lines:
     answers: RowAnswers
     thresholds: Floats  # [R, L] NaN: there is none
     annotations: Annotations
+    evidence: Evidence
 
     def stance_codes(self) -> list[pa.Array]:
         return self.annotations.columns_of(self.rows, self.of.codebook)
@@ -203,14 +209,14 @@ def _long_columns(about: dict[str, Any], lines: Lines) -> dict[str, Any]:
     at = pa.array(np.repeat(np.arange(n), len(slugs)))
     made = {name: column.take(at) for name, column in about.items()}
     made["value"] = pa.array(list(slugs), pa.string()).take(pa.array(np.tile(np.arange(len(slugs)), n)))
-    made["stance"] = _interleaved(lines.answers.stances())
+    made["stance"] = stances = _interleaved(lines.answers.stances())
     made["annotation"] = _interleaved(lines.stance_codes())
     made["dominant"] = _dominant(lines)
     for name, of_RL in (("score", lines.answers.scores), ("threshold", lines.thresholds)):
         endorsed_RV, confronted_RV = np.split(of_RL, 2, axis=1)
         made[f"endorsed_{name}"] = _numbers(endorsed_RV.ravel())
         made[f"confronted_{name}"] = _numbers(confronted_RV.ravel())
-    return made
+    return made | lines.evidence.columns_of(lines.rows, stances)
 
 
 def _dominant(lines: Lines) -> pa.Array:

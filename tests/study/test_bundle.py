@@ -23,6 +23,8 @@ from tikval.evaluate.score_systems import score_systems
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.runs import Study as Folders
 from tikval.study.bundle import MADE, csv_bytes, csv_name, parquet, read_bundles, write_bundle
+from tikval.study.erasure import names_to_erase
+from tikval.study.erasure_proof import search_study
 from tikval.study.verify import Checked, verify_bundle
 
 Files = dict[str, bytes]
@@ -243,7 +245,12 @@ def test_an_erasure_reaches_claims_and_says_which_bundles_were_made(
     examples = json.loads((folder / "examples.json").read_text())
     shown = next(name for name in keys if keys[name] in json.dumps(examples))
     assert one in (folder / "declared.json").read_text()
+    names = names_to_erase(claimed.out, {shown}, set())
+    finds = {find.file: find.where for find in search_study(claimed.out, names).finds}
+    assert finds["claims/mine/examples.json"] == "the row key of a video"
     told = tikval("erase", claimed.out, one, shown).output
+    assert "nothing of them is left" in told
+    assert not search_study(claimed.out, names).finds
     assert str(tmp_path / "one.zip") in told
     assert "may still hold them" in told
     assert one not in (folder / "declared.json").read_text()

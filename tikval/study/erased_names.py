@@ -50,6 +50,7 @@ class ErasedNames:
     accounts: frozenset[str]  # in every spelling
     known_ids: frozenset[str] = frozenset()
     known_accounts: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()  # row keys of these videos, as claims name them
     unlisted: frozenset[str] = frozenset()  # ids in tables that no catalog lists: whose they are is not known
 
     @cached_property
@@ -242,11 +243,13 @@ def find_erased_names(
         {name for table in tables for column in ID_COLUMNS for name in _unique(table, column)}
         for tables in (catalogs, rows)
     )
-    ids |= {name for table in catalogs for name in _shown_names(table, ids)}
+    keys = {key for table in catalogs for key in _row_keys(table, ids)}
+    ids |= set(map(name_by_key, keys))
     ids |= still_there(out, {*known_ids, *items})
     return ErasedNames(
         ids=frozenset(ids),
         accounts=frozenset(spelt),
+        keys=frozenset(keys),
         known_ids=frozenset({*known_ids, *items}),
         known_accounts=frozenset(known_accounts),
         unlisted=frozenset(known_ids - listed - ids),
@@ -284,12 +287,12 @@ def _with_accounts_of_urls(table: pa.Table) -> pa.Table:
     return table.set_column(account, "account", pc.coalesce(table["account"], named)).remove_column(url)
 
 
-def _shown_names(table: pa.Table, ids: set[str]) -> list[str]:
-    """What lists and pages of coders call these videos where their ids name somebody."""
+def _row_keys(table: pa.Table, ids: set[str]) -> list[str]:
+    """The row keys of these videos: lists and pages of coders name them so where their ids name somebody."""
     if _KEY not in table.column_names:
         return []
     mine = table.filter(pc.is_in(table["video_id"], pa.array(sorted(ids), pa.string())))
-    return [name_by_key(key) for key in mine[_KEY].to_pylist() if key]
+    return [key for key in mine[_KEY].to_pylist() if key]
 
 
 def _unique(table: pa.Table, column: str) -> list[str]:

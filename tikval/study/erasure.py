@@ -86,7 +86,7 @@ def erase_names(out: str, names: ErasedNames, say: Say = print_note) -> tuple[se
     _clean_uploads(Uploads(study.out), names)
     _clean_jobs(study.out, names)
     _clean_batches(study.out, names)
-    _clean_claims(study.out, catalogs, names)
+    _clean_claims(study.out, names)
     cleaned.append((set(), erase_from_coding(study.out, names, say)))
     cleaned += [_erase_from(study.out, folder, names) for folder in catalogs]
     return set[str]().union(*(found for found, _ in cleaned)), sum(rows for _, rows in cleaned)
@@ -282,24 +282,17 @@ def _clean_batches(out: str, names: ErasedNames) -> None:
         _mend(records, names)
 
 
-def _clean_claims(out: str, catalogs: Sequence[Folder], names: ErasedNames) -> None:
+def _clean_claims(out: str, names: ErasedNames) -> None:
     """Take erased videos out of the examples of claims, and out of what was labelled when they were declared.
 
     The text of a declaration stays as it is: it is known by its hash, and names no video.
     """
-    keys = {
-        row["row_key"]
-        for folder in catalogs
-        for file in folder.parts()
-        for row in folder.table(file, ["video_id", "row_key"]).to_pylist()
-        if row["video_id"] in names.ids
-    }
     for name in family_names(out):
         folder = family_folder(out, name)
         for file in list_files(folder, ".json"):
             place = f"{folder}/{file}"
             data = read_bytes(place) or b""
-            left = _without_items(parse_json(data, place), names.ids | keys)
+            left = _without_items(parse_json(data, place), names.ids | names.keys)
             if left != parse_json(data, place):
                 write_bytes(
                     place, json.dumps(left, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")

@@ -1,6 +1,7 @@
 """A proof that somebody is gone: every byte of a study's folder is searched for their names, tables cell by cell."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from tikval.config import UserError
-from tikval.files import check_parquet, filesystem
+from tikval.files import check_parquet, filesystem, read_bytes
 from tikval.store.runs import STAGE_FOLDER
 from tikval.study.erased_names import NAME_COLUMNS, ErasedNames
 
@@ -23,6 +24,8 @@ _OVERLAP: Final = 8192  # longer than any name in any spelling
 _THREADS: Final = 4  # a store answers each request late; each holds a piece, or a group of rows
 _BINARY_BYTES: Final = 6  # a shorter name stands in any gigabyte of weights by chance
 _SHOWN: Final = 20  # places
+_OF_CLAIMS: Final = re.compile(r"claims/[^/]+/[^/]+\.json")  # which name videos by their row keys
+_ROW_KEY: Final = re.compile(rb"\b[0-9a-f]{32}\b")
 _PACKED: Final = (".gz", ".zip", ".zst", ".xz", ".bz2", ".7z", ".npz", ".xlsx", ".pdf", ".tgz")
 
 
@@ -132,6 +135,8 @@ def search_file(out: str, file: str, names: ErasedNames) -> list[Find]:
             finds += cells
             if cells:  # the same names are in its pages
                 return finds
+        if _OF_CLAIMS.match(file) and names.keys & _keys_in(f"{out}/{file}"):
+            finds.append(Find(file, "the row key of a video"))
         if _search_bytes(f"{out}/{file}", names):
             finds.append(Find(file, "in its bytes"))
     except FileNotFoundError:
@@ -139,6 +144,10 @@ def search_file(out: str, file: str, names: ErasedNames) -> list[Find]:
     except (OSError, UserError, pa.ArrowInvalid) as err:
         finds.append(Find(file, f"cannot be searched: {' '.join(str(err).split())[:200]}"))
     return finds
+
+
+def _keys_in(uri: str) -> set[str]:
+    return {key.decode() for key in _ROW_KEY.findall(read_bytes(uri) or b"")}
 
 
 def _search_bytes(uri: str, names: ErasedNames) -> bool:

@@ -20,7 +20,9 @@ from tikval.claims.families import read_families
 from tikval.claims.family import look_at_claims
 from tikval.config import EvaluateConfig, UserError
 from tikval.evaluate.score_systems import score_systems
+from tikval.rows import Passage, PredictionRow, arrow_schema
 from tikval.sources.write_catalog import write_catalog
+from tikval.store.folder import Folder
 from tikval.store.runs import Study as Folders
 from tikval.study.bundle import MADE, csv_bytes, csv_name, parquet, read_bundles, write_bundle
 from tikval.study.erasure import names_to_erase
@@ -262,7 +264,18 @@ def test_content_and_names_are_in_it_where_they_are_asked_for_but_never_content_
     tmp_path: Path,
 ) -> None:
     study = Study(tmp_path)
-    study.asked("gemini", lambda name: stances(1, 0))
+    asked = Folder(study.asked("gemini", lambda name: stances(1, 0)).folder)
+    rows = asked.read().to_pylist()
+    for row in rows:
+        quotes = (f"this is {row['video_id']}", "words that nobody ever said in there")
+        row["evidence"] = [
+            Passage(
+                label="face+", source="speech", quote=quote, start=1.0, end=2.0, weight=None, in_script=True
+            )
+            for quote in quotes
+        ]
+    part = asked.write_part(pa.Table.from_pylist(rows, schema=arrow_schema(PredictionRow)))
+    asked.rewrite_run(asked.finished(), {asked.finished().files[0]: part})
     (tmp_path / "accounts.csv").write_text("account,is_minor\naccount0,yes\n")
     write_catalog(study.catalog.model_copy(update={"accounts": str(tmp_path / "accounts.csv")}))
     write_bundle(Folders(study.out), str(tmp_path / "one.zip"), names=True, content=True)
@@ -272,5 +285,12 @@ def test_content_and_names_are_in_it_where_they_are_asked_for_but_never_content_
     scripts = table_in(files, place(files, "scripts")).to_pylist()
     with_script = {row["video_id"] for row in scripts if row["script"]}
     assert len(minors) == 7
+    for row in table_in(files, place(files, "predictions")).to_pylist():
+        of_minor, name = row["video_id"] in minors, row["video_id"]
+        shown = [one["quote"] for one in row["evidence"]]
+        failed = name not in with_script
+        assert shown == [None if of_minor or failed else f"This is {name}.", None], (
+            "no quote that stands nowhere"
+        )
     assert with_script == {row["video_id"] for row in scripts if row["error"] is None} - minors
     assert checked(files, tmp_path).differs == []

@@ -26,6 +26,7 @@ from tikval.config import (
     load_config,
 )
 from tikval.extract.local import LocalValues
+from tikval.files import read_parquet
 from tikval.flow.explain import explain
 from tikval.report.site.evidence_table import deletion_tests
 from tikval.rows import DeletionRow, Passage, PredictionRow, ScriptRow, VideoRow, arrow_schema
@@ -184,12 +185,15 @@ def test_what_was_judged_is_not_judged_again(tmp_path: Path, monkeypatch: pytest
     assert (found.evidence, found.controls, found.gap) == (1, 1, 0)
     assert deletion_tests(Study(study.out), [study.system])["local"].uri == config.folder
 
-    study.judge([passage(SAYS)])
+    gone, owner = rows[0]["video_id"], "somebody.of_theirs"
+    study.judge([passage(f"{SAYS} As @{owner} did.")])
     assert not deletion_tests(Study(study.out), [study.system]), "a test of what was there before"
-    gone = rows[0]["video_id"]
-    erase_videos(study.out, {gone}, set())
-    left = [file.read_bytes() for file in Path(study.out).rglob("*.parquet")]
-    assert not any(gone.encode() in data for data in left), "what was made of its script goes as well"
+    erase_videos(study.out, {gone}, {owner})
+    files = list(Path(study.out).rglob("*.parquet"))
+    left = [repr(read_parquet(str(file)).to_pylist()) for file in files]
+    assert any(Folder(config.folder).name in str(file.parent.parent) for file in files), "made scripts"
+    assert not [text for text in left if gone in text], "its evidence, and what was made of its script"
+    assert not [text for text in left if owner in text], "the evidence of others may mention them"
 
 
 def test_the_command_takes_the_recipe_out_of_the_study(

@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.evaluate.evidence import CheckedPassage, PassageStatus, check_passages
+from tikval.config import ScriptConfig
+from tikval.evaluate.evidence import CheckedPassage, PassageStatus, check_passages, recognised_scripts
 from tikval.evaluate.faithfulness_sample import rows_of_keys
 from tikval.privacy import strip_handles
 from tikval.rows import PassageSource
 from tikval.store.folder import Folder
 from tikval.store.row_keys import contains, keys_of
+from tikval.store.runs import Study
 from tikval.store.tables import iter_rows
 
 _AT_ONCE: Final = 2_000  # rows whose scripts are in memory
@@ -55,6 +57,12 @@ class EvidenceSources(NamedTuple):
     catalog: Folder
     scripts: Folder | None  # that it judged; None: the videos themselves
     recognised: Folder | None
+
+
+def evidence_sources(study: Study, scripts: ScriptConfig | None) -> EvidenceSources:
+    """The sources that lie in a study, wherever it was moved; `scripts`: that the system judged."""
+    judged = Folder(f"{study.out}/{Folder(scripts.folder).name}") if scripts else None
+    return EvidenceSources(study.catalog(), judged, recognised_scripts(study))
 
 
 def count_evidence(

@@ -29,16 +29,17 @@ from tikval.claims.families import read_families
 from tikval.config import UserError, find_file
 from tikval.evaluate.batches import read_batches
 from tikval.evaluate.development import development_of
+from tikval.evaluate.evidence_counts import evidence_sources
 from tikval.files import parse_json, read_bytes, write_bytes
 from tikval.report.export.target import new_file
 from tikval.rows import ClaimRow, ClaimWayRow, arrow_schema
 from tikval.spreadsheet import csv_of
 from tikval.stats.folds import PARTS
 from tikval.store.folder import Folder, FolderRun
-from tikval.store.runs import Study
+from tikval.store.runs import Study, system_config
 from tikval.store.tables import read_table_of
 from tikval.study.bundle_numbers import Row, failure_counts, rates_of_systems
-from tikval.study.bundle_tables import Pseudonyms
+from tikval.study.bundle_tables import Pseudonyms, with_checked_quotes, without_quotes
 
 FORMAT: Final = 1
 MANIFEST, MADE, README = "manifest.json", "made.json", "README.txt"
@@ -94,7 +95,7 @@ class _Bundle:
 
     def _folder(self, folder: Folder, run: FolderRun) -> Iterator[tuple[str, bytes]]:
         at, names = f"{STUDY}/{folder.name}", dict[str, str]()
-        table = self.shown.table(folder.read())
+        table = self.shown.table(self._rows(folder, run))
         yield f"{at}/data.parquet", parquet(table)
         for name, file in sorted(run.side_tables.items()):
             if name != "near_duplicates":
@@ -145,6 +146,17 @@ class _Bundle:
         if "://" in value or value.startswith(("/", "~")):
             return NOT_HERE
         return value
+
+    def _rows(self, folder: Folder, run: FolderRun) -> pa.Table:
+        table = folder.read()
+        if not self.shown.content or "evidence" not in table.column_names:
+            return table
+        try:
+            sources = evidence_sources(self.study, system_config(run).scripts)
+            return with_checked_quotes(table, sources, hide_accounts=not self.shown.names)
+        except UserError as err:
+            self.notes.append(f"{err}: its quotes cannot be checked, and are left out")
+            return without_quotes(table)
 
     def _file(self, place: str) -> str:
         if place not in self.files:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tikval.evaluate.evidence_counts import EvidenceSources, checked_evidence
 from tikval.files import is_local
 from tikval.privacy import strip_handles
 from tikval.report.shown_ids import shown_ids
@@ -20,6 +21,7 @@ from tikval.store.runs import Study
 _LEFT_OUT: Final = ("path", "etag", "detail", "ledger_key", "url", "music", "hashtags", "unheard", "alias")
 _NAMING: Final = ("content_sha",)  # who has the file can tell whose it is
 _CONTENT: Final = ("script", "caption", "notes")
+_AT_ONCE: Final = 2_000  # rows whose scripts are in memory
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,29 @@ class Pseudonyms:
 
     def _words(self, field: pa.Field, column: pa.ChunkedArray) -> Any:
         return column if field.name == "evidence" else _mapped(column, strip_handles)
+
+
+def with_checked_quotes(table: pa.Table, sources: EvidenceSources, *, hide_accounts: bool) -> pa.Table:
+    """Predictions whose passages have no quote but what may be shown as one; the passages stay."""
+    cells = table["evidence"].to_pylist()
+    given = [n for n, cell in enumerate(cells) if cell]
+    for at in range(0, len(given), _AT_ONCE):
+        some = given[at : at + _AT_ONCE]
+        rows = table.select(["row_key", "evidence"]).take(some).to_pylist()
+        for n, checked in zip(
+            some, checked_evidence(rows, sources, hide_accounts=hide_accounts), strict=True
+        ):
+            cells[n] = [one.passage | {"quote": one.quote} for one in checked]
+    return _with_evidence(table, pa.array(cells, table.schema.field("evidence").type))
+
+
+def without_quotes(table: pa.Table) -> pa.Table:
+    """Predictions whose passages have no quote at all."""
+    return _with_evidence(table, _without_words(table.schema.field("evidence"), table["evidence"]))
+
+
+def _with_evidence(table: pa.Table, evidence: pa.Array) -> pa.Table:
+    return table.set_column(table.column_names.index("evidence"), table.schema.field("evidence"), evidence)
 
 
 def key_of(row_key: str) -> str:

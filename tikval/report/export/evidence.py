@@ -9,11 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.evaluate.evidence import CheckedPassage, PassageStatus, recognised_scripts
-from tikval.evaluate.evidence_counts import EvidenceSources, checked_evidence
+from tikval.evaluate.evidence import CheckedPassage, PassageStatus
+from tikval.evaluate.evidence_counts import checked_evidence, evidence_sources
 from tikval.report.export.columns import EVIDENCE, MOST_PASSAGES
 from tikval.report.export.systems import ExportedSystem
-from tikval.store.folder import Folder
 from tikval.store.runs import Study
 
 
@@ -35,7 +34,8 @@ class Evidence:
             return {}
         slugs = self._of.codebook.slugs
         cells: dict[str, list[Any]] = {column.name: [None] * len(stances) for column in EVIDENCE}
-        checked = checked_evidence(has.to_pylist(), self._sources(), hide_accounts=not self._names)
+        sources = evidence_sources(self._study, self._of.config.scripts)
+        checked = checked_evidence(has.to_pylist(), sources, hide_accounts=not self._names)
         for row, passages in zip(pc.indices_nonzero(given).to_pylist(), checked, strict=True):
             first = row * len(slugs)
             signs = stances.slice(first, len(slugs)).to_pylist()
@@ -45,11 +45,6 @@ class Evidence:
                 for name, cell in _cells(mine).items():
                     cells[name][first + v] = cell
         return {column.name: pa.array(cells[column.name], column.type) for column in EVIDENCE}
-
-    def _sources(self) -> EvidenceSources:
-        scripts = self._of.config.scripts
-        judged = Folder(f"{self._study.out}/{Folder(scripts.folder).name}") if scripts else None
-        return EvidenceSources(self._study.catalog(), judged, recognised_scripts(self._study))
 
 
 def _cells(passages: list[CheckedPassage]) -> dict[str, Any]:

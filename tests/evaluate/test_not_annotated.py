@@ -1,5 +1,6 @@
 """A value that nobody looked for is not absent: it is in no truth, no score, no rate, no training and no agreement."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def test_nothing_is_learnt_of_it() -> None:
 def test_a_page_marks_nothing_against_it() -> None:
     answer = prediction("v", "face+", "tradition+", system="s")
     card = Card("v", predictions=(answer,), annotated=tuple(only(0, 1)))
-    shown = card_of(card, report(card), None)["readings"][0]
+    shown = card_of(card, replace(report(card), labels=LABELS), None)["readings"][0]
     marks = {LABELS[chip["index"]]: chip["mark"] for chip in shown["chips"]}
     assert marks == {"face+": "false alarm", "tradition+": None, "security_personal+": "missed"}
 

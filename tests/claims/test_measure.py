@@ -189,6 +189,16 @@ def test_labels_known_before_tell_only_how_scores_are_read(made: Claimed) -> Non
     assert turned.positives_a == straight.positives_a
 
 
+def test_the_order_of_rows_decides_nothing(made: Claimed) -> None:
+    made.label(120)
+    one = measured(made, "local", one={"group": FOOD, "against": TRAVEL})
+    made.order[:120] = made.order[:120][::-1]
+    made.label(120)
+    other = measured(made, "local", one={"group": FOOD, "against": TRAVEL})
+    for a, b in zip(one, other, strict=True):
+        assert (a.way, a.estimate, a.p) == (b.way, pytest.approx(b.estimate), pytest.approx(b.p))
+
+
 def test_every_system_prompt_and_sample_is_a_way(made: Claimed) -> None:
     made.label(150)
     answers(made, 0.3, lambda name: True, prompt_sha="old")

@@ -71,14 +71,22 @@ class ClaimView:
         """[N] the probability of a label that its score lets expect; none knows its own video's label."""
         assert self.labels is not None
         n, at, truth = len(self.account), self.labels.labelled, self.labels.truth[:, label]
-        scores, fold_N = scores_of_label(self.corpus, label), np.arange(n) % FOLDS
-        fold_N[at] = np.arange(len(at)) % FOLDS
+        scores, fold_N = scores_of_label(self.corpus, label), self._folds
         if self.before is not None:
             m = len(self.before.at)
             scores = np.append(scores, scores_of_label(self.before.corpus, label)[self.before.at])
             fold_N = np.append(fold_N, np.full(m, -1))  # in no fold, so in the fits of all
             at, truth = np.append(at, n + np.arange(m)), np.append(truth, self.before.truth[:, label])
         return recalibrated(scores, self._groups, fold_N, at, truth)[:n]
+
+    @cached_property
+    def _folds(self) -> Ints:
+        """[N] by the order of ids: that of rows in a table decides nothing."""
+        assert self.labels is not None
+        rank_N = np.argsort(np.argsort(self.corpus.videos["video_id"].to_numpy(), kind="stable"))
+        fold_N, at = rank_N % FOLDS, self.labels.labelled
+        fold_N[at] = np.argsort(np.argsort(rank_N[at])) % FOLDS
+        return fold_N
 
     @cached_property
     def _groups(self) -> Ints:

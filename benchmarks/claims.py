@@ -25,7 +25,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, Final, NamedTuple
@@ -34,6 +33,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
+from benchmarks.claims_within import by_account, within
 from benchmarks.million import random_keys
 from tikval.claims.declaration import declaration_of
 from tikval.claims.family import look_at_claims
@@ -42,7 +42,7 @@ from tikval.claims.population import ClaimView, LabelWeights, Population
 from tikval.claims.sides import Sides
 from tikval.codebook import load_codebook
 from tikval.config import CatalogConfig, ExtractConfig, ScriptConfig, find_file
-from tikval.config.claims import Claim, ClaimsConfig, Time
+from tikval.config.claims import Claim, ClaimsConfig
 from tikval.evaluate.compare import holm
 from tikval.evaluate.corpus import SystemCorpus
 from tikval.files import write_table
@@ -116,13 +116,6 @@ def _beta(rng: np.random.Generator, mean: Floats, size: float) -> Floats:
     return rng.beta(mean * size, (1 - mean) * size)
 
 
-def _by_account(rng: np.random.Generator, share_GL: Floats) -> Floats:
-    """Shares whose log-odds differ by account, and by account and label (standard deviations 0.5)."""
-    odds = np.log(share_GL / (1 - share_GL))
-    odds += rng.normal(0, 0.5, (len(share_GL), 1)) + rng.normal(0, 0.5, share_GL.shape)
-    return np.asarray(1 / (1 + np.exp(-odds)))
-
-
 _normal: Final = np.vectorize(NormalDist().inv_cdf, otypes=[np.float64])
 
 
@@ -142,7 +135,7 @@ def world(rng: np.random.Generator, system: str, *, effect: bool) -> World:
     own = _beta(rng, np.repeat(rate_GL, ACCOUNTS, axis=0), 4)
     alarms = np.full((4 * ACCOUNTS, L), ALARMS[system])
     alarms[:ACCOUNTS] *= WORSE
-    hits, alarms = _by_account(rng, np.full_like(alarms, HITS)), _by_account(rng, alarms)
+    hits, alarms = by_account(rng, np.full_like(alarms, HITS)), by_account(rng, alarms)
     truth = rng.random((N, L)) < own[ACCOUNT]
     # above 0 it predicts the label: as often as hits and alarms say
     latent = np.where(truth, _normal(hits)[ACCOUNT], _normal(alarms)[ACCOUNT]) + rng.normal(size=(N, L))
@@ -351,76 +344,6 @@ def saved(true_claims: Mapping[str, Sequence[float]]) -> float:
     goal, at = true_claims[OURS][1], np.arange(1, LOOKS + 1) * BATCH
     reached = np.interp(goal, true_claims[ALONE], at, right=LOOKS * BATCH)
     return float(1 - 2 * BATCH / reached)
-
-
-def within(studies: int) -> dict[str, Any]:
-    """Contrasts within accounts: later videos against earlier ones, of accounts with few and many videos."""
-    config = ClaimsConfig.model_validate(
-        {
-            "name": "within",
-            "system": "made",
-            "claims": {
-                "later": Claim(label=LABELS[0], over_time=Time(before=date(2025, 1, 1)), direction="differ")
-            },
-        }
-    )
-    out: dict[str, Any] = {}
-    for accounts in (10, 15, 30):
-        for difference in (0.0, 0.1):
-            covered = rejected = given = 0
-            for seed in range(studies):
-                rng = np.random.default_rng([seed, accounts, int(10 * difference)])
-                one = _one_within(rng, accounts, difference, config)
-                if one.p is None:
-                    continue
-                given += 1
-                covered += one.lower <= difference <= one.upper
-                rejected += one.p <= ALPHA
-            out[f"{accounts} accounts, difference {difference}"] = {
-                "covers": round(covered / given, 3),
-                "p <= 0.05": round(rejected / given, 3),
-                "given": round(given / studies, 3),
-            }
-    return out
-
-
-def _one_within(rng: np.random.Generator, accounts: int, difference: float, config: ClaimsConfig) -> Any:
-    videos = rng.integers(10, 120, accounts)
-    account = np.repeat(np.arange(accounts), videos)
-    later = rng.random(len(account)) < 0.5
-    own = rng.beta(2.4, 5.6, accounts) * (1 - abs(difference))
-    change = difference + rng.normal(0, 0.05, accounts)
-    rate = np.clip(own[account] + later * change[account], 0, 1)
-    truth = rng.random(len(account)) < rate
-    hits, alarms = (_by_account(rng, np.full((2, accounts), mean)) for mean in (0.8, 0.1))
-    period = later.astype(np.int64)
-    predicted = rng.random(len(account)) < np.where(truth, hits[period, account], alarms[period, account])
-    n = min(200, len(account) // 2)
-    labelled = np.sort(rng.permutation(len(account))[:n])
-    share = n / len(account)
-    spread = np.zeros((len(account), len(LABELS)))
-    spread[:, 0] = predicted
-    truths = np.zeros((len(account), len(LABELS)), bool)
-    truths[:, 0] = truth
-    corpus = SystemCorpus(
-        "made",
-        load_codebook(find_file("prompts/codebook.yaml")),
-        spread.astype(np.uint8),
-        np.ones(len(LABELS), bool),
-        pa.table({"video_id": pa.array([str(i) for i in range(len(account))])}),
-        labelled,
-        truths[labelled],
-        np.full(n, np.nan),
-        "random",
-        {},
-    )
-    weights = LabelWeights(
-        labelled, truths[labelled], np.full(n, 1 / share), np.full(n, (1 - share) / share**2)
-    )
-    view = ClaimView(
-        "made", None, None, None, corpus, account, {"later": Sides(later, ~later, True)}, weights, None
-    )
-    return measure_claims(config, Population([view], LABELS, ()))[0]
 
 
 def main() -> int:

@@ -73,6 +73,8 @@ def test_a_declaration_that_was_edited_is_noticed() -> None:
     ("text", "reason"),
     [
         ("name: mine\nclaims: {a: {label: hedonism+}}", "name one of against"),
+        ("name: mine\nclaims: {a: {label: hedonism, against: 0.2}}", "such as hedonism"),
+        ("name: mine\nclaims: {a: {label: hedonism+, against: 0}}", "greater than 0"),
         ("name: Mine\nclaims: {a: {label: hedonism+, against: 0.2}}", "name"),
         ("- a", "a mapping of keys"),
         ("a: [", "not YAML"),

@@ -671,6 +671,7 @@ def test_lost_files_are_told(tmp_path: Path, visit: Visit) -> None:
     drop(tab, "ERR_FILE_NOT_FOUND")
 
 
+@pytest.mark.full
 def test_ten_thousand_videos(tmp_path: Path, visit: Visit) -> None:
     many = made_up(10_000, SYSTEMS)
     write(many, tmp_path)

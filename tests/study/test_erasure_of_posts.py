@@ -154,6 +154,7 @@ def test_long_numbers_are_found_as_every_name_is(seed: int) -> None:
         assert names.mask(blob)[0].as_py() or not by_hand(names, text)
 
 
+@pytest.mark.full
 def test_a_hundred_thousand_ids_go_at_once(tmp_path: Path) -> None:
     """Three hundred thousand listed posts, of which a third is erased, with files named after them."""
     n = 300_000

@@ -4,7 +4,7 @@ import re
 from datetime import date
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
 from tikval.config.base import Config
 
@@ -19,12 +19,22 @@ def _as_word(value: Any) -> Any:
 
 
 Word = Annotated[str, BeforeValidator(_as_word)]
+
+
+def _is_label(label: str) -> str:
+    if not _LABEL.fullmatch(label):
+        raise ValueError(
+            f"{label!r} is no label: it is a value with + (endorsed) or - (confronted), such as hedonism+"
+        )
+    return label
+
+
 Part = dict[
     str, Word | list[Word]
 ]  # column of the catalog or of its posts -> value, or one of several; all must hold
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]  # nothing is below 0 or above 1: no claim
 
 
 class Time(Config):
@@ -47,7 +57,7 @@ class Time(Config):
 class Claim(Config):
     """One statement: of a group of accounts against another group, a number, or the same accounts earlier."""
 
-    label: str = Field(pattern=_LABEL.pattern)  # `hedonism+`: endorsed, `hedonism-`: confronted
+    label: Annotated[str, AfterValidator(_is_label)]  # `hedonism+`: endorsed, `hedonism-`: confronted
     group: Part = Field(default_factory=dict)  # {}: all videos
     against: Part | Share | None = None  # another group, or a share of an account's videos
     over_time: Time | None = None  # in place of `against`: later less earlier, within each account

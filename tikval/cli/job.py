@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from tikval.config import (
+    CascadeConfig,
     CatalogConfig,
     CombineConfig,
     EmbedConfig,
@@ -21,6 +22,7 @@ from tikval.config import (
     ReportConfig,
     ScriptConfig,
     SweepConfig,
+    TuneConfig,
     UserError,
     nested,
 )
@@ -62,6 +64,8 @@ JOBS: Final = {
     "sweep": Job(SweepConfig, "tikval.flow.sweep:run_sweep", "tikval.flow.sweep:show_sweep_plan"),
     "predict": Job(PredictConfig, "tikval.flow.predict:predict"),
     "combine": Job(CombineConfig, "tikval.finetune.combine_systems:combine_systems"),
+    "tune": Job(TuneConfig, "tikval.flow.heads:tune_heads"),
+    "cascade": Job(CascadeConfig, "tikval.flow.cascade:cascade"),
     "faithfulness": Job(FaithfulnessConfig, "tikval.annotate.script_ratings:check_faithfulness"),
     "explain": Job(ExplainConfig, "tikval.flow.explain:explain"),
     "evaluate": Job(EvaluateConfig, "tikval.evaluate.score_systems:score_systems"),

@@ -19,6 +19,7 @@ from tikval.config.base import (
     validate,
     with_overrides,
 )
+from tikval.config.cascade import CascadeConfig
 from tikval.config.combine import CombineConfig, CombinedSystem
 from tikval.config.embed import EmbedConfig, OnScreenText, Pictures, Sound
 from tikval.config.evaluate import DevelopmentConfig, EvaluateConfig, System
@@ -56,6 +57,7 @@ from tikval.config.train import (
     Texts,
     VectorHead,
 )
+from tikval.config.tune import Heads, TuneConfig
 
 __all__ = [
     "ADDED_LATER",
@@ -64,6 +66,7 @@ __all__ = [
     "Api",
     "AskedModel",
     "Axis",
+    "CascadeConfig",
     "CatalogConfig",
     "CombineConfig",
     "CombinedSystem",
@@ -80,6 +83,7 @@ __all__ = [
     "FinetuneConfig",
     "Fit",
     "Gemini",
+    "Heads",
     "JobConfig",
     "LearnConfig",
     "Limits",
@@ -107,6 +111,7 @@ __all__ = [
     "TextEncoder",
     "TextFile",
     "Texts",
+    "TuneConfig",
     "Upstream",
     "UserError",
     "VectorHead",

@@ -231,7 +231,7 @@ C = TypeVar("C", bound=Config)
 _OF_SEVERAL_KINDS: Final = {"writer", "extractor", "llm"}
 
 
-_TAGS: Final = {"extract", "finetune", "predict", "combine"}  # of a system
+_TAGS: Final = {"extract", "finetune", "predict", "combine", "tune", "cascade"}  # of a system
 
 
 def _written_keys(loc: Sequence[str | int]) -> list[str]:

@@ -19,6 +19,10 @@ def kind_of_system(system: Any) -> str:
         return "predict"
     if "systems" in keys:
         return "combine"
+    if "cheap" in keys:
+        return "cascade"
+    if "heads" in keys:
+        return "tune"
     return "finetune" if _ONLY_TRAINED & keys.keys() else "extract"
 
 

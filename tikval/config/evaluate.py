@@ -5,15 +5,21 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from tikval.config.base import ADDED_LATER, JobConfig, inline
+from tikval.config.cascade import CascadeConfig
 from tikval.config.combine import CombineConfig, ExtractSystem, FinetuneSystem, kind_of_system
 from tikval.config.extract import ExtractConfig
 from tikval.config.predict import PredictConfig
 from tikval.config.scripts import CatalogConfig
+from tikval.config.tune import TuneConfig
 
 _Predict = Annotated[PredictConfig, Tag("predict")]
 _Combine = Annotated[CombineConfig, Tag("combine")]
+_Tune = Annotated[TuneConfig, Tag("tune")]
+_Cascade = Annotated[CascadeConfig, Tag("cascade")]
 System = Annotated[
-    Annotated[ExtractSystem | FinetuneSystem | _Predict | _Combine, Discriminator(kind_of_system)],
+    Annotated[
+        ExtractSystem | FinetuneSystem | _Predict | _Combine | _Tune | _Cascade, Discriminator(kind_of_system)
+    ],
     BeforeValidator(inline),
 ]
 

@@ -10,6 +10,7 @@ adds or repeats a row, or returns other keys than its row type's, is an error; a
 that row's failure and the job goes on.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -108,6 +109,7 @@ def run_stage(
     in_flight_mb: int | None = None,
     settings: dict[str, str] | None = None,
     finish: Finish | None = None,
+    only: np.ndarray | None = None,
 ) -> FolderRun:
     """Bring one folder up to date with the folder before it, and return what run.json says.
 
@@ -115,7 +117,8 @@ def run_stage(
     `in_flight_mb` of rows wait in the object store between steps (None: Ray Data's own share of it). `check` gets the
     row keys to do, before Ray starts, and may raise UserError. `context` is entered on the driver, once Ray runs, for
     as long as the rows stream: actors that stages ask by name; `ahead` runs inside it first. `finish` looks at the
-    whole table before it is called finished; `settings` are those of its own, which recompute no row.
+    whole table before it is called finished; `settings` are those of its own, which recompute no row. `only`: row keys;
+    no other video is worked on, unless all of them were before: the same folder goes on with more of them later.
     Raises UserError where the upstream run is not finished or another driver works on this folder.
     """
     folder, upstream, out = Folder(config.folder), Folder(source.folder), _schema(steps)
@@ -123,6 +126,8 @@ def run_stage(
     with folder.lock():
         inputs = {upstream.uri: upstream.finished().state, **(settings or {})}
         before = folder.run()
+        only = None if before and before.inputs == inputs else only  # all were judged before
+        inputs |= _named(only)
         n_listed = Folder(catalog.folder).finished().rows
         # more rows than are listed: an earlier version counted those of files that were replaced
         waits = ahead is not None and ahead.waits()
@@ -130,7 +135,7 @@ def run_stage(
         if before and complete and not waits:
             return before
         seen = folder.seen()
-        wanted = np.unique(Folder(catalog.folder).keys())
+        wanted = _wanted(catalog, only)
         if source is not catalog and not contains(np.sort(upstream.keys()), wanted).all():
             raise UserError(f"{upstream.uri}: older than the catalog; run the job that writes it first")
         todo = wanted[~contains(seen.done, wanted)]
@@ -146,14 +151,24 @@ def run_stage(
                     progress = StageProgress(config.stage, len(todo), len(wanted) - len(todo), folder.uri)
                     _compute(folder, rows(steps, observed=True), len(todo), progress)
             _check_written(folder, todo)
-        elif (
-            before and not finish and set(before.files) == set(folder.parts())
-        ):  # else a driver died before its seal
+        elif before and not finish and set(before.files) == set(folder.parts()):
+            # else a driver died before its seal
             counted = folder.counted(before.files, wanted)
             return folder.write_run(config, before.files, inputs, *counted, before.seconds)
         if not folder.parts():
             folder.write_part(out.empty_table())
         return folder.seal(config, inputs, time.monotonic() - begin, finish, listed=wanted)
+
+
+def _wanted(catalog: JobConfig, only: np.ndarray | None) -> np.ndarray:
+    """Row keys of the videos to judge, sorted."""
+    listed = np.unique(Folder(catalog.folder).keys())
+    return listed if only is None else np.intersect1d(listed, only)
+
+
+def _named(only: np.ndarray | None) -> dict[str, str]:
+    """What sets a run over some videos apart from one over all, and over others."""
+    return {} if only is None else {"only": hashlib.sha256(np.unique(only).tobytes()).hexdigest()}
 
 
 def _schema(steps: Sequence[Step | RayStep]) -> pa.Schema:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+import numpy as np
+
 from tikval.ask import video
 from tikval.ask.prompts import fixed_prompt_of, turns_of
 from tikval.ask.withheld import check_minors, withheld_videos
@@ -24,19 +26,26 @@ from tikval.study.estimate import estimate_once
 MAX_NOTES: Final = {"vllm": 300, "endpoint": 300}  # characters; Gemini's schemas know no such limit
 
 
-def extract_values(config: ExtractConfig, load: Load = load_encoder) -> FolderRun:
+def extract_values(
+    config: ExtractConfig, load: Load = load_encoder, only: np.ndarray | None = None
+) -> FolderRun:
+    """Bring the predictions of a system up to date; `only`: row keys, of the videos that it judges."""
     extractor = config.extractor
     try:
         codebook = load_codebook(find_file(config.codebook))
     except ValueError as err:
         raise UserError(str(err)) from err
     if isinstance(extractor, LlmExtractor):
-        return _by_model(config, extractor, codebook)
-    return _by_similarity(config, extractor, codebook, load)
+        return _by_model(config, extractor, codebook, only)
+    return _by_similarity(config, extractor, codebook, load, only)
 
 
 def _by_similarity(
-    config: ExtractConfig, extractor: LocalExtractor, codebook: Codebook, load: Load
+    config: ExtractConfig,
+    extractor: LocalExtractor,
+    codebook: Codebook,
+    load: Load,
+    only: np.ndarray | None,
 ) -> FolderRun:
     stage = partial(LocalValues, config.system, codebook, extractor, load, config.folder)
     extract = Step(stage, arrow_schema(PredictionRow), config.pool)
@@ -47,13 +56,16 @@ def _by_similarity(
         catalog=config.catalog,
         # here and once, so that every actor decides by the same threshold
         check=lambda todo: set_threshold(config, extractor, codebook, load),
+        only=only,
     )
     if why_not := why_not_calibrated(config):
         print(f"tikval: {config.system}: not calibrated for {codebook.name}: {why_not}", file=sys.stderr)
     return done
 
 
-def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook) -> FolderRun:
+def _by_model(
+    config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook, only: np.ndarray | None
+) -> FolderRun:
     prompt = fixed_prompt_of(config)
     turns = turns_of(config, prompt)
     llm, catalog = extractor.llm, Folder(config.catalog.folder)
@@ -89,4 +101,5 @@ def _by_model(config: ExtractConfig, extractor: LlmExtractor, codebook: Codebook
         check=lambda todo: check_minors(catalog, llm, config.api, todo),
         context=context,
         ahead=ahead,
+        only=only,
     )

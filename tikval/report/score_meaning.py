@@ -10,11 +10,13 @@ from typing import Any, Final
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import (
+    CascadeConfig,
     CombineConfig,
     ExtractConfig,
     FinetuneConfig,
     LocalExtractor,
     PredictConfig,
+    TuneConfig,
     UserError,
     find_file,
 )
@@ -94,6 +96,10 @@ def score_meaning_of(folder: Folder, config: SystemConfig, codebook: Codebook) -
             return _of_trainings(folder, config, codebook)
         case CombineConfig():
             return _of_combination(folder, config, codebook)
+        case TuneConfig():
+            return ScoreMeaning(PROBABILITY, None)
+        case CascadeConfig():
+            return ScoreMeaning(NO_SCORE)
 
 
 def _of_extractor(folder: Folder, config: ExtractConfig, codebook: Codebook) -> ScoreMeaning:

@@ -16,11 +16,13 @@ import pyarrow.fs as pafs
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import (
+    CascadeConfig,
     CombineConfig,
     ExtractConfig,
     FinetuneConfig,
     JobConfig,
     PredictConfig,
+    TuneConfig,
     UserError,
     find_file,
     plain_path,
@@ -33,9 +35,9 @@ from tikval.store.given import GivenTables
 
 STAGE_FOLDER: Final = re.compile(r"[a-z]+-[0-9a-f]{12}")
 
-SystemConfig = ExtractConfig | PredictConfig | FinetuneConfig | CombineConfig
+SystemConfig = ExtractConfig | PredictConfig | FinetuneConfig | CombineConfig | TuneConfig | CascadeConfig
 _SYSTEMS: Final[dict[str, type[JobConfig]]] = {  # by stage; PredictConfig has the stage of the first
-    kind.stage: kind for kind in (ExtractConfig, FinetuneConfig, CombineConfig)
+    kind.stage: kind for kind in (ExtractConfig, FinetuneConfig, CombineConfig, TuneConfig, CascadeConfig)
 }
 _OF_SYSTEMS: Final = ("scores", "report")
 

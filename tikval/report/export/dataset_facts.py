@@ -7,7 +7,14 @@ from typing import Any, Final
 import pyarrow.compute as pc
 
 from tikval.codebook import Codebook
-from tikval.config import CombineConfig, ExtractConfig, FinetuneConfig, PredictConfig
+from tikval.config import (
+    CascadeConfig,
+    CombineConfig,
+    ExtractConfig,
+    FinetuneConfig,
+    PredictConfig,
+    TuneConfig,
+)
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import Coverage
 from tikval.report.export.systems import Exported
@@ -103,9 +110,13 @@ def _about(study: Study, config: SystemConfig) -> str:
         case CombineConfig():
             names = ", ".join(f"`{system.system}`" for system in config.systems)
             return f"{config.how} of {names}, of held-out rows"
+        case TuneConfig():
+            return f"heads learnt on sentence vectors, {_from_scripts(study, config)}; out of fold where annotated"
+        case CascadeConfig():
+            return f"`{config.cheap.system}`, and `{config.strong.system}` where doubt can change an answer"
 
 
-def _from_scripts(study: Study, config: ExtractConfig | PredictConfig | FinetuneConfig) -> str:
+def _from_scripts(study: Study, config: ExtractConfig | PredictConfig | FinetuneConfig | TuneConfig) -> str:
     if config.scripts is None:
         return (
             "from vectors" if isinstance(config, PredictConfig | FinetuneConfig) else "from the video itself"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tikval.config import (
+    CascadeConfig,
     CombineConfig,
     EmbedConfig,
     ExtractConfig,
@@ -16,6 +17,7 @@ from tikval.config import (
     Protocol,
     ScriptConfig,
     Speech,
+    TuneConfig,
     VectorHead,
 )
 from tikval.report.figures.numbers import as_csv
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Text = tuple[str, dict[str, Any]]  # a line of a box, and its look
-SystemConfig = ExtractConfig | PredictConfig | FinetuneConfig | CombineConfig
+SystemConfig = ExtractConfig | PredictConfig | FinetuneConfig | CombineConfig | TuneConfig | CascadeConfig
 
 GIVEN, MADE, PRETRAINED, JUDGED = range(4)  # columns of the figure
 _FILL: Final = ("#EEEEEE", "#FBE9C6", "#D6EFE6", "#D4E6F4")  # by column; the words name the same
@@ -49,6 +51,13 @@ def pipeline_steps(config: SystemConfig) -> tuple[PipelineStep, ...]:
         return _combined(config)
     if isinstance(config, ExtractConfig):
         return _prompted(config)
+    if isinstance(config, TuneConfig):
+        how = "heads learnt from labels; out of fold"
+        judged = PipelineStep(JUDGED, "values", brief(config.base.encoder), how)
+        return PipelineStep(GIVEN, "videos"), _script(config.scripts), judged
+    if isinstance(config, CascadeConfig):
+        *steps, last = pipeline_steps(config.strong)
+        return *steps, last._replace(how=f"where {config.cheap.system} is in doubt; {last.how}")
     learnt = config.trained if isinstance(config, PredictConfig) else config
     given, of = ("texts", "texts") if learnt.texts else ("videos", "scripts")
     steps = [PipelineStep(GIVEN, given)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tikval.config import (
+    CascadeConfig,
     CombineConfig,
     ExtractConfig,
     FinetuneConfig,
@@ -16,6 +17,7 @@ from tikval.config import (
     LlmWriter,
     PredictConfig,
     ScriptConfig,
+    TuneConfig,
 )
 from tikval.evaluate.scores import ALL, LEFT_OUT
 from tikval.report.tables.published import Published
@@ -149,6 +151,11 @@ def _model(config: SystemConfig) -> str:
         name = getattr(config.model, "model", "")
         further = ", pre-trained further," if config.encoder else ""
         return f"{name}{further} on {_source(config.scripts)}"
+    if isinstance(config, TuneConfig):
+        learnt = "annotations" if config.teacher is None else f"answers of {config.teacher.system}"
+        return f"heads on vectors of {config.base.encoder}, learnt from {learnt}, out of {_source(config.scripts)}"
+    if isinstance(config, CascadeConfig):
+        return f"{_model(config.cheap)}; in doubt: {_model(config.strong)}"
     part = config.extractor
     if not isinstance(part, LlmExtractor):
         return f"values by {part.encoder} without a language model, out of {_source(config.scripts)}"
@@ -174,6 +181,10 @@ def _training(config: SystemConfig) -> str:
         return "none, neither here nor in the paper's language models"
     if isinstance(config, PredictConfig):
         return "on other videos, all of these are new to it; the paper: 3-fold cross-validation on its own"
+    if isinstance(config, TuneConfig):
+        return f"{config.heads.folds} folds, no account in two of them"
+    if isinstance(config, CascadeConfig):
+        return "none; limits set on a random sample that both systems answered"
     first = config.trained_systems[0] if isinstance(config, CombineConfig) else config
     protocol = first.protocol
     if protocol.name == "paper":

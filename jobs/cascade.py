@@ -1,0 +1,10 @@
+"""A cheap system's predictions -> predictions, some of them by a strong system.
+
+python -m jobs.cascade configs/cascade/predictions.yaml
+ray job submit --working-dir . -- python -m jobs.cascade configs/cascade/predictions.yaml
+"""
+
+from tikval.cli.job import run_job
+
+if __name__ == "__main__":
+    run_job("cascade")

@@ -116,13 +116,12 @@ def run_stage(
     Only videos of the current catalog are worked on and counted; rows of others stay where they are. At most
     `in_flight_mb` of rows wait in the object store between steps (None: Ray Data's own share of it). `check` gets the
     row keys to do, before Ray starts, and may raise UserError. `context` is entered on the driver, once Ray runs, for
-    as long as the rows stream: actors that stages ask by name; `ahead` runs inside it first. `finish` looks at the
-    whole table before it is called finished; `settings` are those of its own, which recompute no row. `only`: row keys;
-    no other video is worked on, unless all of them were before: the same folder goes on with more of them later.
+    as long as the rows stream: actors that stages ask by name; `ahead` runs inside it first. `finish` looks at the whole
+    table before it is called finished; `settings` are those of its own, which recompute no row. Of `only` some row keys
+    no other is worked on, unless all were before; the same folder goes on with more of them later.
     Raises UserError where the upstream run is not finished or another driver works on this folder.
     """
-    folder, upstream, out = Folder(config.folder), Folder(source.folder), _schema(steps)
-    begin = time.monotonic()
+    folder, upstream, begin = Folder(config.folder), Folder(source.folder), time.monotonic()
     with folder.lock():
         inputs = {upstream.uri: upstream.finished().state, **(settings or {})}
         before = folder.run()
@@ -156,7 +155,7 @@ def run_stage(
             counted = folder.counted(before.files, wanted)
             return folder.write_run(config, before.files, inputs, *counted, before.seconds)
         if not folder.parts():
-            folder.write_part(out.empty_table())
+            folder.write_part(_schema(steps).empty_table())
         return folder.seal(config, inputs, time.monotonic() - begin, finish, listed=wanted)
 
 

@@ -127,11 +127,8 @@ def run_stage(
         before = folder.run()
         only = None if before and before.inputs == inputs else only  # all were judged before
         inputs |= _named(only)
-        n_listed = Folder(catalog.folder).finished().rows
-        # more rows than are listed: an earlier version counted those of files that were replaced
         waits = ahead is not None and ahead.waits()
-        complete = before and before.inputs == inputs and not before.retryable and before.rows <= n_listed
-        if before and complete and not waits:
+        if before and not waits and _is_complete(before, inputs, Folder(catalog.folder).finished().rows):
             return before
         seen = folder.seen()
         wanted = _wanted(catalog, only)
@@ -152,11 +149,19 @@ def run_stage(
             _check_written(folder, todo)
         elif before and not finish and set(before.files) == set(folder.parts()):
             # else a driver died before its seal
-            counted = folder.counted(before.files, wanted)
-            return folder.write_run(config, before.files, inputs, *counted, before.seconds)
+            counts = folder.counted(before.files, wanted)
+            seconds, computed = before.seconds, before.computed
+            return folder.write_run(config, before.files, inputs, *counts, seconds, computed=computed)
         if not folder.parts():
             folder.write_part(_schema(steps).empty_table())
-        return folder.seal(config, inputs, time.monotonic() - begin, finish, listed=wanted)
+        return folder.seal(
+            config, inputs, time.monotonic() - begin, finish, listed=wanted, computed=len(todo)
+        )
+
+
+def _is_complete(before: FolderRun, inputs: dict[str, str], n_listed: int) -> bool:
+    # more rows than are listed: an earlier version counted those of files that were replaced
+    return before.inputs == inputs and not before.retryable and before.rows <= n_listed
 
 
 def _wanted(catalog: JobConfig, only: np.ndarray | None) -> np.ndarray:

@@ -64,6 +64,7 @@ class FolderRun:
     seconds: float
     finished_at: str
     tikval: str
+    computed: int | None = None  # rows that `seconds` were spent on; None: not known
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -85,9 +86,10 @@ class FolderRun:
     def to_json(self) -> bytes:
         """Return run.json as every version reads it."""
         names = {"side_tables": "beside"}
-        return json.dumps(
-            {names.get(key, key): value for key, value in asdict(self).items()}, indent=2
-        ).encode()
+        fields = {names.get(key, key): value for key, value in asdict(self).items()}
+        if self.computed is None:  # as a version before wrote it
+            del fields["computed"]
+        return json.dumps(fields, indent=2).encode()
 
     @property
     def state(self) -> str:
@@ -233,11 +235,12 @@ class Folder:
         finish: "Finish | None" = None,
         *,
         listed: np.ndarray | None = None,
+        computed: int | None = None,
     ) -> FolderRun:
         """Make the finished table of all parts, one row per key; say so in run.json, then drop what it replaces.
 
         `finish` may put other files in the place of those, and tables beside them. `listed`: S16 [K] sorted, the keys
-        whose rows run.json counts; None: all.
+        whose rows run.json counts; None: all. `computed`: rows that `seconds` were spent on.
 
         Killed at any point, the next seal finds either the old files or both, and the same rows.
         """
@@ -259,7 +262,8 @@ class Folder:
             if name.startswith("_")
         }
         final, side_tables = finish(self, made) if finish else (made, {})
-        run = self.write_run(config, final, inputs, *self.counted(final, listed), seconds, side_tables)
+        counts = self.counted(final, listed)
+        run = self.write_run(config, final, inputs, *counts, seconds, side_tables, computed)
         for name in {*names, *made, *tables} - {*final, *side_tables.values()}:
             delete(f"{self.uri}/{name}")
         return run
@@ -297,6 +301,7 @@ class Folder:
         failed: dict[str, int],
         seconds: float,
         side_tables: dict[str, str] | None = None,
+        computed: int | None = None,
     ) -> FolderRun:
         run = FolderRun(
             stage=config.stage,
@@ -310,6 +315,7 @@ class Folder:
             seconds=round(seconds, 1),
             finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             tikval=tikval.__version__,
+            computed=computed,
         )
         write_bytes(f"{self.uri}/run.json", run.to_json())
         return run

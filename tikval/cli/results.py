@@ -247,10 +247,11 @@ def compare(
     out: Annotated[str, typer.Argument(help="The folder of an analysis.")],
     codebook: Picked = None,
 ) -> None:
-    """Every system against every other: differences in F1, and without annotations how often they agree."""
+    """Every system against every other, what each costs, and which one to use for these videos."""
     from tikval.evaluate.corpus import read_system_corpus
     from tikval.evaluate.system_agreement import system_agreements
     from tikval.report.tables.comparisons import show_comparisons, system_agreement_table
+    from tikval.report.tables.worth import show_recommendation, worths_of
 
     study = picked_study(out, codebook)
     names, console = sorted(study.systems()), Terminal(width=None if sys.stdout.isatty() else 160)
@@ -261,8 +262,11 @@ def compare(
         )
     latest = study.latest("scores")
     rows = latest[0].read_side_table("comparisons") if latest else []
+    scores = latest[0].read().to_pylist() if latest else []
+    worths = worths_of(study, scores)
     if rows and latest:
         show_comparisons(rows, console)
+        show_recommendation(worths, rows, scores, console)
         scored = {name for row in rows for name in (row["system_a"], row["system_b"])}
         if left := [name for name in names if name not in scored]:
             print(f"tikval: note: not in the last scores: {', '.join(left)}", file=sys.stderr)
@@ -279,6 +283,7 @@ def compare(
     )  # not used, but must be settled
     corpora = [read_system_corpus(study, name, whose) for name in names]
     console.print(system_agreement_table(system_agreements(corpora)))
+    show_recommendation(worths, [], [], console)
 
 
 @app.command()

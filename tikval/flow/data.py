@@ -116,9 +116,9 @@ def run_stage(
     Only videos of the current catalog are worked on and counted; rows of others stay where they are. At most
     `in_flight_mb` of rows wait in the object store between steps (None: Ray Data's own share of it). `check` gets the
     row keys to do, before Ray starts, and may raise UserError. `context` is entered on the driver, once Ray runs, for
-    as long as the rows stream: actors that stages ask by name; `ahead` runs inside it first. `finish` looks at the whole
-    table before it is called finished; `settings` are those of its own, which recompute no row. Of `only` some row keys
-    no other is worked on, unless all were before; the same folder goes on with more of them later.
+    as long as the rows stream: actors that stages ask by name; `ahead` runs inside it first. `finish` looks at the
+    whole table before it is called finished; `settings` are those of its own, which recompute no row. `only`: row keys
+    that are worked on, and no others, unless all were before; the same folder goes on with more later.
     Raises UserError where the upstream run is not finished or another driver works on this folder.
     """
     folder, upstream, begin = Folder(config.folder), Folder(source.folder), time.monotonic()

@@ -53,7 +53,7 @@ def recommend(
     why = [_against_best(chosen, best, rows)] if chosen is not best else [_lead(best, scored, rivals)]
     if chosen is best and rivals:
         why += [_not_shown(best, rival, rows) for rival in rivals]
-    why += _beside_baselines(chosen, rows, baselines)
+    why += _against_baselines(chosen, rows, baselines)
     left = [worth.system for worth in worths if worth.macro_f1 is None]
     if left:
         why.append(f"not scored, and so not considered: {', '.join(left)}")
@@ -139,7 +139,7 @@ def _more_labels(difference: float, half_width: float, n_videos: int) -> str:
     return f"if it is as large as it looks, about {rounded:,} more labels would tell"
 
 
-def _beside_baselines(
+def _against_baselines(
     chosen: SystemWorth, rows: Sequence[ComparisonRow], baselines: Sequence[str]
 ) -> list[str]:
     """A warning for each baseline that the system is not shown to beat."""

@@ -147,7 +147,9 @@ def show_recommendation(
     """Print what each system is worth and takes, and the one to use."""
     sure = HowSure(ends_of(row) for row in scores if _is_the_mean(row) and row["system"] not in BASELINES)
     of = {row["system"]: row for row in scores if _is_the_mean(row)}
-    table = Table("system", "macro F1 [95 %]", "USD per 1,000", "hours per 1,000, as it ran", "languages", "data go")
+    table = Table(
+        "system", "macro F1 [95 %]", "USD per 1,000", "hours per 1,000, as it ran", "languages", "data go"
+    )
     for worth in worths:
         spread = sure.spread(ends_of(of[worth.system])) if worth.system in of else ""
         table.add_row(

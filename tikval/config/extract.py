@@ -105,7 +105,7 @@ Extractor = Annotated[
 ]
 
 
-def _is_tuned_for(codebook: Any) -> bool:
+def is_tuned_for(codebook: Any) -> bool:
     """Whether the default threshold is one for a codebook; True where no file is named, or there is none."""
     if not isinstance(codebook, str):
         return True
@@ -149,7 +149,7 @@ class ExtractConfig(JobConfig):
         part = data.get("extractor", {}) if isinstance(data, dict) else None
         if not isinstance(part, dict) or part.get("kind", "local") != "local" or "threshold" in part:
             return data
-        return data if _is_tuned_for(data.get("codebook")) else _with(data, part, threshold="codebook")
+        return data if is_tuned_for(data.get("codebook")) else _with(data, part, threshold="codebook")
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

@@ -1,11 +1,11 @@
 """Heads on frozen sentence vectors, learnt from a few hundred annotated videos or from a strong system's answers."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
 from tikval.config.base import Config, JobConfig, Pool, TextFile, Upstream
-from tikval.config.extract import SCHWARTZ, ExtractConfig, LocalExtractor
+from tikval.config.extract import SCHWARTZ, ExtractConfig, LocalExtractor, is_tuned_for
 from tikval.config.scripts import CatalogConfig, ScriptConfig
 from tikval.config.train import SystemName
 
@@ -25,13 +25,22 @@ class TuneConfig(JobConfig):
     scripts: Upstream[ScriptConfig]
     system: SystemName
     codebook: TextFile = SCHWARTZ
-    heads: Heads
+    heads: Heads = Heads()
     base: LocalExtractor = LocalExtractor()  # whose vectors and scores the heads start from
     # distillation: this system's answers on a random sample are the labels, in place of annotations
     teacher: Upstream[ExtractConfig] | None = None
     sample: PositiveInt | None = None  # videos that the teacher answers
     annotator: str | None = None  # whose annotations; needed where there are several
     pool: Pool = Pool(actors=1, batch_rows=32)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_its_codebooks_threshold(cls, data: Any) -> Any:
+        """As ExtractConfig: a threshold that nobody gave is set from the codebook, where that is another."""
+        part = data.get("base", {}) if isinstance(data, dict) else None
+        if not isinstance(part, dict) or "threshold" in part or is_tuned_for(data.get("codebook")):
+            return data
+        return {**data, "base": {**part, "threshold": "codebook"}}
 
     @model_validator(mode="after")
     def _has_its_labels(self) -> Self:

@@ -12,12 +12,14 @@ Shape letters: N windows, L labels, D embedding width.
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+
+import numpy as np
 
 from tikval.codebook import Codebook
-from tikval.config import ExtractConfig, LocalExtractor
+from tikval.config import JobConfig, LocalExtractor
 from tikval.extract.calibration import background, calibrate, keep_calibration, kept_calibration
-from tikval.extract.passages import join_short, passages_of
+from tikval.extract.passages import Sentence, join_short, passages_of
 from tikval.extract.similarity import (
     decide_labels,
     label_vectors,
@@ -40,11 +42,20 @@ def sentences_of(script: str, caption: str | None = None, only_english: bool = F
     return [sentence.text for sentence in join_short(pieces_of(script, caption, only_english))]
 
 
-def set_threshold(config: ExtractConfig, extractor: LocalExtractor, codebook: Codebook, load: Load) -> None:
+def set_threshold(config: JobConfig, extractor: LocalExtractor, codebook: Codebook, load: Load) -> None:
     """Set the threshold from the codebook where that is asked for, once in the life of the predictions' folder."""
     if extractor.threshold == "codebook" and kept_calibration(config.folder) is None:
         encode, _ = load(extractor.encoder, extractor.revision)
         keep_calibration(config.folder, calibrate(codebook, encode, extractor))
+
+
+class Reading(NamedTuple):
+    """What the encoder makes of one script."""
+
+    sentences: list[Sentence]
+    windows: np.ndarray  # [N, D] vectors
+    shares: np.ndarray  # [N, L]
+    scores: np.ndarray  # [L] mean share of the windows
 
 
 class LocalValues:
@@ -79,28 +90,38 @@ class LocalValues:
     def _predict(self, row: Any) -> PredictionRow:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
-        sentences = join_short(pieces_of(row["script"], row["caption"], only_english=True))
-        if not sentences:
+        found = self.read(row)
+        if found is None:
             return self.failure(
                 row, Reason.NO_TEXT, "nothing was recognised as said, shown as text or written"
             )
-        texts = [sentence.text for sentence in sentences]
-        windows_ND = self.encode(sentence_windows(texts, self.config.span))
-        share_NL = window_shares(windows_ND, self.vectors, self.config)
-        scores_L = mean_share(share_NL, self.config)
-        decisions = decide_labels(scores_L, self.threshold)
-        decided = {label: place for place, label in enumerate(self.codebook.labels) if decisions[place]}
+        decided = self.decide(row, found)
+        places = {label: n for n, label in enumerate(self.codebook.labels) if decided["decisions"][n]}
         return self._row(
             row,
-            decisions=decisions,
-            scores=[float(score) for score in scores_L],
-            abstained=not any(decisions),
+            abstained=not places,
             has_sound=row["has_sound"],
             language=row["language"],
             translated=row["translated"],
-            evidence=passages_of(row, sentences, share_NL, decided, self.config),
+            evidence=passages_of(row, found.sentences, found.shares, places, self.config),
             model_served=self.served,
+            **decided,
         )
+
+    def read(self, row: Any) -> "Reading | None":
+        """The vectors and shares of what a script says; None: it says nothing."""
+        sentences = join_short(pieces_of(row["script"], row["caption"], only_english=True))
+        if not sentences:
+            return None
+        texts = [sentence.text for sentence in sentences]
+        windows_ND = self.encode(sentence_windows(texts, self.config.span))
+        share_NL = window_shares(windows_ND, self.vectors, self.config)
+        return Reading(sentences, windows_ND, share_NL, mean_share(share_NL, self.config))
+
+    def decide(self, row: Any, found: "Reading") -> dict[str, Any]:
+        """Decisions and scores of a PredictionRow."""
+        decisions = decide_labels(found.scores, self.threshold)
+        return {"decisions": decisions, "scores": [float(score) for score in found.scores]}
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> PredictionRow:
         """A row with the identity of `row`, the reason and nothing that could be read as a stance."""

@@ -1,0 +1,208 @@
+"""ScriptRow -> PredictionRow by the local extractor's vectors and scores, and heads that were learnt on them.
+
+A labelled video gets what heads of the other folds made of it (`split` tuned, `fold`), so that scores and corrected
+rates may use it; every other video what the heads of all labelled videos make of it.
+
+<tuned>-<fingerprint>/heads.npz              the heads' arrays
+                      heads.json             what they were learnt from, label by label; written last
+                      _labelled-*.parquet    of each labelled video its vector, and its answers out of fold
+"""
+
+import io
+import json
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tikval.codebook import Codebook
+from tikval.config import TuneConfig, UserError
+from tikval.extract.heads import FittedHeads, HeadModel, fit_heads
+from tikval.extract.labelled import LabelledVideos, text_sha
+from tikval.extract.local import Load, LocalValues, Reading
+from tikval.extract.similarity import unit
+from tikval.files import delete, list_files, parse_json, read_bytes, read_parquet, write_bytes, write_table
+from tikval.hub.sentences import load_encoder
+from tikval.store.folder import Folder
+
+SPLIT: Final = "tuned"
+_MODEL, _CARD, _LABELLED = "heads.npz", "heads.json", "_labelled-"
+
+
+class Vectors(NamedTuple):
+    """N videos in the encoder's space."""
+
+    vectors: np.ndarray  # [N, D] mean of the windows, of length 1
+    base: np.ndarray  # [N, L] zero-shot scores
+
+
+class TunedValues(LocalValues):
+    """In batches of rows: holds the encoder, the codebook's vectors and the heads that lie in `folder`."""
+
+    def __init__(
+        self, config: TuneConfig, codebook: Codebook, folder: str, load: Load = load_encoder
+    ) -> None:
+        super().__init__(config.system, codebook, config.base, load, folder)
+        self.heads = read_heads(folder)
+        self.out_of_fold = {row["row_key"]: row for row in _labelled(folder).to_pylist()}
+
+    def decide(self, row: Any, found: Reading) -> dict[str, Any]:
+        if (labelled := self.out_of_fold.get(row["row_key"])) is not None:
+            held_out = {name: labelled[name] for name in ("decisions", "scores", "fold")}
+            return held_out | {"split": SPLIT}
+        scores_L = self.heads.scores(video_vector(found)[None], found.scores[None])[0]
+        decisions = [bool(yes) for yes in scores_L >= self.heads.thresholds]
+        return {"decisions": decisions, "scores": [float(score) for score in scores_L]}
+
+
+def video_vector(found: Reading) -> np.ndarray:
+    """[D] the mean of the windows' vectors, with length 1."""
+    return unit(found.windows.mean(axis=0))
+
+
+def known_state(folder: str) -> str | None:
+    """The state of the labelled videos that the heads of a folder were learnt from; None: it has none."""
+    data = read_bytes(f"{folder}/{_CARD}")
+    return None if data is None else str(parse_json(data, f"{folder}/{_CARD}")["state"])
+
+
+def read_card(folder: str) -> dict[str, Any]:
+    """What the heads were learnt from. Raises UserError where there are none."""
+    data = read_bytes(f"{folder}/{_CARD}")
+    if data is None:
+        raise UserError(f"{folder}: has no heads (any more); run jobs.tune again")
+    card: dict[str, Any] = parse_json(data, f"{folder}/{_CARD}")
+    return card
+
+
+def read_heads(folder: str) -> HeadModel:
+    """The heads of a tuned system's folder. Raises UserError for a file that jobs.tune did not write."""
+    data = read_bytes(f"{folder}/{_MODEL}")
+    if data is None:
+        raise UserError(f"{folder}: has no heads (any more); run jobs.tune again")
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            known = {each.name: arrays[each.name] for each in fields(HeadModel)}
+    except (ValueError, KeyError, OSError) as err:
+        raise UserError(f"{folder}/{_MODEL}: not as jobs.tune writes it") from err
+    return HeadModel(**known | {"penalty": float(known["penalty"])})
+
+
+def labelled_file(folder: str) -> str | None:
+    """The table of labelled videos, which run.json names with the predictions."""
+    names = list_files(folder, ".parquet", include_side_tables=True)
+    return next((name for name in names if name.startswith(_LABELLED)), None)
+
+
+def known_vectors(folder: str) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+    """Vector and zero-shot scores of videos that were labelled before, by row key and text."""
+    return {
+        (row["row_key"], row["text_sha"]): (np.array(row["vector"], np.float32), np.array(row["base"]))
+        for row in _labelled(folder).to_pylist()
+    }
+
+
+def read_vectors(
+    values: LocalValues,
+    videos: LabelledVideos,
+    known: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]],
+    advance: Callable[[], None],
+) -> tuple[LabelledVideos, Vectors]:
+    """Vectors of the labelled videos, and these without those that say nothing; `known`: what need not be read."""
+    found, has_text = [], []
+    for row in videos.rows:
+        made = known.get((row["row_key"], text_sha(row)))
+        if made is None and (reading := values.read(row)) is not None:
+            made = video_vector(reading), reading.scores
+        has_text.append(made is not None)
+        found += [made] if made is not None else []
+        advance()
+    at = np.array(has_text)
+    rows = [row for row, there in zip(videos.rows, has_text, strict=True) if there]
+    left = videos._replace(rows=rows, targets=videos.targets[at], groups=videos.groups[at])
+    if not rows:
+        raise UserError("none of the annotated videos says or shows any text: there is nothing to learn from")
+    vectors, base = zip(*found, strict=True)
+    return left, Vectors(np.stack(vectors), np.stack(base))
+
+
+def learn_heads(
+    config: TuneConfig,
+    labels: Sequence[str],
+    videos: LabelledVideos,
+    found: Vectors,
+    threshold: float,
+    state: str,
+) -> FittedHeads:
+    """Fit the heads and write them into the system's folder; `threshold`: of the zero-shot scores."""
+    folds, seed = config.heads.folds, config.heads.seed
+    try:
+        fitted = fit_heads(
+            *found, videos.targets, videos.groups, folds=folds, seed=seed, base_threshold=threshold
+        )
+    except ValueError as err:
+        raise UserError(f"{config.system}: {err}") from err
+    _write_labelled(config.folder, videos, found, fitted)
+    arrays = io.BytesIO()
+    np.savez(arrays, allow_pickle=False, **vars(fitted.heads))
+    write_bytes(f"{config.folder}/{_MODEL}", arrays.getvalue())
+    card = _card(fitted, labels, videos) | {"state": state}
+    write_bytes(f"{config.folder}/{_CARD}", json.dumps(card, indent=2).encode())
+    return fitted
+
+
+def _card(fitted: FittedHeads, labels: Sequence[str], videos: LabelledVideos) -> dict[str, Any]:
+    heads = fitted.heads
+    return {
+        "videos": len(videos.rows),
+        "groups": len(np.unique(videos.groups)),
+        "folds": int(fitted.fold_N.max()) + 1,
+        "penalty": heads.penalty if np.isfinite(heads.penalty) else None,
+        "labels": {
+            label: {
+                "positives": round(float(heads.positives[n]), 3),
+                "head": bool(heads.has_head[n]),
+                "threshold": float(heads.thresholds[n]),
+            }
+            for n, label in enumerate(labels)
+        },
+    }
+
+
+def _write_labelled(folder: str, videos: LabelledVideos, found: Vectors, fitted: FittedHeads) -> None:
+    table = pa.table(
+        {
+            "video_id": [row["video_id"] for row in videos.rows],
+            "row_key": [row["row_key"] for row in videos.rows],
+            "text_sha": [text_sha(row) for row in videos.rows],
+            "vector": pa.array(list(found.vectors.astype(np.float32)), pa.list_(pa.float32())),
+            "base": pa.array(list(found.base.astype(np.float64)), pa.list_(pa.float64())),
+            "scores": pa.array(list(fitted.scores_NL), pa.list_(pa.float64())),
+            "decisions": pa.array(fitted.decisions_NL.tolist(), pa.list_(pa.bool_())),
+            "fold": pa.array(fitted.fold_N.tolist(), pa.int64()),
+        }
+    )
+    for name in list_files(folder, ".parquet", include_side_tables=True):
+        if name.startswith(_LABELLED):
+            delete(f"{folder}/{name}")
+    write_table(f"{folder}/{_LABELLED}{secrets.token_hex(8)}.parquet", table)
+
+
+def _labelled(folder: str) -> pa.Table:
+    name = labelled_file(folder)
+    empty = pa.table({"row_key": pa.array([], pa.string())})
+    table = read_parquet(f"{folder}/{name}") if name else empty
+    return table.filter(pc.is_valid(table["row_key"]))
+
+
+def learnt_ids(folder: Folder) -> list[str]:
+    """Ids of the videos that a folder's heads were learnt from, as far as they are still known."""
+    name = labelled_file(folder.uri)
+    ids: list[str] = (
+        read_parquet(f"{folder.uri}/{name}", ["video_id"])["video_id"].to_pylist() if name else []
+    )
+    return ids

@@ -24,6 +24,7 @@ from tikval.config import (
     ScriptConfig,
     Speech,
     SweepConfig,
+    TuneConfig,
     UserError,
     load_config,
     nested,
@@ -48,6 +49,7 @@ JOBS: dict[str, tuple[type[JobConfig], str]] = {
     "finetune": (FinetuneConfig, "finetune"),
     "predict": (PredictConfig, "predict"),
     "combine": (CombineConfig, "combine"),
+    "tune": (TuneConfig, "tune"),
     "sweep": (SweepConfig, "sweep"),
     "scores": (EvaluateConfig, "evaluate"),
     "report": (ReportConfig, "report"),
@@ -84,6 +86,8 @@ def kind_of(path: Path) -> str:
         return "predict"
     if "space" in keys:
         return "sweep"
+    if "heads" in keys:
+        return "tune"
     if "system" in keys:
         return "finetune" if {"protocol", "encoder"} & keys.keys() else "predictions"
     if "leave_out" in keys:

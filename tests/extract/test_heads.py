@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tikval.extract.heads import FittedHeads, f1_thresholds, fit_heads
-from tikval.stats.arrays import Bools, Floats
+from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.metrics import macro, prf
 
 N, D, L = 300, 24, 4
@@ -22,9 +22,9 @@ def made(seed: int = 0, *, planted: bool = True, n: int = N) -> tuple[Floats, Fl
     return vectors_ND, base_NL, truth_NL
 
 
-def fitted(vectors: Floats, base: Floats, truth: Floats | Bools, groups: Floats | None = None) -> FittedHeads:
+def fitted(vectors: Floats, base: Floats, truth: Floats | Bools, groups: Ints | None = None) -> FittedHeads:
     groups_N = np.arange(len(vectors)) if groups is None else groups
-    return fit_heads(vectors, base, truth.astype(float), groups_N.astype(np.int64), folds=5, seed=0)
+    return fit_heads(vectors, base, truth.astype(float), groups_N, folds=5, seed=0)
 
 
 def f1(truth: Bools, predicted: Bools) -> float:

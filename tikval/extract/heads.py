@@ -53,8 +53,7 @@ class HeadModel:
     @property
     def has_head(self) -> Bools:
         """[L]"""
-        found: Bools = self.weights.any(axis=0)
-        return found
+        return np.asarray(self.weights.any(axis=0))
 
 
 @dataclass(frozen=True, eq=False)

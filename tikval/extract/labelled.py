@@ -28,11 +28,11 @@ class LabelledVideos(NamedTuple):
         """Changes whenever what is learnt from changes."""
         digest = hashlib.sha256(self.targets.tobytes() + self.groups.tobytes())
         for row in self.rows:
-            digest.update(f"{row['row_key']} {text_sha(row)}".encode())
+            digest.update(f"{row['row_key']} {script_sha(row)}".encode())
         return digest.hexdigest()[:16]
 
 
-def text_sha(row: Any) -> str:
+def script_sha(row: Any) -> str:
     """SHA-256 of what is read of a script and its caption."""
     return hashlib.sha256(f"{row['script']}\n{row['caption']}".encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -43,11 +43,6 @@ def annotated_videos(config: TuneConfig, codebook: Codebook) -> LabelledVideos:
     labels = _of_one_annotator(catalog.read_side_table("labels"), config, codebook)
     ids = {row["video_id"] for row in labels}
     accounts = {row["video_id"]: row["account"] for row in catalog.rows(catalog, ids)}
-    if not accounts:
-        raise UserError(
-            f"none of the {len(ids)} annotated videos is among those of {catalog.uri}; are the ids of the annotations "
-            "those of the videos? (tikval check compares them)"
-        )
     scripts = Folder(config.scripts.folder).rows(catalog, ids)
     rows = sorted((row for row in scripts if row["error"] is None), key=lambda row: row["video_id"])
     if len(rows) < FEWEST_ROWS:
@@ -86,7 +81,7 @@ def _of_one_annotator(rows: Sequence[LabelRow], config: TuneConfig, codebook: Co
 
 def _grouped(rows: list[Any], targets_NL: Floats, accounts: list[str | None]) -> LabelledVideos:
     number: dict[str, int] = {}
-    same = [number.setdefault(text_sha(row), len(number)) for row in rows]
+    same = [number.setdefault(script_sha(row), len(number)) for row in rows]
     groups_N = groups_of(accounts, same, [row["video_id"] for row in rows])
     if len(np.unique(groups_N)) < 2:
         raise UserError(

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from tikval.codebook import Codebook
 from tikval.config import TuneConfig, UserError
 from tikval.extract.heads import FittedHeads, HeadModel, fit_heads
-from tikval.extract.labelled import LabelledVideos, text_sha
+from tikval.extract.labelled import LabelledVideos, script_sha
 from tikval.extract.local import Load, LocalValues, Reading
 from tikval.extract.similarity import unit
 from tikval.files import delete, list_files, parse_json, read_bytes, read_parquet, write_bytes, write_table
@@ -33,7 +33,7 @@ SPLIT: Final = "tuned"
 _MODEL, _CARD, _LABELLED = "heads.npz", "heads.json", "_labelled-"
 
 
-class Vectors(NamedTuple):
+class VideoVectors(NamedTuple):
     """N videos in the encoder's space."""
 
     vectors: np.ndarray  # [N, D] mean of the windows, of length 1
@@ -111,11 +111,11 @@ def read_vectors(
     videos: LabelledVideos,
     known: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]],
     advance: Callable[[], None],
-) -> tuple[LabelledVideos, Vectors]:
-    """Vectors of the labelled videos, and these without those that say nothing; `known`: what need not be read."""
+) -> tuple[LabelledVideos, VideoVectors]:
+    """VideoVectors of the labelled videos, and these without those that say nothing; `known`: what need not be read."""
     found, has_text = [], []
     for row in videos.rows:
-        made = known.get((row["row_key"], text_sha(row)))
+        made = known.get((row["row_key"], script_sha(row)))
         if made is None and (reading := values.read(row)) is not None:
             made = video_vector(reading), reading.scores
         has_text.append(made is not None)
@@ -127,14 +127,14 @@ def read_vectors(
     if not rows:
         raise UserError("none of the annotated videos says or shows any text: there is nothing to learn from")
     vectors, base = zip(*found, strict=True)
-    return left, Vectors(np.stack(vectors), np.stack(base))
+    return left, VideoVectors(np.stack(vectors), np.stack(base))
 
 
 def learn_heads(
     config: TuneConfig,
     labels: Sequence[str],
     videos: LabelledVideos,
-    found: Vectors,
+    found: VideoVectors,
     threshold: float,
     state: str,
 ) -> FittedHeads:
@@ -173,12 +173,12 @@ def _card(fitted: FittedHeads, labels: Sequence[str], videos: LabelledVideos) ->
     }
 
 
-def _write_labelled(folder: str, videos: LabelledVideos, found: Vectors, fitted: FittedHeads) -> None:
+def _write_labelled(folder: str, videos: LabelledVideos, found: VideoVectors, fitted: FittedHeads) -> None:
     table = pa.table(
         {
             "video_id": [row["video_id"] for row in videos.rows],
             "row_key": [row["row_key"] for row in videos.rows],
-            "text_sha": [text_sha(row) for row in videos.rows],
+            "text_sha": [script_sha(row) for row in videos.rows],
             "vector": pa.array(list(found.vectors.astype(np.float32)), pa.list_(pa.float32())),
             "base": pa.array(list(found.base.astype(np.float64)), pa.list_(pa.float64())),
             "scores": pa.array(list(fitted.scores_NL), pa.list_(pa.float64())),

@@ -1,4 +1,4 @@
-"""Heads on sentence vectors: learnt on the driver from the labelled videos, then over all scripts in actors."""
+"""Heads on sentence vectors: learnt on the driver from the labelled videos, then over all scripts in actors of Ray Data."""
 
 from functools import partial
 

@@ -69,6 +69,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "predict": {"trained": "finetune.yaml", "scripts": "scripts.yaml", "out": "out", "system": "new"},
     "sweep": {"finetune": "finetune.yaml", "out": "out", "space": {"model.dropout": {"values": [0, 0.1]}}},
+    "tune": {
+        "scripts": "scripts.yaml",
+        "out": "out",
+        "system": "tuned",
+        "codebook": "book.yaml",
+        "heads": {},
+    },
     "combine": {"systems": ["finetune.yaml"], "out": "out", "system": "ensemble"},
     "faithfulness": {"scripts": "scripts.yaml", "heard": "scripts.yaml", "out": "out"},
     "explain": {"predictions": "predictions.yaml", "out": "out"},

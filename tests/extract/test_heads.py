@@ -71,7 +71,7 @@ def test_a_label_with_few_positives_has_no_head_and_decides_as_before() -> None:
     assert np.array_equal(scores[:, 0] >= found.heads.thresholds[0], base[:, 0] >= 0.031)
 
 
-def test_soft_targets_teach_what_hard_ones_do_and_unknown_ones_nothing() -> None:
+def test_soft_targets_train_as_hard_ones_do_and_unknown_ones_do_not() -> None:
     vectors, base, truth = made()
     soft = np.where(truth, 0.9, 0.1)
     hard, softly = fitted(vectors, base, truth), fitted(vectors, base, soft)

@@ -36,7 +36,7 @@ def test_too_little_is_told_in_one_line(tmp_path: Path) -> None:
     study.annotate(IDS[:12])
     with pytest.raises(UserError, match="10 annotated videos with a script are too few to learn from"):
         learnt_from(study)
-    write_catalog(study.catalog.model_copy(update={"annotations": None}))
+    write_catalog(study.catalog.model_copy(update={"annotations": None, "without": ("annotations",)}))
     with pytest.raises(UserError, match="the study has none"):
         learnt_from(study)
     study.annotate(LABELLED, coder="second")

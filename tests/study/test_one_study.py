@@ -332,7 +332,7 @@ def test_every_option_is_in_the_command_and_leads_to_the_same_configuration(
         ran.append(args)
         return 0
 
-    monkeypatch.setattr("tikval.cli.analyze._run_all", run)
+    monkeypatch.setattr("tikval.cli.analyze.run_study", run)
     places = {"LABELS": folder.labels("l.csv", "face"), "BOOK": folder.book, "ACCOUNTS": str(folder.videos)}
     typed = ["analyze", "--out", folder.out, *(places.get(word, word) for word in words), "--", "-my videos"]
     tikval(*typed)
@@ -354,7 +354,7 @@ def test_evidence_is_asked_for_unless_a_study_has_begun_without_it(
         ran.append(config)
         return 0
 
-    monkeypatch.setattr("tikval.cli.analyze._run_all", run)
+    monkeypatch.setattr("tikval.cli.analyze.run_study", run)
 
     def asked(*words: str) -> tuple[ExtractConfig, str, str]:
         printed = tikval(

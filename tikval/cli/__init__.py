@@ -24,6 +24,7 @@ from tikval.cli import (
     recheck,
     results,
     sample,
+    tune,
 )
 from tikval.cli.app import app, main
 from tikval.cli.look import HINTS
@@ -55,4 +56,5 @@ __all__ = [
     "recheck",
     "results",
     "sample",
+    "tune",
 ]

@@ -141,7 +141,7 @@ def analyze(
     config = config.model_copy(update={"asked": asked})
     embed = _embedding(profile_file(profiles[0]), config, theirs) if embeddings else None
     # the guard here too: typer takes Ctrl-C for itself
-    raise typer.Exit(guard(lambda: _run_all(config, embed, budget, with_others=True)))
+    raise typer.Exit(guard(lambda: run_study(config, embed, budget, with_others=True)))
 
 
 def _taken_away(
@@ -166,7 +166,7 @@ def run(
     """Every job that a report's configuration rests on, in order; what is finished is not done again."""
     config = load_job(ReportConfig, file, overrides or [])
     config = config.model_copy(update={"asked": asked_by(ctx)})
-    raise typer.Exit(guard(lambda: _run_all(config, None, budget)))
+    raise typer.Exit(guard(lambda: run_study(config, None, budget)))
 
 
 @app.command("job", context_settings={"ignore_unknown_options": True})
@@ -189,7 +189,7 @@ def _embedding(report_file: str, config: ReportConfig, overrides: list[str]) -> 
     return load_job(EmbedConfig, file, [*same, *overrides])
 
 
-def _run_all(
+def run_study(
     config: ReportConfig, embed: EmbedConfig | None, budget: float | None, *, with_others: bool = False
 ) -> int:
     """Every job of a study in order; `with_others`: its report shows every current system. Returns the exit code."""

@@ -36,7 +36,7 @@ class TuneConfig(JobConfig):
     @model_validator(mode="before")
     @classmethod
     def _has_its_codebooks_threshold(cls, data: Any) -> Any:
-        """As ExtractConfig: a threshold that nobody gave is set from the codebook, where that is another."""
+        """A threshold that nobody gave is set from the codebook, where that is another."""
         part = data.get("base", {}) if isinstance(data, dict) else None
         if not isinstance(part, dict) or "threshold" in part or is_tuned_for(data.get("codebook")):
             return data

@@ -1,4 +1,4 @@
-"""Heads on sentence vectors: learnt on the driver from the labelled videos, then over all scripts in actors of Ray Data."""
+"""Heads on sentence vectors: learnt on the driver from labelled videos, applied to all scripts in Ray Data actors."""
 
 from functools import partial
 

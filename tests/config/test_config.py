@@ -360,7 +360,7 @@ def test_the_codebooks_content_counts_and_not_its_name(study: Path) -> None:
     told = {name for name in JOBS if before[name] != after[name]}
     assert told == {
         *("predictions", "pretrain", "finetune", "sweep", "predict", "combine"),
-        *("explain", "scores", "report"),
+        *("tune", "explain", "scores", "report"),
     }
 
 

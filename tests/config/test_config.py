@@ -28,6 +28,7 @@ from tikval.config import (
     UserError,
     load_config,
     nested,
+    steps_of,
 )
 from tikval.store.runs import Study
 
@@ -418,3 +419,19 @@ def test_a_recogniser_by_its_name_alone() -> None:
     )  # of studies before
     with pytest.raises(ValueError, match="every_language"):
         LocalWriter.model_validate({"speech": "loud"})
+
+
+def test_a_teacher_is_no_step_of_its_own() -> None:
+    report = load_config(ReportConfig, "configs/distill/report.yaml", [])
+    assert [job.stage for job in steps_of(report)] == ["catalog", "scripts", "tuned", "scores"]
+    assert "gemini_teacher" in {getattr(job, "system", None) for _, job in nested(report)}
+
+
+def test_an_encoder_learns_from_a_teacher_or_from_annotations() -> None:
+    for wrong, told in (
+        ("sample=null", "go together"),
+        ("annotator=anna", "without texts"),
+        ("codebook=x.yaml", "answers by"),
+    ):
+        with pytest.raises(UserError, match=told):
+            load_config(FinetuneConfig, "configs/distill/encoder.yaml", [wrong])

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.evaluate.batches import BatchRecord
-from tikval.evaluate.sample import Stratum, VideoSample, draw_number
+from tikval.evaluate.sample import Stratum, VideoSample
 from tikval.stats.adaptive import doubt, draw_by_probability, drawing_probabilities
 from tikval.stats.arrays import Bools, Floats, Ints
+from tikval.store.row_keys import draw_number
 
 
 class GroupDraw(NamedTuple):

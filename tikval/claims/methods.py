@@ -22,7 +22,11 @@ _SPENDING: Final = {
     "labels",
     "open": "6/(π²k²) of it at look k, for any number of looks",
 }
-_DRAWN: Final = {"random": "drawn at random", "accounts": "whole accounts drawn at random"}
+_DRAWN: Final = {
+    "random": "drawn at random",
+    "accounts": "whole accounts drawn at random",
+    "teacher": "drawn at random for distillation",
+}
 _ESTIMATOR: Final = (
     "The share of an account's videos that have the label is the mean of p + w(Y - p): p the probability that the "
     "system's score or answer lets expect, recalibrated on other labelled videos; Y the label; w how many videos the "
@@ -76,7 +80,14 @@ def sample_of(population: Population) -> str:
         else _DRAWN.get(view.corpus.annotated_by, "drawn")
     )
     each = f"{low:.3g}" if high < 1.001 * low else f"{low:.3g} to {high:.3g}"
-    return f"{there} Of these {len(view.labels.labelled):,} are labelled, {how}, each with a probability of {each}."
+    some = f"{there} Of these {len(view.labels.labelled):,} are labelled, {how}, each with a probability of {each}."
+    teacher = view.corpus.teacher
+    if teacher is None:
+        return some
+    return (
+        f"{some} The labels are the answers of the system {teacher}, and no person's: what is claimed is claimed of "
+        f"what {teacher} would say."
+    )
 
 
 def _declared(config: ClaimsConfig, declared: Declaration | None) -> str:

@@ -26,9 +26,8 @@ from tikval.store.folder import Folder
 from tikval.store.row_keys import keys_of
 from tikval.store.runs import Study
 
-_JUDGE_ALL: Final = (
-    "predictions"  # the stage of systems that judge every video, and not the annotated ones alone
-)
+# the stages of systems that judge every video, and not the annotated ones alone
+_JUDGE_ALL: Final = ("predictions", "tuned", "cascade")
 NO_LABEL: Final = "no label has come yet"
 _MOST_GROUPS: Final = 100  # that scores are recalibrated within
 
@@ -142,7 +141,7 @@ def read_population(
     if not views:
         why = "; ".join(["no video is left to test these claims on", *notes])
         raise UserError(f"{study.out}: {why}")
-    others = sorted(one.system for one in study.current(study.label_set) if one.run.stage != _JUDGE_ALL)
+    others = sorted(one.system for one in study.current(study.label_set) if one.run.stage not in _JUDGE_ALL)
     if others:
         notes.append(f"judged annotated videos alone, so no way of measuring: {', '.join(others)}")
     return Population(views, views[0].corpus.codebook.labels, tuple(notes))
@@ -153,7 +152,9 @@ def _runs(study: Study, decides: str) -> Iterator[tuple[str, Folder]]:
     runs = [
         (run.config["system"], folder)
         for folder, run in study.runs
-        if run.stage == _JUDGE_ALL and study.label_set_of(folder, run) == study.label_set
+        if run.stage in _JUDGE_ALL
+        and not run.is_partial
+        and study.label_set_of(folder, run) == study.label_set
     ]
     current = {folder.uri for folder, _ in study.systems().values()}
     if decides not in {name for name, folder in runs if folder.uri in current}:

@@ -11,15 +11,19 @@ from tikval.cli.app import app
 from tikval.cli.job import FAILED, guard, job_command, note_asked, run_config, summary, too_many_failed
 from tikval.cli.profiles import Wanted, asked_by, asks_for_evidence, profile_file, report_of_profiles
 from tikval.config import (
+    CascadeConfig,
     CatalogConfig,
     EmbedConfig,
     ExtractConfig,
+    FinetuneConfig,
     JobConfig,
     ReportConfig,
     ScriptConfig,
+    TuneConfig,
     UserError,
     find_file,
     nested,
+    steps_of,
 )
 from tikval.llm.gate import read_spent
 from tikval.store.folder import Folder, FolderRun
@@ -194,13 +198,11 @@ def run_study(
 ) -> int:
     """Every job of a study in order; `with_others`: its report shows every current system. Returns the exit code."""
     runs: list[tuple[JobConfig, FolderRun]] = []
-    steps = {job.folder: job for _, job in nested(config.scores)}
-    del steps[config.scores.folder]
+    steps = {job.folder: job for job in steps_of(config.scores)}
     if embed:
         steps.setdefault(embed.folder, embed)
-    purse = Purse(
-        budget, [job.folder for job in steps.values() if isinstance(job, ScriptConfig | ExtractConfig)]
-    )
+    paid = {job.folder for _, job in nested(config.scores) if isinstance(job, ScriptConfig | ExtractConfig)}
+    purse = Purse(budget, sorted(paid))
     label_set = label_set_of_systems(config.scores)
 
     def run_one(job: JobConfig) -> None:
@@ -246,8 +248,14 @@ class Purse:
         self.budget, self.folders = budget, folders
 
     def for_stage(self, config: JobConfig) -> JobConfig:
-        """The configuration, with what the other stages have left where it pays for a model."""
-        if self.budget is None or not isinstance(config, ScriptConfig | ExtractConfig):
+        """The configuration, with what the other stages have left where it, or a system it asks, pays for a model."""
+        if self.budget is None:
+            return config
+        if isinstance(config, TuneConfig | FinetuneConfig) and config.teacher is not None:
+            return config.model_copy(update={"teacher": self.for_stage(config.teacher)})
+        if isinstance(config, CascadeConfig):
+            return config.model_copy(update={"strong": self.for_stage(config.strong)})
+        if not isinstance(config, ScriptConfig | ExtractConfig):
             return config
         left = self.budget - self.spent(but=config.folder)
         limits = [usd for usd in (config.budget_usd, max(left, 0.0)) if usd is not None]

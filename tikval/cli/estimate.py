@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final, NamedTuple, get_args
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -15,7 +15,7 @@ from rich.table import Table
 from tikval.cli.app import app
 from tikval.cli.job import run_config
 from tikval.cli.profiles import profile_file
-from tikval.config import ExtractConfig, ReportConfig, ScriptConfig, UserError, read_yaml
+from tikval.config import ExtractConfig, ReportConfig, ScriptConfig, TuneConfig, UserError, read_yaml
 from tikval.spreadsheet import csv_of
 from tikval.store.recipes import load_job
 from tikval.study.estimate import (
@@ -30,7 +30,7 @@ from tikval.study.estimate import (
 )
 from tikval.terminal import Terminal
 
-PROFILES: Final = ("local", "gemini", "mistral", "qwen", "paper")
+PROFILES: Final = ("local", "gemini", "distill", "mistral", "qwen", "paper")
 _UNIT: Final = 1000  # videos
 _WAYS: Final = Way(), Way(cached=True), Way(batch=True)
 
@@ -68,35 +68,62 @@ def estimate(
     for name in names:
         stages, trained = _stages(name if file else profile_file(name), overrides or [])
         if videos is None or seconds is None:
-            run_config(stages[0].videos if isinstance(stages[0], ScriptConfig) else stages[0].catalog)
-            found[name] = [estimate_of(stage, gpu=gpu) for stage in stages]
+            first = stages[0].stage
+            run_config(first.videos if isinstance(first, ScriptConfig) else first.catalog)
+            found[name] = [estimate_of(stage, gpu=gpu, sample=most) for stage, most in stages]
         else:
-            found[name] = [estimate_without_videos(stage, videos, seconds, gpu=gpu) for stage in stages]
+            found[name] = [
+                estimate_without_videos(stage, min(videos, most or videos), seconds, gpu=gpu)
+                for stage, most in stages
+            ]
         _print(name, found[name], videos, gpu_usd)
+        for stage, most in stages:
+            if most is not None and isinstance(stage, ExtractConfig):
+                print(
+                    f"{stage.system} answers a sample alone: {most:,} videos, or all where there are fewer\n"
+                )
         if trained:
             print(f"not estimated, for they are trained: {', '.join(trained)}\n")
         if videos is None:
-            _print_sum(found[name], [way_of(stage.api) for stage in stages])
+            _print_sum(found[name], [way_of(stage.api) for stage, _ in stages])
     _print_notes([note for some in found.values() for stage in some for note in stage.notes])
     if table:
         _write(table, found, videos)
         print(f"all figures: {table}")
 
 
-def _stages(file: str, overrides: list[str]) -> tuple[list[ScriptConfig | ExtractConfig], list[str]]:
+class _Stage(NamedTuple):
+    stage: ScriptConfig | ExtractConfig
+    sample: int | None = None  # of so many videos alone
+
+
+def _stages(file: str, overrides: list[str]) -> tuple[list[_Stage], list[str]]:
     """The stages of a configuration that are estimated, scripts first; and its systems that are not."""
     keys = read_yaml(file).keys()
+    if "heads" in keys:
+        return [*_of_heads(load_job(TuneConfig, file, overrides))], []
     if "system" in keys:
-        return [load_job(ExtractConfig, file, overrides)], []
+        return [_Stage(load_job(ExtractConfig, file, overrides))], []
     if "scores" not in keys:
-        return [load_job(ScriptConfig, file, overrides)], []
+        return [_Stage(load_job(ScriptConfig, file, overrides))], []
     systems = load_job(ReportConfig, file, overrides).scores.predictions
-    scripts = {system.scripts.folder: system.scripts for system in systems if system.scripts}
-    extracted = [system for system in systems if isinstance(system, ExtractConfig)]
+    scripts = {system.scripts.folder: _Stage(system.scripts) for system in systems if system.scripts}
+    extracted = [_Stage(system) for system in systems if isinstance(system, ExtractConfig)]
+    extracted += [
+        stage for system in systems if isinstance(system, TuneConfig) for stage in _of_heads(system)
+    ]
     if not scripts and not extracted:
         raise UserError(f"{file}: only trained systems, whose cost is not estimated")
-    trained = [system.system for system in systems if not isinstance(system, ExtractConfig)]
+    trained = [system.system for system in systems if not isinstance(system, ExtractConfig | TuneConfig)]
     return [*scripts.values(), *extracted], trained
+
+
+def _of_heads(config: TuneConfig) -> Iterator[_Stage]:
+    """The teacher on its sample, and the vectors and scores that heads start from, which are nearly all of the work."""
+    if config.teacher is not None:
+        yield _Stage(config.teacher, config.sample)
+    known = {name: getattr(config, name) for name in ("scripts", "out", "system", "codebook")}
+    yield _Stage(ExtractConfig(**known, extractor=config.base))
 
 
 def _print(name: str, stages: Sequence[CostEstimate], videos: int | None, gpu_usd: float | None) -> None:

@@ -16,6 +16,7 @@ from tikval.config.base import (
     parse_yaml,
     plain_path,
     read_yaml,
+    steps_of,
     validate,
     with_overrides,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "parse_yaml",
     "plain_path",
     "read_yaml",
+    "steps_of",
     "validate",
     "with_overrides",
 ]

@@ -5,8 +5,19 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from tikval.config.base import Config, JobConfig, Place, Pool, TextFile, Upstream, UserError, inline
+from tikval.config.base import (
+    ADDED_LATER,
+    Config,
+    JobConfig,
+    Place,
+    Pool,
+    TextFile,
+    Upstream,
+    UserError,
+    inline,
+)
 from tikval.config.embed import EmbedConfig
+from tikval.config.extract import ExtractConfig
 from tikval.config.scripts import CatalogConfig, ScriptConfig
 
 
@@ -119,6 +130,13 @@ class LearnConfig(JobConfig):
         return False
 
     @property
+    def source(self) -> ScriptConfig | EmbedConfig:
+        """What is read of each video of a study."""
+        source = self.embeddings if self.takes_vectors else self.scripts
+        assert source is not None
+        return source
+
+    @property
     def catalog(self) -> CatalogConfig:
         """Raises UserError where texts are trained on, which are no videos of a catalog."""
         source = self.scripts or self.embeddings
@@ -165,6 +183,9 @@ class FinetuneConfig(LearnConfig):
     # of one partition's fold ("p0-f1"), other values of model.* and fit.*, as jobs/sweep.py chose them inside it
     by_fold: dict[str, dict[str, Any]] = Field(default={})
     keep_models: Literal["none", "best"] = "best"  # of every training: its best epoch's weights
+    # distillation: this system's answers on a random sample are the labels, in place of annotations
+    teacher: Annotated[Upstream[ExtractConfig] | None, ADDED_LATER] = None
+    sample: Annotated[PositiveInt | None, ADDED_LATER] = None  # videos that the teacher answers
 
     @model_validator(mode="before")
     @classmethod
@@ -189,6 +210,22 @@ class FinetuneConfig(LearnConfig):
                     raise ValueError(
                         f"{key}: differs from that of the encoder's pre-training; leave it out here"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_labels(self) -> Self:
+        if (self.teacher is None) != (self.sample is None):
+            raise ValueError(
+                "teacher and sample go together: whose answers are learnt, and on how many videos"
+            )
+        if self.teacher is None:
+            return self
+        if self.teacher.codebook != self.codebook:
+            raise ValueError(
+                f"teacher: answers by {self.teacher.codebook}, and this system by {self.codebook}"
+            )
+        if self.texts or self.encoder or self.annotator:
+            raise ValueError("teacher: goes with scripts or embeddings, without texts, encoder and annotator")
         return self
 
     @model_validator(mode="after")

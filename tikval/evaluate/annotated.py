@@ -32,6 +32,7 @@ _HOW: Final = {
     "random": "drawn at random, as the catalog says",
     "accounts": "whole accounts drawn at random, as the catalog says",
     "weights": "each weighed by the probability with which it was drawn",
+    "teacher": "a simple random sample, drawn for that",
 }
 _ASSUMED: Final = (
     "assumed to be drawn at random (--assume-random), which nothing shows: else the corrected rates are wrong"

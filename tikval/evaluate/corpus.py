@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import CatalogConfig, PredictConfig, UserError, find_file
+from tikval.config import CatalogConfig, ExtractConfig, PredictConfig, TuneConfig, UserError, find_file
 from tikval.evaluate.batches import BatchLabels, BatchRecord, labels_of_batches, read_batches
 from tikval.evaluate.development import without_development
 from tikval.evaluate.video_groups import account_codes
@@ -24,8 +24,9 @@ from tikval.sources.posts import read_videos_with_posts
 from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
-from tikval.store.row_keys import keys_of
+from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study, system_config
+from tikval.store.teacher import folder_in_study, sample_keys, teacher_answers, usable_keys
 from tikval.values import binary
 
 ANNOTATIONS: Final = "annotations"  # in the place of a system's name: the annotator's own labels
@@ -55,6 +56,14 @@ class SystemCorpus:
     ] = ()  # places in L of labels that nobody looked for: `truth` tells nothing of them
     scores: Floats | None = None  # [N, L] nan where the system gives none; None: not read
     batches: BatchLabels | None = None  # how labels weigh that batches drew; None: there were no batches
+    teacher: str | None = None  # whose answers to its random sample are `truth`, in the place of annotations
+
+    @property
+    def known_scores(self) -> Floats:
+        """[N, L] the scores; 0 of a label that is not modelled. Raises UserError where a video has none."""
+        if self.scores is None or np.isnan(self.scores[:, self.modelled]).any():
+            raise UserError(f"{self.system}: some of its results have no scores")
+        return np.nan_to_num(self.scores)
 
     @property
     def is_human(self) -> bool:
@@ -71,14 +80,21 @@ def read_system_corpus(
 ) -> SystemCorpus:
     """Read the system that is named, or the only one, with further `columns` of its videos or their posts.
 
-    The labels are those of `annotator`, else of whom the scores name. Scores are read where they are asked for, and
-    where batches were drawn by them. Raises UserError where it is unclear which one, or it is not there.
+    The labels are those of `annotator`, else of whom the scores name; of a distilled system those of its teacher, where
+    that is named as the annotator, or nobody annotated. Scores are read where they are asked for, and where batches
+    were drawn by them. Raises UserError where it is unclear which one, or it is not there.
     """
     catalog = study.catalog()
     listed = read_videos_with_posts(catalog, [*_COLUMNS, *columns])
-    labels, whose = _labels(study.annotations(), annotator or study.annotator())
-    if system is None:
-        system = _only(study, labels)
+    annotations = study.annotations()
+    system = system or _only(study, annotations)
+    config = _distilled(study, system)
+    teacher = config and config.teacher
+    if config and teacher and annotator in (None, teacher.system) and (annotator or not annotations):
+        folder = study.systems()[system][0]
+        corpus = _predicted(study, system, listed, [], "teacher")
+        return _taught(corpus, catalog, folder, config, teacher)
+    labels, whose = _labels(annotations, annotator or study.annotator())
     if system == ANNOTATIONS:
         return _human(study, listed, labels, whose)
     kept, development = without_development(labels, catalog)
@@ -269,8 +285,42 @@ def _human(study: Study, listed: pa.Table, labels: list[LabelRow], whose: str) -
     return SystemCorpus(ANNOTATIONS, codebook, truth, known, videos, *none, how, {}, notes)
 
 
+def _distilled(study: Study, system: str) -> TuneConfig | None:
+    """The configuration of a system that learnt from a teacher; None: it did not, or is not there."""
+    found = study.systems().get(system)
+    if found is None or found[1].config.get("teacher") is None:
+        return None
+    config = system_config(found[1])
+    return config if isinstance(config, TuneConfig) else None
+
+
+def _taught(
+    corpus: SystemCorpus, catalog: Folder, folder: Folder, config: TuneConfig, teacher: ExtractConfig
+) -> SystemCorpus:
+    """The corpus with the teacher's answers to its sample in the place of annotations."""
+    sample = sample_keys(usable_keys(folder_in_study(folder, config.source), catalog), config.sample or 0)
+    answers = teacher_answers(folder_in_study(folder, teacher), sample)
+    keys_N = keys_of(corpus.videos["row_key"])
+    order = np.argsort(keys_N, kind="stable")
+    judged = contains(keys_N[order], answers.keys)
+    at = order[np.searchsorted(keys_N[order], answers.keys[judged])]
+    failed = "".join(f", {reason} {n}" for reason, n in answers.failed.items())
+    note = (
+        f"{teacher.system} answered {len(answers.keys)} of the {len(sample)} videos that were drawn{failed}"
+    )
+    return replace(
+        corpus,
+        labelled=at,
+        truth=answers.decisions[judged].reshape(len(at), len(corpus.codebook.labels)),
+        probability=np.full(len(at), np.nan),
+        teacher=teacher.system,
+        scores=_scores(folder, corpus),
+        notes=[*corpus.notes, note],
+    )
+
+
 def _only(study: Study, labels: list[LabelRow]) -> str:
-    names = sorted(study.systems())
+    names = sorted(name for name, (_, run) in study.systems().items() if not run.is_partial)
     if len(names) == 1:
         return names[0]
     if not names and labels:

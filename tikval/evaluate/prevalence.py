@@ -117,14 +117,11 @@ def prevalence_in(
     weight_N = (
         worth_by_group(corpus.videos[weight].to_numpy().astype(np.float64), groups.of) if weight else None
     )
-    sums = rate_sums(
-        corpus.predicted,
-        cell_N,
-        corpus.labelled[drawing.used],
-        corpus.truth[drawing.used],
-        drawing.probability,
-        weight_N,
-    )
+    labelled, truth = corpus.labelled[drawing.used], corpus.truth[drawing.used]
+    sums = rate_sums(corpus.predicted, cell_N, labelled, truth, drawing.probability, weight_N)
+    # of a distilled system its scores are corrected: those of other videos are on average what those out of fold are,
+    # and decisions are not
+    corrects = sums if corpus.teacher is None else rate_sums(corpus.known_scores, cell_N, labelled, truth)
     sizes = np.bincount(groups.of, minlength=len(groups.names))
     ends = np.searchsorted(cells // many, np.arange(len(groups.names) + 1))
     drawn = None
@@ -133,12 +130,12 @@ def prevalence_in(
         drawn = sample_of_batches(corpus, corpus.batches, modelled, groups.of, cluster_N)
     lines: list[RateLine] = []
     for g, (name, n_videos) in enumerate(zip(groups.names, sizes.tolist(), strict=True)):
-        part, here = sums.part(slice(*ends[g : g + 2])), drawn and drawn.inside(groups.of == g)
-        some = _lines(corpus, name, part, drawing.target, here, of_videos=by == "account")
+        part, corrects_part = (each.part(slice(*ends[g : g + 2])) for each in (sums, corrects))
+        here = drawn and drawn.inside(groups.of == g)
+        some = _lines(corpus, name, part, corrects_part, drawing.target, here, of_videos=by == "account")
         lines += (replace(line, videos=n_videos) for line in some)
     notes += [] if weight else _notes_on_corrected(corpus, drawing)
-    labelled = len(corpus.labelled)
-    whole = labelled and _on_circle(corpus) and not corpus.not_annotated
+    whole = len(corpus.labelled) and _on_circle(corpus) and not corpus.not_annotated
     found = _confusions(corpus, account_N[corpus.labelled]) if whole else []
     return Prevalence(corpus, by, lines, found, notes, drawing.target, groups.small)
 
@@ -168,6 +165,7 @@ def with_known_weights(corpus: SystemCorpus, weight: Weight) -> SystemCorpus:
         truth=corpus.truth[:0],
         probability=corpus.probability[:0],
         batches=None,
+        teacher=None,
         notes=notes,
     )
 
@@ -179,6 +177,11 @@ def _notes_on_corrected(corpus: SystemCorpus, drawing: Drawing) -> list[str]:
     if not labelled:
         return ["no annotated video: nothing can be corrected"]
     notes = [f"{labelled} of {n} videos are annotated; {drawing.how}"]
+    if corpus.teacher:
+        notes = [
+            f"{labelled} of {n} videos were answered by {corpus.teacher}, {drawing.how}: corrected rates are what "
+            f"{corpus.teacher} would say of all videos, right or wrong, and not the truth's"
+        ]
     if drawing.target is not None:
         notes.append(_TARGETS[drawing.target])
         notes.append(f"a rate that fewer than {FEWEST} annotated videos have, or lack, is not corrected")
@@ -196,6 +199,7 @@ def _lines(
     corpus: SystemCorpus,
     group: str,
     sums: RateSums,
+    corrects: RateSums,
     target: Target | None,
     drawn: BatchSample | None,
     *,
@@ -203,12 +207,15 @@ def _lines(
 ) -> Iterator[RateLine]:
     """Labels first, then the circle's groups and axes where all their labels are modelled."""
     at, labels = np.flatnonzero(corpus.modelled), corpus.codebook.labels
-    some = sums if len(at) == len(labels) else sums.only(at)
-    parts: list[tuple[list[str], RateSums, Floats | None]] = [([labels[i] for i in at.tolist()], some, None)]
+    some, mends = (each if len(at) == len(labels) else each.only(at) for each in (sums, corrects))
+    parts: list[tuple[list[str], RateSums, RateSums, Floats | None]] = [
+        ([labels[i] for i in at.tolist()], some, mends, None)
+    ]
     if _on_circle(corpus):
         weights_LM = weights()
         whole = [m for m in range(len(MEASURES)) if not weights_LM[~corpus.modelled, m].any()]
-        parts.append(([MEASURES[m] for m in whole], sums.times(weights_LM[:, whole]), REACH[whole]))
+        of_circle, mends = (each.times(weights_LM[:, whole]) for each in (sums, corrects))
+        parts.append(([MEASURES[m] for m in whole], of_circle, mends, REACH[whole]))
     why, why_corrected = (why_no_interval(sizes) for sizes in (sums.videos, sums.labelled))
     if of_videos:
         why = why and why.replace("account", "video")
@@ -220,9 +227,9 @@ def _lines(
     silent = [np.isin(at, corpus.not_annotated)]  # of these nothing can be corrected
     if len(parts) > 1:
         silent.append(np.asarray(weights_LM[list(corpus.not_annotated)][:, whole].any(0)))
-    for (names, part, reach), silent_K in zip(parts, silent, strict=True):
+    for (names, part, mends, reach), silent_K in zip(parts, silent, strict=True):
         predicted = raw_rates(part, reach)
-        mended = corrected_rates(part, target, reach) if target and drawn is None else None
+        mended = corrected_rates(mends, target, reach) if target and drawn is None else None
         if drawn is not None and reach is None:
             mended = drawn.rates(of_accounts=target == "accounts")
         elif drawn is not None and reach is not None:

@@ -8,7 +8,6 @@ a larger sample by the same rule holds the smaller one; and a new video displace
 Shape letters: N videos, U units, H strata, n videos drawn.
 """
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -23,6 +22,7 @@ from tikval.rows import PostRow, VideoRow, arrow_schema
 from tikval.sources.catalog import list_videos
 from tikval.sources.posts import read_videos_with_posts
 from tikval.stats.arrays import Floats, Ints
+from tikval.store.row_keys import draw_number
 from tikval.store.runs import Study, stage_folders
 
 EVERY_VIDEO: Final = "all"  # the one stratum where there are none
@@ -134,12 +134,6 @@ def draw_sample(
     rule = f"{'whole accounts' if whole_accounts else 'videos'} at random"
     rule += f" within each {by}, {allocation} allocation" if by else ""
     return VideoSample(rule, at, stratum_U[unit_N[at]], found)
-
-
-def draw_number(seed: int, name: str) -> int:
-    """A number of 52 bits, as evenly spread as a hash is, and the same on every machine."""
-    text = f"{seed}\0{name}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 12
 
 
 def _units(videos: pa.Table, *, whole_accounts: bool) -> tuple[list[str], Ints]:

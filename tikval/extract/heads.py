@@ -15,6 +15,7 @@ to 500; the constants below change nothing there within a factor of three.
 Shape letters: N rows, L labels, D width of a vector, R rank, P penalties.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -64,6 +65,9 @@ class FittedHeads:
     scores_NL: Floats  # noqa: N815  (out of fold)
     decisions_NL: Bools  # noqa: N815  (out of fold, by a penalty and thresholds of the other folds)
     fold_N: Ints  # noqa: N815
+    # the mean of the folds' heads, as log-odds: as good on average as the answers out of fold, so that a rate of its
+    # scores can be corrected by these (Zrnic and Candès 2024, PNAS 121: e2322083121); `heads` are better than those
+    averaged: HeadModel
 
 
 def fit_heads(
@@ -89,18 +93,23 @@ def fit_heads(
     n_folds = min(folds, int(groups_N.max()) + 1)
     fold_N = place(groups_N, y_NL >= 0.5, np.full(n_folds, 1 / n_folds), seed)
     scores_PNL, alone_NL = np.empty((len(PENALTIES), *y_NL.shape)), np.zeros(y_NL.shape, bool)
+    of_fold: list[list[HeadModel]] = []
     for fold in range(n_folds):
         out = fold_N == fold
         models = _models(x_ND[~out], base_NL[~out], y_NL[~out])
+        of_fold.append(models)
         scores_PNL[:, out] = [model.scores(x_ND[out], base_NL[out]) for model in models]
         if base_threshold is not None:
             alone_NL[out] = _few(models[0].positives)
     loss_PN = np.array([_log_loss(scores_NL, y_NL).sum(axis=1) for scores_NL in scores_PNL])
 
     scores_NL, decisions_NL = np.empty(y_NL.shape), np.empty(y_NL.shape, bool)
+    members = []
     for fold in range(n_folds):
         out = fold_N == fold
-        best_NL = scores_PNL[loss_PN[:, ~out].sum(axis=1).argmin()]
+        best = int(loss_PN[:, ~out].sum(axis=1).argmin())
+        best_NL = scores_PNL[best]
+        members.append(of_fold[fold][best])
         scores_NL[out] = best_NL[out]
         decisions_NL[out] = best_NL[out] >= f1_thresholds(best_NL[~out])
     if base_threshold is not None:
@@ -112,7 +121,20 @@ def fit_heads(
     if base_threshold is not None:
         same_L = sigmoid(model.slope * logit(base_threshold) + model.offset)
         thresholds_L = np.where(_few(model.positives), same_L, thresholds_L)
-    return FittedHeads(replace(model, thresholds=thresholds_L), scores_NL, decisions_NL, fold_N)
+    heads = replace(model, thresholds=thresholds_L)
+    return FittedHeads(heads, scores_NL, decisions_NL, fold_N, _averaged(heads, members))
+
+
+def _averaged(heads: HeadModel, members: Sequence[HeadModel]) -> HeadModel:
+    """Heads whose log-odds are the mean of those of the members; the rest is as in `heads`."""
+    offset_L = np.mean([one.offset - one.centre @ one.weights for one in members], axis=0)
+    return replace(
+        heads,
+        slope=np.mean([one.slope for one in members], axis=0),
+        offset=offset_L,
+        centre=np.zeros_like(heads.centre),
+        weights=np.mean([one.weights for one in members], axis=0),
+    )
 
 
 def f1_thresholds(probabilities_NL: Floats) -> Floats:

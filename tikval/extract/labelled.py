@@ -8,11 +8,12 @@ import numpy as np
 
 from tikval.codebook import Codebook
 from tikval.config import TuneConfig, UserError
-from tikval.extract.heads import FEWEST_ROWS
+from tikval.extract.heads import FEWEST_POSITIVES, FEWEST_ROWS
 from tikval.rows import LabelRow
 from tikval.stats.arrays import Floats, Ints
 from tikval.stats.folds import groups_of
 from tikval.store.folder import Folder
+from tikval.store.teacher import TeacherAnswers
 from tikval.values import binary
 
 
@@ -53,6 +54,23 @@ def annotated_videos(config: TuneConfig, codebook: Codebook) -> LabelledVideos:
     stances = {row["video_id"]: row["stances"] for row in labels}
     targets_NL = np.array([binary(stances[row["video_id"]]) for row in rows], float)
     return _grouped(rows, targets_NL, [accounts[row["video_id"]] for row in rows])
+
+
+def taught_videos(config: TuneConfig, answers: TeacherAnswers) -> LabelledVideos:
+    """The sample, with what the teacher answered. Raises UserError where that is too little to learn from."""
+    target_of = dict(zip(answers.keys, answers.targets, strict=True))
+    scripts = Folder(config.scripts.folder).read_listed(answers.keys).to_pylist()
+    rows = sorted((row for row in scripts if row["error"] is None), key=lambda row: row["video_id"])
+    if len(rows) < FEWEST_ROWS:
+        raise UserError(
+            f"{len(rows)} answers of {config.teacher and config.teacher.system} are too few to learn from: raise "
+            f"`sample`, which is {config.sample}, or look at its failures (tikval failures)"
+        )
+    targets_NL = np.stack([target_of[bytes.fromhex(row["row_key"]).rstrip(b"\0")] for row in rows])
+    # what the teacher hardly ever says is not learnt, and not modelled
+    targets_NL[:, np.nansum(targets_NL, axis=0) < FEWEST_POSITIVES] = np.nan
+    # each video by itself: the others of its account that were not drawn are judged by heads that learnt from it
+    return LabelledVideos(rows, targets_NL, np.arange(len(rows)))
 
 
 def _of_one_annotator(rows: Sequence[LabelRow], config: TuneConfig, codebook: Codebook) -> list[LabelRow]:

@@ -12,7 +12,7 @@ import io
 import json
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from tikval.codebook import Codebook
 from tikval.config import TuneConfig, UserError
-from tikval.extract.heads import FittedHeads, HeadModel, fit_heads
+from tikval.extract.heads import FEWEST_POSITIVES, FittedHeads, HeadModel, fit_heads
 from tikval.extract.labelled import LabelledVideos, script_sha
 from tikval.extract.local import Load, LocalValues, Reading
 from tikval.extract.similarity import unit
@@ -55,8 +55,15 @@ class TunedValues(LocalValues):
             held_out = {name: labelled[name] for name in ("decisions", "scores", "fold")}
             return held_out | {"split": SPLIT}
         scores_L = self.heads.scores(video_vector(found)[None], found.scores[None])[0]
-        decisions = [bool(yes) for yes in scores_L >= self.heads.thresholds]
-        return {"decisions": decisions, "scores": [float(score) for score in scores_L]}
+        return {
+            "decisions": _known((scores_L >= self.heads.thresholds).tolist(), self.heads),
+            "scores": _known(scores_L.tolist(), self.heads),
+        }
+
+
+def _known(of_labels: Sequence[Any], heads: HeadModel) -> list[Any]:
+    """[L] None of the labels that the heads do not model."""
+    return [None if np.isnan(limit) else one for one, limit in zip(of_labels, heads.thresholds, strict=True)]
 
 
 def video_vector(found: Reading) -> np.ndarray:
@@ -146,6 +153,8 @@ def learn_heads(
         )
     except ValueError as err:
         raise UserError(f"{config.system}: {err}") from err
+    if config.teacher is not None:
+        fitted = replace(fitted, heads=_of_a_teacher(fitted))
     _write_labelled(config.folder, videos, found, fitted)
     arrays = io.BytesIO()
     np.savez(arrays, allow_pickle=False, **vars(fitted.heads))
@@ -153,6 +162,13 @@ def learn_heads(
     card = _card(fitted, labels, videos) | {"state": state}
     write_bytes(f"{config.folder}/{_CARD}", json.dumps(card, indent=2).encode())
     return fitted
+
+
+def _of_a_teacher(fitted: FittedHeads) -> HeadModel:
+    """The heads whose rates the answers out of fold correct; what a teacher hardly ever says is not modelled."""
+    heads = fitted.averaged
+    thresholds_L = np.where(heads.positives < FEWEST_POSITIVES, np.nan, heads.thresholds)
+    return replace(heads, thresholds=thresholds_L)
 
 
 def _card(fitted: FittedHeads, labels: Sequence[str], videos: LabelledVideos) -> dict[str, Any]:
@@ -166,7 +182,7 @@ def _card(fitted: FittedHeads, labels: Sequence[str], videos: LabelledVideos) ->
             label: {
                 "positives": round(float(heads.positives[n]), 3),
                 "head": bool(heads.has_head[n]),
-                "threshold": float(heads.thresholds[n]),
+                "threshold": None if np.isnan(heads.thresholds[n]) else float(heads.thresholds[n]),
             }
             for n, label in enumerate(labels)
         },
@@ -174,6 +190,10 @@ def _card(fitted: FittedHeads, labels: Sequence[str], videos: LabelledVideos) ->
 
 
 def _write_labelled(folder: str, videos: LabelledVideos, found: VideoVectors, fitted: FittedHeads) -> None:
+    scores, decisions = (
+        [_known(row, fitted.heads) for row in each.tolist()]
+        for each in (fitted.scores_NL, fitted.decisions_NL)
+    )
     table = pa.table(
         {
             "video_id": [row["video_id"] for row in videos.rows],
@@ -181,8 +201,8 @@ def _write_labelled(folder: str, videos: LabelledVideos, found: VideoVectors, fi
             "text_sha": [script_sha(row) for row in videos.rows],
             "vector": pa.array(list(found.vectors.astype(np.float32)), pa.list_(pa.float32())),
             "base": pa.array(list(found.base.astype(np.float64)), pa.list_(pa.float64())),
-            "scores": pa.array(list(fitted.scores_NL), pa.list_(pa.float64())),
-            "decisions": pa.array(fitted.decisions_NL.tolist(), pa.list_(pa.bool_())),
+            "scores": pa.array(scores, pa.list_(pa.float64())),
+            "decisions": pa.array(decisions, pa.list_(pa.bool_())),
             "fold": pa.array(fitted.fold_N.tolist(), pa.int64()),
         }
     )

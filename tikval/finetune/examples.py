@@ -36,6 +36,12 @@ class Examples:
     failed: Mapping[
         str, tuple[str, str, str | None]
     ]  # annotated, without text or vector: key, reason, detail
+    targets: np.ndarray | None = None  # float32 [N, L] in [0, 1], that are learnt in place of `truth`
+
+    @property
+    def learnt(self) -> np.ndarray:
+        """float32 [N, L]"""
+        return self.truth.astype(np.float32) if self.targets is None else self.targets
 
     @property
     def state(self) -> str:
@@ -43,6 +49,8 @@ class Examples:
         known = (self.ids, self.row_keys, self.labels, self.split, self.accounts, self.near_duplicates)
         digest = hashlib.sha256(repr(known).encode())
         digest.update(self.truth.tobytes())
+        if self.targets is not None:
+            digest.update(self.targets.tobytes())
         for text in self.texts or ():
             digest.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
         if self.vectors is not None:
@@ -72,17 +80,46 @@ def examples_of(
     truth = _truth(annotations, annotator)
     if not truth:
         raise ValueError("no annotations: there is nothing to learn from")
-    coded = np.array([binary(stances) for stances in truth.values()], float).reshape(
-        len(truth), -1
-    )  # nan: None
-    if coded.shape[1] != len(all_labels):
-        raise ValueError(f"the annotations have {coded.shape[1]} labels, the codebook {len(all_labels)}")
-    labels = _labels(coded, all_labels, wanted, min_share)
+    coded = {video_id: np.array(binary(stances), float) for video_id, stances in truth.items()}  # nan: None
+    return labelled_examples(
+        rows,
+        coded,
+        all_labels,
+        annotations[0]["label_set"],
+        wanted=wanted,
+        min_share=min_share,
+        accounts=accounts,
+        near_duplicates=near_duplicates,
+        split=split,
+    )
+
+
+def labelled_examples(
+    rows: Sequence[Any],
+    coded: Mapping[str, np.ndarray],
+    all_labels: Sequence[str],
+    label_set: str,
+    *,
+    wanted: Sequence[str] | None,
+    min_share: float,
+    accounts: Mapping[str, str | None],
+    near_duplicates: Mapping[str, int | None],
+    split: Mapping[str, str] | None = None,
+    targets: Mapping[str, np.ndarray] | None = None,
+) -> Examples:
+    """Join rows with the labels of some of them, [A] by id, 0 or 1 (nan: nobody looked), and the rest as `examples_of`.
+
+    `targets` [A] in [0, 1], by id: what is learnt in place of the labels.
+    """
+    coded_NA = np.stack(list(coded.values()))
+    if coded_NA.shape[1] != len(all_labels):
+        raise ValueError(f"the annotations have {coded_NA.shape[1]} labels, the codebook {len(all_labels)}")
+    labels = _labels(coded_NA, all_labels, wanted, min_share)
     by_id = {row["video_id"]: row for row in rows}
-    ids, failed = _usable(truth, by_id)
+    ids, failed = _usable(coded, by_id)
     if not ids:
-        raise ValueError(f"none of the {len(truth)} annotated rows has a text or a vector")
-    truth_NL = _truth_of(labels, all_labels, [truth[video_id] for video_id in ids])
+        raise ValueError(f"none of the {len(coded)} annotated rows has a text or a vector")
+    places = [all_labels.index(label) for label in labels]
     first = by_id[ids[0]]
     return Examples(
         ids=tuple(ids),
@@ -91,15 +128,20 @@ def examples_of(
         vectors=np.array([by_id[video_id]["vector"] for video_id in ids], np.float32)
         if "vector" in first
         else None,
-        truth=truth_NL,
+        truth=_truth_of(labels, _rows_of(coded, ids)[:, places] == 1),
         labels=tuple(labels),
-        label_set=annotations[0]["label_set"],
+        label_set=label_set,
         all_labels=tuple(all_labels),
         accounts=tuple(accounts.get(video_id) for video_id in ids),
         near_duplicates=tuple(near_duplicates.get(video_id) for video_id in ids),
         split=_split(ids, split),
         failed=failed,
+        targets=None if targets is None else _rows_of(targets, ids)[:, places].astype(np.float32),
     )
+
+
+def _rows_of(by_id: Mapping[str, np.ndarray], ids: Sequence[str]) -> np.ndarray:
+    return np.stack([by_id[video_id] for video_id in ids])
 
 
 def _usable(
@@ -119,12 +161,8 @@ def _usable(
     return ids, failed
 
 
-def _truth_of(
-    labels: Sequence[str], all_labels: Sequence[str], stances: Sequence[Sequence[int | None]]
-) -> np.ndarray:
-    """[N, L] whether each trained label is true of each row. Raises ValueError for a label without a positive row."""
-    places = [all_labels.index(label) for label in labels]
-    truth_NL = np.array([binary(each) for each in stances], bool)[:, places]
+def _truth_of(labels: Sequence[str], truth_NL: np.ndarray) -> np.ndarray:
+    """The same. Raises ValueError for a label without a positive row."""
     positive_L = np.atleast_1d(truth_NL.any(axis=0))
     if empty := [label for label, positive in zip(labels, positive_L, strict=True) if not positive]:
         raise ValueError(f"labels without a positive row: {', '.join(empty)}; leave them out of `labels`")

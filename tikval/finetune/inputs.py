@@ -5,16 +5,25 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from tikval.codebook import load_codebook
-from tikval.config import FinetuneConfig, LearnConfig, PretrainConfig, TextEncoder, UserError, find_file
+from tikval.codebook import Codebook, load_codebook
+from tikval.config import (
+    ExtractConfig,
+    FinetuneConfig,
+    LearnConfig,
+    PretrainConfig,
+    TextEncoder,
+    UserError,
+    find_file,
+)
 from tikval.files import read_bytes
-from tikval.finetune.examples import Examples, examples_of, read_texts
+from tikval.finetune.examples import Examples, examples_of, labelled_examples, read_texts
 from tikval.finetune.pretrain_corpus import PretrainCorpus, corpus_of
 from tikval.hub.pin import pinned
 from tikval.sources.ids import id_in_cell, resolve_id
 from tikval.sources.labels import read_labels
 from tikval.stats.folds import Fold, check_folds, folds_hash, from_json, groups_of, make_folds
 from tikval.store.folder import Folder
+from tikval.store.teacher import sample_keys, teacher_answers, usable_keys
 
 
 def load_examples(config: LearnConfig) -> Examples:
@@ -36,6 +45,8 @@ def load_examples(config: LearnConfig) -> Examples:
         return examples_of(
             rows, annotations, codebook.labels, accounts=accounts, near_duplicates={}, split=split, **wanted
         )
+    if isinstance(config, FinetuneConfig) and config.teacher:
+        return _taught_examples(config, config.teacher, codebook)
     known = Folder(config.catalog.folder).read_side_table("labels")
     annotations = [row for row in known if row["label_set"] == codebook.label_set]
     rows, accounts, near_duplicates = read_rows(config, {row["video_id"] for row in annotations})
@@ -50,12 +61,34 @@ def load_examples(config: LearnConfig) -> Examples:
     )
 
 
+def _taught_examples(config: FinetuneConfig, teacher: ExtractConfig, codebook: Codebook) -> Examples:
+    """The sample, with what the teacher answered; what it could not judge is no example."""
+    catalog, source = Folder(config.catalog.folder), Folder(config.source.folder)
+    sample = sample_keys(usable_keys(source, catalog), config.sample or 0)
+    answers = teacher_answers(Folder(teacher.folder), sample)
+    if not len(answers.keys):
+        raise UserError(f"{teacher.folder}: none of the {len(sample)} videos drawn has an answer")
+    ids = catalog.read_listed(answers.keys, ["row_key", "video_id"]).sort_by("row_key")
+    names: list[str] = ids["video_id"].to_pylist()
+    rows, accounts, near_duplicates = read_rows(config, set(names))
+    return labelled_examples(
+        rows,
+        dict(zip(names, answers.decisions.astype(float), strict=True)),
+        codebook.labels,
+        codebook.label_set,
+        wanted=config.labels,
+        min_share=config.min_share,
+        accounts=accounts,
+        near_duplicates=near_duplicates,
+        targets=dict(zip(names, answers.targets, strict=True)),
+    )
+
+
 def read_rows(
     config: LearnConfig, only: Collection[str] | None = None
 ) -> tuple[list[Any], dict[str, str | None], dict[str, int | None]]:
     """The rows of the study, of all videos or `only` some; of each its account, and its near-duplicates' number."""
-    source = config.embeddings if config.takes_vectors else config.scripts
-    assert source is not None
+    source = config.source
     catalog = Folder(source.videos.folder)
     near = Folder(config.embeddings.folder).rows(catalog, only) if config.embeddings else []
     return (
@@ -83,6 +116,8 @@ def inputs_of(config: LearnConfig, examples: Examples) -> dict[str, str]:
     uris = [uri for source in sources for uri in (source.folder, source.videos.folder)]
     if isinstance(config, FinetuneConfig) and config.encoder:
         uris.append(config.encoder.folder)
+    if isinstance(config, FinetuneConfig) and config.teacher:
+        uris.append(config.teacher.folder)
     inputs = {config.texts.table: examples.state} if config.texts else {}
     return inputs | {uri: Folder(uri).finished().state for uri in uris}
 

@@ -118,7 +118,7 @@ def _task(examples: Examples, training: Training) -> Task:
     width = None if examples.vectors is None else examples.vectors.shape[1]
     return Task(
         data=data_of(examples, model),
-        labels=examples.truth.astype(np.float32),
+        labels=examples.learnt,
         train_rows=rows(fold.train),
         choose_rows=rows(fold.validation or fold.test),
         test_rows=rows(fold.test),

@@ -79,6 +79,7 @@ def inner(examples: Examples, training: Training, threshold: float | Literal["gl
         texts=None if examples.texts is None else of(examples.texts),
         vectors=None if examples.vectors is None else examples.vectors[at],
         truth=examples.truth[at],
+        targets=None if examples.targets is None else examples.targets[at],
         accounts=of(examples.accounts),
         near_duplicates=of(examples.near_duplicates),
         split=None if examples.split is None else of(examples.split),

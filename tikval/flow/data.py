@@ -26,7 +26,7 @@ from tikval.flow.observe import Observer, log
 from tikval.flow.session import check_gpus, cpus, on_cluster, start_ray
 from tikval.machine import cores
 from tikval.rows import Reason
-from tikval.store.folder import Finish, Folder, FolderRun
+from tikval.store.folder import OVER_SOME, Finish, Folder, FolderRun
 from tikval.store.progress import StageProgress
 from tikval.store.row_keys import SeenKeys, contains, keys_of
 from tikval.store.tables import iter_rows
@@ -172,7 +172,7 @@ def _wanted(catalog: JobConfig, only: np.ndarray | None) -> np.ndarray:
 
 def _named(only: np.ndarray | None) -> dict[str, str]:
     """What sets a run over some videos apart from one over all, and over others."""
-    return {} if only is None else {"only": hashlib.sha256(np.unique(only).tobytes()).hexdigest()}
+    return {} if only is None else {OVER_SOME: hashlib.sha256(np.unique(only).tobytes()).hexdigest()}
 
 
 def _schema(steps: Sequence[Step | RayStep]) -> pa.Schema:

@@ -8,6 +8,7 @@ from functools import partial
 from tikval.config import FinetuneConfig
 from tikval.files import write_bytes
 from tikval.finetune.finetune_plan import gather_results, plan_finetuning
+from tikval.flow.distill import ask_teacher
 from tikval.flow.finetune_worker import FinetuneWorker
 from tikval.flow.train import (
     TrainingGroup,
@@ -29,6 +30,8 @@ def finetune_systems(configs: Sequence[FinetuneConfig]) -> list[FolderRun]:
     done: dict[str, FolderRun] = {}
     plans = []
     for config in configs:
+        if config.teacher:
+            ask_teacher(config)
         plan_or_run = plan_finetuning(config, partial(memory_of_a_training, config.pool, config.workers))
         if isinstance(plan_or_run, FolderRun):
             done[config.folder] = plan_or_run

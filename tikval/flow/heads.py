@@ -4,7 +4,7 @@ from functools import partial
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import TuneConfig, UserError, find_file
-from tikval.extract.labelled import LabelledVideos, annotated_videos
+from tikval.extract.labelled import LabelledVideos, annotated_videos, taught_videos
 from tikval.extract.local import Load, LocalValues, set_threshold
 from tikval.extract.tuned import (
     TunedValues,
@@ -15,6 +15,7 @@ from tikval.extract.tuned import (
     read_vectors,
 )
 from tikval.flow.data import Step, run_stage
+from tikval.flow.distill import ask_teacher, tell_distilled
 from tikval.hub.sentences import load_encoder
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.store.folder import Folder, FolderRun
@@ -27,13 +28,14 @@ def tune_heads(config: TuneConfig, load: Load = load_encoder) -> FolderRun:
         codebook = load_codebook(find_file(config.codebook))
     except ValueError as err:
         raise UserError(str(err)) from err
-    videos = annotated_videos(config, codebook)
+    answers = ask_teacher(config, load) if config.teacher else None
+    videos = annotated_videos(config, codebook) if answers is None else taught_videos(config, answers)
     if known_state(config.folder) != videos.state:
         _learn_anew(config, codebook, videos, load)
     judge = Step(
         partial(TunedValues, config, codebook, config.folder, load), arrow_schema(PredictionRow), config.pool
     )
-    return run_stage(
+    run = run_stage(
         config,
         [judge],
         source=config.source,
@@ -41,6 +43,9 @@ def tune_heads(config: TuneConfig, load: Load = load_encoder) -> FolderRun:
         settings={f"{config.folder}/heads.json": videos.state},
         finish=_with_labelled,
     )
+    if answers is not None:
+        tell_distilled(config, answers)
+    return run
 
 
 def _learn_anew(config: TuneConfig, codebook: Codebook, videos: LabelledVideos, load: Load) -> None:

@@ -98,12 +98,18 @@ class FolderRun:
         return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
     @property
+    def is_partial(self) -> bool:
+        """Whether only some of the videos were to be judged, for another system that asks this one."""
+        return OVER_SOME in self.inputs
+
+    @property
     def retryable(self) -> int:
         return sum(n for reason, n in self.failed.items() if not Reason(reason).terminal)
 
 
 _FIELDS: Final = TypeAdapter(FolderRun)
 _ASKED: Final = "asked.json"
+OVER_SOME: Final = "only"  # among the inputs of a run: a hash of the videos that it was over
 SITE_FOLDERS: Final = (
     "assets",
     "calls",

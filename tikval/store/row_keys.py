@@ -1,6 +1,10 @@
-"""Row keys as 16-byte numbers in numpy: which rows a folder holds, and which of them count. No Python object a row."""
+"""Row keys as 16-byte numbers in numpy: which rows a folder holds, and which of them count. No Python object a row.
+
+And the number by which a row, or what else has a name, is drawn at random, so that the same are drawn again.
+"""
 
 import binascii
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,6 +93,12 @@ def contains(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
         return np.zeros(len(keys), bool)
     place = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
     return np.asarray(sorted_keys[place] == keys)
+
+
+def draw_number(seed: int, name: str) -> int:
+    """A number of 52 bits, as evenly spread as a hash is, and the same on every machine."""
+    text = f"{seed}\0{name}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 12
 
 
 def _is_set(errors: pa.ChunkedArray) -> np.ndarray:

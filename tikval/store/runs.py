@@ -30,7 +30,7 @@ from tikval.config import (
 )
 from tikval.files import filesystem
 from tikval.rows import LabelRow
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import OVER_SOME, Folder, FolderRun
 from tikval.store.given import GivenTables
 
 STAGE_FOLDER: Final = re.compile(r"[a-z]+-[0-9a-f]{12}")
@@ -222,7 +222,7 @@ class Study:
         apart = {_name(folder.uri) for folder, one in self.runs if one.config.get("catalog") in read}
         if run.stage == "scores" and not apart <= read:
             return False
-        return all(now.get(_name(uri)) == state for uri, state in run.inputs.items())
+        return all(now.get(_name(uri)) == state for uri, state in run.inputs.items() if uri != OVER_SOME)
 
     def has_read(self, run: FolderRun, folder: Folder) -> bool:
         return _name(folder.uri) in map(_name, run.inputs)

@@ -23,6 +23,7 @@ from tikval.media.child import Child
 from tikval.media.fetch import files_of, read_video
 from tikval.media.reading import ClipError, Want
 from tikval.store.folder import Folder
+from tikval.store.teacher import sample_keys, usable_keys
 from tikval.study.call_tokens import CallTokens, llm_of, samples_of, sends_videos, tokens_of_calls
 from tikval.study.rates import CoreRate, Rates, load_rates
 
@@ -104,11 +105,20 @@ class CostEstimate:
 
 
 def estimate_of(
-    config: ScriptConfig | ExtractConfig, today: date | None = None, gpu: str | None = None
+    config: ScriptConfig | ExtractConfig,
+    today: date | None = None,
+    gpu: str | None = None,
+    sample: int | None = None,
 ) -> CostEstimate:
-    """What the rows that are still to do will take. Raises UserError without a finished catalog, or a price."""
-    catalog = config.videos if isinstance(config, ScriptConfig) else config.catalog
-    rows = _to_do(config, Folder(catalog.folder))
+    """What the rows that are still to do will take; `sample`: those of a teacher that answers so many videos.
+
+    Raises UserError without a finished catalog, or a price.
+    """
+    catalog = Folder((config.videos if isinstance(config, ScriptConfig) else config.catalog).folder)
+    rows = _to_do(config, catalog)
+    if sample is not None:  # as it is drawn once scripts are there, but for the videos that have none
+        drawn = {key.hex() for key in _full_keys(sample_keys(usable_keys(catalog, catalog), sample))}
+        rows = [row for row in rows if row["row_key"] in drawn]
     lengths, pictures = _lengths(rows, config.limits)
     return _estimate(config, len(rows), lengths, today or _today(), gpu, pictures)
 
@@ -290,6 +300,11 @@ def _to_do(config: ScriptConfig | ExtractConfig, catalog: Folder) -> list[dict[s
     keep = pc.and_(pc.is_null(table["error"]), pc.invert(pc.is_in(table["row_key"], paid)))
     rows: list[dict[str, Any]] = table.filter(keep).select(["row_key", "path", "files"]).to_pylist()
     return rows
+
+
+def _full_keys(keys: np.ndarray) -> Iterator[bytes]:
+    """Keys of 16 bytes, which an element of an array cuts where they end in zeros."""
+    return (key.ljust(16, b"\0") for key in keys.tolist())
 
 
 def _lengths(rows: Sequence[dict[str, Any]], limits: Limits) -> tuple[list[float], list[int]]:

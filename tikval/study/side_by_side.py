@@ -41,13 +41,14 @@ def annotators_in(catalog: Folder, label_set: str) -> list[str]:
 def with_current_systems(config: ReportConfig, label_set: str) -> ReportConfig:
     """The configuration with every other current system over its codebook, so that the report shows what is there.
 
-    None of them is run: what they lack is counted as missing. One whose files have changed since it ran is left out
+    None of them is run: what they lack is counted as missing. A system that another one asked about some of the videos
+    is no system of all. One whose files have changed since it ran is left out
     with a note.
     """
     mine = {system.system: system for system in config.scores.predictions}
     others = []
     for one in Study(config.out).current(label_set):
-        if one.system in mine:
+        if one.system in mine or one.run.is_partial:
             continue
         try:
             system = _over(config.scores.catalog, run_here(one.run, config.out))

@@ -57,13 +57,17 @@ class LedRates:
     annotated: int  # of them
     accounts: int
     of: dict[str, LedRate]
+    teacher: str | None = None  # whose answers correct them, in the place of people's labels
 
     @property
     def basis(self) -> str:
         """Where the rates come from, in a sentence."""
+        by = f"{self.annotated:,} annotated videos"
+        if self.teacher:
+            by = f"{self.teacher}'s answers to {self.annotated:,} videos drawn at random, right or wrong"
         return {
             ANNOTATED: "As people annotated every video that was judged.",
-            CORRECTED: f"As {self.system} predicts it, corrected by {self.annotated:,} annotated videos.",
+            CORRECTED: f"As {self.system} predicts it, corrected by {by}.",
             RAW: f"As {self.system} predicts it: not corrected for model error.",
         }[self.way]
 
@@ -111,7 +115,7 @@ def _led(report: Report, rates: SystemRates, way: str) -> LedRates:
         of = {line.what: LedRate(line.what, line.rate, line.low, line.high, line.why_none) for line in lines}
     annotated = max(line.annotated for line in lines)
     name = ANNOTATIONS if rates.is_human else rates.system
-    return LedRates(name, way, lines[0].videos, annotated, lines[0].clusters, of)
+    return LedRates(name, way, lines[0].videos, annotated, lines[0].clusters, of, rates.teacher)
 
 
 def top_rates(report: Report, rates: LedRates, stance: str) -> list[LedRate]:

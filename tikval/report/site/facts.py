@@ -21,6 +21,7 @@ from tikval.config import (
     nested,
 )
 from tikval.evaluate.development import development_note
+from tikval.evaluate.distilled import Distilled
 from tikval.extract.calibration import why_not_calibrated
 from tikval.files import without_secrets
 from tikval.llm.gate import Spent, read_spent
@@ -70,10 +71,11 @@ def _bill(stage: str, model: str, spent: Spent) -> Bill:
 
 def _stages(config: ReportConfig) -> list[tuple[str, ScriptConfig | ExtractConfig]]:
     """The stages that may ask a model, by name."""
+    systems = config.scores.predictions
     stages: list[tuple[str, ScriptConfig | ExtractConfig]] = [*scripts_of(config).items()]
-    return stages + [
-        (f"values: {s.system}", s) for s in config.scores.predictions if isinstance(s, ExtractConfig)
-    ]
+    stages += [(f"values: {s.system}", s) for s in systems if isinstance(s, ExtractConfig)]
+    teachers = {t.folder: t for s in systems if (t := getattr(s, "teacher", None))}
+    return stages + [(f"values: {t.system}, on a sample", t) for t in teachers.values()]
 
 
 def model_changes(config: ReportConfig) -> tuple[tuple[str, str], ...]:
@@ -86,6 +88,16 @@ def model_changes(config: ReportConfig) -> tuple[tuple[str, str], ...]:
         if (change := model_change(job, Folder(uri)))
     }
     return tuple(found.items())
+
+
+def distilled_facts(config: ReportConfig) -> tuple[tuple[str, str], ...]:
+    """The sample, the price and the loss of each distilled system."""
+    found = {system.system: Distilled.read(Folder(system.folder)) for system in config.scores.predictions}
+    return tuple(
+        (f"Distilled: {name}", f"{'; '.join(one.sentences())}.")
+        for name, one in found.items()
+        if one is not None
+    )
 
 
 def given_facts(config: ReportConfig, label_set: str) -> tuple[tuple[str, str], ...]:
@@ -177,6 +189,7 @@ def report_facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> t
         ("Codebook", f"{codebook.name}, version {codebook.version}"),
         *(("Profile", profile) for profile in (config.asked.profiles if config.asked else ())),
         *given_facts(config, codebook.label_set),
+        *distilled_facts(config),
         *spoken_facts(config),
         *((f"Recipe of the {name}", recipe.fingerprint) for name, recipe in scripts_of(config).items()),
         *((f"Recipe of {system.system}", system.fingerprint) for system in config.scores.predictions),

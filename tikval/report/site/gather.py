@@ -149,6 +149,7 @@ def _rates(corpus: SystemCorpus) -> SystemRates:
         tuple(found.lines),
         tuple(found.confusions),
         tuple(found.notes),
+        corpus.teacher,
     )
 
 

@@ -104,6 +104,7 @@ class SystemRates:
     lines: tuple[RateLine, ...]  # of all videos
     confusions: tuple[Confusion, ...]  # none without annotations
     notes: tuple[str, ...]
+    teacher: str | None = None  # whose answers correct the rates, in the place of annotations
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,178 @@
+"""Distillation on real arguments: do corrected rates cover the strong system's, and how many answers do they save?
+
+    python -m benchmarks.distill              200 samples of 100 arguments, 100 of 200 and 50 of 400
+    python -m benchmarks.distill --quick      5 samples of 100, of 600 arguments: that it runs
+    python -m benchmarks.distill --held-out   100 samples of 200 of the test arguments: once, at the end
+
+The strong system is a trained encoder, whose answers are in data/distill_strong.npz (benchmarks/distill_strong.py makes
+them again); the small one are heads on frozen sentence vectors (extract/heads.py), learnt from the strong one's answers
+to a random sample. What is estimated is how often the strong one endorses each value in all arguments, which is known
+here: by the sample alone, and by the small one corrected by the sample (out of fold there). The truth plays no part.
+
+Printed for each size of the sample: the share of 95 % intervals that hold the strong one's rate (target: 0.93), the
+error of both estimates over the samples, and what the ratio of their variances saves: the share of answers that a
+sample alone would need beside the corrected rates' for the same error. A value that fewer than 3 arguments of a sample
+have is not estimated. `by_scores` is what tikval does; `corrected` takes decisions, which are no means of the folds'.
+"""
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from benchmarks.arguments import HERE, development, held_out
+from benchmarks.distill_strong import strong_answers
+from tikval.codebook import load_codebook
+from tikval.config import LocalExtractor, find_file
+from tikval.extract.calibration import background
+from tikval.extract.heads import FEWEST_POSITIVES, fit_heads
+from tikval.extract.local import sentences_of
+from tikval.extract.similarity import label_vectors, mean_share, sentence_windows, unit, window_shares
+from tikval.hub.sentences import load_encoder
+from tikval.machine import cores
+from tikval.stats.arrays import Bools, Floats, Ints
+from tikval.stats.metrics import prf
+from tikval.stats.prevalence import RateInterval, corrected_rates, rate_sums
+
+TARGET: Final = 0.93
+DRAWS: Final = {100: 200, 200: 100, 400: 50}  # samples of each size; a large one takes seconds
+
+
+class Corpus(NamedTuple):
+    """N arguments, V values."""
+
+    vectors: Floats  # [N, D]
+    base: Floats  # [N, V] zero-shot scores
+    strong: Bools  # [N, V]
+    soft: Floats  # [N, V] the strong one's scores
+    conclusion: Ints  # [N]
+
+
+class Drawn(NamedTuple):
+    """What one sample came to; the estimates and intervals are of V values."""
+
+    corrected: RateInterval
+    by_scores: RateInterval  # with the small one's scores in place of its decisions
+    alone: RateInterval
+    small: Floats  # [V] rate as it is
+    f1: float  # of the small one against the strong one, over the arguments that were not drawn
+
+
+def corpus_of(part: str, most: int | None) -> Corpus:
+    """The arguments that the strong system answered, as the small one reads them."""
+    arguments = (
+        development()
+        if part == "development"
+        else held_out("coverage of corrected rates; benchmarks/distill.py")
+    )
+    answers = strong_answers(part)
+    place = {name: at for at, name in enumerate(arguments.ids)}
+    at = [place[name] for name in answers.ids][:most]
+    codebook, config = load_codebook(find_file("prompts/codebook.yaml")), LocalExtractor()
+    encode, _ = load_encoder(config.encoder, config.revision)
+    labels = label_vectors(codebook, encode, config.example_weight, background(codebook, config))
+    windows = [sentence_windows(sentences_of(arguments.scripts[n]), config.span) for n in at]
+    ends = np.cumsum([len(each) for each in windows])[:-1]
+    encoded = np.split(encode([text for each in windows for text in each]), ends)
+    vectors = [unit(windows_WD.mean(axis=0)) for windows_WD in encoded]
+    base = [
+        mean_share(window_shares(windows_WD, labels, config), config)[: answers.scores.shape[1]]
+        for windows_WD in encoded
+    ]
+    conclusion = np.unique([arguments.conclusions[n] for n in at], return_inverse=True)[1]
+    return Corpus(
+        np.stack(vectors), np.stack(base), answers.decisions[:most], answers.scores[:most], conclusion
+    )
+
+
+def drawn(corpus: Corpus, n: int, seed: int, soft: bool) -> Drawn:
+    """One sample: heads are learnt from it, judge all arguments, and are corrected by it."""
+    n_all = len(corpus.strong)
+    at = np.sort(np.random.default_rng([seed, n]).choice(n_all, n, replace=False))
+    targets = (corpus.soft if soft else corpus.strong.astype(np.float64))[at].copy()
+    silent = targets.sum(0) < FEWEST_POSITIVES
+    targets[:, silent] = np.nan  # hardly ever given in the sample: not modelled
+    found = fit_heads(corpus.vectors[at], corpus.base[at], targets, np.arange(n), folds=5, seed=0)
+    scores = found.averaged.scores(corpus.vectors, corpus.base)
+    predicted = (scores >= found.averaged.thresholds).astype(np.float64)
+    rest = np.setdiff1d(np.arange(n_all), at)
+    f1 = float(np.nanmean(prf(corpus.strong[rest], predicted[rest] > 0).f1))
+    scores[at], predicted[at] = found.scores_NL, found.decisions_NL
+
+    def rates(of: Floats) -> RateInterval:
+        every = corrected_rates(rate_sums(of, corpus.conclusion, at, corpus.strong[at]), "corpus")
+        return RateInterval(*(np.where(silent, np.nan, numbers) for numbers in every))
+
+    return Drawn(rates(predicted), rates(scores), rates(np.zeros_like(scores)), predicted.mean(0), f1)
+
+
+def figures_of(corpus: Corpus, samples: list[Drawn]) -> dict[str, Any]:
+    true_V = corpus.strong.mean(0)
+    figures: dict[str, Any] = {"samples": len(samples), "f1_of_small": _mean([one.f1 for one in samples])}
+    figures["bias_of_small"] = _mean(abs(np.mean([one.small for one in samples], axis=0) - true_V))
+    alone = np.stack([one.alone.estimate for one in samples])
+    for name in ("corrected", "by_scores", "alone"):
+        intervals: list[RateInterval] = [getattr(one, name) for one in samples]
+        estimate, low, high = (np.stack(column) for column in zip(*intervals, strict=True))
+        there = ~np.isnan(low) & ~np.isnan(high)
+        covered = (low <= true_V) & (true_V <= high)
+        by_value = np.array([covered[there[:, v], v].mean() for v in np.flatnonzero(there.any(0))])
+        both = ~np.isnan(estimate) & ~np.isnan(alone)
+        error, error_alone = (((each - true_V)[both] ** 2).mean() for each in (estimate, alone))
+        figures[name] = {
+            "coverage": round(float(covered[there].mean()), 4),
+            "least_coverage_of_a_value": round(float(by_value.min()), 4),
+            "bias": round(float(abs(np.nanmean(estimate, axis=0) - true_V).mean()), 5),
+            "error": round(float(np.sqrt(error)), 5),
+            "mean_width": round(float((high - low)[there].mean()), 5),
+            "answers_saved": round(1 - float(error / error_alone), 4),
+            "not_estimated": round(float(np.isnan(estimate).mean()), 4),
+        }
+    return figures
+
+
+def _mean(values: Any) -> float:
+    return round(float(np.mean(values)), 4)
+
+
+def run(corpus: Corpus, draws: dict[int, int]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for n, times in draws.items():
+        samples = [drawn(corpus, n, seed, soft=False) for seed in range(times)]
+        yield str(n), figures_of(corpus, samples)
+        print(f"{n}: done", file=sys.stderr)
+    n, times = min(draws.items())  # soft labels, beside hard ones of as many arguments
+    samples = [drawn(corpus, n, seed, soft=True) for seed in range(-(-times // 4))]
+    yield f"{n}, soft labels", figures_of(corpus, samples)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--held-out", action="store_true")
+    args = parser.parse_args()
+    part = "held_out" if args.held_out else "development"
+    corpus = corpus_of(part, 600 if args.quick else None)
+    draws = {100: 5} if args.quick else {200: 100} if args.held_out else DRAWS
+    found = dict(run(corpus, draws))
+    figures: dict[str, Any] = {
+        "machine": f"{cores()} cores, {platform.machine()}, no GPU, other work beside it",
+        "command": f"python -m benchmarks.distill{' --quick' * args.quick}{' --held-out' * args.held_out}",
+        "arguments": len(corpus.strong),
+        "values": corpus.strong.shape[1],
+        "of_sample": found,
+        "target": {"coverage": TARGET},
+    }
+    figures["met"] = args.quick or all(each["by_scores"]["coverage"] >= TARGET for each in found.values())
+    if not args.quick:
+        name = "distill_held_out.json" if args.held_out else "distill.json"
+        (HERE / "results" / name).write_text(json.dumps(figures, indent=2) + "\n")
+    print(json.dumps(figures))
+    return 0 if figures["met"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pyarrow.compute as pc
 
+from tikval.extract.tuned import learnt_ids
 from tikval.files import list_files, read_bytes, read_parquet, read_schema, write_bytes
 from tikval.sources.erased import erased_hashes
 from tikval.stats.folds import from_json
@@ -18,11 +19,12 @@ from tikval.study.erasure_proof import files_below
 
 _FILE: Final = "learnt_from_erased.json"
 _ENCODER: Final = "_encoder-"
+_HEADS: Final = "heads.npz"  # of a tuned system
 
 
 def note_models(out: str, folder: Folder, ids: frozenset[str]) -> None:
     """Write down which of a folder's models learnt from videos that are about to be erased."""
-    if not (learnt := _trained_with(folder, ids) | _encoders_with(folder, ids)):
+    if not (learnt := _trained_with(folder, ids) | _encoders_with(folder, ids) | _heads_with(folder, ids)):
         return
     noted, states = _noted(folder), _states(folder)
     for name, videos in learnt.items():
@@ -57,6 +59,8 @@ def _states(folder: Folder) -> dict[str, str]:
         if file.endswith("/model.json"):
             data = read_bytes(f"{folder.uri}/models/{file}") or b""
             found[f"models/{file.removesuffix('/model.json')}"] = hashlib.sha256(data).hexdigest()[:32]
+    if (heads := read_bytes(f"{folder.uri}/{_HEADS}")) is not None:
+        found[_HEADS] = hashlib.sha256(heads).hexdigest()[:32]
     for name, uri in _encoders(folder).items():
         if not files_below(f"{folder.uri}/{name}"):
             continue
@@ -102,3 +106,8 @@ def _encoders_with(folder: Folder, ids: frozenset[str]) -> dict[str, set[str]]:
         if (videos := ids.intersection(read)) and files_below(f"{folder.uri}/{name}"):
             found[name] = set(videos)
     return found
+
+
+def _heads_with(folder: Folder, ids: frozenset[str]) -> dict[str, set[str]]:
+    videos = ids.intersection(learnt_ids(folder))
+    return {_HEADS: set(videos)} if videos and _HEADS in _states(folder) else {}

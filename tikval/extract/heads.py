@@ -8,9 +8,8 @@ few positives has none. Of the labelled rows, scores come from heads of the othe
 those that the other folds chose.
 
 A threshold is half of the best F1 that can be expected if the scores are true probabilities (Lipton, Elkan and
-Naryanaswamy 2014, "Optimal thresholding of classifiers to maximize F1 measure"). It takes no further labels, and on
-development arguments (benchmarks/tuning.py) beat thresholds that maximise the F1 of the labels at hand, from 50 labels
-to 500; the constants below change nothing there within a factor of three.
+Naryanaswamy 2014, "Optimal thresholding of classifiers to maximize F1 measure"). It takes no further
+labels. benchmarks/tuning.py measures the whole on development arguments, where it was chosen.
 
 Shape letters: N rows, L labels, D width of a vector, R rank, P penalties.
 """

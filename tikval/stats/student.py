@@ -1,4 +1,4 @@
-"""Student's t with any degrees of freedom: no whole number of accounts is worth what accounts of unlike size are."""
+"""Student's t, F and shares with any degrees of freedom: accounts of unlike size are worth no whole number."""
 
 import math
 from functools import lru_cache
@@ -11,7 +11,7 @@ _TINY: Final = 1e-300
 
 def t_two_sided(t: float, degrees: float) -> float:
     """The probability that |T| is at least |t|."""
-    return 1.0 if t == 0 else _incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
+    return 1.0 if t == 0 else incomplete_beta(degrees / (degrees + t * t), degrees / 2, 0.5)
 
 
 @lru_cache(maxsize=4096)
@@ -32,6 +32,39 @@ def t_critical(degrees: float, p: float = 1 - _LEVEL) -> float:
     return new
 
 
+def f_above(f: float, above: float, below: float) -> float:
+    """The probability that an F of so many degrees, above and below the line, is at least `f`."""
+    return incomplete_beta(below / (below + above * f), below / 2, above / 2) if f > 0 else 1.0
+
+
+def few_errors(errors: float, trials: float, rate: float) -> float:
+    """The probability of at most so many errors (any real number) where each trial is one with chance `rate`.
+
+    Where it is `p` at its smallest, that rate is the upper bound of Clopper and Pearson (1934) at level 1 - `p`.
+    """
+    return 1.0 if errors >= trials else incomplete_beta(1 - rate, trials - errors, errors + 1)
+
+
+def most_errors(errors: float, trials: float, p: float) -> float:
+    """The highest error rate at which so few errors have probability `p`: `few_errors` turned round."""
+    if errors >= trials:
+        return 1.0
+    a, b = errors + 1, trials - errors
+    norm = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    low, high = 0.0, 1.0
+    rate = min(0.5 + 0.5 * errors / trials, (errors + 2 + 2 * math.sqrt(errors + 1)) / trials)
+    for _ in range(100):
+        off = few_errors(errors, trials, rate) - p
+        low, high = (rate, high) if off > 0 else (low, rate)
+        density = math.exp(norm + (a - 1) * math.log(rate) + (b - 1) * math.log1p(-rate))
+        step = rate + off / max(density, _TINY)  # Newton's; outside the ends, halve
+        new = step if low < step < high else (low + high) / 2
+        if abs(new - rate) <= 1e-9:
+            return new
+        rate = new
+    return rate
+
+
 def _near(degrees: float, p: float) -> float:
     """Where to begin: the normal's, widened for few degrees (the first terms of Cornish and Fisher)."""
     z = NormalDist().inv_cdf(1 - p / 2)
@@ -43,12 +76,12 @@ def _density(t: float, degrees: float) -> float:
     return max(math.exp(norm - (degrees + 1) / 2 * math.log1p(t * t / degrees)), _TINY)
 
 
-def _incomplete_beta(x: float, a: float, b: float) -> float:
-    """Regularised I_x(a, b), by the continued fraction of Abramowitz and Stegun 26.5.8 (modified Lentz)."""
+def incomplete_beta(x: float, a: float, b: float) -> float:
+    """Regularised I_x(a, b) by the continued fraction of Abramowitz and Stegun 26.5.8 (modified Lentz); a, b > 0."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
     if x > (a + 1) / (a + b + 2):
-        return 1 - _incomplete_beta(1 - x, b, a)
+        return 1 - incomplete_beta(1 - x, b, a)
     front = math.exp(
         math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
     )

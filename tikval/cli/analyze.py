@@ -1,6 +1,7 @@
 """Whole studies: every job in order, and what that will cost."""
 
 import sys
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -254,18 +255,19 @@ class Purse:
         if isinstance(config, TuneConfig | FinetuneConfig) and config.teacher is not None:
             return config.model_copy(update={"teacher": self.for_stage(config.teacher)})
         if isinstance(config, CascadeConfig):
-            return config.model_copy(update={"strong": self.for_stage(config.strong)})
+            theirs = {stage.folder for stage in config.asked}
+            return config.model_copy(update={"budget_usd": max(self.budget - self.spent(theirs), 0.0)})
         if not isinstance(config, ScriptConfig | ExtractConfig):
             return config
-        left = self.budget - self.spent(but=config.folder)
+        left = self.budget - self.spent({config.folder})
         limits = [usd for usd in (config.budget_usd, max(left, 0.0)) if usd is not None]
         part = config.writer if isinstance(config, ScriptConfig) else config.extractor
         asks = part.kind == "llm" and part.llm.kind == "gemini"
         return config.model_copy(update={"budget_usd": min(limits)}) if asks else config
 
-    def spent(self, but: str = "") -> float:
-        """USD, over all runs of these stages."""
-        folders = [folder for folder in self.folders if folder != but]
+    def spent(self, but: AbstractSet[str] = frozenset()) -> float:
+        """USD, over all runs of these stages, those in some folders left out."""
+        folders = [folder for folder in self.folders if folder not in but]
         return sum(spent.settled_usd for folder in folders if (spent := read_spent(folder)))
 
     def summary(self) -> str:

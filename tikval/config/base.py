@@ -159,16 +159,14 @@ def nested(config: JobConfig, at: str = "", *, trained: bool = False) -> list[tu
     return [*found, (at, config)]
 
 
-# systems that the job which names them runs itself, over some of the videos
+# systems that the job which names them runs itself, with the scripts that they read, over some of the videos
 _OVER_SOME: Final = {"teacher", "strong"}
 
 
 def steps_of(config: JobConfig) -> list[JobConfig]:
     """The stages before a configuration that run over all videos, in order and each once."""
     steps = {
-        job.folder: job
-        for place, job in nested(config)
-        if place and place.rpartition(".")[2] not in _OVER_SOME
+        job.folder: job for place, job in nested(config) if place and not _OVER_SOME & set(place.split("."))
     }
     return list(steps.values())
 

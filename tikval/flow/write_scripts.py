@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import numpy as np
+
 from tikval.ask import video
 from tikval.ask.prompts import fixed_prompt_of, turns_of
 from tikval.ask.withheld import check_minors, withheld_videos
@@ -15,16 +17,17 @@ from tikval.store.folder import Folder, FolderRun
 from tikval.study.estimate import estimate_once
 
 
-def write_scripts(config: ScriptConfig) -> FolderRun:
+def write_scripts(config: ScriptConfig, only: np.ndarray | None = None) -> FolderRun:
+    """Bring the scripts up to date; `only`: row keys, of the videos that get one."""
     writer = config.writer
     if isinstance(writer, LlmWriter):
-        return _by_model(config, writer)
+        return _by_model(config, writer, only)
     check_writer(writer)
     write = Step(partial(LocalScripts, writer, config.limits), arrow_schema(ScriptRow), config.pool)
-    return run_stage(config, [write], source=config.videos, catalog=config.videos)
+    return run_stage(config, [write], source=config.videos, catalog=config.videos, only=only)
 
 
-def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
+def _by_model(config: ScriptConfig, writer: LlmWriter, only: np.ndarray | None) -> FolderRun:
     video.check_recognisers(writer.llm, writer.look)
     prompt = fixed_prompt_of(config)
     turns = turns_of(config, prompt)
@@ -50,4 +53,5 @@ def _by_model(config: ScriptConfig, writer: LlmWriter) -> FolderRun:
         check=lambda todo: check_minors(catalog, writer.llm, config.api, todo),
         context=context,
         ahead=ahead,
+        only=only,
     )

@@ -94,8 +94,11 @@ class Study:
 
     @cached_property
     def _all_current(self) -> list[CurrentRun]:
-        """The current run of every system over every codebook, the one asked for last first."""
-        runs = [(folder, run) for folder, run in self.runs if run.stage in _SYSTEMS]
+        """The current run of every system over every codebook, the one asked for last first.
+
+        A system that another one asked about some of the videos is none by itself.
+        """
+        runs = [(folder, run) for folder, run in self.runs if run.stage in _SYSTEMS and not run.is_partial]
         current: dict[tuple[str, str], CurrentRun] = {}
         for folder, run in sorted(runs, key=_asked_at, reverse=True):
             one = CurrentRun(run.config["system"], self.label_set_of(folder, run), folder, run)

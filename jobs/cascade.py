@@ -1,7 +1,7 @@
 """A cheap system's predictions -> predictions, some of them by a strong system.
 
-python -m jobs.cascade configs/cascade/predictions.yaml
-ray job submit --working-dir . -- python -m jobs.cascade configs/cascade/predictions.yaml
+python -m jobs.cascade configs/cascade/cascade.yaml
+ray job submit --working-dir . -- python -m jobs.cascade configs/cascade/cascade.yaml
 """
 
 from tikval.cli.job import run_job

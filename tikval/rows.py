@@ -307,6 +307,22 @@ class Passage(TypedDict):
     in_script: bool | None  # the quote stands in the script or the caption; None: there was none to look in
 
 
+class AnsweredBy(StrEnum):
+    """Which system of a cascade a prediction is from."""
+
+    CHEAP = "cheap"
+    STRONG = "strong"
+    CHEAP_INSTEAD = "cheap_instead"  # the strong one was to be asked, and cannot or may not judge this video
+
+
+class SampledRow(TypedDict):
+    """One video of the random sample that both systems of a cascade judge: a side table of its predictions."""
+
+    video_id: str
+    row_key: str
+    held_out: bool  # tests what was promised; the others are what it was planned on
+
+
 class PredictionRow(TypedDict):
     """Unique by video_id, system, split, fold, seed and sample."""
 
@@ -332,6 +348,9 @@ class PredictionRow(TypedDict):
     translated: bool | None  # the recogniser's English of that speech was judged
     notes: str | None
     evidence: list[Passage] | None  # None: the system gives none, or was not asked, or of an earlier version
+    answered_by: (
+        str | None
+    )  # of a cascade which of its two systems, an AnsweredBy; None: no cascade, or a failure
     tokens_in: int | None  # of several samples the sum, as the two below
     tokens_out: int | None
     cost_usd: float | None

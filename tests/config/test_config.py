@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tikval.config import (
+    CascadeConfig,
     CatalogConfig,
     CombineConfig,
     EmbedConfig,
@@ -49,6 +50,7 @@ JOBS: dict[str, tuple[type[JobConfig], str]] = {
     "pretrain": (PretrainConfig, "pretrain"),
     "finetune": (FinetuneConfig, "finetune"),
     "predict": (PredictConfig, "predict"),
+    "cascade": (CascadeConfig, "cascade"),
     "combine": (CombineConfig, "combine"),
     "tune": (TuneConfig, "tune"),
     "sweep": (SweepConfig, "sweep"),
@@ -77,6 +79,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "codebook": "book.yaml",
         "heads": {},
     },
+    "cascade": {"cheap": "predictions.yaml", "strong": "predictions.yaml", "out": "out", "system": "cascade"},
     "combine": {"systems": ["finetune.yaml"], "out": "out", "system": "ensemble"},
     "faithfulness": {"scripts": "scripts.yaml", "heard": "scripts.yaml", "out": "out"},
     "explain": {"predictions": "predictions.yaml", "out": "out"},
@@ -90,6 +93,8 @@ def kind_of(path: Path) -> str:
     keys = yaml.safe_load(path.read_text(encoding="utf-8"))
     if "systems" in keys:
         return "combine"
+    if "cheap" in keys:
+        return "cascade"
     if "trained" in keys:
         return "predict"
     if "space" in keys:
@@ -360,7 +365,7 @@ def test_the_codebooks_content_counts_and_not_its_name(study: Path) -> None:
     after = {name: fingerprint(name) for name in JOBS}
     told = {name for name in JOBS if before[name] != after[name]}
     assert told == {
-        *("predictions", "pretrain", "finetune", "sweep", "predict", "combine"),
+        *("predictions", "pretrain", "finetune", "sweep", "predict", "combine", "cascade"),
         *("tune", "explain", "scores", "report"),
     }
 

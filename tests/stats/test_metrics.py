@@ -40,6 +40,7 @@ def predicted(video: str, decisions: list[bool | None] | None, error: str | None
         translated=None,
         notes=None,
         evidence=None,
+        answered_by=None,
         tokens_in=None,
         tokens_out=None,
         cost_usd=None,

@@ -15,9 +15,18 @@ from rich.table import Table
 from tikval.cli.app import app
 from tikval.cli.job import run_config
 from tikval.cli.profiles import profile_file
-from tikval.config import ExtractConfig, ReportConfig, ScriptConfig, TuneConfig, UserError, read_yaml
+from tikval.config import (
+    CascadeConfig,
+    ExtractConfig,
+    ReportConfig,
+    ScriptConfig,
+    TuneConfig,
+    UserError,
+    read_yaml,
+)
 from tikval.spreadsheet import csv_of
 from tikval.store.recipes import load_job
+from tikval.study.cascade_estimate import cascade_text
 from tikval.study.estimate import (
     CostEstimate,
     Kind,
@@ -30,7 +39,7 @@ from tikval.study.estimate import (
 )
 from tikval.terminal import Terminal
 
-PROFILES: Final = ("local", "gemini", "distill", "mistral", "qwen", "paper")
+PROFILES: Final = ("local", "gemini", "distill", "mistral", "qwen", "paper", "cascade")
 _UNIT: Final = 1000  # videos
 _WAYS: Final = Way(), Way(cached=True), Way(batch=True)
 
@@ -66,7 +75,7 @@ def estimate(
     names = [file] if file else list(dict.fromkeys(profile or PROFILES))
     found: dict[str, list[CostEstimate]] = {}
     for name in names:
-        stages, trained = _stages(name if file else profile_file(name), overrides or [])
+        stages, trained, cascades = _stages(name if file else profile_file(name), overrides or [])
         if videos is None or seconds is None:
             first = stages[0].stage
             run_config(first.videos if isinstance(first, ScriptConfig) else first.catalog)
@@ -84,6 +93,9 @@ def estimate(
                 )
         if trained:
             print(f"not estimated, for they are trained: {', '.join(trained)}\n")
+        for cascade in cascades:
+            given = None if videos is None or seconds is None else (videos, seconds)
+            print(cascade_text(cascade, given, gpu))
         if videos is None:
             _print_sum(found[name], [way_of(stage.api) for stage, _ in stages])
     _print_notes([note for some in found.values() for stage in some for note in stage.notes])
@@ -97,25 +109,28 @@ class _Stage(NamedTuple):
     sample: int | None = None  # of so many videos alone
 
 
-def _stages(file: str, overrides: list[str]) -> tuple[list[_Stage], list[str]]:
-    """The stages of a configuration that are estimated, scripts first; and its systems that are not."""
+def _stages(file: str, overrides: list[str]) -> tuple[list[_Stage], list[str], list[CascadeConfig]]:
+    """The stages of a configuration that are estimated, scripts first; its systems that are not; and its cascades."""
     keys = read_yaml(file).keys()
     if "heads" in keys:
-        return [*_of_heads(load_job(TuneConfig, file, overrides))], []
-    if "system" in keys:
-        return [_Stage(load_job(ExtractConfig, file, overrides))], []
-    if "scores" not in keys:
-        return [_Stage(load_job(ScriptConfig, file, overrides))], []
-    systems = load_job(ReportConfig, file, overrides).scores.predictions
-    scripts = {system.scripts.folder: _Stage(system.scripts) for system in systems if system.scripts}
-    extracted = [_Stage(system) for system in systems if isinstance(system, ExtractConfig)]
-    extracted += [
-        stage for system in systems if isinstance(system, TuneConfig) for stage in _of_heads(system)
-    ]
-    if not scripts and not extracted:
+        return [*_of_heads(load_job(TuneConfig, file, overrides))], [], []
+    if "cheap" in keys:
+        systems: tuple[Any, ...] = (load_job(CascadeConfig, file, overrides),)
+    elif "system" in keys:
+        return [_Stage(load_job(ExtractConfig, file, overrides))], [], []
+    elif "scores" not in keys:
+        return [_Stage(load_job(ScriptConfig, file, overrides))], [], []
+    else:
+        systems = load_job(ReportConfig, file, overrides).scores.predictions
+    cascades = [system for system in systems if isinstance(system, CascadeConfig)]
+    over_all = [system.cheap if isinstance(system, CascadeConfig) else system for system in systems]
+    scripts = {system.scripts.folder: _Stage(system.scripts) for system in over_all if system.scripts}
+    extracted = {s.folder: _Stage(s) for s in over_all if isinstance(s, ExtractConfig)}
+    heads = [stage for system in over_all if isinstance(system, TuneConfig) for stage in _of_heads(system)]
+    if not scripts and not extracted and not heads:
         raise UserError(f"{file}: only trained systems, whose cost is not estimated")
-    trained = [system.system for system in systems if not isinstance(system, ExtractConfig | TuneConfig)]
-    return [*scripts.values(), *extracted], trained
+    trained = [s.system for s in over_all if not isinstance(s, ExtractConfig | TuneConfig)]
+    return [*scripts.values(), *extracted.values(), *heads], trained, cascades
 
 
 def _of_heads(config: TuneConfig) -> Iterator[_Stage]:

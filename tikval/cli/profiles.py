@@ -2,14 +2,22 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 
-from tikval.config import CatalogConfig, ExtractConfig, ReportConfig, UserError, load_config, nested
+from tikval.config import (
+    CascadeConfig,
+    CatalogConfig,
+    ExtractConfig,
+    ReportConfig,
+    UserError,
+    load_config,
+    nested,
+)
 from tikval.config.report import Asked
 from tikval.files import list_files, without_secrets
 from tikval.store.recipes import load_job
@@ -65,8 +73,7 @@ def asks_for_evidence(config: ReportConfig) -> bool | None:
     """
     could = [
         system
-        for system in config.scores.predictions
-        if isinstance(system, ExtractConfig) and system.extractor.kind == "llm"
+        for _, system in _models(config)
         if not system.extractor.evidence and system.extractor.answer == "json"
     ]
     if begun := [system.system for system in could if list_files(system.folder, "")]:
@@ -82,14 +89,24 @@ def asks_for_evidence(config: ReportConfig) -> bool | None:
 def _quoting(part: ReportConfig, evidence: bool) -> Sets:
     """Overrides that ask the language models of a profile for evidence, or for none."""
     sets: Sets = []
-    for i, system in enumerate(part.scores.predictions):
-        if not isinstance(system, ExtractConfig) or system.extractor.kind != "llm":
-            continue
-        at, llm = f"scores.predictions.{i}.extractor", system.extractor.llm
+    for place, system in _models(part):
+        at, llm = f"{place}.extractor", system.extractor.llm
         sets.append((f"{at}.evidence", evidence))
         if evidence:
             sets.append((f"{at}.llm.max_tokens", max(llm.max_tokens, _ROOM_FOR_QUOTES)))
     return sets
+
+
+def _models(part: ReportConfig) -> Iterator[tuple[str, Any]]:
+    """The systems that ask a language model, those within a cascade too, by their keys."""
+    for i, system in enumerate(part.scores.predictions):
+        at = f"scores.predictions.{i}"
+        theirs = {at: system}
+        if isinstance(system, CascadeConfig):
+            theirs = {f"{at}.cheap": system.cheap, f"{at}.strong": system.strong}
+        for place, one in theirs.items():
+            if isinstance(one, ExtractConfig) and one.extractor.kind == "llm":
+                yield place, one
 
 
 def profile_file(name: str) -> str:

@@ -22,7 +22,14 @@ WHY: Final = tuple(  # what a loss may be called; a code is a place in this
     dict.fromkeys([*map(str, Outcome), *map(str, Reason), NOT_OPENED, NO_ROW, NO_SYSTEM, NO_LABEL])
 )
 CODE: Final = {name: code for code, name in enumerate(WHY)}
-OPENING: Final = ("scripts", "embeddings", "predictions", "finetune", "combined")  # stages of videos
+OPENING: Final = (
+    "scripts",
+    "embeddings",
+    "predictions",
+    "finetune",
+    "combined",
+    "cascade",
+)  # stages of videos
 # of a catalog's row: no file lies there, or a store did not say
 NO_FILE: Final = (Reason.MISSING_FILE, Reason.NOT_A_FILE, Reason.SERVER_ERROR)
 _REACHED: Final = (Outcome.COLLECTED, Outcome.SOUND_REMOVED, Outcome.TOO_LARGE)

@@ -49,7 +49,16 @@ FILE_KEYS: Final = ("prompt", "codebook", "material", "neutral")  # whose files'
 _PLACES: Final = ("videos", "media", "annotations", "accounts", "columns", "base_url")  # in no recipe
 _LEFT_OUT: Final = "left-out"
 NOT_HERE: Final = "not-in-this-bundle"  # of a recipe, which cannot be checked then
-_OF_ROWS: Final = ("scripts", "predictions", "finetune", "combined", "faithfulness", "chance", "deletions")
+_OF_ROWS: Final = (
+    "scripts",
+    "predictions",
+    "finetune",
+    "combined",
+    "cascade",
+    "faithfulness",
+    "chance",
+    "deletions",
+)
 _LIBRARIES: Final = ("numpy", "pyarrow", "scipy", "scikit-learn", "torch", "transformers", "ray")
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 Say = Callable[[str], None]
@@ -88,7 +97,7 @@ class _Bundle:
         if scores := study.latest("scores"):
             found.append(scores)
         for folder, run in study.runs:
-            is_system = run.stage in ("predictions", "finetune", "combined")
+            is_system = run.stage in ("predictions", "finetune", "combined", "cascade")
             if run.stage in _OF_ROWS and (not is_system or study.label_set_of(folder, run) == label_set):
                 found.append((folder, run))
         return sorted(found, key=lambda pair: pair[0].name)

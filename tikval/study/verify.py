@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from tikval.claims.declaration import FOLDER as CLAIMS
 from tikval.config import (
+    CascadeConfig,
     CatalogConfig,
     CombineConfig,
     DevelopmentConfig,
@@ -50,6 +51,7 @@ _CLOSE: Final = 1e-6  # another machine adds in another order
 _KINDS: Final[dict[str, type[JobConfig]]] = {
     kind.stage: kind
     for kind in (
+        CascadeConfig,
         CatalogConfig,
         CombineConfig,
         DevelopmentConfig,

@@ -90,6 +90,12 @@ LINE: Final = (
     Column("language", pa.string(), "of the speech in the script that the local extractor judged, ISO 639-1"),
     Column("translated", pa.bool_(), "it judged the recogniser's own English of speech in another language"),
     Column(
+        "answered_by",
+        pa.string(),
+        "of a cascade: cheap, strong, or cheap_instead where the strong system was to be asked and cannot or may not "
+        "judge this video",
+    ),
+    Column(
         "error", pa.string(), "why there is no result, a reason of tikval/rows.py; then no value has a stance"
     ),
     Column("model", pa.string(), "asked for; without the folder of a local one, unless --names"),

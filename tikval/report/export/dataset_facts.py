@@ -20,6 +20,7 @@ from tikval.evaluate.scores import Coverage
 from tikval.report.export.systems import Exported
 from tikval.report.model_change import model_change
 from tikval.report.notices import is_local_system, not_calibrated
+from tikval.report.tables.cascade import promise_of
 from tikval.rows import LabelRow, ScoreRow
 from tikval.store.folder import Folder
 from tikval.store.runs import Study, SystemConfig, has_texts
@@ -76,7 +77,7 @@ def system_facts(study: Study, system: Exported, listed: set[str]) -> SystemFact
     seen = set(pc.unique(table["video_id"]).to_pylist())
     return SystemFacts(
         name=system.system,
-        about=_about(study, config),
+        about="; ".join(filter(None, [_about(study, config), promise_of(system.folder)])),
         models=tuple(_served(system.folder)),
         recipe=run.fingerprint,
         finished_at=run.finished_at,

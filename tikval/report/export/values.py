@@ -48,6 +48,7 @@ _OF_A_ROW: Final = (
     "agreement",
     "language",
     "translated",
+    "answered_by",
     "error",
     "model",
     "model_served",

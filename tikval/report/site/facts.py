@@ -12,6 +12,7 @@ from tikval.annotate.corrections import HISTORY, correction_history
 from tikval.ask.withheld import is_outside, keys_of_minors
 from tikval.codebook import Codebook
 from tikval.config import (
+    CascadeConfig,
     ExtractConfig,
     JobConfig,
     LlmExtractor,
@@ -20,6 +21,7 @@ from tikval.config import (
     ScriptConfig,
     nested,
 )
+from tikval.evaluate.cascade_plan import KeptPlan, read_check
 from tikval.evaluate.development import development_note
 from tikval.evaluate.distilled import Distilled
 from tikval.extract.calibration import why_not_calibrated
@@ -27,7 +29,8 @@ from tikval.files import without_secrets
 from tikval.llm.gate import Spent, read_spent
 from tikval.media.isolation import isolation_text, kernel_isolation
 from tikval.report.model_change import model_change
-from tikval.report.site.record import Bill
+from tikval.report.site.record import Bill, CascadePromise
+from tikval.report.tables.cascade import check_sentences, check_warnings, plan_lines, plan_sentences
 from tikval.store.folder import Folder
 from tikval.store.given import GivenTables
 from tikval.store.runs import Study
@@ -73,9 +76,14 @@ def _stages(config: ReportConfig) -> list[tuple[str, ScriptConfig | ExtractConfi
     """The stages that may ask a model, by name."""
     systems = config.scores.predictions
     stages: list[tuple[str, ScriptConfig | ExtractConfig]] = [*scripts_of(config).items()]
-    stages += [(f"values: {s.system}", s) for s in systems if isinstance(s, ExtractConfig)]
-    teachers = {t.folder: t for s in systems if (t := getattr(s, "teacher", None))}
-    return stages + [(f"values: {t.system}, on a sample", t) for t in teachers.values()]
+    for system in systems:
+        if isinstance(system, ExtractConfig):
+            stages.append((f"values: {system.system}", system))
+        elif isinstance(system, CascadeConfig):
+            stages += [(f"{stage.stage}, sent up by {system.system}", stage) for stage in system.asked]
+        elif teacher := getattr(system, "teacher", None):
+            stages.append((f"values: {teacher.system}, on a sample", teacher))
+    return list({stage.folder: (name, stage) for name, stage in stages}.values())
 
 
 def model_changes(config: ReportConfig) -> tuple[tuple[str, str], ...]:
@@ -224,6 +232,20 @@ def _isolation(config: ReportConfig) -> str:
     if "off" in modes:
         return "a child process that is not isolated (limits.isolation is off)"
     return f"an isolated child process; on this page's machine: {isolation_text(kernel_isolation())}"
+
+
+def cascade_promises(config: ReportConfig) -> tuple[CascadePromise, ...]:
+    """The promise of every cascade among the systems."""
+    found = []
+    for system in config.scores.predictions:
+        folder = Folder(system.folder)
+        kept = KeptPlan.read(folder) if isinstance(system, CascadeConfig) else None
+        if kept is not None:
+            check = read_check(folder)
+            told = (*plan_sentences(kept), *(check_sentences(check) if check else ()))
+            warned = tuple(check_warnings(system.system, check)) if check else ()
+            found.append(CascadePromise(system.system, tuple(plan_lines(kept.plan)), told, warned))
+    return tuple(found)
 
 
 def about(config: ReportConfig, system: JobConfig, places: Mapping[str, Folder]) -> str:

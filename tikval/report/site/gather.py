@@ -25,6 +25,7 @@ from tikval.report.site.facts import (
     about,
     also_here,
     bills_of,
+    cascade_promises,
     command_of,
     model_changes,
     report_facts,
@@ -98,6 +99,7 @@ def _figures(study: Study, config: ReportConfig, corpora: Sequence[SystemCorpus]
 def _head(config: ReportConfig, codebook: Codebook, rows: StudyRows) -> Report:
     """The head of the report: how it was made, and what came out of each stage."""
     systems = config.scores.predictions
+    cascades = cascade_promises(config)
     return Report(
         title=config.title,
         facts=(*report_facts(config, codebook, rows.catalog), *sample_facts(config, rows)),
@@ -107,7 +109,9 @@ def _head(config: ReportConfig, codebook: Codebook, rows: StudyRows) -> Report:
         titles={value.slug: value.title for value in codebook.values},
         systems=tuple((system.system, about(config, system, rows.places)) for system in systems),
         coverage=tuple((name, stage.coverage) for name, stage in rows.stages.items()),
-        notice=local_notice(systems),
+        notice=" ".join(filter(None, [local_notice(systems), *(w for one in cascades for w in one.warnings)]))
+        or None,
+        cascades=cascades,
         model_changes=model_changes(config),
         exports=(("One line per video and system", f"tikval export {shlex.quote(config.out)} values.csv"),),
         bills=bills_of(config),

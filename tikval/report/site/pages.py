@@ -30,6 +30,7 @@ from tikval.report.site.score_tables import coverage_line, kind_of, score_tables
 from tikval.report.site.texts import clean_text, hidden
 from tikval.report.site.video_links import VideoLinks
 from tikval.report.tables.attrition import attrition_csv
+from tikval.report.tables.cascade import BELOW, COLUMNS
 from tikval.spreadsheet import cell_text
 from tikval.values import ENDORSED
 
@@ -167,6 +168,8 @@ def _pages(report: Report, names: dict[str, str]) -> dict[str, dict[str, Any]]:
             "comparisons": comparison_table(report),
             "drops": drop_table(report),
             "gaps": gap_lines(report),
+            "cascade_columns": COLUMNS,
+            "cascade_below": BELOW,
             "evidence": evidence_lines(report.evidence),
             "deletions": deletion_table(report.evidence),
         },

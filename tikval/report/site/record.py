@@ -164,6 +164,16 @@ class SystemEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class CascadePromise:
+    """What a cascade promised before it asked the strong system, and what came of it."""
+
+    system: str
+    lines: tuple[tuple[str, ...], ...]  # cells of the plan's table
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]  # why the promise may not hold
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A site. Rates, charts and scores may cover far more videos than there are cards."""
 
@@ -191,6 +201,7 @@ class Report:
     slices: tuple[SliceRow, ...] = ()  # by genre, and endorsed against confronted
     pairs: tuple[Pair, ...] = ()  # among the systems with scores
     evidence: tuple[SystemEvidence, ...] = ()  # of the systems that give any
+    cascades: tuple[CascadePromise, ...] = ()
     cards: tuple[Card, ...] = ()
     notice: str | None = None  # a warning that stands on top
     model_changes: tuple[

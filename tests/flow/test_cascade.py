@@ -1,0 +1,276 @@
+"""A cascade, with its strong system replaced by one that needs no Ray; and once as it is, against our own server."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.fixtures.cascade import config_of, list_videos, prepare, truth_of
+from tests.fixtures.rows import prediction
+from tikval.config import CascadeConfig, ExtractConfig, UserError
+from tikval.flow import cascade as flow
+from tikval.rows import PredictionRow, arrow_schema
+from tikval.store.folder import Folder, FolderRun
+from tikval.store.row_keys import contains, keys_of
+from tikval.study.erasure import erase_videos
+from tikval.values import LABELS
+
+
+class Strong:
+    """A strong system with a bill: a cent a video, errors where it is told to have them."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.errors: dict[str, str] = {}
+        self.lives_for: int | None = None  # answers
+
+    def __call__(self, config: ExtractConfig, only: np.ndarray | None = None) -> FolderRun:
+        folder = Folder(config.folder)
+        seen = folder.seen()
+        listed = Folder(config.catalog.folder).read(["video_id", "row_key"])
+        keys = keys_of(listed["row_key"])
+        wanted = ~contains(seen.done, keys) & (True if only is None else contains(only, keys))
+        rows = [self.row(row) for row in listed.filter(pa.array(wanted)).to_pylist()]
+        done = rows[: self.lives_for]
+        folder.write_part(pa.Table.from_pylist(done, schema=arrow_schema(PredictionRow)))
+        if self.lives_for is not None:
+            self.lives_for -= len(done)
+            if len(done) < len(rows):
+                raise KeyboardInterrupt
+        inputs = {config.source.folder: Folder(config.source.folder).finished().state}
+        partial = {} if only is None else {"only": str(len(only))}
+        return folder.seal(config, inputs | partial, 36.0 * len(rows), computed=len(rows) or None)
+
+    def row(self, listed: Any) -> PredictionRow:
+        name = listed["video_id"]
+        self.asked.append(name)
+        error = self.errors.get(name)
+        changes: dict[str, Any] = {
+            "row_key": listed["row_key"],
+            "system": "gemini_two_step",
+            "model": "gemini",
+        }
+        if error:
+            return prediction(name, error=error, detail="the server's", **changes)
+        return prediction(name, *truth_of(name), cost_usd=0.01, ledger_key=f"key of {name}", **changes)
+
+
+@pytest.fixture
+def strong(monkeypatch: pytest.MonkeyPatch) -> Strong:
+    fake = Strong()
+    monkeypatch.setattr(flow, "extract_values", fake)
+    return fake
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> CascadeConfig:
+    list_videos(tmp_path / "videos", 400)
+    made = config_of(tmp_path)
+    prepare(made)
+    return made
+
+
+def rows_of(config: CascadeConfig) -> dict[str, Any]:
+    rows = Folder(config.folder).read().to_pylist()
+    assert len({row["video_id"] for row in rows}) == len(rows), "an id came out twice"
+    return {row["video_id"]: row for row in rows}
+
+
+def test_every_video_once_by_whoever_answered_it(
+    config: CascadeConfig, strong: Strong, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = flow.cascade(config)
+    rows = rows_of(config)
+    assert (done.rows, len(rows), done.failed) == (400, 400, {})
+    by = Counter(row["answered_by"] for row in rows.values())
+    assert by["strong"] == len(strong.asked) == len(set(strong.asked))
+    assert 120 < by["strong"] < 400
+    assert by["cheap"] == 400 - by["strong"]
+    for name, row in rows.items():
+        assert row["system"] == "cascade"
+        if row["answered_by"] == "strong":
+            assert [label for label, yes in zip(LABELS, row["decisions"], strict=True) if yes] == [
+                label for label in LABELS if label in truth_of(name)
+            ]
+            assert (row["cost_usd"], row["ledger_key"]) == (0.01, f"key of {name}")
+        else:
+            assert (row["cost_usd"], row["model"]) == (None, "local")
+    told = capsys.readouterr().err
+    assert "with 95% confidence" in told
+    assert "the promise, on" in told
+    check = json.loads((Path(config.folder) / "check.json").read_bytes())
+    assert check["answered_by"] == dict(by)
+    again = len(strong.asked)
+    assert flow.cascade(config) == done
+    assert len(strong.asked) == again
+
+
+def test_the_plan_is_told_before_the_rest_is_asked(
+    config: CascadeConfig, strong: Strong, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[tuple[int, str]] = []
+
+    def asked(one: ExtractConfig, only: np.ndarray | None = None) -> FolderRun:
+        told.append((len(strong.asked), capsys.readouterr().err))
+        return strong(one, only)
+
+    monkeypatch.setattr(flow, "extract_values", asked)
+    flow.cascade(config)
+    assert [before for before, _ in told] == [0, 120]
+    assert "the cascade" not in told[0][1]
+    assert "planned on 60 of 120 videos drawn at random" in told[1][1]
+    assert "left to ask" in told[1][1]
+
+
+def test_a_killed_run_pays_for_nothing_twice_and_keeps_its_plan(
+    config: CascadeConfig, strong: Strong
+) -> None:
+    strong.lives_for = 30  # within the sample
+    with pytest.raises(KeyboardInterrupt):
+        flow.cascade(config)
+    assert not (Path(config.folder) / "plan.json").exists()
+    sample = sorted(Path(config.folder).glob("_sampled-*"))
+    strong.asked.clear()
+    strong.lives_for = 95  # the other 90 of it, and 5 of the rest
+    with pytest.raises(KeyboardInterrupt):
+        flow.cascade(config)
+    plan = (Path(config.folder) / "plan.json").read_bytes()
+    strong.lives_for = None
+    before = {row["video_id"] for row in _answers(config)}
+    strong.asked.clear()
+    flow.cascade(config)
+    assert not before & set(strong.asked)
+    assert (Path(config.folder) / "plan.json").read_bytes() == plan
+    assert sorted(Path(config.folder).glob("_sampled-*")) == sample
+    assert len(rows_of(config)) == 400
+
+
+def _answers(config: CascadeConfig) -> list[Any]:
+    folder = Folder(config.strong.folder)
+    return [row for name in folder.parts() for row in folder.table(name).to_pylist()]
+
+
+def test_above_the_budget_it_stops_and_says_what_the_rest_buys(
+    tmp_path: Path, config: CascadeConfig, strong: Strong, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tikval.evaluate.cascade_plan.read_spent", lambda folder: None)
+    with pytest.raises(
+        UserError, match=r"the rest costs about \d\.\d\d USD, and 0\.20 USD of the budget"
+    ) as stop:
+        flow.cascade(config.model_copy(update={"budget_usd": 0.20}))
+    assert "share=0.07" in str(stop.value)
+    assert "recall" in str(stop.value) or "no promise" in str(stop.value)
+    assert len(strong.asked) == 120
+    assert Folder(config.folder).run() is None
+    taken = config_of(tmp_path, share=0.07)
+    flow.cascade(taken.model_copy(update={"budget_usd": 0.25}))
+    by = Counter(row["answered_by"] for row in rows_of(taken).values())
+    assert by["strong"] == len(strong.asked) == pytest.approx(140, abs=4)
+
+
+def test_a_failure_that_may_pass_stays_one_and_a_final_one_leaves_the_marked_cheap_answer(
+    config: CascadeConfig, strong: Strong
+) -> None:
+    flow.cascade(config)
+    up = [name for name, row in rows_of(config).items() if row["answered_by"] == "strong"][-3:]
+    fresh = config.model_copy(update={"seed": 1})
+    for name, error in zip(up, ("timeout", "blocked", "minor"), strict=True):
+        strong.errors[name] = error
+    for path in Path(config.strong.folder).iterdir():
+        path.unlink()
+    del fresh
+    for path in Path(config.folder).glob("*"):
+        if not path.name.startswith("_sampled"):
+            path.unlink()
+    done = flow.cascade(config)
+    rows = rows_of(config)
+    assert done.failed == {"timeout": 1}
+    assert done.retryable == 1
+    assert (rows[up[0]]["error"], rows[up[0]]["decisions"], rows[up[0]]["answered_by"]) == (
+        "timeout",
+        None,
+        None,
+    )
+    for name in up[1:]:
+        assert rows[name]["answered_by"] == "cheap_instead"
+        assert (rows[name]["error"], len(rows[name]["decisions"])) == (None, 38)
+    strong.errors.clear()
+    strong.asked.clear()
+    assert flow.cascade(config).failed == {}
+    assert up[0] in strong.asked
+    assert rows_of(config)[up[0]]["answered_by"] == "strong"
+
+
+def test_what_the_cheap_system_could_not_judge_goes_up(config: CascadeConfig, strong: Strong) -> None:
+    prepare(config, failed=("v0003", "v0004"))
+    strong.errors["v0004"] = "unreadable"
+    flow.cascade(config)
+    rows = rows_of(config)
+    assert rows["v0003"]["answered_by"] == "strong"
+    assert (rows["v0004"]["error"], rows["v0004"]["answered_by"]) == ("unreadable", None)
+
+
+def test_a_cheap_system_without_scores_is_refused(config: CascadeConfig, strong: Strong) -> None:
+    prepare(config, scores=False)
+    with pytest.raises(UserError, match="local: gives no scores, so nothing tells where it is in doubt"):
+        flow.cascade(config)
+    assert not strong.asked
+
+
+def test_new_videos_follow_the_plan_that_was_made(
+    tmp_path: Path, config: CascadeConfig, strong: Strong
+) -> None:
+    flow.cascade(config)
+    plan, before = (Path(config.folder) / "plan.json").read_bytes(), rows_of(config)
+    list_videos(tmp_path / "videos", 500)
+    prepare(config)
+    strong.asked.clear()
+    flow.cascade(config)
+    after = rows_of(config)
+    assert (Path(config.folder) / "plan.json").read_bytes() == plan
+    assert not set(strong.asked) & before.keys()
+    assert {name: after[name]["answered_by"] for name in before} == {
+        name: row["answered_by"] for name, row in before.items()
+    }
+    assert 0 < len(strong.asked) < 100
+
+
+def test_other_answers_of_the_cheap_system_are_planned_anew(
+    config: CascadeConfig, strong: Strong, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow.cascade(config)
+    prepare(config, noise=0.21)
+    flow.cascade(config)
+    assert "planned anew" in capsys.readouterr().err
+    assert len(strong.asked) == len(set(strong.asked))
+
+
+def test_a_sample_of_all_videos_needs_no_plan(tmp_path: Path, config: CascadeConfig, strong: Strong) -> None:
+    whole = config_of(tmp_path, sample=1000)
+    flow.cascade(whole)
+    assert {row["answered_by"] for row in rows_of(whole).values()} == {"strong"}
+
+
+def test_too_small_a_sample_promises_nothing_and_stops(
+    tmp_path: Path, config: CascadeConfig, strong: Strong
+) -> None:
+    small = config_of(tmp_path, sample=12)
+    with pytest.raises(UserError, match="nothing can be promised"):
+        flow.cascade(small)
+    assert len(strong.asked) == 12
+
+
+def test_an_erased_video_leaves_the_sample_too(config: CascadeConfig, strong: Strong) -> None:
+    flow.cascade(config)
+    sampled = Folder(config.folder).read_side_table("sampled")
+    gone = sampled[0]["video_id"]
+    erase_videos(config.out, {gone}, set())
+    assert gone not in {row["video_id"] for row in Folder(config.folder).read_side_table("sampled")}
+    assert gone not in rows_of(config)
+    for file in Path(config.folder).iterdir():
+        assert sampled[0]["row_key"].encode() not in file.read_bytes()
+        assert gone.encode() not in file.read_bytes()

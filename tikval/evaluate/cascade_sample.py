@@ -17,9 +17,8 @@ from tikval.evaluate.video_groups import account_codes
 from tikval.files import delete, list_files, write_table
 from tikval.rows import SampledRow, arrow_schema
 from tikval.stats.arrays import Bools, Floats, Ints
-from tikval.stats.selection import draw_number
 from tikval.store.folder import Folder
-from tikval.store.row_keys import KEY, contains, keys_of
+from tikval.store.row_keys import KEY, contains, draw_number, keys_of
 from tikval.store.tables import read_table_of
 
 SAMPLED: Final = "sampled"  # the side table

@@ -1,12 +1,10 @@
-"""Draws that anybody can repeat, and whether annotated videos look as if they had been drawn by chance.
+"""Whether annotated videos look as if they had been drawn at random: what shows that they were not.
 
-
-A test that is passed proves nothing: videos may have been chosen by what neither a system predicts nor a genre tells.
+Passing proves nothing: videos may have been chosen by what neither a system predicts nor a genre tells.
 
 Shape letters: C clusters, K labels, G genres.
 """
 
-import hashlib
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
@@ -27,12 +25,6 @@ class SelectionGap(NamedTuple):
     annotated: Floats  # [K] share of them, weighted where they are
     others: Floats  # [K]
     p: Floats  # [K] two-sided; nan where nothing can be told
-
-
-def draw_number(seed: int, name: str) -> int:
-    """A number of 52 bits, as evenly spread as a hash is, and the same on every machine."""
-    text = f"{seed}\0{name}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 12
 
 
 def selection_gaps(sums: RateSums) -> SelectionGap:

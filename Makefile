@@ -42,7 +42,7 @@ test-cluster: $(READY)
 
 test-vllm: $(READY)
 	.ci/setup-vllm
-	.venv-vllm/bin/pytest -m "vllm and not full" tests/flow/test_vllm.py tests/flow/test_vllm_jobs.py --durations=5
+	.venv-vllm/bin/pytest -m "vllm and not full" tests/flow/test_vllm.py tests/flow/test_vllm_hears.py tests/flow/test_vllm_jobs.py --durations=5
 
 test-full: $(READY)
 	$(BIN)/pytest

@@ -63,6 +63,7 @@ def asked(name: str, prompt: str) -> AskRow:
         "video": None,
         "files": None,
         "pictures": None,
+        "sounds": None,
         "seconds": None,
         "has_sound": None,
         "input_sha": None,

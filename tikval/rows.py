@@ -206,6 +206,7 @@ class AskRow(TypedDict):
     video: str | None  # path or URI, for a model that takes videos
     files: list[str] | None  # of a photo post in its place: pictures in order, then the sound
     pictures: list[bytes] | None  # JPEG in order of time, for a model that takes pictures
+    sounds: list[bytes] | None  # WAV, 16 kHz mono, of 30 s at most, in order of time: for one that also hears
     seconds: float | None  # length of the video that is sent
     has_sound: bool | None
     input_sha: str | None  # SHA-256 of what is judged, the prompt apart: the video's bytes or the texts

@@ -19,6 +19,7 @@ from tests.fixtures.photos import WORDS as SLIDES
 from tests.fixtures.rows import video
 from tikval.ask.call_costs import CallCosts
 from tikval.ask.paid import PaidAnswers, asked_of
+from tikval.ask.sound_pieces import wav_samples
 from tikval.ask.video import Asking, jpeg
 from tikval.ask.withheld import Withheld
 from tikval.config import Api, Endpoint, Gemini, Limits, Llm, Look
@@ -235,6 +236,34 @@ def test_a_model_of_pictures_gets_each_picture_once(
     assert server.media is not None
     assert len(server.media) == n
     assert "The post is no video but 3 pictures" in json.dumps(server.bodies)
+
+
+def test_a_model_that_hears_gets_the_sound_and_nothing_that_is_written_about_it(
+    dressed: Path, server: LlmServer, tmp_path: Path
+) -> None:
+    look = Look.model_validate({"frames": 2, "side_px": 56, "sound": "audio", "sound_seconds": 1})
+    row = answers_to(dressed, server, tmp_path / "out", Endpoint(model="omni"), look)
+    assert (row["error"], row["detail"]) == (None, None)
+    (turn,) = server.bodies[0]["messages"]
+    assert [part["type"] for part in turn["content"]] == ["text", "image_url", "image_url", "input_audio"]
+    assert "the first 1 of 2 seconds" in turn["content"][0]["text"]
+    assert server.media is not None
+    heard = wav_samples(server.media[-1])
+    assert len(heard) == 16_000
+    power = np.abs(np.fft.rfft(heard))
+    assert abs(int(power.argmax()) - 440) <= 1  # hertz, of the clip's tone
+    assert not [word for word in WORDS if word.encode() in seen(server)]
+
+
+def test_another_sound_is_another_request(server: LlmServer, tmp_path: Path) -> None:
+    look = Look.model_validate({"frames": 2, "side_px": 56, "sound": "audio"})
+    for name, sound in (("low", clips.tone(1)), ("high", clips.tone(1, hertz=880)), ("none", None)):
+        clip = clips.write_clip(tmp_path / f"{name}.mp4", sound=sound)
+        assert answers_to(clip, server, tmp_path / "out", Endpoint(model="omni"), look)["error"] is None
+    assert server.media is not None
+    low, high, without = server.media[:3], server.media[3:6], server.media[6:]
+    assert low[:2] == high[:2] == without
+    assert low[2] != high[2]
 
 
 def test_what_a_photo_post_may_cost_is_what_its_pictures_and_its_sound_cost() -> None:

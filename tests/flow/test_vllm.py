@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ def ask(name: str, prompt: str | None, **changes: Any) -> AskRow:
         "prompt": prompt,
         "video": None,
         "pictures": None,
+        "sounds": None,
         "seconds": 9.0,
         "has_sound": True,
         "input_sha": None,
@@ -102,13 +104,15 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_qwen_vl(tmp_path_factory.mktemp("qwen"), [PROMPT, SCRIPT], context_tokens=1024)
 
 
-def answered(config: Vllm, rows: list[AskRow], schema: dict[str, Any] | None) -> list[AnswerRow]:
+def answered(
+    config: Vllm, rows: list[AskRow], schema: dict[str, Any] | None, most: dict[str, int] | None = None
+) -> list[AnswerRow]:
     import ray.data
 
     from tikval.flow.vllm import vllm_answers
 
     asked = ray.data.from_arrow(pa.Table.from_pylist(rows, schema=arrow_schema(AskRow)))
-    answers = vllm_answers(config, ENGINE, CORES, schema)(asked)
+    answers = vllm_answers(config, ENGINE, CORES, schema, most=most)(asked)
     blocks = [table for table in ray.get(answers.to_arrow_refs()) if table.num_rows]
     assert all(table.schema.equals(arrow_schema(AnswerRow)) for table in blocks)
     found: list[AnswerRow] = [row for table in blocks for row in table.to_pylist()]
@@ -249,7 +253,7 @@ def test_another_picture_is_another_reply(seen: dict[str, AnswerRow], qwen: Path
         request = turn(ask("x", LOOK, pictures=list(pictures)))
         prompt = {
             "prompt_token_ids": request["tokenized_prompt"],
-            "multi_modal_data": {"image": decoded(request["multimodal_data"]["image"])},
+            "multi_modal_data": decoded(request["multimodal_data"]),
         }
         (output,) = engine.generate(prompt, SamplingParams(**request["sampling_params"]), use_tqdm=False)
         return list(output.outputs[0].token_ids)
@@ -295,17 +299,14 @@ def test_a_model_that_does_not_load_is_one_line(quiet_ray: None, tmp_path: Path)
     assert "\n" not in str(cause)
 
 
-@pytest.fixture(scope="module")
-def server(mistral: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def serving_vllm(model: Path, more: list[str], log: Path) -> Iterator[str]:
     """The URL of vLLM's own server, on loopback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(mistral)]
-    command += ["--served-model-name", "tiny-mistral", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--max-num-seqs", "2", "--enforce-eager", "--structured-outputs-config"]
-    command += [json.dumps({"backend": "xgrammar", "disable_any_whitespace": True})]
-    log = tmp_path_factory.mktemp("server") / "log"
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--max-num-seqs", "2", "--enforce-eager", *more]
     with log.open("wb") as sink:
         process = subprocess.Popen(command, env=os.environ | ENVIRONMENT, stdout=sink, stderr=sink)
     url = f"http://127.0.0.1:{port}"
@@ -321,6 +322,14 @@ def server(mistral: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def server(mistral: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    outputs = json.dumps({"backend": "xgrammar", "disable_any_whitespace": True})
+    more = ["--served-model-name", "tiny-mistral", "--structured-outputs-config", outputs]
+    with serving_vllm(mistral, more, tmp_path_factory.mktemp("server") / "log") as url:
+        yield url
 
 
 @pytest.mark.full  # a server to start; the engine is the one above, and our client meets servers in tests of its own

@@ -253,7 +253,7 @@ def command_on(page: Page) -> str:
     return page.text.partition("Reproduce with")[2].strip().splitlines()[0]
 
 
-@pytest.mark.parametrize("profile", ["local", "demo", "gemini", "mistral", "qwen", "paper"])
+@pytest.mark.parametrize("profile", ["local", "demo", "gemini", "mistral", "qwen", "omni", "paper"])
 def test_the_command_on_the_page_is_the_one_that_was_typed_and_makes_the_same(
     profile: str, folder: Place
 ) -> None:

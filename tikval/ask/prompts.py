@@ -25,7 +25,7 @@ def fixed_prompt_of(config: ScriptConfig | ExtractConfig) -> str:
     part = _asking_part(config)
     material = _text(part.material) if part.material else ""
     if isinstance(part, LlmWriter):
-        return fixed_prompt(part.llm, _text(part.prompt)) + material
+        return fixed_prompt(part.llm, part.look, _text(part.prompt)) + material
     assert isinstance(config, ExtractConfig)
     try:
         prompt = render_prompt(
@@ -38,7 +38,7 @@ def fixed_prompt_of(config: ScriptConfig | ExtractConfig) -> str:
         )
     except ValueError as err:
         raise UserError(str(err)) from err
-    return (prompt if config.scripts else fixed_prompt(part.llm, prompt)) + material
+    return (prompt if config.scripts else fixed_prompt(part.llm, part.look, prompt)) + material
 
 
 def turns_of(config: ScriptConfig | ExtractConfig, prompt: str) -> Turns:

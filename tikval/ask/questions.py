@@ -16,4 +16,5 @@ def question_of(row: Any, sent: Sent | None, seed: int | None) -> Question:
     """`sent`: what is there of the video; None where the row has pictures of it, or nothing."""
     if isinstance(sent, StrippedPost):
         return Question(row["prompt"], None, sent.pictures, seed, row["video_id"], sent.sound)
-    return Question(row["prompt"], sent, tuple(row["pictures"] or ()), seed, row["video_id"])
+    pictures, sounds = (tuple(row[name] or ()) for name in ("pictures", "sounds"))
+    return Question(row["prompt"], sent, pictures, seed, row["video_id"], sounds=sounds)

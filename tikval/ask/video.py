@@ -1,4 +1,4 @@
-"""What a language model is shown of a video: the file itself, or pictures from it and its speech as text."""
+"""What a language model gets of a video: the file itself, or pictures from it and its speech as text or its sound."""
 
 import io
 import json
@@ -12,17 +12,20 @@ from PIL import Image
 
 from tikval.ask.hearing import Hearing, check_hearing, parts_to_hear
 from tikval.ask.multilingual import Heard
+from tikval.ask.sound_pieces import PIECE_SECONDS, n_pieces, sound_pieces
 from tikval.ask.withheld import Withheld
 from tikval.config import Gemini, Limits, Llm, Look, UserError, find_file
 from tikval.media.child import Child, check_tools
 from tikval.media.fetch import Video, files_of, read_video
-from tikval.media.reading import ClipError, ClipReading, MissingTool, Want
+from tikval.media.reading import SAMPLE_RATE, ClipError, ClipReading, MissingTool, Want
 from tikval.privacy import strip_handles
 from tikval.prompt_text import render_material
 from tikval.rows import AskRow, Reason, sha256
 from tikval.sources.photo_posts import is_sound
 
 PICTURES_PROMPT: Final = "prompts/pictures.txt"
+SOUND_PROMPT: Final = "prompts/pictures_and_sound.txt"
+SOUND_CUT_PROMPT: Final = "prompts/sound_cut.txt"
 PHOTO_POST_PROMPT: Final = "prompts/photo_post.txt"
 _JPEG_QUALITY: Final = 85
 
@@ -31,9 +34,19 @@ def takes_videos(llm: Llm) -> bool:
     return isinstance(llm, Gemini)
 
 
-def fixed_prompt(llm: Llm, prompt: str) -> str:
+def fixed_prompt(llm: Llm, look: Look, prompt: str) -> str:
     """The prompt for a video, with the note for a model that gets pictures in its place."""
-    return prompt if takes_videos(llm) else prompt + find_file(PICTURES_PROMPT).read_text(encoding="utf-8")
+    if takes_videos(llm):
+        return prompt
+    if look.sound == "audio":
+        return prompt + _text(SOUND_PROMPT).format(seconds=PIECE_SECONDS)
+    return prompt + _text(PICTURES_PROMPT)
+
+
+def most_media(look: Look) -> dict[str, int]:
+    """The most that one row holds of each kind of media, as vLLM names them."""
+    sounds = n_pieces(look.sound_seconds) if look.sound == "audio" else 0
+    return {"image": look.frames, "video": 0, **({"audio": sounds} if sounds else {})}
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,7 @@ class SeenVideo:
 
     reading: ClipReading
     pictures: list[bytes] | None  # JPEG; None: the model takes the video itself
+    sounds: list[bytes] | None  # WAV; None: the model does not hear, or takes the video itself
     heard: Heard
 
 
@@ -63,9 +77,12 @@ class Looker:
             want = replace(want, frames=min(want.frames, n_pictures(video)))
         reading = read_video(self.child, video, want)
         if self.hearing is None:
-            return SeenVideo(reading, None, Heard([]))
+            return SeenVideo(reading, None, None, Heard([]))
         assert reading.frames is not None
-        return SeenVideo(reading, [jpeg(frame) for frame in reading.frames], self.hearing(reading))
+        assert self.look is not None
+        hears = self.look.sound == "audio"
+        sounds = sound_pieces(reading.sound, self.look.sound_seconds) if hears else None
+        return SeenVideo(reading, [jpeg(frame) for frame in reading.frames], sounds, self.hearing(reading))
 
 
 def want_of_model(llm: Llm, look: Look) -> Want:
@@ -74,7 +91,7 @@ def want_of_model(llm: Llm, look: Look) -> Want:
     return Want(
         frames=look.frames,
         side=look.side_px,
-        **parts_to_hear(look.speech),
+        **(parts_to_hear(look.speech) | ({"sound": True} if look.sound == "audio" else {})),
         max_lost_share=look.max_lost_share,
         decoder=look.decoder,
     )
@@ -100,9 +117,16 @@ def photo_note(files: Sequence[str] | None, *, has_sound: bool) -> str:
     if not files:
         return ""
     n = n_pictures(files)
-    note = find_file(PHOTO_POST_PROMPT).read_text(encoding="utf-8")
+    note = _text(PHOTO_POST_PROMPT)
     sound = "with a sound" if has_sound else "without sound"
     return note.format(pictures=f"{n} picture{'s' * (n != 1)}", sound=sound)
+
+
+def sound_note(look: Look, seconds: float) -> str:
+    """What a model that hears is told of a sound that is longer than what it gets; else ""."""
+    if look.sound != "audio" or seconds <= look.sound_seconds:
+        return ""
+    return _text(SOUND_CUT_PROMPT).format(given=look.sound_seconds, whole=round(seconds))
 
 
 class Asking:
@@ -110,7 +134,7 @@ class Asking:
 
     def __init__(self, llm: Llm, look: Look, limits: Limits, fixed: str, withheld: Withheld) -> None:
         """`fixed`: the prompt before the post."""
-        self.looker = Looker(llm, look, limits)
+        self.looker, self.look = Looker(llm, look, limits), look
         self.fixed, self.withheld = fixed, withheld
 
     def __call__(self, rows: list[Any]) -> list[AskRow]:
@@ -133,6 +157,8 @@ class Asking:
         spoken = spoken_text(seen.heard)
         speech = strip_handles(spoken, row["account"]) if spoken else None
         note = photo_note(row["files"], has_sound=reading.has_sound)
+        if seen.sounds and reading.sound is not None:
+            note += sound_note(self.look, len(reading.sound) / SAMPLE_RATE)
         material = note + render_material(None, caption, speech)
         carried = {
             "account": row["account"],
@@ -150,6 +176,7 @@ class Asking:
             video=row["path"] if seen.pictures is None and not row["files"] else None,
             files=row["files"] if seen.pictures is None else None,
             pictures=seen.pictures,
+            sounds=seen.sounds,
             seconds=reading.seconds,
             has_sound=reading.has_sound,
             input_sha=sha256(f"{reading.content_sha}\0{material}"),
@@ -169,6 +196,10 @@ def asked(row: Any, **what: Any) -> AskRow:
         **what,
     }
     return ask
+
+
+def _text(path: str) -> str:
+    return find_file(path).read_text(encoding="utf-8")
 
 
 def jpeg(picture: NDArray[np.uint8]) -> bytes:

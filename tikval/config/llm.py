@@ -99,7 +99,8 @@ class Gemini(Config):
 
 
 class Vllm(Config):
-    """An open model on vLLM, on GPUs of the cluster. One that sees takes pictures, and speech as text."""
+    """An open model on vLLM, on GPUs of the cluster. One that sees takes pictures, and speech as text
+    or, where it hears too, the sound itself."""
 
     kind: Literal["vllm"] = "vllm"
     model: str  # hub name or local directory
@@ -151,6 +152,8 @@ def check_api(api: Api, part: object) -> None:
     llm, instruction = getattr(part, "llm", None), getattr(part, "instruction", "user")
     if api.route == "batch" and not isinstance(llm, Gemini):
         raise ValueError("api.route: Gemini alone takes batch jobs; leave it at online here")
+    if isinstance(llm, Gemini) and getattr(getattr(part, "look", None), "sound", "text") == "audio":
+        raise ValueError("look.sound: this model takes the video itself, sound and all; leave it out")
     holds = isinstance(llm, Gemini) and instruction == "system" and api.route == "online"
     if api.cache == "explicit" and not holds:
         raise ValueError(

@@ -92,6 +92,24 @@ class Look(Config):
     decoder: Literal["pyav", "decord", "nvdec"] = "pyav"
     speech: Speech = Speech(engine="whisper")
     max_lost_share: float = Field(default=0.5, ge=0, le=1)
+    # text: what a recogniser heard; audio: the sound itself, for a model that hears
+    sound: Annotated[Literal["text", "audio"], ADDED_LATER] = "text"
+    sound_seconds: Annotated[int, Field(ge=1, le=1800), ADDED_LATER] = 300  # with audio: given at most
+
+    @model_validator(mode="before")
+    @classmethod
+    def _listens_once(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("sound") == "audio":
+            return {"speech": "none", **given}
+        return given
+
+    @model_validator(mode="after")
+    def _gives_one_kind_of_sound(self) -> Self:
+        if self.sound == "audio" and self.speech.engine != "none":
+            raise ValueError("look.speech: with sound: audio the model hears for itself; leave speech out")
+        if self.sound == "text" and self.sound_seconds != type(self).model_fields["sound_seconds"].default:
+            raise ValueError("look.sound_seconds: is read with sound: audio")
+        return self
 
 
 class LlmWriter(Instructed):

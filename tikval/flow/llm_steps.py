@@ -17,6 +17,7 @@ from tikval.ask.batch_jobs import make_tools
 from tikval.ask.batch_route import BatchRoute
 from tikval.ask.paid import PaidAnswers, asked_of
 from tikval.ask.samples import Samples
+from tikval.ask.video import most_media
 from tikval.config import Endpoint, ExtractConfig, Gemini, Pool, ScriptConfig, UserError, Vllm
 from tikval.flow.data import Ahead, Chain, RayStep, Stage, Step
 from tikval.flow.gate_actor import open_gate, reach_gate
@@ -30,6 +31,7 @@ from tikval.llm.prices import load_prices
 from tikval.llm.uploads import Uploads
 from tikval.media.fetch import StrippedVideos
 from tikval.rows import AskRow, arrow_schema
+from tikval.study.call_tokens import sends_videos
 
 _ROWS: Final = 16  # in each call of the stage at most: a call takes 10 ms of Ray's
 _AHEAD: Final = 4  # times the calls of the stage that a model is asked by at once
@@ -108,7 +110,9 @@ def _engines(
 
     if not on_cluster():  # there, the driver's node needs none
         check_installed()
-    given = llm, config.engine, config.pool, schema, system
+    part = config.writer if isinstance(config, ScriptConfig) else config.extractor
+    most = most_media(part.look) if part.kind == "llm" and sends_videos(config) else None
+    given = llm, config.engine, config.pool, schema, system, most
     return RayStep(
         lambda rows: vllm_answers(*given)(rows), config.pool
     )  # once Ray runs: it asks for the GPUs

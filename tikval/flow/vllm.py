@@ -26,16 +26,22 @@ CONCURRENT_BATCHES: Final = 8  # of one engine, at least: while one batch ends, 
 
 
 def vllm_answers(
-    config: Vllm, engine: Engine, pool: Pool, schema: dict[str, Any] | None, system: str | None = None
+    config: Vllm,
+    engine: Engine,
+    pool: Pool,
+    schema: dict[str, Any] | None,
+    system: str | None = None,
+    most: dict[str, int] | None = None,
 ) -> Callable[["ray.data.Dataset"], "ray.data.Dataset"]:
     """What turns a dataset of AskRow into one of AnswerRow, on `pool.actors` engines. Ray must have been started.
 
     `pool.actors`: None is one engine for every `tensor_parallel` GPUs there are, one at least. `schema`: JSON schema
     that every reply keeps to. `system`: the system's turn, before each row's; of a model that knows none the beginning
-    of the user's. A row that has an error already is not asked and keeps it. A prompt that does not fit is
-    too_many_tokens, a reply that met max_tokens or the end of the context truncated, an engine's error internal_error;
-    they cost no other row. Raises UserError where vLLM is missing or pool and engine contradict each other, and while
-    the dataset runs where the model does not load, has no chat template or takes no pictures.
+    of the user's. `most`: media of each kind that a row holds at most, by vLLM's names. A row that has an error
+    already is not asked and keeps it. A prompt that does not fit is too_many_tokens, a reply that met max_tokens or
+    the end of the context truncated, an engine's error internal_error; they cost no other row. Raises UserError where
+    vLLM is missing or pool and engine contradict each other, and while the dataset runs where the model does not load,
+    has no chat template or takes no pictures or no sounds.
     """
     if not on_cluster():  # there, the driver's node needs none
         check_installed()
@@ -45,7 +51,7 @@ def vllm_answers(
     processor = build_processor(
         vLLMEngineProcessorConfig(
             model_source=config.model,
-            engine_kwargs=engine_kwargs(config, engine, on_gpu=pool.gpus > 0),
+            engine_kwargs=engine_kwargs(config, engine, on_gpu=pool.gpus > 0, most=most),
             concurrency=_engines(engine, pool),
             batch_size=engine.batch_rows,
             max_concurrent_batches=max(CONCURRENT_BATCHES, -(-engine.max_sequences // engine.batch_rows)),
@@ -70,7 +76,9 @@ def vllm_answers(
     return lambda rows: processor(rows).map_batches(_answers, batch_format="pyarrow")
 
 
-def engine_kwargs(config: Vllm, engine: Engine, *, on_gpu: bool) -> dict[str, Any]:
+def engine_kwargs(
+    config: Vllm, engine: Engine, *, on_gpu: bool, most: dict[str, int] | None = None
+) -> dict[str, Any]:
     """Arguments of vLLM's engine; those that are None are its own to choose."""
     kwargs = {
         "trust_remote_code": False,
@@ -80,6 +88,7 @@ def engine_kwargs(config: Vllm, engine: Engine, *, on_gpu: bool) -> dict[str, An
         "quantization": config.quantization,
         "max_model_len": config.context_tokens,
         "max_num_seqs": engine.max_sequences,
+        "limit_mm_per_prompt": most,  # memory is set aside for what can come, and for no video
         "tensor_parallel_size": engine.tensor_parallel,
         "gpu_memory_utilization": engine.gpu_memory_share if on_gpu else None,
         "enforce_eager": None if on_gpu else True,  # on cores a minute or more of compiling wins nothing

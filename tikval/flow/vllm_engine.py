@@ -3,7 +3,7 @@
 * The chat template and the tokens of a prompt are made here. Ray's own steps for them know no revision, tokenize a
   rendered template as if it were plain text, which puts a second beginning-of-text before it, and cost an actor each.
 * Why a reply ended and how much of its prompt came from the prefix cache are passed on, which Ray drops.
-* Pictures travel as JPEG and are decoded when the engine has room for them.
+* Pictures travel as JPEG and sounds as WAV, and are decoded when the engine has room for them.
 """
 
 import asyncio
@@ -12,12 +12,14 @@ import importlib.util
 import io
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tikval.ask.sound_pieces import wav_samples
 from tikval.config import UserError, Vllm
+from tikval.media.reading import SAMPLE_RATE
 from tikval.rows import AskRow, Reason
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ NOT_ASKED: Final[dict[str, Any]] = {
 }
 # vLLM has no exception of its own for it: of text alone, and of text with pictures, which widen in the engine
 _TOO_LONG: Final = ("maximum context length is", "longer than the maximum model length")
+MEDIA: Final = {"pictures": "image", "sounds": "audio"}  # columns of an AskRow, and vLLM's names for them
 _QUIET: Final = {
     "VLLM_NO_USAGE_STATS": "1",  # vLLM reports each start to its makers otherwise
     "VLLM_LOGGING_LEVEL": "WARNING",  # of what is logged here and in the actor; engines write to Ray's log files
@@ -89,19 +92,20 @@ def engine_actor() -> type:
                 log.exception("no engine")
                 message = " ".join(f"{type(err).__name__}: {err}".split())[:300]
                 raise UserError(f"{asked.config.model}: vLLM does not start with it: {message}") from err
-            self.sees = self.llm._vllm_config.model_config.is_multimodal_model
+            self.takes = _modalities(self.llm._vllm_config.model_config)
             self.llm.engine.generate = _with_ending(self.llm.engine.generate)
 
         async def _generate_with_error_handling(self, row: Any, batch_uuid: Any) -> dict[str, Any]:
-            if row["pictures"] is not None and len(row["pictures"]) and not self.sees:
-                raise UserError(
-                    f"{self.asked.config.model} takes no pictures: name one that does, or give scripts"
-                )
+            for name, modality in MEDIA.items():
+                if has_some(row[name]) and modality not in self.takes:
+                    raise UserError(
+                        f"{self.asked.config.model} takes no {name}: name one that does, or give scripts"
+                    )
             place = {self.IDX_IN_BATCH_COLUMN: row[self.IDX_IN_BATCH_COLUMN]}
             loop = asyncio.get_running_loop()
             request = await loop.run_in_executor(self.one_by_one, self.turn, row)
             output = await super()._generate_with_error_handling(place | request, batch_uuid)
-            return place | _read(output, self.asked) | {"prompt": None, "pictures": None}
+            return place | _read(output, self.asked) | {"prompt": None, **dict.fromkeys(MEDIA)}
 
     return EngineActor
 
@@ -140,13 +144,15 @@ class Turn:
             self.sampling["structured_outputs"] = {"json": asked.schema}
 
     def __call__(self, row: AskRow) -> dict[str, Any]:
-        pictures = list(row["pictures"]) if row["pictures"] is not None else []
+        given: Mapping[str, Any] = row
+        media = {kind: list(given[name]) for name, kind in MEDIA.items() if has_some(given[name])}
         # the text first: the prefix cache matches from the first token on, and no two posts show the same pictures
         text = f"{self.before}{row['prompt']}"
-        parts = [{"type": "text", "text": text}, *({"type": "image"} for _ in pictures)]
-        tokens = self._rendered(self.system, parts if pictures else text, tokenize=True)
+        marks = ({"type": kind} for kind, some in media.items() for _ in some)
+        content = [{"type": "text", "text": text}, *marks] if media else text
+        tokens = self._rendered(self.system, content, tokenize=True)
         request = {"tokenized_prompt": tokens, "sampling_params": dict(self.sampling)}
-        return request | ({"multimodal_data": {"image": pictures}} if pictures else {})
+        return request | ({"multimodal_data": media} if media else {})
 
     def _rendered(self, system: str | None, content: Any, *, tokenize: bool) -> Any:
         turns = [{"role": "system", "content": system}] if system else []
@@ -169,12 +175,12 @@ class Turn:
 
 
 def _with_ending(generate: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
-    """The engine's `generate`, with pictures decoded on the way in and an Ending on the way out."""
+    """The engine's `generate`, with media decoded on the way in and an Ending on the way out."""
 
     async def generate_(*, prompt: Any, **kwargs: Any) -> AsyncIterator[Any]:
         if prompt.get("multi_modal_data"):
-            pictures = await asyncio.to_thread(decoded, prompt["multi_modal_data"]["image"])
-            prompt = {**prompt, "multi_modal_data": {"image": pictures}}
+            media = await asyncio.to_thread(decoded, prompt["multi_modal_data"])
+            prompt = {**prompt, "multi_modal_data": media}
         async for output in generate(prompt=prompt, **kwargs):
             output.metrics = Ending(output.outputs[0].finish_reason, output.num_cached_tokens)
             yield output
@@ -182,10 +188,27 @@ def _with_ending(generate: Callable[..., AsyncIterator[Any]]) -> Callable[..., A
     return generate_
 
 
-def decoded(pictures: list[bytes]) -> list[Any]:
+def has_some(media: Any) -> bool:
+    """Whether a row's column of media, which is None, a list or an array, holds any."""
+    return media is not None and len(media) > 0
+
+
+def decoded(media: dict[str, list[bytes]]) -> dict[str, list[Any]]:
+    """Pictures as Pillow's, sounds as samples [S] at the rate that is every model's here."""
     from PIL import Image
 
-    return [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    pictures = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in media.get("image", [])]
+    sounds = [(wav_samples(sound), SAMPLE_RATE) for sound in media.get("audio", [])]
+    return {kind: given for kind, given in (("image", pictures), ("audio", sounds)) if given}
+
+
+def _modalities(config: Any) -> frozenset[str]:
+    """What a model takes beside text, by vLLM's names."""
+    from vllm.multimodal import MULTIMODAL_REGISTRY
+
+    if not config.is_multimodal_model:
+        return frozenset()
+    return frozenset(MULTIMODAL_REGISTRY.create_processor(config).info.supported_mm_limits)
 
 
 def _read(output: dict[str, Any], asked: EngineRequest) -> dict[str, Any]:

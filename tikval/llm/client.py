@@ -41,6 +41,7 @@ class Question:
     seed: int | None = None  # in place of the configuration's
     video_id: str | None = None  # sent to nobody: for the list of what lies on a server
     sound: bytes | None = None  # FLAC, of a photo post: behind its pictures
+    sounds: tuple[bytes, ...] = ()  # WAV in order of time, of a video that is given as pictures: behind them
 
 
 @dataclass(frozen=True)

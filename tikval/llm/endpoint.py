@@ -55,12 +55,15 @@ class EndpointClient:
             await self._session.close()
 
     async def ask(self, question: Question, admit: Admit = at_will) -> Reply:
-        """One request. Pictures follow the text, in order of time."""
+        """One request. Pictures follow the text, and sounds the pictures, each in order of time."""
         assert question.video is None, "an endpoint takes pictures"
         content: list[dict[str, Any]] = [{"type": "text", "text": question.prompt}]
         for picture in question.pictures:
             address = f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
             content.append({"type": "image_url", "image_url": {"url": address}})
+        for sound in question.sounds:
+            wav = {"data": base64.b64encode(sound).decode(), "format": "wav"}
+            content.append({"type": "input_audio", "input_audio": wav})
         body = {**self._fixed, "messages": [*self._first, {"role": "user", "content": content}]}
         if question.seed is not None:
             body["seed"] = question.seed

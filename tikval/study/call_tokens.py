@@ -27,6 +27,7 @@ _MEASURED_FROM: Final = 10  # calls
 # Of a video that is shown as pictures: a token per 32 x 32 pixels (Qwen3-VL), and what is said at 150 words a minute
 _PX_PER_TOKEN: Final = 32
 _TALL: Final = 16 / 9  # a picture's long side over its short one
+_SOUND_TOKENS_PER_SECOND: Final = 25  # of Gemma: a token is 40 ms
 _SPEECH_TOKENS_PER_SECOND: Final = 3.4
 
 
@@ -112,6 +113,9 @@ def _tokens_given(
     look = part.look
     if pictures:
         look = look.model_copy(update={"frames": min(pictures, look.frames)})
+    if look.sound == "audio":
+        sound = _SOUND_TOKENS_PER_SECOND * min(seconds, look.sound_seconds)
+        return _picture_tokens(look) + sound, sound
     return _picture_tokens(look) + _SPEECH_TOKENS_PER_SECOND * seconds, 0.0
 
 

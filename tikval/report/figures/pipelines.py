@@ -125,6 +125,8 @@ def _script(config: ScriptConfig) -> PipelineStep:
 
 
 def _looked(look: Look) -> PipelineStep:
+    if look.sound == "audio":
+        return PipelineStep(MADE, "pictures and sound", "", f"{look.frames} pictures")
     heard = _heard(look.speech)
     return PipelineStep(
         MADE, "pictures and speech" if heard else "pictures", heard, f"{look.frames} pictures"

@@ -22,6 +22,7 @@ _AT_ONCE: Final = 32  # objects of the ledger, which a store takes a tenth of a 
 _QUIET: Final = 2_000  # calls that are read in a second or two: no progress is shown
 _VIDEO: Final = "the video's file, with its pictures and its sound"
 _PICTURES: Final = "pictures of the video, and what a recogniser heard in it"
+_HEARD: Final = "pictures of the video, and its sound"
 _Asking = ScriptConfig | ExtractConfig
 
 
@@ -79,7 +80,9 @@ def _seen(stage: _Asking) -> str | None:
     assert isinstance(part, LlmWriter | LlmExtractor)
     if isinstance(stage, ExtractConfig) and stage.scripts:
         return None
-    return _VIDEO if takes_videos(part.llm) else _PICTURES
+    if takes_videos(part.llm):
+        return _VIDEO
+    return _HEARD if part.look.sound == "audio" else _PICTURES
 
 
 def prompt_file(sha: str) -> str:

@@ -162,8 +162,9 @@ def _model(config: SystemConfig) -> str:
     votes = f", {part.samples} replies and a vote" if part.samples > 1 else ""
     if config.videos is None:
         return f"values by {part.llm.model} out of {_source(config.scripts)}{votes}"
-    # what takes no video file gets pictures, and what was said as text
-    how = "" if part.llm.kind == "gemini" else f" ({part.look.frames} pictures and recognised speech of it)"
+    # what takes no video file gets pictures, and what was said as text or its sound
+    heard = "sound" if part.look.sound == "audio" else "recognised speech"
+    how = "" if part.llm.kind == "gemini" else f" ({part.look.frames} pictures and {heard} of it)"
     return f"{part.llm.model}, directly from the video{how}{votes}"
 
 

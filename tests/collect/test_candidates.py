@@ -20,7 +20,7 @@ from tikval.collect.candidates import (
     with_edits,
 )
 from tikval.config import UserError
-from tikval.extract.reply import BadReply
+from tikval.extract.strict_reply import BadReply
 from tikval.sources.catalog import read_accounts
 from tikval.spreadsheet import csv_of
 

@@ -13,7 +13,8 @@ from tikval.ask.withheld import Withheld
 from tikval.codebook import load_codebook
 from tikval.config import LlmExtractor, find_file
 from tikval.extract.llm import AskOfScript, ReadValues
-from tikval.extract.reply import MAX_QUOTE, BadReply, QuotesFrom, parse_reply
+from tikval.extract.reply import MAX_QUOTE, QuotesFrom, parse_reply
+from tikval.extract.strict_reply import BadReply
 from tikval.privacy import strip_handles
 from tikval.rows import Passage, PassageSource, PredictionRow, arrow_schema
 from tikval.script_text import find_quote

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tikval.codebook import WORD, Codebook, load_codebook
-from tikval.extract.reply import MAX_CHARACTERS, MAX_NOTES, Answer, BadReply, parse_reply
+from tikval.extract.reply import MAX_NOTES, Answer, parse_reply
+from tikval.extract.strict_reply import MAX_CHARACTERS, BadReply
 from tikval.prompt_text import reply_schema
 from tikval.values import SLUG_OF_COLUMN, SLUGS
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tikval.config import UserError
-from tikval.extract.reply import BadReply
+from tikval.extract.strict_reply import BadReply
 from tikval.privacy import canonical_account
 from tikval.sources.cells import as_text, number_in
 from tikval.sources.columns import OF_ACCOUNT

@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tikval.ask.paid import PaidAnswers, asked_of
 from tikval.collect.candidates import ACCOUNTS_SCHEMA, AccountList, read_suggestions
 from tikval.config import AskedModel, Gemini, SuggestConfig, UserError, find_file
-from tikval.extract.reply import BadReply
+from tikval.extract.strict_reply import BadReply
 from tikval.files import write_bytes
 from tikval.llm.clients import make_client
 from tikval.llm.gate import FolderGate, read_spent

@@ -12,7 +12,8 @@ from tikval.codebook import Codebook
 from tikval.config import LlmExtractor
 from tikval.extract.local import sentences_of
 from tikval.extract.quoted import looked_up
-from tikval.extract.reply import Answer, BadReply, QuotesFrom, is_answer, parse_reply
+from tikval.extract.reply import Answer, QuotesFrom, is_answer, parse_reply
+from tikval.extract.strict_reply import BadReply
 from tikval.extract.votes import FailedSample, fewest_votes, vote, why_no_vote
 from tikval.privacy import strip_handles
 from tikval.prompt_text import render_material

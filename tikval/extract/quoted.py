@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from tikval.extract.reply import GivenPassage, plain_line
+from tikval.extract.reply import GivenPassage
+from tikval.extract.strict_reply import plain_line
 from tikval.privacy import strip_handles
 from tikval.rows import Passage, PassageSource
 from tikval.script_text import Piece, find_quote, parts_of_quote

@@ -4,7 +4,7 @@ import html
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 from jinja2 import StrictUndefined, TemplateError
@@ -66,6 +66,7 @@ def render_prompt(
 
 
 _TAGS: Final = ("script", "speech", "caption")  # of the blocks of a post
+_NOTES: Final = "notes"  # of a first reader; a block of a critic's alone
 _CHARACTER: Final = re.compile(
     r"&(?:amp;)*(?:#x?[0-9a-f]+|[a-z]+);?|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|%[0-9a-f]{2}", re.I
 )
@@ -90,11 +91,18 @@ _LOOK_ALIKE: Final = {  # of letters, folded; what decomposes to them is not nam
     "o": "\u043e\u03bf\u03c3\u1d0f\u0585\u2c9f0",
     "n": "\u043f\u0578\u057c\u0274\u03b7\u2c9b",
 }
-_TAG: Final = re.compile(
-    r"\s*(?P<slash>[/\\\u2044\u2215\u29f8\u2571]\s*)*(?:{})(?(slash)|(?!\w))".format(
-        "|".join(r"\s*".join(f"[{x}{re.escape(_LOOK_ALIKE[x])}]" for x in tag) for tag in _TAGS)
+
+
+def _tag_of(names: Iterable[str]) -> re.Pattern[str]:
+    """What somebody would take for a tag of these names, behind its bracket."""
+    letters = (r"\s*".join(f"[{x}{re.escape(_LOOK_ALIKE[x])}]" for x in name) for name in names)
+    return re.compile(
+        rf"\s*(?P<slash>[/\\\u2044\u2215\u29f8\u2571]\s*)*(?:{'|'.join(letters)})(?(slash)|(?!\w))"
     )
-)
+
+
+_TAG: Final = _tag_of(_TAGS)
+_TAG_OR_NOTES: Final = _tag_of((*_TAGS, _NOTES))
 _LETTERS_AHEAD: Final = 40  # of a tag, spaces among them
 _ALPHABETS: Final = (
     0x1F150,
@@ -125,13 +133,13 @@ def _unescaped(token: str) -> str:
     return chr(int(token.lstrip("\\uUxX%"), 16))
 
 
-def _delimited(text: str) -> str:
+def _delimited(text: str, tag_ahead: re.Pattern[str] = _TAG) -> str:
     """The text with another bracket wherever one would begin a tag of a block, or what looks like it."""
 
     def bracket(found: re.Match[str]) -> str:
         letters = itertools.takewhile("<".__ne__, _folded(text, found.end()))
         ahead = "".join(itertools.islice(letters, _LETTERS_AHEAD))
-        tag = _TAG.match(ahead)
+        tag = tag_ahead.match(ahead)
         is_tag = tag and (tag["slash"] or found[0] not in _QUOTES)
         return "\u2039" if is_tag else found[0]
 
@@ -155,6 +163,25 @@ def render_material(script: str | None, caption: str | None, speech: str | None 
     )
 
 
+def render_stances(
+    script: str | None, caption: str | None, notes: Sequence[str], stances: Sequence[str]
+) -> str:
+    """What a critic gets of one post, behind its fixed prompt, delimited as in `render_material`: the post and a first
+    reader's notes, a line each; then the stances to check, which are no data but our own words.
+    """
+    blocks = (
+        ("script", script),
+        ("caption", caption),
+        (_NOTES, "\n".join(" ".join(n.split()) for n in notes)),
+    )
+    data = "".join(
+        f"\n<{tag}>\n{_delimited(text, _TAG_OR_NOTES).strip()}\n</{tag}>\n"
+        for tag, text in blocks
+        if text is not None and text.strip()
+    )
+    return f"{data}\nStances to check:\n" + "".join(f"{stance}\n" for stance in stances)
+
+
 def reply_schema(
     codebook: Codebook, max_notes: int | None = None, quotes_from: Literal["script", "video"] | None = None
 ) -> dict[str, Any]:
@@ -171,6 +198,20 @@ def reply_schema(
     )
     notes = _bounded_text(max_notes)
     return _closed({"has_sound": {"type": "boolean"}, "values": _closed(answers), **evidence, "notes": notes})
+
+
+def verdicts_schema(codebook: Codebook, max_why: int | None = None) -> dict[str, Any]:
+    """JSON schema of a critic's reply, the same for every post: which stances a row has is looked up when it is read.
+
+    `max_why`: characters of a reason, as `max_notes` of `reply_schema`. The reason comes before the verdict.
+    """
+    verdict = {
+        "label": {"type": "string", "enum": list(codebook.labels)},
+        "why": _bounded_text(max_why),
+        "keep": {"type": "boolean"},
+    }
+    bounds = {"minItems": 1} | ({} if max_why is None else {"maxItems": len(codebook.labels)})
+    return _closed({"verdicts": {"type": "array", "items": _closed(verdict), **bounds}})
 
 
 def _passages(codebook: Codebook, bounded: bool, quotes_from: Literal["script", "video"]) -> dict[str, Any]:

@@ -202,7 +202,8 @@ class AskRow(TypedDict):
     video_id: str
     row_key: str
     attempt: int
-    prompt: str | None  # one user turn: the fixed prompt, unless the system says it, then the post as data
+    # one user turn: the fixed prompt, unless the system says it, then the post as data; None: nothing is to be asked
+    prompt: str | None
     video: str | None  # path or URI, for a model that takes videos
     files: list[str] | None  # of a photo post in its place: pictures in order, then the sound
     pictures: list[bytes] | None  # JPEG in order of time, for a model that takes pictures

@@ -123,7 +123,8 @@ class SubmitBatch:
     ) -> list[Request]:
         """Those of the rows that have no reply, are in no job, and are the first of their content."""
         assert self.known is not None
-        asked, at_once = [row for row in rows if row["error"] is None], asyncio.Semaphore(_LOOK_UPS)
+        asked = [row for row in rows if row["error"] is None and row["prompt"] is not None]
+        at_once = asyncio.Semaphore(_LOOK_UPS)
 
         async def look(row: AskRow) -> list[tuple[str, Any]]:
             async with at_once:

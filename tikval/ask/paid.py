@@ -109,7 +109,7 @@ class PaidAnswers:
             raise
 
     async def _answer(self, row: Any) -> AnswerRow:
-        if self.samples is None or row["error"] is not None:
+        if self.samples is None or row["error"] is not None or row["prompt"] is None:
             return await self._one(row)
         return await ask_samples(row, self.samples, self._one, self._is_held)
 
@@ -122,6 +122,8 @@ class PaidAnswers:
     async def _one(self, row: Any) -> AnswerRow:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
+        if row["prompt"] is None:  # there is nothing to ask
+            return _answer(row)
         identity = self._identity(row)
         turn = self.asking.setdefault(ledger_key(identity), asyncio.Lock())
         async with turn:  # one file of two names is paid once

@@ -85,7 +85,8 @@ class LateRows:
         return {**row, "error": reason.value, "detail": detail}
 
     def _held(self, row: AskRow) -> AskRow:
-        if row["error"] is not None or not (self.stay or self.in_jobs or self.in_no_job):
+        asked = row["error"] is None and row["prompt"] is not None
+        if not asked or not (self.stay or self.in_jobs or self.in_no_job):
             return row
         keys = [key for key, _ in pending_calls(self.ledger, self.asked, row, self.samples)]
         if any(key in self.in_jobs for key in keys):

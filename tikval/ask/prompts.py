@@ -1,10 +1,19 @@
 """The part of a prompt that is the same for every post, as a configuration makes it, and in whose turn it stands."""
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tikval.ask.video import fixed_prompt
 from tikval.codebook import load_codebook
-from tikval.config import ExtractConfig, LlmExtractor, LlmWriter, ScriptConfig, UserError, find_file
+from tikval.config import (
+    AskingPart,
+    CriticExtractor,
+    ExtractConfig,
+    LlmExtractor,
+    LlmWriter,
+    ScriptConfig,
+    UserError,
+    find_file,
+)
 from tikval.prompt_text import render_prompt
 
 _LEAD: Final = "The post:\n"  # a user's turn has some text also where a post has none
@@ -32,13 +41,21 @@ def fixed_prompt_of(config: ScriptConfig | ExtractConfig) -> str:
             load_codebook(find_file(config.codebook)),
             _text(part.prompt),
             config.judged,
-            examples_per_value=part.examples_per_value,
-            answer=part.answer,
-            evidence=_text(part.evidence) if part.evidence else "",
+            **_of_extractor(part),
         )
     except ValueError as err:
         raise UserError(str(err)) from err
-    return (prompt if config.scripts else fixed_prompt(part.llm, part.look, prompt)) + material
+    if isinstance(part, CriticExtractor) or not config.sends_videos:
+        return prompt + material
+    return fixed_prompt(part.llm, part.look, prompt) + material
+
+
+def _of_extractor(part: LlmExtractor | CriticExtractor) -> dict[str, Any]:
+    """What of the prompt an extractor's own keys decide."""
+    if isinstance(part, CriticExtractor):
+        return {}
+    evidence = _text(part.evidence) if part.evidence else ""
+    return {"examples_per_value": part.examples_per_value, "answer": part.answer, "evidence": evidence}
 
 
 def turns_of(config: ScriptConfig | ExtractConfig, prompt: str) -> Turns:
@@ -46,9 +63,9 @@ def turns_of(config: ScriptConfig | ExtractConfig, prompt: str) -> Turns:
     return Turns(prompt, _LEAD) if _asking_part(config).instruction == "system" else Turns(None, prompt)
 
 
-def _asking_part(config: ScriptConfig | ExtractConfig) -> LlmWriter | LlmExtractor:
+def _asking_part(config: ScriptConfig | ExtractConfig) -> AskingPart:
     part = config.writer if isinstance(config, ScriptConfig) else config.extractor
-    assert isinstance(part, LlmWriter | LlmExtractor)
+    assert isinstance(part, AskingPart)
     return part
 
 

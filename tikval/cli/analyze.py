@@ -262,7 +262,7 @@ class Purse:
         left = self.budget - self.spent({config.folder})
         limits = [usd for usd in (config.budget_usd, max(left, 0.0)) if usd is not None]
         part = config.writer if isinstance(config, ScriptConfig) else config.extractor
-        asks = part.kind == "llm" and part.llm.kind == "gemini"
+        asks = part.kind != "local" and part.llm.kind == "gemini"
         return config.model_copy(update={"budget_usd": min(limits)}) if asks else config
 
     def spent(self, but: AbstractSet[str] = frozenset()) -> float:

@@ -27,6 +27,8 @@ from tikval.config.evaluate import DevelopmentConfig, EvaluateConfig, System
 from tikval.config.explain import ExplainConfig
 from tikval.config.extract import (
     TUNED_FOR,
+    AskingPart,
+    CriticExtractor,
     ExtractConfig,
     Extractor,
     FaithfulnessConfig,
@@ -66,12 +68,14 @@ __all__ = [
     "AnnotateConfig",
     "Api",
     "AskedModel",
+    "AskingPart",
     "Axis",
     "CascadeConfig",
     "CatalogConfig",
     "CombineConfig",
     "CombinedSystem",
     "Config",
+    "CriticExtractor",
     "DevelopmentConfig",
     "EmbedConfig",
     "Endpoint",

@@ -18,7 +18,7 @@ from tikval.config.base import (
     find_file,
 )
 from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm, check_api
-from tikval.config.scripts import CatalogConfig, Look, ScriptConfig, local_unless_named
+from tikval.config.scripts import CatalogConfig, LlmWriter, Look, ScriptConfig, local_unless_named
 
 SCHWARTZ: Final = "prompts/codebook.yaml"
 EVIDENCE: Final = "prompts/evidence.txt"
@@ -100,8 +100,22 @@ class LlmExtractor(Instructed):
         return self
 
 
+class CriticExtractor(Instructed):
+    """A language model reads each stance of another system again, by its definition, and keeps or drops it."""
+
+    usual_material: ClassVar[str] = "prompts/critic_material.txt"
+
+    kind: Literal["critic"] = "critic"
+    llm: Llm
+    prompt: TextFile = "prompts/critic.txt"
+    enforce_schema: bool = True  # the server lets nothing else through than the JSON schema of verdicts
+    sample: int | None = None  # another number asks, and pays, for another reply
+
+
+AskingPart = LlmWriter | LlmExtractor | CriticExtractor  # what of a stage asks a language model
 Extractor = Annotated[
-    Annotated[LocalExtractor | LlmExtractor, Field(discriminator="kind")], BeforeValidator(local_unless_named)
+    Annotated[LocalExtractor | LlmExtractor | CriticExtractor, Field(discriminator="kind")],
+    BeforeValidator(local_unless_named),
 ]
 
 
@@ -120,13 +134,18 @@ def _with(data: dict[str, Any], extractor: dict[str, Any], **keys: Any) -> dict[
 
 
 class ExtractConfig(JobConfig):
-    """jobs/extract_values.py: ScriptRow -> PredictionRow, or VideoRow -> PredictionRow without scripts (direct)."""
+    """jobs/extract_values.py: ScriptRow -> PredictionRow, or VideoRow -> PredictionRow without scripts (direct).
+
+    A critic: PredictionRow of another system, with the script where there is one -> PredictionRow.
+    """
 
     stage: ClassVar[str] = "predictions"
     operational: ClassVar[frozenset[str]] = JobConfig.operational | HOW_A_MODEL_IS_ASKED
 
     scripts: Upstream[ScriptConfig] | None = None
     videos: Upstream[CatalogConfig] | None = None  # in place of scripts
+    # of a critic: whose stances it reads again
+    predictions: Annotated[Upstream["ExtractConfig"] | None, ADDED_LATER] = None
     system: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")  # the name it has in every table
     codebook: TextFile = SCHWARTZ
     extractor: Extractor = LocalExtractor()
@@ -159,6 +178,25 @@ class ExtractConfig(JobConfig):
             raise ValueError("extractor: the local one reads scripts and takes no videos")
         return self
 
+    @model_validator(mode="after")
+    def _has_stances_to_read_again(self) -> Self:
+        first = self.predictions
+        if (first is not None) != (self.extractor.kind == "critic"):
+            raise ValueError(
+                "predictions and extractor.kind: critic go together: whose stances are read again"
+            )
+        if first is None:
+            return self
+        if first.extractor.kind == "critic":
+            raise ValueError(f"predictions: {first.system} was read again already; name the system before it")
+        if first.codebook != self.codebook:
+            raise ValueError(
+                f"predictions: {first.system} goes by {first.codebook}, and this by {self.codebook}"
+            )
+        if first.catalog.fingerprint != self.catalog.fingerprint:
+            raise ValueError(f"predictions: {first.system} lists its videos in another way: two studies")
+        return self
+
     @property
     def catalog(self) -> CatalogConfig:
         upstream = self.scripts.videos if self.scripts else self.videos
@@ -167,7 +205,12 @@ class ExtractConfig(JobConfig):
 
     @property
     def source(self) -> JobConfig:
-        return self.scripts or self.catalog
+        return self.predictions or self.scripts or self.catalog
+
+    @property
+    def sends_videos(self) -> bool:
+        """Whether a model gets the videos themselves; a critic reads texts."""
+        return self.videos is not None and self.predictions is None
 
     @property
     def judged(self) -> Literal["script", "video"]:

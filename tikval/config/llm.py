@@ -1,6 +1,6 @@
 """Language models: which, with which parameters, and how they are asked."""
 
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
@@ -129,6 +129,8 @@ Llm = Annotated[Gemini | Vllm | Endpoint, Field(discriminator="kind")]
 class Instructed(Config):
     """Where the fixed prompt of a model stands: before each post in the user's turn, or alone as the system's."""
 
+    usual_material: ClassVar[str] = MATERIAL
+
     instruction: Annotated[Literal["user", "system"], ADDED_LATER] = "user"
     # with `system`: the paragraph after the prompt that says what the blocks of a post are, and that they are data
     material: Annotated[TextFile | None, ADDED_LATER] = None
@@ -137,7 +139,7 @@ class Instructed(Config):
     @classmethod
     def _says_what_a_post_is(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("instruction") == "system" and not data.get("material"):
-            return {**data, "material": MATERIAL}
+            return {**data, "material": cls.usual_material}
         return data
 
     @model_validator(mode="after")

@@ -11,19 +11,24 @@ from tikval.ask import video
 from tikval.ask.prompts import fixed_prompt_of, turns_of
 from tikval.ask.withheld import check_minors, withheld_videos
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import ExtractConfig, LlmExtractor, LocalExtractor, UserError, find_file
+from tikval.config import CriticExtractor, ExtractConfig, LlmExtractor, LocalExtractor, UserError, find_file
 from tikval.extract.calibration import why_not_calibrated
+from tikval.extract.critic import AskAgain, ReadVerdicts
 from tikval.extract.llm import AskOfScript, ReadValues, several_samples, why_alike
 from tikval.extract.local import Load, LocalValues, set_threshold
 from tikval.flow.data import Stage, Step, run_stage
 from tikval.flow.llm_steps import llm_steps
 from tikval.hub.sentences import load_encoder
-from tikval.prompt_text import reply_schema
+from tikval.prompt_text import reply_schema, verdicts_schema
 from tikval.rows import PredictionRow, arrow_schema, sha256
 from tikval.store.folder import Folder, FolderRun
+from tikval.store.keyed_rows import KeyedRows
+from tikval.store.row_keys import contains
 from tikval.study.estimate import estimate_once
 
-MAX_NOTES: Final = {"vllm": 300, "endpoint": 300}  # characters; Gemini's schemas know no such limit
+# characters; Gemini's schemas know no such limit
+MAX_NOTES: Final = {"vllm": 300, "endpoint": 300}
+_MAX_WHY: Final = {"vllm": 150, "endpoint": 150}  # likewise
 
 
 def extract_values(
@@ -37,6 +42,8 @@ def extract_values(
         raise UserError(str(err)) from err
     if isinstance(extractor, LlmExtractor):
         return _by_model(config, extractor, codebook, only)
+    if isinstance(extractor, CriticExtractor):
+        return _by_critic(config, extractor, codebook, only)
     return _by_similarity(config, extractor, codebook, load, only)
 
 
@@ -101,5 +108,46 @@ def _by_model(
         check=lambda todo: check_minors(catalog, llm, config.api, todo),
         context=context,
         ahead=ahead,
+        only=only,
+    )
+
+
+def _by_critic(
+    config: ExtractConfig, extractor: CriticExtractor, codebook: Codebook, only: np.ndarray | None
+) -> FolderRun:
+    assert config.predictions is not None
+    prompt = fixed_prompt_of(config)
+    turns = turns_of(config, prompt)
+    llm, catalog = extractor.llm, Folder(config.catalog.folder)
+    posts = Folder((config.scripts or config.catalog).folder)
+    withheld = withheld_videos(catalog, llm, config.api)
+    columns = ["caption", "error", "detail", "script" if config.scripts else "account"]
+    steps, context, ahead = llm_steps(
+        config,
+        llm,
+        ask=partial(AskAgain, turns.before, codebook, withheld, lambda: KeyedRows(posts, columns).get),
+        read=partial(ReadVerdicts, config.system, codebook, extractor, sha256(prompt)),
+        prompt=prompt,
+        system=turns.system,
+        schema=verdicts_schema(codebook, _MAX_WHY.get(llm.kind)) if extractor.enforce_schema else None,
+        sample=extractor.sample,
+        out=arrow_schema(PredictionRow),
+        estimate=partial(estimate_once, config),
+    )
+
+    def check(todo: np.ndarray) -> None:
+        if not contains(np.sort(posts.keys()), todo).all():
+            raise UserError(f"{posts.uri}: older than the catalog; run the job that writes it first")
+        check_minors(catalog, llm, config.api, todo)
+
+    return run_stage(
+        config,
+        steps,
+        source=config.predictions,
+        catalog=config.catalog,
+        check=check,
+        context=context,
+        ahead=ahead,
+        settings={posts.uri: posts.finished().state},
         only=only,
     )

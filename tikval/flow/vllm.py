@@ -131,7 +131,8 @@ def _engines(engine: Engine, pool: Pool) -> tuple[int, int]:
 
 def _before(row: dict[str, Any]) -> dict[str, Any]:
     """Ray lets a row with an `__inference_error__` by; `sampling_params` it only wants to see."""
-    return {"__inference_error__": row["error"] or "", "sampling_params": "", **NOT_ASKED}
+    not_asked = row["error"] or ("" if row["prompt"] is not None else "there is nothing to ask")
+    return {"__inference_error__": not_asked, "sampling_params": "", **NOT_ASKED}
 
 
 def _answers(table: pa.Table) -> pa.Table:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.config import ExtractConfig, JobConfig, LlmExtractor, LlmWriter, ScriptConfig
+from tikval.config import AskingPart, ExtractConfig, JobConfig, ScriptConfig
 from tikval.llm.ledger import Ledger
 from tikval.store.folder import Folder
 
@@ -29,7 +29,7 @@ def model_change(job: JobConfig, folder: Folder) -> str | None:
     one or there are more than 20,000.
     """
     part = getattr(job, "writer", None) or getattr(job, "extractor", None)
-    if not isinstance(job, ScriptConfig | ExtractConfig) or not isinstance(part, LlmWriter | LlmExtractor):
+    if not isinstance(job, ScriptConfig | ExtractConfig) or not isinstance(part, AskingPart):
         return None
     if len(_names(folder)) < 2:  # nearly always: no row becomes an object
         return None

@@ -12,6 +12,7 @@ from tikval.codebook import Codebook, load_codebook
 from tikval.config import (
     CascadeConfig,
     CombineConfig,
+    CriticExtractor,
     ExtractConfig,
     FinetuneConfig,
     LocalExtractor,
@@ -104,6 +105,9 @@ def score_meaning_of(folder: Folder, config: SystemConfig, codebook: Codebook) -
 
 def _of_extractor(folder: Folder, config: ExtractConfig, codebook: Codebook) -> ScoreMeaning:
     extractor = config.extractor
+    if isinstance(extractor, CriticExtractor):  # it drops decisions, and leaves scores as they are
+        assert config.predictions is not None
+        return _of_extractor(Folder(config.predictions.folder), config.predictions, codebook)
     if not isinstance(extractor, LocalExtractor):
         one = extractor.samples == 1
         return ScoreMeaning(NO_SCORE) if one else ScoreMeaning(VOTES, (MAJORITY,) * len(codebook.labels))

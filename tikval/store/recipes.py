@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from tikval.config import (
+    AskingPart,
     ExtractConfig,
     JobConfig,
-    LlmExtractor,
-    LlmWriter,
     LocalWriter,
     ScriptConfig,
     load_config,
@@ -69,11 +68,7 @@ def _begun_before(config: JobConfig, given: set[str]) -> Iterator[list[Override]
 def _before(part: Any, given: set[str]) -> _Before | None:
     """How our configurations once had what is not `given` of a part that is as they have it today."""
     changes: dict[str, Any] = {}
-    if (
-        isinstance(part, LlmWriter | LlmExtractor)
-        and part.instruction == "system"
-        and "instruction" not in given
-    ):
+    if isinstance(part, AskingPart) and part.instruction == "system" and "instruction" not in given:
         changes = {"instruction": "user", "material": None}
         return _Before(changes, "the codebook in the user's turn", "instruction=system")
     if not isinstance(part, LocalWriter):

@@ -20,6 +20,8 @@ _SCRIPT_TOKENS_PER_SECOND: Final = 12  # the paper's Table 2: some 300 words for
 _SCRIPT_TOKENS: Final = 120
 _ANSWER_TOKENS: Final = 350  # 19 values and two sentences
 _EVIDENCE_TOKENS: Final = 350  # some eight passages
+_VERDICTS_TOKENS: Final = 200  # on some five stances, a reason of twenty words each
+_STANCES_TOKENS: Final = 60  # of the question: the same five, by name
 _THOUGHT_TOKENS: Final = {"minimal": 50, "low": 400, "medium": 1500, "high": 4000}
 _LEVELS: Final = (("-lite", "minimal"), ("gemini-3.1-pro", "high"))  # in a model's name, and its own level
 _OFF: Final = (0.5, 2.5)  # how far the assumed output may be off
@@ -48,7 +50,7 @@ class CallTokens(NamedTuple):
 def llm_of(config: ScriptConfig | ExtractConfig) -> Llm | None:
     """The language model that a stage asks; None where it asks none."""
     part = config.writer if isinstance(config, ScriptConfig) else config.extractor
-    return part.llm if part.kind == "llm" else None
+    return None if part.kind == "local" else part.llm
 
 
 def samples_of(config: ScriptConfig | ExtractConfig) -> int:
@@ -59,7 +61,7 @@ def samples_of(config: ScriptConfig | ExtractConfig) -> int:
 
 def sends_videos(config: ScriptConfig | ExtractConfig) -> bool:
     """Whether a stage looks at videos, not at scripts."""
-    return isinstance(config, ScriptConfig) or config.videos is not None
+    return isinstance(config, ScriptConfig) or config.sends_videos
 
 
 def tokens_of_calls(
@@ -101,7 +103,10 @@ def _tokens_given(
 ) -> tuple[float, float]:
     """Tokens of a video of this length, or of its script; and how many of them are sound. `pictures`: as above."""
     if not sends_videos(config):
-        return _script_tokens(seconds), 0.0
+        assert isinstance(config, ExtractConfig)
+        passages = _EVIDENCE_TOKENS if config.predictions and config.predictions.quotes_from else 0
+        stances = _STANCES_TOKENS + passages if config.predictions else 0
+        return (_script_tokens(seconds) if config.scripts else 0) + stances, 0.0
     if isinstance(llm, Gemini):
         assert prices is not None
         sound = float(prices.sound_tokens(llm.model, seconds))
@@ -132,6 +137,8 @@ def _assumed_output(
 ) -> tuple[float, str]:
     if isinstance(config, ScriptConfig):
         reply = float(np.mean([_script_tokens(s) for s in lengths] or [0]))
+    elif config.predictions:
+        reply = _VERDICTS_TOKENS
     else:
         reply = _ANSWER_TOKENS + (_EVIDENCE_TOKENS if config.quotes_from else 0)
     if not isinstance(llm, Gemini):

@@ -18,6 +18,7 @@ from tikval.ask.video import check_recognisers
 from tikval.ask.withheld import check_minors, keys_of_minors
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import (
+    AskingPart,
     CatalogConfig,
     EvaluateConfig,
     ExtractConfig,
@@ -27,7 +28,6 @@ from tikval.config import (
     Llm,
     LlmExtractor,
     LlmWriter,
-    LocalExtractor,
     LocalWriter,
     Pool,
     PredictConfig,
@@ -195,9 +195,7 @@ def _stage_text(job: ScriptConfig | ExtractConfig | PredictConfig | FinetuneConf
 
 def _model_text(job: ScriptConfig | ExtractConfig, llm: Llm) -> str:
     part = job.writer if isinstance(job, ScriptConfig) else job.extractor
-    if not isinstance(part, LocalWriter | LocalExtractor) and (
-        isinstance(job, ScriptConfig) or not job.scripts
-    ):
+    if isinstance(part, LlmWriter | LlmExtractor) and (isinstance(job, ScriptConfig) or job.sends_videos):
         check_recognisers(llm, part.look)
     if isinstance(llm, Vllm):
         if importlib.util.find_spec("vllm") is None and not os.environ.get("RAY_ADDRESS"):
@@ -227,7 +225,7 @@ def _llm_of(job: JobConfig) -> Llm | None:
         if isinstance(job, ExtractConfig)
         else None
     )
-    return part.llm if isinstance(part, LlmWriter | LlmExtractor) else None
+    return part.llm if isinstance(part, AskingPart) else None
 
 
 _GPUS: Final = ("/dev/nvidia[0-9]*", "/dev/kfd", "/dev/dri/renderD*")  # devices of the makers that Ray knows

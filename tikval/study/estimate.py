@@ -39,6 +39,9 @@ _CACHE: Final = (
     "codebook cached: all of the prompt before the post in an explicit cache, which every call meets, kept as long as "
     "the calls take; what a server caches by itself saves as much at best, or nothing; batch jobs use none"
 )
+_CRITIC: Final = (
+    "a critic asks about the videos with a stance: about all, until the system before it has finished"
+)
 _SPREAD: Final = "how far lengths lie from their mean: the ranges are those of the replies"
 
 
@@ -183,6 +186,8 @@ def _estimate(
     tokens = tokens_of_calls(config, llm, prices, lengths, pictures)
     what = f"{config.stage} by {llm.model.rpartition('/')[2]}: {tokens.basis}"
     notes += [Note("measured" if tokens.measured else "assumed", what), Note("assumed", _TEXT)]
+    if isinstance(config, ExtractConfig) and config.predictions:
+        notes.append(Note("assumed", _CRITIC))
     found = replace(found, calls=calls, tokens=tokens, notes=tuple(notes))
     if prices is None:
         return _on_gpus(found, rates, gpu)
@@ -289,7 +294,7 @@ def _usd(price: Price, way: Way, calls: int, tokens: CallTokens, hours: float) -
 
 
 def _to_do(config: ScriptConfig | ExtractConfig, catalog: Folder) -> list[dict[str, Any]]:
-    """Videos without a failure that have no result in the folder yet."""
+    """Videos without a failure that have no result in the folder yet; of a critic those with stances to read again."""
     table = catalog.read(["row_key", "path", "files", "error"])
     done = [
         Folder(config.folder).table(name, ["row_key", "error"])
@@ -298,6 +303,8 @@ def _to_do(config: ScriptConfig | ExtractConfig, catalog: Folder) -> list[dict[s
     keys = [part.filter(pc.is_null(part["error"]))["row_key"].combine_chunks() for part in done]
     paid = pa.concat_arrays([pa.array([], pa.string()), *(key.cast(pa.string()) for key in keys)])
     keep = pc.and_(pc.is_null(table["error"]), pc.invert(pc.is_in(table["row_key"], paid)))
+    if isinstance(config, ExtractConfig) and config.predictions:
+        keep = pc.and_(keep, _has_stances(Folder(config.predictions.folder), table["row_key"]))
     rows: list[dict[str, Any]] = table.filter(keep).select(["row_key", "path", "files"]).to_pylist()
     return rows
 
@@ -305,6 +312,19 @@ def _to_do(config: ScriptConfig | ExtractConfig, catalog: Folder) -> list[dict[s
 def _full_keys(keys: np.ndarray) -> Iterator[bytes]:
     """Keys of 16 bytes, which an element of an array cuts where they end in zeros."""
     return (key.ljust(16, b"\0") for key in keys.tolist())
+
+
+def _has_stances(first: Folder, row_keys: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Which videos a first system gives stances to; all, where it has not finished."""
+    if first.run() is None:
+        return pa.chunked_array([pa.array([True] * len(row_keys), pa.bool_())])
+    with_some = [
+        key
+        for table in first.tables(["row_key", "decisions"])
+        for key, decided in zip(table["row_key"].to_pylist(), table["decisions"].to_pylist(), strict=True)
+        if decided and any(decided)
+    ]
+    return pc.is_in(row_keys, pa.array(with_some, pa.string()))
 
 
 def _lengths(rows: Sequence[dict[str, Any]], limits: Limits) -> tuple[list[float], list[int]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tikval.config import (
     CascadeConfig,
     CombineConfig,
+    CriticExtractor,
     EmbedConfig,
     ExtractConfig,
     FinetuneConfig,
@@ -87,6 +88,10 @@ def _prompted(config: ExtractConfig) -> tuple[PipelineStep, ...]:
     if isinstance(extractor, LocalExtractor):
         how = "sentences of the script beside the codebook's"
         return *steps, PipelineStep(JUDGED, "values", brief(extractor.encoder), how)
+    if isinstance(extractor, CriticExtractor):
+        assert config.predictions is not None
+        how = f"drops stances of {config.predictions.system}"
+        return *_prompted(config.predictions), PipelineStep(JUDGED, "values", brief(extractor.llm.model), how)
     if config.scripts is None and extractor.llm.kind != "gemini":
         steps.append(_looked(extractor.look))
     shots = extractor.examples_per_value

@@ -8,7 +8,14 @@ from typing import Any, Final
 
 from tikval.ask.prompts import fixed_prompt_of
 from tikval.ask.video import takes_videos
-from tikval.config import ExtractConfig, LlmExtractor, LlmWriter, ReportConfig, ScriptConfig, UserError
+from tikval.config import (
+    AskingPart,
+    ExtractConfig,
+    LlmWriter,
+    ReportConfig,
+    ScriptConfig,
+    UserError,
+)
 from tikval.llm.ledger import Ledger
 from tikval.prompt_text import render_material
 from tikval.report.site.evidence import shown_text
@@ -70,15 +77,15 @@ def _stages(config: ReportConfig) -> Iterator[tuple[str, _Asking]]:
         if isinstance(recipe.writer, LlmWriter):
             yield name, recipe
     for system in config.scores.predictions:
-        if isinstance(system, ExtractConfig) and isinstance(system.extractor, LlmExtractor):
+        if isinstance(system, ExtractConfig) and isinstance(system.extractor, AskingPart):
             yield f"values: {system.system}", system
 
 
 def _seen(stage: _Asking) -> str | None:
     """What of a video a stage sends, in words; None: its script as text."""
     part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
-    assert isinstance(part, LlmWriter | LlmExtractor)
-    if isinstance(stage, ExtractConfig) and stage.scripts:
+    assert isinstance(part, AskingPart)
+    if isinstance(stage, ExtractConfig) and not stage.sends_videos:
         return None
     if takes_videos(part.llm):
         return _VIDEO

@@ -12,11 +12,10 @@ from tikval.annotate.corrections import HISTORY, correction_history
 from tikval.ask.withheld import is_outside, keys_of_minors
 from tikval.codebook import Codebook
 from tikval.config import (
+    AskingPart,
     CascadeConfig,
     ExtractConfig,
     JobConfig,
-    LlmExtractor,
-    LlmWriter,
     ReportConfig,
     ScriptConfig,
     nested,
@@ -51,7 +50,7 @@ def bills_of(config: ReportConfig) -> tuple[Bill, ...]:
     for name, stage in _stages(config):
         part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
         spent = read_spent(stage.folder)
-        if spent is not None and isinstance(part, LlmWriter | LlmExtractor):
+        if spent is not None and isinstance(part, AskingPart):
             bills.append(_bill(name, part.llm.model, spent))
     return tuple(bills)
 
@@ -78,7 +77,8 @@ def _stages(config: ReportConfig) -> list[tuple[str, ScriptConfig | ExtractConfi
     stages: list[tuple[str, ScriptConfig | ExtractConfig]] = [*scripts_of(config).items()]
     for system in systems:
         if isinstance(system, ExtractConfig):
-            stages.append((f"values: {system.system}", system))
+            first = [system.predictions] if system.predictions else []  # whose stances are read again
+            stages += [(f"values: {one.system}", one) for one in (*first, system)]
         elif isinstance(system, CascadeConfig):
             stages += [(f"{stage.stage}, sent up by {system.system}", stage) for stage in system.asked]
         elif teacher := getattr(system, "teacher", None):
@@ -212,7 +212,7 @@ def _minors(config: ReportConfig, catalog: Folder) -> list[tuple[str, str]]:
     facts = []
     for name, stage in _stages(config):
         part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
-        if isinstance(part, LlmWriter | LlmExtractor) and is_outside(part.llm):
+        if isinstance(part, AskingPart) and is_outside(part.llm):
             both = stage.api.send_minors
             settled = f"videos of minors: {_sent(both)}"
             if n_unknown:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from tikval.config import (
+    AskingPart,
     CascadeConfig,
     CombineConfig,
+    CriticExtractor,
     ExtractConfig,
     FinetuneConfig,
     LlmExtractor,
@@ -115,6 +117,9 @@ def _of_scripts(config: ScriptConfig) -> str:
 
 def _of_values(config: ExtractConfig) -> str:
     part = config.extractor
+    if isinstance(part, CriticExtractor):
+        assert config.predictions is not None
+        return f"{_of_values(config.predictions)}; then read again by {_placed(part)}, the paper's were not"
     if not isinstance(part, LlmExtractor):
         return (
             f"without a prompt, by the sentences of {config.codebook}; the paper's with one (Figures 5 and 6)"
@@ -129,7 +134,7 @@ def _of_values(config: ExtractConfig) -> str:
     return text
 
 
-def _placed(part: LlmWriter | LlmExtractor) -> str:
+def _placed(part: AskingPart) -> str:
     return part.prompt + " as the system instruction" * (part.instruction == "system")
 
 
@@ -157,6 +162,9 @@ def _model(config: SystemConfig) -> str:
     if isinstance(config, CascadeConfig):
         return f"{_model(config.cheap)}; in doubt: {_model(config.strong)}"
     part = config.extractor
+    if isinstance(part, CriticExtractor):
+        assert config.predictions is not None
+        return f"{_model(config.predictions)}; each stance read again by {part.llm.model}"
     if not isinstance(part, LlmExtractor):
         return f"values by {part.encoder} without a language model, out of {_source(config.scripts)}"
     votes = f", {part.samples} replies and a vote" if part.samples > 1 else ""

@@ -111,12 +111,16 @@ def _llm(stage: JobConfig) -> str | None:
     return None if llm is None else str(llm.kind)
 
 
+def _sends_videos(stage: JobConfig) -> bool:
+    return isinstance(stage, ExtractConfig) and stage.sends_videos
+
+
 def _data_go(stages: Iterable[JobConfig]) -> str:
     """Who gets the videos or their scripts, in words."""
     places = []
     for stage in stages:
         assert isinstance(stage, JobConfig)
-        what = "videos" if isinstance(stage, ScriptConfig) or getattr(stage, "videos", None) else "scripts"
+        what = "videos" if isinstance(stage, ScriptConfig) or _sends_videos(stage) else "scripts"
         match _llm(stage):
             case "gemini":
                 places.append(f"{what} to Google")

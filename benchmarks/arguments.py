@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tikval.stats.arrays import Bools
 from tikval.values import VALUES
@@ -42,6 +43,12 @@ class Arguments(NamedTuple):
         """Premise, stance and conclusion, as jobs.finetune gets them in benchmarks/touche.py."""
         rows = zip(self.premises, self.stances, self.conclusions, strict=True)
         return [f"{premise} [{stance}] {conclusion}" for premise, stance, conclusion in rows]
+
+    def take(self, rows: ArrayLike) -> "Arguments":
+        """Some of them, by their places or by a mask."""
+        at = np.arange(len(self.ids))[np.asarray(rows)]
+        columns = [[column[i] for i in at] for column in self[:4]]
+        return Arguments(*columns, self.truth[at], self.truth20[at], self.slugs20)
 
     @property
     def scripts(self) -> list[str]:

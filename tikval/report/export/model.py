@@ -42,7 +42,7 @@ def check_exportable(kept: Kept) -> None:
         raise UserError("a head over vectors is no model of transformers; use it by jobs.predict")
     instead = "train with model.pooling: head and fit.heads: multilabel to export, or use jobs.predict"
     if kept.model.pooling != "head":
-        raise UserError(f"model.pooling: mean is no model of transformers' own; {instead}")
+        raise UserError(f"model.pooling: {kept.model.pooling} is no model of transformers' own; {instead}")
     if kept.heads == "per_label":
         raise UserError(f"fit.heads: per_label is one model for each label and not one; {instead}")
     if kept.heads == "three_way":

@@ -347,7 +347,12 @@ def test_the_facts_agree_with_the_rows_and_name_nobody(study: Study, trained: Fi
 
 
 @pytest.mark.parametrize(
-    "model", [{"max_tokens": 64}, {"long_texts": "windows", "overlap_tokens": 4}, {"pooling": "labels"}]
+    "model",
+    [
+        {"max_tokens": 64},
+        {"long_texts": "windows", "overlap_tokens": 4},
+        {"pooling": "labels", "max_tokens": 64},
+    ],
 )
 def test_a_label_hangs_on_the_sentence_that_says_it(study: Study, model: dict[str, Any]) -> None:
     trained = study.finetune(**{"pooling": "mean", **model})

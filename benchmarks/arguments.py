@@ -47,8 +47,8 @@ class Arguments(NamedTuple):
     def take(self, rows: ArrayLike) -> "Arguments":
         """Some of them, by their places or by a mask."""
         at = np.arange(len(self.ids))[np.asarray(rows)]
-        columns = [[column[i] for i in at] for column in self[:4]]
-        return Arguments(*columns, self.truth[at], self.truth20[at], self.slugs20)
+        ids, premises, stances, conclusions = ([column[i] for i in at] for column in self[:4])
+        return Arguments(ids, premises, stances, conclusions, self.truth[at], self.truth20[at], self.slugs20)
 
     @property
     def scripts(self) -> list[str]:

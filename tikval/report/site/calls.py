@@ -10,6 +10,7 @@ from tikval.ask.prompts import fixed_prompt_of
 from tikval.ask.video import takes_videos
 from tikval.config import (
     AskingPart,
+    CriticExtractor,
     ExtractConfig,
     LlmWriter,
     ReportConfig,
@@ -85,7 +86,7 @@ def _seen(stage: _Asking) -> str | None:
     """What of a video a stage sends, in words; None: its script as text."""
     part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
     assert isinstance(part, AskingPart)
-    if isinstance(stage, ExtractConfig) and not stage.sends_videos:
+    if isinstance(part, CriticExtractor) or (isinstance(stage, ExtractConfig) and not stage.sends_videos):
         return None
     if takes_videos(part.llm):
         return _VIDEO

@@ -5,8 +5,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/models.md").read_text(encoding="utf-8")
-NAMED = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)?\.yaml)`", PAGE))
-PROFILES = ("demo", "gemini", "local", "mistral", "omni", "open", "paper", "qwen")
+NAMED = set(re.findall(r"`([a-z0-9_]+(?:/[a-z0-9_]+)?\.yaml)`", PAGE))
+PROFILES = sorted(
+    folder.parent.name for folder in (ROOT / "configs").glob("*/*.yaml") if folder.parent.name != "sources"
+)
 WITHOUT_A_MODEL = {"catalog", "scores", "scores_all", "report", "report_all"}
 
 

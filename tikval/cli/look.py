@@ -62,7 +62,7 @@ def failures(out: Annotated[str, typer.Argument(help="The folder of an analysis.
     catalog, shown = study.catalog(), set[str]()
     table = Table("video", "stage", "reason", "again?", "detail", "what to do")
     reasons: Counter[str] = Counter()
-    for stage in ("catalog", "scripts", "embeddings", "predictions", "cascade"):
+    for stage in ("catalog", "scripts", "embeddings", "predictions", "tuned", "cascade"):
         latest = study.latest(stage)
         for row in latest[0].rows(catalog) if latest else []:
             if row["error"] is None or row["row_key"] in shown:

@@ -28,6 +28,7 @@ OPENING: Final = (
     "predictions",
     "finetune",
     "combined",
+    "tuned",
     "cascade",
 )  # stages of videos
 # of a catalog's row: no file lies there, or a store did not say

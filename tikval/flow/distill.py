@@ -6,6 +6,7 @@ from tikval.config import FinetuneConfig, TuneConfig, UserError
 from tikval.evaluate.distilled import distilled_of
 from tikval.extract.local import Load
 from tikval.flow.extract_values import extract_values
+from tikval.flow.write_scripts import write_scripts
 from tikval.hub.sentences import load_encoder
 from tikval.report.tables.distilled import show_distilled
 from tikval.store.folder import Folder
@@ -23,6 +24,9 @@ def ask_teacher(config: TuneConfig | FinetuneConfig, load: Load = load_encoder) 
         raise UserError(f"{config.system}: has no teacher")
     keys = usable_keys(Folder(config.source.folder), Folder(config.catalog.folder))
     sample: np.ndarray = sample_keys(keys, config.sample)
+    theirs = config.teacher.scripts
+    if theirs is not None and theirs.folder != config.source.folder:
+        write_scripts(theirs, only=sample)
     extract_values(config.teacher, load, only=sample)
     answers = teacher_answers(Folder(config.teacher.folder), sample)
     if not len(answers.keys):

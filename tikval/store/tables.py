@@ -46,6 +46,7 @@ _ROW_TYPES: Final[dict[str, type]] = {  # by stage, and by the name of a side ta
     "predictions": PredictionRow,
     "finetune": PredictionRow,
     "combined": PredictionRow,
+    "tuned": PredictionRow,
     "cascade": PredictionRow,
     "sampled": SampledRow,
     "faithfulness": FaithfulnessRow,

@@ -54,6 +54,7 @@ _OF_ROWS: Final = (
     "predictions",
     "finetune",
     "combined",
+    "tuned",
     "cascade",
     "faithfulness",
     "chance",
@@ -97,7 +98,7 @@ class _Bundle:
         if scores := study.latest("scores"):
             found.append(scores)
         for folder, run in study.runs:
-            is_system = run.stage in ("predictions", "finetune", "combined", "cascade")
+            is_system = run.stage in ("predictions", "finetune", "combined", "tuned", "cascade")
             if run.stage in _OF_ROWS and (not is_system or study.label_set_of(folder, run) == label_set):
                 found.append((folder, run))
         return sorted(found, key=lambda pair: pair[0].name)

@@ -26,6 +26,7 @@ from tikval.config import (
     JobConfig,
     PredictConfig,
     ScriptConfig,
+    TuneConfig,
     UserError,
     validate,
 )
@@ -61,6 +62,7 @@ _KINDS: Final[dict[str, type[JobConfig]]] = {
         FaithfulnessConfig,
         FinetuneConfig,
         ScriptConfig,
+        TuneConfig,
     )
 }
 

@@ -98,13 +98,18 @@ def draw_keys(keys: np.ndarray, n: int, seed: int) -> np.ndarray:
     return np.sort(keys[np.argsort(numbers, kind="stable")[:n]])
 
 
-def halves(account_n: Ints, names: list[str], seed: int) -> Bools:
-    """Which of the sampled videos are held out: about half of them, accounts whole; one account alone is divided.
+def halves(account_n: Ints | None, names: list[str], seed: int) -> Bools:
+    """Which of the sampled videos are held out: about half of them, accounts whole where these are given.
+
+    A promise about these videos needs halves that are random samples of videos, one about other accounts whole ones;
+    one account alone is divided.
 
     `names`: of the videos, by whose numbers the accounts come in a random order.
     """
     number_n = np.array([draw_number(seed + 1, name) for name in names], np.int64)
-    groups = account_n if len(np.unique(account_n)) > 1 else np.arange(len(account_n))
+    groups = np.arange(len(names))
+    if account_n is not None and len(np.unique(account_n)) > 1:
+        groups = account_n
     held_out, n_held = np.zeros(len(groups), bool), 0
     found, group_n = np.unique(groups, return_inverse=True)
     first = np.full(len(found), np.iinfo(np.int64).max)
@@ -119,14 +124,16 @@ def halves(account_n: Ints, names: list[str], seed: int) -> Bools:
     return held_out
 
 
-def cascade_sample(folder: Folder, cheap: CheapAnswers, n: int, seed: int) -> CascadeSample:
+def cascade_sample(
+    folder: Folder, cheap: CheapAnswers, n: int, seed: int, *, accounts_whole: bool
+) -> CascadeSample:
     """The sample as it lies in the cascade's folder; drawn, and written there, where there is none."""
     there = list_files(folder.uri, ".parquet", include_side_tables=True)
     if files := [name for name in there if name.startswith(f"_{SAMPLED}-")]:
         return _read_sample(folder, files, cheap)
     keys = draw_keys(cheap.keys, n, seed)
     at = cheap.at(keys)
-    held_out = halves(cheap.account[at], _names(keys), seed)
+    held_out = halves(cheap.account[at] if accounts_whole else None, _names(keys), seed)
     rows = [
         SampledRow(video_id=cheap.ids[place], row_key=name, held_out=bool(held))
         for place, name, held in zip(at, _names(keys), held_out, strict=True)

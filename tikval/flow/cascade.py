@@ -62,7 +62,8 @@ def cascade(config: CascadeConfig) -> FolderRun:
         if before and not before.retryable and strong.run() and before.inputs == _inputs(config):
             return before
         cheap = read_cheap(Folder(config.cheap.folder), Folder(config.catalog.folder), config.cheap.system)
-        sample = cascade_sample(folder, cheap, config.sample, config.seed)
+        whole = config.promise_for == "accounts"
+        sample = cascade_sample(folder, cheap, config.sample, config.seed, accounts_whole=whole)
         kept = _plan(config, codebook, folder, cheap, sample)
         asked = _asked(kept, cheap, sample)
         _stop_above_budget(config, codebook, kept, cheap, sample, asked)

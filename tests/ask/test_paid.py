@@ -28,6 +28,7 @@ ROW: dict[str, Any] = {
     "video": None,
     "files": None,
     "pictures": None,
+    "sounds": None,
     "seconds": None,
     "input_sha": "1",
 }

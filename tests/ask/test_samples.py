@@ -40,7 +40,7 @@ ROW: dict[str, Any] = {
     "input_sha": "1",
     "carried": json.dumps({"account": None}),
     "seconds": None,
-    **dict.fromkeys(("error", "detail", "video", "files", "pictures")),
+    **dict.fromkeys(("error", "detail", "video", "files", "pictures", "sounds")),
 }
 
 

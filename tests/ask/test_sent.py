@@ -268,7 +268,7 @@ def test_another_sound_is_another_request(server: LlmServer, tmp_path: Path) -> 
 
 def test_what_a_photo_post_may_cost_is_what_its_pictures_and_its_sound_cost() -> None:
     costs = CallCosts(MODEL, Api(), load_prices())
-    row = {"prompt": "", "video": None, "pictures": None, "seconds": 30.0, "has_sound": True}
+    row = {"prompt": "", "video": None, "pictures": None, "sounds": None, "seconds": 30.0, "has_sound": True}
     post = costs.tokens_in({**row, "files": ["a_1.jpg", "a_2.jpg", "a.mp3"]})
     assert post == 2 * 1120 + 30 * 25
     assert costs.tokens_in({**row, "files": ["a_1.jpg"], "has_sound": False}) == 1120

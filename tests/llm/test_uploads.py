@@ -363,7 +363,14 @@ def test_a_row_is_uploaded_at_most_as_often_as_it_is_tried(
         lambda path, sha: nullcontext(str(path)),
     )
     row = {"video_id": "v", "row_key": "0" * 32, "attempt": 1, "carried": "{}", "error": None, "detail": None}
-    row |= {"prompt": "Q", "video": str(video), "files": None, "pictures": None, "seconds": 3.0}
+    row |= {
+        "prompt": "Q",
+        "video": str(video),
+        "files": None,
+        "pictures": None,
+        "sounds": None,
+        "seconds": 3.0,
+    }
     row |= {"input_sha": "1"}
     (answer,) = answers([row])
     assert answer["error"] == Reason.SERVER_ERROR

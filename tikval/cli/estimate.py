@@ -39,7 +39,7 @@ from tikval.study.estimate import (
 )
 from tikval.terminal import Terminal
 
-PROFILES: Final = ("local", "gemini", "distill", "mistral", "qwen", "paper", "cascade")
+PROFILES: Final = ("local", "tuned", "gemini", "distill", "cascade", "mistral", "qwen", "omni", "paper")
 _UNIT: Final = 1000  # videos
 _WAYS: Final = Way(), Way(cached=True), Way(batch=True)
 
@@ -95,7 +95,7 @@ def estimate(
             print(f"not estimated, for they are trained: {', '.join(trained)}\n")
         for cascade in cascades:
             given = None if videos is None or seconds is None else (videos, seconds)
-            print(cascade_text(cascade, given, gpu))
+            print(textwrap.fill(cascade_text(cascade, given, gpu), 100))
         if videos is None:
             _print_sum(found[name], [way_of(stage.api) for stage, _ in stages])
     _print_notes([note for some in found.values() for stage in some for note in stage.notes])

@@ -124,7 +124,7 @@ def _not_shown(best: SystemWorth, other: SystemWorth, rows: Sequence[ComparisonR
     row, ends = pair.row, (pair.row["lower"], pair.row["upper"])
     told = f"that {best.system} is better than {other.system}"
     if ends[0] is None or ends[1] is None:
-        return f"{told} ({pair.value:+.3f}) is not shown: {row['why_none'] or 'no interval'}"
+        return f"{told} ({pair.value:+.3f}) is not shown: it has no interval"
     low, high = sorted((pair.sign * ends[0], pair.sign * ends[1]))
     more = _more_labels(pair.value, (high - low) / 2, row["n_videos"])
     return f"{told} ({pair.value:+.3f} [{low:+.3f}, {high:+.3f}]) is not shown; {more}"

@@ -165,7 +165,8 @@ def show_recommendation(
             worth.data_go,
         )
     console.print(table)
-    for line in sure.lines:
+    told = set(HowSure(map(ends_of, rows)).lines)  # below the comparisons
+    for line in [line for line in sure.lines if line not in told]:
         console.print(f"* {line}")
     for sentence in recommendation_lines(recommend(worths, rows, _baselines(rows))):
         console.print(sentence)

@@ -12,17 +12,29 @@ import pytest
 from tests.extract.test_local_extract import bag_of_words, load_bag, script_row
 from tikval.cli.profiles import Wanted, report_of_profiles
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import TUNED_FOR, CatalogConfig, ExtractConfig, LocalExtractor, ScriptConfig, load_config
+from tikval.config import (
+    TUNED_FOR,
+    CatalogConfig,
+    ExtractConfig,
+    LocalExtractor,
+    Rates,
+    ScriptConfig,
+    UserError,
+    load_config,
+)
+from tikval.extract import local
 from tikval.extract.calibration import (
     FALLBACK,
     background,
     calibrate,
+    calibrate_rates,
     keep_calibration,
     kept_calibration,
     too_few,
     why_not_calibrated,
 )
 from tikval.extract.local import LocalValues, set_threshold
+from tikval.extract.similarity import decide_labels
 from tikval.hub import bundled
 from tikval.hub.sentences import load_encoder
 
@@ -193,3 +205,59 @@ def test_on_schwartz_it_comes_to_what_labelled_texts_had_chosen() -> None:
     found = calibrate(book, encode, LocalExtractor(threshold="codebook"))
     assert found.why_not is None
     assert found.threshold == pytest.approx(0.049, abs=0.003)
+
+
+def test_rates_give_each_label_of_a_stance_its_share_of_the_texts() -> None:
+    scores_NL = np.random.default_rng(0).random((400, 6)) * [1, 2, 3, 1, 2, 0.1]
+    found = calibrate_rates(scores_NL, Rates(endorsed=0.6, confronted=0.3))
+    assert found.scripts == 400
+    above_NL = scores_NL >= found.decides
+    assert above_NL.sum(0).tolist() == [80, 80, 80, 40, 40, 40]
+    decided_NL = np.array([decide_labels(scores_L, found.decides) for scores_L in scores_NL])
+    assert not (decided_NL[:, :3] & decided_NL[:, 3:]).any()  # never both stances
+    assert (decided_NL[:, :3] | decided_NL[:, 3:]).sum() == (above_NL[:, :3] | above_NL[:, 3:]).sum()
+
+
+def test_a_rate_of_none_is_never() -> None:
+    scores_NL = np.random.default_rng(0).random((400, 6))
+    found = calibrate_rates(scores_NL, Rates(endorsed=1, confronted=0))
+    decided_NL = np.array([decide_labels(scores_L, found.decides) for scores_L in scores_NL])
+    assert not decided_NL[:, 3:].any()
+    assert decided_NL[:, :3].mean() == pytest.approx(1 / 3, abs=0.01)
+
+
+@pytest.mark.parametrize(("n_texts", "rate", "message"), [(99, 0.5, "99 scripts"), (100, 3, "has 3 values")])
+def test_rates_that_cannot_be_followed_are_an_error(n_texts: int, rate: float, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        calibrate_rates(np.random.default_rng(0).random((n_texts, 6)), Rates(endorsed=rate, confronted=0))
+
+
+def test_rates_set_thresholds_once_from_the_scripts(
+    tmp_path: Path, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["cake party", "cake table", "diet", "tree forest", "tree corner", "axe", "table corner", "table"]
+    rows = [script_row(f'SPEAKER: "{texts[i % 8]} {texts[i // 8 % 8]}."') for i in range(128)]
+    rates = {"endorsed": 0.5, "confronted": 0.2}
+    config = configured(tmp_path, codebook=own, extractor={"rates": rates})
+    book = codebook()
+    assert isinstance(config.extractor, LocalExtractor)
+    with pytest.raises(UserError, match=r"extractor\.rates need"):
+        LocalValues("local", book, config.extractor, load_bag, config.folder)
+    monkeypatch.setattr(local, "sample_of_scripts", lambda config: [*rows, script_row("")])
+    set_threshold(config, config.extractor, book, load_bag)
+    kept = kept_calibration(config.folder)
+    assert kept is not None
+    assert kept.scripts == 128  # a script without text has no rate
+    assert why_not_calibrated(config) is None
+    values = LocalValues("local", book, config.extractor, load_bag, config.folder)
+    assert 0 < sum(sum(row["decisions"] or []) for row in values(rows)) < len(rows)
+    monkeypatch.setattr(local, "sample_of_scripts", lambda config: [])
+    set_threshold(config, config.extractor, book, load_bag)  # a run that goes on
+    assert kept_calibration(config.folder) == kept
+
+
+def test_rates_are_another_recipe_and_none_is_the_old_one(tmp_path: Path) -> None:
+    rates = {"endorsed": 3, "confronted": 1}
+    before = configured(tmp_path).fingerprint
+    assert configured(tmp_path, extractor={"rates": rates}).fingerprint != before
+    assert configured(tmp_path, extractor={"rates": None}).fingerprint == before

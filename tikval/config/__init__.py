@@ -34,6 +34,7 @@ from tikval.config.extract import (
     FaithfulnessConfig,
     LlmExtractor,
     LocalExtractor,
+    Rates,
 )
 from tikval.config.llm import Api, Endpoint, Engine, Gemini, Llm, Vllm
 from tikval.config.predict import PredictConfig
@@ -106,6 +107,7 @@ __all__ = [
     "PredictConfig",
     "PretrainConfig",
     "Protocol",
+    "Rates",
     "ReportConfig",
     "ScriptConfig",
     "Sound",

@@ -26,6 +26,13 @@ EVIDENCE: Final = "prompts/evidence.txt"
 TUNED_FOR: Final = "da02f4aa7ed01beaa4661ba24490cbdf14d677c884b153fc2268be31c781a45a"
 
 
+class Rates(Config):
+    """Labels that a text of a study has on average, of each stance: 2.4 and 0.9 in the paper's annotations."""
+
+    endorsed: float = Field(ge=0)
+    confronted: float = Field(ge=0)
+
+
 class LocalExtractor(Config):
     """Sentence embeddings against the codebook; the numbers are those that benchmarks/local_threshold.py chose."""
 
@@ -40,6 +47,9 @@ class LocalExtractor(Config):
     threshold: Annotated[float, Field(ge=0, le=1)] | Literal["codebook"] = 0.049
     # with `codebook`: another codebook, whose neutral sentences join where the given one has few
     neutral: Annotated[TextFile | None, ADDED_LATER] = None
+    # what a text is expected to have; each label's threshold then follows from the study's own scripts, and `threshold`
+    # decides nothing
+    rates: Annotated[Rates | None, ADDED_LATER] = None
 
     @model_validator(mode="before")
     @classmethod

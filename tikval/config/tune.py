@@ -48,6 +48,8 @@ class TuneConfig(JobConfig):
             raise ValueError(
                 "teacher and sample go together: whose answers are learnt, and on how many videos"
             )
+        if self.base.rates is not None:
+            raise ValueError("base.rates: heads have thresholds of their own; leave it out")
         if self.teacher is not None and self.teacher.codebook != self.codebook:
             raise ValueError(
                 f"teacher: answers by {self.teacher.codebook}, and this system by {self.codebook}"

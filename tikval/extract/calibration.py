@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from tikval.codebook import Codebook, load_codebook, sentences
-from tikval.config import TUNED_FOR, Config, ExtractConfig, LocalExtractor, UserError, find_file
+from tikval.config import TUNED_FOR, Config, ExtractConfig, LocalExtractor, Rates, UserError, find_file
 from tikval.extract.similarity import LabelVectors, label_shares, label_vector, label_vectors, unit, winners
 from tikval.extract.similarity import sentence_windows as windows
 from tikval.files import read_bytes, write_bytes
@@ -31,19 +31,28 @@ FEWEST_EXAMPLES: Final = (
 FEWEST_NEUTRAL: Final = 10  # sentences; below, the general ones join the codebook's own
 EMPTY: Final = 0.9  # of the neutral texts, at least
 LENGTHS: Final = (4, 5, 6)  # sentences: nine of ten texts of benchmarks/data/tuning_texts.yaml lie there
+FEWEST_SCRIPTS: Final = 100  # below, a quantile is one or two texts
+NEVER: Final = 2.0  # a threshold above every score
 FILE: Final = "calibration.json"  # in the folder of the predictions
 _LACKS: Final = 3  # labels that are named
 
 
 class Calibration(Config):
-    """The threshold of a codebook, and what it was set on."""
+    """The threshold of a codebook, or those of its labels, and what they were set on."""
 
     threshold: float
+    thresholds: tuple[float, ...] | None = None  # [L] by stated rates; they decide, and not `threshold`
+    scripts: int = 0  # that the rates were applied to
     why_not: str | None = None  # why it could not be set from the codebook; None: it was
     examples: int = 0  # left out, each in texts of its own
     neutral: int = 0  # sentences
     macro_f1: float | None = None  # over the texts with examples, which chose it
     left_empty: float | None = None  # share of the neutral texts
+
+    @property
+    def decides(self) -> float | np.ndarray:
+        """One threshold for all labels, or float64 [L]."""
+        return self.threshold if self.thresholds is None else np.array(self.thresholds)
 
 
 class _Text(NamedTuple):
@@ -154,6 +163,30 @@ def _scores(
     return found[0] * winners(found[0]), found[1] * winners(found[1])
 
 
+def calibrate_rates(scores_NL: Floats, rates: Rates) -> Calibration:
+    """Thresholds by which N texts have so many labels of each stance on average, the same share of them each label.
+
+    Raises UserError for too few texts, and for a rate that is not below the number of values.
+    """
+    n_texts, n_values = len(scores_NL), scores_NL.shape[1] // 2
+    if n_texts < FEWEST_SCRIPTS:
+        raise UserError(
+            f"extractor.rates: {n_texts} scripts with text, and thresholds by rates take {FEWEST_SCRIPTS}; leave it out"
+        )
+    thresholds: list[float] = []
+    for stance, name in enumerate(("endorsed", "confronted")):
+        rate = getattr(rates, name)
+        if rate >= n_values:
+            raise UserError(
+                f"extractor.rates.{name}={rate:g}: the codebook has {n_values} values; give fewer"
+            )
+        of_stance_NV = scores_NL[:, stance * n_values : (stance + 1) * n_values]
+        # at least a little: a score of 0 is no sign of anything
+        least_V = np.maximum(np.quantile(of_stance_NV, 1 - rate / n_values, axis=0), 1e-6)
+        thresholds += (least_V if rate else np.full(n_values, NEVER)).tolist()
+    return Calibration(threshold=FALLBACK, thresholds=tuple(thresholds), scripts=n_texts)
+
+
 class _Chosen(NamedTuple):
     threshold: float
     macro_f1: float
@@ -197,7 +230,7 @@ def why_not_calibrated(config: ExtractConfig, folder: str | None = None) -> str 
     extractor = config.extractor
     if not isinstance(extractor, LocalExtractor):
         return None
-    if extractor.threshold == "codebook":
+    if extractor.threshold == "codebook" or extractor.rates is not None:
         kept = kept_calibration(folder or config.folder)
         return kept.why_not if kept else "its threshold was not kept"
     as_tuned = extractor.model_copy(update={"threshold": FALLBACK}) == LocalExtractor()

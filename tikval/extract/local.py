@@ -5,20 +5,26 @@ each sentence alone, and with the one after it, because what a sentence means of
 Each window is shared out over all labels, and over the codebook's neutral examples, by a softmax of its
 similarities (similarity.py); a label is predicted where its mean share reaches a threshold, not one that nothing is
 near to. benchmarks/local_threshold.py measures this and sets the numbers for Schwartz's codebook; the threshold of
-any other is set from that codebook (calibration.py).
+any other is set from that codebook, or each label's from stated rates and the scripts (calibration.py).
 
 Shape letters: N windows, L labels, D embedding width.
 """
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 
 from tikval.codebook import Codebook
-from tikval.config import JobConfig, LocalExtractor
-from tikval.extract.calibration import background, calibrate, keep_calibration, kept_calibration
+from tikval.config import ExtractConfig, JobConfig, LocalExtractor, UserError
+from tikval.extract.calibration import (
+    background,
+    calibrate,
+    calibrate_rates,
+    keep_calibration,
+    kept_calibration,
+)
 from tikval.extract.passages import Sentence, join_short, passages_of
 from tikval.extract.similarity import (
     decide_labels,
@@ -30,8 +36,11 @@ from tikval.extract.similarity import (
 from tikval.hub.sentences import Encoder, load_encoder
 from tikval.rows import PredictionRow, Reason
 from tikval.script_text import pieces_of
+from tikval.store.folder import Folder
+from tikval.store.row_keys import keys_of
 
 Load = Callable[[str, str | None], tuple[Encoder, str]]
+_SAMPLE: Final = 2_000  # scripts that thresholds by rates are set from
 
 
 def sentences_of(script: str, caption: str | None = None, only_english: bool = False) -> list[str]:
@@ -43,10 +52,27 @@ def sentences_of(script: str, caption: str | None = None, only_english: bool = F
 
 
 def set_threshold(config: JobConfig, extractor: LocalExtractor, codebook: Codebook, load: Load) -> None:
-    """Set the threshold from the codebook where that is asked for, once in the life of the predictions' folder."""
-    if extractor.threshold == "codebook" and kept_calibration(config.folder) is None:
+    """Set thresholds from rates or the codebook where that is asked for, once in the life of the folder."""
+    if kept_calibration(config.folder) is not None:
+        return
+    if extractor.rates is not None and isinstance(config, ExtractConfig):
+        values = LocalValues(config.system, codebook, extractor.model_copy(update={"rates": None}), load)
+        rows = [row for row in sample_of_scripts(config) if row["error"] is None]
+        scores = [found.scores for row in rows if (found := values.read(row))]
+        scores_NL = np.array(scores, np.float64).reshape(-1, len(codebook.labels))
+        keep_calibration(config.folder, calibrate_rates(scores_NL, extractor.rates))
+    elif extractor.threshold == "codebook":
         encode, _ = load(extractor.encoder, extractor.revision)
         keep_calibration(config.folder, calibrate(codebook, encode, extractor))
+
+
+def sample_of_scripts(config: ExtractConfig) -> list[Any]:
+    """ScriptRows of up to 2,000 of the catalog's videos, always the same ones, whichever are judged first."""
+    keys = keys_of(Folder(config.catalog.folder).read(["row_key"])["row_key"])
+    # by a hash: the order of the keys may say something of the videos
+    drawn = sorted(np.unique(keys).tolist(), key=lambda key: hashlib.sha256(key).digest())[:_SAMPLE]
+    scripts = Folder(config.source.folder).read_listed(np.sort(np.array(drawn, keys.dtype)))
+    return list(scripts.to_pylist())
 
 
 class Reading(NamedTuple):
@@ -69,7 +95,10 @@ class LocalValues:
         load: Load = load_encoder,
         folder: str | None = None,
     ) -> None:
-        """`folder`: of the predictions, which keeps a threshold that was set from the codebook."""
+        """`folder`: of the predictions, which keeps thresholds that were set.
+
+        Raises UserError where there are rates, and none was set by them yet.
+        """
         self.system, self.codebook, self.config = system, codebook, config
         self.encode, self.served = load(config.encoder, config.revision)
         self.vectors = label_vectors(
@@ -78,11 +107,13 @@ class LocalValues:
         self.threshold = self._threshold(folder)
         self.codebook_sha = hashlib.sha256(codebook.model_dump_json().encode()).hexdigest()
 
-    def _threshold(self, folder: str | None) -> float:
-        if self.config.threshold != "codebook":
+    def _threshold(self, folder: str | None) -> float | np.ndarray:
+        if self.config.threshold != "codebook" and self.config.rates is None:
             return self.config.threshold
         kept = kept_calibration(folder) if folder else None
-        return (kept or calibrate(self.codebook, self.encode, self.config)).threshold
+        if kept is None and self.config.rates is not None:
+            raise UserError(f"{self.system}: extractor.rates need a study's scripts; run jobs.extract_values")
+        return (kept or calibrate(self.codebook, self.encode, self.config)).decides
 
     def __call__(self, rows: list[Any]) -> list[PredictionRow]:
         return [self._predict(row) for row in rows]

@@ -72,9 +72,10 @@ def mean_share(share_NL: np.ndarray, config: LocalExtractor) -> np.ndarray:
     return np.asarray(total_L / max(len(share_NL) + config.prior_windows, 1e-12))
 
 
-def decide_labels(scores_L: np.ndarray, threshold: float) -> list[bool]:
-    """Labels at or above the threshold; of a value's two stances only the stronger one."""
-    return [bool(predicted) for predicted in (scores_L >= threshold) & winners(scores_L)]
+def decide_labels(scores_L: np.ndarray, threshold: float | np.ndarray) -> list[bool]:
+    """Labels at or above the threshold, one for all or [L] above 0; of a value's two stances the one farther above."""
+    relative_L = scores_L / threshold if np.ndim(threshold) else scores_L
+    return [bool(predicted) for predicted in (scores_L >= threshold) & winners(relative_L)]
 
 
 def winners(scores: np.ndarray) -> Bools:

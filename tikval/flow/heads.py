@@ -59,7 +59,7 @@ def _learn_anew(config: TuneConfig, codebook: Codebook, videos: LabelledVideos, 
         state = videos.state
         with StageProgress(f"{config.stage}: labelled", len(videos.rows), 0, folder.uri) as progress:
             videos, found = read_vectors(values, videos, known, lambda: progress.advance(1, {}))
-        learn_heads(config, codebook.labels, videos, found, values.threshold, state)
+        learn_heads(config, codebook.labels, videos, found, float(values.threshold), state)
 
 
 def _with_labelled(folder: Folder, files: list[str]) -> tuple[list[str], dict[str, str]]:

@@ -111,10 +111,12 @@ def _of_extractor(folder: Folder, config: ExtractConfig, codebook: Codebook) -> 
     if not isinstance(extractor, LocalExtractor):
         one = extractor.samples == 1
         return ScoreMeaning(NO_SCORE) if one else ScoreMeaning(VOTES, (MAJORITY,) * len(codebook.labels))
-    if extractor.threshold != "codebook":
+    if extractor.threshold != "codebook" and extractor.rates is None:
         return ScoreMeaning(SHARE, (extractor.threshold,) * len(codebook.labels))
     kept = kept_calibration(folder.uri)
-    return ScoreMeaning(SHARE, (kept.threshold,) * len(codebook.labels) if kept else None)
+    if kept is None:
+        return ScoreMeaning(SHARE)
+    return ScoreMeaning(SHARE, kept.thresholds or (kept.threshold,) * len(codebook.labels))
 
 
 def _of_kept_models(config: PredictConfig) -> Thresholds | None:

@@ -94,6 +94,7 @@ def _answer(model: AskedModel, prompt: str, out: str, folder: str, budget_usd: f
         "video": None,
         "files": None,
         "pictures": None,
+        "sounds": None,
         "seconds": None,
     }
     ledger, limiter = Ledger(out), LocalLimiter(Limiter(), model.api)

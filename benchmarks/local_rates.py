@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.arguments import Arguments, development, held_out
 from tikval.codebook import Codebook, load_codebook
-from tikval.config import LocalExtractor, Rates
+from tikval.config import LocalExtractor, StatedRates
 from tikval.extract.calibration import background, calibrate_rates
 from tikval.extract.local import sentences_of
 from tikval.extract.similarity import decide_labels, label_shares, label_vectors, sentence_windows
@@ -104,7 +104,7 @@ def main() -> int:
         "default": figures(judged.truth, decided(scores_NL, _default_threshold()), draws),
     }
     for name, times in (("stated rate", 1.0), ("half of it", 0.5), ("twice as many", 2.0)):
-        thresholds = calibrate_rates(scores_NL, Rates(endorsed=times * stated, confronted=0)).decides
+        thresholds = calibrate_rates(scores_NL, StatedRates(endorsed=times * stated, confronted=0)).decides
         found[name] = figures(judged.truth, decided(scores_NL, thresholds), draws)
     rated, all_of_them = found["stated rate"], found["predict everything"]
     met = rated["over_everything_95"][0] > 0 and rated["precision"] > all_of_them["precision"]

@@ -17,8 +17,8 @@ from tikval.config import (
     CatalogConfig,
     ExtractConfig,
     LocalExtractor,
-    Rates,
     ScriptConfig,
+    StatedRates,
     UserError,
     load_config,
 )
@@ -209,7 +209,7 @@ def test_on_schwartz_it_comes_to_what_labelled_texts_had_chosen() -> None:
 
 def test_rates_give_each_label_of_a_stance_its_share_of_the_texts() -> None:
     scores_NL = np.random.default_rng(0).random((400, 6)) * [1, 2, 3, 1, 2, 0.1]
-    found = calibrate_rates(scores_NL, Rates(endorsed=0.6, confronted=0.3))
+    found = calibrate_rates(scores_NL, StatedRates(endorsed=0.6, confronted=0.3))
     assert found.scripts == 400
     above_NL = scores_NL >= found.decides
     assert above_NL.sum(0).tolist() == [80, 80, 80, 40, 40, 40]
@@ -220,7 +220,7 @@ def test_rates_give_each_label_of_a_stance_its_share_of_the_texts() -> None:
 
 def test_a_rate_of_none_is_never() -> None:
     scores_NL = np.random.default_rng(0).random((400, 6))
-    found = calibrate_rates(scores_NL, Rates(endorsed=1, confronted=0))
+    found = calibrate_rates(scores_NL, StatedRates(endorsed=1, confronted=0))
     decided_NL = np.array([decide_labels(scores_L, found.decides) for scores_L in scores_NL])
     assert not decided_NL[:, 3:].any()
     assert decided_NL[:, :3].mean() == pytest.approx(1 / 3, abs=0.01)
@@ -229,7 +229,9 @@ def test_a_rate_of_none_is_never() -> None:
 @pytest.mark.parametrize(("n_texts", "rate", "message"), [(99, 0.5, "99 scripts"), (100, 3, "has 3 values")])
 def test_rates_that_cannot_be_followed_are_an_error(n_texts: int, rate: float, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        calibrate_rates(np.random.default_rng(0).random((n_texts, 6)), Rates(endorsed=rate, confronted=0))
+        calibrate_rates(
+            np.random.default_rng(0).random((n_texts, 6)), StatedRates(endorsed=rate, confronted=0)
+        )
 
 
 def test_rates_set_thresholds_once_from_the_scripts(
@@ -250,7 +252,7 @@ def test_rates_set_thresholds_once_from_the_scripts(
     assert kept.scripts == 128  # a script without text has no rate
     assert why_not_calibrated(config) is None
     values = LocalValues("local", book, config.extractor, load_bag, config.folder)
-    assert 0 < sum(sum(row["decisions"] or []) for row in values(rows)) < len(rows)
+    assert 0 < np.sum([row["decisions"] for row in values(rows)]) < len(rows)
     monkeypatch.setattr(local, "sample_of_scripts", lambda config: [])
     set_threshold(config, config.extractor, book, load_bag)  # a run that goes on
     assert kept_calibration(config.folder) == kept

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.fixtures.fakes import load_words
 from tests.fixtures.labelled import BROKEN, IDS, LabelledStudy
 from tikval.codebook import load_codebook
-from tikval.config import ExtractConfig, LocalExtractor, Rates, UserError, find_file
+from tikval.config import ExtractConfig, LocalExtractor, StatedRates, UserError, find_file
 from tikval.extract import calibration
 from tikval.extract.calibration import kept_calibration
 from tikval.extract.local import LocalValues, sample_of_scripts, set_threshold
@@ -16,7 +17,7 @@ from tikval.extract.local import LocalValues, sample_of_scripts, set_threshold
 @pytest.fixture
 def config(tmp_path: Path) -> ExtractConfig:
     study = LabelledStudy(tmp_path)
-    rates = LocalExtractor(rates=Rates(endorsed=2, confronted=0))
+    rates = LocalExtractor(rates=StatedRates(endorsed=2, confronted=0))
     return ExtractConfig(scripts=study.scripts, out=study.out, system="local", extractor=rates)
 
 
@@ -41,6 +42,6 @@ def test_every_text_counts_in_the_rate(config: ExtractConfig, monkeypatch: pytes
     assert kept is not None
     assert kept.scripts == len(IDS) - len(BROKEN)
     values = LocalValues("local", book, config.extractor, load_words, config.folder)
-    rows = [row for row in values(sample_of_scripts(config)) if row["decisions"]]
-    assert not any(any(row["decisions"][19:]) for row in rows)
-    assert sum(sum(row["decisions"]) for row in rows) / len(rows) == pytest.approx(2, abs=0.5)
+    decided = np.array([row["decisions"] for row in values(sample_of_scripts(config)) if row["decisions"]])
+    assert not decided[:, 19:].any()
+    assert decided.sum(1).mean() == pytest.approx(2, abs=0.5)

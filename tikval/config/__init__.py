@@ -34,7 +34,7 @@ from tikval.config.extract import (
     FaithfulnessConfig,
     LlmExtractor,
     LocalExtractor,
-    Rates,
+    StatedRates,
 )
 from tikval.config.llm import Api, Endpoint, Engine, Gemini, Llm, Vllm
 from tikval.config.predict import PredictConfig
@@ -107,11 +107,11 @@ __all__ = [
     "PredictConfig",
     "PretrainConfig",
     "Protocol",
-    "Rates",
     "ReportConfig",
     "ScriptConfig",
     "Sound",
     "Speech",
+    "StatedRates",
     "SuggestConfig",
     "SweepConfig",
     "System",

@@ -26,7 +26,7 @@ EVIDENCE: Final = "prompts/evidence.txt"
 TUNED_FOR: Final = "da02f4aa7ed01beaa4661ba24490cbdf14d677c884b153fc2268be31c781a45a"
 
 
-class Rates(Config):
+class StatedRates(Config):
     """Labels that a text of a study has on average, of each stance: 2.4 and 0.9 in the paper's annotations."""
 
     endorsed: float = Field(ge=0)
@@ -49,7 +49,7 @@ class LocalExtractor(Config):
     neutral: Annotated[TextFile | None, ADDED_LATER] = None
     # what a text is expected to have; each label's threshold then follows from the study's own scripts, and `threshold`
     # decides nothing
-    rates: Annotated[Rates | None, ADDED_LATER] = None
+    rates: Annotated[StatedRates | None, ADDED_LATER] = None
 
     @model_validator(mode="before")
     @classmethod

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from tikval.codebook import Codebook, load_codebook, sentences
-from tikval.config import TUNED_FOR, Config, ExtractConfig, LocalExtractor, Rates, UserError, find_file
+from tikval.config import TUNED_FOR, Config, ExtractConfig, LocalExtractor, StatedRates, UserError, find_file
 from tikval.extract.similarity import LabelVectors, label_shares, label_vector, label_vectors, unit, winners
 from tikval.extract.similarity import sentence_windows as windows
 from tikval.files import read_bytes, write_bytes
@@ -163,7 +163,7 @@ def _scores(
     return found[0] * winners(found[0]), found[1] * winners(found[1])
 
 
-def calibrate_rates(scores_NL: Floats, rates: Rates) -> Calibration:
+def calibrate_rates(scores_NL: Floats, rates: StatedRates) -> Calibration:
     """Thresholds by which N texts have so many labels of each stance on average, the same share of them each label.
 
     Raises UserError for too few texts, and for a rate that is not below the number of values.

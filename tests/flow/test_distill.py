@@ -101,6 +101,7 @@ def test_a_sample_is_paid_for_once_learnt_from_and_told(
     assert len(server.bodies) == 93, "a larger sample holds the smaller one"
 
 
+@pytest.mark.full
 def test_a_sample_is_not_larger_than_the_corpus_and_people_go_before_the_teacher(
     tmp_path: Path, server: LlmServer
 ) -> None:

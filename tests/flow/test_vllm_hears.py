@@ -58,6 +58,7 @@ def heard(quiet_ray: None, gemma: Path) -> dict[str, AnswerRow]:
     return {row["video_id"]: row for row in answered(config, rows, None, most_media(HEARS))}
 
 
+@pytest.mark.full  # Ray and an engine that starts anew: five minutes
 def test_a_sound_is_a_token_per_40_ms_in_pieces_of_half_a_minute(heard: dict[str, AnswerRow]) -> None:
     """And a mark before and after each piece; what is beyond `sound_seconds` is not there."""
     words = heard["nothing"]["tokens_in"]
@@ -70,6 +71,7 @@ def test_a_sound_is_a_token_per_40_ms_in_pieces_of_half_a_minute(heard: dict[str
     assert count["both"] == count["a picture"] + count["a second"] > count["a second"] + 100
 
 
+@pytest.mark.full  # the same engine
 def test_what_is_no_sound_costs_no_other_row(heard: dict[str, AnswerRow]) -> None:
     assert heard["not a sound"]["error"] == "internal_error"
     assert all(row["tokens_out"] for name, row in heard.items() if name != "not a sound")
@@ -108,6 +110,7 @@ def test_another_sound_and_another_picture_are_another_reply(gemma: Path) -> Non
     assert differ(reply(red, high + low), reply(red, low + high))  # the order of time
 
 
+@pytest.mark.full
 def test_a_model_that_does_not_hear_is_one_line(quiet_ray: None, tmp_path: Path) -> None:
     from tikval.flow.data import _cause
 

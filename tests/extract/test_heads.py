@@ -135,3 +135,18 @@ def test_what_cannot_be_learnt_from_is_refused(change, message) -> None:  # type
     vectors, base, truth = made()
     with pytest.raises(ValueError, match=message):
         fit_heads(*change(vectors, base, truth.astype(float), np.arange(N)), folds=5, seed=0)
+
+
+def test_a_rare_label_keeps_the_defaults_decisions_where_zero_shot_scores_say_nothing() -> None:
+    """Scores that speak against their labels get a slope of 0, by which a rare label would be predicted everywhere."""
+    rng = np.random.default_rng(0)
+    vectors, base = rng.normal(size=(60, 8)), rng.uniform(0.01, 0.99, (60, 3))
+    targets = (base < 0.5).astype(float)
+    targets[:, 2] = 0
+    targets[0, 2], base[0, 2] = 1, 0.02
+    fitted = fit_heads(vectors, base, targets, np.arange(60) // 2, folds=5, seed=0, base_threshold=0.9)
+    new_ND, new_NL = rng.normal(size=(500, 8)), rng.uniform(0.01, 0.99, (500, 3))
+    decided = fitted.heads.scores(new_ND, new_NL)[:, 2] >= fitted.heads.thresholds[2]
+    assert decided.tolist() == (new_NL[:, 2] >= 0.9).tolist()
+    assert fitted.decisions_NL[:, 2].tolist() == (base[:, 2] >= 0.9).tolist()
+    assert np.allclose(fitted.scores_NL[:, 2], base[:, 2])

@@ -83,8 +83,8 @@ def fit_heads(
 
     `base_NL`: zero-shot scores in [0, 1]; `targets_NL`: in [0, 1], soft ones too, nan: not known; `groups_N`: rows of
     one number are never in two folds. `base_threshold`: by which the zero-shot scores decide; a label with fewer than
-    three positives keeps its decisions (None: its threshold is as that of the others). Raises ValueError for fewer
-    than 20 rows or two groups, shapes that differ, and numbers out of their range.
+    three positives keeps its scores and decisions (None: its threshold is as that of the others). Raises ValueError
+    for fewer than 20 rows or two groups, shapes that differ, and numbers out of their range.
     """
     x_ND, base_NL, y_NL = (np.asarray(each, np.float64) for each in (vectors_ND, base_NL, targets_NL))
     _check(x_ND, base_NL, y_NL, groups_N)
@@ -112,14 +112,18 @@ def fit_heads(
         scores_NL[out] = best_NL[out]
         decisions_NL[out] = best_NL[out] >= f1_thresholds(best_NL[~out])
     if base_threshold is not None:
+        scores_NL = np.where(alone_NL, base_NL, scores_NL)
         decisions_NL = np.where(alone_NL, base_NL >= base_threshold, decisions_NL)
 
     chosen = int(loss_PN.sum(axis=1).argmin())
     model = _models(x_ND, base_NL, y_NL)[chosen]
     thresholds_L = f1_thresholds(scores_PNL[chosen])
     if base_threshold is not None:
-        same_L = sigmoid(model.slope * logit(base_threshold) + model.offset)
-        thresholds_L = np.where(_few(model.positives), same_L, thresholds_L)
+        # not on another scale: where zero-shot scores say nothing their slope is 0, and all would reach one threshold
+        few_L = _few(model.positives)
+        slope_L, offset_L = np.where(few_L, 1.0, model.slope), np.where(few_L, 0.0, model.offset)
+        model = replace(model, slope=slope_L, offset=offset_L)
+        thresholds_L = np.where(few_L, base_threshold, thresholds_L)
     heads = replace(model, thresholds=thresholds_L)
     return FittedHeads(heads, scores_NL, decisions_NL, fold_N, _averaged(heads, members))
 

@@ -12,19 +12,17 @@ drawn 1,000 times. Target: with the stated rate, macro F1 above the predict-all 
 import json
 import platform
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from benchmarks.arguments import Arguments, development, held_out
-from tikval.codebook import Codebook, load_codebook
+from benchmarks.touche import DRAWS, draws_of
+from benchmarks.tuning import zero_shot
 from tikval.config import LocalExtractor, StatedRates
-from tikval.extract.calibration import background, calibrate_rates
-from tikval.extract.local import sentences_of
-from tikval.extract.similarity import decide_labels, label_shares, label_vectors, sentence_windows
-from tikval.hub.sentences import Encoder, load_encoder
+from tikval.extract.calibration import calibrate_rates
+from tikval.extract.similarity import decide_labels
 from tikval.machine import cores
 from tikval.stats.arrays import Bools, Floats
 from tikval.stats.metrics import macro, prf
@@ -32,21 +30,7 @@ from tikval.values import VALUES
 
 HERE: Final = Path(__file__).parent
 RESULT: Final = HERE / "results" / "local_rates.json"
-DRAWS: Final = 1000
 V: Final = len(VALUES)
-
-
-def scores_of(scripts: Iterable[str], codebook: Codebook, encode: Encoder) -> Floats:
-    """[N, L] the shares that the shipped extractor gives; every window is encoded once."""
-    config = LocalExtractor()
-    windows = [sentence_windows(sentences_of(script), config.span) for script in scripts]
-    every = sorted({window for some in windows for window in some})
-    vector_of = dict(zip(every, encode(every), strict=True))
-    vectors = label_vectors(codebook, encode, config.example_weight, background(codebook, config))
-    return np.array(
-        [label_shares(np.stack([vector_of[w] for w in some]), vectors, config) for some in windows],
-        np.float64,
-    )
 
 
 def decided(scores_NL: Floats, threshold: float | np.ndarray) -> Bools:
@@ -73,17 +57,6 @@ def _f1(truth: Bools, predicted: Bools) -> float:
     return float(macro(prf(truth, predicted)).f1)
 
 
-def draws_of(conclusions: list[str]) -> list[np.ndarray]:
-    """Rows of samples of whole conclusions, drawn with replacement."""
-    _, group = np.unique(conclusions, return_inverse=True)
-    rows_of = [np.flatnonzero(group == g) for g in range(group.max() + 1)]
-    rng = np.random.default_rng(0)
-    return [
-        np.concatenate([rows_of[g] for g in rng.integers(0, len(rows_of), len(rows_of))])
-        for _ in range(DRAWS)
-    ]
-
-
 def main() -> int:
     quick, last = "--quick" in sys.argv, "--held-out" in sys.argv
     judged: Arguments = development()
@@ -92,9 +65,7 @@ def main() -> int:
         judged = judged.take(np.random.default_rng(0).permutation(len(judged.ids))[:400])
     elif last:
         judged = held_out("the default with stated rates; benchmarks/local_rates.py")
-    codebook = load_codebook(HERE.parent / "prompts" / "codebook.yaml")
-    encode, served = load_encoder(LocalExtractor().encoder)
-    scores_NL = scores_of(judged.scripts, codebook, encode)
+    _, scores_NL = zero_shot(judged.scripts, LocalExtractor())
     draws = draws_of(judged.conclusions)[: 50 if quick else DRAWS]
     every = np.ones_like(judged.truth)
     random = np.random.default_rng(0).random(judged.truth.shape) < judged.truth.mean(0)
@@ -114,7 +85,7 @@ def main() -> int:
         "stated_values_per_text": stated,
         "figures": found,
         "met": bool(met) or quick,
-        "encoder": served,
+        "encoder": LocalExtractor().encoder,
         "machine": f"{cores()} cores, {platform.machine()}, no GPU, other work beside it",
         "command": "python -m benchmarks.local_rates" + " --quick" * quick + " --held-out" * last,
     }

@@ -33,7 +33,7 @@ def row(
         (row(-0.1, -0.18, -0.02, "local"), "better than local by 0.10 [+0.02, +0.18]"),
         (row(-0.1, -0.18, -0.02), "worse than local by 0.10 [-0.18, -0.02]: stay with local"),
         (row(0.1, -0.03, 0.23), "label 100 more"),  # 100 * ((0.13 / 0.10) ** 2 - 1) = 69
-        (row(0.01, -0.2, 0.22), "more than 1,000 labels"),
+        (row(0.01, -0.2, 0.22), "even ten times the 100 labels"),
         (row(-0.01, -0.2, 0.18), "nor do more labels promise it"),
         (row(0.1, None, None), "which may be chance: 4 accounts: too few for an interval"),
         (row(None, None, None), "nothing to compare tuned and local by"),

@@ -66,6 +66,7 @@ def _local_system(study: Study) -> ExtractConfig:
 
 
 def _show(config: ReportConfig, name: str) -> None:
+    from tikval.evaluate.recommendation import baseline_warnings
     from tikval.evaluate.tuning_verdict import tuning_verdict
     from tikval.extract.tuned import read_card
 
@@ -86,6 +87,9 @@ def _show(config: ReportConfig, name: str) -> None:
         if is_mean and row["system"] in (name, local, BASELINE):
             f1 = "-" if row["f1"] is None else f"{row['f1']:.2f}"
             print(f"macro F1 of {row['system']}: {f1}" + (" (out of fold)" if row["system"] == name else ""))
-    for row in scores.read_side_table("comparisons"):
+    rows = scores.read_side_table("comparisons")
+    for row in rows:
         if row["metric"] == "macro_f1" and {row["system_a"], row["system_b"]} == {name, local}:
             print(f"{name}: {tuning_verdict(row, name)}")
+    for warning in baseline_warnings(name, rows, [BASELINE]):
+        print(f"{name}: {warning}")

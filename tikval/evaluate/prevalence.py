@@ -175,7 +175,7 @@ def _notes_on_corrected(corpus: SystemCorpus, drawing: Drawing) -> list[str]:
     if corpus.is_human:
         return []
     if not labelled:
-        return ["no annotated video: nothing can be corrected"]
+        return ["no label that could correct it: nothing is corrected"]
     notes = [f"{labelled} of {n} videos are annotated; {drawing.how}"]
     if corpus.teacher:
         notes = [

@@ -53,7 +53,7 @@ def recommend(
     why = [_against_best(chosen, best, rows)] if chosen is not best else [_lead(best, scored, rivals)]
     if chosen is best and rivals:
         why += [_not_shown(best, rival, rows) for rival in rivals]
-    why += _against_baselines(chosen, rows, baselines)
+    why += baseline_warnings(chosen.system, rows, baselines)
     left = [worth.system for worth in worths if worth.macro_f1 is None]
     if left:
         why.append(f"not scored, and so not considered: {', '.join(left)}")
@@ -130,22 +130,30 @@ def _not_shown(best: SystemWorth, other: SystemWorth, rows: Sequence[ComparisonR
     return f"{told} ({pair.value:+.3f} [{low:+.3f}, {high:+.3f}]) is not shown; {more}"
 
 
-def _more_labels(difference: float, half_width: float, n_videos: int) -> str:
-    """How many more annotated videos would show a difference as large as the one found, if it is really there."""
+def labels_to_tell(difference: float, half_width: float, n_videos: int) -> int | None:
+    """How many more annotated videos would show a difference as large as the one found, if it is really there.
+
+    `half_width`: of its interval over `n_videos`, which falls with the root of their number at best. None: more than
+    ten times those at hand.
+    """
     if abs(difference) * math.sqrt(_MOST) <= half_width:
-        return f"it would take more than {_MOST} times the {n_videos:,} labels to tell"
+        return None
     more = n_videos * ((half_width / abs(difference)) ** 2 - 1)
-    rounded = max(_STEP, math.ceil(more / _STEP) * _STEP)
-    return f"if it is as large as it looks, about {rounded:,} more labels would tell"
+    return max(_STEP, math.ceil(more / _STEP) * _STEP)
 
 
-def _against_baselines(
-    chosen: SystemWorth, rows: Sequence[ComparisonRow], baselines: Sequence[str]
-) -> list[str]:
+def _more_labels(difference: float, half_width: float, n_videos: int) -> str:
+    more = labels_to_tell(difference, half_width, n_videos)
+    if more is None:
+        return f"it would take more than {_MOST} times the {n_videos:,} labels to tell"
+    return f"if it is as large as it looks, about {more:,} more labels would tell"
+
+
+def baseline_warnings(system: str, rows: Sequence[ComparisonRow], baselines: Sequence[str]) -> list[str]:
     """A warning for each baseline that the system is not shown to beat."""
     notes = []
     for baseline in baselines:
-        pair = _pair(chosen.system, baseline, rows)
+        pair = _pair(system, baseline, rows)
         if pair is None:
             continue
         if pair.value <= 0:

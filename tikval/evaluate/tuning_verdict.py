@@ -1,12 +1,7 @@
 """Whether a tuned system is shown to be better than the default, in words, and how many labels could show it."""
 
-import math
-from typing import Final
-
+from tikval.evaluate.recommendation import labels_to_tell
 from tikval.rows import ComparisonRow
-
-_STEP: Final = 50  # labels, to which an estimate is rounded up
-_MOST: Final = 1000  # more than that is no estimate
 
 
 def tuning_verdict(row: ComparisonRow, tuned: str) -> str:
@@ -26,15 +21,14 @@ def tuning_verdict(row: ComparisonRow, tuned: str) -> str:
         return f"better than {other} by {difference:.2f} {ends}"
     if high < 0:
         return f"worse than {other} by {-difference:.2f} {ends}: stay with {other}"
-    return f"not shown to be better than {other}: {difference:+.2f} {ends}; {_more(difference, low, row['n_videos'])}"
+    more = _more(difference, (high - low) / 2, row["n_videos"])
+    return f"not shown to be better than {other}: {difference:+.2f} {ends}; {more}"
 
 
-def _more(difference: float, low: float, n_videos: int) -> str:
-    """How many labels more; the width of an interval falls with the root of their number, at best."""
+def _more(difference: float, half_width: float, n_videos: int) -> str:
     if difference <= 0:
         return "nor do more labels promise it"
-    needed = n_videos * (((difference - low) / difference) ** 2 - 1)
-    more = max(_STEP, math.ceil(needed / _STEP) * _STEP)
-    if more > _MOST:
-        return f"if the difference stays as it is, more than {_MOST:,} labels would be needed"
-    return f"label {more} more (an estimate, if the difference stays as it is)"
+    more = labels_to_tell(difference, half_width, n_videos)
+    if more is None:
+        return f"even ten times the {n_videos:,} labels would not tell"
+    return f"label {more:,} more (an estimate, if the difference stays as it is)"

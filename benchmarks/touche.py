@@ -29,17 +29,11 @@ import yaml
 
 from benchmarks.arguments import Arguments, development, held_out
 from tikval.config import FinetuneConfig, find_file, load_config
-from tikval.finetune.combine import ensemble
-from tikval.finetune.examples import read_texts
-from tikval.finetune.inference import TrainedMember
-from tikval.finetune.model_files import read_kept
 from tikval.flow.finetune import finetune_systems
 from tikval.hub.bundled import fetch
 from tikval.machine import cores
 from tikval.stats.arrays import Bools
-from tikval.stats.folds import from_json
 from tikval.stats.metrics import prf
-from tikval.stats.thresholds import best_threshold
 from tikval.store.folder import Folder
 
 RESULTS: Final = Path(__file__).with_name("results")
@@ -118,18 +112,7 @@ RECIPES: dict[str, tuple[str | None, dict[str, dict[str, Any]]]] = {
     "rate": ("default", {"fit": {"learning_rate": 1e-4}}),
     "weighted": ("rate", {"fit": {"learning_rate": 1e-4, "positive_weight": 10}}),
     "per_label": ("rate", {"protocol": {"threshold": "per_label"}, "fit": {"learning_rate": 1e-4}}),
-    # each label weighs the tokens for itself, from the codebook's words for it, at a rate of its own
-    "labels": (
-        "weighted",
-        {
-            "model": {"pooling": "labels", "definitions": True},
-            "fit": {"learning_rate": 1e-4, "positive_weight": 10, "head_rate": 10},
-        },
-    ),
-    "both": ("weighted", {}),  # the mean of two
-    "both_per_label": ("both", {"protocol": {"threshold": "per_label"}}),
 }
-MEMBERS: Final = ("weighted", "labels")  # of "both", trained by their own recipes
 DRAWS: Final = 1000
 RECORDED: Final = ("seconds", "epochs", "tokens_per_second")
 
@@ -158,32 +141,11 @@ def trained(name: str, folder: Path, slugs: list[str], args: argparse.Namespace)
     history = json.loads((Path(config.folder) / "history.json").read_text())[0]["history"]
     rows = Folder(config.folder).read().to_pylist()
     return {
-        "place": config.folder,
-        "scores": {row["video_id"]: row["scores"][: len(slugs)] for row in rows},
         "decisions": {row["video_id"]: row["decisions"][: len(slugs)] for row in rows},
         "seconds": run.seconds,
         "epochs": len(history),
         "tokens_per_second": round(history[-1]["tokens_per_second"]),
     }
-
-
-def averaged(
-    name: str, folder: Path, members: list[dict[str, Any]], truth_of: dict[str, Bools]
-) -> dict[str, Any]:
-    """Members' probabilities averaged; the rows that chose each member's epoch choose the threshold."""
-    validation = from_json(Path(members[0]["place"], "folds.json").read_text())[0].validation
-    known, _, _ = read_texts(str(folder / "texts.csv"))
-    rows = [row for row in known if row["video_id"] in set(validation)]
-    choosing, tested = [], []
-    for run in members:
-        place = f"{run['place']}/models/p0-f0-s0"
-        choosing.append(TrainedMember(place, read_kept(place).weights_sha256)(rows))
-        tested.append(np.array([*run["scores"].values()], float))
-    truth = np.array([truth_of[row["video_id"]] for row in rows])
-    how = RECIPES[name][1].get("protocol", {}).get("threshold", "global")
-    decided = ensemble(tested) >= best_threshold(ensemble(choosing), truth, how)
-    decisions = dict(zip(members[0]["scores"], decided, strict=True))
-    return {"decisions": decisions, "seconds": sum(run["seconds"] for run in members)}
 
 
 def scores(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -226,7 +188,8 @@ def recipe_figures(
             "macro_precision": precision,
             "macro_recall": recall,
         }
-        for before in {RECIPES[name][0], "weighted"} - {name, None}:
+        # a recipe that lost is recorded, and not here any more
+        for before in {RECIPES.get(name, (None,))[0], "weighted"} - {name, None}:
             if before in decisions:
                 gained = drawn[name] - drawn[before]
                 figures[name][f"official_gain_over_{before}_95"] = interval(gained)[0]
@@ -264,7 +227,7 @@ def kept(path: Path) -> dict[str, Any]:
 
 def main() -> int:
     args = arguments()
-    names = args.only or (["paper", "labels"] if args.quick else [*RECIPES])
+    names = args.only or (["paper", "weighted"] if args.quick else [*RECIPES])
     how = "quick" if args.quick else "development" if args.development else "test"
     split = split_of(how, args.data, f"{args.encoder or 'MiniLM'}: {', '.join(names)}")
     suffix = "_development" * args.development + (f"_{Path(args.encoder).name}" if args.encoder else "")
@@ -276,14 +239,8 @@ def main() -> int:
         folder = Path(args.out or place)
         folder.mkdir(parents=True, exist_ok=True)
         slugs = tables(folder, {"train": split.trains, "test": split.tests})
-        truth_of = dict(zip(split.trains.ids, split.trains.truth20, strict=True))
         for name in names:
-            if name.startswith("both"):
-                for member in MEMBERS:
-                    runs.setdefault(member, trained(member, folder, slugs, args))
-                runs[name] = averaged(name, folder, [runs[member] for member in MEMBERS], truth_of)
-            else:
-                runs[name] = trained(name, folder, slugs, args)
+            runs[name] = trained(name, folder, slugs, args)
             print(name, "is done", file=sys.stderr)
         for name, run in runs.items():
             decided = run["decisions"]

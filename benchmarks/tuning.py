@@ -3,8 +3,8 @@
     python benchmarks/tuning.py            # 10 draws of 50, 100, 200, 500; writes results/tuning.json
     python benchmarks/tuning.py --quick    # 2 draws of 50 and 200 among 1,200 arguments; writes nothing
 
-The heads' design and constants were chosen on these arguments, so the figures are optimistic; the held-out ones were not
-looked at for this. Target: with 100 labels and more, tuned is above predict-everything and above the default.
+The heads' design and constants were chosen on these arguments, so the figures are optimistic; the held-out ones were
+not looked at for this. Target: with 100 labels and more, tuned is above predict-everything and above the default.
 """
 
 import argparse

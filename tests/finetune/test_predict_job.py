@@ -176,7 +176,6 @@ def held_out(trained: FinetuneConfig, fold: int) -> dict[str, Any]:
     [
         ("multilabel", {"pooling": "head"}),
         ("multilabel", {"pooling": "mean", "long_texts": "windows", "overlap_tokens": 4}),
-        ("multilabel", {"pooling": "labels", "definitions": True}),
         ("per_label", {"pooling": "mean"}),
         ("three_way", {"pooling": "mean"}),
     ],
@@ -346,16 +345,9 @@ def test_the_facts_agree_with_the_rows_and_name_nobody(study: Study, trained: Fi
 # evidence
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        {"max_tokens": 64},
-        {"long_texts": "windows", "overlap_tokens": 4},
-        {"pooling": "labels", "max_tokens": 64},
-    ],
-)
+@pytest.mark.parametrize("model", [{"max_tokens": 64}, {"long_texts": "windows", "overlap_tokens": 4}])
 def test_a_label_hangs_on_the_sentence_that_says_it(study: Study, model: dict[str, Any]) -> None:
-    trained = study.finetune(**{"pooling": "mean", **model})
+    trained = study.finetune(pooling="mean", **model)
     config = config_of(trained, study, evidence=True)
     assert config.folder != config_of(trained, study).folder, "a recipe of its own"
     text = f'Genre: x\n\n[The sun sets.]\nA: "Then the sun sets. {WORDS["kindness"]}. And then."\n[{WORDS["thrill"]}]\n'

@@ -31,20 +31,11 @@ class TextEncoder(Config):
     # cut: what does not fit is left out and counted; windows: overlapping parts, their scores averaged
     long_texts: Literal["cut", "windows"] = "cut"
     overlap_tokens: int = Field(default=64, ge=0)  # of windows
-    # head: the architecture's own, on the first token, as transformers defines it; mean: linear, on all tokens' mean;
-    # labels: as mean, but each label weighs the tokens for itself
-    pooling: Literal["head", "mean", "labels"] = "head"
-    # the head starts from the encoder's vectors of the codebook's definitions and examples, not at random
-    definitions: Annotated[bool, ADDED_LATER] = False
+    # head: the architecture's own, on the first token, as transformers defines it; mean: linear, on all tokens' mean
+    pooling: Literal["head", "mean"] = "head"
     dropout: float = Field(default=0.1, ge=0, lt=1)  # before the head
     gradient_checkpointing: bool = False  # less memory for a third more time
     precision: Literal["float32", "bfloat16"] = "float32"  # of the forward pass; weights stay float32
-
-    @model_validator(mode="after")
-    def _has_a_head_that_definitions_suit(self) -> Self:
-        if self.definitions and self.pooling == "head":
-            raise ValueError("definitions: needs pooling: mean or labels")
-        return self
 
 
 class VectorHead(Config):
@@ -61,8 +52,6 @@ class Fit(Config):
 
     batch_rows: PositiveInt = 16
     learning_rate: float = Field(default=2e-5, gt=0)
-    # of a text encoder's fresh head, as a multiple of the encoder's rate
-    head_rate: Annotated[float, Field(gt=0), ADDED_LATER] = 1.0
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_share: float = Field(default=0.1, ge=0, lt=1)  # of all steps
     epochs: PositiveInt = 5
@@ -245,18 +234,6 @@ class FinetuneConfig(LearnConfig):
             if not re.fullmatch(r"p\d+-f\d+", name):
                 raise ValueError(f"by_fold: {name} is no fold; they are called p0-f0, p0-f1 and so on")
             self.of_fold(name)
-        return self
-
-    @model_validator(mode="after")
-    def _suits_its_head(self) -> Self:
-        for fold in ("", *self.by_fold):
-            model, fit = self.of_fold(fold)
-            if model.kind == "vectors" and fit.head_rate != 1:
-                raise ValueError("fit.head_rate: is for text encoders; vectors have learning_rate alone")
-            if model.kind == "text" and model.definitions and fit.heads == "per_label":
-                raise ValueError(
-                    "model.definitions: needs one model for all labels, not fit.heads: per_label"
-                )
         return self
 
     @property

@@ -37,8 +37,6 @@ class Examples:
         str, tuple[str, str, str | None]
     ]  # annotated, without text or vector: key, reason, detail
     targets: np.ndarray | None = None  # float32 [N, L] in [0, 1], that are learnt in place of `truth`
-    # [L] what the codebook has for each trained label: a description, then examples
-    descriptions: tuple[tuple[str, ...], ...] = ()
 
     @property
     def learnt(self) -> np.ndarray:

@@ -3,7 +3,6 @@
 import hashlib
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from tikval.codebook import Codebook, load_codebook
@@ -30,20 +29,6 @@ from tikval.store.teacher import sample_keys, teacher_answers, usable_keys
 def load_examples(config: LearnConfig) -> Examples:
     """One text or vector and one truth per annotated row. Raises ValueError and UserError."""
     codebook = load_codebook(find_file(config.codebook))
-    examples = _examples(config, codebook)
-    return replace(examples, descriptions=descriptions_of(codebook, examples.labels))
-
-
-def descriptions_of(codebook: Codebook, labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """The sentence that describes each label, then its examples."""
-    found = {}
-    for value in codebook.values:
-        found[f"{value.slug}+"] = (value.definition, *value.endorsing)
-        found[f"{value.slug}-"] = (value.opposed or value.definition, *value.confronting)
-    return tuple(found[label] for label in labels)
-
-
-def _examples(config: LearnConfig, codebook: Codebook) -> Examples:
     wanted: dict[str, Any] = {
         "wanted": config.labels,
         "min_share": config.min_share,

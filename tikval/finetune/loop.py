@@ -147,7 +147,7 @@ class _Worker:
             assert isinstance(task.data, Vectors)
             self.model.measure(task.data.matrix[task.train_rows])
         self.model.to(device)
-        self.optimizer = optim.adamw(self.model, fit.learning_rate, fit.weight_decay, fit.head_rate)
+        self.optimizer = optim.adamw(self.model, fit.learning_rate, fit.weight_decay)
         self.parallel = optim.parallel(self.model, device) if world > 1 else self.model
         self.steps = steps_per_epoch(len(task.train_rows), fit.batch_rows)
         self.positive_weight_L = None

@@ -5,7 +5,6 @@ transformers takes seconds to import, and vectors need none of it: what does imp
 P pieces (whole texts, or windows of them), T tokens, B rows, D width, L labels.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tikval.config import TextEncoder, VectorHead
-from tikval.finetune.pooled_heads import LabelAttention, MeanHead, PooledHead, description_vectors, near_zero
 from tikval.hub.pin import place_of
 
 _DROPOUT_OF_THE_HEAD: Final = ("classifier_dropout", "cls_dropout")  # as the architectures call it
@@ -23,36 +21,26 @@ _DROPOUT_OF_THE_HEAD: Final = ("classifier_dropout", "cls_dropout")  # as the ar
 class TextClassifier(nn.Module):
     """Token ids [P, T] and their mask [P, T] (1: a real token) -> logits float32 [P, L].
 
-    Without a `head` the encoder is a model of transformers with one of its own.
+    Without a `head` the encoder is a model of transformers with one of its own; with it, the mean of all real tokens
+    goes through dropout and the head.
     """
 
-    def __init__(self, encoder: nn.Module, head: PooledHead | None, *, bfloat16: bool = False) -> None:
+    def __init__(
+        self, encoder: nn.Module, head: nn.Module | None, *, dropout: float = 0.1, bfloat16: bool = False
+    ) -> None:
         super().__init__()
         settings: Any = encoder.config
         self.model_type: str = settings.model_type
         self.encoder, self.head, self.in_bfloat16 = encoder, head, bfloat16
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, ids_PT: Tensor, mask_PT: Tensor) -> Tensor:
-        out = self._encoded(ids_PT, mask_PT)
+        masks = masks_of(self.model_type, mask_PT)
+        with torch.autocast(ids_PT.device.type, dtype=torch.bfloat16, enabled=self.in_bfloat16):
+            out = self.encoder(input_ids=ids_PT, **masks)
         if self.head is None:
             return out.logits.float()  # type: ignore[no-any-return]
-        return self.head(out.last_hidden_state.float(), mask_PT)  # type: ignore[no-any-return]
-
-    def _encoded(self, ids_PT: Tensor, mask_PT: Tensor) -> Any:
-        with torch.autocast(ids_PT.device.type, dtype=torch.bfloat16, enabled=self.in_bfloat16):
-            return self.encoder(input_ids=ids_PT, **masks_of(self.model_type, mask_PT))
-
-    def start_from(self, tokenizer: Any, descriptions: Sequence[Sequence[str]]) -> None:
-        """Let the head start from the encoder's own vectors of each label's description and examples [L].
-
-        Raises ValueError for a label without any.
-        """
-        assert self.head is not None
-        self.eval()
-        vectors_LD = description_vectors(
-            lambda ids, mask: self._encoded(ids, mask).last_hidden_state, tokenizer, descriptions
-        )
-        self.head.start_from(vectors_LD)
+        return self.head(self.dropout(_mean(out.last_hidden_state.float(), mask_PT)))  # type: ignore[no-any-return]
 
 
 class VectorClassifier(nn.Module):
@@ -75,8 +63,7 @@ class VectorClassifier(nn.Module):
         for inside, outside in zip((width, *hidden), hidden, strict=False):
             layers += [nn.Linear(inside, outside), nn.ReLU(), nn.Dropout(dropout)]
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear((width, *hidden)[-1], n_labels)
-        near_zero(self.head.weight, self.head.bias)
+        self.head = _linear((width, *hidden)[-1], n_labels)
 
     def measure(self, x_ND: NDArray[np.float32]) -> None:
         """Take mean and deviation from the rows that train; a number that never varies there keeps deviation 1."""
@@ -131,8 +118,8 @@ def build(
     # a layer that no loss reaches would keep DDP waiting for its gradient
     if getattr(encoder, "pooler", None) is not None:
         encoder.register_module("pooler", None)
-    head_of = LabelAttention if config.pooling == "labels" else MeanHead
-    return TextClassifier(encoder, head_of(settings.hidden_size, n_labels, config.dropout), bfloat16=half)
+    head = _linear(settings.hidden_size, n_labels)
+    return TextClassifier(encoder, head, dropout=config.dropout, bfloat16=half)
 
 
 def _read_weights(config: TextEncoder, kind: Any, settings: Any, own_head: bool) -> Any:
@@ -228,3 +215,17 @@ def positions(encoder: nn.Module) -> int | None:
     settings: Any = encoder.config
     relative = getattr(settings, "relative_attention", False)
     return None if relative else getattr(settings, "max_position_embeddings", None)
+
+
+def _mean(states_PTD: Tensor, mask_PT: Tensor) -> Tensor:
+    """[P, D]: the mean over the real tokens."""
+    real_PT1 = mask_PT[..., None].to(states_PTD.dtype)
+    return (states_PTD * real_PT1).sum(1) / real_PT1.sum(1).clamp(min=1)
+
+
+def _linear(width: int, n_labels: int) -> nn.Linear:
+    """Heads of BERT and its kin start near zero: every probability near a half."""
+    head = nn.Linear(width, n_labels)
+    nn.init.normal_(head.weight, std=0.02)
+    nn.init.zeros_(head.bias)
+    return head

@@ -23,24 +23,16 @@ def rate_share(step: int, steps: int, warmup_share: float) -> float:
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate * group.get("times", 1.0)
+        group["lr"] = rate
 
 
-def adamw(model: nn.Module, rate: float, weight_decay: float, head_rate: float = 1.0) -> torch.optim.AdamW:
-    """AdamW; biases and the scales of normalisations do not decay (they have one dimension, weights have more).
-
-    `head_rate`: times the rate, for what is not of the pre-trained encoder.
-    """
-    encoder: Any = getattr(model, "encoder", None)
-    body = {id(p) for p in getattr(encoder, "base_model", model).parameters()}
-    groups = []
-    for times, of_body in ((1.0, True), (head_rate, False)) if head_rate != 1 else ((1.0, None),):
-        mine = [p for p in model.parameters() if p.requires_grad and of_body in (None, id(p) in body)]
-        for decay, several in ((weight_decay, True), (0.0, False)):
-            chosen = [p for p in mine if (p.ndim > 1) == several]
-            groups.append({"params": chosen, "weight_decay": decay, "times": times})
+def adamw(model: nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW; biases and the scales of normalisations do not decay (they have one dimension, weights have more)."""
+    weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     # fused: on cores, too, an eighth of the time of one tensor after another
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=rate, fused=True)
+    return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
 def descend(model: nn.Module, optimizer: torch.optim.Optimizer, gradient_norm: float) -> None:

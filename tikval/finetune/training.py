@@ -11,13 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
 from tikval.config import Fit, TextEncoder, VectorHead
 from tikval.finetune.batches import Data, Vectors, cut, token_windows
 from tikval.finetune.examples import Examples
 from tikval.finetune.loop import Epoch, State, Task, Trained, train
-from tikval.finetune.model import TextClassifier, build, load_tokenizer
+from tikval.finetune.model import build, load_tokenizer
 from tikval.finetune.output_link import link_of
 from tikval.stats.folds import Fold
 from tikval.stats.thresholds import best_threshold, f1_macro, f1_weighted
@@ -116,19 +115,14 @@ def _task(examples: Examples, training: Training) -> Task:
     def rows(ids: tuple[str, ...]) -> np.ndarray:
         return np.array([place[video_id] for video_id in ids], np.int64)
 
-    def make(n_labels: int) -> nn.Module:
-        made = build(model, n_labels, None if examples.vectors is None else examples.vectors.shape[1])
-        if isinstance(made, TextClassifier) and isinstance(model, TextEncoder) and model.definitions:
-            made.start_from(load_tokenizer(model), examples.descriptions)
-        return made
-
+    width = None if examples.vectors is None else examples.vectors.shape[1]
     return Task(
         data=data_of(examples, model),
         labels=examples.learnt,
         train_rows=rows(fold.train),
         choose_rows=rows(fold.validation or fold.test),
         test_rows=rows(fold.test),
-        make=make,
+        make=lambda n_labels: build(model, n_labels, width),
         seed=1000 * training.seed + 100 * fold.partition + fold.fold,
         link=link_of(training.fit.heads, examples.labels),
     )

@@ -421,7 +421,7 @@ def test_annotations_of_other_videos(made: Made) -> None:
     found = prevalence_of(Study(made.extract().out))
     assert {line.annotated for line in found.lines} == {0}
     assert {line.corrected for line in found.lines} == {None}
-    assert "nothing can be corrected" in " ".join(found.notes)
+    assert "nothing is corrected" in " ".join(found.notes)
 
 
 def test_several_annotators(made: Made) -> None:

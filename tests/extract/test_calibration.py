@@ -20,11 +20,9 @@ from tikval.config import (
     ScriptConfig,
     StatedRates,
     UserError,
-    load_config,
 )
 from tikval.extract import local
 from tikval.extract.calibration import (
-    FALLBACK,
     background,
     calibrate,
     calibrate_rates,
@@ -41,6 +39,7 @@ from tikval.hub.sentences import load_encoder
 ROOT = Path(__file__).parents[2]
 NEUTRAL = tuple(f"table corner{' corner' * n}" for n in range(12))
 CONFIG = LocalExtractor.model_validate({"threshold": "codebook", "temperature": 0.1})
+NUMBER = LocalExtractor().threshold
 
 
 def codebook(examples: int = 3, neutral: tuple[str, ...] = NEUTRAL, **changes: Any) -> Codebook:
@@ -76,7 +75,7 @@ def test_it_is_the_same_each_time_and_another_for_other_settings() -> None:
 def test_too_few_examples_set_nothing_and_are_named() -> None:
     few = codebook(examples=2)
     found = calibrate(few, bag_of_words, CONFIG)
-    assert found.threshold == FALLBACK == 0.049
+    assert found.threshold == NUMBER
     assert found.why_not == too_few(few)
     assert "fun+ has 2, nature+ has 2, fun- has 2 and 1 more" in (found.why_not or "")
 
@@ -86,10 +85,8 @@ def test_examples_that_are_like_neutral_sentences_set_nothing() -> None:
         return np.full((len(sentences), 4), 0.5, np.float32)
 
     found = calibrate(codebook(), blind, CONFIG)
-    assert (found.threshold, found.why_not) == (
-        FALLBACK,
-        "its examples do not stand out from neutral sentences",
-    )
+    assert found.threshold == NUMBER
+    assert found.why_not == "its examples do not stand out from neutral sentences"
 
 
 def test_general_neutral_sentences_join_few_of_its_own() -> None:
@@ -119,8 +116,8 @@ def test_schwartz_keeps_its_threshold_and_its_recipe(tmp_path: Path) -> None:
     """Its number was chosen on labelled texts for this file: a change of the file must decide anew."""
     config = configured(tmp_path)
     assert config.extractor == LocalExtractor()
-    assert config.extractor.model_dump()["threshold"] == 0.049
-    assert load_config(ExtractConfig, "configs/local/predictions.yaml", []).fingerprint == "82a2c89ea090"
+    assert isinstance(config.extractor, LocalExtractor)
+    assert (config.extractor.recipe, config.extractor.threshold) == (2, NUMBER)
     assert why_not_calibrated(config) is None
     copied = tmp_path / "copy.yaml"
     copied.write_bytes((ROOT / "prompts" / "codebook.yaml").read_bytes())
@@ -159,13 +156,29 @@ def test_a_profile_with_another_codebook_sets_its_threshold_and_leaves_its_annot
 
 def test_a_study_that_was_finished_before_stays_what_it_was(tmp_path: Path, own: str) -> None:
     """Its run.json has the number; read back, it is the same recipe."""
-    before = configured(tmp_path, codebook=own, extractor={"threshold": 0.049}).model_dump(mode="json")
-    del before["extractor"]["neutral"]  # a key that it did not have
-    again = ExtractConfig.model_validate(before)
-    assert again.fingerprint == configured(tmp_path, codebook=own, extractor={"threshold": 0.049}).fingerprint
+    first = configured(tmp_path, codebook=own, extractor={"recipe": 1, "threshold": 0.049})
+    before = first.model_dump(mode="json")
+    for key in ("neutral", "rates", "recipe", "gate", "appeals"):  # keys that it did not have
+        del before["extractor"][key]
+    assert ExtractConfig.model_validate(before).fingerprint == first.fingerprint
     assert ExtractConfig.model_validate(configured(tmp_path, codebook=own).model_dump()) == configured(
         tmp_path, codebook=own
     )
+
+
+def test_what_is_not_given_is_of_the_recipe_that_is_meant() -> None:
+    """A dump of before there were recipes has every number of them; a hand has written some."""
+    dump = {"span": 2, "example_weight": 0.7, "temperature": 0.07, "prior_windows": 4, "threshold": 0.049}
+    assert LocalExtractor.model_validate(dump) == LocalExtractor(recipe=1)
+    assert LocalExtractor.model_validate(dump | {"recipe": 2}).gate == 4
+    some = LocalExtractor(threshold=0.1)
+    assert (some.recipe, some.gate, some.temperature) == (2, 4, 0.06)
+    assert LocalExtractor(recipe=1).model_dump() == LocalExtractor.model_validate(dump).model_dump()
+
+
+def test_the_first_recipe_is_tuned_for_schwartz_too(tmp_path: Path) -> None:
+    assert why_not_calibrated(configured(tmp_path, extractor={"recipe": 1})) is None
+    assert why_not_calibrated(configured(tmp_path, extractor={"recipe": 1, "gate": 4})) is not None
 
 
 def test_another_encoder_is_not_what_the_number_was_chosen_for(tmp_path: Path) -> None:
@@ -197,14 +210,15 @@ def test_a_kept_threshold_that_is_none_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.full
 @pytest.mark.local_models
 def test_on_schwartz_it_comes_to_what_labelled_texts_had_chosen() -> None:
-    """The method's own proof: 138 labelled texts chose 0.049, the codebook alone about the same."""
+    """The method's own proof: 138 labelled texts chose a number, the codebook alone about the same."""
     if bundled.cached_folder() is None:
         pytest.skip("fetch it first: python -m tikval.hub.bundled")
     book = load_codebook(ROOT / "prompts" / "codebook.yaml")
     encode, _ = load_encoder(LocalExtractor().encoder)
-    found = calibrate(book, encode, LocalExtractor(threshold="codebook"))
-    assert found.why_not is None
-    assert found.threshold == pytest.approx(0.049, abs=0.003)
+    for recipe, off in ((1, 0.003), (2, 0.01)):
+        found = calibrate(book, encode, LocalExtractor(recipe=recipe, threshold="codebook"))
+        assert found.why_not is None
+        assert found.threshold == pytest.approx(LocalExtractor(recipe=recipe).threshold, abs=off)
 
 
 def test_rates_give_each_label_of_a_stance_its_share_of_the_texts() -> None:

@@ -136,6 +136,21 @@ def test_prior_windows_ask_more_of_a_short_text() -> None:
     assert (predicted(once, of=strict), predicted(often, of=strict)) == ([], ["fun+"])
 
 
+def test_windows_on_the_side_of_neutral_sentences_hardly_count() -> None:
+    values = [extractor(config=CONFIG.model_copy(update={"gate": gate})) for gate in (None, 4, 12)]
+
+    def total(script: str, of: LocalValues) -> float:
+        [row] = of([script_row(script)])
+        assert row["scores"] is not None
+        return sum(row["scores"])
+
+    fun = [total('SPEAKER: "cake party cake"', of) for of in values]
+    silent = [total('SPEAKER: "table corner table"', of) for of in values]
+    assert fun[2] > fun[1] > 0.8 * fun[0]
+    assert silent[2] < 0.1 * silent[0]
+    assert silent[1] < 0.5 * silent[0]
+
+
 def test_the_next_sentence_is_read_along() -> None:
     # each half alone is nearer to the background; together they are what the codebook has
     script = 'SPEAKER: "cake table and table. party corner and corner."'

@@ -19,7 +19,7 @@ from tikval.hub import bundled
 from tikval.rows import Passage
 from tikval.script_text import find_quote
 
-BAG = extractor()
+BAG = extractor(config=CONFIG.model_copy(update={"gate": None}))
 HEAD = "Genre: food\nSound: Yes\n\n"
 
 
@@ -118,10 +118,11 @@ def test_every_quote_stands_in_the_script_or_the_caption(body: str, caption: str
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1.0, 4.0]))
 def test_scores_are_the_same_bits_as_before_windows_were_kept_apart(n: int, seed: int, prior: float) -> None:
     rng = np.random.default_rng(seed)
-    vectors = LabelVectors(*(rng.normal(size=(rows, 5)).astype(np.float32) for rows in (4, 2)))
+    labels, examples, neutral = (rng.normal(size=(rows, 5)).astype(np.float32) for rows in (4, 6, 2))
+    vectors = LabelVectors(labels, None, examples, neutral)
     windows_ND, config = (
         rng.normal(size=(n, 5)).astype(np.float32),
-        CONFIG.model_copy(update={"prior_windows": prior}),
+        CONFIG.model_copy(update={"prior_windows": prior, "gate": None}),
     )
     near = (windows_ND @ vectors.neutral.T).max(axis=1, initial=-1, keepdims=True)
     scaled = np.hstack([windows_ND @ vectors.labels.T, near]) / config.temperature

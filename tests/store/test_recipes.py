@@ -80,6 +80,30 @@ def test_a_local_study_of_before_keeps_its_own_settings_too(setting: str, tmp_pa
     assert _local(tmp_path, f"writer.{setting}").folder == folder
 
 
+@pytest.mark.parametrize("setting", [[], ["extractor.threshold=0.08"], ["extractor.span=1"]])
+def test_local_values_of_before_go_on_without_gate_and_appeals(
+    setting: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def values(*more: str) -> ExtractConfig:
+        sets = [
+            f"out={tmp_path}",
+            f"scripts.out={tmp_path}",
+            f"scripts.videos.out={tmp_path}",
+            *setting,
+            *more,
+        ]
+        return load_job(ExtractConfig, "configs/local/predictions.yaml", sets)
+
+    before = values("extractor.recipe=1")
+    if not setting:
+        assert Path(before.folder).name == "predictions-82a2c89ea090"  # as the commit before made it
+    assert values().folder != before.folder
+    Path(before.folder).mkdir()
+    assert values().folder == before.folder
+    assert "goes on with its recipe of before: values without gate and appeals" in capsys.readouterr().err
+    assert values("extractor.recipe=2").extractor.recipe == 2  # type: ignore[union-attr]
+
+
 def _local(out: Path, *more: Any) -> Any:
     return load_job(ScriptConfig, "configs/local/scripts.yaml", [f"out={out}", f"videos.out={out}", *more])
 

@@ -22,6 +22,7 @@ from tikval.config.scripts import CatalogConfig, LlmWriter, Look, ScriptConfig, 
 
 SCHWARTZ: Final = "prompts/codebook.yaml"
 EVIDENCE: Final = "prompts/evidence.txt"
+APPEALS: Final = "prompts/appeals.yaml"
 # SHA-256 of the codebook whose threshold labelled texts chose, and which is the default below
 TUNED_FOR: Final = "da02f4aa7ed01beaa4661ba24490cbdf14d677c884b153fc2268be31c781a45a"
 
@@ -33,16 +34,34 @@ class StatedRates(Config):
     confronted: float = Field(ge=0)
 
 
+# the numbers of recipe 2, which benchmarks/local_threshold.py chose; those of recipe 1 are the fields' own defaults
+_OF_TODAY: Final[dict[str, Any]] = {
+    "recipe": 2,
+    "temperature": 0.06,
+    "prior_windows": 0,
+    "gate": 4,
+    "appeals": APPEALS,
+}
+# what a dump of before there were recipes has, all of them
+_OF_BEFORE: Final = frozenset({"span", "example_weight", "temperature", "prior_windows", "threshold"})
+
+
 class LocalExtractor(Config):
-    """Sentence embeddings against the codebook; the numbers are those that benchmarks/local_threshold.py chose."""
+    """Sentence embeddings against the codebook. What is not given is as recipe 2 has it."""
 
     kind: Literal["local"] = "local"
+    # 1: as it was before sentences without a value were kept out; such studies go on with it
+    recipe: Annotated[Literal[1, 2], ADDED_LATER] = 1
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2"  # hub name or local directory
     revision: str | None = None
     span: int = Field(default=2, ge=1, le=8)  # sentences that are read together, beside each one alone
     example_weight: float = Field(default=0.7, ge=0, le=1)  # of a label's examples against its description
     temperature: float = Field(default=0.07, gt=0)  # of the softmax over labels, per window of sentences
     prior_windows: float = Field(default=4, ge=0)  # without a value, counted beside those of the script
+    # how sharply windows are left out that are nearer to neutral sentences than to examples; None: all count the same
+    gate: Annotated[float | None, Field(gt=0), ADDED_LATER] = None
+    # how people demand what a value asks for, or condemn what offends it: endorsed as well
+    appeals: Annotated[TextFile | None, ADDED_LATER] = None
     # of a label's mean share over the windows: a number, or set from the codebook's own examples
     threshold: Annotated[float, Field(ge=0, le=1)] | Literal["codebook"] = 0.049
     # with `codebook`: another codebook, whose neutral sentences join where the given one has few
@@ -50,6 +69,14 @@ class LocalExtractor(Config):
     # what a text is expected to have; each label's threshold then follows from the study's own scripts, and `threshold`
     # decides nothing
     rates: Annotated[StatedRates | None, ADDED_LATER] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_a_recipe(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        recipe = data.get("recipe", 1 if data.keys() >= _OF_BEFORE else 2)
+        return _OF_TODAY | data if recipe == 2 else data
 
     @model_validator(mode="before")
     @classmethod
@@ -139,8 +166,9 @@ def is_tuned_for(codebook: Any) -> bool:
         return True
 
 
-def _with(data: dict[str, Any], extractor: dict[str, Any], **keys: Any) -> dict[str, Any]:
-    return {**data, "extractor": {"kind": "local", **extractor, **keys}}
+def suited_to(codebook: Any, local: dict[str, Any]) -> dict[str, Any]:
+    """A local extractor's keys; what nobody gave is set from the codebook, where it is another than the default's."""
+    return local if is_tuned_for(codebook) else {"threshold": "codebook", "appeals": None} | local
 
 
 class ExtractConfig(JobConfig):
@@ -176,9 +204,9 @@ class ExtractConfig(JobConfig):
     def _has_its_codebooks_threshold(cls, data: Any) -> Any:
         """A threshold that nobody gave is set from the codebook, where it is another than that of the default."""
         part = data.get("extractor", {}) if isinstance(data, dict) else None
-        if not isinstance(part, dict) or part.get("kind", "local") != "local" or "threshold" in part:
+        if not isinstance(part, dict) or part.get("kind", "local") != "local":
             return data
-        return data if is_tuned_for(data.get("codebook")) else _with(data, part, threshold="codebook")
+        return {**data, "extractor": {"kind": "local", **suited_to(data.get("codebook"), part)}}
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

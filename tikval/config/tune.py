@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from tikval.config.base import Config, JobConfig, Pool, TextFile, Upstream
-from tikval.config.extract import SCHWARTZ, ExtractConfig, LocalExtractor, is_tuned_for
+from tikval.config.extract import SCHWARTZ, ExtractConfig, LocalExtractor, suited_to
 from tikval.config.scripts import CatalogConfig, ScriptConfig
 from tikval.config.train import SystemName
 
@@ -38,9 +38,7 @@ class TuneConfig(JobConfig):
     def _has_its_codebooks_threshold(cls, data: Any) -> Any:
         """A threshold that nobody gave is set from the codebook, where that is another."""
         part = data.get("base", {}) if isinstance(data, dict) else None
-        if not isinstance(part, dict) or "threshold" in part or is_tuned_for(data.get("codebook")):
-            return data
-        return {**data, "base": {**part, "threshold": "codebook"}}
+        return {**data, "base": suited_to(data.get("codebook"), part)} if isinstance(part, dict) else data
 
     @model_validator(mode="after")
     def _has_its_labels(self) -> Self:

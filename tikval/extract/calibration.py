@@ -9,7 +9,6 @@ comes to what labelled texts had chosen; one for each stance or label did no bet
 Shape letters: N texts with an example, n neutral texts, L labels, B neutral sentences, D embedding width.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -17,7 +16,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from tikval.codebook import Codebook, load_codebook, sentences
-from tikval.config import TUNED_FOR, Config, ExtractConfig, LocalExtractor, StatedRates, UserError, find_file
+from tikval.config import Config, ExtractConfig, LocalExtractor, StatedRates, UserError, find_file
+from tikval.config.extract import is_tuned_for
+from tikval.extract.appeals import appeals_for
 from tikval.extract.similarity import LabelVectors, label_shares, label_vector, label_vectors, unit, winners
 from tikval.extract.similarity import sentence_windows as windows
 from tikval.files import read_bytes, write_bytes
@@ -30,7 +31,10 @@ FEWEST_EXAMPLES: Final = (
 )
 FEWEST_NEUTRAL: Final = 10  # sentences; below, the general ones join the codebook's own
 EMPTY: Final = 0.9  # of the neutral texts, at least
-LENGTHS: Final = (4, 5, 6)  # sentences: nine of ten texts of benchmarks/data/tuning_texts.yaml lie there
+# sentences of a text; without a gate those of nine of ten texts in benchmarks/data/tuning_texts.yaml. A gate lets the
+# neutral ones hardly count, and half of what is said in a video with a value speaks of it
+LENGTHS: Final = (2, 3, 4)
+_WITHOUT_GATE: Final = (4, 5, 6)
 FEWEST_SCRIPTS: Final = 100  # below, a quantile is one or two texts
 NEVER: Final = 2.0  # a threshold above every score
 FILE: Final = "calibration.json"  # in the folder of the predictions
@@ -76,12 +80,19 @@ def background(codebook: Codebook, config: LocalExtractor) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*codebook.neutral, *general)))
 
 
+def codebook_vectors(codebook: Codebook, encode: Encoder, config: LocalExtractor) -> LabelVectors:
+    """A codebook in the encoder's space, with its background and appeals. Raises UserError for a file that is none."""
+    return label_vectors(
+        codebook, encode, config, background(codebook, config), appeals_for(codebook, config)
+    )
+
+
 def calibrate(codebook: Codebook, encode: Encoder, config: LocalExtractor) -> Calibration:
     """Set the threshold of a codebook; that of Schwartz's, with the reason, where it cannot be set."""
     neutral = background(codebook, config)
     if why_not := too_few(codebook):
-        return Calibration(threshold=FALLBACK, why_not=why_not, neutral=len(neutral))
-    texts = list(_texts(codebook, neutral))
+        return Calibration(threshold=_of_schwartz(config), why_not=why_not, neutral=len(neutral))
+    texts = list(_texts(codebook, neutral, LENGTHS if config.gate else _WITHOUT_GATE))
     with_example_NL, neutral_nL = _scores(texts, codebook, encode, config, neutral)
     labels = [text.left_out[0] for text in texts if text.left_out]
     truth_NL = np.eye(len(codebook.labels), dtype=bool)[labels]
@@ -89,11 +100,16 @@ def calibrate(codebook: Codebook, encode: Encoder, config: LocalExtractor) -> Ca
     n_examples = sum(len(of_label.examples) for of_label in sentences(codebook).values())
     if chosen is None:
         why_not = "its examples do not stand out from neutral sentences"
-        return Calibration(threshold=FALLBACK, why_not=why_not, examples=n_examples, neutral=len(neutral))
+        return Calibration(
+            threshold=_of_schwartz(config), why_not=why_not, examples=n_examples, neutral=len(neutral)
+        )
     return Calibration(examples=n_examples, neutral=len(neutral), **chosen._asdict())
 
 
-FALLBACK: Final = LocalExtractor.model_fields["threshold"].default  # a number: that of Schwartz's codebook
+def _of_schwartz(config: LocalExtractor) -> float:
+    threshold = LocalExtractor(recipe=config.recipe).threshold
+    assert not isinstance(threshold, str)
+    return threshold
 
 
 def too_few(codebook: Codebook) -> str | None:
@@ -109,7 +125,7 @@ def too_few(codebook: Codebook) -> str | None:
     return f"it takes {FEWEST_EXAMPLES} examples of each stance; {', '.join(few[:_LACKS])}{more}"
 
 
-def _texts(codebook: Codebook, neutral: Sequence[str]) -> Iterator[_Text]:
+def _texts(codebook: Codebook, neutral: Sequence[str], lengths: Sequence[int]) -> Iterator[_Text]:
     """Every example in texts of each length, at changing places; and as many neutral texts as there are sentences.
 
     Neutral sentences follow each other in their order, so that few windows are new and must be encoded.
@@ -117,14 +133,14 @@ def _texts(codebook: Codebook, neutral: Sequence[str]) -> Iterator[_Text]:
     at = 0
     for label, of_label in enumerate(sentences(codebook).values()):
         for place, example in enumerate(of_label.examples):
-            for length in LENGTHS:
+            for length in lengths:
                 chosen = _run(at, length - 1, len(neutral))
                 around = [neutral[i] for i in chosen]
                 around.insert(at % length, example)
                 yield _Text(tuple(around), chosen, (label, place))
             at += 1
     for start in range(len(neutral)):
-        for length in LENGTHS:
+        for length in lengths:
             chosen = _run(start, length, len(neutral))
             yield _Text(tuple(neutral[i] for i in chosen), chosen, None)
 
@@ -143,20 +159,25 @@ def _scores(
     """Scores of the texts with an example [N, L] and of the neutral ones [n, L], 0 for the weaker of two stances."""
     every = sorted({window for text in texts for window in windows(text.sentences, config.span)})
     vector_of = dict(zip(every, encode(every), strict=True))
-    whole = label_vectors(codebook, encode, config.example_weight, neutral)
+    whole = codebook_vectors(codebook, encode, config)
     parts = [
         (encode(examples), encode([description])[0]) for description, examples in sentences(codebook).values()
     ]
+    first = np.cumsum(
+        [0, *(len(examples_ED) for examples_ED, _ in parts)]
+    )  # of each label's examples among all
     scores: dict[bool, list[np.ndarray]] = {True: [], False: []}
     for text in texts:
-        labels_LD = whole.labels
+        labels_LD, all_ED = whole.labels, whole.examples
         if text.left_out:
             label, place = text.left_out
             examples_ED, description_D = parts[label]
             rest_ED = np.delete(examples_ED, place, axis=0)
             labels_LD = labels_LD.copy()
             labels_LD[label] = unit(label_vector(rest_ED, description_D, config.example_weight))
-        others = LabelVectors(labels_LD, np.delete(whole.neutral, text.neutral, axis=0))
+            all_ED = np.delete(all_ED, first[label] + place, axis=0)
+        neutral_BD = np.delete(whole.neutral, text.neutral, axis=0)
+        others = LabelVectors(labels_LD, whole.appeals, all_ED, neutral_BD)
         windows_ND = np.stack([vector_of[window] for window in windows(text.sentences, config.span)])
         scores[text.left_out is not None].append(label_shares(windows_ND, others, config))
     found = [np.array(scores[kind]) for kind in (True, False)]
@@ -184,7 +205,7 @@ def calibrate_rates(scores_NL: Floats, rates: StatedRates) -> Calibration:
         # at least a little: a score of 0 is no sign of anything
         least_V = np.maximum(np.quantile(of_stance_NV, 1 - rate / n_values, axis=0), 1e-6)
         thresholds += (least_V if rate else np.full(n_values, NEVER)).tolist()
-    return Calibration(threshold=FALLBACK, thresholds=tuple(thresholds), scripts=n_texts)
+    return Calibration(threshold=NEVER, thresholds=tuple(thresholds), scripts=n_texts)
 
 
 class _Chosen(NamedTuple):
@@ -233,8 +254,6 @@ def why_not_calibrated(config: ExtractConfig, folder: str | None = None) -> str 
     if extractor.threshold == "codebook" or extractor.rates is not None:
         kept = kept_calibration(folder or config.folder)
         return kept.why_not if kept else "its threshold was not kept"
-    as_tuned = extractor.model_copy(update={"threshold": FALLBACK}) == LocalExtractor()
-    sha = hashlib.sha256(find_file(config.codebook).read_bytes()).hexdigest()
-    if as_tuned and extractor.threshold == FALLBACK and sha == TUNED_FOR:
+    if extractor == LocalExtractor(recipe=extractor.recipe) and is_tuned_for(config.codebook):
         return None
     return f"its threshold {extractor.threshold} was given; extractor.threshold=codebook sets it"

@@ -3,9 +3,10 @@
 A label's vector lies between the centre of its examples and its description. The script is read in windows:
 each sentence alone, and with the one after it, because what a sentence means often stands in its neighbour.
 Each window is shared out over all labels, and over the codebook's neutral examples, by a softmax of its
-similarities (similarity.py); a label is predicted where its mean share reaches a threshold, not one that nothing is
-near to. benchmarks/local_threshold.py measures this and sets the numbers for Schwartz's codebook; the threshold of
-any other is set from that codebook, or each label's from stated rates and the scripts (calibration.py).
+similarities (similarity.py), an endorsed label being near where its appeals are (appeals.py); a window that is on the
+side of the neutral examples hardly counts. A label is predicted where its mean share reaches a threshold.
+benchmarks/local_threshold.py measures this and sets the numbers for Schwartz's codebook; the threshold of any other is
+set from that codebook, or each label's from stated rates and the scripts (calibration.py).
 
 Shape letters: N windows, L labels, D embedding width.
 """
@@ -19,16 +20,15 @@ import numpy as np
 from tikval.codebook import Codebook
 from tikval.config import ExtractConfig, JobConfig, LocalExtractor, UserError
 from tikval.extract.calibration import (
-    background,
     calibrate,
     calibrate_rates,
+    codebook_vectors,
     keep_calibration,
     kept_calibration,
 )
 from tikval.extract.passages import Sentence, join_short, passages_of
 from tikval.extract.similarity import (
     decide_labels,
-    label_vectors,
     mean_share,
     sentence_windows,
     window_shares,
@@ -101,9 +101,7 @@ class LocalValues:
         """
         self.system, self.codebook, self.config = system, codebook, config
         self.encode, self.served = load(config.encoder, config.revision)
-        self.vectors = label_vectors(
-            codebook, self.encode, config.example_weight, background(codebook, config)
-        )
+        self.vectors = codebook_vectors(codebook, self.encode, config)
         self.threshold = self._threshold(folder)
         self.codebook_sha = hashlib.sha256(codebook.model_dump_json().encode()).hexdigest()
 

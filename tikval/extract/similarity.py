@@ -1,9 +1,9 @@
 """The arithmetic of the local extractor: a codebook in an encoder's space, and windows of sentences shared out over it.
 
-Shape letters: N windows, V values, L = 2V labels, B neutral sentences, D embedding width.
+Shape letters: N windows, V values, L = 2V labels, E examples, B neutral sentences, D embedding width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from tikval.codebook import Codebook, sentences
 from tikval.config import LocalExtractor
 from tikval.hub.sentences import Encoder
 from tikval.stats.arrays import Bools
+from tikval.stats.thresholds import sigmoid
 
 
 def window_bounds(n_sentences: int, span: int) -> list[tuple[int, int]]:
@@ -29,19 +30,35 @@ class LabelVectors:
     """The codebook in the encoder's space."""
 
     labels: np.ndarray  # [L, D] in the order of codebook.labels
+    appeals: np.ndarray | None  # [V, D] of endorsed labels too; a value without appeals has its label's
+    examples: np.ndarray  # [E, D] of all labels
     neutral: np.ndarray  # [B, D]
 
 
 def label_vectors(
-    codebook: Codebook, encode: Encoder, example_weight: float, neutral: Sequence[str]
+    codebook: Codebook,
+    encode: Encoder,
+    config: LocalExtractor,
+    neutral: Sequence[str],
+    appeals: Mapping[str, Sequence[str]],
 ) -> LabelVectors:
-    """The vectors of a codebook's labels, and of the neutral sentences that are its background."""
-    rows = [
-        label_vector(encode(examples), encode([description])[0], example_weight)
-        for description, examples in sentences(codebook).values()
+    """The vectors of a codebook's labels, of the neutral sentences that are its background, and of appeals by slug."""
+    of_labels = [
+        (encode([description])[0], encode(examples)) for description, examples in sentences(codebook).values()
     ]
-    none = np.zeros((0, len(rows[0])), np.float32)
-    return LabelVectors(unit(np.stack(rows)), encode(neutral) if neutral else none)
+    rows = [label_vector(examples, description, config.example_weight) for description, examples in of_labels]
+    labels, none = unit(np.stack(rows)), np.zeros((0, len(rows[0])), np.float32)
+    of_appeals = labels[: len(labels) // 2].copy()
+    for place, value in enumerate(codebook.values):
+        if value.slug in appeals:
+            said, description = encode(appeals[value.slug]), of_labels[place][0]
+            of_appeals[place] = unit(label_vector(said, description, config.example_weight))
+    return LabelVectors(
+        labels,
+        of_appeals if appeals else None,
+        np.vstack([examples for _, examples in of_labels]),
+        encode(neutral) if neutral else none,
+    )
 
 
 def label_vector(examples_ED: np.ndarray, description_D: np.ndarray, example_weight: float) -> np.ndarray:
@@ -56,11 +73,28 @@ def label_shares(windows_ND: np.ndarray, vectors: LabelVectors, config: LocalExt
 
 
 def window_shares(windows_ND: np.ndarray, vectors: LabelVectors, config: LocalExtractor) -> np.ndarray:
-    """What of each window belongs to each label [N, L], in [0, 1]; the rest of 1 is the background's."""
+    """What of each window belongs to each label [N, L], in [0, 1]; the rest of 1 is nobody's."""
     labels_NL = windows_ND @ vectors.labels.T
+    if vectors.appeals is not None:
+        endorsed_NV = labels_NL[:, : len(vectors.appeals)]
+        np.maximum(endorsed_NV, windows_ND @ vectors.appeals.T, out=endorsed_NV)
     # the nearest neutral example stands for all: their number must not weigh
     background_N1 = (windows_ND @ vectors.neutral.T).max(axis=1, initial=-1, keepdims=True)
-    return _softmax(np.hstack([labels_NL, background_N1]) / config.temperature)[:, :-1]
+    share_NL = _softmax(np.hstack([labels_NL, background_N1]) / config.temperature)[:, :-1]
+    return share_NL if config.gate is None else share_NL * _says_something(windows_ND, vectors, config.gate)
+
+
+def _says_something(windows_ND: np.ndarray, vectors: LabelVectors, gate: float) -> np.ndarray:
+    """How far each window is on the side of the examples, of whatever label, and not on that of neutral sentences.
+
+    [N, 1] in (0, 1): a logistic curve along the line between the two centres, 1/2 midway, slope `gate` by its length.
+    """
+    if not len(vectors.neutral):
+        return np.ones((len(windows_ND), 1))
+    something_D, nothing_D = vectors.examples.mean(axis=0), vectors.neutral.mean(axis=0)
+    between_D = something_D - nothing_D
+    along_N = (windows_ND - (something_D + nothing_D) / 2) @ between_D / max(between_D @ between_D, 1e-12)
+    return sigmoid(gate * along_N[:, None])
 
 
 def mean_share(share_NL: np.ndarray, config: LocalExtractor) -> np.ndarray:

@@ -7,6 +7,7 @@ from tikval.config import (
     AskingPart,
     ExtractConfig,
     JobConfig,
+    LocalExtractor,
     LocalWriter,
     ScriptConfig,
     load_config,
@@ -23,10 +24,10 @@ Override = str | tuple[str, Any]
 def load_job(kind: type[J], path: str, overrides: Sequence[Override]) -> J:
     """`load_config`, for whoever reads or writes the folders of a study.
 
-    Our configurations once had the codebook in the user's turn, and local scripts of English speech and of text at
-    equal times. Where the folder of the recipe of today is not there, and that of such a recipe is, the study goes on
-    with the latter and pays nothing again, unless an override asks for one of them by name. Raises what `load_config`
-    raises.
+    Our configurations once had the codebook in the user's turn, local scripts of English speech and of text at equal
+    times, and a local extractor without gate and appeals. Where the folder of the recipe of today is not there, and
+    that of such a recipe is, the study goes on with the latter and pays nothing again, unless an override asks for one
+    of them by name. Raises what `load_config` raises.
     """
     sets = list(overrides)
     while True:
@@ -71,6 +72,8 @@ def _before(part: Any, given: set[str]) -> _Before | None:
     if isinstance(part, AskingPart) and part.instruction == "system" and "instruction" not in given:
         changes = {"instruction": "user", "material": None}
         return _Before(changes, "the codebook in the user's turn", "instruction=system")
+    if isinstance(part, LocalExtractor):
+        return _first_recipe(part, given)
     if not isinstance(part, LocalWriter):
         return None
     if part.speech.engine == "every_language" and not given & {"speech", "speech.engine"}:
@@ -81,6 +84,18 @@ def _before(part: Any, given: set[str]) -> _Before | None:
     return (
         _Before(changes, "English speech, and text at equal times", "ocr.when=changes") if changes else None
     )
+
+
+def _first_recipe(part: LocalExtractor, given: set[str]) -> _Before | None:
+    if part.recipe == 1 or given & {"recipe", "gate", "appeals"}:
+        return None
+    before, today = LocalExtractor(recipe=1).model_dump(), LocalExtractor().model_dump()
+    changes = {
+        key: value
+        for key, value in before.items()
+        if value != today[key] and getattr(part, key) == today[key] and key not in given
+    }
+    return _Before(changes, "values without gate and appeals", "recipe=2")
 
 
 def _key(override: Override) -> str:

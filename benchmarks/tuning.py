@@ -19,10 +19,10 @@ import numpy as np
 from benchmarks.arguments import are_here, development
 from tikval.codebook import load_codebook
 from tikval.config import LocalExtractor, find_file
-from tikval.extract.calibration import background
+from tikval.extract.calibration import codebook_vectors
 from tikval.extract.heads import fit_heads
 from tikval.extract.local import sentences_of
-from tikval.extract.similarity import label_shares, label_vectors, sentence_windows, unit
+from tikval.extract.similarity import label_shares, sentence_windows, unit
 from tikval.hub.sentences import load_encoder
 from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.metrics import macro, prf
@@ -33,16 +33,27 @@ MOST_OF_A_GROUP: Final = 10  # labelled arguments of one conclusion
 
 def zero_shot(scripts: Sequence[str], config: LocalExtractor) -> tuple[Floats, Floats]:
     """Vectors [N, D] and scores [N, 38] of scripts by the shipped local extractor over Schwartz's codebook."""
-    codebook = load_codebook(find_file("prompts/codebook.yaml"))
+    windows = encoded(scripts, config)
+    return unit(np.stack([each.mean(axis=0) for each in windows])), scored(windows, config)
+
+
+def encoded(scripts: Sequence[str], config: LocalExtractor) -> list[Floats]:
+    """Of each script the vectors of its windows; one that stands in several is encoded once."""
     encode, _ = load_encoder(config.encoder, config.revision)
-    labels = label_vectors(codebook, encode, config.example_weight, background(codebook, config))
     windows = [sentence_windows(sentences_of(script), config.span) for script in scripts]
     every = sorted({window for each in windows for window in each}, key=len)
     place = {window: n for n, window in enumerate(every)}
-    encoded = encode(every)
-    of_each = [encoded[[place[window] for window in each]] for each in windows]
-    vectors = unit(np.stack([each.mean(axis=0) for each in of_each]))
-    return vectors, np.stack([label_shares(each, labels, config) for each in of_each])
+    encoded_WD = encode(every)
+    return [encoded_WD[[place[window] for window in each]] for each in windows]
+
+
+def scored(windows: Sequence[Floats], config: LocalExtractor) -> Floats:
+    """[N, 38] scores of encoded scripts, of their single sentences alone where the span is 1."""
+    encode, _ = load_encoder(config.encoder, config.revision)
+    vectors = codebook_vectors(load_codebook(find_file("prompts/codebook.yaml")), encode, config)
+    if config.span == 1:  # n sentences and n - 1 pairs
+        windows = [each[: (len(each) + 1) // 2] for each in windows]
+    return np.stack([label_shares(each, vectors, config) for each in windows])
 
 
 def tuned_on(

@@ -11,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.fixtures.cascade import config_of, list_videos, prepare, truth_of
+from tests.fixtures.offline import tikval
 from tests.fixtures.rows import prediction
 from tikval.config import CascadeConfig, ExtractConfig, UserError
 from tikval.flow import cascade as flow
+from tikval.report.tables.cascade import promise_of
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import contains, keys_of
@@ -275,3 +277,14 @@ def test_an_erased_video_leaves_the_sample_too(config: CascadeConfig, strong: St
     for file in Path(config.folder).iterdir():
         assert sampled[0]["row_key"].encode() not in file.read_bytes()
         assert gone.encode() not in file.read_bytes()
+
+
+def test_a_comparison_shows_the_promise_and_what_its_check_found(
+    config: CascadeConfig, strong: Strong
+) -> None:
+    flow.cascade(config)
+    shown = " ".join(tikval("compare", config.out).output.split())
+    told = promise_of(Folder(config.folder))
+    assert told is not None
+    assert f"* cascade: {told}" in shown
+    assert "local: " not in shown.partition("* cascade: ")[2]

@@ -250,6 +250,7 @@ def compare(
     """Every system against every other, what each costs, and which one to use for these videos."""
     from tikval.evaluate.corpus import read_system_corpus
     from tikval.evaluate.system_agreement import system_agreements
+    from tikval.report.tables.cascade import show_promises
     from tikval.report.tables.comparisons import show_comparisons, system_agreement_table
     from tikval.report.tables.worth import show_recommendation, worths_of
 
@@ -267,6 +268,7 @@ def compare(
     if rows and latest:
         show_comparisons(rows, console)
         show_recommendation(worths, rows, scores, console)
+        show_promises(study, console)
         scored = {name for row in rows for name in (row["system_a"], row["system_b"])}
         if left := [name for name in names if name not in scored]:
             print(f"tikval: note: not in the last scores: {', '.join(left)}", file=sys.stderr)
@@ -284,6 +286,7 @@ def compare(
     corpora = [read_system_corpus(study, name, whose) for name in names]
     console.print(system_agreement_table(system_agreements(corpora)))
     show_recommendation(worths, [], [], console)
+    show_promises(study, console)
 
 
 @app.command()

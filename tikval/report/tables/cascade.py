@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 from tikval.evaluate.cascade_plan import KeptPlan, read_check
 from tikval.stats.cascade import CascadePlan, CascadeRow, Reached
 from tikval.store.folder import Folder
+from tikval.store.runs import Study
 
 STANCES: Final = ("endorsed", "confronted")
 COLUMNS: Final = (
@@ -122,6 +124,15 @@ def promise_of(folder: Folder) -> str | None:
     if kept is None or check is None:
         return None
     return "; ".join([*plan_sentences(kept), *check_sentences(check)])
+
+
+def show_promises(study: Study, console: Console) -> None:
+    """Print for each cascade of a study what it promised, and what its check found."""
+    for name, (folder, _) in sorted(study.systems().items()):
+        if told := promise_of(folder):
+            console.print(f"* {name}: {told}", highlight=False, markup=False)
+        for line in check_warnings(name, read_check(folder) or {}):
+            console.print(f"* {line}", highlight=False, markup=False)
 
 
 def check_warnings(system: str, check: Mapping[str, Any]) -> Iterator[str]:

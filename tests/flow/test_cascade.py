@@ -13,12 +13,15 @@ import pytest
 from tests.fixtures.cascade import config_of, list_videos, prepare, truth_of
 from tests.fixtures.offline import tikval
 from tests.fixtures.rows import prediction
+from tests.study.test_bundle import Files, changed, checked, place, unpacked, with_new_manifest
 from tikval.config import CascadeConfig, ExtractConfig, UserError
 from tikval.flow import cascade as flow
 from tikval.report.tables.cascade import promise_of
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import contains, keys_of
+from tikval.store.runs import Study
+from tikval.study.bundle import write_bundle
 from tikval.study.erasure import erase_videos
 from tikval.values import LABELS
 
@@ -288,3 +291,54 @@ def test_a_comparison_shows_the_promise_and_what_its_check_found(
     assert told is not None
     assert f"* cascade: {told}" in shown
     assert "local: " not in shown.partition("* cascade: ")[2]
+
+
+def bundled(config: CascadeConfig, root: Path) -> Files:
+    write_bundle(Study(config.out), str(root / "one.zip"))
+    return unpacked(root / "one.zip")
+
+
+def test_a_bundle_has_the_check_of_the_promise_computed_again(
+    tmp_path: Path, config: CascadeConfig, strong: Strong
+) -> None:
+    flow.cascade(config)
+    files = bundled(config, tmp_path)
+    found = checked(files, tmp_path / "sound")
+    assert found.differs == []
+    check = place(files, "cascade", "check.json")
+    stated = json.loads(files[check])
+    stated["reached"][0]["recall"] = 0.99
+    lines = checked(
+        with_new_manifest(files | {check: json.dumps(stated).encode()}), tmp_path / "stated"
+    ).differs
+    assert len(lines) == 1
+    assert f"{check}: row reached.0.recall, column value: states 0.99, recomputed 0." in lines[0]
+
+
+def test_a_changed_answer_of_the_strong_system_changes_the_check(
+    tmp_path: Path, config: CascadeConfig, strong: Strong
+) -> None:
+    flow.cascade(config)
+    files = bundled(config, tmp_path)
+    name = f"study/{config.strong.folder.rpartition('/')[2]}/data.parquet"
+
+    def turn(rows: Any) -> None:
+        for row in rows:
+            row["decisions"] = [not yes for yes in row["decisions"]]
+
+    lines = checked(changed(files, name, turn), tmp_path / "turned").differs
+    assert any("check.json: row verdict, column value: states" in line for line in lines)
+    lines = checked(changed(files, name, lambda rows: rows.pop()), tmp_path / "fewer").differs
+    assert any("run.json: rows: states" in line for line in lines)
+
+
+def test_a_check_of_answers_that_are_no_longer_there_is_not_bundled(
+    tmp_path: Path, config: CascadeConfig, strong: Strong
+) -> None:
+    flow.cascade(config)
+    erase_videos(config.out, {Folder(config.folder).read_side_table("sampled")[0]["video_id"]}, set())
+    files = bundled(config, tmp_path)
+    assert not any(name.endswith("check.json") for name in files)
+    found = checked(files, tmp_path / "sound")
+    assert found.differs == []
+    assert any("check of the promise of cascade" in line for line in found.not_recomputed)

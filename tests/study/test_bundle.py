@@ -66,7 +66,7 @@ def packed(files: Files, to: Path) -> str:
 
 
 def checked(files: Files, root: Path) -> Checked:
-    (root / "unpacked").mkdir()
+    (root / "unpacked").mkdir(parents=True)
     return verify_bundle(packed(files, root / "given.zip"), root / "unpacked")
 
 

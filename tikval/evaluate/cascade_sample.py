@@ -130,7 +130,7 @@ def cascade_sample(
     """The sample as it lies in the cascade's folder; drawn, and written there, where there is none."""
     there = list_files(folder.uri, ".parquet", include_side_tables=True)
     if files := [name for name in there if name.startswith(f"_{SAMPLED}-")]:
-        return _read_sample(folder, files, cheap)
+        return read_sample(folder, files, cheap)
     keys = draw_keys(cheap.keys, n, seed)
     at = cheap.at(keys)
     held_out = halves(cheap.account[at] if accounts_whole else None, _names(keys), seed)
@@ -143,7 +143,7 @@ def cascade_sample(
     return CascadeSample(keys, held_out, file)
 
 
-def _read_sample(folder: Folder, files: list[str], cheap: CheapAnswers) -> CascadeSample:
+def read_sample(folder: Folder, files: list[str], cheap: CheapAnswers) -> CascadeSample:
     """What is there of the sample of one file; of several, which an erasure that was killed leaves, the smaller."""
     tables = [read_table_of(f"{folder.uri}/{name}", SAMPLED) for name in files]
     fewest = min(range(len(tables)), key=lambda place: tables[place].num_rows)

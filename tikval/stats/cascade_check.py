@@ -199,9 +199,11 @@ def _differing_accounts(
             _beyond_rate(answers_nL & ~strong_nL, ~strong_nL),
         )
     ]
-    x_nF = np.stack([x_n for x_n in apart if x_n.any()], axis=1) if any(x.any() for x in apart) else None
-    if x_nF is None:
+    apart = [x_n for x_n in apart if x_n.any()]
+    if not apart:
         return None
+    order = np.lexsort((*apart, account_n))  # one p whatever the rows' order
+    x_nF, account_n = np.stack(apart, axis=1)[order], account_n[order]
     found = _alike(x_nF, account_n, len(groups))
     permuted = [_alike(x_nF, rng.permutation(account_n), len(groups)) for _ in range(PERMUTATIONS)]
     return (1 + sum(one >= found for one in permuted)) / (1 + PERMUTATIONS)

@@ -28,6 +28,7 @@ from tikval.claims.declaration import read_declaration, read_exploration
 from tikval.claims.families import read_families
 from tikval.config import UserError, find_file
 from tikval.evaluate.batches import read_batches
+from tikval.evaluate.cascade_plan import CHECK, PLAN
 from tikval.evaluate.development import development_of
 from tikval.evaluate.evidence_counts import evidence_sources
 from tikval.files import parse_json, read_bytes, write_bytes
@@ -35,7 +36,7 @@ from tikval.report.export.target import new_file
 from tikval.rows import ClaimRow, ClaimWayRow, arrow_schema
 from tikval.spreadsheet import csv_of
 from tikval.stats.folds import PARTS
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import OVER_SOME, Folder, FolderRun
 from tikval.store.runs import Study, system_config
 from tikval.store.tables import read_table_of
 from tikval.study.bundle_numbers import Row, failure_counts, rates_of_systems
@@ -45,7 +46,11 @@ FORMAT: Final = 1
 MANIFEST, MADE, README = "manifest.json", "made.json", "README.txt"
 STUDY: Final = "study"
 LOG: Final = "bundles.json"  # below a study's folder: which bundles were made of it
-FILE_KEYS: Final = ("prompt", "codebook", "material", "neutral")  # whose files' text belongs to a recipe
+FILE_KEYS: Final = ("prompt", "codebook")  # whose files' text belongs to a recipe
+_NAMED: Final = (
+    "material",
+    "neutral",
+)  # whose files are packed, too; their names belong to a recipe, not their text
 _PLACES: Final = ("videos", "media", "annotations", "accounts", "columns", "base_url")  # in no recipe
 _LEFT_OUT: Final = "left-out"
 NOT_HERE: Final = "not-in-this-bundle"  # of a recipe, which cannot be checked then
@@ -114,7 +119,10 @@ class _Bundle:
                     f"{at}/{names[name]}",
                     parquet(self.shown.table(read_table_of(f"{folder.uri}/{file}", name))),
                 )
-        inputs = {f"{STUDY}/{uri.rstrip('/').rpartition('/')[2]}": state for uri, state in run.inputs.items()}
+        inputs = {
+            uri if uri == OVER_SOME else f"{STUDY}/{uri.rstrip('/').rpartition('/')[2]}": state
+            for uri, state in run.inputs.items()
+        }
         here = replace(
             run,
             files=["data.parquet"],
@@ -127,8 +135,22 @@ class _Bundle:
         yield f"{at}/run.json", here.to_json()
         if asked := folder.asked_at():
             yield f"{at}/asked.json", json.dumps(asked).encode()
+        if run.stage == "cascade":
+            yield from self._promise(folder, run)
         if (folds := read_bytes(f"{folder.uri}/folds.json")) is not None:
             yield f"{at}/folds.json", _json(self._shown_folds(parse_json(folds, folder.uri)))
+
+    def _promise(self, folder: Folder, run: FolderRun) -> Iterator[tuple[str, bytes]]:
+        """A cascade's plan, and its check where what it was made of is still there; neither names a video."""
+        files = [PLAN, CHECK] if self.study.reads_what_is_there(run) else [PLAN]
+        if CHECK not in files:
+            name = run.config["system"]
+            self.notes.append(
+                f"check of the promise of {name}: what it was made of has changed; analyze again"
+            )
+        for file in files:
+            if (data := read_bytes(f"{folder.uri}/{file}")) is not None:
+                yield f"{STUDY}/{folder.name}/{file}", data
 
     def _shown_folds(self, value: Any, inside: bool = False) -> Any:
         if isinstance(value, dict):
@@ -151,6 +173,8 @@ class _Bundle:
             return self.shown.annotators.get(value, value)
         if key in FILE_KEYS:
             return self._file(value)
+        if key in _NAMED:
+            self._file(value)
         if key in _PLACES:
             return _LEFT_OUT
         if "://" in value or value.startswith(("/", "~")):

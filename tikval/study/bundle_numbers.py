@@ -1,13 +1,15 @@
 """The numbers that a bundle states, made of a study's rows: once for the bundle, and once more by who checks it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
 from tikval.claims.families import ClaimFamily, read_families
 from tikval.claims.family import recomputed_claims
-from tikval.config import EvaluateConfig, UserError, validate
+from tikval.config import CascadeConfig, EvaluateConfig, UserError, validate
+from tikval.evaluate.cascade_plan import KeptPlan, check_plan
+from tikval.evaluate.cascade_sample import SAMPLED, read_cheap, read_sample
 from tikval.evaluate.corpus import ANNOTATIONS
 from tikval.evaluate.development import without_development
 from tikval.evaluate.evaluation import Evaluation
@@ -23,6 +25,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {  # what tells two rows of a table ap
     "slices": ("system", "by", "slice", "metric"),
     "rates": ("system", "by", "group", "what"),
     "failures": ("folder", "reason"),
+    "promises": ("figure",),
     "claims": ("family", "claim"),
     "claim_ways": ("family", "claim", "way", "system", "prompt_sha", "sample", "seed"),
 }
@@ -70,6 +73,32 @@ def evaluation_again(study: Study, folder: Folder, run: FolderRun) -> Evaluation
         raise UserError(f"{folder.uri}: names fewer folders than systems")
     labels, _ = without_development(catalog.read_side_table("labels"), catalog)
     return evaluation_of(config, study.codebook(), labels, catalog, upstream)
+
+
+def promise_figures(check: Mapping[str, Any]) -> list[Row]:
+    """A row for each figure of a cascade's check.json, by its place there."""
+
+    def figures(value: Any, place: str) -> Iterator[Row]:
+        if isinstance(value, Mapping | list | tuple):
+            parts = value.items() if isinstance(value, Mapping) else enumerate(value)
+            for name, part in parts:
+                yield from figures(part, f"{place}.{name}" if place else str(name))
+        else:
+            yield {"figure": place, "value": value}
+
+    return list(figures(check, ""))
+
+
+def promise_again(study: Study, folder: Folder, run: FolderRun) -> Row:
+    """What check.json of a cascade must say, from both systems' rows. Raises UserError where they are not there."""
+    config = validate(CascadeConfig, run.config, folder.uri)
+    plan = KeptPlan.read(folder)
+    if plan is None:
+        raise UserError(f"{folder.uri}: has no plan")
+    cheap = read_cheap(Folder(config.cheap.folder), Folder(config.catalog.folder), config.cheap.system)
+    sample = read_sample(folder, [run.side_tables[SAMPLED]], cheap)
+    by = Counter(folder.read(["answered_by"])["answered_by"].drop_null().to_pylist())
+    return check_plan(config, study.codebook(), cheap, sample, plan.plan) | {"answered_by": by}
 
 
 def claims_again(study: Study) -> Iterator[tuple[ClaimFamily, list[Row], list[Row]]]:

@@ -30,6 +30,7 @@ from tikval.config import (
     UserError,
     validate,
 )
+from tikval.evaluate.cascade_plan import read_check
 from tikval.files import check_parquet, make_folder, parse_json
 from tikval.sources.exports.archives import DAMAGED, check_members
 from tikval.store.runs import Study
@@ -40,6 +41,8 @@ from tikval.study.bundle_numbers import (
     claims_again,
     evaluation_again,
     failure_counts,
+    promise_again,
+    promise_figures,
     rates_of_systems,
 )
 
@@ -111,6 +114,7 @@ def verify_bundle(file: str, folder: Path, say: Callable[[str], None] = lambda _
         ("counts", _check_counts),
         ("scores", _check_scores),
         ("rates", _check_rates),
+        ("promises", _check_promises),
         ("claims", _check_claims),
     ):
         say(step)
@@ -270,6 +274,15 @@ def _check_rates(study: Study, folder: Path, found: Checked) -> None:
     again, _ = rates_of_systems(study)
     stated = pq.read_table(folder / "tables/rates.parquet").to_pylist()
     found.compare("tables/rates.parquet", "rates", stated, again)
+
+
+def _check_promises(study: Study, folder: Path, found: Checked) -> None:
+    """Each cascade's check of its promise, from the answers of both systems to the held-out videos."""
+    for of, run in study.runs:
+        if run.stage == CascadeConfig.stage and (stated := read_check(of)) is not None:
+            again = promise_again(study, of, run)
+            at = f"{STUDY}/{of.name}/check.json"
+            found.compare(at, "promises", promise_figures(stated), promise_figures(again))
 
 
 def _check_claims(study: Study, folder: Path, found: Checked) -> None:

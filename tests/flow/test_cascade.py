@@ -14,16 +14,19 @@ from tests.fixtures.cascade import config_of, list_videos, prepare, truth_of
 from tests.fixtures.offline import tikval
 from tests.fixtures.rows import prediction
 from tests.study.test_bundle import Files, changed, checked, place, unpacked, with_new_manifest
+from tikval.claims.families import read_families
+from tikval.claims.verdict import Verdict
 from tikval.config import CascadeConfig, ExtractConfig, UserError
 from tikval.flow import cascade as flow
 from tikval.report.tables.cascade import promise_of
 from tikval.rows import PredictionRow, arrow_schema
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study
 from tikval.study.bundle import write_bundle
 from tikval.study.erasure import erase_videos
-from tikval.values import LABELS
+from tikval.values import LABELS, SLUGS
 
 
 class Strong:
@@ -342,3 +345,34 @@ def test_a_check_of_answers_that_are_no_longer_there_is_not_bundled(
     found = checked(files, tmp_path / "sound")
     assert found.differs == []
     assert any("check of the promise of cascade" in line for line in found.not_recomputed)
+
+
+def annotate(config: CascadeConfig, names: list[str]) -> None:
+    """Let people have labelled the first value of some videos, drawn at random, by their truth."""
+    slug = SLUGS[0]
+    lines = [f"{name},{(f'{slug}+' in truth_of(name)) - (f'{slug}-' in truth_of(name))}" for name in names]
+    labels = Path(config.out).parent / "labels.csv"
+    labels.write_text("\n".join([f"video_id,{slug}", *lines]) + "\n")
+    write_catalog(config.catalog.model_copy(update={"annotations": str(labels), "annotated_by": "random"}))
+
+
+def test_claims_over_a_cascade_are_corrected_by_people_and_bundled(
+    tmp_path: Path, config: CascadeConfig, strong: Strong
+) -> None:
+    flow.cascade(config)
+    file = tmp_path / "claims.yaml"
+    claims = f"{{label: {SLUGS[0]}+, group: {{}}, against: 0.1}}"
+    file.write_text(f"name: mine\nsystem: cascade\nclaims:\n  many: {claims}\n")
+    tikval("claim", config.out, str(file), "--declare")
+    listed = sorted(rows_of(config))
+    annotate(config, [str(name) for name in np.random.default_rng(0).permutation(listed)[:150]])
+    assert "look 1 of" in tikval("claim", config.out, str(file)).output
+    (family,) = read_families(config.out)
+    (claim,) = family.claims
+    assert claim["verdict"] == Verdict.HOLDS
+    assert 0.1 < claim["estimate"] < 0.35
+    assert {(way["system"], way["way"]) for way in family.ways} == {
+        *((system, way) for system in ("cascade", "local") for way in ("corrected", "raw")),
+        (None, "annotated"),
+    }
+    assert checked(bundled(config, tmp_path), tmp_path / "sound").differs == []

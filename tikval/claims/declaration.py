@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import tikval
 from tikval.claims.digest import answers_digest
-from tikval.claims.population import read_population
+from tikval.claims.population import Population, read_population
 from tikval.codebook import Codebook
 from tikval.config import UserError
 from tikval.config.base import find_file, parse_yaml, validate
@@ -132,10 +132,13 @@ def family_names(out: str) -> list[str]:
     return sorted(name for name in folders if _NAME.fullmatch(name))
 
 
-def note_exploration(study: Study, config: ClaimsConfig, text: str, now: datetime) -> None:
+def note_exploration(
+    study: Study, config: ClaimsConfig, text: str, population: Population, now: datetime
+) -> None:
     """Note that the labels were looked at for claims that nobody had declared."""
     before = read_exploration(study.out, config.name)
-    made = replace(_declaration(study, config, text, now), explored=(before.explored if before else 0) + 1)
+    made = _declaration(study, config, text, population, now)
+    made = replace(made, explored=(before.explored if before else 0) + 1)
     write_bytes(f"{family_folder(study.out, config.name)}/{_EXPLORED}", made.to_json())
 
 
@@ -152,13 +155,17 @@ def declaration_of(
             check_unchanged(there, text, study.label_set)
             return there, False
         check_claims(config, study.codebook())
-        read_population(study, config)  # a group that is misspelt would be declared for good
-        made = _declaration(study, config, text, now or datetime.now(UTC))
+        # first: a group that is misspelt would be declared for good
+        population = read_population(study, config)
+        made = _declaration(study, config, text, population, now or datetime.now(UTC))
         write_bytes(f"{family_folder(study.out, config.name)}/{_DECLARED}", made.to_json())
         return made, True
 
 
-def _declaration(study: Study, config: ClaimsConfig, text: str, now: datetime) -> Declaration:
+def _declaration(
+    study: Study, config: ClaimsConfig, text: str, population: Population, now: datetime
+) -> Declaration:
+    annotated = {row["video_id"] for row in study.annotations()}
     explored = read_exploration(study.out, config.name)
     return Declaration(
         name=config.name,
@@ -171,7 +178,7 @@ def _declaration(study: Study, config: ClaimsConfig, text: str, now: datetime) -
             SystemThen(one.system, one.run.fingerprint, answers_digest(one.folder))
             for one in study.current(study.label_set)
         ),
-        labelled=tuple(sorted({row["video_id"] for row in study.annotations()})),
+        labelled=tuple(sorted(annotated | population.labelled)),
         explored=explored.explored if explored else 0,
         tikval=tikval.__version__,
     )

@@ -89,7 +89,7 @@ def look_at_claims(
             looks = [*looks, _new_look(config, looks, found, state, now)]
             write_look(study.out, config.name, looks[-1])  # first: what was seen is spent
         elif declared is None:
-            note_exploration(study, config, text, now)
+            note_exploration(study, config, text, population, now)
         codebook = study.codebook()
         claims, ways = _claim_rows(config, codebook, found, declared, looks), _way_rows(config, found)
         answers = answers_digest(study.systems()[system][0])

@@ -111,6 +111,12 @@ class Population:
     labels: tuple[str, ...]  # [L]
     notes: tuple[str, ...]
 
+    @property
+    def labelled(self) -> set[str]:
+        """Ids of the videos whose labels correct the system that decides, be they a teacher's."""
+        corpus = self.views[0].corpus
+        return set(corpus.videos["video_id"].take(pa.array(corpus.labelled)).to_pylist())
+
 
 def read_population(
     study: Study, config: ClaimsConfig, known_before: frozenset[str] = frozenset()
@@ -141,6 +147,8 @@ def read_population(
     if not views:
         why = "; ".join(["no video is left to test these claims on", *notes])
         raise UserError(f"{study.out}: {why}")
+    if teacher := views[0].corpus.teacher:
+        notes.append(f"the labels are the answers of the system {teacher}, and no person's")
     others = sorted(one.system for one in study.current(study.label_set) if one.run.stage not in _JUDGE_ALL)
     if others:
         notes.append(f"judged annotated videos alone, so no way of measuring: {', '.join(others)}")

@@ -26,7 +26,7 @@ from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study, system_config
-from tikval.store.teacher import folder_in_study, sample_keys, teacher_answers, usable_keys
+from tikval.store.teacher import folder_in_study, teacher_answers
 from tikval.values import binary
 
 ANNOTATIONS: Final = "annotations"  # in the place of a system's name: the annotator's own labels
@@ -92,8 +92,7 @@ def read_system_corpus(
     teacher = config and config.teacher
     if config and teacher and annotator in (None, teacher.system) and (annotator or not annotations):
         folder = study.systems()[system][0]
-        corpus = _predicted(study, system, listed, [], "teacher")
-        return _taught(corpus, catalog, folder, config, teacher)
+        return _taught(_predicted(study, system, listed, [], "teacher"), folder, teacher)
     labels, whose = _labels(annotations, annotator or study.annotator())
     if system == ANNOTATIONS:
         return _human(study, listed, labels, whose)
@@ -299,28 +298,22 @@ def _distilled(study: Study, system: str) -> TuneConfig | None:
     return config if isinstance(config, TuneConfig) else None
 
 
-def _taught(
-    corpus: SystemCorpus, catalog: Folder, folder: Folder, config: TuneConfig, teacher: ExtractConfig
-) -> SystemCorpus:
-    """The corpus with the teacher's answers to its sample in the place of annotations."""
-    sample = sample_keys(usable_keys(folder_in_study(folder, config.source), catalog), config.sample or 0)
-    answers = teacher_answers(folder_in_study(folder, teacher), sample)
-    keys_N = keys_of(corpus.videos["row_key"])
-    order = np.argsort(keys_N, kind="stable")
-    judged = contains(keys_N[order], answers.keys)
-    at = order[np.searchsorted(keys_N[order], answers.keys[judged])]
-    failed = "".join(f", {reason} {n}" for reason, n in answers.failed.items())
-    note = (
-        f"{teacher.system} answered {len(answers.keys)} of the {len(sample)} videos that were drawn{failed}"
-    )
+def _taught(corpus: SystemCorpus, folder: Folder, teacher: ExtractConfig) -> SystemCorpus:
+    """The corpus with the answers that were learnt from in the place of annotations: these videos have a fold."""
+    rows, at_R = _rows_of_listed(folder, corpus.videos, "fold")
+    at = at_R[np.asarray(rows["fold"].is_valid().to_numpy(), bool)]
+    keys = keys_of(corpus.videos["row_key"])[at]
+    order = np.argsort(keys)
+    answers = teacher_answers(folder_in_study(folder, teacher), keys[order])
+    there = contains(answers.keys, keys[order])
+    at = at[order][there]
     return replace(
         corpus,
         labelled=at,
-        truth=answers.decisions[judged].reshape(len(at), len(corpus.codebook.labels)),
+        truth=answers.decisions.reshape(len(at), len(corpus.codebook.labels)),
         probability=np.full(len(at), np.nan),
         teacher=teacher.system,
         scores=_scores(folder, corpus),
-        notes=[*corpus.notes, note],
     )
 
 

@@ -6,9 +6,13 @@ import pytest
 
 from tests.claims.test_claim_command import FOOD, claim, rows, verdicts
 from tests.fixtures.claims import Claimed
+from tests.fixtures.site import Page
 from tikval.claims.families import read_families
 from tikval.claims.family import recomputed_claims
 from tikval.claims.verdict import Verdict
+from tikval.config import EvaluateConfig, ReportConfig
+from tikval.evaluate.score_systems import score_systems
+from tikval.report.site.write import write_report
 from tikval.store.runs import Study
 from tikval.study.bundle import write_bundle
 from tikval.study.verify import verify_bundle
@@ -53,3 +57,20 @@ def test_a_bundle_of_a_distilled_system_has_its_rates_and_claims_computed_again(
     (tmp_path / "to").mkdir()
     found = verify_bundle(str(tmp_path / "one.zip"), tmp_path / "to")
     assert found.differs == []
+
+
+def test_the_page_of_claims_says_whose_answers_the_labels_are(
+    made: Claimed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tikval.report.site.gather._figures", lambda *_: None)
+    made.distilled(100)
+    claim(made, "--declare", text=BY_SMALL)
+    scores = EvaluateConfig(predictions=(made.distilled(200),), out=made.out)
+    score_systems(scores)
+    report = ReportConfig(scores=scores, out=made.out)
+    write_report(report)
+    assert f"report: {report.folder}/claims.html" in claim(made, text=BY_SMALL)
+    page = Page(Path(report.folder, "claims.html").read_text()).words
+    assert "The labels are the answers of the system strong, and no person's" in page
+    assert "holds in all ways of measuring" in page
+    assert "strong would say of all videos" in Page(Path(report.folder, "values.html").read_text()).words

@@ -370,7 +370,7 @@ def test_claims_over_a_cascade_are_corrected_by_people_and_bundled(
     (family,) = read_families(config.out)
     (claim,) = family.claims
     assert claim["verdict"] == Verdict.HOLDS
-    assert 0.1 < claim["estimate"] < 0.35
+    assert 0.1 < (claim["estimate"] or 0) < 0.35
     assert {(way["system"], way["way"]) for way in family.ways} == {
         *((system, way) for system in ("cascade", "local") for way in ("corrected", "raw")),
         (None, "annotated"),

@@ -3,6 +3,7 @@
     python -m benchmarks.distill              200 samples of 100 arguments, 100 of 200 and 50 of 400
     python -m benchmarks.distill --quick      5 samples of 100, of 600 arguments: that it runs
     python -m benchmarks.distill --held-out   100 samples of 200 of the test arguments: once, at the end
+    python -m benchmarks.distill --people     people's labels in the place of the strong system: tikval tune
 
 The strong system is a trained encoder, whose answers are in data/distill_strong.npz (benchmarks/distill_strong.py makes
 them again); the small one are heads on frozen sentence vectors (extract/heads.py), learnt from the strong one's answers
@@ -36,10 +37,11 @@ from tikval.hub.sentences import load_encoder
 from tikval.machine import cores
 from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.metrics import prf
-from tikval.stats.prevalence import RateInterval, corrected_rates, rate_sums
+from tikval.stats.prevalence import FEWEST, RateInterval, corrected_rates, rate_sums
 
 TARGET: Final = 0.93
 DRAWS: Final = {100: 200, 200: 100, 400: 50}  # samples of each size; a large one takes seconds
+DRAWS_OF_PEOPLE: Final = {100: 100, 200: 50, 400: 25}
 
 
 class Corpus(NamedTuple):
@@ -50,6 +52,7 @@ class Corpus(NamedTuple):
     strong: Bools  # [N, V]
     soft: Floats  # [N, V] the strong one's scores
     conclusion: Ints  # [N]
+    base_threshold: float | None  # of zero-shot scores that people's labels are too few for; None: of no use
 
 
 class Drawn(NamedTuple):
@@ -62,7 +65,7 @@ class Drawn(NamedTuple):
     f1: float  # of the small one against the strong one, over the arguments that were not drawn
 
 
-def corpus_of(part: str, most: int | None) -> Corpus:
+def corpus_of(part: str, most: int | None, people: bool) -> Corpus:
     """The arguments that the strong system answered, as the small one reads them."""
     arguments = (
         development()
@@ -84,8 +87,13 @@ def corpus_of(part: str, most: int | None) -> Corpus:
         for windows_WD in encoded
     ]
     conclusion = np.unique([arguments.conclusions[n] for n in at], return_inverse=True)[1]
+    strong, soft = answers.decisions[:most], answers.scores[:most]
+    if people:
+        strong = arguments.truth[at]
+        soft = strong.astype(np.float64)
+    assert not isinstance(config.threshold, str)
     return Corpus(
-        np.stack(vectors), np.stack(base), answers.decisions[:most], answers.scores[:most], conclusion
+        np.stack(vectors), np.stack(base), strong, soft, conclusion, config.threshold if people else None
     )
 
 
@@ -94,9 +102,16 @@ def drawn(corpus: Corpus, n: int, seed: int, soft: bool) -> Drawn:
     n_all = len(corpus.strong)
     at = np.sort(np.random.default_rng([seed, n]).choice(n_all, n, replace=False))
     targets = (corpus.soft if soft else corpus.strong.astype(np.float64))[at].copy()
-    silent = targets.sum(0) < FEWEST_POSITIVES
-    targets[:, silent] = np.nan  # hardly ever given in the sample: not modelled
-    found = fit_heads(corpus.vectors[at], corpus.base[at], targets, np.arange(n), folds=5, seed=0)
+    people = corpus.base_threshold is not None
+    silent = targets.sum(0) < (FEWEST if people else FEWEST_POSITIVES)
+    if not people:
+        targets[:, silent] = np.nan  # hardly ever given in the sample: not modelled
+    found = fit_heads(
+        *(corpus.vectors[at], corpus.base[at], targets, np.arange(n)),
+        folds=5,
+        seed=0,
+        base_threshold=corpus.base_threshold,
+    )
     scores = found.averaged.scores(corpus.vectors, corpus.base)
     predicted = (scores >= found.averaged.thresholds).astype(np.float64)
     rest = np.setdiff1d(np.arange(n_all), at)
@@ -144,6 +159,8 @@ def run(corpus: Corpus, draws: dict[int, int]) -> Iterator[tuple[str, dict[str, 
         samples = [drawn(corpus, n, seed, soft=False) for seed in range(times)]
         yield str(n), figures_of(corpus, samples)
         print(f"{n}: done", file=sys.stderr)
+    if corpus.base_threshold is not None:
+        return
     n, times = min(draws.items())  # soft labels, beside hard ones of as many arguments
     samples = [drawn(corpus, n, seed, soft=True) for seed in range(-(-times // 4))]
     yield f"{n}, soft labels", figures_of(corpus, samples)
@@ -153,14 +170,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--held-out", action="store_true")
+    parser.add_argument("--people", action="store_true")
     args = parser.parse_args()
     part = "held_out" if args.held_out else "development"
-    corpus = corpus_of(part, 600 if args.quick else None)
+    corpus = corpus_of(part, 600 if args.quick else None, args.people)
     draws = {100: 5} if args.quick else {200: 100} if args.held_out else DRAWS
+    draws = DRAWS_OF_PEOPLE if args.people and not args.quick else draws
     found = dict(run(corpus, draws))
     figures: dict[str, Any] = {
         "machine": f"{cores()} cores, {platform.machine()}, no GPU, other work beside it",
-        "command": f"python -m benchmarks.distill{' --quick' * args.quick}{' --held-out' * args.held_out}",
+        "command": f"python -m benchmarks.distill{' --quick' * args.quick}{' --held-out' * args.held_out}"
+        f"{' --people' * args.people}",
         "arguments": len(corpus.strong),
         "values": corpus.strong.shape[1],
         "of_sample": found,
@@ -168,7 +188,7 @@ def main() -> int:
     }
     figures["met"] = args.quick or all(each["by_scores"]["coverage"] >= TARGET for each in found.values())
     if not args.quick:
-        name = "distill_held_out.json" if args.held_out else "distill.json"
+        name = "tuned_rates.json" if args.people else f"distill{'_held_out' * args.held_out}.json"
         (HERE / "results" / name).write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures))
     return 0 if figures["met"] else 1

@@ -6,12 +6,17 @@ import pytest
 
 from tests.fixtures.fakes import load_words
 from tests.fixtures.labelled import BROKEN, IDS, LABELLED, LabelledStudy, has_face
+from tests.study.test_bundle import checked, unpacked
 from tikval.config import EvaluateConfig
+from tikval.evaluate.prevalence import prevalence_of
 from tikval.evaluate.score_systems import score_systems
 from tikval.extract.tuned import read_card
 from tikval.flow import heads
 from tikval.flow.heads import tune_heads
+from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
+from tikval.store.runs import Study
+from tikval.study.bundle import write_bundle
 from tikval.values import LABELS
 
 FACE = LABELS.index("face+")
@@ -53,6 +58,18 @@ def test_a_study_is_tuned_scored_out_of_fold_and_tuned_anew(
         == ("tuned", "all", "macro", "left_out")
     ]
     assert f1 > 0.95
+
+    found = prevalence_of(Study(study.out), "tuned")
+    assert {line.corrected for line in found.lines} == {None}
+    assert any("only where videos were drawn at random" in note for note in found.notes)
+    write_catalog(study.catalog.model_copy(update={"annotated_by": "random"}))
+    found = prevalence_of(Study(study.out), "tuned")
+    face = next(line for line in found.lines if line.what == "face+")
+    assert face.corrected == pytest.approx(0.5, abs=0.05)
+    assert face.corrected_low is not None
+    write_bundle(Study(study.out), str(tmp_path / "one.zip"))
+    assert checked(unpacked(tmp_path / "one.zip"), tmp_path / "sound").differs == []
+    write_catalog(study.catalog)
 
     with monkeypatch.context() as patch:
         patch.setattr("tikval.flow.data.start_ray", lambda: pytest.fail("Ray is not needed"))

@@ -1,12 +1,11 @@
 """The labels of all videos of a study by one system or annotator, as arrays: read column by column, for millions.
 
-Shape letters: R rows of predictions, N videos with a result, n of them annotated, V values, L = 2V labels.
+Shape letters: N videos with a result, n of them annotated, V values, L = 2V labels.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +16,7 @@ from tikval.codebook import Codebook, load_codebook
 from tikval.config import CatalogConfig, ExtractConfig, PredictConfig, TuneConfig, UserError, find_file
 from tikval.evaluate.batches import BatchLabels, BatchRecord, labels_of_batches, read_batches
 from tikval.evaluate.development import without_development
+from tikval.evaluate.judgements import judgements_of, rows_of_listed, scores_of_videos
 from tikval.evaluate.video_groups import account_codes
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
@@ -30,7 +30,6 @@ from tikval.store.teacher import folder_in_study, teacher_answers
 from tikval.values import binary
 
 ANNOTATIONS: Final = "annotations"  # in the place of a system's name: the annotator's own labels
-MISSING: Final = "missing"  # listed, but the system has no row of it
 TRAINED_ON: Final = "trained on"
 NOT_ANNOTATED: Final = "not annotated, so that nothing is said of them"
 _COLUMNS: Final = ("video_id", "row_key", "account", "genre", "posted_at", "error")
@@ -57,6 +56,9 @@ class SystemCorpus:
     scores: Floats | None = None  # [N, L] nan where the system gives none; None: not read
     batches: BatchLabels | None = None  # how labels weigh that batches drew; None: there were no batches
     teacher: str | None = None  # whose answers to its random sample are `truth`, in the place of annotations
+    # rates of the scores are corrected, and not of decisions: of a system that learnt from `truth`, whose scores of
+    # other videos are on average what those out of fold are
+    corrects_scores: bool = False
 
     @property
     def known_scores(self) -> Floats:
@@ -98,11 +100,14 @@ def read_system_corpus(
         return _human(study, listed, labels, whose)
     kept, development = without_development(labels, catalog)
     corpus = _predicted(study, system, listed, kept, _annotated_by(catalog))
+    records = read_batches(study.out)
+    folder, run = study.systems()[system]
+    if run.stage == TuneConfig.stage and len(corpus.labelled):
+        corpus = _with_learnt(corpus, folder, in_batches=bool(records))
     if development:
         corpus.notes.append(f"development sample, which corrects nothing: {development.about}")
-    records = read_batches(study.out)
-    if records or with_scores:
-        corpus = replace(corpus, scores=_scores(study.systems()[system][0], corpus))
+    if (records or with_scores) and corpus.scores is None:
+        corpus = replace(corpus, scores=scores_of_videos(folder, corpus.videos, len(corpus.codebook.labels)))
     return with_batches(corpus, records) if records else corpus
 
 
@@ -158,21 +163,6 @@ def with_batches(corpus: SystemCorpus, records: Sequence[BatchRecord]) -> System
     return replace(corpus, batches=found)
 
 
-def _scores(folder: Folder, corpus: SystemCorpus) -> Floats:
-    """[N, L] the mean over a system's rows of each video; nan where it gives none."""
-    n_labels = len(corpus.codebook.labels)
-    rows, at_R = _rows_of_listed(folder, corpus.videos, "scores")
-    there_R = np.asarray(rows["scores"].is_valid().to_numpy(), bool)
-    given = rows["scores"].filter(pa.array(there_R)).combine_chunks()
-    sums, times = np.zeros((2, corpus.videos.num_rows, n_labels))
-    if len(given):
-        flat = given.flatten().to_numpy(zero_copy_only=False).astype(np.float64).reshape(-1, n_labels)
-        np.add.at(sums, at_R[there_R], flat)
-        np.add.at(times, at_R[there_R], 1.0)
-    means: Floats = np.divide(sums, times, out=np.full_like(sums, np.nan), where=times > 0)
-    return means
-
-
 def _annotated_by(catalog: Folder) -> str:
     return str(catalog.finished().config.get("annotated_by", "unknown"))
 
@@ -187,7 +177,7 @@ def _predicted(
     folder, run = systems[system]
     config = system_config(run)
     codebook = load_codebook(find_file(config.codebook))
-    place_N, predicted_NL, modelled, times, out = _judgements(folder, listed, codebook, system)
+    place_N, predicted_NL, modelled, times, out = judgements_of(folder, listed, codebook, system)
     notes: list[str] = []
     if times > 1:
         notes.append(f"{system} judged videos {times} times; shares are means over its predictions")
@@ -200,11 +190,6 @@ def _predicted(
         elif n_trained := int((~held_N).sum()):
             out[TRAINED_ON] = n_trained
             videos, predicted_NL = videos.filter(pa.array(held_N)), predicted_NL[held_N]
-    if labels and isinstance(config, TuneConfig) and config.teacher is None:
-        # out of fold it errs otherwise than on other videos, which all labels have taught: rates that were corrected by
-        # the first covered the truth in 86 to 93 % of samples, not in 95 % (docs/tune.md)
-        labels = []
-        notes.append(f"{system} learnt from these labels, so they correct nothing of it: name another system")
     if labels and not _is_over(codebook, labels):
         notes.append(f"the annotations are of {labels[0]['label_set']}, {system} of {codebook.label_set}")
         labels = []
@@ -224,40 +209,6 @@ def _not_annotated(labels: list[LabelRow], codebook: Codebook, notes: list[str])
         names = ", ".join(codebook.slugs[v] for v in silent)
         notes.append(f"{NOT_ANNOTATED}: {names}")
     return (*silent, *(v + len(codebook.slugs) for v in silent))
-
-
-class _Judgements(NamedTuple):
-    """What the rows of a system come to, each video once."""
-
-    place: Ints  # [N] in the catalog
-    predicted: NDArray[Any]  # [N, L] as in SystemCorpus
-    modelled: Bools  # [L]
-    times: int  # that one video was judged, at most
-    left_out: Counter[str]  # videos without a result, by reason
-
-
-def _judgements(folder: Folder, listed: pa.Table, codebook: Codebook, system: str) -> _Judgements:
-    """Read a system's rows of listed videos. Raises UserError for a label that is modelled for some videos only."""
-    rows, at_R = _rows_of_listed(folder, listed, "decisions")
-    good_R = np.asarray(rows["error"].is_null().to_numpy(), bool)
-    decisions = rows["decisions"].filter(pa.array(good_R))
-    predicted_RL, known_RL = _decisions(decisions, len(codebook.labels), folder.uri)
-    modelled: Bools = np.asarray(known_RL.any(0))
-    if partly := [codebook.labels[i] for i in np.flatnonzero(modelled & ~np.asarray(known_RL.all(0)))]:
-        raise UserError(f"{system}: modelled for some videos only: {', '.join(partly)}")
-    left_out = _errors(rows.filter(pa.array(~good_R)), at_R[~good_R], at_R[good_R])
-    if never := listed.num_rows - len(np.unique(at_R)):
-        left_out[MISSING] = never
-    place_N, predicted_NL, times = _per_video(predicted_RL, at_R[good_R])
-    return _Judgements(place_N, predicted_NL, modelled, times, left_out)
-
-
-def _rows_of_listed(folder: Folder, listed: pa.Table, column: str) -> tuple[pa.Table, Ints]:
-    """A system's rows of videos that are listed, and the place [R] of each in the catalog."""
-    keys = keys_of(listed["row_key"])
-    order = np.argsort(keys, kind="stable")
-    rows = folder.read_listed(keys[order], ["row_key", "error", column])
-    return rows, order[np.searchsorted(keys[order], keys_of(rows["row_key"]))]
 
 
 def _is_over(codebook: Codebook, labels: list[LabelRow]) -> bool:
@@ -300,7 +251,7 @@ def _distilled(study: Study, system: str) -> TuneConfig | None:
 
 def _taught(corpus: SystemCorpus, folder: Folder, teacher: ExtractConfig) -> SystemCorpus:
     """The corpus with the answers that were learnt from in the place of annotations: these videos have a fold."""
-    rows, at_R = _rows_of_listed(folder, corpus.videos, "fold")
+    rows, at_R = rows_of_listed(folder, corpus.videos, "fold")
     at = at_R[np.asarray(rows["fold"].is_valid().to_numpy(), bool)]
     keys = keys_of(corpus.videos["row_key"])[at]
     order = np.argsort(keys)
@@ -313,8 +264,29 @@ def _taught(corpus: SystemCorpus, folder: Folder, teacher: ExtractConfig) -> Sys
         truth=answers.decisions.reshape(len(at), len(corpus.codebook.labels)),
         probability=np.full(len(at), np.nan),
         teacher=teacher.system,
-        scores=_scores(folder, corpus),
+        scores=scores_of_videos(folder, corpus.videos, len(corpus.codebook.labels)),
+        corrects_scores=True,
     )
+
+
+def _with_learnt(corpus: SystemCorpus, folder: Folder, *, in_batches: bool) -> SystemCorpus:
+    """A tuned system's corpus with scores that its labels can correct, or without the labels."""
+    learnt = [row for row in folder.read_side_table("labelled") if row.get("rate_scores")]
+    if corpus.annotated_by != "random" or in_batches or not learnt:
+        note = (
+            f"{corpus.system} learnt from these labels, which correct it only where videos were drawn at random at "
+            "once (--annotated-by random): name another system"
+        )
+        none = corpus.labelled[:0], corpus.truth[:0], corpus.probability[:0]
+        return replace(
+            corpus, labelled=none[0], truth=none[1], probability=none[2], notes=[*corpus.notes, note]
+        )
+    scores = scores_of_videos(folder, corpus.videos, len(corpus.codebook.labels))
+    place = {key: n for n, key in enumerate(corpus.videos["row_key"].to_pylist())}
+    for row in learnt:
+        if row["row_key"] in place:
+            scores[place[row["row_key"]]] = row["rate_scores"]
+    return replace(corpus, scores=scores, corrects_scores=True)
 
 
 def _only(study: Study, labels: list[LabelRow]) -> str:
@@ -337,38 +309,6 @@ def _labels(rows: list[LabelRow], annotator: str | None) -> tuple[list[LabelRow]
         raise UserError(f"no annotator {annotator}; there are {', '.join(names) or 'none'}")
     whose = annotator or (names[0] if names else "")
     return [row for row in rows if row["annotator"] == whose], whose
-
-
-def _decisions(column: pa.ChunkedArray, n_labels: int, where: str) -> tuple[NDArray[np.uint8], Bools]:
-    """uint8 [R, L] predicted, bool [R, L] modelled, without a Python object per row."""
-    array = column.combine_chunks()
-    if len(array) == 0:
-        return np.empty((0, n_labels), np.uint8), np.empty((0, n_labels), bool)
-    lengths = pc.list_value_length(array)
-    if array.null_count or pc.min(lengths).as_py() != n_labels or pc.max(lengths).as_py() != n_labels:
-        raise UserError(f"{where}: a result does not have {n_labels} decisions")
-    flat = array.flatten()
-    predicted = pc.fill_null(flat, False).to_numpy(zero_copy_only=False).reshape(-1, n_labels)
-    known = flat.is_valid().to_numpy(zero_copy_only=False).reshape(-1, n_labels)
-    return predicted.astype(np.uint8), known
-
-
-def _errors(failed: pa.Table, at_f: Ints, at_good: Ints) -> Counter[str]:
-    """Videos without any result, by the reason of one of their rows."""
-    at, first = np.unique(at_f, return_index=True)
-    without = first[~np.isin(at, at_good)]
-    return Counter(failed["error"].take(pa.array(without)).to_pylist())
-
-
-def _per_video(predicted_RL: NDArray[np.uint8], at_R: Ints) -> tuple[Ints, NDArray[Any], int]:
-    """Places in the catalog [N], what was predicted for each [N, L], and how often one was judged at most."""
-    place, video_R, times = np.unique(at_R, return_inverse=True, return_counts=True)
-    if len(place) == len(at_R):
-        return at_R, predicted_RL, 1
-    predicted = np.stack(
-        [np.bincount(video_R, column, len(place)) / times for column in predicted_RL.T], axis=1
-    )
-    return place, predicted.astype(np.float32), int(times.max())
 
 
 def _held_out(config: PredictConfig, videos: pa.Table) -> Bools | None:

@@ -119,9 +119,9 @@ def prevalence_in(
     )
     labelled, truth = corpus.labelled[drawing.used], corpus.truth[drawing.used]
     sums = rate_sums(corpus.predicted, cell_N, labelled, truth, drawing.probability, weight_N)
-    # of a distilled system its scores are corrected: those of other videos are on average what those out of fold are,
-    # and decisions are not
-    corrects = sums if corpus.teacher is None else rate_sums(corpus.known_scores, cell_N, labelled, truth)
+    corrects = sums
+    if corpus.corrects_scores:
+        corrects = rate_sums(corpus.known_scores, cell_N, labelled, truth, drawing.probability)
     sizes = np.bincount(groups.of, minlength=len(groups.names))
     ends = np.searchsorted(cells // many, np.arange(len(groups.names) + 1))
     drawn = None
@@ -166,6 +166,7 @@ def with_known_weights(corpus: SystemCorpus, weight: Weight) -> SystemCorpus:
         probability=corpus.probability[:0],
         batches=None,
         teacher=None,
+        corrects_scores=False,
         notes=notes,
     )
 

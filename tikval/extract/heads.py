@@ -117,15 +117,26 @@ def fit_heads(
 
     chosen = int(loss_PN.sum(axis=1).argmin())
     model = _models(x_ND, base_NL, y_NL)[chosen]
-    thresholds_L = f1_thresholds(scores_PNL[chosen])
+    heads = replace(model, thresholds=f1_thresholds(scores_PNL[chosen]))
+    averaged = _averaged(heads, members)
     if base_threshold is not None:
-        # not on another scale: where zero-shot scores say nothing their slope is 0, and all would reach one threshold
-        few_L = _few(model.positives)
-        slope_L, offset_L = np.where(few_L, 1.0, model.slope), np.where(few_L, 0.0, model.offset)
-        model = replace(model, slope=slope_L, offset=offset_L)
-        thresholds_L = np.where(few_L, base_threshold, thresholds_L)
-    heads = replace(model, thresholds=thresholds_L)
-    return FittedHeads(heads, scores_NL, decisions_NL, fold_N, _averaged(heads, members))
+        heads, averaged = (_with_zero_shot(each, base_threshold) for each in (heads, averaged))
+    return FittedHeads(heads, scores_NL, decisions_NL, fold_N, averaged)
+
+
+def _with_zero_shot(heads: HeadModel, base_threshold: float) -> HeadModel:
+    """Heads that leave labels with few positives their zero-shot scores.
+
+    Not on another scale: where these say nothing their slope is 0, and all would reach one threshold.
+    """
+    few_L = _few(heads.positives)
+    return replace(
+        heads,
+        slope=np.where(few_L, 1.0, heads.slope),
+        offset=np.where(few_L, 0.0, heads.offset),
+        weights=np.where(few_L, 0.0, heads.weights),
+        thresholds=np.where(few_L, base_threshold, heads.thresholds),
+    )
 
 
 def _averaged(heads: HeadModel, members: Sequence[HeadModel]) -> HeadModel:

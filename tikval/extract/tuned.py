@@ -1,7 +1,7 @@
 """ScriptRow -> PredictionRow by the local extractor's vectors and scores, and heads that were learnt on them.
 
-A labelled video gets what heads of the other folds made of it (`split` tuned, `fold`), so that scores and corrected
-rates may use it; every other video what the heads of all labelled videos make of it.
+A labelled video gets what heads of the other folds made of it (`split` tuned, `fold`), so that scores may use it; every
+other video what the mean of heads makes of it that each learnt from four fifths of the labelled videos.
 
 <tuned>-<fingerprint>/heads.npz              the heads' arrays
                       heads.json             what they were learnt from, label by label; written last
@@ -27,6 +27,7 @@ from tikval.extract.local import Load, LocalValues, Reading
 from tikval.extract.similarity import unit
 from tikval.files import delete, list_files, parse_json, read_bytes, read_parquet, write_bytes, write_table
 from tikval.hub.sentences import load_encoder
+from tikval.stats.arrays import Floats
 from tikval.store.folder import Folder
 
 SPLIT: Final = "tuned"
@@ -146,16 +147,19 @@ def learn_heads(
     state: str,
 ) -> FittedHeads:
     """Fit the heads and write them into the system's folder; `threshold`: of the zero-shot scores."""
-    folds, seed = config.heads.folds, config.heads.seed
+    given = {"folds": config.heads.folds, "seed": config.heads.seed, "base_threshold": threshold}
     try:
-        fitted = fit_heads(
-            *found, videos.targets, videos.groups, folds=folds, seed=seed, base_threshold=threshold
-        )
+        fitted = fit_heads(*found, videos.targets, videos.groups, **given)
+        if config.teacher is not None:
+            rates = fitted = replace(fitted, heads=_of_a_teacher(fitted))
+        else:
+            # heads that judge the others know the accounts of the annotated videos, so what corrects rates does, too
+            rates = fit_heads(*found, videos.targets, np.arange(len(videos.rows)), **given)
+            heads = replace(rates.averaged, thresholds=fitted.heads.thresholds)
+            fitted = replace(fitted, heads=heads)
     except ValueError as err:
         raise UserError(f"{config.system}: {err}") from err
-    if config.teacher is not None:
-        fitted = replace(fitted, heads=_of_a_teacher(fitted))
-    _write_labelled(config.folder, videos, found, fitted)
+    _write_labelled(config.folder, videos, found, fitted, rates.scores_NL)
     arrays = io.BytesIO()
     np.savez(arrays, allow_pickle=False, **vars(fitted.heads))
     write_bytes(f"{config.folder}/{_MODEL}", arrays.getvalue())
@@ -189,10 +193,12 @@ def _card(fitted: FittedHeads, labels: Sequence[str], videos: LabelledVideos) ->
     }
 
 
-def _write_labelled(folder: str, videos: LabelledVideos, found: VideoVectors, fitted: FittedHeads) -> None:
-    scores, decisions = (
+def _write_labelled(
+    folder: str, videos: LabelledVideos, found: VideoVectors, fitted: FittedHeads, rate_scores_NL: Floats
+) -> None:
+    scores, decisions, rate_scores = (
         [_known(row, fitted.heads) for row in each.tolist()]
-        for each in (fitted.scores_NL, fitted.decisions_NL)
+        for each in (fitted.scores_NL, fitted.decisions_NL, rate_scores_NL)
     )
     table = pa.table(
         {
@@ -203,6 +209,8 @@ def _write_labelled(folder: str, videos: LabelledVideos, found: VideoVectors, fi
             "base": pa.array(list(found.base.astype(np.float64)), pa.list_(pa.float64())),
             "scores": pa.array(scores, pa.list_(pa.float64())),
             "decisions": pa.array(decisions, pa.list_(pa.bool_())),
+            # out of folds that part videos and not accounts, by which rates are corrected (evaluate/corpus.py)
+            "rate_scores": pa.array(rate_scores, pa.list_(pa.float64())),
             "fold": pa.array(fitted.fold_N.tolist(), pa.int64()),
         }
     )

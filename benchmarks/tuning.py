@@ -59,14 +59,17 @@ def scored(windows: Sequence[Floats], config: LocalExtractor) -> Floats:
 def tuned_on(
     labelled: Ints, judged: Ints, vectors: Floats, base: Floats, truth: Bools, groups: Ints, threshold: float
 ) -> Bools:
-    """Decisions [n, L] for the rows `judged`, by heads learnt on the rows `labelled`."""
-    fitted = fit_heads(
-        *(vectors[labelled], base[labelled], truth[labelled].astype(float), groups[labelled]),
-        folds=5,
-        seed=0,
-        base_threshold=threshold,
+    """Decisions [n, L] for the rows `judged`, by heads learnt on the rows `labelled`, as extract/tuned.py does it."""
+    by_group, by_row = (
+        fit_heads(
+            *(vectors[labelled], base[labelled], truth[labelled].astype(float), parts),
+            folds=5,
+            seed=0,
+            base_threshold=threshold,
+        )
+        for parts in (groups[labelled], np.arange(len(labelled)))
     )
-    decisions: Bools = fitted.heads.scores(vectors[judged], base[judged]) >= fitted.heads.thresholds
+    decisions: Bools = by_row.averaged.scores(vectors[judged], base[judged]) >= by_group.heads.thresholds
     return decisions
 
 

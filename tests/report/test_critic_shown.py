@@ -50,7 +50,7 @@ def critic_of(study: Study, first: ExtractConfig) -> ExtractConfig:
     return config
 
 
-def test_report_and_terminal_show_a_critic_beside_what_it_read(study: Study, tmp_path: Path) -> None:
+def test_report_and_terminal_show_a_critic_and_what_it_read(study: Study, tmp_path: Path) -> None:
     first = study.asked("gemini", lambda name: stances(int(study.truth[name][0]), -1))
     critic = critic_of(study, first)
     scores = EvaluateConfig(predictions=(first, critic), out=study.out)

@@ -27,7 +27,7 @@ from tikval.extract.local import Load, LocalValues, Reading
 from tikval.extract.similarity import unit
 from tikval.files import delete, list_files, parse_json, read_bytes, read_parquet, write_bytes, write_table
 from tikval.hub.sentences import load_encoder
-from tikval.stats.arrays import Floats
+from tikval.stats.arrays import Floats, Ints
 from tikval.store.folder import Folder
 
 SPLIT: Final = "tuned"
@@ -147,16 +147,19 @@ def learn_heads(
     state: str,
 ) -> FittedHeads:
     """Fit the heads and write them into the system's folder; `threshold`: of the zero-shot scores."""
-    given = {"folds": config.heads.folds, "seed": config.heads.seed, "base_threshold": threshold}
+
+    def fit(groups: Ints) -> FittedHeads:
+        folds, seed = config.heads.folds, config.heads.seed
+        return fit_heads(*found, videos.targets, groups, folds=folds, seed=seed, base_threshold=threshold)
+
     try:
-        fitted = fit_heads(*found, videos.targets, videos.groups, **given)
+        fitted = fit(videos.groups)
         if config.teacher is not None:
             rates = fitted = replace(fitted, heads=_of_a_teacher(fitted))
         else:
             # heads that judge the others know the accounts of the annotated videos, so what corrects rates does, too
-            rates = fit_heads(*found, videos.targets, np.arange(len(videos.rows)), **given)
-            heads = replace(rates.averaged, thresholds=fitted.heads.thresholds)
-            fitted = replace(fitted, heads=heads)
+            rates = fit(np.arange(len(videos.rows)))
+            fitted = replace(fitted, heads=replace(rates.averaged, thresholds=fitted.heads.thresholds))
     except ValueError as err:
         raise UserError(f"{config.system}: {err}") from err
     _write_labelled(config.folder, videos, found, fitted, rates.scores_NL)

@@ -200,16 +200,23 @@ def reply_schema(
     return _closed({"has_sound": {"type": "boolean"}, "values": _closed(answers), **evidence, "notes": notes})
 
 
-def verdicts_schema(codebook: Codebook, max_why: int | None = None) -> dict[str, Any]:
-    """JSON schema of a critic's reply, the same for every post: which stances a row has is looked up when it is read.
+def verdicts_schema(
+    codebook: Codebook, max_why: int | None = None, stances: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """JSON schema of a critic's reply; the reason comes before the verdict.
 
-    `max_why`: characters of a reason, as `max_notes` of `reply_schema`. The reason comes before the verdict.
+    `max_why`: characters of a reason, as `max_notes` of `reply_schema`. `stances`: those of one post, each once and in
+    this order; None: the same for every post, and which stances a row has is looked up when the reply is read.
     """
     verdict = {
         "label": {"type": "string", "enum": list(codebook.labels)},
         "why": _bounded_text(max_why),
         "keep": {"type": "boolean"},
     }
+    if stances is not None:
+        each = [_closed({**verdict, "label": {"const": label}}) for label in stances]
+        bounds: dict[str, Any] = {"minItems": len(each), "maxItems": len(each)}
+        return _closed({"verdicts": {"type": "array", "prefixItems": each, "items": False, **bounds}})
     bounds = {"minItems": 1} | ({} if max_why is None else {"maxItems": len(codebook.labels)})
     return _closed({"verdicts": {"type": "array", "items": _closed(verdict), **bounds}})
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -15,7 +16,7 @@ from tikval.ask.prompts import fixed_prompt_of
 from tikval.ask.withheld import Withheld
 from tikval.codebook import load_codebook
 from tikval.config import CriticExtractor, ExtractConfig, load_config
-from tikval.extract.critic import AskAgain, ReadVerdicts, parse_verdicts
+from tikval.extract.critic import AskAgain, ReadVerdicts, parse_verdicts, schema_of_row
 from tikval.extract.strict_reply import BadReply
 from tikval.prompt_text import render_stances, verdicts_schema
 from tikval.rows import Passage, Reason
@@ -88,6 +89,19 @@ def test_the_schema_is_one_for_all_posts_and_gives_the_reason_first() -> None:
     assert items["properties"]["label"]["enum"] == list(LABELS)
     bounded = verdicts_schema(BOOK, 150)["properties"]["verdicts"]
     assert (bounded["maxItems"], bounded["items"]["properties"]["why"]["maxLength"]) == (38, 150)
+
+
+def test_the_schema_of_a_row_holds_a_reply_to_its_stances() -> None:
+    carried = json.dumps(prediction("v1", "face+", "tradition-"))
+    schema = schema_of_row(BOOK, 150, {"carried": carried})
+
+    def fits(verdicts: list[Any]) -> bool:
+        return bool(jsonschema.Draft202012Validator(schema).is_valid({"verdicts": verdicts}))
+
+    face, tradition = verdict("face+"), verdict("tradition-", keep=False)
+    assert fits([face, tradition])
+    for wrong in ([face], [tradition, face], [face, face], [face, tradition, verdict("humility+")], []):
+        assert not fits(wrong)
 
 
 # the row

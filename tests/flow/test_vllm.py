@@ -24,7 +24,7 @@ import httpx2
 import pyarrow as pa
 import pytest
 
-from tests.fixtures.vllm_checkpoints import CONTEXT_TOKENS, write_mistral, write_qwen_vl
+from tests.fixtures.vllm_checkpoints import CONTEXT_TOKENS, write_mistral, write_qwen35, write_qwen_vl
 from tikval.codebook import load_codebook
 from tikval.config import Api, Endpoint, Engine, Pool, UserError, Vllm
 from tikval.prompt_text import render_material, render_prompt, reply_schema
@@ -286,6 +286,21 @@ def test_the_system_has_a_turn_where_the_model_knows_one(mistral: Path, qwen: Pa
             text = (deaf / file).read_text().replace("raise_exception", "lower")
             (deaf / file).write_text(text.replace("lower('a turn is the user or the assistant')", "''"))
     assert "[INST] The codebook.\n\nThe post: [/INST]" in words(deaf, "The codebook.")
+
+
+def test_a_reply_that_is_held_to_a_schema_opens_no_thoughts(tmp_path: Path) -> None:
+    from tikval.flow.vllm_engine import EngineRequest, Turn
+
+    thinks = Vllm(model=str(write_qwen35(tmp_path, [PROMPT, SCRIPT])))
+
+    def ending(schema: str | None) -> str:
+        turn = Turn(EngineRequest(thinks, schema))
+        return str(turn.tokenizer.decode(turn(ask("x", "The post:"))["tokenized_prompt"])).split("assistant")[
+            1
+        ]
+
+    assert ending("{}") == "\n<think>\n\n</think>\n\n"
+    assert ending(None) == "\n<think>\n", "the model's own way"
 
 
 def test_a_model_that_does_not_load_is_one_line(quiet_ray: None, tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
-"""Mistral over scripts from its committed configurations, on a real engine with random weights, to a finished page."""
+"""Open models over scripts from their committed configurations, on a real engine with random weights.
+
+Mistral to a finished page; Qwen3.5; and a critic of each, over what the same model predicted.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.fixtures.corpus import TEXTS, write_captioned
-from tests.fixtures.vllm_checkpoints import write_mistral
+from tests.fixtures.vllm_checkpoints import CONTEXT_TOKENS, write_mistral, write_qwen35
 from tests.flow.test_vllm import ENVIRONMENT, PROMPT, SCRIPT
 from tikval.config import ExtractConfig, ReportConfig, load_config
 from tikval.evaluate.score_systems import score_systems
@@ -24,11 +28,16 @@ pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def mistral(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def engine_on_cores() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        yield write_mistral(tmp_path_factory.mktemp("mistral"), [PROMPT, SCRIPT])
+        yield
+
+
+@pytest.fixture(scope="module")
+def mistral(tmp_path_factory: pytest.TempPathFactory, engine_on_cores: None) -> Path:
+    return write_mistral(tmp_path_factory.mktemp("mistral"), [PROMPT, SCRIPT])
 
 
 def system(place: str, tmp_path: Path, model: Path, context: int) -> list[tuple[str, Any]]:
@@ -100,3 +109,41 @@ def test_mistral_two_step_to_a_finished_report(tmp_path: Path, mistral: Path, sy
         unheld = rows(predictions)
         assert {unheld[name]["error"] for name in ids} <= {"bad_reply", "truncated"}, "and unheld they do not"
         assert predictions.system in page
+
+
+@pytest.mark.full  # two engines to start, one after the other
+@pytest.mark.parametrize(("profile", "write"), [("mistral", write_mistral), ("open", write_qwen35)])
+def test_a_critic_in_an_engine_judges_each_stance_of_another_system(
+    profile: str, write: Callable[..., Path], tmp_path: Path, engine_on_cores: None
+) -> None:
+    """An engine is held to a verdict on each stance of a row and no other, so random weights give them."""
+    model = write(tmp_path / "model", [PROMPT, SCRIPT])
+    (tmp_path / "videos").mkdir()
+    for n, text in enumerate(TEXTS):
+        write_captioned(tmp_path / "videos" / f"v{n}.mp4", text)
+    (tmp_path / "videos" / "page.mp4").write_text("<html>")
+    sets = system("", tmp_path, model, CONTEXT_TOKENS)
+    sets += [(f"predictions.{key}", value) for key, value in sets]
+    sets.append(("extractor.llm.max_tokens", 4096))  # random weights keep none of up to 38 reasons short
+    critic = load_config(ExtractConfig, f"configs/{profile}/critic.yaml", sets)
+    assert critic.predictions is not None
+    assert critic.scripts is not None
+    write_catalog(critic.catalog)
+    write_scripts(critic.scripts)
+    extract_values(critic.predictions)
+    extract_values(critic)
+    first, second = (
+        {row["video_id"]: row for row in Folder(run.folder).read().to_pylist()}
+        for run in (critic.predictions, critic)
+    )
+    assert first.keys() == second.keys() == {"v0", "v1", "v2", "page"}
+    assert first["page"]["error"] == second["page"]["error"] == "unreadable"
+    assert [first[name]["error"] for name in ("v0", "v1", "v2")] == [None] * 3
+    for name in ("v0", "v1", "v2"):
+        before, after = first[name], second[name]
+        assert after["system"] == f"{before['system']}_critic"
+        assert after["error"] is None, after["detail"]
+        assert not np.any(np.array(after["decisions"]) & ~np.array(before["decisions"])), "nothing is added"
+        # a row without a stance passes through, and nothing is asked
+        assert (after["tokens_in"] is None) == (not any(before["decisions"]))
+    assert any(any(row["decisions"] or ()) for row in first.values())

@@ -39,7 +39,18 @@ from tikval.study.estimate import (
 )
 from tikval.terminal import Terminal
 
-PROFILES: Final = ("local", "tuned", "gemini", "distill", "cascade", "mistral", "qwen", "omni", "paper")
+PROFILES: Final = (
+    "local",
+    "tuned",
+    "gemini",
+    "distill",
+    "cascade",
+    "open",
+    "mistral",
+    "qwen",
+    "omni",
+    "paper",
+)
 _UNIT: Final = 1000  # videos
 _WAYS: Final = Way(), Way(cached=True), Way(batch=True)
 

@@ -17,7 +17,7 @@ from tikval.config import CriticExtractor
 from tikval.extract.reply import MAX_NOTES
 from tikval.extract.strict_reply import BadReply, has_keys, one_object, plain_line, shown_word
 from tikval.privacy import strip_handles
-from tikval.prompt_text import render_stances
+from tikval.prompt_text import render_stances, verdicts_schema
 from tikval.rows import AnswerRow, AskRow, PredictionRow, Reason, sha256
 from tikval.values import Stance
 
@@ -68,6 +68,11 @@ def parse_verdicts(text: str, stances: Sequence[str]) -> dict[str, SecondReading
     if missing := [label for label in stances if label not in verdicts]:
         raise BadReply(f"no verdict on {missing[0]}{f', and {len(missing) - 1} more' * (len(missing) > 1)}")
     return {label: verdicts[label] for label in stances}
+
+
+def schema_of_row(codebook: Codebook, max_why: int | None, row: Any) -> dict[str, Any]:
+    """JSON schema of the reply to one AskRow of AskAgain's: a verdict on each of its stances and on no other."""
+    return verdicts_schema(codebook, max_why, labels_to_check(json.loads(row["carried"]), codebook.labels))
 
 
 class AskAgain:

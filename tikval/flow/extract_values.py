@@ -13,7 +13,7 @@ from tikval.ask.withheld import check_minors, withheld_videos
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import CriticExtractor, ExtractConfig, LlmExtractor, LocalExtractor, UserError, find_file
 from tikval.extract.calibration import why_not_calibrated
-from tikval.extract.critic import AskAgain, ReadVerdicts
+from tikval.extract.critic import AskAgain, ReadVerdicts, schema_of_row
 from tikval.extract.llm import AskOfScript, ReadValues, several_samples, why_alike
 from tikval.extract.local import Load, LocalValues, set_threshold
 from tikval.flow.data import Stage, Step, run_stage
@@ -130,6 +130,7 @@ def _by_critic(
         prompt=prompt,
         system=turns.system,
         schema=verdicts_schema(codebook, _MAX_WHY.get(llm.kind)) if extractor.enforce_schema else None,
+        schema_of=partial(schema_of_row, codebook, _MAX_WHY.get(llm.kind)),
         sample=extractor.sample,
         out=arrow_schema(PredictionRow),
         estimate=partial(estimate_once, config),

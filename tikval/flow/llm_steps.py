@@ -37,6 +37,7 @@ _ROWS: Final = 16  # in each call of the stage at most: a call takes 10 ms of Ra
 _AHEAD: Final = 4  # times the calls of the stage that a model is asked by at once
 _READERS: Final = Pool(actors=1, cpus=0.25, batch_rows=32)  # of replies: a few milliseconds each
 
+SchemaOf = Callable[[Any], dict[str, Any]]  # of an AskRow
 LlmContext = Callable[[int], AbstractContextManager[Any]]  # of the number of rows to do
 
 
@@ -49,6 +50,7 @@ def llm_steps(
     prompt: str,
     system: str | None,
     schema: dict[str, Any] | None,
+    schema_of: SchemaOf | None = None,
     sample: int | None,
     samples: Samples | None = None,
     out: pa.Schema,
@@ -56,33 +58,32 @@ def llm_steps(
 ) -> tuple[Sequence[Step | RayStep], LlmContext, Ahead | None]:
     """The steps for run_stage, the context that they need, and what goes ahead of them.
 
-    Raises UserError where a key or a library is missing.
+    `schema_of`: a narrower `schema` for each AskRow, of vLLM. Raises UserError where a key or a library is missing.
     """
     if isinstance(llm, Vllm):
         first, last = Step(ask, arrow_schema(AskRow), config.read_pool), Step(read, out, _READERS)
-        return [first, _engines(config, llm, schema, system), last], nullcontext, None
+        return [first, _engines(config, llm, schema, schema_of, system), last], nullcontext, None
     check_access(llm, config.api)
     prices = load_prices(config.api.prices) if isinstance(llm, Gemini) else None
     if prices is None and config.budget_usd is not None:
         raise UserError(f"budget_usd: nothing is known of what {llm.model} costs at an endpoint")
-    uploads = Uploads(config.out) if isinstance(llm, Gemini) else None
-    if uploads:
+    if uploads := Uploads(config.out) if isinstance(llm, Gemini) else None:
         start_deleting_abandoned(uploads, config.api)
     gate, ledger = f"gate {config.fingerprint} {secrets.token_hex(4)}", Ledger(config.out)
     asked = asked_of(llm, prompt, schema, sample, as_system=system is not None)
     client = partial(make_client, llm, config.api, schema, uploads, system)
     given = ledger, prices, StrippedVideos(config.limits), samples, system
-    answer = partial(PaidAnswers, llm, config.api, asked, client, partial(reach_gate, gate), *given)
-    ahead, hold = None, list[Callable[[], Stage]]()
+    reach, ahead, hold = partial(reach_gate, gate), None, list[Callable[[], Stage]]()
+    answer = partial(PaidAnswers, llm, config.api, asked, client, reach, *given)
     if isinstance(llm, Gemini):
-        tools = partial(make_tools, config.out, client, partial(reach_gate, gate))
+        tools = partial(make_tools, config.out, client, reach)
         route = BatchRoute(llm, config.api, asked, config.folder, tools, *given)
         by_job = config.pool.model_copy(update={"batch_rows": config.api.batch.rows})
         submit = Step(route.submit, arrow_schema(HandedInRow), by_job)
         ahead = Ahead([Step(ask, arrow_schema(AskRow), config.read_pool), submit], route.run, route.waits)
         hold.append(route.hold_late)
-    # Calls of the stage have a few rows each, and are several times as many as it takes to keep `in_flight` calls of
-    # the model out: one slow reply holds up the few rows that came with it, and no call of others.
+    # A call of the stage has few rows, and several times as many are under way as keep `in_flight` calls of the model
+    # out: one slow reply holds up the few rows that came with it, and no call of others.
     rows = min(_ROWS, -(-config.api.in_flight // 4))
     pool, working = config.pool.model_copy(update={"batch_rows": rows}), -(-config.api.in_flight // rows)
     step = Step(partial(Chain, ask, *hold, answer, read), out, pool, _AHEAD * working, (_AHEAD - 1) * working)
@@ -103,7 +104,11 @@ def llm_steps(
 
 
 def _engines(
-    config: ScriptConfig | ExtractConfig, llm: Vllm, schema: dict[str, Any] | None, system: str | None
+    config: ScriptConfig | ExtractConfig,
+    llm: Vllm,
+    schema: dict[str, Any] | None,
+    schema_of: SchemaOf | None,
+    system: str | None,
 ) -> RayStep:
     from tikval.flow.vllm import vllm_answers
     from tikval.flow.vllm_engine import check_installed
@@ -111,8 +116,7 @@ def _engines(
     if not on_cluster():  # there, the driver's node needs none
         check_installed()
     part = config.writer if isinstance(config, ScriptConfig) else config.extractor
-    most = most_media(part.look) if part.kind == "llm" and sends_videos(config) else None
-    given = llm, config.engine, config.pool, schema, system, most
-    return RayStep(
-        lambda rows: vllm_answers(*given)(rows), config.pool
-    )  # once Ray runs: it asks for the GPUs
+    most = most_media(part.look) if part.kind == "llm" and sends_videos(config) else {}
+    given = llm, config.engine, config.pool, schema, system, most, schema_of
+    # once Ray runs: it asks for the GPUs
+    return RayStep(lambda rows: vllm_answers(*given)(rows), config.pool)

@@ -32,16 +32,18 @@ def vllm_answers(
     schema: dict[str, Any] | None,
     system: str | None = None,
     most: dict[str, int] | None = None,
+    schema_of: Callable[[Any], dict[str, Any]] | None = None,
 ) -> Callable[["ray.data.Dataset"], "ray.data.Dataset"]:
     """What turns a dataset of AskRow into one of AnswerRow, on `pool.actors` engines. Ray must have been started.
 
     `pool.actors`: None is one engine for every `tensor_parallel` GPUs there are, one at least. `schema`: JSON schema
-    that every reply keeps to. `system`: the system's turn, before each row's; of a model that knows none the beginning
-    of the user's. `most`: media of each kind that a row holds at most, by vLLM's names. A row that has an error
-    already is not asked and keeps it. A prompt that does not fit is too_many_tokens, a reply that met max_tokens or
-    the end of the context truncated, an engine's error internal_error; they cost no other row. Raises UserError where
-    vLLM is missing or pool and engine contradict each other, and while the dataset runs where the model does not load,
-    has no chat template or takes no pictures or no sounds.
+    that every reply keeps to; `schema_of` narrows it for one AskRow. `system`: the system's turn, before each row's;
+    of a model that knows none the beginning of the user's. `most`: media of each kind that a row holds at most, by
+    vLLM's names; {}: texts alone, and a model's eyes and ears are not loaded. A row that has an error already is not
+    asked and keeps it. A prompt that does not fit is too_many_tokens, a reply that met max_tokens or the end of the
+    context truncated, an engine's error internal_error; they cost no other row. Raises UserError where vLLM is
+    missing or pool and engine contradict each other, and while the dataset runs where the model does not load, has
+    no chat template or takes no pictures or no sounds.
     """
     if not on_cluster():  # there, the driver's node needs none
         check_installed()
@@ -65,7 +67,7 @@ def vllm_answers(
         preprocess=_before,
     )
     stage = processor.get_stage_by_name("vLLMEngineStage")
-    asked = EngineRequest(config, json.dumps(schema) if schema else None, system)
+    asked = EngineRequest(config, json.dumps(schema) if schema else None, system, schema_of)
     # a copy: an assignment would place the engines anew, and by then Ray has dropped the bundles and takes a GPU
     processor.stages["vLLMEngineStage"] = stage.model_copy(
         update={
@@ -88,7 +90,8 @@ def engine_kwargs(
         "quantization": config.quantization,
         "max_model_len": config.context_tokens,
         "max_num_seqs": engine.max_sequences,
-        "limit_mm_per_prompt": most,  # memory is set aside for what can come, and for no video
+        "limit_mm_per_prompt": most or None,  # memory is set aside for what can come, and for no video
+        "language_model_only": True if most == {} else None,
         "tensor_parallel_size": engine.tensor_parallel,
         "gpu_memory_utilization": engine.gpu_memory_share if on_gpu else None,
         "enforce_eager": None if on_gpu else True,  # on cores a minute or more of compiling wins nothing

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import importlib.util
 import io
+import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -58,6 +59,7 @@ class EngineRequest:
     config: Vllm
     schema: str | None
     system: str | None = None
+    schema_of: Callable[[AskRow], dict[str, Any]] | None = None  # for one row, where there is a schema
 
     @property
     def model_served(self) -> str:
@@ -118,7 +120,7 @@ class Turn:
         from transformers import AutoProcessor, AutoTokenizer
         from vllm.sampling_params import RequestOutputKind
 
-        config = asked.config
+        self.asked, config = asked, asked.config
         place: dict[str, Any] = {"revision": config.revision}
         self.tokenizer: Any = AutoTokenizer.from_pretrained(config.model, **place, trust_remote_code=False)
         self.template = getattr(self.tokenizer, "chat_template", None)
@@ -129,6 +131,9 @@ class Turn:
             self.template = getattr(processor, "chat_template", None)
         if self.template is None:
             raise UserError(f"{config.model} has no chat template; take the model that was tuned to answer")
+        # a schema holds the reply from its first token on: thoughts have no place, and a template that opens them by
+        # itself would have the JSON written as one; templates that know none leave the word unread
+        self.words: dict[str, Any] = {"enable_thinking": False} if asked.schema else {}
         self.system, self.before = asked.system, ""
         if asked.system and not self._knows_system():
             # as Mistral's own tokenizer has it: its first models know no system's turn
@@ -151,8 +156,13 @@ class Turn:
         marks = ({"type": kind} for kind, some in media.items() for _ in some)
         content = [{"type": "text", "text": text}, *marks] if media else text
         tokens = self._rendered(self.system, content, tokenize=True)
-        request = {"tokenized_prompt": tokens, "sampling_params": dict(self.sampling)}
+        request = {"tokenized_prompt": tokens, "sampling_params": self.sampling | self._narrowed(row)}
         return request | ({"multimodal_data": media} if media else {})
+
+    def _narrowed(self, row: AskRow) -> dict[str, Any]:
+        if not (self.asked.schema and self.asked.schema_of):
+            return {}
+        return {"structured_outputs": {"json": json.dumps(self.asked.schema_of(row))}}
 
     def _rendered(self, system: str | None, content: Any, *, tokenize: bool) -> Any:
         turns = [{"role": "system", "content": system}] if system else []
@@ -162,6 +172,7 @@ class Turn:
             add_generation_prompt=True,
             tokenize=tokenize,
             return_dict=False,
+            **self.words,
         )
 
     def _knows_system(self) -> bool:

@@ -42,7 +42,7 @@ def findings() -> list[Finding]:
         Finding("isolation of the reading child", _isolation(), "hostile videos; see docs/media.md"),
         _encoder(),
         Finding("Gemini", f"{_version('google-genai')}, {_set('GEMINI_API_KEY')}", "profiles gemini, paper"),
-        Finding("vLLM", _version("vllm"), "profiles mistral, qwen, omni, paper"),
+        Finding("vLLM", _version("vllm"), "profiles open, mistral, qwen, omni, paper"),
     ]
 
 

@@ -48,7 +48,7 @@ from tikval.values import SLUGS, VALUES
 RESULT: Final = HERE / "results" / "recipes_gpu.json"
 CODEBOOK: Final = "prompts/codebook.yaml"
 TINY: Final = {"mistral": write_mistral, "open": write_qwen35}  # checkpoints of their models' architectures
-QUICK_TEXTS: Final = 8
+QUICK_TEXTS: Final = 4
 _QUOTES: Final = (("extractor.evidence", True), ("extractor.llm.max_tokens", 2048))
 # configuration of the profile, and overrides of what judges first
 RECIPES: Final[dict[str, tuple[str, Sequence[tuple[str, Any]]]]] = {
@@ -62,6 +62,11 @@ FIRST: Final = {
     "quotes_critic": "quotes",
     "quotes": "direct",
 }  # what a recipe is compared with
+
+_COLUMNS: Final = (
+    *("macro_f1", "interval", "gain", "gain_interval", "precision", "recall", "failures"),
+    *("calls", "tokens_in", "tokens_out", "gpu_seconds", "usd"),
+)
 
 
 class LabelledTexts(NamedTuple):
@@ -197,7 +202,7 @@ def took(config: ExtractConfig, seconds: float, gpu_usd: float) -> dict[str, Any
 
 
 def scored(systems: dict[str, ExtractConfig], out: str, *, quick: bool) -> dict[str, dict[str, Any]]:
-    """Macro F1, precision and recall of each system, and the paired gain over the one it builds on."""
+    """Macro F1, precision and recall of systems and baselines, and a system's paired gain over the one it builds on."""
     least = {"min_share": 0.0, "min_positives": 1} if quick else {}
     config = EvaluateConfig(predictions=tuple(systems.values()), out=out, **least)  # type: ignore[arg-type]
     score_systems(config)
@@ -211,7 +216,7 @@ def scored(systems: dict[str, ExtractConfig], out: str, *, quick: bool) -> dict[
         for row in folder.read_side_table("comparisons")
         if row["metric"] == "macro_f1"
     }
-    for name, figures in found.items():
+    for name in systems:
         profile, recipe = name.split("_", 1)
         before = f"{profile}_{FIRST.get(recipe)}"
         row, sign = pairs.get((name, before)), 1
@@ -219,27 +224,16 @@ def scored(systems: dict[str, ExtractConfig], out: str, *, quick: bool) -> dict[
             row, sign = pairs.get((before, name)), -1
         if row and row["difference"] is not None:
             bounds = [None if row[end] is None else sign * row[end] for end in ("lower", "upper")]
-            figures |= {"over": before, "gain": sign * row["difference"], "gain_interval": bounds[::sign]}
+            found[name] |= {"over": before, "gain": sign * row["difference"], "gain_interval": bounds[::sign]}
     return found
 
 
 def shown(report: dict[str, Any]) -> str:
     """A human-readable table of all recipes."""
-    columns = (
-        "macro_f1",
-        "interval",
-        "gain",
-        "gain_interval",
-        "precision",
-        "recall",
-        "failures",
-        "calls",
-        "tokens_in",
-    )
-    columns += ("tokens_out", "gpu_seconds", "usd")
-    lines = [["recipe", *columns]]
-    for name, figures in report["recipes"].items():
-        lines.append([name, *(_cell(figures.get(column)) for column in columns)])
+    lines = [["recipe", *_COLUMNS]]
+    alone = {name: {"macro_f1": f1} for name, f1 in report["baselines"].items()}
+    for name, figures in (report["recipes"] | alone).items():
+        lines.append([name, *(_cell(figures.get(column)) for column in _COLUMNS)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -304,14 +298,17 @@ def measured(
             extract_values(config)
             systems[config.system] = config
             figures[config.system] = took(config, time.monotonic() - begin, args.gpu_usd)
-    for name, found in scored(systems, str(folder / "out"), quick=args.quick).items():
-        figures[name] |= found
+    found = scored(systems, str(folder / "out"), quick=args.quick)
+    baselines = {name: scores["macro_f1"] for name, scores in found.items() if name not in systems}
+    for name in systems:
+        figures[name] |= found.get(name, {})
     note = "demo: random weights" if args.quick else "run on a GPU"
     return {
         "what": note,
         "texts": texts.name,
         "n": len(texts.ids),
         "gpu_usd_per_hour": args.gpu_usd,
+        "baselines": baselines,
         "recipes": figures,
     }
 

@@ -27,13 +27,9 @@ import numpy as np
 
 from benchmarks.arguments import HERE, development, held_out
 from benchmarks.distill_strong import strong_answers
-from tikval.codebook import load_codebook
-from tikval.config import LocalExtractor, find_file
-from tikval.extract.calibration import background
+from benchmarks.tuning import zero_shot
+from tikval.config import LocalExtractor
 from tikval.extract.heads import FEWEST_POSITIVES, fit_heads
-from tikval.extract.local import sentences_of
-from tikval.extract.similarity import label_vectors, mean_share, sentence_windows, unit, window_shares
-from tikval.hub.sentences import load_encoder
 from tikval.machine import cores
 from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.metrics import prf
@@ -75,26 +71,16 @@ def corpus_of(part: str, most: int | None, people: bool) -> Corpus:
     answers = strong_answers(part)
     place = {name: at for at, name in enumerate(arguments.ids)}
     at = [place[name] for name in answers.ids][:most]
-    codebook, config = load_codebook(find_file("prompts/codebook.yaml")), LocalExtractor()
-    encode, _ = load_encoder(config.encoder, config.revision)
-    labels = label_vectors(codebook, encode, config.example_weight, background(codebook, config))
-    windows = [sentence_windows(sentences_of(arguments.scripts[n]), config.span) for n in at]
-    ends = np.cumsum([len(each) for each in windows])[:-1]
-    encoded = np.split(encode([text for each in windows for text in each]), ends)
-    vectors = [unit(windows_WD.mean(axis=0)) for windows_WD in encoded]
-    base = [
-        mean_share(window_shares(windows_WD, labels, config), config)[: answers.scores.shape[1]]
-        for windows_WD in encoded
-    ]
+    config = LocalExtractor()
+    vectors, base = zero_shot([arguments.scripts[n] for n in at], config)
     conclusion = np.unique([arguments.conclusions[n] for n in at], return_inverse=True)[1]
     strong, soft = answers.decisions[:most], answers.scores[:most]
     if people:
         strong = arguments.truth[at]
         soft = strong.astype(np.float64)
     assert not isinstance(config.threshold, str)
-    return Corpus(
-        np.stack(vectors), np.stack(base), strong, soft, conclusion, config.threshold if people else None
-    )
+    base = base[:, : answers.scores.shape[1]]
+    return Corpus(vectors, base, strong, soft, conclusion, config.threshold if people else None)
 
 
 def drawn(corpus: Corpus, n: int, seed: int, soft: bool) -> Drawn:

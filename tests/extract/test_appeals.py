@@ -1,11 +1,12 @@
 """What is demanded, or condemned where it is offended, counts as endorsing."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.extract.test_local_extract import bag_of_words, codebook, load_bag, script_row
+from tests.extract.test_local_extract import LABELS, bag_of_words, codebook, load_bag, script_row
 from tikval.codebook import load_codebook
 from tikval.config import LocalExtractor, UserError
 from tikval.extract.appeals import appeals_for
@@ -13,9 +14,15 @@ from tikval.extract.calibration import calibrate
 from tikval.extract.local import LocalValues
 from tikval.hub import bundled
 from tikval.hub.sentences import load_encoder
+from tikval.rows import PredictionRow
 
 SCHWARTZ = load_codebook(Path(__file__).parents[2] / "prompts" / "codebook.yaml")
 PLAIN = {"temperature": 0.1, "threshold": 0.2, "gate": None, "example_weight": 1}
+
+
+def scores_of(row: PredictionRow, labels: Sequence[str] = LABELS) -> dict[str, float]:
+    found = zip(labels, row["scores"] or [], strict=True)
+    return {label: score for label, score in found if score is not None}
 
 
 def of_file(tmp_path: Path, text: str) -> LocalExtractor:
@@ -32,15 +39,15 @@ def test_a_complaint_that_has_the_words_of_the_harm_endorses(tmp_path: Path) -> 
     ]
     assert [row["decisions"] for row in found] == [[False] * 3 + [True], [False, True, False, False]]
     for row in found:
-        assert row["scores"] is not None
-        assert sum(row["scores"]) <= 1
+        assert 0 < sum(scores_of(row).values()) <= 1
 
 
 def test_a_value_without_appeals_is_as_before(tmp_path: Path) -> None:
     config = of_file(tmp_path, json.dumps({"codebook": "two", "values": {"nature": ["forest forest"]}}))
     without = config.model_copy(update={"appeals": None})
+    script = script_row('SPEAKER: "cake party"')
     fun = [
-        LocalValues("local", codebook(), one, load_bag)([script_row('SPEAKER: "cake party"')])[0]["scores"][0]
+        scores_of(LocalValues("local", codebook(), one, load_bag)([script])[0])["fun+"]
         for one in (config, without)
     ]
     assert fun[0] == pytest.approx(fun[1], rel=1e-3)
@@ -71,12 +78,12 @@ def test_our_own_file_has_every_value_of_schwartz_and_none_of_another_codebook()
 
 def test_no_appeal_is_an_example_of_the_codebook() -> None:
     """What is in both would be near to itself where examples are left out."""
-    said = [
+    spoken = [
         sentence for of_value in appeals_for(SCHWARTZ, LocalExtractor()).values() for sentence in of_value
     ]
-    assert len(set(said)) == len(said)
+    assert len(set(spoken)) == len(spoken)
     known = {example for value in SCHWARTZ.values for example in (*value.endorsing, *value.confronting)}
-    assert not known & set(said)
+    assert not known & set(spoken)
 
 
 def test_a_threshold_from_the_codebook_goes_with_its_appeals(tmp_path: Path) -> None:
@@ -105,8 +112,8 @@ def test_the_bundled_model_hears_a_complaint_as_endorsing() -> None:
 
     def endorsed_rather_than_confronted(config: LocalExtractor) -> int:
         of = LocalValues("local", SCHWARTZ, config, load_encoder)
-        shares = [dict(zip(SCHWARTZ.labels, row["scores"] or [], strict=True)) for row in of(scripts)]
-        return sum(of[f"{slug}+"] > of[f"{slug}-"] for slug, of in zip(complaints, shares, strict=True))
+        shares = [scores_of(row, SCHWARTZ.labels) for row in of(scripts)]
+        return sum(each[f"{slug}+"] > each[f"{slug}-"] for slug, each in zip(complaints, shares, strict=True))
 
     without = endorsed_rather_than_confronted(LocalExtractor(appeals=None))
     assert endorsed_rather_than_confronted(LocalExtractor()) >= without + 2

@@ -21,6 +21,7 @@ from tikval.config import (
     StatedRates,
     UserError,
 )
+from tikval.config.extract import SCHWARTZ
 from tikval.extract import local
 from tikval.extract.calibration import (
     background,
@@ -215,10 +216,12 @@ def test_on_schwartz_it_comes_to_what_labelled_texts_had_chosen() -> None:
         pytest.skip("fetch it first: python -m tikval.hub.bundled")
     book = load_codebook(ROOT / "prompts" / "codebook.yaml")
     encode, _ = load_encoder(LocalExtractor().encoder)
-    for recipe, off in ((1, 0.003), (2, 0.01)):
-        found = calibrate(book, encode, LocalExtractor(recipe=recipe, threshold="codebook"))
+    for shipped, off in ((LocalExtractor(recipe=1), 0.003), (LocalExtractor(), 0.01)):
+        found = calibrate(
+            book, encode, shipped.model_copy(update={"threshold": "codebook", "neutral": SCHWARTZ})
+        )
         assert found.why_not is None
-        assert found.threshold == pytest.approx(LocalExtractor(recipe=recipe).threshold, abs=off)
+        assert found.threshold == pytest.approx(shipped.threshold, abs=off)
 
 
 def test_rates_give_each_label_of_a_stance_its_share_of_the_texts() -> None:

@@ -30,7 +30,7 @@ def appeals_for(codebook: Codebook, config: LocalExtractor) -> dict[str, tuple[s
     slugs = {value.slug for value in codebook.values}
     if config.appeals == APPEALS:  # nobody asked for it by name
         same = found.codebook == codebook.name
-        return {slug: said for slug, said in found.values.items() if same and slug in slugs}
+        return {slug: its for slug, its in found.values.items() if same and slug in slugs}
     if found.codebook != codebook.name:
         raise UserError(
             f"{config.appeals}: is of the codebook {found.codebook}, and not of {codebook.name}; "

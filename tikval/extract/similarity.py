@@ -51,8 +51,8 @@ def label_vectors(
     of_appeals = labels[: len(labels) // 2].copy()
     for place, value in enumerate(codebook.values):
         if value.slug in appeals:
-            said, description = encode(appeals[value.slug]), of_labels[place][0]
-            of_appeals[place] = unit(label_vector(said, description, config.example_weight))
+            its_own, description = encode(appeals[value.slug]), of_labels[place][0]
+            of_appeals[place] = unit(label_vector(its_own, description, config.example_weight))
     return LabelVectors(
         labels,
         of_appeals if appeals else None,

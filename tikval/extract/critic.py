@@ -14,6 +14,7 @@ from tikval.ask.video import asked
 from tikval.ask.withheld import Withheld
 from tikval.codebook import Codebook, label_map
 from tikval.config import CriticExtractor
+from tikval.extract.answered import AnsweredRows
 from tikval.extract.reply import MAX_NOTES
 from tikval.extract.strict_reply import BadReply, has_keys, one_object, plain_line, shown_word
 from tikval.privacy import strip_handles
@@ -22,7 +23,6 @@ from tikval.rows import AnswerRow, AskRow, PredictionRow, Reason, sha256
 from tikval.values import Stance
 
 MAX_WHY: Final = 200  # characters
-_OWN: Final = ("attempt", "tokens_in", "tokens_out", "cost_usd", "ledger_key", "model_served")
 
 PostOf = Callable[
     [str], dict[str, Any] | None
@@ -133,8 +133,7 @@ class ReadVerdicts:
     """The stage after the model: the first system's row without the stances that were dropped."""
 
     def __init__(self, system: str, codebook: Codebook, extractor: CriticExtractor, prompt_sha: str) -> None:
-        self.system, self.codebook = system, codebook
-        self.extractor, self.prompt_sha = extractor, prompt_sha
+        self.codebook, self.made = codebook, AnsweredRows(system, codebook, extractor, prompt_sha)
 
     def __call__(self, rows: list[Any]) -> list[PredictionRow]:
         return [self._read(row) for row in rows]
@@ -146,28 +145,16 @@ class ReadVerdicts:
         account = first.pop("account", None)
         stances = labels_to_check(first, self.codebook.labels)
         if not stances:
-            return self._row(row, first)
+            return self.made(row, first)
         try:
             verdicts = parse_verdicts(row["reply"] or "", stances)
         except BadReply as err:
             return self.failure(row, Reason.BAD_REPLY, str(err))
         dropped = {label: verdict.why for label, verdict in verdicts.items() if not verdict.keep}
-        return self._row(row, _without(first, dropped, self.codebook, account))
+        return self.made(row, _without(first, dropped, self.codebook, account))
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> PredictionRow:
-        return self._row(row, {"error": reason.value, "detail": detail})
-
-    def _row(self, row: Any, first: dict[str, Any]) -> PredictionRow:
-        prediction: PredictionRow = dict.fromkeys(PredictionRow.__annotations__) | {  # type: ignore[assignment]
-            **{name: first[name] for name in first if name in PredictionRow.__annotations__},
-            **{name: row[name] for name in ("video_id", "row_key", *_OWN)},
-            "system": self.system,
-            "label_set": self.codebook.label_set,
-            "sample": self.extractor.sample,
-            "model": self.extractor.llm.model,
-            "prompt_sha": self.prompt_sha,
-        }
-        return prediction
+        return self.made(row, {"error": reason.value, "detail": detail})
 
 
 def _without(

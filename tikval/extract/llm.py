@@ -3,13 +3,14 @@
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from tikval.ask.samples import Samples
 from tikval.ask.video import asked
 from tikval.ask.withheld import Withheld
 from tikval.codebook import Codebook
 from tikval.config import LlmExtractor
+from tikval.extract.answered import AnsweredRows
 from tikval.extract.local import sentences_of
 from tikval.extract.quoted import looked_up
 from tikval.extract.reply import Answer, QuotesFrom, is_answer, parse_reply
@@ -19,8 +20,6 @@ from tikval.privacy import strip_handles
 from tikval.prompt_text import render_material
 from tikval.rows import AnswerRow, AskRow, Passage, PredictionRow, Reason, sha256
 from tikval.values import binary
-
-_PAID: Final = ("tokens_in", "tokens_out", "cost_usd", "ledger_key", "model_served")
 
 
 def several_samples(
@@ -86,8 +85,8 @@ class ReadValues:
         prompt_sha: str,
         quotes_from: QuotesFrom = None,
     ) -> None:
-        self.system, self.codebook = system, codebook
-        self.extractor, self.prompt_sha, self.quotes_from = extractor, prompt_sha, quotes_from
+        self.codebook, self.extractor, self.quotes_from = codebook, extractor, quotes_from
+        self.made = AnsweredRows(system, codebook, extractor, prompt_sha)
 
     def __call__(self, rows: list[Any]) -> list[PredictionRow]:
         return [self._read(row) for row in rows]
@@ -98,14 +97,16 @@ class ReadValues:
         answer = self._answer(row)
         if not isinstance(answer, Answer):
             return self.failure(row, *answer)
-        return self._row(
+        return self.made(
             row,
-            decisions=binary(answer.stances),
-            stances=list(answer.stances),
-            abstained=False,  # it looked, whatever it replied
-            has_sound=answer.has_sound,
-            notes=self._notes(row, answer.notes),
-            evidence=self._evidence(row, [answer], binary(answer.stances)),
+            {
+                "decisions": binary(answer.stances),
+                "stances": list(answer.stances),
+                "abstained": False,  # it looked, whatever it replied
+                "has_sound": answer.has_sound,
+                "notes": self._notes(row, answer.notes),
+                "evidence": self._evidence(row, [answer], binary(answer.stances)),
+            },
         )
 
     def _answer(self, row: AnswerRow) -> Answer | tuple[Reason, str | None]:
@@ -124,17 +125,19 @@ class ReadValues:
             failed = [FailedSample(i, *why) for i, why in enumerate(found) if not isinstance(why, Answer)]
             return self.failure(row, *why_no_vote(failed, len(samples)))
         voted = vote(answers)
-        return self._row(
+        return self.made(
             row,
-            decisions=voted.decisions,
-            scores=voted.scores,
-            stances=voted.stances,
-            votes=len(answers),
-            agreement=voted.agreement,
-            abstained=False,
-            has_sound=voted.has_sound,
-            notes=self._notes(row, voted.notes),
-            evidence=self._evidence(row, answers, voted.decisions),
+            {
+                "decisions": voted.decisions,
+                "scores": voted.scores,
+                "stances": voted.stances,
+                "votes": len(answers),
+                "agreement": voted.agreement,
+                "abstained": False,
+                "has_sound": voted.has_sound,
+                "notes": self._notes(row, voted.notes),
+                "evidence": self._evidence(row, answers, voted.decisions),
+            },
         )
 
     def _notes(self, row: AnswerRow, notes: str | None) -> str | None:
@@ -150,16 +153,4 @@ class ReadValues:
         return looked_up([answer.evidence for answer in answers], labels, json.loads(row["carried"]))
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> PredictionRow:
-        return self._row(row, error=reason.value, detail=detail)
-
-    def _row(self, row: Any, **result: Any) -> PredictionRow:
-        prediction: PredictionRow = dict.fromkeys(PredictionRow.__annotations__) | {  # type: ignore[assignment]
-            **{name: row[name] for name in ("video_id", "row_key", "attempt", *_PAID)},
-            "system": self.system,
-            "label_set": self.codebook.label_set,
-            "sample": self.extractor.sample,
-            "model": self.extractor.llm.model,
-            "prompt_sha": self.prompt_sha,
-            **result,
-        }
-        return prediction
+        return self.made(row, {"error": reason.value, "detail": detail})

@@ -19,9 +19,9 @@ import csv
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -37,7 +37,6 @@ from tikval.codebook import load_codebook
 from tikval.config import EvaluateConfig, ExtractConfig, UserError, find_file, load_config
 from tikval.evaluate.score_systems import score_systems
 from tikval.finetune.examples import read_texts
-from tikval.flow.extract_values import extract_values
 from tikval.machine import cores
 from tikval.prompt_text import render_prompt
 from tikval.rows import ScriptRow, arrow_schema
@@ -160,12 +159,15 @@ def write_study(config: ExtractConfig, texts: LabelledTexts, folder: Path) -> No
     out.write_run(config.scripts, [part], {}, len(scripts), {}, 0.0)
 
 
-def recipe_config(profile: str, recipe: str, folder: Path, labels: Path, model: Path | None) -> ExtractConfig:
-    """A recipe of a profile over the texts in `folder`; `model`: a tiny one in place of the profile's, on cores."""
+Overrides = list[tuple[str, Any]]
+
+
+def overrides(profile: str, recipe: str, folder: Path, labels: Path, model: Path | None) -> Overrides:
+    """Of a profile's recipe: the texts in `folder`; `model`: a tiny one in place of the profile's, on cores."""
     file, changes = RECIPES[recipe]
     first = recipe if file == "predictions" else FIRST[recipe]
     begins = {"": recipe} if file == "predictions" else {"": recipe, "predictions.": first}
-    sets: list[tuple[str, Any]] = []
+    sets: Overrides = []
     for at, name in begins.items():
         study = f"{at}scripts.videos."
         sets += [(f"{place}out", str(folder / "out")) for place in (at, f"{at}scripts.", study)]
@@ -181,12 +183,24 @@ def recipe_config(profile: str, recipe: str, folder: Path, labels: Path, model: 
             ]
             # random weights keep none of up to 38 reasons short
             sets += [(f"{at}extractor.llm.max_tokens", 4096)]
-    return load_config(ExtractConfig, f"configs/{profile}/{file}.yaml", sets)
+    return sets
 
 
-def took(config: ExtractConfig, seconds: float, gpu_usd: float) -> dict[str, Any]:
+def run_job(file: str, sets: Overrides) -> None:
+    """jobs.extract_values in a process of its own, whose end leaves the GPU empty for the next engine."""
+    given = [f"{key}={json.dumps(value)}" for key, value in sets]
+    subprocess.run(
+        [sys.executable, "-m", "jobs.extract_values", file, *given],
+        check=True,
+        stdout=sys.stderr,
+        cwd=HERE.parent,
+    )
+
+
+def took(config: ExtractConfig, gpu_usd: float) -> dict[str, Any]:
     """Calls, tokens and time of a recipe; GPU seconds and money only where a GPU ran it."""
-    rows = Folder(config.folder).read().to_pylist()
+    folder = Folder(config.folder)
+    rows, seconds = folder.read().to_pylist(), folder.finished().seconds
     asked = [row for row in rows if row["tokens_in"] is not None]
     gpu_seconds = seconds * config.pool.gpus
     return {
@@ -291,13 +305,14 @@ def measured(
     for profile in profiles:
         model = TINY[profile](folder / profile, [prompt]) if args.quick else None
         for recipe in recipes:
-            config = recipe_config(profile, recipe, folder, texts.labels, model)
+            file = f"configs/{profile}/{RECIPES[recipe][0]}.yaml"
+            sets = overrides(profile, recipe, folder, texts.labels, model)
+            config = load_config(ExtractConfig, file, sets)
             if not systems:
                 write_study(config, texts, folder)
-            begin = time.monotonic()
-            extract_values(config)
+            run_job(file, sets)
             systems[config.system] = config
-            figures[config.system] = took(config, time.monotonic() - begin, args.gpu_usd)
+            figures[config.system] = took(config, args.gpu_usd)
     found = scored(systems, str(folder / "out"), quick=args.quick)
     baselines = {name: scores["macro_f1"] for name, scores in found.items() if name not in systems}
     for name in systems:

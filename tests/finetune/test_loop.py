@@ -85,12 +85,13 @@ def text_task(folder: Path) -> Task:
     return Task(data, LABELS, TRAIN, CHOOSE, TEST, partial(build, config))
 
 
-@pytest.mark.parametrize("kind", ["text", "vectors", "per_label"])
+@pytest.mark.parametrize("kind", ["text", "vectors", "per_label", "models"])
 def test_resumed_after_any_epoch_it_ends_the_same_to_the_bit(kind: str, folder: Path) -> None:
     task = text_task(folder) if kind == "text" else vector_task()
-    fit = fit_of(heads="per_label" if kind == "per_label" else "multilabel", epochs=3, positive_weight=4)
+    several = {"per_label": {"heads": "per_label"}, "models": {"models": 2}}
+    fit = fit_of(epochs=3, positive_weight=4, **several.get(kind, {}))
     whole, states = run(task, fit)
-    assert len(states) == (9 if kind == "per_label" else 3)
+    assert len(states) == {"per_label": 9, "models": 6}.get(kind, 3)
     for done, saved in enumerate(states, start=1):
         torch.rand(5)  # whatever happened before in the other process
         rest, later = run(task, fit, resume=State.load(io.BytesIO(saved)))
@@ -166,6 +167,16 @@ def test_one_model_for_each_label_has_one_logit_each() -> None:
     trained, _ = run(vector_task(), fit_of(heads="per_label", epochs=2))
     assert [epoch.head for epoch in trained.history] == [0, 0, 1, 1, 2, 2]
     assert not np.isnan(trained.probabilities[24:]).any()
+
+
+@pytest.mark.parametrize("heads", ["multilabel", "per_label"])
+def test_models_of_a_training_differ_and_their_mean_is_what_comes_out(heads: str) -> None:
+    alone, _ = run(vector_task(), fit_of(heads=heads))
+    both, states = run(vector_task(), fit_of(heads=heads, models=2))
+    one, other = State.load(io.BytesIO(states[-1])).probabilities
+    assert np.array_equal(one, alone.probabilities, equal_nan=True), "the first is what it is without others"
+    assert not np.isclose(one[24:], other[24:]).any(), "another start and another order of rows"
+    assert np.allclose(both.probabilities, (one + other) / 2, equal_nan=True)
 
 
 def test_the_rate_goes_up_and_then_down() -> None:

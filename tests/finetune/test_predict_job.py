@@ -172,18 +172,20 @@ def held_out(trained: FinetuneConfig, fold: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("heads", "model"),
+    ("heads", "models", "model"),
     [
-        ("multilabel", {"pooling": "head"}),
-        ("multilabel", {"pooling": "mean", "long_texts": "windows", "overlap_tokens": 4}),
-        ("per_label", {"pooling": "mean"}),
-        ("three_way", {"pooling": "mean"}),
+        ("multilabel", 1, {"pooling": "head"}),
+        ("multilabel", 1, {"pooling": "mean", "long_texts": "windows", "overlap_tokens": 4}),
+        ("per_label", 1, {"pooling": "mean"}),
+        ("three_way", 1, {"pooling": "mean"}),
+        ("multilabel", 2, {"pooling": "mean"}),
+        ("per_label", 2, {"pooling": "mean"}),
     ],
 )
 def test_a_kept_training_repeats_what_it_predicted_for_its_test_rows(
-    study: Study, heads: str, model: dict[str, Any]
+    study: Study, heads: str, models: int, model: dict[str, Any]
 ) -> None:
-    trained = study.finetune(heads, **model)
+    trained = study.finetune(heads, fit={"models": models}, **model)
     encoder = Path(trained.model.model)  # type: ignore[union-attr]
     aside = encoder.rename(encoder.with_name("aside"))  # what training began with is gone
     try:

@@ -65,7 +65,7 @@ class Mlflow(Config):
         return uri
 
 
-_NOT_SWEPT: Final = {"model.model", "model.kind", "model.revision", "fit.best_by"}
+_NOT_SWEPT: Final = {"model.model", "model.kind", "model.revision", "fit.best_by", "fit.models"}
 # what the memory of a training, and whether an encoder takes its texts, follow from
 _OF_SIZE: Final = {"model.max_tokens", "model.gradient_checkpointing", "model.precision", "fit.batch_rows"}
 

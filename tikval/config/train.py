@@ -63,6 +63,13 @@ class Fit(Config):
     # a label's positives weigh as much more as they are rarer, up to this; None: all rows weigh the same
     positive_weight: float | None = Field(default=None, ge=1)
     gradient_norm: float = Field(default=1.0, gt=0)
+    # each training is so many models from other seeds, one after another; their probabilities are averaged
+    models: Annotated[PositiveInt, ADDED_LATER] = 1
+
+    @property
+    def is_one_model(self) -> bool:
+        """Whether a training's epochs are those of a single model."""
+        return self.models == 1 and self.heads != "per_label"
 
 
 class Protocol(Config):

@@ -49,7 +49,7 @@ def keep(place: str, model: TextEncoder | VectorHead, weights: bytes, descriptio
 
 
 class TrainedMember:
-    """One kept training, loaded: its models, one or one for each label, and its way of cutting texts."""
+    """One kept training, loaded: its models, each whole or one for each label, and its way of cutting texts."""
 
     def __init__(self, place: str, weights_sha256: str, device: str = "cpu") -> None:
         """Raises UserError where weights are missing, or are others than those of the hash."""
@@ -79,7 +79,9 @@ class TrainedMember:
         read = [
             predict_probabilities(model, data, every, _AT_ONCE, self.device, link) for model in self.models
         ]
-        return np.concatenate(read, axis=1).astype(np.float64)
+        heads = len(read) // self.kept.models
+        firsts = range(0, len(read), heads)
+        return ensemble([np.concatenate(read[first : first + heads], axis=1) for first in firsts])
 
     def _data(self, rows: Sequence[Any]) -> Data:
         if isinstance(self.form, VectorHead):

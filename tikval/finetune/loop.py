@@ -1,13 +1,14 @@
 """Training with early stopping: one model for all labels or one for each, resumable after every epoch, DDP-ready.
 
-N rows, P pieces, B rows of a batch, L labels. Binary cross-entropy on logits, AdamW, a linear schedule with warm-up
-(Appendix C.1). All that is random follows from (seed, head, epoch, rank), so that a State is all there is to resume.
+N rows, P pieces, B rows of a batch, L labels, M models whose probabilities are averaged. Binary cross-entropy on
+logits, AdamW, a linear schedule with warm-up (Appendix C.1). All that is random follows from (seed, head, epoch, rank),
+so that a State is all there is to resume.
 """
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import IO, Any
+from dataclasses import asdict, dataclass, replace
+from typing import IO, Any, Final
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from tikval.finetune.model import VectorClassifier
 from tikval.finetune.output_link import EACH_LABEL, Link
 from tikval.stats.thresholds import positive_weights
 
+_SEEDS_APART: Final = 1_000_000  # of a training's models; seeds of trainings are nearer to each other
 Floats = NDArray[np.float32]
 Score = Callable[[Floats, Floats], float]  # probabilities [n, L] and labels [n, L] -> larger is better
 
@@ -41,7 +43,7 @@ class Task:
 class Epoch:
     """One epoch of one head, and how it did on the rows that choose."""
 
-    head: int  # 0 of multilabel; the label's index of per_label
+    head: int  # 0, or of per_label the label's index; further models count on
     epoch: int  # from 1
     train_loss: float  # mean over the rows that train, while the weights change
     loss: float  # over the rows that choose
@@ -58,7 +60,7 @@ class State:
     model: dict[str, Tensor]  # of the head in training
     optimizer: dict[str, Any]
     history: tuple[Epoch, ...]  # of all heads; the last entry shows where training stands
-    probabilities: Floats  # [N, L] of the best epochs so far; NaN where none was read
+    probabilities: Floats  # [M, N, L] of the best epochs so far; NaN where none was read
 
     def save(self, file: IO[bytes]) -> None:
         plain = {
@@ -81,7 +83,8 @@ class State:
 class Trained:
     """The best epochs' weights are what `on_epoch` saw last with `best`, one for each head."""
 
-    probabilities: Floats  # [N, L] of the choosing and the test rows by the best epochs; NaN at the others
+    # [N, L] of the choosing and the test rows by the best epochs, the models' mean; NaN at the others
+    probabilities: Floats
     history: tuple[Epoch, ...]
 
 
@@ -102,29 +105,31 @@ def train(
     batch, worker 0 alone reads the rows that choose and test (a few hundred: seconds), and all call `on_epoch`.
     Raises FloatingPointError where the loss is no number any more, and whatever the model raises.
     """
-    heads = task.labels.shape[1] if fit.heads == "per_label" else 1
+    heads = task.labels.shape[1] if fit.heads == "per_label" else 1  # of a model
     history: tuple[Epoch, ...] = resume.history if resume else ()
-    probabilities_NL = np.full(task.labels.shape, np.nan, np.float32)
+    probabilities_MNL = np.full((fit.models, *task.labels.shape), np.nan, np.float32)
     if resume:
-        probabilities_NL = resume.probabilities.copy()
-    for head in range(heads):
-        columns = slice(head, head + 1) if fit.heads == "per_label" else slice(None)
+        probabilities_MNL[:] = resume.probabilities
+    for head in range(fit.models * heads):
+        model, label = divmod(head, heads)
+        columns = slice(label, label + 1) if fit.heads == "per_label" else slice(None)
         if _is_over([epoch for epoch in history if epoch.head == head], fit):
             continue
-        worker = _Worker(task, fit, head, columns, torch.device(device), rank, world)
+        own = replace(task, seed=task.seed + _SEEDS_APART * model)
+        worker = _Worker(own, fit, head, columns, torch.device(device), rank, world)
         if resume and resume.history[-1].head == head:
             worker.model.load_state_dict(resume.model)
             worker.optimizer.load_state_dict(resume.optimizer)
         while not _is_over(mine := [epoch for epoch in history if epoch.head == head], fit):
             epoch, read_NL = worker.epoch(mine, score)
             if epoch.best:
-                probabilities_NL[:, columns] = read_NL
+                probabilities_MNL[model][:, columns] = read_NL
             history = (*history, epoch)
             state = State(
-                worker.model.state_dict(), worker.optimizer.state_dict(), history, probabilities_NL.copy()
+                worker.model.state_dict(), worker.optimizer.state_dict(), history, probabilities_MNL.copy()
             )
             on_epoch(epoch, state)
-    return Trained(probabilities_NL, history)
+    return Trained(probabilities_MNL.mean(0), history)
 
 
 def _is_over(mine: list[Epoch], fit: Fit) -> bool:

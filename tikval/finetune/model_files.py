@@ -2,7 +2,7 @@
 
     models/ensemble.json        EnsembleFacts: what the system is worth on held-out rows, and its thresholds
     models/p0-f0-s0/            one training
-      weights.pt                of its best epoch: {head: tensors by name}
+      weights.pt                of each model's best epoch: {its number: tensors by name}
       encoder/                  configuration and tokenizer of the encoder, so that nothing else is needed
       model.json                Kept: how they are used; written last
 
@@ -83,6 +83,7 @@ class Kept(Config):
 
     model: Annotated[TextEncoder | VectorHead, Field(discriminator="kind")]
     heads: Literal["multilabel", "per_label", "three_way"]
+    models: int = 1  # whose probabilities are averaged
     labels: tuple[str, ...]  # [L]
     thresholds: tuple[float, ...]  # [L]
     width: int | None  # of vectors

@@ -140,6 +140,7 @@ def model_facts(examples: Examples, training: Training, learnt: TrainedModel) ->
     facts = {
         "model": training.model.model_dump(mode="json"),
         "heads": training.fit.heads,
+        "models": training.fit.models,
         "labels": examples.labels,
         "all_labels": examples.all_labels,
         "thresholds": learnt.thresholds.tolist(),

@@ -45,7 +45,7 @@ class Trial:
     detail: str | None = None
 
     def results(self, best_by: str) -> list[dict[str, Any]]:
-        """What `attempt` reported after each epoch; [] of one model for each label."""
+        """What `attempt` reported after each epoch; [] of several models."""
         if any(epoch["head"] for epoch in self.history):
             return []
         key, best = ("loss", min) if best_by == "loss" else ("score", max)
@@ -91,9 +91,9 @@ def inner(examples: Examples, training: Training, threshold: float | Literal["gl
 def attempt(given: Given, settings: Mapping[str, Any], report: ReportEpoch, device: str = "cpu") -> None:
     """Train with some settings; `report` after each epoch the best score so far, and whether it was the last.
 
-    One model for each label has epochs of its own for each, so that nothing can be compared before the end: then all
-    is reported at once. Raises ValueError for settings that do not go together, FloatingPointError where a loss or
-    score is no number, and whatever the model raises.
+    Several models (one for each label, or several that are averaged) have epochs of their own, so that nothing can be
+    compared before the end: then all is reported at once. Raises ValueError for settings that do not go together,
+    FloatingPointError where a loss or score is no number, and whatever the model raises.
     """
     training = given.training
     model, fit = changed(training.model, training.fit, dict(settings))
@@ -102,11 +102,11 @@ def attempt(given: Given, settings: Mapping[str, Any], report: ReportEpoch, devi
 
     def send(history: Sequence[Epoch], new: Sequence[Epoch], over: bool) -> None:
         score = score_of(history, fit.best_by, positives_L)
-        epoch = fit.epochs if fit.heads == "per_label" else len(history)
+        epoch = len(history) if fit.is_one_model else fit.epochs
         report({"epoch": epoch, "score": score, "over": over, "new": [asdict(each) for each in new]})
 
     def on_epoch(epoch: Epoch, now: State) -> None:
-        if fit.heads != "per_label":
+        if fit.is_one_model:
             send(now.history, [epoch], _was_last(now.history, fit))
 
     learnt = train_model(
@@ -116,7 +116,7 @@ def attempt(given: Given, settings: Mapping[str, Any], report: ReportEpoch, devi
         on_epoch=on_epoch,
         device=device,
     )
-    if fit.heads == "per_label":
+    if not fit.is_one_model:
         send(learnt.history, learnt.history, True)
 
 
@@ -126,7 +126,7 @@ def _was_last(history: Sequence[Epoch], fit: Fit) -> bool:
 
 
 def score_of(history: Iterable[Epoch], best_by: str, positives_L: np.ndarray) -> float:
-    """The score of the best epoch; over several heads (one for each label) their mean, by positives for weighted_f1.
+    """The score of the best epoch; over several models their mean, by positives for weighted_f1.
 
     Raises FloatingPointError where it is no number.
     """

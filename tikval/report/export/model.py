@@ -40,11 +40,13 @@ def check_exportable(kept: Kept) -> None:
     """Raises UserError for what transformers has no model of its own for."""
     if not isinstance(kept.model, TextEncoder):
         raise UserError("a head over vectors is no model of transformers; use it by jobs.predict")
-    instead = "train with model.pooling: head and fit.heads: multilabel to export, or use jobs.predict"
+    instead = "train with model.pooling: head, fit.heads: multilabel and fit.models: 1 to export, or use jobs.predict"
     if kept.model.pooling != "head":
         raise UserError(f"model.pooling: {kept.model.pooling} is no model of transformers' own; {instead}")
     if kept.heads == "per_label":
         raise UserError(f"fit.heads: per_label is one model for each label and not one; {instead}")
+    if kept.models > 1:
+        raise UserError(f"fit.models: {kept.models} averages models and is not one; {instead}")
     if kept.heads == "three_way":
         raise UserError(
             "fit.heads: three_way has probabilities of a value's labels that depend on each other, and a pipeline "

@@ -111,17 +111,18 @@ def test_the_intervals_of_an_earlier_version_are_not_shown(trained: FinetuneConf
 
 
 @pytest.mark.parametrize(
-    ("heads", "pooling", "message"),
+    ("heads", "pooling", "models", "message"),
     [
-        ("multilabel", "mean", "pooling: mean is no model"),
-        ("per_label", "head", "one model for each label"),
-        ("three_way", "head", "a pipeline would compute others"),
+        ("multilabel", "mean", 1, "pooling: mean is no model"),
+        ("per_label", "head", 1, "one model for each label"),
+        ("three_way", "head", 1, "a pipeline would compute others"),
+        ("multilabel", "head", 2, "fit.models: 2 averages models"),
     ],
 )
 def test_what_transformers_has_no_model_for_is_not_exported(
-    study: Study, tmp_path: Path, heads: str, pooling: str, message: str
+    study: Study, tmp_path: Path, heads: str, pooling: str, models: int, message: str
 ) -> None:
-    trained = study.finetune(heads, pooling=pooling)
+    trained = study.finetune(heads, pooling=pooling, fit={"models": models})
     with pytest.raises(UserError, match=message):
         export_model(trained.folder, "p0-f0-s0", tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -103,9 +103,10 @@ def _check(plan: FinetunePlan, available: Callable[[], int | None], show: bool) 
     config, examples, trainings = plan.config, plan.examples, plan.trainings
     first = trainings[0]
     sizes = ", ".join(f"{len(getattr(first.fold, part))} {part}" for part in PARTS)
+    models = f" of {first.fit.models} models each" if first.fit.models > 1 else ""
     lines = [
         f"{len(examples.ids)} rows, {len(examples.failed)} without a text or vector, {len(examples.labels)} labels",
-        f"{len(trainings)} trainings; rows of the first: {sizes}",
+        f"{len(trainings)} trainings{models}; rows of the first: {sizes}",
     ]
     if isinstance(first.model, TextEncoder):
         from tikval.finetune.memory import memory_needs

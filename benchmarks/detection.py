@@ -135,7 +135,9 @@ def of_arguments(
         config = SYSTEMS[name]
         base = {part: scored(windows[part], config)[:, :V] for part in windows}
         vectors = {part: unit(np.stack([each.mean(axis=0) for each in windows[part]])) for part in windows}
-        together = [np.concatenate([part["trains"], part["judged"]]) for part in (vectors, base)]
+        every_vector, every_base = (
+            np.concatenate([part["trains"], part["judged"]]) for part in (vectors, base)
+        )
         known = np.concatenate([trains.truth, truth])
         of_trains = np.unique(trains.conclusions, return_inverse=True)[1]
         every_group = np.concatenate([of_trains, groups + of_trains.max() + 1])
@@ -144,7 +146,8 @@ def of_arguments(
             labelled = [draw(of_trains, n, seed)[0] for seed in range(n_draws)]
             assert not isinstance(config.threshold, str)
             predictions[f"{n} labels, from {name}"] = [
-                tuned_on(rows, at, *together, known, every_group, config.threshold) for rows in labelled
+                tuned_on(rows, at, every_vector, every_base, known, every_group, config.threshold)
+                for rows in labelled
             ]
     others = {
         "everything": of.f1(truth, every),

@@ -302,10 +302,10 @@ def auc(truth_N: Bools, score_N: Floats) -> float:
     return float(((above > 0) + 0.5 * (above == 0)).mean())
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(given: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="around the defaults only; writes nothing")
-    quick = parser.parse_args(arguments).quick
+    quick = parser.parse_args(given).quick
 
     codebook = load_codebook(HERE.parent / "prompts" / "codebook.yaml")
     texts = read_texts(codebook)
@@ -374,8 +374,11 @@ def score_grid(
     forms = [*texts[:3], *([arguments.scripts] if arguments else [])]
     memo.learn(w for s in itertools.chain(*forms) for w in sentence_windows(sentences_of(s), longest))
     points = [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
-    scored = ((params, [score(codebook, memo, params, form) for form in forms]) for params in points)
-    return [Scores(params, *found[:3], found[3] if arguments else None) for params, found in scored]
+    scored = []
+    for params in points:
+        written, diluted, opening, *others = (score(codebook, memo, params, form) for form in forms)
+        scored.append(Scores(params, written, diluted, opening, others[0] if others else None))
+    return scored
 
 
 def gains_over_parts(choices: Choices, tuned: Sequence[Figures]) -> dict[str, dict[str, float]]:

@@ -85,7 +85,12 @@ def test_another_sound_and_another_picture_are_another_reply(gemma: Path) -> Non
 
     turn = Turn(EngineRequest(Vllm(model=str(gemma), max_tokens=8), None))
     engine = LLM(
-        str(gemma), max_num_seqs=2, dtype="float32", enforce_eager=True, limit_mm_per_prompt=most_media(HEARS)
+        str(gemma),
+        max_num_seqs=2,
+        dtype="float32",
+        enforce_eager=True,
+        limit_mm_per_prompt=most_media(HEARS),
+        kv_cache_memory_bytes=2**29,  # not a share of the machine's memory, which others use
     )
 
     def reply(pictures: list[bytes], sounds: list[bytes]) -> list[float]:

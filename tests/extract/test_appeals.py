@@ -8,7 +8,7 @@ import pytest
 
 from tests.extract.test_local_extract import LABELS, bag_of_words, codebook, load_bag, script_row
 from tikval.codebook import load_codebook
-from tikval.config import LocalExtractor, UserError
+from tikval.config import ExtractConfig, LocalExtractor, UserError, load_config
 from tikval.extract.appeals import appeals_for
 from tikval.extract.calibration import calibrate
 from tikval.extract.local import LocalValues
@@ -40,6 +40,16 @@ def test_a_complaint_that_has_the_words_of_the_harm_endorses(tmp_path: Path) -> 
     assert [row["decisions"] for row in found] == [[False] * 3 + [True], [False, True, False, False]]
     for row in found:
         assert 0 < sum(scores_of(row).values()) <= 1
+
+
+def test_other_words_are_another_recipe(tmp_path: Path) -> None:
+    def fingerprint(text: str) -> str:
+        extractor = of_file(tmp_path, text)
+        return load_config(
+            ExtractConfig, "configs/local/predictions.yaml", [("extractor", extractor)]
+        ).fingerprint
+
+    assert len({fingerprint(text) for text in ("codebook: two", "codebook: three")}) == 2
 
 
 def test_a_value_without_appeals_is_as_before(tmp_path: Path) -> None:

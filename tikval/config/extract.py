@@ -61,7 +61,7 @@ class LocalExtractor(Config):
     # how sharply windows are left out that are nearer to neutral sentences than to examples; None: all count the same
     gate: Annotated[float | None, Field(gt=0), ADDED_LATER] = None
     # how people demand what a value asks for, or condemn what offends it: endorsed as well
-    appeals: Annotated[TextFile | None, ADDED_LATER] = None
+    appeals: Annotated[TextFile | None, CONTENT, ADDED_LATER] = None
     # of a label's mean share over the windows: a number, or set from the codebook's own examples
     threshold: Annotated[float, Field(ge=0, le=1)] | Literal["codebook"] = 0.049
     # with `codebook`: another codebook, whose neutral sentences join where the given one has few

@@ -46,7 +46,7 @@ FORMAT: Final = 1
 MANIFEST, MADE, README = "manifest.json", "made.json", "README.txt"
 STUDY: Final = "study"
 LOG: Final = "bundles.json"  # below a study's folder: which bundles were made of it
-FILE_KEYS: Final = ("prompt", "codebook")  # whose files' text belongs to a recipe
+FILE_KEYS: Final = ("prompt", "codebook", "appeals")  # whose files' text belongs to a recipe
 _NAMED: Final = (
     "material",
     "neutral",

@@ -119,7 +119,7 @@ def test_every_quote_stands_in_the_script_or_the_caption(body: str, caption: str
 def test_scores_are_the_same_bits_as_before_windows_were_kept_apart(n: int, seed: int, prior: float) -> None:
     rng = np.random.default_rng(seed)
     labels, examples, neutral = (rng.normal(size=(rows, 5)).astype(np.float32) for rows in (4, 6, 2))
-    vectors = LabelVectors(labels, None, examples, neutral)
+    vectors = LabelVectors(labels, examples, neutral, np.zeros((0, 5), np.float32), np.zeros(0, np.intp))
     windows_ND, config = (
         rng.normal(size=(n, 5)).astype(np.float32),
         CONFIG.model_copy(update={"prior_windows": prior, "gate": None}),

@@ -10,6 +10,7 @@ Shape letters: N texts with an example, n neutral texts, L labels, B neutral sen
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -165,7 +166,7 @@ def _scores(
     ]
     first = np.cumsum(
         [0, *(len(examples_ED) for examples_ED, _ in parts)]
-    )  # of each label's examples among all
+    )  # of each label among all examples
     scores: dict[bool, list[np.ndarray]] = {True: [], False: []}
     for text in texts:
         labels_LD, all_ED = whole.labels, whole.examples
@@ -177,7 +178,7 @@ def _scores(
             labels_LD[label] = unit(label_vector(rest_ED, description_D, config.example_weight))
             all_ED = np.delete(all_ED, first[label] + place, axis=0)
         neutral_BD = np.delete(whole.neutral, text.neutral, axis=0)
-        others = LabelVectors(labels_LD, whole.appeals, all_ED, neutral_BD)
+        others = replace(whole, labels=labels_LD, examples=all_ED, neutral=neutral_BD)
         windows_ND = np.stack([vector_of[window] for window in windows(text.sentences, config.span)])
         scores[text.left_out is not None].append(label_shares(windows_ND, others, config))
     found = [np.array(scores[kind]) for kind in (True, False)]

@@ -30,9 +30,10 @@ class LabelVectors:
     """The codebook in the encoder's space."""
 
     labels: np.ndarray  # [L, D] in the order of codebook.labels
-    appeals: np.ndarray | None  # [V, D] of endorsed labels too; a value without appeals has its label's
     examples: np.ndarray  # [E, D] of all labels
     neutral: np.ndarray  # [B, D]
+    appeals: np.ndarray  # [A, D] of endorsed labels too
+    appealed: np.ndarray  # [A] places of the values that these are of
 
 
 def label_vectors(
@@ -47,17 +48,18 @@ def label_vectors(
         (encode([description])[0], encode(examples)) for description, examples in sentences(codebook).values()
     ]
     rows = [label_vector(examples, description, config.example_weight) for description, examples in of_labels]
-    labels, none = unit(np.stack(rows)), np.zeros((0, len(rows[0])), np.float32)
-    of_appeals = labels[: len(labels) // 2].copy()
-    for place, value in enumerate(codebook.values):
-        if value.slug in appeals:
-            its_own, description = encode(appeals[value.slug]), of_labels[place][0]
-            of_appeals[place] = unit(label_vector(its_own, description, config.example_weight))
+    none = np.zeros((0, len(rows[0])), np.float32)
+    appealed = [place for place, value in enumerate(codebook.values) if value.slug in appeals]
+    of_appeals = [
+        label_vector(encode(appeals[codebook.values[place].slug]), of_labels[place][0], config.example_weight)
+        for place in appealed
+    ]
     return LabelVectors(
-        labels,
-        of_appeals if appeals else None,
+        unit(np.stack(rows)),
         np.vstack([examples for _, examples in of_labels]),
         encode(neutral) if neutral else none,
+        unit(np.stack(of_appeals)) if of_appeals else none,
+        np.array(appealed, np.intp),
     )
 
 
@@ -75,9 +77,8 @@ def label_shares(windows_ND: np.ndarray, vectors: LabelVectors, config: LocalExt
 def window_shares(windows_ND: np.ndarray, vectors: LabelVectors, config: LocalExtractor) -> np.ndarray:
     """What of each window belongs to each label [N, L], in [0, 1]; the rest of 1 is nobody's."""
     labels_NL = windows_ND @ vectors.labels.T
-    if vectors.appeals is not None:
-        endorsed_NV = labels_NL[:, : len(vectors.appeals)]
-        np.maximum(endorsed_NV, windows_ND @ vectors.appeals.T, out=endorsed_NV)
+    if len(at := vectors.appealed):
+        labels_NL[:, at] = np.maximum(labels_NL[:, at], windows_ND @ vectors.appeals.T)
     # the nearest neutral example stands for all: their number must not weigh
     background_N1 = (windows_ND @ vectors.neutral.T).max(axis=1, initial=-1, keepdims=True)
     share_NL = _softmax(np.hstack([labels_NL, background_N1]) / config.temperature)[:, :-1]

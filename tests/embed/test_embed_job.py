@@ -114,6 +114,7 @@ def test_vectors_failures_and_duplicates(
     assert np.allclose(data.with_format("numpy")[2]["vector"], rows[data[2]["video_id"]]["vector"])
 
 
+@pytest.mark.full  # a run that is killed: tests/flow/test_kill.py
 def test_a_killed_encoder_costs_nothing_but_time(checkpoints: Checkpoints, tmp_path: Path) -> None:
     n = 40
     write_videos(tmp_path / "videos", 4)

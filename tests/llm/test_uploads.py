@@ -382,6 +382,7 @@ def test_a_row_is_uploaded_at_most_as_often_as_it_is_tried(
 
 
 @pytest.mark.ray
+@pytest.mark.full  # its parts run above without Ray, and a paid run that is killed in test_llm_kill.py
 @pytest.mark.timeout(300)
 def test_what_a_killed_run_has_uploaded_is_deleted_by_the_next(tmp_path: Path) -> None:
     write_unlike(tmp_path / "videos", 4)

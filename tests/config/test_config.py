@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from tikval.config import (
     CascadeConfig,
@@ -440,3 +441,14 @@ def test_an_encoder_learns_from_a_teacher_or_from_annotations() -> None:
     ):
         with pytest.raises(UserError, match=told):
             load_config(FinetuneConfig, "configs/distill/encoder.yaml", [wrong])
+
+
+def test_a_key_that_is_gone_is_read_where_it_changed_nothing() -> None:
+    """A finished study's run.json has it; with another value it was another recipe, which nobody can go on with."""
+    now = load_config(FinetuneConfig, "configs/local/finetune.yaml", [])
+    before = now.model_dump(mode="json")
+    before["fit"]["head_rate"], before["model"]["definitions"] = 1.0, False
+    assert FinetuneConfig.model_validate(before).fingerprint == now.fingerprint
+    before["fit"]["head_rate"] = 10.0
+    with pytest.raises(ValidationError, match="head_rate"):
+        FinetuneConfig.model_validate(before)

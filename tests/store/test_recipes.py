@@ -15,6 +15,7 @@ from tikval.config import (
     PredictConfig,
     ReportConfig,
     ScriptConfig,
+    TuneConfig,
     UserError,
 )
 from tikval.store.recipes import load_job
@@ -102,6 +103,18 @@ def test_local_values_of_before_go_on_without_gate_and_appeals(
     assert values().folder == before.folder
     assert "goes on with its recipe of before: values without gate and appeals" in capsys.readouterr().err
     assert values("extractor.recipe=2").extractor.recipe == 2  # type: ignore[union-attr]
+
+
+def test_heads_of_before_go_on_over_scores_of_before(tmp_path: Path) -> None:
+    def tuned(*more: str) -> TuneConfig:
+        sets = [f"out={tmp_path}", f"scripts.out={tmp_path}", f"scripts.videos.out={tmp_path}", *more]
+        return load_job(TuneConfig, "configs/local/tune.yaml", sets)
+
+    before = tuned("base.recipe=1")
+    assert Path(before.folder).name == "tuned-cae35a11d2a4"  # as the commit before made it
+    assert tuned().folder != before.folder
+    Path(before.folder).mkdir()
+    assert tuned().folder == before.folder
 
 
 def _local(out: Path, *more: Any) -> Any:

@@ -23,6 +23,7 @@ from pydantic import (
     Field,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 SECRET: Final = re.compile(r"[?&][^=&]*(pass|pwd|token|secret|key|sig)[^=&]*=", re.IGNORECASE)  # in a query
@@ -48,6 +49,16 @@ def find_file(path: str) -> Path:
 class Config(BaseModel):
     # defaults are validated, so that a number given by a file and by default is one number in the fingerprint
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    # keys that an earlier version had, by the value with which they changed nothing: its finished studies are read
+    gone: ClassVar[dict[str, Any]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_gone(cls, data: Any) -> Any:
+        if not cls.gone or not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if key not in cls.gone or value != cls.gone[key]}
 
 
 class Pool(Config):

@@ -24,6 +24,8 @@ from tikval.config.scripts import CatalogConfig, ScriptConfig
 class TextEncoder(Config):
     """A pre-trained encoder of texts with a classification head; all weights train (Appendix C.1)."""
 
+    gone: ClassVar[dict[str, Any]] = {"definitions": False}
+
     kind: Literal["text"] = "text"
     model: str = "FacebookAI/roberta-large"  # hub name or local directory: any AutoModel of transformers
     revision: str | None = None
@@ -49,6 +51,8 @@ class VectorHead(Config):
 
 class Fit(Config):
     """How one model is trained. Defaults: Appendix C.1, and our choices where it is silent."""
+
+    gone: ClassVar[dict[str, Any]] = {"head_rate": 1.0}
 
     batch_rows: PositiveInt = 16
     learning_rate: float = Field(default=2e-5, gt=0)

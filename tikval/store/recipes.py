@@ -1,7 +1,7 @@
 """A job's configuration as its study has it: one that was begun before goes on with the recipe it was begun with."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from tikval.config import (
     AskingPart,
@@ -10,6 +10,7 @@ from tikval.config import (
     LocalExtractor,
     LocalWriter,
     ScriptConfig,
+    TuneConfig,
     load_config,
     nested,
     validate,
@@ -38,6 +39,14 @@ def load_job(kind: type[J], path: str, overrides: Sequence[Override]) -> J:
         sets += older
 
 
+# the key of a stage whose recipe was once another
+_PART: Final[dict[type[JobConfig], str]] = {
+    ScriptConfig: "writer",
+    ExtractConfig: "extractor",
+    TuneConfig: "base",
+}
+
+
 class _Before(NamedTuple):
     """How a part of a recipe was once."""
 
@@ -49,9 +58,9 @@ class _Before(NamedTuple):
 def _begun_before(config: JobConfig, given: set[str]) -> Iterator[list[Override]]:
     """Overrides that name the recipe with which a stage was begun; `given`: keys that are settled."""
     for place, job in nested(config, trained=True):
-        if not isinstance(job, ScriptConfig | ExtractConfig):
+        name = _PART.get(type(job))
+        if name is None:
             continue
-        name = "writer" if isinstance(job, ScriptConfig) else "extractor"
         part = getattr(job, name)
         at = f"{place}.{name}" if place else name
         before = _before(part, {key.removeprefix(f"{at}.") for key in given})

@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.arguments import Arguments, are_here, development, held_out
-from benchmarks.local_threshold import read_texts
+from benchmarks.local_threshold import read_texts, rounded
 from benchmarks.tuning import draw, encoded, scored, tuned_on
 from tikval.codebook import load_codebook
 from tikval.config import LocalExtractor, StatedRates, find_file
@@ -256,15 +256,6 @@ def met(arguments: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]) -> b
         and now["macro_f1"] >= before["macro_f1"] - 0.01
         and all(each["over_before"][0] > 0 for name, each in of.items() if "labels, from" in name)
     )
-
-
-def rounded(x: Any) -> Any:
-    """Figures of four digits."""
-    if isinstance(x, dict):
-        return {name: rounded(value) for name, value in x.items()}
-    if isinstance(x, list):
-        return [rounded(value) for value in x]
-    return round(x, 4) if isinstance(x, float) else x
 
 
 if __name__ == "__main__":

@@ -354,7 +354,7 @@ def main(given: Sequence[str]) -> int:
             for name, (figure, least) in targets.items()
         },
     }
-    report = _rounded(report)
+    report = rounded(report)
     if not quick:
         RESULT.parent.mkdir(exist_ok=True)
         RESULT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -420,9 +420,12 @@ def both_forms(of: Figures) -> float:
     return (of.macro_f1 + of.diluted_macro_f1) / 2
 
 
-def _rounded(x: Any) -> Any:
+def rounded(x: Any) -> Any:
+    """Figures of four digits."""
     if isinstance(x, dict):
-        return {name: _rounded(value) for name, value in x.items()}
+        return {name: rounded(value) for name, value in x.items()}
+    if isinstance(x, list):
+        return [rounded(value) for value in x]
     return round(x, 4) if isinstance(x, float) else x
 
 

@@ -305,10 +305,12 @@ class Todo(NamedTuple):
 def _rows_to_do(paths: list[str], stage: str, work: Todo, batch_rows: int) -> Any:
     """A dataset of the upstream rows to do, one block per call of the stage, so that every actor gets some."""
     import ray.data
+    from ray.data.read_api import from_blocks
 
     if len(work.keys) <= SMALL:  # no read tasks: seconds of worker start-up on a laptop
         table = pa.concat_tables(work.of(part) for path in paths for part in iter_rows(path, stage))
-        return ray.data.from_arrow(
+        # not from_arrow, which asks for the schema of every block by a task: workers that only start
+        return from_blocks(
             [table.slice(at, batch_rows).combine_chunks() for at in range(0, table.num_rows, batch_rows)]
         )
     for path in paths:

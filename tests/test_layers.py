@@ -264,7 +264,7 @@ def test_no_public_function_has_the_name_of_another() -> None:
     assert not {name: where for name, where in places.items() if len(where) > 1}
 
 
-@pytest.mark.parametrize("module", ["tikval.cli", "tikval.store.folder", "tikval.cli.job"])
+@pytest.mark.parametrize("module", ["tikval.cli.commands", "tikval.store.folder", "tikval.cli.job"])
 def test_what_returns_immediately_loads_no_models_and_no_ray(module: str) -> None:
     code = f"import sys, {module}; print(*(name for name in sys.modules if '.' not in name))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fixtures.rows import label, prediction, script, video
-from tikval.cli import HINTS
+from tikval.cli.look import HINTS
 from tikval.rows import (
     AccountRow,
     EmbeddingRow,

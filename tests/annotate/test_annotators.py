@@ -34,7 +34,7 @@ from tikval.annotate.consolidate import (
     decide_stance,
     write_consolidated,
 )
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.codebook import load_codebook
 from tikval.config import UserError, find_file
 from tikval.rows import LabelRow, PredictionRow, arrow_schema

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tikval.annotate.tools.label_studio import is_label_studio, read_label_studio
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.codebook import load_codebook
 from tikval.config import UserError
 

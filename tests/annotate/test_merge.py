@@ -16,7 +16,7 @@ from tikval.annotate.coding_folder import CodingFolder, PlanLine
 from tikval.annotate.read_codings import gather_codings, read_codings
 from tikval.annotate.sheet import Gold, SheetItem, questions_of
 from tikval.annotate.sheets.workbook_columns import question_heading
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.codebook import load_codebook
 from tikval.config import UserError
 from tikval.sources.labels import read_labels

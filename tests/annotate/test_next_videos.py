@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from tests.fixtures.rows import prediction
 from tikval.annotate.next_videos import next_videos
 from tikval.annotate.width_target import parse_width_target
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import CatalogConfig, ExtractConfig, ScriptConfig, UserError
 from tikval.evaluate.batches import labels_of_batches, read_batches
 from tikval.evaluate.prevalence import Prevalence, prevalence_of

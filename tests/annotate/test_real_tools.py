@@ -32,7 +32,7 @@ from tikval.annotate.tools.label_studio import read_label_studio
 from tikval.annotate.tools.label_studio_project import LABEL_STUDIO
 from tikval.annotate.tools.potato import read_potato
 from tikval.annotate.tools.potato_project import POTATO
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.codebook import load_codebook
 from tikval.hub.bundled import cache
 from tikval.sources.tables import open_table

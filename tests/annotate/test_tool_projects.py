@@ -18,7 +18,7 @@ from tikval.annotate.tools.label_studio_project import label_studio_projects
 from tikval.annotate.tools.potato_project import potato_project
 from tikval.annotate.tools.task_answers import item_and_round
 from tikval.annotate.tools.tool_project import ToolProject, write_tool_project
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import UserError
 

@@ -7,7 +7,7 @@ import openpyxl
 import pytest
 from typer.testing import CliRunner
 
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import UserError
 from tikval.sources.catalog import read_accounts
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tests.fixtures.coding import CodingStudy, hand_in
 from tikval.annotate.coding_folder import CodingFolder, known_coding_folders
 from tikval.annotate.sheet_files import sheet_of
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import UserError
 
 

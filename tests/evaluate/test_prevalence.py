@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from tests.fixtures.rows import prediction
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import (
     CatalogConfig,
     ExtractConfig,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from tests.fixtures.rows import prediction, video
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import CatalogConfig, ExtractConfig, ScriptConfig, UserError
 from tikval.evaluate.prevalence import prevalence_of
 from tikval.evaluate.sample import Allocation, VideoSample, allocate, draw_sample, read_frame

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tests.fixtures.accounts import StudyOfAccounts
 from tests.fixtures.posts import StudyOfPosts, attrition
 from tests.fixtures.site import EVIL, Page, files, pages, report
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.evaluate.attrition import AttritionGroup, Loss, attrition_of
 from tikval.evaluate.attrition_steps import STEPS
 from tikval.report.site.attrition import GROUPS_LISTED

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tests.fixtures.rows import prediction
 from tests.fixtures.trained import BROKEN, IDS, TRAINED, stances
 from tests.fixtures.trained import Study as Written
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import (
     CatalogConfig,
     CombineConfig,

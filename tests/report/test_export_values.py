@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 from tests.fixtures.rows import prediction, script
 from tests.fixtures.trained import BROKEN, IDS, stances
 from tests.fixtures.trained import Study as Written
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import (
     CatalogConfig,
     EvaluateConfig,

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from tests.fixtures.rows import prediction
 from tests.report.test_figure_numbers import grouped, line, lines
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import CatalogConfig, EvaluateConfig, ExtractConfig, ScriptConfig, UserError
 from tikval.evaluate.score_systems import score_systems
 from tikval.files import SCHEMES, read_bytes

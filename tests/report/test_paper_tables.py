@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.fixtures import trained
 from tests.fixtures.rows import label, prediction
 from tests.fixtures.scoring import score_everything, score_system
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import EvaluateConfig, ExtractConfig, FinetuneConfig, Protocol, UserError, read_yaml
 from tikval.config.llm import Gemini
 from tikval.evaluate.score_systems import score_systems

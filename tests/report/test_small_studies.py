@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.fixtures.accounts import StudyOfAccounts
 from tests.fixtures.site import Page
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.report.figures.gather import figures_of, listing
 from tikval.report.tables.paper import show_tables, tables_of, write_tables
 

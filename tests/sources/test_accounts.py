@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tests.fixtures.rows import label, script, video
 from tikval.ask.withheld import check_minors, withheld_videos
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import Api, CatalogConfig, Gemini, ScriptConfig, UserError, Vllm
 from tikval.privacy import canonical_account
 from tikval.rows import AccountRow, ScriptRow, arrow_schema

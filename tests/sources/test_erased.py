@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.fixtures.rows import video
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import CatalogConfig, UserError
 from tikval.sources.erased import erased_hashes, not_erased, remember_erased, still_there
 from tikval.sources.write_catalog import write_catalog

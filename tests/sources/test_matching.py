@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.study.test_erasure_and_export import Made
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import CatalogConfig, UserError
 from tikval.rows import Reason
 from tikval.sources.catalog import list_videos, read_accounts

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 from typer.testing import CliRunner
 
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.stats.agreement import (
     COEFFICIENTS,
     FEW_FOUND,

@@ -8,7 +8,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.conftest import ROOT
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.codebook import load_codebook, render_page
 from tikval.config import UserError
 from tikval.study.codebook_check import check_codebook, summary_of_codebook, template_text

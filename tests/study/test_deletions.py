@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from tests.fixtures.alone import in_this_process
 from tests.fixtures.rows import prediction, script, video
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.codebook import load_codebook
 from tikval.config import (
     CatalogConfig,

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from tests.fixtures.rows import script
 from tests.study.test_erasure_and_export import ANN, BOB, IDS, Made, Report, mentions
 from tikval import files
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.files import read_parquet, write_bytes, write_table
 from tikval.llm.client import Reply, Usage
 from tikval.llm.ledger import Entry, Ledger, ledger_key

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from tests.fixtures.posts import FIRST_ID, StudyOfPosts, tell_posts
 from tests.study.test_erasure_and_export import mentions
-from tikval.cli import app
+from tikval.cli.commands import app
 from tikval.config import UserError
 from tikval.rows import Outcome
 from tikval.sources.erased import still_there

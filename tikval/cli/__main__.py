@@ -1,5 +1,5 @@
 """python -m tikval.cli, where the console script is not on the path."""
 
-from tikval.cli import main
+from tikval.cli.app import main
 
 main()

@@ -1,11 +1,12 @@
 """The application that the commands are registered with, and what every one of them has in common."""
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Final
 
 import typer
 
-from tikval.cli.job import guard
 from tikval.terminal import escape_output
 
 app = typer.Typer(
@@ -16,10 +17,70 @@ app = typer.Typer(
 )
 
 
+@app.callback()  # a group, however few of its commands are loaded
+def _every_command() -> None:
+    pass
+
+
 CODEBOOK: Final = "prompts/codebook.yaml"
+
+# Modules of this package by the command that needs them, in the order of the help. A command loads its own alone:
+# all of them together take a second to import, most of it for what the others need.
+MODULES: Final = {
+    "accounts": ("accounts",),
+    "analyze": ("analyze",),
+    "run": ("analyze",),
+    "job": ("analyze",),
+    "annotate": (
+        "annotate",
+        "annotate_accounts",
+        "annotate_fix",
+        "annotate_merge",
+        "annotate_next",
+        "annotate_project",
+        "annotate_sheet",
+    ),
+    "attrition": ("attrition",),
+    "bundle": ("bundle",),
+    "verify": ("bundle",),
+    "check": ("check",),
+    "claim": ("claim",),
+    "codebook": ("codebook",),
+    "collect": ("collect",),
+    "estimate": ("estimate",),
+    "explain": ("explain",),
+    "failures": ("look",),
+    "status": ("look",),
+    "doctor": ("look",),
+    "posts": ("posts",),
+    "prompt": ("prompt",),
+    "recheck": ("recheck",),
+    "export": ("results",),
+    "agreement": ("results",),
+    "consolidate": ("results",),
+    "prevalence": ("results",),
+    "tables": ("results",),
+    "compare": ("results",),
+    "figures": ("results",),
+    "export-model": ("results",),
+    "erase": ("results",),
+    "sample": ("sample",),
+    "tune": ("tune",),
+}
 
 
 def main() -> None:
     """The console script: a mistake of the user is one line and exit code 2, never a traceback."""
     escape_output()
+    load_commands(sys.argv[1:])
+    from tikval.cli.job import guard  # deferred: it has every job's configuration
+
     sys.exit(guard(lambda: app() or 0))
+
+
+def load_commands(words: Sequence[str]) -> None:
+    """Register the command that the words of a command line begin with; all of them where they name none."""
+    asked = words[0] if words and words[0] in MODULES else None
+    for command in MODULES if asked is None else (asked,):
+        for module in MODULES[command]:
+            import_module(f"tikval.cli.{module}")

@@ -48,7 +48,7 @@ def find_file(path: str) -> Path:
 
 class Config(BaseModel):
     # defaults are validated, so that a number given by a file and by default is one number in the fingerprint
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
 
     # keys that an earlier version had, by the value with which they changed nothing: its finished studies are read
     gone: ClassVar[dict[str, Any]] = {}

@@ -59,7 +59,7 @@ def test_other_names_are_others(name: str) -> None:
 )
 def test_an_at_sign_is_no_part_of_a_name(first: str, before: list[str], shown: str) -> None:
     videos = [video("1", account=first), video("2", account="Jane.Doe ")]
-    resolve_posts(videos, [], [], before)
+    videos = list(resolve_posts(videos, [], [], before).told(videos))
     assert videos[0]["account"] == shown
 
 
@@ -79,10 +79,10 @@ def test_the_first_spelling_is_kept_everywhere_and_an_annotation_names_what_the_
         {"account": "zz_KID", "genre": None, "source": None, "is_minor": True, "is_parent_run": None},
         {"account": "nobody", "genre": None, "source": None, "is_minor": True, "is_parent_run": None},
     ]
-    resolve_posts(videos, labels, accounts)
+    videos = list(resolve_posts(videos, labels, accounts).told(videos))
     assert [row["account"] for row in videos] == ["ZZ_Kid", "ZZ_Kid", "ann", None]
     assert [row["account"] for row in labels] == ["ann", "ZZ_Kid"]
-    assert unmatched_minors(videos, accounts) == ["nobody"]
+    assert unmatched_minors(["ZZ_Kid", "ann"], accounts) == ["nobody"]
 
 
 def write_study(root: Path) -> CatalogConfig:

@@ -11,10 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.fixtures.rows import video
 from tikval.config import CatalogConfig, UserError
 from tikval.rows import Reason, VideoRow, arrow_schema
-from tikval.sources.catalog import accounts_of, list_videos, read_accounts
+from tikval.sources.catalog import list_videos, read_accounts
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder, FolderRun
 from tikval.study.erasure import erase_videos
@@ -376,15 +375,14 @@ def test_a_mistake_in_the_accounts_names_file_line_and_column(
         read_accounts(str(path))
 
 
-def test_accounts_that_videos_name() -> None:
-    videos = [
-        video("1", account="ann"),
-        video("2"),
-        video("3", account="bob", genre="Vlog"),
-        video("4", account="ann", genre="Art"),
-        video("5", account="bob", genre="Food"),
-    ]
-    accounts = accounts_of(videos)
+def test_accounts_that_videos_name(tmp_path: Path) -> None:
+    for name in "12345":
+        (tmp_path / f"{name}.mp4").write_bytes(b"x")
+    lines = ["1.mp4,ann,", "2.mp4,,", "3.mp4,bob,Vlog", "4.mp4,ann,Art", "5.mp4,bob,Food"]
+    (tmp_path / "list.csv").write_text("\n".join(["path,account,genre", *lines]))
+    config = CatalogConfig(videos=str(tmp_path / "list.csv"), out=str(tmp_path / "out"))
+    write_catalog(config)
+    accounts = Folder(config.folder).read_side_table("accounts")
     assert [(row["account"], row["genre"], row["is_minor"]) for row in accounts] == [
         ("ann", "Art", None),
         ("bob", "Vlog", None),

@@ -59,7 +59,7 @@ def check_minors(catalog: Folder, llm: Gemini | Vllm | Endpoint, api: Api, todo:
     if contains(minors, todo).all():
         return
     accounts = catalog.read_side_table("accounts")
-    missing = unmatched_minors(catalog.read(["account"]).to_pylist(), accounts)
+    missing = unmatched_minors(catalog.distinct("account"), accounts)
     if missing and api.minors_unmatched == "stop":
         raise UserError(
             f"{len(missing)} accounts that are marked as a minor's match no video, and {llm.model} is an outside "

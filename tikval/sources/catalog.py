@@ -9,10 +9,11 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pyarrow.fs as pafs
 
@@ -23,6 +24,7 @@ from tikval.rows import AccountRow, Reason, VideoRow, row_key
 from tikval.sources.cells import as_text, date_in, trimmed
 from tikval.sources.columns import FACTS, OF_ACCOUNT, POST
 from tikval.sources.ids import Post, id_in_cell, post_in, pseudonym
+from tikval.sources.many_ids import SeenIds
 from tikval.sources.objects import Objects, Unknown, told_while_slow
 from tikval.sources.photo_posts import PhotoPost, group_photo_posts, passed_over_line
 from tikval.sources.post_files import PostFiles
@@ -32,12 +34,21 @@ SUFFIXES: Final = frozenset(
     ".3gp .asf .avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
 )
 _MAX_ID: Final = 512  # characters
+_AT_ONCE: Final = 2**13  # rows whose ids are looked up together
 _MAX_CELL: Final = 20_000  # characters of a caption, several times what platforms allow
 _POST: Final = ("account", "genre", "caption", "posted_at")  # optional columns of a manifest
 
 
+class KnownIds(Protocol):
+    """The id of each file of a finished study by its path."""
+
+    def __len__(self) -> int: ...
+
+    def get(self, path: str, /) -> str | None: ...
+
+
 def list_videos(
-    source: str, known: Mapping[str, str] | None = None, key: bytes | None = None, say: Say = print_note
+    source: str, known: KnownIds | None = None, key: bytes | None = None, say: Say = print_note
 ) -> Iterator[VideoRow]:
     """Every video of `source`, in a stable order, each with a unique id or as a failure.
 
@@ -53,31 +64,35 @@ def list_videos(
         found = _local(source, say)
     else:
         found = _store(source, say)
-    seen: dict[str, int] = {}
-    for row in found:
-        if key and row["error"] != Reason.INVALID_ID and post_in(row["video_id"]) is None:
-            rename(row, pseudonym(row["video_id"], key))
-        if known:
-            _keep_id(row, known)
-        before = seen.get(row["video_id"], 0)
-        seen[row["video_id"]] = before + 1
-        if before:  # another key than the first one's, so that both stay in every later table
-            row["row_key"] = row_key(row["video_id"], row["size_bytes"], f"{row['etag']} {before}")
-            if row["error"] != Reason.INVALID_ID:
-                row |= _failed(
-                    Reason.DUPLICATE_ID, "an earlier video has the same id; a manifest can name another"
-                )
-        yield row
-    if not seen and is_table(source):
+    seen, is_empty = SeenIds(), True
+    while some := list(islice(found, _AT_ONCE)):
+        is_empty = False
+        for row in some:
+            if key and row["error"] != Reason.INVALID_ID and post_in(row["video_id"]) is None:
+                rename(row, pseudonym(row["video_id"], key))
+            if known:
+                _keep_id(row, known)
+        for row, before in zip(some, seen.times_before([row["video_id"] for row in some]), strict=True):
+            if before:
+                _fail_as_duplicate(row, before)
+            yield row
+    if is_empty and is_table(source):
         raise UserError(f"{plain_address(source)}: lists no video: no line stands below the column names")
-    if not seen:
+    if is_empty:
         raise UserError(
             f"{source}: no videos found (looked for files that end in {' '.join(sorted(SUFFIXES))}, and for photo "
             "posts: pictures that end in _1.jpg, _2.jpg and so on, behind the post's id)"
         )
 
 
-def _keep_id(row: VideoRow, known: Mapping[str, str]) -> None:
+def _fail_as_duplicate(row: VideoRow, before: int) -> None:
+    """Give a row whose id came `before` another key than the first one's: both stay in every later table."""
+    row["row_key"] = row_key(row["video_id"], row["size_bytes"], f"{row['etag']} {before}")
+    if row["error"] != Reason.INVALID_ID:
+        row |= _failed(Reason.DUPLICATE_ID, "an earlier video has the same id; a manifest can name another")
+
+
+def _keep_id(row: VideoRow, known: KnownIds) -> None:
     """Give a file the id that it had when its study began; the one that it would have now becomes its alias."""
     before = known.get(row["path"])
     # an earlier version took a cell with the spaces around it, and a whole number of a float column with its .0
@@ -427,12 +442,8 @@ def _text(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def accounts_of(videos: Iterable[VideoRow]) -> list[AccountRow]:
-    """Accounts that the videos name, with the genre of their first video."""
-    genres: dict[str, str | None] = {}
-    for video in videos:
-        if video["account"]:
-            genres[video["account"]] = genres.get(video["account"]) or video["genre"]
+def accounts_of(genres: Mapping[str, str | None]) -> list[AccountRow]:
+    """Accounts that videos name, with a genre where one is known."""
     return [
         {"account": account, "genre": genre, "source": None, "is_minor": None, "is_parent_run": None}
         for account, genre in genres.items()

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from tikval.config import UserError
@@ -30,15 +30,22 @@ def not_erased(out: str, rows: Iterable[R]) -> list[R]:
 
     Raises UserError where the key is missing or another one: nobody comes back because of that.
     """
+    return list(iter_not_erased(out, rows))
+
+
+def iter_not_erased(out: str, rows: Iterable[R]) -> Iterator[R]:
+    """The rows of `not_erased`, one by one."""
     erased = _Erased.of(out)
     if erased is None:
-        return list(rows)
-    kept = [row for row in rows if not erased.names(row)]
-    for row in kept:
+        yield from rows
+        return
+    for row in rows:
+        if erased.names(row):
+            continue
         if caption := row.get("caption"):
             cast(dict[str, Any], row)["caption"] = _MENTION.sub(erased.hidden, str(caption))
+        yield row
     erased.save_if_keyed()
-    return kept
 
 
 def still_there(out: str, video_ids: Iterable[str]) -> set[str]:

@@ -138,10 +138,14 @@ def resolve_id(video_id: str, names: Mapping[str, str]) -> str:
 
     Letters count as the same whether they are composed (as most tables have them) or not (as some disks do).
     """
+    return next((names[name] for name in spellings_of(video_id) if name in names), video_id)
+
+
+def spellings_of(video_id: str) -> tuple[str, ...]:
+    """The names under which resolve_id looks for a video, the likeliest first."""
     post = post_in(video_id)
     spelt = (unicodedata.normalize(form, video_id) for form in ("NFC", "NFD"))
-    tries = (video_id, *spelt, *([post.video_id] if post else []))
-    return next((names[name] for name in tries if name in names), video_id)
+    return (video_id, *spelt, *([post.video_id] if post else []))
 
 
 def name_by_key(row_key: str) -> str:

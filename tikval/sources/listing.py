@@ -3,7 +3,7 @@
 A post whose files are there is a video of the study. All others are counted, with what became of them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -13,7 +13,7 @@ from tikval.config import CatalogConfig, UserError, validate
 from tikval.files import is_local, make_folder, plain_address
 from tikval.machine import ScratchFolder
 from tikval.rows import Outcome, PostRow, Reason, VideoRow
-from tikval.sources.catalog import SUFFIXES, list_videos, rename
+from tikval.sources.catalog import SUFFIXES, KnownIds, list_videos, rename
 from tikval.sources.columns import FACTS, POST
 from tikval.sources.exports import SourceExport, read_export
 from tikval.sources.exports.maps import SourceMap
@@ -25,6 +25,7 @@ from tikval.sources.ids import post_in, pseudonym
 from tikval.sources.photo_posts import plain_name
 from tikval.sources.posts import dated
 from tikval.sources.tables import Say, is_table, open_table, print_note
+from tikval.sources.video_rows import VideoRows
 
 _NAMED: Final = 3  # examples in a note
 
@@ -33,14 +34,14 @@ _NAMED: Final = 3  # examples in a note
 class Listing:
     """The videos of a study, and a table of the posts that a source told of."""
 
-    videos: list[VideoRow]
+    videos: Sequence[VideoRow] | VideoRows
     posts: str | None = None  # a temporary Parquet file of PostRow; None: no source told of any
     scratch: ScratchFolder | None = field(default=None, repr=False)  # keeps that file
 
 
 def list_study(
     config: CatalogConfig,
-    known: Mapping[str, str],
+    known: KnownIds,
     key: bytes | None,
     say: Say = print_note,
     *,
@@ -58,9 +59,10 @@ def list_study(
         export, has_paths = _manifest(config.videos)
         if has_paths:
             _refuse(config, "its lines name their files")
-            videos = list(list_videos(config.videos, known, key, say))
+            found = list_videos(config.videos, known, key, say)
             if export is None or not sidecars:
-                return Listing(videos)
+                return Listing(VideoRows(found))
+            videos = list(found)
             files = _Files(videos, _folder_of(config.videos))
             return _with_posts(videos, (_of_row(post, files, export) for post in export.rows()))
     if export is None:
@@ -161,7 +163,7 @@ def _videos_of(
     export: SourceExport | None,
     place: str,
     media: str | None,
-    known: Mapping[str, str],
+    known: KnownIds,
     key: bytes | None,
     say: Say,
 ) -> Iterator[VideoRow]:

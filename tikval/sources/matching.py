@@ -3,13 +3,14 @@
 Said before anything is computed: two tables that do not meet look like a study without annotations.
 """
 
+import bisect
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tikval.privacy import canonical_account
-from tikval.rows import AccountRow, VideoRow
+from tikval.rows import AccountRow
 
 _EXAMPLES: Final = 3
 _SUFFIX: Final = re.compile(r"\.[A-Za-z0-9]{2,4}$")
@@ -74,29 +75,46 @@ def match_ids(
 ) -> IdMatch:
     """Compare ids with those that are listed; ids are already resolved, and an alias counts as its video.
 
-    `spelt`: what people call the listed ones, where their ids are pseudonyms.
+    `spelt`: what people call the listed ones, where their ids are pseudonyms. Both are read again and again.
     """
     names = list(dict.fromkeys(wanted))
     missing = [name for name in names if name not in listed]
     if not missing:
         return IdMatch(len(names), (), (), what)
-    known = sorted(set(listed if spelt is None else spelt).difference(names))
-    return IdMatch(len(names), tuple(missing), tuple(known[:_EXAMPLES]), what, _suggestion(missing, known))
+    named, known = set(names), listed if spelt is None else spelt
+
+    def others() -> Iterator[str]:
+        return (name for name in known if name not in named)
+
+    return IdMatch(len(names), tuple(missing), tuple(_first_of(others())), what, _suggestion(missing, others))
 
 
-def _suggestion(missing: Sequence[str], listed: Sequence[str]) -> str | None:
+def _first_of(names: Iterable[str]) -> list[str]:
+    """The first few names in their order, each once: of millions in the memory of these."""
+    first = list[str]()
+    for name in names:
+        if name not in first and (len(first) < _EXAMPLES or name < first[-1]):
+            bisect.insort(first, name)
+            del first[_EXAMPLES:]
+    return first
+
+
+def _suggestion(missing: Sequence[str], others: Callable[[], Iterable[str]]) -> str | None:
     """The change of both sides after which most of the names would be listed, if there is one."""
     for words, change in _CHANGES.items():
-        there = {changed for name in listed if (changed := change(name))}
-        if 2 * sum(change(name) in there for name in missing) > len(missing):
-            return _in_example(words, missing, listed, change)
+        wanted = {changed for name in missing if (changed := change(name))}
+        by_change: dict[str, str] = {}
+        for name in others():
+            if (changed := change(name)) in wanted:
+                by_change[changed] = max(name, by_change.get(changed, name))
+        if 2 * sum(change(name) in by_change for name in missing) > len(missing):
+            return _in_example(words, missing, by_change, change)
     return None
 
 
 def _in_example(
-    words: str, missing: Sequence[str], listed: Sequence[str], change: Callable[[str], str]
+    words: str, missing: Sequence[str], by_change: Mapping[str, str], change: Callable[[str], str]
 ) -> str:
-    by_change = {change(name): name for name in listed}
     given = next(name for name in missing if change(name) in by_change)
     there = by_change[change(given)]
     if given != there and given.startswith(there):
@@ -104,9 +122,9 @@ def _in_example(
     return f"{words} ({given} for {there})"
 
 
-def accounts_without_videos(videos: Iterable[VideoRow], accounts: Iterable[AccountRow]) -> str:
+def accounts_without_videos(of_videos: Iterable[str], accounts: Iterable[AccountRow]) -> str:
     """The sentence on accounts of a table of whom no video is listed; empty where each has one."""
-    there = {canonical_account(video["account"]) for video in videos if video["account"]}
+    there = set(map(canonical_account, of_videos))
     names = list(dict.fromkeys(row["account"] for row in accounts))
     missing = [name for name in names if canonical_account(name) not in there]
     if not missing:

@@ -1,32 +1,33 @@
 """Videos, annotations and accounts -> the catalog of a study: the arrow of jobs/catalog.py."""
 
-import hashlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import CatalogConfig, UserError, find_file
-from tikval.files import delete, write_table
-from tikval.rows import AccountRow, LabelRow, PostRow, Reason, VideoRow, arrow_schema
-from tikval.sources.accounts import resolve_posts, spell_alike, unmatched_minors
+from tikval.files import delete
+from tikval.rows import AccountRow, LabelRow, PostRow, Reason, VideoRow
+from tikval.sources.accounts import ResolvedPosts, resolve_posts, spell_alike, unmatched_minors
 from tikval.sources.catalog import accounts_of, read_accounts
-from tikval.sources.erased import not_erased
+from tikval.sources.catalog_files import write_small, write_videos
+from tikval.sources.erased import iter_not_erased, not_erased
 from tikval.sources.exports.write_posts import write_posts
 from tikval.sources.labels import read_labels
 from tikval.sources.listing import list_study
+from tikval.sources.many_ids import IdsByPath
 from tikval.sources.matching import accounts_without_videos, match_ids
 from tikval.sources.posts import SIDE_TABLE, iter_posts
 from tikval.sources.tables import Say, print_note
+from tikval.sources.video_rows import VideoRows
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.given import GivenTable, GivenTables, same_table
+from tikval.store.tables import iter_rows
 from tikval.study_key import study_key
-
-_LATER: Final = ("probability", "files")
 
 
 def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
@@ -47,20 +48,21 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         listing = list_study(config, _ids_so_far(folder, before), key, say, sidecars=sidecars)
         config, videos = _as_it_began(config, before, listing.videos, say)
         labels, accounts = _labels(config, folder, given, say), _accounts(config, folder, given, say)
-        spelling = resolve_posts(videos, labels, accounts, _accounts_so_far(folder, before))
-        _warn_of_unmatched_minors(videos, accounts, given)
-        videos = not_erased(config.out, videos)
-        accounts = not_erased(config.out, accounts if given.accounts else accounts_of(videos))
-        if given.accounts and (sentence := accounts_without_videos(videos, accounts)):
-            say(f"{given.accounts.file}: {sentence}")
+        resolved = resolve_posts(videos, labels, accounts, _accounts_so_far(folder, before))
         labels = not_erased(config.out, labels)
-        _check_matches(config, folder, given, videos, labels, say)
-        files = [_write(folder, "data", VideoRow, videos)]
-        side_tables = {"accounts": _write(folder, "_accounts", AccountRow, accounts)}
+        _check_matches(config, folder, given, resolved, videos, labels, say)
+        files, listed = write_videos(config.out, folder, before, resolved.told(videos))
+        _warn_of_unmatched_minors(listed.every_account, accounts, given)
+        accounts = not_erased(config.out, accounts if given.accounts else accounts_of(listed.accounts))
+        if given.accounts and (sentence := accounts_without_videos(listed.accounts, accounts)):
+            say(f"{given.accounts.file}: {sentence}")
+        side_tables = {"accounts": write_small(folder, "_accounts", AccountRow, accounts)}
         if given.annotations:
-            side_tables["labels"] = _write(folder, "_labels", LabelRow, labels)
+            side_tables["labels"] = write_small(folder, "_labels", LabelRow, labels)
         if listing.posts:
-            side_tables[SIDE_TABLE] = write_posts(_posts(config.out, listing.posts, spelling), folder.uri)
+            side_tables[SIDE_TABLE] = write_posts(
+                _posts(config.out, listing.posts, resolved.spelling), folder.uri
+            )
         given.write(folder)
         if before and before.files == files and before.side_tables == side_tables:
             if before.config.get("annotated_by", "unknown") == config.annotated_by:
@@ -69,11 +71,8 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
             return folder.write_run(
                 config, files, {}, before.rows, before.failed, before.seconds, side_tables
             )
-        failed: dict[str, int] = {}
-        for row in videos:
-            if row["error"]:
-                failed[row["error"]] = failed.get(row["error"], 0) + 1
-        done = folder.write_run(config, files, {}, len(videos), failed, time.monotonic() - begin, side_tables)
+        counts = listed.rows, dict(listed.failed)
+        done = folder.write_run(config, files, {}, *counts, time.monotonic() - begin, side_tables)
         for name in (
             {*before.files, *before.side_tables.values()} - {*files, *side_tables.values()} if before else ()
         ):
@@ -89,14 +88,13 @@ def read_labels_again(folder: Folder, table: GivenTable, codebook: Codebook) -> 
     with folder.lock():
         run, given, mine = folder.finished(), GivenTables.of(folder), codebook.label_set
         rows = read_labels(table.place, codebook.slugs, mine, titles=codebook.titles, say=lambda _: None)
-        videos: list[VideoRow] = folder.read().to_pylist()
-        resolve_posts(videos, rows, [], _accounts_so_far(folder, run))
+        resolve_posts(_videos_of(folder), rows, [], _accounts_so_far(folder, run))
         others = [row for row in folder.read_side_table("labels") if row["label_set"] != mine]
         labels = [*others, *not_erased(run.config["out"], rows)]
         now = GivenTable.read_now(table.place, len(rows), table.codebook)
         given.annotations[mine] = same_table(replace(now, file=table.file), table)
         given.write(folder)
-        file = _write(folder, "_labels", LabelRow, sorted(labels, key=lambda row: row["label_set"]))
+        file = write_small(folder, "_labels", LabelRow, sorted(labels, key=lambda row: row["label_set"]))
         before = run.side_tables.get("labels")
         if before == file:
             return run
@@ -124,8 +122,8 @@ def _as_known_before(config: CatalogConfig, before: FolderRun | None, given: Giv
 
 
 def _as_it_began(
-    config: CatalogConfig, before: FolderRun | None, videos: list[VideoRow], say: Say
-) -> tuple[CatalogConfig, list[VideoRow]]:
+    config: CatalogConfig, before: FolderRun | None, videos: Iterable[VideoRow], say: Say
+) -> tuple[CatalogConfig, Iterable[VideoRow]]:
     """The videos of a study: without photo posts where it began before these were videos, so that it stays finished.
 
     Its catalog says so, as long as there are some; an explicit `photo_posts` decides otherwise.
@@ -133,23 +131,24 @@ def _as_it_began(
     wanted = config.photo_posts
     if before is not None and "photo_posts" not in config.model_fields_set:
         wanted = before.config.get("photo_posts", False)
-    kept = videos if wanted else [row for row in videos if not row["files"]]
-    left = len(videos) - len(kept)
+    left = 0 if wanted else sum(bool(row["files"]) for row in videos)
     if left:
+        videos = VideoRows(row for row in videos if not row["files"])
         how = (
             "began without them; another --out takes them in"
             if config.photo_posts
             else "is to be without them"
         )
         say(f"{left} photo post{'s are' if left > 1 else ' is'} left out: this study {how}")
-    return config.model_copy(update={"photo_posts": wanted or not left}), kept
+    return config.model_copy(update={"photo_posts": wanted or not left}), videos
 
 
 def _check_matches(
     config: CatalogConfig,
     folder: Folder,
     given: GivenTables,
-    videos: Sequence[VideoRow],
+    resolved: ResolvedPosts,
+    videos: Iterable[VideoRow],
     labels: Sequence[LabelRow],
     say: Say,
 ) -> None:
@@ -157,15 +156,15 @@ def _check_matches(
 
     Raises UserError where none is, unless that is wanted or was so: a finished study whose videos were erased stays.
     """
-    listed = {video["video_id"]: video for video in videos if video["error"] != Reason.INVALID_ID}
-    spelt = [row["alias"] or name for name, row in listed.items()] if config.ids == "pseudonyms" else listed
+    listed = _ListedIds(config.out, resolved, videos)
+    spelt = _ListedIds(config.out, resolved, videos, spelt=True) if config.ids == "pseudonyms" else None
     before = folder.read_side_table("labels") if folder.run() else []
     for label_set, table in given.annotations.items():
         match = match_ids((row["video_id"] for row in labels if row["label_set"] == label_set), listed, spelt)
         alone = config.annotations_unmatched == "go_on"
         if match.none and not alone:
-            earlier = [row for row in before if row["label_set"] == label_set]
-            alone = bool(earlier) and not any(row["video_id"] in listed for row in earlier)
+            earlier = {row["video_id"] for row in before if row["label_set"] == label_set}
+            alone = bool(earlier) and not any(name in earlier for name in listed)
         if match.none and not alone:
             raise UserError(
                 f"{table.file}: {match.text}; annotations_unmatched=go_on if they are wanted without videos"
@@ -174,21 +173,46 @@ def _check_matches(
             say(f"{table.file}: {match.text}")
 
 
-def _ids_so_far(folder: Folder, before: FolderRun | None) -> dict[str, str]:
+class _ListedIds(Collection[str]):
+    """The ids that are listed, those of erased videos left out; `spelt`: what people call these videos.
+
+    To be read from the videos again and again; only whether an annotation names one is known without that.
+    """
+
+    def __init__(
+        self, out: str, resolved: ResolvedPosts, videos: Iterable[VideoRow], *, spelt: bool = False
+    ) -> None:
+        self.out, self.resolved, self.videos, self.spelt = out, resolved, videos, spelt
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.resolved.listed
+
+    def __iter__(self) -> Iterator[str]:
+        for row in iter_not_erased(self.out, self.resolved.told(self.videos)):
+            if row["error"] != Reason.INVALID_ID:
+                yield (row["alias"] or row["video_id"]) if self.spelt else row["video_id"]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _ids_so_far(folder: Folder, before: FolderRun | None) -> IdsByPath:
     """The id of each file by its path, as a finished catalog has them: a study goes on with the ids that it has."""
-    if before is None:
-        return {}
-    rows = folder.read(["path", "video_id", "error"]).to_pylist()
-    return {
-        row["path"]: row["video_id"]
-        for row in rows
-        if row["error"] not in (Reason.DUPLICATE_ID, Reason.INVALID_ID)
-    }
+    tables = folder.tables(["path", "video_id", "error"]) if before else iter(())
+    twice = pa.array([Reason.DUPLICATE_ID.value, Reason.INVALID_ID.value])
+    return IdsByPath(table.filter(pc.invert(pc.is_in(table["error"], twice))) for table in tables)
 
 
 def _accounts_so_far(folder: Folder, before: FolderRun | None) -> list[str]:
     """Accounts as a finished catalog spells them: folds and intervals go by these names."""
-    return sorted(set(folder.read(["account"])["account"].drop_null().to_pylist())) if before else []
+    return sorted(folder.distinct("account")) if before else []
+
+
+def _videos_of(folder: Folder) -> Iterator[VideoRow]:
+    """The rows of a finished catalog, some at a time."""
+    for name in folder.finished().files:
+        for table in iter_rows(f"{folder.uri}/{name}", folder.stage):
+            yield from table.to_pylist()
 
 
 def _labels(config: CatalogConfig, folder: Folder, given: GivenTables, say: Say) -> list[LabelRow]:
@@ -233,26 +257,13 @@ def _note_kept(kind: str, table: GivenTable | None, say: Say) -> None:
         say(f"{kind} that are known are used: {table.about} ({how})")
 
 
-def _warn_of_unmatched_minors(videos: list[VideoRow], accounts: list[AccountRow], given: GivenTables) -> None:
-    if given.accounts and (unmatched := unmatched_minors(videos, accounts)):
+def _warn_of_unmatched_minors(
+    of_videos: Collection[str], accounts: list[AccountRow], given: GivenTables
+) -> None:
+    if given.accounts and (unmatched := unmatched_minors(of_videos, accounts)):
         some = ", ".join(unmatched[:3]) + (" ..." if len(unmatched) > 3 else "")
         print(
             f"tikval: warning: {given.accounts.file}: {len(unmatched)} accounts of minors match no video ({some}); "
             "are they spelt as in the manifest?",
             file=sys.stderr,
         )
-
-
-def _write(folder: Folder, name: str, kind: type, rows: list[Any]) -> str:
-    """Write a table under a name that its content gives it, so that the same table is the same file.
-
-    A column of a later version counts only where it tells something: what was learnt from the table stays.
-    """
-    table = pa.Table.from_pylist(rows, schema=arrow_schema(kind))
-    silent = [name for name in _LATER if name in table.column_names and table[name].null_count == len(rows)]
-    table, sink = table.drop_columns(silent), pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    file = f"{name}-{hashlib.sha256(sink.getvalue()).hexdigest()[:16]}.parquet"
-    write_table(f"{folder.uri}/{file}", table)
-    return file

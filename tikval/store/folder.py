@@ -204,6 +204,12 @@ class Folder:
         """Row keys of the finished table, S16 [N]."""
         return keys_of(self.read(["row_key"])["row_key"])
 
+    def distinct(self, column: str) -> set[str]:
+        """The texts of one column of the finished table."""
+        return {
+            text for table in self.tables([column]) for text in table[column].unique().drop_null().to_pylist()
+        }
+
     def rows(
         self, catalog: "Folder", only: Collection[str] | None = None, columns: list[str] | None = None
     ) -> list[Any]:

@@ -42,7 +42,7 @@ from tikval.files import (
 )
 from tikval.rows import Reason
 from tikval.store.lock import lock
-from tikval.store.row_keys import KeyIndex, SeenKeys, contains, keys_of
+from tikval.store.row_keys import KEY, KeyIndex, SeenKeys, contains, keys_of
 from tikval.store.tables import iter_rows, read_table_of
 
 SEALED_ROWS: Final = 100_000  # per file of a finished table, or
@@ -202,7 +202,8 @@ class Folder:
 
     def keys(self) -> np.ndarray:
         """Row keys of the finished table, S16 [N]."""
-        return keys_of(self.read(["row_key"])["row_key"])
+        tables = self.tables(["row_key"])
+        return np.concatenate([np.empty(0, KEY), *(keys_of(table["row_key"]) for table in tables)])
 
     def distinct(self, column: str) -> set[str]:
         """The texts of one column of the finished table."""
@@ -236,8 +237,8 @@ class Folder:
         """Every key on disk, whether or not the run finished. Reads three columns, part by part."""
         return KeyIndex(self._keys(self.parts())).seen()
 
-    def _keys(self, names: list[str]) -> list[pa.Table]:
-        return [self.table(name, ["row_key", "attempt", "error"]) for name in names]
+    def _keys(self, names: list[str]) -> Iterator[pa.Table]:
+        return (self.table(name, ["row_key", "attempt", "error"]) for name in names)
 
     def seal(
         self,

@@ -5,6 +5,7 @@ And the number by which a row, or what else has a name, is drawn at random, so t
 
 import binascii
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,22 +34,20 @@ class SeenKeys:
 
 
 class KeyIndex:
-    """The rows of some files by key: of one key's rows a result counts, else a final failure, else the last attempt."""
+    """The rows of some files by key: of one key's rows a result counts, else a final failure, else the last attempt.
 
-    def __init__(self, tables: list[pa.Table]) -> None:
-        """Tables with `row_key`, `attempt` and `error`."""
-        self.sizes = [table.num_rows for table in tables]
-        self.keys = np.concatenate([np.empty(0, KEY), *(keys_of(table["row_key"]) for table in tables)])
-        self.attempts = np.concatenate(
-            [np.empty(0, np.int64), *(table["attempt"].to_numpy() for table in tables)]
-        )
-        self.failed = np.concatenate([np.empty(0, bool), *(_is_set(table["error"]) for table in tables)])
-        self.not_asked = np.concatenate(
-            [np.empty(0, bool), *(_is_one_of(table["error"], [Reason.NOT_ASKED]) for table in tables)]
-        )
-        self.retryable = np.concatenate(
-            [np.empty(0, bool), *(_is_one_of(table["error"], _RETRYABLE) for table in tables)]
-        )
+    20 bytes a row are held, and some 25 more while they are sorted.
+    """
+
+    def __init__(self, tables: Iterable[pa.Table]) -> None:
+        """Tables with `row_key`, `attempt` and `error`, of which one at a time is held."""
+        keys, ranks = [np.empty(0, KEY)], [np.empty(0, np.int32)]
+        for table in tables:
+            keys.append(keys_of(table["row_key"]))
+            ranks.append(_ranks(table))
+        self.sizes = [len(some) for some in ranks[1:]]
+        self.keys, keys = np.concatenate(keys), []
+        self.ranks, ranks = np.concatenate(ranks), []
 
     def the_one_that_counts(self) -> list[np.ndarray]:
         """bool [rows] of each table: one row of each key."""
@@ -58,16 +57,49 @@ class KeyIndex:
 
     def seen(self) -> SeenKeys:
         first = self._first()  # in the order of the keys
-        again = self.retryable[first]
-        attempts = self.attempts[first][again] - self.not_asked[first][again]
-        return SeenKeys(self.keys[first][~again], self.keys[first][again], attempts)
+        ranks = self.ranks[first]
+        again = ranks & _RETRYABLE_BIT != 0
+        attempts = _MOST_ATTEMPTS - (ranks[again] >> 1 & _MOST_ATTEMPTS) - (ranks[again] & 1)
+        retry = self.keys[first[again]]
+        done = self.keys[first[~again] if len(retry) else first]
+        return SeenKeys(done, retry, attempts.astype(np.int64))
 
     def _first(self) -> np.ndarray:
         """Places of the rows that count, sorted by key. A terminal failure is done, so it beats a retryable one."""
-        order = np.lexsort((self.not_asked, -self.attempts, self.retryable, self.failed, self.keys))
-        first = np.ones(len(order), bool)
-        first[1:] = self.keys[order][1:] != self.keys[order][:-1]
-        return order[first]
+        # numbers sort ten times as fast as texts: by the first half of the key, and what is equal there by all
+        half = np.frombuffer(self.keys, ">u8").reshape(-1, 2)
+        start = half[:, 0].astype(np.uint64)
+        order = np.argsort(start)
+        new = np.ones(len(order), bool)
+        start.sort()  # in place, where start[order] would be one more array
+        new[1:] = start[1:] != start[:-1]
+        tied = np.flatnonzero(~new | np.append(~new[1:], False))
+        if len(tied):
+            rows = order[tied]
+            rest = half[rows, 1].astype(np.uint64)
+            by_all = np.lexsort((rows, self.ranks[rows], rest, start[tied]))
+            order[tied], rest = rows[by_all], rest[by_all]
+            # the start of each run of equal halves stays new; within one, a row is new where the other half changes
+            changed = np.append(True, rest[1:] != rest[:-1])
+            new[tied] |= changed
+        return np.asarray(order[new])
+
+
+_MOST_ATTEMPTS: Final = 2**26 - 1
+_RETRYABLE_BIT: Final = 2**28
+_FAILED_BIT: Final = 2**29
+
+
+def _ranks(table: pa.Table) -> np.ndarray:
+    """int32 [N]: of rows of one key the lowest counts. Failed, retryable, the attempt backwards, nobody asked."""
+    error = table["error"]
+    attempts = np.asarray(table["attempt"].to_numpy(), np.int64)
+    ranks = (_MOST_ATTEMPTS - np.clip(attempts, 0, _MOST_ATTEMPTS) << 1).astype(np.int32)
+    if error.null_count < len(error):
+        ranks += _FAILED_BIT * np.asarray(error.is_valid().to_numpy(), np.int32)
+        ranks += _RETRYABLE_BIT * _is_one_of(error, _RETRYABLE)
+        ranks += _is_one_of(error, [Reason.NOT_ASKED])
+    return ranks
 
 
 def keys_of(column: pa.ChunkedArray) -> np.ndarray:
@@ -101,10 +133,7 @@ def draw_number(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 12
 
 
-def _is_set(errors: pa.ChunkedArray) -> np.ndarray:
-    return np.asarray(errors.is_valid().to_numpy(), bool)
-
-
 def _is_one_of(errors: pa.ChunkedArray, reasons: list[Reason]) -> np.ndarray:
+    """int32 [N], 0 or 1"""
     found = pc.is_in(errors, pa.array([reason.value for reason in reasons]))
-    return np.asarray(pc.fill_null(found, False).to_numpy(), bool)
+    return np.asarray(pc.fill_null(found, False).to_numpy(), np.int32)

@@ -1,0 +1,50 @@
+"""Which rows count, against sorting by everything at once; keys that share their first half among them."""
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tikval.rows import Reason
+from tikval.store.row_keys import KEY, KeyIndex, keys_of
+
+halves = st.sampled_from(["00" * 8, "0a" + "00" * 7, "ff" * 8])
+rows = st.tuples(
+    st.builds("".join, st.tuples(halves, halves)),
+    st.integers(1, 3),
+    st.sampled_from([None, "unreadable", "timeout", "not_asked"]),
+)
+
+
+def table_of(part: list[tuple[str, int, str | None]]) -> pa.Table:
+    columns = list(zip(*part, strict=True)) or [(), (), ()]
+    types = {"row_key": pa.string(), "attempt": pa.int64(), "error": pa.string()}
+    return pa.table(
+        {name: pa.array(values, types[name]) for name, values in zip(types, columns, strict=True)}
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(parts=st.lists(st.lists(rows, max_size=12), max_size=4))
+def test_the_rows_that_count_are_those_of_one_sort_by_everything(
+    parts: list[list[tuple[str, int, str | None]]],
+) -> None:
+    disk = [row for part in parts for row in part]
+    index = KeyIndex(table_of(part) for part in parts)
+
+    def order(n: int) -> tuple[object, ...]:
+        key, attempt, error = disk[n]
+        retryable = error is not None and not Reason(error).terminal
+        return key, error is not None, retryable, -attempt, error == "not_asked", n
+
+    first = list({disk[n][0]: n for n in sorted(range(len(disk)), key=order, reverse=True)}.items())[::-1]
+    kept = np.flatnonzero(np.concatenate([np.empty(0, bool), *index.the_one_that_counts()]))
+    assert kept.tolist() == sorted(n for _, n in first)
+    seen = index.seen()
+    again = [(key, n) for key, n in sorted(first) if disk[n][2] in ("timeout", "not_asked")]
+    keys = [key for key, _ in again]
+    assert seen.retry.tolist() == keys_of(pa.chunked_array([keys], pa.string())).tolist()
+    assert seen.attempts.tolist() == [disk[n][1] - (disk[n][2] == "not_asked") for _, n in again]
+    done = sorted({row[0] for row in disk} - set(keys))
+    assert seen.done.tolist() == keys_of(pa.chunked_array([done], pa.string())).tolist()
+    assert seen.done.dtype == np.dtype(KEY)

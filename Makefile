@@ -9,7 +9,8 @@
 #   make test-full  all of them, with the long ones (more files)
 SHELL := /bin/bash
 BIN := .venv/bin
-READY := .venv/.ready-$(shell cat pyproject.toml .ci/setup 2>/dev/null | cksum | cut -d' ' -f1)
+LOCKED := pyproject.toml .ci/setup .ci/torch $(wildcard .ci/locks/*.txt)
+READY := .venv/.ready-$(shell cat $(LOCKED) 2>/dev/null | cksum | cut -d' ' -f1)
 # test files at once; 0: one after another, in the order of their names
 JOBS ?= 2
 # only tests with these markers, such as ONLY="not ray"
@@ -23,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 setup: $(READY)
 
-$(READY): pyproject.toml .ci/setup
+$(READY): $(LOCKED)
 	.ci/setup
 	@rm -f .venv/.ready-* && touch $@
 
@@ -32,7 +33,7 @@ browser: $(READY)
 	.ci/setup-browser
 
 demo: $(READY)
-	@$(BIN)/tikval analyze examples/videos.csv --annotations examples/labels.csv --profile demo --out out/demo
+	@$(BIN)/tikval demo --out out/demo
 
 test: $(READY)
 	$(BIN)/pytest $(IN) -m "not full and not cluster and not vllm$(if $(ONLY), and ($(ONLY)))" --durations=12 -n $(JOBS) --dist loadfile --no-loadscope-reorder

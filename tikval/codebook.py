@@ -155,6 +155,11 @@ def load_part(kind: type[Part], path: Path) -> Part:
         data = parse_yaml(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, ValueError) as err:
         raise ValueError(f"{path}: {' '.join(str(err).split())}") from err
+    if not isinstance(data, dict):
+        keys = ", ".join(name for name, field in kind.model_fields.items() if field.is_required())
+        raise ValueError(
+            f"{path}: {'is empty' if data is None else 'is no mapping of keys'}; it needs the keys {keys}"
+        )
     try:
         return kind.model_validate(data)
     except ValidationError as err:

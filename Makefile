@@ -1,6 +1,7 @@
 # Everything a fresh Debian or Ubuntu machine needs is set up by the targets themselves; each can be run again.
 #
 #   make demo       the sample clips, from nothing to a page to look at
+#   make docs       the documents as a site, out/docs/index.html; a broken link is an error
 #   make test       the tests
 #   make check      lint, format, types
 #   make browser    Chromium, for the tests that open a report in it
@@ -22,7 +23,7 @@ export PYTHON
 # set in many containers; every process would compile this package anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup browser demo test test-cluster test-vllm test-full check dist lint-workflows clean
+.PHONY: setup browser demo test test-cluster test-vllm test-full check dist lint-workflows docs clean
 
 setup: $(READY)
 
@@ -36,6 +37,11 @@ browser: $(READY)
 
 demo: $(READY)
 	@$(BIN)/tikval demo --out out/demo
+
+# from scratch each time: only then a page says all that is wrong with it
+docs: $(READY)
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet -c docs -b html . out/docs
+	@echo "out/docs/index.html"
 
 test: $(READY)
 	$(BIN)/pytest $(IN) -m "not full and not cluster and not vllm$(if $(ONLY), and ($(ONLY)))" --durations=12 -n $(JOBS) --dist loadfile --no-loadscope-reorder

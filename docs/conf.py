@@ -1,4 +1,4 @@
-"""The documents as a site (`make docs`): Sphinx reads the same Markdown that a git host shows, from the repository's root.
+"""The documents as a site (`make docs`): Sphinx reads the Markdown that a git host shows, from the repository's root.
 
 The map is docs/README.md: its tables are the navigation, and a page that it does not name is a warning, which ends
 the build. Links to code and configurations become downloads, so that a site is whole without a network.

@@ -81,13 +81,13 @@ _RETRYABLE: Final = frozenset(
 
 
 class VideoRow(TypedDict):
-    video_id: str
+    video_id: str  # unique in a study: the post's id, the manifest's, or the file's path without its ending
     row_key: str  # 32 hex digits, see row_key()
     path: str  # file or object-store URI; of a photo post its first picture
-    size_bytes: int
+    size_bytes: int  # of the file, or of all files of a photo post
     etag: str  # the store's etag, else the modification time in nanoseconds; of several files a hash over theirs
-    account: str | None
-    genre: str | None
+    account: str | None  # who posted it, as the source spells it
+    genre: str | None  # of the account
     caption: str | None  # the post's own text
     posted_at: datetime | None  # UTC
     alias: str | None  # the address or name that the id was taken out of, or the id that it would have now
@@ -95,17 +95,17 @@ class VideoRow(TypedDict):
     files: (
         list[str] | None
     )  # of a photo post: its pictures in order, then its sound; None: `path` is all there is
-    error: str | None
-    detail: str | None
+    error: str | None  # a Reason; None: the row has its result
+    detail: str | None  # the reason in words
 
 
 class Outcome(StrEnum):
     """What became of a post that a source lists: whether its files are there, and why not."""
 
-    COLLECTED = "collected"
+    COLLECTED = "collected"  # its files are there
     SOUND_REMOVED = "sound_removed"  # collected; the platform had taken its sound away
     NO_FILE = "no_file"  # nobody said why
-    DELETED = "deleted"
+    DELETED = "deleted"  # by who posted it, or by the platform
     PRIVATE = "private"  # the post or its account
     REGION = "region"  # not shown where the collector is
     AGE = "age"  # shown to those who log in and are old enough
@@ -126,32 +126,32 @@ class PostRow(TypedDict):
     """What a source tells of a post, whether its files are there or not: a side table of the catalog."""
 
     video_id: str  # of a row that names no post `line 7`
-    account: str | None
-    url: str | None
-    caption: str | None
+    account: str | None  # who posted it
+    url: str | None  # of the post
+    caption: str | None  # the post's own text
     posted_at: datetime | None  # UTC
     posted_at_from_id: bool  # no source tells it: the upper bits of the id do
     pinned: bool | None  # to the top of its account's page; None: not known
     duration: float | None  # seconds
-    is_ad: bool | None
+    is_ad: bool | None  # marked as paid for
     is_aigc: bool | None  # marked as made by a model
-    is_slideshow: bool | None
-    likes: int | None
-    shares: int | None
-    comments: int | None
-    plays: int | None
-    saves: int | None
+    is_slideshow: bool | None  # a photo post
+    likes: int | None  # when it was collected, as the four below
+    shares: int | None  # likewise
+    comments: int | None  # likewise
+    plays: int | None  # likewise
+    saves: int | None  # likewise
     music: str | None  # title of its sound
     hashtags: list[str] | None  # without #
     collected_at: datetime | None  # UTC
     source: str  # the name of its map in configs/sources, data_donation, folder or manifest
     outcome: str  # an Outcome
-    detail: str | None
+    detail: str | None  # the outcome in words
 
 
 class AccountRow(TypedDict):
-    account: str
-    genre: str | None
+    account: str  # its name
+    genre: str | None  # one of prompts/genres.yaml, or a word of your own
     source: str | None  # how the account came into the sample: a survey, a model's list, ...
     is_minor: bool | None  # the account features a minor
     is_parent_run: bool | None  # ... and is run by a parent
@@ -160,8 +160,8 @@ class AccountRow(TypedDict):
 class LabelRow(TypedDict):
     video_id: str
     account: str | None
-    annotator: str
-    label_set: str
+    annotator: str  # whose labels these are
+    label_set: str  # the codebook's, such as schwartz-19
     stances: list[int | None]  # [V] codes in the label set's order of values; None: nobody coded this value
     probability: float | None  # that this video was drawn to be annotated; None: not known
 
@@ -173,7 +173,7 @@ class ScriptRow(TypedDict):
     script: str | None  # None exactly when error is set
     caption: str | None  # the post's own text, without handles: part of what is judged
     seconds: float | None  # length of the video
-    has_sound: bool | None
+    has_sound: bool | None  # the file has a track of sound
     language: str | None  # of most of the speech, where the recogniser is sure of it (ISO 639-1)
     language_probability: float | None  # of the likeliest, where the recogniser tells it
     translated: bool | None  # the script also has the recogniser's English, marked TRANSLATED
@@ -181,17 +181,17 @@ class ScriptRow(TypedDict):
     # seconds from which, and up to which, each line of the script was heard or seen (script.splitlines());
     # None inside: a line without a time; None: nobody knows
     line_starts: list[float | None] | None
-    line_ends: list[float | None] | None
+    line_ends: list[float | None] | None  # likewise
     content_sha: (
         str | None
     )  # SHA-256 of the file's bytes, or of several files' in turn, taken when they were read
     tokens_in: int | None  # of a language model
     tokens_out: int | None  # thinking included
-    cost_usd: float | None
+    cost_usd: float | None  # of the paid calls
     ledger_key: str | None  # of the paid reply that this row was read from
     model: str  # asked for
     model_served: str | None  # that answered
-    prompt_sha: str | None
+    prompt_sha: str | None  # SHA-256 of the prompt; None: no prompt
     error: str | None
     detail: str | None
 
@@ -261,8 +261,8 @@ class EmbeddingRow(TypedDict):
     has_video: (
         bool | None
     )  # a modality that is missing is zeros in `vector` and False here; None: switched off
-    has_sound: bool | None
-    has_text: bool | None
+    has_sound: bool | None  # likewise
+    has_text: bool | None  # likewise
     near_duplicates: int | None  # number of the group of videos that show the same; None: no other one does
     content_sha: str | None
     model: str
@@ -275,7 +275,7 @@ class DuplicateRow(TypedDict):
     """Two videos that show the same, or nearly: a side table of the embeddings."""
 
     video_id: str
-    other_id: str
+    other_id: str  # the other one's
     near_duplicates: int  # number of their group
     same_file: bool  # byte for byte
     cosine: float  # of what was compared, centred and scaled over the corpus; 1 for the same file
@@ -304,7 +304,7 @@ class Passage(TypedDict):
         str | None
     )  # without handles, spelt as in the script where it was found there; of a picture what it shows
     start: float | None  # seconds; None: not known
-    end: float | None
+    end: float | None  # likewise
     weight: float | None  # how far the label's score falls without it; None: the system gives none
     in_script: bool | None  # the quote stands in the script or the caption; None: there was none to look in
 
@@ -331,11 +331,11 @@ class PredictionRow(TypedDict):
     video_id: str
     row_key: str
     attempt: int
-    system: str
-    label_set: str
+    system: str  # the name that it has in every table
+    label_set: str  # the codebook's, such as schwartz-19
     split: str | None  # of a trained system
-    fold: int | None
-    seed: int | None
+    fold: int | None  # in which this video was held out, of a trained system
+    seed: int | None  # of its training
     sample: int | None  # of a sampled reply
     decisions: list[bool | None] | None  # [L]; a null inside: this system does not model that label
     scores: list[float | None] | None  # [L]; None: the system gives none
@@ -348,7 +348,7 @@ class PredictionRow(TypedDict):
     has_sound: bool | None  # as an LLM saw it (Figure 6)
     language: str | None  # of the speech in the script that was judged; None: not known, or no script
     translated: bool | None  # the recogniser's English of that speech was judged
-    notes: str | None
+    notes: str | None  # what a language model added in words
     evidence: list[Passage] | None  # None: the system gives none, or was not asked, or of an earlier version
     answered_by: (
         str | None
@@ -385,7 +385,7 @@ class DeletionRow(TypedDict):
     video_id: str
     row_key: str
     account: str | None
-    label: str
+    label: str  # `face+`
     control: int | None  # which of the controls was cut in its place; None: the evidence itself
     words: int | None  # that were cut
     kept: bool | None  # the label is still there
@@ -398,9 +398,9 @@ class ClaimRow(TypedDict):
     """What was found of one claim at one look."""
 
     family: str  # the name of its file
-    claim: str
+    claim: str  # its name in the file
     sentence: str  # the claim in words
-    label: str
+    label: str  # `face+`
     verdict: str  # a Verdict
     why: str  # the verdict's reason, in words
     declared_at: datetime | None  # UTC; None: exploratory
@@ -410,36 +410,36 @@ class ClaimRow(TypedDict):
     system: str | None  # whose corrected rates decided
     estimate: float | None  # corrected; shares between 0 and 1, a difference between -1 and 1
     lower: float | None  # of its 95 % interval
-    upper: float | None
-    p: float | None
+    upper: float | None  # likewise
+    p: float | None  # of the claim alone
     p_holm: float | None  # over the declared family
-    accounts_a: int
-    accounts_b: int | None
-    labelled: int
+    accounts_a: int  # of the group
+    accounts_b: int | None  # of the group that it is compared with
+    labelled: int  # videos that people coded
     more_labels: int | None  # that would be needed, where more would help
 
 
 class ClaimWayRow(TypedDict):
     """One claim measured in one way: with one system, corrected or raw, or by the annotators alone."""
 
-    family: str
-    claim: str
+    family: str  # the name of its file
+    claim: str  # its name in the file
     way: str  # corrected, raw or annotated
-    system: str | None
-    prompt_sha: str | None
-    sample: int | None
-    seed: int | None
-    estimate: float | None
-    lower: float | None
-    upper: float | None
-    p: float | None
+    system: str | None  # whose predictions; None: the annotators alone
+    prompt_sha: str | None  # SHA-256 of its prompt
+    sample: int | None  # of a sampled reply
+    seed: int | None  # of a trained system
+    estimate: float | None  # as of ClaimRow, also the four below
+    lower: float | None  # likewise
+    upper: float | None  # likewise
+    p: float | None  # likewise
     agrees: bool | None  # with the claim; None: nothing is shown either way
-    accounts_a: int
-    accounts_b: int | None
-    videos_a: int
-    videos_b: int | None
-    labelled_a: int
-    labelled_b: int | None
+    accounts_a: int  # of the group
+    accounts_b: int | None  # of the other
+    videos_a: int  # of the group
+    videos_b: int | None  # of the other
+    labelled_a: int  # of the group
+    labelled_b: int | None  # of the other
     why_none: str | None  # why there is no number, or no interval
 
 
@@ -452,29 +452,29 @@ class ScoreRow(TypedDict):
 
     system: str
     label_set: str
-    failures: str
-    stance: str
-    label: str
+    failures: str  # left_out, wrong or right
+    stance: str  # endorsed, confronted or all
+    label: str  # a label or an aggregate
     frequent: bool | None  # the label is in this system's means; None for an aggregate
     n_labels: int | None  # that an aggregate is over; None for a label
-    support: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
+    support: int  # annotated videos with the label
+    precision: float | None  # of the label, or the aggregate's
+    recall: float | None  # likewise
+    f1: float | None  # likewise
     lower: float | None  # of the 95 % interval of F1; None: `why_none`
-    upper: float | None
+    upper: float | None  # likewise
     precision_lower: (
         float | None
     )  # of that of precision and of recall, which only `movie` and `movie_micro` have
-    precision_upper: float | None
-    recall_lower: float | None
-    recall_upper: float | None
+    precision_upper: float | None  # likewise
+    recall_lower: float | None  # likewise
+    recall_upper: float | None  # likewise
     why_none: str | None  # why there is no interval, in words; None: there is one
     average_precision: (
         float | None
     )  # of the scores before any threshold, as the two below; None: there are none
-    brier: float | None
-    ece: float | None
+    brier: float | None  # mean squared error of the scores
+    ece: float | None  # expected calibration error
     n_videos: int  # annotated
     n_scored: int  # annotated and with a result
     n_groups: int | None  # accounts of these
@@ -483,21 +483,21 @@ class ScoreRow(TypedDict):
 class ComparisonRow(TypedDict):
     """Two systems on the videos that both judged, over the labels that both model: a side table of the scores."""
 
-    system_a: str
-    system_b: str
+    system_a: str  # one system
+    system_b: str  # the other
     metric: str  # macro_f1 or weighted_f1
     difference: float | None  # a - b; None: no video that both judged, or nothing to average
     lower: float | None  # of its 95 % interval
-    upper: float | None
+    upper: float | None  # likewise
     why_none: str | None  # why there is no interval, in words; None: there is one
     p: float | None  # two-sided, of the same t as the interval; None where there is none
     p_holm: float | None  # corrected for all comparisons of the table, whatever their metric
     p_exchangeable: (
         float | None
     )  # two-sided, that the two are exchangeable within accounts; 2 / 2^n_groups at least
-    n_videos: int
+    n_videos: int  # that both judged
     n_groups: int  # accounts
-    n_labels: int
+    n_labels: int  # that both model
 
 
 class SliceRow(TypedDict):
@@ -508,20 +508,20 @@ class SliceRow(TypedDict):
     """
 
     system: str
-    by: str
-    slice: str
+    by: str  # genre, without_genre, difference or drop
+    slice: str  # the genre; of a drop `endorsed - confronted`
     metric: (
         str  # of a drop macro_f1 or weighted_f1, else common_f1: the macro F1 at the prevalence of all videos
     )
-    value: float | None
-    lower: float | None
-    upper: float | None
+    value: float | None  # of the metric
+    lower: float | None  # of its 95 % interval
+    upper: float | None  # likewise
     why_none: str | None  # why there is no interval, or no value either, in words; None: there is an interval
     baseline: float | None  # what saying everything scores there; None for a difference
     n_labels: int | None  # that the value is over
     labels: list[str] | None  # these
     n_videos: int  # with a result
-    n_groups: int
+    n_groups: int  # accounts
 
 
 def row_key(video_id: str, size_bytes: int, etag: str) -> str:

@@ -40,7 +40,7 @@ def suggest(
     audience: Annotated[str, typer.Option(help="Whose accounts: children aged 9 to 14, say.")],
     country: Annotated[str | None, typer.Option(help="Where they live.")] = None,
     language: Annotated[str | None, typer.Option(help="Of the posts.")] = None,
-    platform: Annotated[str, typer.Option()] = "TikTok",
+    platform: Annotated[str, typer.Option(help="Where they post.")] = "TikTok",
     n: Annotated[int, typer.Option("--n", min=1, max=500, help="Accounts asked of each model.")] = 50,
     genres: Annotated[
         str | None, typer.Option(help="gaming, lifestyle, ...: between commas; each model's own without.")

@@ -9,7 +9,7 @@ class AnnotateConfig(Config):
     """configs/annotate.yaml: what `tikval annotate sheet` makes sheets by."""
 
     codebook: str | None = None  # None: the study's, else prompts/codebook.yaml
-    coders_per_video: int = Field(default=2, ge=1)
+    coders_per_video: int = Field(default=2, ge=1)  # who code it independently
     by_all: int = Field(default=5, ge=0)  # videos of each list that every coder codes
     again: int = Field(default=3, ge=0)  # videos of a sheet that its coder codes a second time
     gap: int = Field(default=20, ge=1)  # items at least between the two times

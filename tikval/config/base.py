@@ -94,7 +94,7 @@ class Limits(Config):
     memory_mb: int = Field(default=3072, ge=64)  # resident, of the child and its own children
     video_seconds: float = Field(default=900, gt=0)  # longer videos fail as too_long
     frame_pixels: int = Field(default=4096 * 4096, ge=1)  # larger pictures fail as too_large
-    file_mb: int = Field(default=2048, ge=1)
+    file_mb: int = Field(default=2048, ge=1)  # larger files fail as too_large
     # of the child by the kernel: auto takes what there is, required stops where files or sockets are not limited
     isolation: Annotated[
         Literal["auto", "required", "off"],

@@ -40,18 +40,18 @@ class CascadeConfig(JobConfig):
 
     cheap: CheapSystem  # answers every video, with scores
     strong: Upstream[ExtractConfig]  # answers a random sample, and where doubt can change an answer
-    system: SystemName
+    system: SystemName  # the name it has in every table
     sample: int = Field(
         default=400, ge=4
     )  # random videos that both answer: half set limits, half check the promise
     # of the strong system's positives, of each stance: what is promised with 95 % confidence
     recall: float = Field(default=0.9, ge=0, le=1)
-    precision: float = Field(default=0.9, ge=0, le=1)
+    precision: float = Field(default=0.9, ge=0, le=1)  # of the positives that the cascade gives, likewise
     # in the place of these two: so many of the other videos go up, and what that reaches is told
     share: float | None = Field(default=None, ge=0, le=1)
     # corpus: of these videos; accounts: of others like these, too
     promise_for: Literal["corpus", "accounts"] = "corpus"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)  # of the random sample
     # for the strong system and the scripts that it reads, over all their runs
     budget_usd: float | None = Field(default=None, ge=0)
 

@@ -40,7 +40,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]  # nothing is below 0 or above 1: no
 class Time(Config):
     """Two stretches of time, by when videos were posted (UTC)."""
 
-    before: date
+    before: date  # the earlier stretch ends before this day
     since: date | None = None  # None: `before`; what lies between is left out
 
     @property
@@ -61,7 +61,7 @@ class Claim(Config):
     group: Part = Field(default_factory=dict)  # {}: all videos
     against: Part | Share | None = None  # another group, or a share of an account's videos
     over_time: Time | None = None  # in place of `against`: later less earlier, within each account
-    direction: Literal["more", "less", "differ"] = "more"
+    direction: Literal["more", "less", "differ"] = "more"  # that is claimed; differ: either
 
     @model_validator(mode="after")
     def _has_one_contrast(self) -> Self:
@@ -73,10 +73,10 @@ class Claim(Config):
 class ClaimsConfig(Config):
     """The claims that are tested together, and how often one looks while labels come in."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")  # of the family, in every table
     claims: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")], Claim] = Field(min_length=1)
     system: str | None = None  # whose corrected rates decide; None: the only one, or the first by name
-    annotator: str | None = None
+    annotator: str | None = None  # whose labels correct; needed where there are several
     alpha: float = Field(default=0.05, gt=0, lt=1)  # of the whole family, over all looks
     looks: PositiveInt = 5  # batches of labels that are planned
     spending: Literal["equal", "obrien_fleming", "open"] = "equal"  # of alpha over the looks

@@ -42,7 +42,7 @@ class CombineConfig(JobConfig):
     stage: ClassVar[str] = "combined"
 
     systems: tuple[CombinedSystem, ...] = Field(min_length=1)
-    system: SystemName
+    system: SystemName  # the name it has in every table
     # mean: of the trained systems' and seeds' scores; regression: regularised, with language models' stances too
     how: Literal["mean", "regression"] = "mean"
     threshold: float | Literal["global", "per_label"] = (

@@ -17,14 +17,14 @@ class Pictures(Config):
     )
     frames: int = Field(default=16, ge=1, le=256)  # evenly spaced over the whole video (Appendix C.2)
     pooling: Literal["mean", "max", "first"] = "mean"  # over the patches
-    decoder: Literal["pyav", "decord", "nvdec"] = "pyav"
+    decoder: Literal["pyav", "decord", "nvdec"] = "pyav"  # they differ in pictures: docs/media.md
 
 
 class Sound(Config):
     """Sound -> one vector, by Wav2Vec2 or another model of transformers that takes `input_values`; mean over time."""
 
-    model: str = "facebook/wav2vec2-base"
-    revision: str | None = None
+    model: str = "facebook/wav2vec2-base"  # a folder or a hub name
+    revision: str | None = None  # commit of the hub's
     seconds: float = Field(default=10, gt=0, le=120)  # Appendix C.2
     part: Literal["start", "middle", "end"] = "start"  # which ten seconds
     # of shorter sound: none, at its own length; zeros, which reach the model but never the mean
@@ -34,8 +34,8 @@ class Sound(Config):
 class OnScreenText(Config):
     """Text that Tesseract reads in the pictures -> one vector, by a SentenceTransformer."""
 
-    model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    revision: str | None = None
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"  # a folder or a hub name
+    revision: str | None = None  # commit of the hub's
     ocr: Ocr = Ocr(frames=3)  # first, middle, last (Appendix C.2)
 
 

@@ -35,12 +35,13 @@ class EvaluateConfig(JobConfig):
     # the labels that means are over: those that min_share of the annotated videos have, and min_positives of them in
     # two accounts at least; or the ones that `labels` names, which then stay the same whatever is annotated
     min_share: float = Field(default=0.05, ge=0, le=1)
-    min_positives: Annotated[int, ADDED_LATER] = Field(default=5, ge=0)
+    min_positives: Annotated[int, ADDED_LATER] = Field(default=5, ge=0)  # a label with fewer is in no mean
+    # scored labels; null: all that annotators coded
     labels: Annotated[tuple[str, ...] | None, ADDED_LATER] = Field(default=None, min_length=1)
     annotator: str | None = None  # whose labels are the truth; needed where there are several
     # swaps of accounts for p_exchangeable, and their seed; all swaps where there are no more
     permutations: int = Field(default=2_000, ge=100)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)  # of resampling
     draws: int | None = None  # does nothing, and says so: intervals were drawn once
 
     @property
@@ -61,4 +62,4 @@ class DevelopmentConfig(JobConfig):
     catalog: str  # the name of its folder
     n: int = Field(default=18, ge=1)  # videos, or a few more: accounts stay whole
     by: str | None = None  # drawn within each genre, month ...
-    seed: int = 0
+    seed: int = 0  # of the draw

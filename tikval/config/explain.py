@@ -34,7 +34,7 @@ class ExplainConfig(JobConfig):
     predictions: _JudgesScripts  # with evidence; the same system judges again
     sample: PositiveInt = 200  # videos with evidence, drawn at random
     controls: int = Field(default=2, ge=1, le=3)  # of each label: other sentences that are cut in its place
-    seed: int = 0
+    seed: int = 0  # of the sample and of the controls
     budget_usd: float | None = Field(default=None, ge=0)  # for this folder, over all its runs
 
     @model_validator(mode="after")

@@ -30,8 +30,8 @@ TUNED_FOR: Final = "da02f4aa7ed01beaa4661ba24490cbdf14d677c884b153fc2268be31c781
 class StatedRates(Config):
     """Labels that a text of a study has on average, of each stance: 2.4 and 0.9 in the paper's annotations."""
 
-    endorsed: float = Field(ge=0)
-    confronted: float = Field(ge=0)
+    endorsed: float = Field(ge=0)  # labels of a video on average
+    confronted: float = Field(ge=0)  # likewise
 
 
 # the numbers of recipe 2, which benchmarks/local_threshold.py chose; those of recipe 1 are the fields' own defaults
@@ -49,11 +49,11 @@ _OF_BEFORE: Final = frozenset({"span", "example_weight", "temperature", "prior_w
 class LocalExtractor(Config):
     """Sentence embeddings against the codebook. What is not given is as recipe 2 has it."""
 
-    kind: Literal["local"] = "local"
+    kind: Literal["local"] = "local"  # sentences compared with the codebook's
     # 1: as it was before sentences without a value were kept out; such studies go on with it
     recipe: Annotated[Literal[1, 2], ADDED_LATER] = 1
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2"  # hub name or local directory
-    revision: str | None = None
+    revision: str | None = None  # commit of a hub's encoder
     span: int = Field(default=2, ge=1, le=8)  # sentences that are read together, beside each one alone
     example_weight: float = Field(default=0.7, ge=0, le=1)  # of a label's examples against its description
     temperature: float = Field(default=0.07, gt=0)  # of the softmax over labels, per window of sentences
@@ -89,9 +89,9 @@ class LocalExtractor(Config):
 class LlmExtractor(Instructed):
     """A language model judges a script, or the video itself, by the codebook (Appendix A.1)."""
 
-    kind: Literal["llm"] = "llm"
+    kind: Literal["llm"] = "llm"  # a language model judges
     llm: Llm
-    prompt: TextFile = "prompts/extract.txt"
+    prompt: TextFile = "prompts/extract.txt"  # its question
     answer: Literal["json", "figure6"] = "json"  # figure6: the paper's format, for Schwartz's 19 values
     enforce_schema: bool = True  # the server lets nothing else through than the codebook's JSON schema
     examples_per_value: int | None = Field(
@@ -142,9 +142,9 @@ class CriticExtractor(Instructed):
 
     usual_material: ClassVar[str] = "prompts/critic_material.txt"
 
-    kind: Literal["critic"] = "critic"
+    kind: Literal["critic"] = "critic"  # a language model reads stances again
     llm: Llm
-    prompt: TextFile = "prompts/critic.txt"
+    prompt: TextFile = "prompts/critic.txt"  # its question
     enforce_schema: bool = True  # the server lets nothing else through than the JSON schema of verdicts
     sample: int | None = None  # another number asks, and pays, for another reply
 
@@ -185,7 +185,7 @@ class ExtractConfig(JobConfig):
     # of a critic: whose stances it reads again
     predictions: Annotated[Upstream["ExtractConfig"] | None, ADDED_LATER] = None
     system: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")  # the name it has in every table
-    codebook: TextFile = SCHWARTZ
+    codebook: TextFile = SCHWARTZ  # the values that are judged, and how they are explained
     extractor: Extractor = LocalExtractor()
     limits: Limits = Limits()
     pool: Pool = Pool(actors=1, batch_rows=32)
@@ -279,4 +279,4 @@ class FaithfulnessConfig(JobConfig):
         default=0.5, gt=0, le=1
     )  # of a quoted line's words that somebody must have said
     rated: int = Field(default=18, ge=0)  # videos in the sheets for two people (section 4)
-    seed: int = 0
+    seed: int = 0  # of the sample

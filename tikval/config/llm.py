@@ -31,7 +31,7 @@ class Api(Config):
     )
     # of one delay that the server asks for, and of an outage: longer, and the run stops and says when to come again
     longest_wait_seconds: float = Field(default=300, ge=0)
-    outage_minutes: float = Field(default=30, gt=0)
+    outage_minutes: float = Field(default=30, gt=0)  # without an answer; then the run stops
     inline_mb: float = Field(
         default=20, ge=0, le=70
     )  # larger videos go by the Files API; encoded, 70 MB are 94
@@ -42,7 +42,7 @@ class Api(Config):
     wrong_model: Literal["stop", "set_aside"] = "stop"  # what another model's reply does
     route: Literal["online", "batch"] = "online"  # Gemini only; a reply is paid once, whichever way it came
     batch: BatchJobs = BatchJobs()
-    prices: str = "configs/prices.yaml"
+    prices: str = "configs/prices.yaml"  # USD per million tokens, by model
     send_minors: bool = False  # videos and scripts of accounts that feature a minor
     # of accounts of which nothing says so or not; None: an outside model is asked nothing until this is settled
     minors_unknown: Literal["send", "withhold"] | None = None
@@ -64,7 +64,7 @@ class Engine(Config):
     """How vLLM runs on this hardware; the pool says how many engines there are."""
 
     tensor_parallel: PositiveInt = 1  # GPUs that share one model
-    gpu_memory_share: float = Field(default=0.9, gt=0, le=1)
+    gpu_memory_share: float = Field(default=0.9, gt=0, le=1)  # that vLLM takes
     max_sequences: PositiveInt = 256  # computed at once
     batch_rows: PositiveInt = 64  # rows per call of an engine; a few calls wait for each
 
@@ -76,11 +76,11 @@ HOW_A_MODEL_IS_ASKED: Final = frozenset({"read_pool", "api", "engine", "budget_u
 class Gemini(Config):
     """Google's Gemini over its API: takes the video itself. The key comes from GEMINI_API_KEY."""
 
-    kind: Literal["gemini"] = "gemini"
-    model: str
+    kind: Literal["gemini"] = "gemini"  # Google's API
+    model: str  # its name there
     # None: the model's own, as Google advises from Gemini 3 on; not sent to models that ignore it (3.6 and later)
     temperature: float | None = Field(default=None, ge=0, le=2)
-    seed: int | None = 0
+    seed: int | None = 0  # null: none is sent
     max_tokens: PositiveInt = 16_384  # of a reply, thinking included
     thinking_tokens: int | None = Field(
         default=None, ge=-1
@@ -102,25 +102,25 @@ class Vllm(Config):
     """An open model on vLLM, on GPUs of the cluster. One that sees takes pictures, and speech as text
     or, where it hears too, the sound itself."""
 
-    kind: Literal["vllm"] = "vllm"
+    kind: Literal["vllm"] = "vllm"  # a model in this process
     model: str  # hub name or local directory
-    revision: str | None = None
-    temperature: float = Field(default=0, ge=0, le=2)
-    seed: int | None = 0
+    revision: str | None = None  # commit of the hub's
+    temperature: float = Field(default=0, ge=0, le=2)  # 0: the likeliest token
+    seed: int | None = 0  # of sampling
     max_tokens: PositiveInt = 2048  # of a reply
     context_tokens: PositiveInt | None = None  # prompt and reply; None: what the model was made for
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"  # of the weights
     quantization: str | None = None  # as vLLM names it
 
 
 class Endpoint(Config):
     """A server that already runs and speaks OpenAI's chat protocol. A key comes from TIKVAL_ENDPOINT_KEY."""
 
-    kind: Literal["endpoint"] = "endpoint"
-    model: str
-    temperature: float | None = Field(default=0, ge=0, le=2)
-    seed: int | None = 0
-    max_tokens: PositiveInt = 2048
+    kind: Literal["endpoint"] = "endpoint"  # an OpenAI-compatible server
+    model: str  # the name under which it is served
+    temperature: float | None = Field(default=0, ge=0, le=2)  # null: the server's own
+    seed: int | None = 0  # null: none is sent
+    max_tokens: PositiveInt = 2048  # of a reply
 
 
 Llm = Annotated[Gemini | Vllm | Endpoint, Field(discriminator="kind")]
@@ -131,6 +131,7 @@ class Instructed(Config):
 
     usual_material: ClassVar[str] = MATERIAL
 
+    # who says the fixed prompt: the user's turn, or the system's
     instruction: Annotated[Literal["user", "system"], ADDED_LATER] = "user"
     # with `system`: the paragraph after the prompt that says what the blocks of a post are, and that they are data
     material: Annotated[TextFile | None, ADDED_LATER] = None

@@ -18,7 +18,7 @@ class PredictConfig(JobConfig):
     trained: Upstream[FinetuneConfig]
     scripts: Upstream[ScriptConfig] | None = None
     embeddings: Upstream[EmbedConfig] | None = None
-    system: SystemName
+    system: SystemName  # the name it has in every table
     members: tuple[str, ...] | None = None  # names of trainings ("p0-f1-s0"), averaged; None: all
     # the sentences that each decided label hangs on, found by cutting each one out: many times the work
     evidence: Annotated[bool, ADDED_LATER] = False

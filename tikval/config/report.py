@@ -23,7 +23,7 @@ class ReportConfig(JobConfig):
     operational: ClassVar[frozenset[str]] = JobConfig.operational | {"asked"}
 
     scores: Upstream[EvaluateConfig]
-    title: str = "Values in short videos"
+    title: str = "Values in short videos"  # of every page
     videos: int = Field(default=10_000, ge=1)  # with a page each; of more, annotated ones first
     show_accounts: bool = False  # account names and handles stay out of the site unless asked for
     # so do pictures of what the videos show: three of each, of a photo post all; none of minors' accounts

@@ -72,7 +72,7 @@ class Speech(Config):
     engine: Literal["every_language", "fast", "moonshine", "whisper", "none"] = "moonshine"
     # every_language: base (comes in wheels), a folder or a hub name for CTranslate2; whisper: hub name or folder
     model: str = "openai/whisper-small"
-    revision: str | None = None
+    revision: str | None = None  # commit of the hub's
 
     @model_validator(mode="before")
     @classmethod
@@ -89,9 +89,9 @@ class Look(Config):
 
     frames: int = Field(default=16, ge=1, le=256)  # evenly spaced, first and last among them
     side_px: int = Field(default=448, ge=28, le=2048)  # short side of each picture
-    decoder: Literal["pyav", "decord", "nvdec"] = "pyav"
+    decoder: Literal["pyav", "decord", "nvdec"] = "pyav"  # they differ in pictures: docs/media.md
     speech: Speech = Speech(engine="whisper")
-    max_lost_share: float = Field(default=0.5, ge=0, le=1)
+    max_lost_share: float = Field(default=0.5, ge=0, le=1)  # of packets; more: the video fails as damaged
     # text: what a recogniser heard; audio: the sound itself, for a model that hears
     sound: Annotated[Literal["text", "audio"], ADDED_LATER] = "text"
     sound_seconds: Annotated[int, Field(ge=1, le=1800), ADDED_LATER] = 300  # with audio: given at most
@@ -115,9 +115,9 @@ class Look(Config):
 class LlmWriter(Instructed):
     """A language model watches the video and writes the script (Appendix A.2)."""
 
-    kind: Literal["llm"] = "llm"
+    kind: Literal["llm"] = "llm"  # a language model writes
     llm: Llm
-    prompt: TextFile = "prompts/script.txt"
+    prompt: TextFile = "prompts/script.txt"  # its question
     look: Look = Look()
     sample: int | None = None  # another number asks, and pays, for another reply
 
@@ -125,7 +125,7 @@ class LlmWriter(Instructed):
 class LocalWriter(Config):
     """No network, no GPU: Tesseract and a speech recogniser."""
 
-    kind: Literal["local"] = "local"
+    kind: Literal["local"] = "local"  # recognisers on this machine
     ocr: Ocr = Ocr()
     speech: Speech = Speech()
     max_lost_share: float = Field(default=0.5, ge=0, le=1)  # of packets; more: the video fails as damaged

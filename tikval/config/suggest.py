@@ -21,7 +21,7 @@ class AskedModel(Config):
 class SuggestConfig(Config):
     """Several models, each asked once for a list of accounts."""
 
-    prompt: TextFile = "prompts/accounts.txt"
+    prompt: TextFile = "prompts/accounts.txt"  # the question
     models: tuple[AskedModel, ...] = Field(min_length=1)
 
     @field_validator("models")

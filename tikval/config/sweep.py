@@ -14,9 +14,9 @@ from tikval.config.train import FinetuneConfig, changed
 class Axis(Config):
     """What a sweep tries of one key: some values, or a range."""
 
-    values: tuple[Any, ...] | None = None
-    low: float | None = None
-    high: float | None = None
+    values: tuple[Any, ...] | None = None  # one of these
+    low: float | None = None  # between this
+    high: float | None = None  # and this
     log: bool = False  # of a range: as likely between 1 and 10 as between 10 and 100
     whole: bool = False  # of a range: whole numbers
 
@@ -51,7 +51,7 @@ class Mlflow(Config):
     """Where trials are tracked beside the folder's own table."""
 
     tracking_uri: str  # a server, or sqlite:///FILE
-    experiment: str = "tikval"
+    experiment: str = "tikval"  # its name there
 
     @field_validator("tracking_uri")
     @classmethod
@@ -80,11 +80,11 @@ class SweepConfig(JobConfig):
     # by keys of model and fit: fit.learning_rate, model.dropout
     space: dict[str, Axis] = Field(min_length=1)
     trials: PositiveInt = 16  # of each fold
-    search: Literal["optuna", "random"] = "optuna"
+    search: Literal["optuna", "random"] = "optuna"  # who proposes settings
     # ASHA: a trial's epochs before it may be stopped, and of how many one goes on at each halt
     grace_epochs: PositiveInt = 1
-    reduction: int = Field(default=3, ge=2)
-    seed: int = 0
+    reduction: int = Field(default=3, ge=2)  # one of so many trials goes on at each rung
+    seed: int = 0  # of the search
     mlflow: Mlflow | None = None
     pool: Pool = Pool()  # of one trial: cpus, gpus; actors: trials at once
 

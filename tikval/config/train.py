@@ -26,10 +26,10 @@ class TextEncoder(Config):
 
     gone: ClassVar[dict[str, Any]] = {"definitions": False}
 
-    kind: Literal["text"] = "text"
+    kind: Literal["text"] = "text"  # an encoder of texts
     model: str = "FacebookAI/roberta-large"  # hub name or local directory: any AutoModel of transformers
-    revision: str | None = None
-    max_tokens: int = Field(default=512, ge=8, le=16_384)
+    revision: str | None = None  # commit of the hub's
+    max_tokens: int = Field(default=512, ge=8, le=16_384)  # longer texts are cut, or read in windows
     # cut: what does not fit is left out and counted; windows: overlapping parts, their scores averaged
     long_texts: Literal["cut", "windows"] = "cut"
     overlap_tokens: int = Field(default=64, ge=0)  # of windows
@@ -43,9 +43,9 @@ class TextEncoder(Config):
 class VectorHead(Config):
     """An MLP over the vectors of jobs/embed.py (F-VideoMAE)."""
 
-    kind: Literal["vectors"] = "vectors"
-    hidden: tuple[PositiveInt, ...] = (512,)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    kind: Literal["vectors"] = "vectors"  # an MLP over vectors
+    hidden: tuple[PositiveInt, ...] = (512,)  # units of each layer
+    dropout: float = Field(default=0.1, ge=0, lt=1)  # after each layer
     standardise: bool = True  # each number to mean 0 and deviation 1 over the training rows
 
 
@@ -54,11 +54,11 @@ class Fit(Config):
 
     gone: ClassVar[dict[str, Any]] = {"head_rate": 1.0}
 
-    batch_rows: PositiveInt = 16
-    learning_rate: float = Field(default=2e-5, gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
+    batch_rows: PositiveInt = 16  # rows per step, over all workers
+    learning_rate: float = Field(default=2e-5, gt=0)  # the highest of the schedule
+    weight_decay: float = Field(default=0.01, ge=0)  # of AdamW
     warmup_share: float = Field(default=0.1, ge=0, lt=1)  # of all steps
-    epochs: PositiveInt = 5
+    epochs: PositiveInt = 5  # at most
     patience: PositiveInt = 2  # epochs without a better one
     best_by: Literal["macro_f1", "weighted_f1", "loss"] = "macro_f1"  # of the rows that choose the epoch
     # multilabel: one model for all labels; per_label: one for each; three_way: one model whose probabilities of a
@@ -66,7 +66,7 @@ class Fit(Config):
     heads: Literal["multilabel", "per_label", "three_way"] = "multilabel"
     # a label's positives weigh as much more as they are rarer, up to this; None: all rows weigh the same
     positive_weight: float | None = Field(default=None, ge=1)
-    gradient_norm: float = Field(default=1.0, gt=0)
+    gradient_norm: float = Field(default=1.0, gt=0)  # longer gradients are shortened to it
     # each training is so many models from other seeds, one after another; their probabilities are averaged
     models: Annotated[PositiveInt, ADDED_LATER] = 1
 
@@ -85,10 +85,10 @@ class Protocol(Config):
     given: the `split` column of the texts says train, validation or test.
     """
 
-    name: Literal["honest", "paper", "given"] = "honest"
-    folds: int = Field(default=3, ge=2)
-    partitions: PositiveInt = 3
-    seeds: PositiveInt = 1
+    name: Literal["honest", "paper", "given"] = "honest"  # docs/protocols.md
+    folds: int = Field(default=3, ge=2)  # of a partition
+    partitions: PositiveInt = 3  # ways to cut the rows into folds
+    seeds: PositiveInt = 1  # trainings of each fold
     validation_share: float = Field(default=0.2, gt=0, lt=1)  # of the training folds
     threshold: float | Literal["global", "per_label"] = "global"  # a number, or chosen on the validation rows
 
@@ -102,7 +102,7 @@ class Protocol(Config):
 class Texts(Config):
     """Texts that are not scripts of this study: CSV or Parquet with video_id, text and, where known, account, split."""
 
-    table: Place
+    table: Place  # video_id, text and, where known, account and split
     annotations: Place  # CSV or Parquet with video_id and one column per value
 
 
@@ -117,10 +117,10 @@ class LearnConfig(JobConfig):
     scripts: Upstream[ScriptConfig] | None = None
     embeddings: Upstream[EmbedConfig] | None = None  # in place of scripts; beside them: their near-duplicates
     texts: Texts | None = None  # in place of both
-    codebook: TextFile = "prompts/codebook.yaml"
+    codebook: TextFile = "prompts/codebook.yaml"  # whose values are learned
     # the labels that are trained; None: those in at least min_share of the annotated rows
     labels: tuple[str, ...] | None = None
-    min_share: float = Field(default=0.05, ge=0, le=1)
+    min_share: float = Field(default=0.05, ge=0, le=1)  # of the annotated rows, with `labels: null`
     annotator: str | None = None  # whose labels are the truth; needed where there are several
     protocol: Protocol = Protocol()
     workers: PositiveInt = 1  # of one training, each with its share of a batch (DDP)
@@ -165,13 +165,13 @@ class PretrainConfig(LearnConfig):
     # test: an encoder for each fold, which sees no script of its test rows; nothing: one for all (the paper's way)
     leave_out: Literal["test", "nothing"] = "test"
     mask_share: float = Field(default=0.15, gt=0, lt=1)  # of the tokens, hidden and to be guessed
-    epochs: PositiveInt = 3
-    learning_rate: float = Field(default=5e-5, gt=0)
-    batch_rows: PositiveInt = 16
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup_share: float = Field(default=0.1, ge=0, lt=1)
-    gradient_norm: float = Field(default=1.0, gt=0)
-    seed: int = 0
+    epochs: PositiveInt = 3  # over all texts
+    learning_rate: float = Field(default=5e-5, gt=0)  # the highest of the schedule
+    batch_rows: PositiveInt = 16  # windows of text per step, over all workers
+    weight_decay: float = Field(default=0.01, ge=0)  # of AdamW
+    warmup_share: float = Field(default=0.1, ge=0, lt=1)  # of the steps, in which the rate grows
+    gradient_norm: float = Field(default=1.0, gt=0)  # longer gradients are shortened to it
+    seed: int = 0  # of masks and order
 
 
 # what folds follow from: of a fine-tuning on a pre-trained encoder the same as of its pre-training
@@ -187,7 +187,7 @@ class FinetuneConfig(LearnConfig):
     stage: ClassVar[str] = "finetune"
     operational: ClassVar[frozenset[str]] = LearnConfig.operational | {"keep_models"}
 
-    system: SystemName
+    system: SystemName  # the name it has in every table
     encoder: Upstream[PretrainConfig] | None = None  # keys that are not given here are as there
     model: Annotated[TextEncoder | VectorHead, Field(discriminator="kind")] = TextEncoder()
     fit: Fit = Fit()

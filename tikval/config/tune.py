@@ -13,8 +13,8 @@ from tikval.config.train import SystemName
 class Heads(Config):
     """How the heads are fitted; all of it out of fold, with accounts whole."""
 
-    folds: int = Field(default=5, ge=2, le=20)
-    seed: int = Field(default=0, ge=0)
+    folds: int = Field(default=5, ge=2, le=20)  # of whole accounts
+    seed: int = Field(default=0, ge=0)  # of the folds
 
 
 class TuneConfig(JobConfig):
@@ -23,8 +23,8 @@ class TuneConfig(JobConfig):
     stage: ClassVar[str] = "tuned"
 
     scripts: Upstream[ScriptConfig]
-    system: SystemName
-    codebook: TextFile = SCHWARTZ
+    system: SystemName  # the name it has in every table
+    codebook: TextFile = SCHWARTZ  # whose values are learned
     heads: Heads = Heads()
     base: LocalExtractor = LocalExtractor()  # whose vectors and scores the heads start from
     # distillation: this system's answers on a random sample are the labels, in place of annotations

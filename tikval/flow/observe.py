@@ -1,16 +1,24 @@
-"""What workers tell: counts through Ray's own metrics exporter, and failures as structured logs.
-
-    tikval_rows        rows that came out, by stage and outcome ("ok" or a failure's reason)
-    tikval_seconds     seconds that a stage's actors worked, by stage
+"""What workers tell: counts through Ray's own metrics exporter (METRICS), and failures as structured logs.
 
 Logs are JSON lines in Ray's log files (Ray adds job, node, worker and task); `run` is the output folder's name.
 """
 
 import logging
 from collections import Counter
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 log = logging.getLogger("tikval")
+
+
+class CounterMetric(NamedTuple):
+    name: str  # Ray's exporter writes ray_NAME_total
+    meaning: str
+    tags: tuple[str, ...]
+
+
+ROWS: Final = CounterMetric("tikval_rows", "rows that came out, as results or failures", ("stage", "outcome"))
+SECONDS: Final = CounterMetric("tikval_seconds", "seconds that actors worked", ("stage",))
+METRICS: Final = (ROWS, SECONDS)
 
 
 class Observer:
@@ -20,8 +28,8 @@ class Observer:
         from ray.util.metrics import Counter as Metric
 
         self.run, self.stage = run, run.partition("-")[0]
-        self.rows = Metric("tikval_rows", "Rows that came out.", tag_keys=("stage", "outcome"))
-        self.seconds = Metric("tikval_seconds", "Seconds of work in actors.", tag_keys=("stage",))
+        self.rows = Metric(ROWS.name, ROWS.meaning, tag_keys=ROWS.tags)
+        self.seconds = Metric(SECONDS.name, SECONDS.meaning, tag_keys=SECONDS.tags)
 
     def came_out(self, rows: list[Any], seconds: float) -> None:
         """Count a batch, and log each failure in it."""

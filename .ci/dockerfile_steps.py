@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass
 class BuildStage:
-    """One FROM and what follows; `steps` in order, with variables of ARG and ENV filled in where Docker fills them in."""
+    """One FROM and what follows; `steps` in order, with variables filled in where Docker fills them in."""
 
     name: str
     steps: list["BuildStep"] = field(default_factory=list)
@@ -32,7 +32,7 @@ class BuildStep:
 
 
 def read_dockerfile(path: Path, arguments: dict[str, str]) -> list[BuildStage]:
-    """The stages in order; `arguments` as `--build-arg`. Raises ValueError for an instruction that is not known here."""
+    """The stages in order; `arguments` as `--build-arg`. Raises ValueError for an unknown instruction."""
     stages: list[BuildStage] = []
     given = dict(arguments)
     for line in _instructions(path.read_text()):

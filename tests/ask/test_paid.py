@@ -76,9 +76,30 @@ def test_a_reply_that_cannot_be_stored_keeps_no_money_reserved(tmp_path: Path) -
     no_video: Any = None
     asked = asked_of(LLM, "Q", None, None)
     answers = PaidAnswers(LLM, Api(), asked, lambda: client, gate, FullDisk(str(tmp_path)), None, no_video)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(UserError, match=r"/ledger: no space left; nothing is paid for without it"):
         answers([ROW])
     assert len(opened.settled) == 1
+    (other,) = answers([{**ROW, "input_sha": "2"}])  # the run is over: it pays for no other row
+    assert other["error"] == Reason.NOT_ASKED
+    assert len(opened.settled) == 1
+
+
+def test_a_ledger_that_cannot_be_read_fails_no_row(tmp_path: Path) -> None:
+    """As a failure the row would have another number the next time, under which nobody has paid for it."""
+    client: Any = OneReply(Reply("text", "m", Usage(tokens_in=7, tokens_out=3)))
+    opened = OpenGate()
+
+    class NoStore(Ledger):
+        def get(self, key: str) -> Any:
+            raise OSError("AWS Error SLOW_DOWN")
+
+    gate: Any = lambda: opened  # noqa: E731
+    no_video: Any = None
+    asked = asked_of(LLM, "Q", None, None)
+    answers = PaidAnswers(LLM, Api(), asked, lambda: client, gate, NoStore(str(tmp_path)), None, no_video)
+    with pytest.raises(UserError, match="SLOW_DOWN"):
+        answers([ROW])
+    assert opened.settled == []
 
 
 # --- money, against a client that answers what a list says

@@ -42,6 +42,9 @@ def test_mistakes_of_the_user_are_one_line(capsys: pytest.CaptureFixture[str]) -
     assert guard(lambda: fail(UserError("a.yaml: b"))) == 2
     assert capsys.readouterr().err == "tikval: a.yaml: b\n"
     assert guard(lambda: fail(KeyboardInterrupt())) == 130
+    assert guard(lambda: fail(OSError(28, "No space left on device", "out/x"))) == 1
+    line = "tikval: [Errno 28] No space left on device: 'out/x'; once that is mended the same command goes on"
+    assert capsys.readouterr().err.splitlines()[-1].startswith(line)
     with pytest.raises(ZeroDivisionError):
         guard(lambda: fail(ZeroDivisionError()))
 

@@ -1,12 +1,14 @@
 """Ray that does not start: tried twice more on this machine, then said in one line."""
 
+import socket
 from typing import Any
 
 import pytest
 import ray
 
 from tikval.config import UserError
-from tikval.flow.session import start_ray
+from tikval.flow import session
+from tikval.flow.session import start_ray, watch_head
 
 
 class Slow:
@@ -26,6 +28,7 @@ class Slow:
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(session, "_start_watching", lambda: None)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -50,3 +53,13 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UserError, match=r"Ray at 10\.0\.0\.1:6379 cannot be joined"):
         start_ray()
     assert slow.asked == ["10.0.0.1:6379"]
+
+
+def test_a_head_that_is_gone_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        looks = iter([True] * 3 + [False])
+        watch_head(address, lambda: next(looks), seconds=0.01)
+        assert capsys.readouterr().err == ""
+    watch_head(address, lambda: True, seconds=0.01)
+    assert capsys.readouterr().err.startswith(f"tikval: Ray's head at {address} does not answer")

@@ -595,3 +595,23 @@ def test_a_run_that_tikval_did_not_write_is_one_line(folder: Folder, data: bytes
     write_bytes(f"{folder.uri}/status.json", data)
     with pytest.raises(UserError, match=r"status\.json: "):
         read_status(folder.uri)
+
+
+# a store whose lists are behind
+
+
+def test_rows_that_an_old_list_lacks_are_not_called_finished(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [folder.write_part(table(script(name))) for name in "ab"]
+    config, listed = config_of(Path(folder.uri).parent), np.sort(np.array([key("a"), key("b")], "S16"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "parts", lambda self: parts[:1])
+        with pytest.raises(
+            UserError, match=r"1 rows are in no file that is listed.*run the same command again"
+        ):
+            folder.seal(config, {}, 1.0, listed=listed)
+    assert folder.run() is None
+    assert set(parts) <= set(folder.parts())
+    assert folder.seal(config, {}, 1.0, listed=listed).rows == 2
+    assert rows_of(folder) == {"a": (1, None), "b": (1, None)}

@@ -114,7 +114,21 @@ class PaidAnswers:
         return await ask_samples(row, self.samples, self._one, self._is_held)
 
     async def _is_held(self, row: Any) -> bool:
-        return await asyncio.to_thread(self.ledger.get, ledger_key(self._identity(row))) is not None
+        return await self._in_ledger(self.ledger.get, ledger_key(self._identity(row))) is not None
+
+    async def _in_ledger(self, work: Callable[..., T], *given: Any) -> T:
+        """Look something up in the ledger, or store it there. Raises UserError where that fails, which ends the run.
+
+        A row's failure it must not be: the row would be asked again, under the same number or the next, and paid again.
+        """
+        try:
+            return await asyncio.to_thread(work, *given)
+        except OSError as err:
+            what = " ".join(str(err).split())[:300]
+            raise UserError(
+                f"{self.ledger.uri}: {what}; nothing is paid for without it. Once that is mended the same command "
+                "goes on"
+            ) from err
 
     def _identity(self, row: Any) -> dict[str, Any]:
         return {**of_sample(self.asked, row), "input": row["input_sha"], "attempt": row["attempt"]}
@@ -166,7 +180,7 @@ class PaidAnswers:
 
     async def _asked_once(self, row: Any, key: str) -> Entry:
         """The entry of a key: the ledger's, or of a reply that is now paid for. Raises Fault."""
-        entry = await asyncio.to_thread(self.ledger.get, key)
+        entry = await self._in_ledger(self.ledger.get, key)
         if entry is not None:
             return entry
         try:
@@ -229,7 +243,7 @@ class PaidAnswers:
             cost = self.costs.cost_usd(reply, call.most_usd)
             paid = cost or 0 if self.costs.is_known(reply) else None
             entry = Entry(row["video_id"], reply, cost, datetime.now(UTC).isoformat())
-            await asyncio.to_thread(self.ledger.put, call.key, entry)
+            await self._in_ledger(self.ledger.put, call.key, entry)
         finally:
             usage = reply.usage
             served = Served(usage.tokens_in, usage.tokens_cached, self.costs.saved_usd(reply))

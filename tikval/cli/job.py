@@ -169,6 +169,10 @@ def guard(work: Callable[[], int]) -> int:
     except UserError as err:
         print(f"tikval: {err}", file=sys.stderr)
         return USAGE
+    except OSError as err:  # a full disk, a store that does not answer: no bug, and no end of the study
+        what = " ".join(str(err).split())[:500]
+        print(f"tikval: {what}; once that is mended the same command goes on from here", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("tikval: stopped; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED

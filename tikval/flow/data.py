@@ -282,7 +282,10 @@ def _check_written(folder: Folder, todo: np.ndarray) -> None:
     """Rows that another node wrote to a disk of its own must not be missed in silence."""
     seen = folder.seen()
     if not contains(np.sort(np.concatenate([seen.done, seen.retry])), todo).all():
-        raise UserError(f"{folder.uri}: rows are missing; on a cluster `out` must lie where all nodes write")
+        raise UserError(
+            f"{folder.uri}: rows are missing; on a cluster `out` must lie where all nodes write (where it does, its "
+            "store shows old lists: run the same command again)"
+        )
 
 
 class Todo(NamedTuple):
@@ -389,7 +392,13 @@ class _Actor:
 
 def _write(table: pa.Table, folder: Folder) -> pa.Table:
     """Write one part and pass its counts on: rows never travel through the driver."""
-    folder.write_part(table)
+    try:
+        folder.write_part(table)
+    except OSError as err:
+        what = " ".join(str(err).split())[:300]
+        raise UserError(
+            f"{folder.uri}: cannot be written ({what}); once that is mended the same command goes on from here"
+        ) from err
     counted = table["error"].drop_null().value_counts().to_pylist()
     counts = {
         "rows": [table.num_rows],

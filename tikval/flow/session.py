@@ -5,10 +5,14 @@ import functools
 import logging
 import os
 import secrets
+import socket
 import sys
+import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +20,7 @@ from tikval.config import UserError
 from tikval.machine import cores, private_folder
 
 LOCAL_CPUS_PER_CORE: Final = 2  # logical: Ray's resource budget starves a pipeline of several stages on two
+_WATCH_SECONDS: Final = 3.0  # between two looks at the head
 # of Ray's longest socket's name in its folder
 _SOCKET_BYTES: Final = len("ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 _TOKEN: Final = "token"  # noqa: S105 - a file's name
@@ -49,10 +54,47 @@ def start_ray(object_store_mb: int | None = None) -> None:
             _join(os.environ["RAY_ADDRESS"], quiet)
         else:
             _start(object_store_mb, quiet)
+        _start_watching()
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def watch_head(address: str, joined: Callable[[], bool], seconds: float = _WATCH_SECONDS) -> None:
+    """Print a line where Ray's head does not answer any more, for as long as it is `joined`; at most one line.
+
+    Ray ends a driver that has lost its head after a minute, without a word.
+    """
+    host, _, port = address.rpartition(":")
+    lost = 0
+    while joined():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=seconds).close()
+            lost = 0
+        except OSError:
+            lost += 1
+        if lost == 2:
+            what = (
+                f"tikval: Ray's head at {address} does not answer; if it stays away this run ends in a minute"
+            )
+            print(f"{what}, and the same command goes on once Ray is back", file=sys.stderr, flush=True)
+            return
+        time.sleep(seconds)
+
+
+def _start_watching() -> None:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    given = address, partial(_is_joined, address)
+    threading.Thread(target=watch_head, args=given, name="tikval-head", daemon=True).start()
+
+
+def _is_joined(address: str) -> bool:
+    import ray
+
+    return bool(ray.is_initialized() and ray.get_runtime_context().gcs_address == address)
 
 
 def _join(address: str, quiet: dict[str, Any]) -> None:

@@ -253,7 +253,8 @@ class Folder:
         """Make the finished table of all parts, one row per key; say so in run.json, then drop what it replaces.
 
         `finish` may put other files in the place of those, and tables beside them. `listed`: S16 [K] sorted, the keys
-        whose rows run.json counts; None: all. `computed`: rows that `seconds` were spent on.
+        whose rows run.json counts; None: all. `computed`: rows that `seconds` were spent on. Raises UserError where
+        rows of `listed` are lacking.
 
         Killed at any point, the next seal finds either the old files or both, and the same rows.
         """
@@ -276,6 +277,13 @@ class Folder:
         }
         final, side_tables = finish(self, made) if finish else (made, {})
         counts = self.counted(final, listed)
+        if listed is not None and counts[0] < len(
+            listed
+        ):  # nothing is deleted, and the folder not called finished
+            raise UserError(
+                f"{self.uri}: {len(listed) - counts[0]} rows are in no file that is listed; a store may show old lists "
+                "for a while: run the same command again"
+            )
         run = self.write_run(config, final, inputs, *counts, seconds, side_tables, computed)
         for name in {*names, *made, *tables} - {*final, *side_tables.values()}:
             delete(f"{self.uri}/{name}")

@@ -6,6 +6,7 @@
 #   make check      lint, format, types
 #   make browser    Chromium, for the tests that open a report in it
 #   make test-cluster  submission to a Ray head, three nodes, an object store; all on this machine
+#   make chaos      three nodes, twenty seeds of faults, the same command until it is done (SEEDS=2: fewer)
 #   make test-vllm  a real engine of vLLM's CPU build, in a virtual environment of its own (4 GB)
 #   make dist       wheel, source archive and the list of packages of a release
 #   make lint-workflows  GitHub's workflows and CITATION.cff, without asking GitHub
@@ -23,7 +24,7 @@ export PYTHON
 # set in many containers; every process would compile this package anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup browser demo test test-cluster test-vllm test-full check dist lint-workflows docs clean
+.PHONY: setup browser demo test test-cluster chaos test-vllm test-full check dist lint-workflows docs clean
 
 setup: $(READY)
 
@@ -48,6 +49,9 @@ test: $(READY)
 
 test-cluster: $(READY)
 	$(BIN)/pytest -m "cluster and not full" --durations=12
+
+chaos: $(READY)
+	$(BIN)/python benchmarks/chaos.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(QUICK),--quick)
 
 test-vllm: $(READY)
 	.ci/setup-vllm

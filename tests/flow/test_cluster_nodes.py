@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.fixtures.corpus import write_corpus
-from tests.fixtures.namespace import HEAD, Namespace, available
+from tests.fixtures.namespace import HEAD, Namespace, available, node_processes
 from tikval.config import ScriptConfig, load_config
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
@@ -34,17 +34,9 @@ def rows(folder: str) -> int:
     return sum(pq.read_metadata(path).num_rows for path in Path(folder).glob("[!._]*.parquet"))
 
 
-def processes(address: str) -> list[psutil.Process]:
-    """Of one node: its raylet and what that started."""
-    for process in psutil.process_iter(["name", "cmdline"]):
-        if process.info["name"] == "raylet" and f"--node_ip_address={address}" in process.info["cmdline"]:
-            return [process, *process.children(recursive=True)]
-    raise LookupError(address)
-
-
 def at_work(address: str) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
-        return any("ray::MapWorker" in " ".join(process.cmdline()) for process in processes(address))
+        return any("ray::MapWorker" in " ".join(process.cmdline()) for process in node_processes(address))
     return False
 
 
@@ -69,7 +61,7 @@ def test_a_job_survives_the_loss_of_a_node(tmp_path: Path, inside: Namespace) ->
         assert time.monotonic() < deadline
         time.sleep(0.05)
     lost = next(filter(at_work, workers))
-    for process in processes(lost):  # as the loss of a machine: everything on it is gone at once
+    for process in node_processes(lost):  # as the loss of a machine: everything on it is gone at once
         process.kill()
     assert 4 <= rows(config.folder) < N
     message, _ = job.communicate(timeout=120)

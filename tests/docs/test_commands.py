@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from tikval.cli import app
+from tikval.cli.app import app, load_commands
 from tikval.cli.job import JOBS
 from tikval.config import load_config
 
@@ -34,6 +34,7 @@ INLINE = [
 @cache
 def tikval_command(path: tuple[str, ...]) -> Any:
     """The command at the longest beginning of `path` that leads to one, and how many words that took."""
+    load_commands(())
     command: Any = typer.main.get_command(app)
     for n, word in enumerate(path):
         if not hasattr(command, "commands"):

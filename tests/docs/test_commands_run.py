@@ -5,16 +5,19 @@ docs/commands.yaml names the commands that another test runs over the real stage
 """
 
 import csv
+import json
 import re
 import runpy
 import shlex
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.fixtures.offline import tikval, without_ray
+from tikval.store.status import FINISHED, Status, driver_name, now
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = runpy.run_path(str(ROOT / "docs" / "commands.py"))
@@ -58,6 +61,13 @@ def write_stand_ins(folder: Path) -> None:
     (folder / "claims.yaml").write_text(CLAIMS)
 
 
+def write_status(out: Path) -> None:
+    """What the driver of the scripts' stage left, which the made-up stage does not write."""
+    (folder,) = out.glob("scripts-*")
+    status = Status(folder.name, FINISHED, 17, 17, 0, {}, 2.0, None, now(), now(), driver_name())
+    (folder / "status.json").write_text(json.dumps(asdict(status)))
+
+
 def run(command: str) -> None:
     text = command
     for word, instead in STAND_INS.items():
@@ -78,6 +88,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run("tikval posts export.ndjson --out list.csv")
         annotations = "--annotations ann.csv --annotated-by random --accounts accounts.csv"
         run(f"tikval analyze list.csv --media media {annotations} --out out")
+    write_status(folder / "out")
     shutil.copytree(folder / "out", folder / "study")
     (folder / "list.csv").unlink()
     return folder

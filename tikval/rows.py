@@ -95,6 +95,7 @@ class VideoRow(TypedDict):
     files: (
         list[str] | None
     )  # of a photo post: its pictures in order, then its sound; None: `path` is all there is
+    script: str | None  # that a manifest gives in the place of a file, which nobody opens then
     error: str | None  # a Reason; None: the row has its result
     detail: str | None  # the reason in words
 

@@ -291,7 +291,10 @@ def test_ids_of_a_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("video_id,caption\na,b\n", "line 1: a manifest needs a column `path`; it has video_id, caption"),
+        (
+            "video_id,caption\na,b\n",
+            "line 1: a manifest needs a column `path`, or `script`; it has video_id, caption",
+        ),
         ("path,caption\na.mp4\n", "line 2: 1 cells under 2 column names"),
     ],
 )

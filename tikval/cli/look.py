@@ -1,10 +1,14 @@
 """How a study stands, what failed in it, and what this machine has."""
 
+import shlex
 import sys
 import time
 from collections import Counter
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
 
+import numpy as np
+import pyarrow as pa
 import typer
 from rich.table import Table
 
@@ -15,10 +19,13 @@ from tikval.config import (
     UserError,
 )
 from tikval.rows import Reason
+from tikval.store.folder import Folder
+from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study, stage_folders
 from tikval.store.status import RUNNING, Status, read_status
 from tikval.terminal import Terminal
 
+_LISTED: Final = 10_000  # failures that are printed line by line; all are counted
 HINTS = {
     Reason.DUPLICATE_ID: "rename one of the files, or give video_id in a manifest",
     Reason.INVALID_ID: "rename the file, or give video_id in a manifest",
@@ -59,24 +66,36 @@ HINTS = {
 def failures(out: Annotated[str, typer.Argument(help="The folder of an analysis.")]) -> None:
     """Which videos have no result, why, and what to do."""
     study = Study(out)
-    catalog, shown = study.catalog(), set[str]()
+    listed, shown = np.sort(study.catalog().keys()), set[str]()
     table = Table("video", "stage", "reason", "again?", "detail", "what to do")
     reasons: Counter[str] = Counter()
     for stage in ("catalog", "scripts", "embeddings", "predictions", "tuned", "cascade"):
         latest = study.latest(stage)
-        for row in latest[0].rows(catalog) if latest else []:
-            if row["error"] is None or row["row_key"] in shown:
+        for row in _failed_rows(latest[0], listed) if latest else ():
+            if row["row_key"] in shown:
                 continue
             shown.add(row["row_key"])  # a failure passes through all later stages
             reason = Reason(row["error"])
             reasons[reason] += 1
             again = "no" if reason.terminal else "yes"
-            table.add_row(row["video_id"], stage, reason, again, row["detail"] or "", HINTS[reason])
+            if len(shown) <= _LISTED:
+                table.add_row(row["video_id"], stage, reason, again, row["detail"] or "", HINTS[reason])
     if not shown:
         print(f"{out}: every video has a result")
         return
     Terminal(width=None if sys.stdout.isatty() else 200).print(table)
+    if len(shown) > _LISTED:
+        print(
+            f"... and {len(shown) - _LISTED} more: tikval export {shlex.quote(out)} values.csv has a line for each"
+        )
     print(f"{len(shown)} failed: {', '.join(f'{reason} {n}' for reason, n in reasons.most_common())}")
+
+
+def _failed_rows(folder: Folder, listed: np.ndarray) -> Iterator[dict[str, Any]]:
+    """The failed rows of listed videos, S16 [K] sorted, of whom a file's are held at a time."""
+    for part in folder.tables(["video_id", "row_key", "error", "detail"]):
+        failed = part.filter(part["error"].is_valid())
+        yield from failed.filter(pa.array(contains(listed, keys_of(failed["row_key"])))).to_pylist()
 
 
 @app.command()

@@ -20,6 +20,7 @@ _OF_ONE: Final = {
     "row_key",
     "etag",
     "files",
+    "script",
     "error",
     "detail",
 }  # of one video, or of none with a result

@@ -37,7 +37,9 @@ OpenVideo: TypeAlias = Callable[
 
 
 def files_of(row: Any) -> Video:
-    """Where the video of a VideoRow lies."""
+    """Where the video of a VideoRow lies. Raises ClipError for a row with a script in its place."""
+    if row.get("script") is not None:
+        raise ClipError(Reason.NO_VIDEO, "the list gives a script in the place of a file")
     return row.get("files") or row["path"]  # type: ignore[no-any-return]
 
 

@@ -1,6 +1,6 @@
 """VideoRow -> ScriptRow without GPU or network: a speech recogniser and Tesseract write the script."""
 
-from typing import Any
+from typing import Any, Final
 
 from tikval.ask.hearing import Hearing, check_hearing, model_of_speech, parts_to_hear
 from tikval.config import Limits, LocalWriter, UserError
@@ -10,6 +10,8 @@ from tikval.media.reading import ClipError, MissingTool, Want
 from tikval.privacy import strip_handles
 from tikval.rows import Reason, ScriptRow
 from tikval.script.compose import compose
+
+GIVEN: Final = "given"  # in the place of a model: the list had the script
 
 
 def want_of_writer(config: LocalWriter) -> Want:
@@ -49,6 +51,8 @@ class LocalScripts:
     def _write(self, row: Any) -> ScriptRow:
         if row["error"] is not None:
             return self.failure(row, Reason(row["error"]), row["detail"])
+        if row.get("script") is not None:
+            return self._given(row)
         try:
             reading = read_video(self.child, files_of(row), self.want)
         except ClipError as err:
@@ -67,6 +71,17 @@ class LocalScripts:
             "model_served": self._with_tesseract(self.hearing.served),
         }
         script_row: ScriptRow = self._row(row) | written  # type: ignore[assignment]
+        return script_row
+
+    def _given(self, row: Any) -> ScriptRow:
+        """The script that the list has of a video, without handles; nothing is opened or recognised."""
+        given = {
+            "script": strip_handles(row["script"], row["account"]),
+            "caption": strip_handles(row["caption"], row["account"]) if row["caption"] else None,
+            "model": GIVEN,
+            "model_served": GIVEN,
+        }
+        script_row: ScriptRow = self._row(row) | given  # type: ignore[assignment]
         return script_row
 
     def _with_tesseract(self, heard: str) -> str:

@@ -34,6 +34,7 @@ SUFFIXES: Final = frozenset(
     ".3gp .asf .avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
 )
 _MAX_ID: Final = 512  # characters
+_MAX_SCRIPT: Final = 200_000  # characters: of hours
 _AT_ONCE: Final = 2**13  # rows whose ids are looked up together
 _MAX_CELL: Final = 20_000  # characters of a caption, several times what platforms allow
 _POST: Final = ("account", "genre", "caption", "posted_at")  # optional columns of a manifest
@@ -53,7 +54,7 @@ def list_videos(
     """Every video of `source`, in a stable order, each with a unique id or as a failure.
 
     A folder is walked to the bottom; `*`, `?` and `[` make a glob; a table is a manifest with `path` (relative to the
-    manifest), optionally `video_id`, `account`, `genre`, `caption`, `posted_at`; its other columns are named. Pictures
+    manifest) or a `script` in its place, optionally `video_id`, `account`, `genre`, `caption`, `posted_at`. Pictures
     of a photo post and its sound are one video (photo_posts.py), and what is passed over is said. A file that `known`
     has by its path keeps the id that it has there. With a `key` an id that is no post's becomes a pseudonym.
     Raises UserError where the source is not there or holds no video, and for an id that a spreadsheet has cut.
@@ -287,12 +288,14 @@ def _store(source: str, say: Say) -> Iterator[VideoRow]:
 def _manifest(source: str, say: Say) -> Iterator[VideoRow]:
     folder, table = source.rpartition("/")[0], open_table(source)
     picked = table.pick(POST)
-    if "path" not in picked:
+    if "path" not in picked and "script" not in picked:
         raise UserError(
-            f"{table.at(table.grid.line)}: a manifest needs a column `path`; it has {', '.join(table.columns)}"
+            f"{table.at(table.grid.line)}: a manifest needs a column `path`, or `script`; it has "
+            f"{', '.join(table.columns)}"
         )
     table.say(say, picked | table.pick(FACTS, picked.values()))
-    objects = Objects(path for path in _paths(table, picked["path"], folder) if not is_local(path))
+    paths = _paths(table, picked["path"], folder) if "path" in picked else iter(())
+    objects = Objects(path for path in paths if not is_local(path))
     posts = PostFiles(SUFFIXES)
     for line, cells in table.rows(exact=picked.get("caption")):
         try:
@@ -325,15 +328,13 @@ def _line(
     `names`: what the manifest calls its columns.
     """
     path, video_id = as_text(cells["path"]), as_text(cells["video_id"]) or None
-    if not path:
-        return _row(
-            "",
-            "",
-            0,
-            "",
-            _failed(Reason.INVALID_ROW, f"{where}, column {names['path']}: empty"),
-            video_id or where,
-        )
+    script = as_text(cells["script"])
+    if script and len(script) <= _MAX_SCRIPT and (path or video_id):
+        return _given_script(cells, names, where, script)
+    if script or not path:
+        why = _why_no_row(script, names, given=bool(path or video_id))
+        failure = _failed(Reason.INVALID_ROW, f"{where}, {why}")
+        return _row("", "", 0, "", failure, video_id or where)
     relative = plain_address(path)
     path = _absolute(path, folder)
     try:
@@ -346,13 +347,41 @@ def _line(
             video_id and names["video_id"] != "video_id"
         ):  # a study that did not read this column keeps its ids
             row["alias"] = _row(path, relative, 0, "")["video_id"]
-        for column in _POST:
-            row |= {column: _post(cells[column], column, names) or row[column]}  # type: ignore[misc]
+        _add_post(row, cells, names)
     except ValueError as err:
         return _row(
             plain_address(path), relative, 0, "", _failed(Reason.INVALID_ROW, f"{where}, {err}"), video_id
         )
     return row
+
+
+def _given_script(cells: Mapping[str, Any], names: Mapping[str, str], where: str, script: str) -> VideoRow:
+    """The row of a line with a script, in whose place nothing is opened; another script is another row."""
+    path, video_id = as_text(cells["path"]), as_text(cells["video_id"]) or None
+    data = script.encode("utf-8", "backslashreplace")
+    etag = hashlib.blake2b(data, digest_size=16).hexdigest()
+    row = _row(plain_address(path), plain_address(path), len(data), etag, video_id=video_id)
+    try:
+        _add_post(row, cells, names)
+    except ValueError as err:
+        row |= _failed(Reason.INVALID_ROW, f"{where}, {err}")
+    row["script"] = None if row["error"] else data.decode()
+    return row
+
+
+def _why_no_row(script: str, names: Mapping[str, str], *, given: bool) -> str:
+    """What is wrong with a line that names no file, or gives a script that is none."""
+    if script and given:
+        return f"column {names['script']}: {len(script)} characters, at most {_MAX_SCRIPT}"
+    if script:
+        return f"column {names.get('video_id', 'video_id')}: empty, and a script has no name of its own"
+    return f"column {names.get('path', names.get('script'))}: empty"
+
+
+def _add_post(row: VideoRow, cells: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """Give a row what its line tells of the post. Raises ValueError as `_post`."""
+    for column in _POST:
+        row |= {column: _post(cells[column], column, names) or row[column]}  # type: ignore[misc]
 
 
 def _as_on_disk(path: str) -> str:
@@ -433,6 +462,7 @@ def _row(
         "alias": None if spelt == video_id else _text(spelt),
         "is_minor": None,
         "files": None,
+        "script": None,
         "error": error,
         "detail": detail,
     }

@@ -15,7 +15,7 @@ from tikval.sources.video_rows import video_tables
 from tikval.store.folder import SEALED_ROWS, Folder, FolderRun
 from tikval.store.tables import iter_rows
 
-_LATER: Final = ("probability", "files")
+_LATER: Final = ("probability", "files", "script")
 _COMPARED: Final = 2**14  # rows at once
 
 

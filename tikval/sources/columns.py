@@ -66,6 +66,7 @@ POST: Final = {
     "genre": GENRE,
     "caption": CAPTION,
     "posted_at": POSTED_AT,
+    "script": (),
 }
 FACTS: Final = {  # what else a table tells of posts
     "url": ("post_url", "web_video_url", "webpage_url", "share_url", "tiktok_url", "link"),

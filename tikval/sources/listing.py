@@ -131,20 +131,22 @@ def _folder_of(file: str) -> str:
 
 
 def _manifest(uri: str) -> tuple[SourceExport | None, bool]:
-    """A table of no known source as an export, where it tells more of posts than a catalog; whether it has paths."""
+    """A table of no known source as an export, where it tells more of posts than a catalog.
+
+    And whether its lines name files, or give scripts.
+    """
     table = open_table(uri)
     picked = table.pick(POST | FACTS)
     columns: dict[str, Any] = {
-        name: column for name, column in picked.items() if name not in ("path", "genre")
+        name: column for name, column in picked.items() if name not in ("path", "genre", "script")
     }
     if "path" in picked:
         columns |= {"file": picked["path"], "video_id": columns.get("video_id", picked["path"])}
-    if not ({"video_id", "url"} & columns.keys() and (FACTS.keys() & columns.keys() or "path" not in picked)):
-        return None, "path" in picked
+    lists = not picked.keys().isdisjoint(("path", "script"))
+    if not ({"video_id", "url"} & columns.keys() and (FACTS.keys() & columns.keys() or not lists)):
+        return None, lists
     mine = validate(SourceMap, {"title": "a table of posts", "columns": columns, "any_id": True}, uri)
-    return export_of(
-        plain_address(uri), "manifest", [(mine, partial(table_records, table))]
-    ), "path" in picked
+    return export_of(plain_address(uri), "manifest", [(mine, partial(table_records, table))]), lists
 
 
 def _of_row(post: PostRow, files: "_Files", export: SourceExport) -> PostRow:

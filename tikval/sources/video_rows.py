@@ -12,6 +12,7 @@ from tikval.machine import ScratchFolder
 from tikval.rows import VideoRow, arrow_schema
 
 _ROWS: Final = 2**13  # that are Python objects at once
+_BYTES: Final = 128 * 2**20  # of a table: scripts may be long
 
 
 class VideoRows:
@@ -42,7 +43,7 @@ def video_tables(rows: Iterable[VideoRow], most: int) -> Iterator[pa.Table]:
     while some := list(islice(left, min(_ROWS, most - size))):
         parts.append(pa.Table.from_pylist(some, schema=schema))
         size += len(some)
-        if size == most:
+        if size == most or sum(part.nbytes for part in parts) >= _BYTES:
             yield pa.concat_tables(parts).combine_chunks()
             parts, size, first = [], 0, False
     if parts or first:

@@ -18,11 +18,11 @@ GONE: Final = "the file is gone"
 def player_of(video: VideoRow, config: ReportConfig, *, names: bool) -> tuple[str | None, str | None]:
     """The file's address from the page of its video, or why there is none, in words.
 
-    A photo post has neither, and nothing has where no players were asked for.
+    A photo post and a given script have neither, and nothing has where no players were asked for.
 
     `names`: the video's id names somebody.
     """
-    if video["files"] or not config.show_videos:
+    if video["files"] or not video["path"] or not config.show_videos:
         return None, None
     if not is_local(config.out) or not is_local(video["path"]):
         return None, ON_A_STORE

@@ -55,7 +55,8 @@ def read_study(config: ReportConfig, label_set: str) -> StudyRows:
     catalog = Folder(config.scores.catalog.folder)
     places = {name: Folder(recipe.folder) for name, recipe in scripts_of(config).items()}
     places |= {f"values: {system.system}": Folder(system.folder) for system in config.scores.predictions}
-    listed = read_videos_with_posts(catalog, [*VideoRow.__annotations__, *OF_POSTS])
+    columns = [name for name in VideoRow.__annotations__ if name != "script"]  # which the scripts have, too
+    listed = read_videos_with_posts(catalog, [*columns, *OF_POSTS])
     labels = _labels(catalog, label_set, config.scores.annotator)
     page_N = with_a_page(listed, labels, config.videos)
     stages = _stages(listed, page_N, places)

@@ -34,7 +34,7 @@ import pyarrow as pa
 import yaml
 
 from benchmarks.claims_within import by_account, within
-from benchmarks.million import random_keys
+from benchmarks.evaluate import random_keys
 from tikval.claims.declaration import declaration_of
 from tikval.claims.family import look_at_claims
 from tikval.claims.measure import measure_claims

@@ -7,6 +7,7 @@ Targets: the process grows by less than 300 MB, and the evaluation takes less th
 """
 
 import argparse
+import binascii
 import json
 import platform
 import shutil
@@ -20,7 +21,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.million import random_keys
 from tikval.config import CatalogConfig, EvaluateConfig, ExtractConfig, ScriptConfig
 from tikval.evaluate.score_systems import score_systems
 from tikval.files import write_table
@@ -31,6 +31,13 @@ from tikval.values import LABELS, SLUGS
 
 ANNOTATED, ACCOUNTS = 300, 60
 MOST_MB, MOST_SECONDS = 300, 15
+
+
+def random_keys(n: int, seed: int) -> pa.Array:
+    """`n` row keys: strings of 32 hexadecimal digits, made without a Python object each."""
+    digits = binascii.hexlify(np.random.default_rng(seed).bytes(16 * n))
+    offsets = np.arange(0, 32 * (n + 1), 32, dtype=np.int32)
+    return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(digits))
 
 
 def config_of(out: str) -> EvaluateConfig:

@@ -1,135 +1,150 @@
-"""A million rows through a stage that does nothing, a resume against them, and against ten million done ids.
+"""A study of any size, step by step, each in a process of its own: seconds, memory, bytes, and what grows faster.
 
-    python benchmarks/million.py            1,000,000 rows and 10,000,000 ids; writes benchmarks/results/million.json
-    python benchmarks/million.py --quick    100,000 rows and 1,000,000 ids
+    python benchmarks/million.py            100,000 and 1,000,000 rows, and 10,000,000 ids; writes results/million.json
+    python benchmarks/million.py --rows 100000 1000000 10000000     ... these sizes in place of those
+    python benchmarks/million.py --quick    10,000 and 40,000 rows, and 400,000 ids; writes nothing
 
-Targets (docs: what must be fast): the driver's memory is flat over the rows (it grows by less than 50 MB between the
-first tenth of the rows and the last; sealing the table afterwards takes one file's rows more); scanning the done ids
-takes < 60 s and < 2 GB at ten million.
+A list gives scripts in the place of videos, and 1,000 videos are annotated. Scripts and predictions are then written as
+stages leave them, so that no step waits for a model; `values` runs a stage that does nothing on Ray Data instead.
+Memory is the most that the step's process ever had (VmHWM); 115 MB are the interpreter and its libraries.
+Targets: each step below 1 GB, or so many bytes a row as docs/scale.md names; CPU grows no faster than rows to the power
+1.15; the driver of `values` grows by less than 50 MB; a resume scans its ids in < 10 s of CPU and < 1 GB.
 """
 
 import argparse
-import binascii
 import json
-import platform
-import resource
+import math
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-import psutil
 import pyarrow as pa
 
-from tikval.config import CatalogConfig, Pool, ScriptConfig
+from benchmarks.evaluate import memory_mb, random_keys
+from benchmarks.million_rows import config_of, video_id, write_list, write_predictions, write_scripts
+from benchmarks.million_values import compute
 from tikval.files import write_table
-from tikval.flow.data import Step, run_stage
 from tikval.machine import cores
-from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema
+from tikval.rows import ScriptRow, arrow_schema
 from tikval.store.folder import SEALED_ROWS, Folder
 from tikval.store.row_keys import contains
 
-GROWTH_MB, SCAN_SECONDS, SCAN_MB = 50, 60, 2000
+RESULT: Final = Path(__file__).parent / "results" / "million.json"
+GROWTH_MB, SCAN_SECONDS, MOST_MB, MOST_EXPONENT = 50, 10, 1_000, 1.15
+FREE_MB: Final = 130  # of a process that has imported tikval
+SMALL_SECONDS: Final = 2.0  # of CPU: below that a step's growth is its start
+CLI: Final[dict[str, list[str]]] = {  # as a user types them; OUT is the study, TO a file beside it
+    "status": ["status", "OUT"],
+    "failures": ["failures", "OUT"],
+    "attrition": ["attrition", "OUT"],
+    "prevalence": ["prevalence", "OUT"],
+    "prevalence by account": ["prevalence", "OUT", "--by", "account"],
+    "export csv": ["export", "OUT", "TO.csv"],
+    "export parquet": ["export", "OUT", "TO.parquet"],
+    "bundle": ["bundle", "OUT", "TO.zip"],
+    "erase": ["erase", "OUT", "ID"],
+}
+STEPS: Final = ("catalog", "catalog again", "scripts", "predictions", "resume", "evaluate", "report", *CLI)
+MADE: Final = ("scripts", "predictions")  # by the benchmark: not measured as steps of tikval
 
 
-class Nothing:
-    """A stage that returns immediately."""
-
-    def __call__(self, rows: list[Any]) -> list[Any]:
-        return [self.failure(row, None, None) | {"script": "s"} for row in rows]
-
-    def failure(self, row: Any, reason: Reason | None, detail: str | None) -> Any:
-        empty = dict.fromkeys(ScriptRow.__annotations__)
-        facts = {"error": reason.value if reason else None, "detail": detail, "model": "nothing"}
-        return empty | {key: row[key] for key in ("video_id", "row_key", "attempt")} | facts
-
-
-def random_keys(n: int, seed: int) -> pa.Array:
-    """`n` row keys: strings of 32 hexadecimal digits, made without a Python object each."""
-    digits = binascii.hexlify(np.random.default_rng(seed).bytes(16 * n))
-    offsets = np.arange(0, 32 * (n + 1), 32, dtype=np.int32)
-    return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(digits))
-
-
-def write_catalog(config: CatalogConfig, n: int) -> None:
-    folder, files = Folder(config.folder), []
-    schema = arrow_schema(VideoRow)
-    for seed, start in enumerate(range(0, n, SEALED_ROWS)):
-        size = min(SEALED_ROWS, n - start)
-        columns: dict[str, Any] = {name: pa.nulls(size, schema.field(name).type) for name in schema.names}
-        ids = pa.array([f"video{i:09}" for i in range(start, start + size)])
-        columns |= {"video_id": ids, "path": ids, "row_key": random_keys(size, seed)}
-        columns |= {"size_bytes": pa.array(np.ones(size, np.int64)), "etag": pa.array(["1"] * size)}
-        files.append(f"data-{seed:06}.parquet")
-        write_table(f"{folder.uri}/{files[-1]}", pa.table(columns, schema=schema))
-    folder.write_run(config, files, {}, n, {}, 0)
-
-
-class DriverMemory:
-    """Memory of this process alone (not Ray's shared store) against the rows done, as status.json has them."""
-
-    def __init__(self, folder: str) -> None:
-        self.samples: list[tuple[int, float]] = []
-        self.folder, self.stop = Path(folder), threading.Event()
-        self.thread = threading.Thread(target=self._watch, daemon=True)
-        self.thread.start()
-
-    def _watch(self) -> None:
-        while not self.stop.wait(0.5):
-            try:
-                done = json.loads((self.folder / "status.json").read_text())["done"]
-            except (FileNotFoundError, json.JSONDecodeError):
-                continue
-            self.samples.append((done, psutil.Process().memory_full_info().uss / 1e6))
-
-    def growth(self, total: int) -> tuple[float, float]:
-        self.stop.set()
-        self.thread.join()
-        working = [mb for done, mb in self.samples if total // 10 <= done < total]
-        return round(max(working) - working[0]), round(max(mb for _, mb in self.samples))
-
-
-def compute(out: Path, n: int) -> dict[str, Any]:
-    config = ScriptConfig(
-        out=str(out), videos=CatalogConfig(out=str(out), videos="x"), pool=Pool(batch_rows=2000)
-    )
-
-    def run() -> float:
-        begin = time.monotonic()
-        step = Step(Nothing, arrow_schema(ScriptRow), config.pool)
-        done = run_stage(config, [step], source=config.videos, catalog=config.videos)
-        assert (done.rows, done.failed) == (n, {})
-        return time.monotonic() - begin
-
-    write_catalog(config.videos, n)
-    memory = DriverMemory(config.folder)
-    seconds = run()
-    growth, most = memory.growth(n)
-    status = json.loads((Path(config.folder) / "status.json").read_text())
-    again = run()
-    n += 1000
-    write_catalog(config.videos, n)
-    more = run()
-    return {
-        "rows": n - 1000,
-        "seconds": round(seconds, 1),
-        "rows_per_second": round(status["rows_per_second"]),
-        "driver_growth_mb": growth,
-        "driver_most_mb": most,
-        "same_command_again_seconds": round(again, 2),
-        "a_thousand_more_seconds": round(more, 1),
+def step_here(name: str, out: str) -> None:
+    """One step in this process; prints what it took."""
+    config = config_of(out)
+    begin, cpu = time.monotonic(), time.process_time()
+    call = _call_of(name, out, config)
+    try:
+        call()
+    except SystemExit as end:
+        if end.code:
+            raise
+    facts = {
+        "seconds": round(time.monotonic() - begin, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 2),
+        "most_mb": round(memory_mb("VmHWM")),
     }
+    print(json.dumps(facts))
 
 
-def scan(out: Path, n: int) -> dict[str, Any]:
-    """Time and memory of what a resume does first, in a process of its own."""
-    folder = Folder(str(out))
-    schema = arrow_schema(ScriptRow)
+def _call_of(name: str, out: str, config: Any) -> Callable[[], object]:
+    from tikval.cli import main
+    from tikval.evaluate.score_systems import score_systems
+    from tikval.report.site.write import write_report
+    from tikval.sources.write_catalog import write_catalog
+
+    if name in CLI:
+        words = {"OUT": out, "ID": video_id(5)}
+        words |= {f"TO{end}": f"{out}/../made{end}" for end in (".csv", ".parquet", ".zip")}
+        sys.argv = ["tikval", *(words.get(word, word) for word in CLI[name])]
+        return main
+    if name.startswith("catalog"):
+        return lambda: write_catalog(config.scores.catalog)
+    if name in MADE:
+        return lambda: {"scripts": write_scripts, "predictions": write_predictions}[name](config)
+    if name == "resume":
+        return Folder(config.scores.predictions[0].folder).seen
+    return (lambda: score_systems(config.scores)) if name == "evaluate" else (lambda: write_report(config))
+
+
+def run_step(name: str, out: Path) -> dict[str, Any]:
+    """One step in a process of its own, and the bytes that it left. Raises RuntimeError where it fails."""
+    before = bytes_in(out.parent)
+    command = [sys.executable, __file__, "--step", name, str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name}: {done.stderr[-2000:]}")
+    return {**json.loads(done.stdout.splitlines()[-1]), "mb": round((bytes_in(out.parent) - before) / 1e6, 1)}
+
+
+def bytes_in(folder: Path) -> int:
+    return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file())
+
+
+def measure(work: Path, rows: int, only: Sequence[str]) -> dict[str, Any]:
+    """Every step over so many rows, in a folder that is gone afterwards."""
+    place = work / str(rows)
+    place.mkdir()
+    try:
+        write_list(place, rows)
+        found = {}
+        for name in STEPS:
+            if not only or name in only or name in ("catalog", *MADE):
+                found[name] = run_step(name, place / "out")
+                print(f"{rows:>10,} {name}: {found[name]}", file=sys.stderr, flush=True)
+        return {name: facts for name, facts in found.items() if name not in MADE}
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def growth(sizes: dict[int, dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Of each step, between the smallest and the largest size: the exponent of CPU seconds, bytes of memory a row."""
+    few, many = min(sizes), max(sizes)
+    found = {}
+    for name, facts in sizes[many].items():
+        less = sizes[few][name]
+        seconds = facts["cpu_seconds"]
+        exponent = None
+        if few != many and seconds >= SMALL_SECONDS and less["cpu_seconds"] > 0:
+            exponent = round(math.log(seconds / less["cpu_seconds"]) / math.log(many / few), 2)
+        found[name] = {
+            "cpu_exponent": exponent,
+            "memory_bytes_per_row": round(max(0, facts["most_mb"] - FREE_MB) * 1e6 / many),
+            "cpu_seconds_per_million": round(seconds * 1e6 / many, 1),
+            "mb_per_million": round(facts["mb"] * 1e6 / many, 1),
+        }
+    return found
+
+
+def scan(work: Path, n: int) -> dict[str, Any]:
+    """Time and memory of what a resume does first over `n` finished ids, in a process of its own."""
+    folder, schema = Folder(f"{work}/scan"), arrow_schema(ScriptRow)
     for seed, start in enumerate(range(0, n, SEALED_ROWS)):
         size = min(SEALED_ROWS, n - start)
         columns: dict[str, Any] = {name: pa.nulls(size, schema.field(name).type) for name in schema.names}
@@ -137,21 +152,39 @@ def scan(out: Path, n: int) -> dict[str, Any]:
         columns |= {"video_id": keys, "row_key": keys, "attempt": pa.array(np.ones(size, np.int64))}
         columns["model"] = pa.array(["m"] * size)
         write_table(f"{folder.uri}/data-{seed:06}.parquet", pa.table(columns, schema=schema))
-    facts = subprocess.run(
-        [sys.executable, __file__, "--scan", str(out)], capture_output=True, text=True, check=True
+    command = [sys.executable, __file__, "--scan", folder.uri]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    shutil.rmtree(folder.uri)
+    return {"ids": n, **json.loads(done.stdout)}
+
+
+def scan_here(folder: str) -> None:
+    begin, cpu = time.monotonic(), time.process_time()
+    seen = Folder(folder).seen()
+    assert contains(seen.done, seen.done).all()
+    facts = {"seconds": time.monotonic() - begin, "cpu_seconds": time.process_time() - cpu}
+    print(
+        json.dumps(
+            {name: round(value, 1) for name, value in facts.items()} | {"most_mb": round(memory_mb("VmHWM"))}
+        )
     )
-    return {"ids": n, **json.loads(facts.stdout)}
 
 
-def scan_here(out: str) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    begin = time.monotonic()
-    seen = Folder(out).seen()
-    todo = seen.done[~contains(seen.done, seen.done)]
-    assert len(todo) == 0
-    seconds = time.monotonic() - begin
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(json.dumps({"seconds": round(seconds, 1), "most_mb": round(most), "before_mb": round(before)}))
+def targets_of(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    figures: dict[str, tuple[float, float]] = {}
+    for name, facts in result["sizes"][max(result["sizes"])].items():
+        figures[f"{name}, MB"] = (facts["most_mb"], MOST_MB)
+        if (exponent := result["growth"][name]["cpu_exponent"]) is not None:
+            figures[f"{name}, exponent"] = (exponent, MOST_EXPONENT)
+    if "values" in result:
+        figures["driver growth, MB"] = (result["values"]["driver_growth_mb"], GROWTH_MB)
+    if "scan" in result:
+        figures["scan, CPU seconds"] = (result["scan"]["cpu_seconds"], SCAN_SECONDS)
+        figures["scan, MB"] = (result["scan"]["most_mb"], MOST_MB)
+    return {
+        name: {"figure": figure, "below": limit, "met": figure < limit}
+        for name, (figure, limit) in figures.items()
+    }
 
 
 def main() -> int:
@@ -159,32 +192,38 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rows", type=int, nargs="+", help="Sizes to measure.")
+    parser.add_argument(
+        "--only", nargs="+", choices=STEPS, default=[], help="These steps, and what they need."
+    )
+    parser.add_argument("--no-values", action="store_true", help="Without the stage on Ray Data.")
+    parser.add_argument("--to", type=Path, help="Another file for the result.")
+    parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--scan", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.scan:
-        scan_here(arguments.scan)
+    given = parser.parse_args()
+    if given.step:
+        step_here(*given.step)
         return 0
-    rows, ids = (100_000, 1_000_000) if arguments.quick else (1_000_000, 10_000_000)
+    if given.scan:
+        scan_here(given.scan)
+        return 0
+    sizes = given.rows or ([10_000, 40_000] if given.quick else [100_000, 1_000_000])
     work = Path(tempfile.mkdtemp(prefix="tikval-bench-"))
     try:
-        result: dict[str, Any] = {"stage": compute(work / "study", rows), "scan": scan(work / "ids", ids)}
+        found = {rows: measure(work, rows, given.only) for rows in sizes}
+        result: dict[str, Any] = {"sizes": found, "growth": growth(found)}
+        if not given.only:
+            result["scan"] = scan(work, 400_000 if given.quick else 10_000_000)
+            if not given.no_values:
+                result["values"] = compute(work / "values", 20_000 if given.quick else max(sizes))
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    figures = {
-        "driver growth, MB": (result["stage"]["driver_growth_mb"], GROWTH_MB),
-        "scan, seconds": (result["scan"]["seconds"], SCAN_SECONDS),
-        "scan, MB": (result["scan"]["most_mb"], SCAN_MB),
-    }
-    result["targets"] = {
-        name: {"figure": figure, "below": limit, "met": figure < limit}
-        for name, (figure, limit) in figures.items()
-    }
-    result["machine"] = f"{platform.machine()}, {cores()} cores, Python {platform.python_version()}"
-    result["command"] = "python benchmarks/million.py" + " --quick" * arguments.quick
-    if not arguments.quick:
-        Path(__file__).with_name("results").joinpath("million.json").write_text(
-            json.dumps(result, indent=2) + "\n"
-        )
+    result["targets"] = targets_of(result)
+    load = round(os.getloadavg()[0], 1)
+    result["machine"] = f"{cores()} cores, no GPU, other work beside it (load {load})"
+    result["command"] = " ".join(["python", "benchmarks/million.py", *sys.argv[1:]])
+    if given.to or not (given.quick or given.only):
+        (given.to or RESULT).write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result))
     return 0 if all(target["met"] for target in result["targets"].values()) else 1
 

@@ -7,7 +7,8 @@
 The list gives scripts in the place of videos, and 1,000 of them are annotated. `tikval analyze LIST --out OUT
 --annotations LABELS --annotated-by random` runs in a process of its own. SIGKILL reaches its driver, and no other
 process, while the catalog is written, at a third of the scripts, and at two thirds of the predictions; then the same
-command goes on to its end, and once more where nothing is left to do. Checked: every id of the list stands once in the
+command goes on to its end, and once more where nothing is left to do. A million
+take hours on two cores, as each script is embedded. Checked: every id of the list stands once in the
 catalog, the scripts and the predictions; parts were compacted; and a killed run left rows and work.
 Memory: the driver's most (VmHWM), and the most that driver and Ray's processes had together (resident, sampled each
 second, so that pages of the object store count in each process that maps them).

@@ -32,17 +32,33 @@ class Judgements(NamedTuple):
 
 def judgements_of(folder: Folder, listed: pa.Table, codebook: Codebook, system: str) -> Judgements:
     """Read a system's rows of listed videos. Raises UserError for a label that is modelled for some videos only."""
-    rows, at_R = rows_of_listed(folder, listed, "decisions")
-    good_R = np.asarray(rows["error"].is_null().to_numpy(), bool)
-    decisions = rows["decisions"].filter(pa.array(good_R))
-    predicted_RL, known_RL = _decisions(decisions, len(codebook.labels), folder.uri)
-    modelled: Bools = np.asarray(known_RL.any(0))
-    if partly := [codebook.labels[i] for i in np.flatnonzero(modelled & ~np.asarray(known_RL.all(0)))]:
+    n_labels = len(codebook.labels)
+    keys = keys_of(listed["row_key"])
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    modelled, always = np.zeros(n_labels, bool), np.ones(n_labels, bool)
+    predicted, at_good = [np.empty((0, n_labels), np.uint8)], [np.empty(0, np.int64)]
+    reasons, at_failed = list[str](), [np.empty(0, np.int64)]
+    for rows in folder.iter_listed(keys, ["row_key", "error", "decisions"]):
+        at = order[np.searchsorted(keys, keys_of(rows["row_key"]))]
+        good = np.asarray(rows["error"].is_null().to_numpy(), bool)
+        some, known = _decisions(rows["decisions"].filter(pa.array(good)), n_labels, folder.uri)
+        modelled |= known.any(0)
+        always &= known.all(0)
+        predicted.append(some)
+        at_good.append(at[good])
+        at_failed.append(at[~good])
+        reasons += rows["error"].drop_null().to_pylist()
+    if partly := [codebook.labels[i] for i in np.flatnonzero(modelled & ~always)]:
         raise UserError(f"{system}: modelled for some videos only: {', '.join(partly)}")
-    left_out = _errors(rows.filter(pa.array(~good_R)), at_R[~good_R], at_R[good_R])
-    if never := listed.num_rows - len(np.unique(at_R)):
+    at_R, at_f = np.concatenate(at_good), np.concatenate(at_failed)
+    left_out = _errors(reasons, at_f, at_R)
+    if never := listed.num_rows - int(
+        np.bincount(np.concatenate([at_R, at_f]), minlength=1).astype(bool).sum()
+    ):
         left_out[MISSING] = never
-    place_N, predicted_NL, times = _per_video(predicted_RL, at_R[good_R])
+    predicted_RL, predicted = np.concatenate(predicted), []
+    place_N, predicted_NL, times = _per_video(predicted_RL, at_R)
     return Judgements(place_N, predicted_NL, modelled, times, left_out)
 
 
@@ -82,11 +98,11 @@ def _decisions(column: pa.ChunkedArray, n_labels: int, where: str) -> tuple[NDAr
     return predicted.astype(np.uint8), known
 
 
-def _errors(failed: pa.Table, at_f: Ints, at_good: Ints) -> Counter[str]:
+def _errors(reasons: list[str], at_f: Ints, at_good: Ints) -> Counter[str]:
     """Videos without any result, by the reason of one of their rows."""
     at, first = np.unique(at_f, return_index=True)
     without = first[~np.isin(at, at_good)]
-    return Counter(failed["error"].take(pa.array(without)).to_pylist())
+    return Counter(reasons[place] for place in without)
 
 
 def _per_video(predicted_RL: NDArray[np.uint8], at_R: Ints) -> tuple[Ints, NDArray[Any], int]:

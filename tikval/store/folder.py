@@ -174,6 +174,11 @@ class Folder:
         A folder keeps rows of files that were removed or replaced: who counts, counts what the catalog lists.
         """
 
+        return self._joined(self.iter_listed(keys, columns), columns)
+
+    def iter_listed(self, keys: np.ndarray, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of `read_listed` some at a time; no table where there are none."""
+
         def among(table: pa.Table) -> np.ndarray:
             return contains(keys, keys_of(table["row_key"]))
 
@@ -182,23 +187,26 @@ class Folder:
     def read_videos(self, video_ids: Collection[str], columns: list[str] | None = None) -> pa.Table:
         """Rows of the finished table of these videos, in the same way."""
         wanted = pa.array(sorted(video_ids), pa.string())
-        return self._filtered(
+        found = self._filtered(
             lambda table: pc.is_in(table["video_id"], wanted).to_numpy(), ["video_id"], columns
         )
+        return self._joined(found, columns)
 
     def _filtered(
         self, keep: Callable[[pa.Table], np.ndarray], by: list[str], columns: list[str] | None
-    ) -> pa.Table:
+    ) -> Iterator[pa.Table]:
         """The rows that `keep` tells by the columns `by`; a file is read in full only where it has one."""
         wanted = None if columns is None else list(dict.fromkeys([*columns, *by]))
-        names, parts = self.finished().files, list[pa.Table]()
-        for name in names:
+        for name in self.finished().files:
             if not any(keep(table).any() for table in iter_rows(f"{self.uri}/{name}", self.stage, by)):
                 continue
             for table in iter_rows(f"{self.uri}/{name}", self.stage, wanted):
                 some = table.filter(pa.array(keep(table)))
-                parts.append(some if columns is None else some.select(columns))
-        return pa.concat_tables(parts) if parts else self.table(names[0], columns).slice(0, 0)
+                yield some if columns is None else some.select(columns)
+
+    def _joined(self, tables: Iterator[pa.Table], columns: list[str] | None) -> pa.Table:
+        parts = list(tables)
+        return pa.concat_tables(parts) if parts else self.table(self.finished().files[0], columns).slice(0, 0)
 
     def keys(self) -> np.ndarray:
         """Row keys of the finished table, S16 [N]."""

@@ -11,7 +11,7 @@ from tikval.cli.app import app
 from tikval.cli.job import guard
 from tikval.cli.profiles import Wanted, asked_by, report_of_profiles
 from tikval.config import LocalWriter, shipped_folder
-from tikval.hub.bundled import ENCODER, WHISPER_BASE, cached_folder, fetch
+from tikval.hub.bundled import ENCODER, WHISPER_BASE, BundledModel, cached_folder, fetch
 from tikval.media.child import check_tools
 from tikval.media.reading import MissingTool, Want
 from tikval.terminal import Terminal
@@ -53,13 +53,13 @@ def _settings_without_tesseract() -> tuple[str, ...]:
 def fetch_models() -> None:
     """Fetch the bundled models that are not here yet, with a bar. Raises UserError that says what to do instead."""
     for model in (ENCODER, WHISPER_BASE):
-        if cached_folder(model) is not None:
-            continue
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-        with Progress(*columns, console=Terminal(stderr=True)) as bars:
-            bar = bars.add_task(f"fetching {model.what}, once", total=model.n_bytes)
-            fetch(
-                model,
-                lambda n_bytes, bar=bar, model=model: bars.update(bar, completed=min(n_bytes, model.n_bytes)),
-            )
-            bars.update(bar, completed=model.n_bytes)
+        if cached_folder(model) is None:
+            _fetch(model)
+
+
+def _fetch(model: BundledModel) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Terminal(stderr=True)) as bars:
+        bar = bars.add_task(f"fetching {model.what}, once", total=model.n_bytes)
+        fetch(model, lambda n_bytes: bars.update(bar, completed=min(n_bytes, model.n_bytes)))
+        bars.update(bar, completed=model.n_bytes)

@@ -38,7 +38,6 @@ from tikval.store.row_keys import contains
 
 RESULT: Final = Path(__file__).parent / "results" / "million.json"
 GROWTH_MB, SCAN_SECONDS, MOST_MB, MOST_EXPONENT = 50, 10, 1_000, 1.15
-FREE_MB: Final = 130  # of a process that has imported tikval
 SMALL_SECONDS: Final = 2.0  # of CPU: below that a step's growth is its start
 CLI: Final[dict[str, list[str]]] = {  # as a user types them; OUT is the study, TO a file beside it
     "status": ["status", "OUT"],
@@ -135,7 +134,7 @@ def growth(sizes: dict[int, dict[str, Any]]) -> dict[str, dict[str, float | None
             exponent = round(math.log(seconds / less["cpu_seconds"]) / math.log(many / few), 2)
         found[name] = {
             "cpu_exponent": exponent,
-            "memory_bytes_per_row": round(max(0, facts["most_mb"] - FREE_MB) * 1e6 / many),
+            "memory_bytes_per_row": round((facts["most_mb"] - less["most_mb"]) * 1e6 / max(many - few, 1)),
             "cpu_seconds_per_million": round(seconds * 1e6 / many, 1),
             "mb_per_million": round(facts["mb"] * 1e6 / many, 1),
         }

@@ -157,9 +157,7 @@ def load_part(kind: type[Part], path: Path) -> Part:
         raise ValueError(f"{path}: {' '.join(str(err).split())}") from err
     if not isinstance(data, dict):
         keys = ", ".join(name for name, field in kind.model_fields.items() if field.is_required())
-        raise ValueError(
-            f"{path}: {'is empty' if data is None else 'is no mapping of keys'}; it needs the keys {keys}"
-        )
+        raise ValueError(f"{path}: the file {'is empty' if data is None else 'has no keys'}; it needs {keys}")
     try:
         return kind.model_validate(data)
     except ValidationError as err:

@@ -413,7 +413,8 @@ def changed(place: list[str | int], value: Any) -> dict[str, Any]:
         (changed(["version"], 0), "version"),
         ("name: a\nname: b\n", "name: key is there twice"),
         ("? [name]\n: b\n", "."),
-        ("- a list\n", "the file"),
+        ("- a list\n", "the file has no keys; it needs name, version"),
+        ("# nothing\n", "the file is empty; it needs name, version"),
         ("name: [", "expected"),
         ("!!python/object/apply:os.getcwd []\n", "python/object"),
     ],
@@ -429,12 +430,3 @@ def test_a_wrong_codebook_names_file_and_key_in_one_line(tmp_path: Path, data: A
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nowhere\.yaml"):
         load_codebook(tmp_path / "nowhere.yaml")
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"), [("", "is empty"), ("# nothing\n", "is empty"), ("- a\n", "is no mapping")]
-)
-def test_a_file_without_keys_is_named_in_plain_words(tmp_path: Path, text: str, problem: str) -> None:
-    (path := tmp_path / "own.yaml").write_text(text)
-    with pytest.raises(ValueError, match=f"own.yaml: {problem}.*; it needs the keys name, .*values"):
-        load_codebook(path)

@@ -29,14 +29,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import av
 import numpy as np
 import psutil
 from av.video.reformatter import Interpolation
 
-from benchmarks.media_clips import Spec, cached, megabits
+from benchmarks.media_clips import RATE, Spec, cached, megabits
+from tikval.media import seeking
 from tikval.media.clip import read_clip
+from tikval.media.pictures import Taker
 
 RESULT: Final = Path(__file__).parent / "results" / "decode.json"
 MAIN: Final = Spec(576, 1024, 10)  # the target's clip: as the platform serves them
@@ -146,6 +149,7 @@ def compare(spec: Spec, turns: int, ffmpeg_start: float) -> dict[str, Any]:
     return {
         "clip": spec.name,
         "megabits_per_second": megabits(Path(path), spec),
+        "pictures_decoded": [decoded(path), spec.seconds * RATE],  # by tikval, of all
         "turns": turns,
         "cpu_seconds": {name: statistics.median(used) for name, used in seconds.items()},
         "against": against,
@@ -157,6 +161,20 @@ def compare(spec: Spec, turns: int, ffmpeg_start: float) -> dict[str, Any]:
             if against == "ffmpeg"
         },
     }
+
+
+def decoded(path: str) -> int:
+    """Pictures that the decoder yields where tikval jumps: those asked for, and all that these need. 0: no jumps."""
+    count, take = 0, seeking._take_all
+
+    def counting(frames: list[av.VideoFrame], taker: Taker) -> None:
+        nonlocal count
+        count += len(frames)
+        take(frames, taker)
+
+    with mock.patch.object(seeking, "_take_all", counting):
+        tikval(path)
+    return count
 
 
 def growth_mb(name: str, opens: int) -> float:

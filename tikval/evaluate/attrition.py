@@ -99,7 +99,7 @@ def attrition_of(study: Study, system: str | None = None) -> Attrition:
     labels = pa.array(sorted({row["video_id"] for row in study.annotations()}), pa.string())
     accounts = pa.Table.from_pylist(catalog.read_side_table("accounts"), arrow_schema(AccountRow))
     found = count_attrition(
-        read_posts(catalog),
+        read_posts(catalog, ["video_id", "account", "source", "outcome"]),
         videos,
         accounts,
         why_not_read(videos, [folder for stage in OPENING for folder in study.folders(stage)]),

@@ -19,29 +19,32 @@ _TIME: Final = pa.timestamp("us", tz="UTC")
 _ROWS: Final = 2**13  # that are Python objects at once: a table of a million passes through little memory
 
 
-def read_posts(catalog: Folder) -> pa.Table:
-    """A PostRow for each post that is listed, with or without files: each id once.
+def read_posts(catalog: Folder, columns: Sequence[str] | None = None) -> pa.Table:
+    """A PostRow for each post that is listed, with or without files: each id once. `columns` of it; None: all.
 
     A video that no source told of has what its row in the catalog tells, and its id.
     """
-    schema, told = arrow_schema(PostRow), _told(catalog)
-    videos = catalog.read(["video_id", "account", "caption", "posted_at", "files", "error"])
+    every = arrow_schema(PostRow)
+    schema = pa.schema([every.field(name) for name in columns or every.names])
+    told = _told(catalog, ["video_id", *schema.names])
+    needed = {"caption", "account"} & set(schema.names)
+    needed |= {"files"} if "is_slideshow" in schema.names else set()
+    with_dates = any(name.startswith("posted_at") for name in schema.names)
+    needed |= {"posted_at"} if with_dates else set()
+    videos = catalog.read(["video_id", "error", *sorted(needed)])
     twice = pc.fill_null(pc.equal(videos["error"], Reason.DUPLICATE_ID), False)
     others = videos.filter(pc.invert(pc.or_(twice, pc.is_in(videos["video_id"], told["video_id"]))))
-    by_id = _dates_of_ids(others["video_id"])
     n = others.num_rows
-    known = {
-        "video_id": others["video_id"],
-        "account": others["account"],
-        "caption": others["caption"],
-        "posted_at": pc.coalesce(others["posted_at"], by_id),
-        "posted_at_from_id": pc.and_(pc.is_null(others["posted_at"]), pc.is_valid(by_id)),
-        "is_slideshow": _by_files(others),
-        "source": pa.repeat(_FOLDER, n),
-        "outcome": pa.repeat(Outcome.COLLECTED.value, n),
-    }
-    columns = [known.get(field.name, pa.nulls(n, field.type)).cast(field.type) for field in schema]
-    return pa.concat_tables([told, pa.table(columns, schema=schema)])
+    known = {name: others[name] for name in ("video_id", "account", "caption") if name in others.column_names}
+    known |= {"source": pa.repeat(_FOLDER, n), "outcome": pa.repeat(Outcome.COLLECTED.value, n)}
+    if with_dates:
+        by_id = _dates_of_ids(others["video_id"])
+        known["posted_at"] = pc.coalesce(others["posted_at"], by_id)
+        known["posted_at_from_id"] = pc.and_(pc.is_null(others["posted_at"]), pc.is_valid(by_id))
+    if "files" in needed:
+        known["is_slideshow"] = _by_files(others)
+    made = [known.get(field.name, pa.nulls(n, field.type)).cast(field.type) for field in schema]
+    return pa.concat_tables([told.select(schema.names), pa.table(made, schema=schema)])
 
 
 def read_videos_with_posts(catalog: Folder, columns: Sequence[str]) -> pa.Table:

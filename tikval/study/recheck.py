@@ -47,7 +47,7 @@ def ids_to_check(study: Study) -> tuple[list[str], int]:
     catalog = study.catalog()
     listed = catalog.read(["video_id", "alias"])
     aliases = dict(zip(listed["video_id"].to_pylist(), listed["alias"].to_pylist(), strict=True))
-    posts = read_posts(catalog)["video_id"].to_pylist()
+    posts = read_posts(catalog, ["video_id"])["video_id"].to_pylist()
     found = [_platform_id(name) or _platform_id(aliases.get(name) or "") for name in posts]
     return sorted({name for name in found if name}), found.count(None)
 
@@ -76,7 +76,7 @@ def write_ids(ids: Sequence[str], file: str) -> list[str]:
 
 def age_of_study(study: Study, now: datetime | None = None) -> str:
     """When its posts were collected, and how many are due for a check, in a sentence."""
-    times = read_posts(study.catalog())["collected_at"]
+    times = read_posts(study.catalog(), ["collected_at"])["collected_at"]
     known = len(times) - times.null_count
     if not known:
         return "when its posts were collected is not known: no source tells it"

@@ -31,6 +31,15 @@ def locked(text: str) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in found}
 
 
+def of_extra(name: str) -> list[str]:
+    """An extra's requirements; one that names tikval itself stands for those of its extras."""
+    lines: list[str] = PROJECT["optional-dependencies"][name]
+    own = [extra for line in lines if line.startswith("tikval[") for extra in Requirement(line).extras]
+    return [line for line in lines if not line.startswith("tikval[")] + [
+        more for one in own for more in of_extra(one)
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "extras"), [("run", ["local", "gemini"]), ("dev", ["local", "gemini", "dev"])]
 )

@@ -120,7 +120,8 @@ def judge(samples: list[dict[str, float]]) -> dict[str, Any]:
 
 def sample(places: dict[str, Path]) -> dict[str, float]:
     """What there is now in this namespace of processes; memory is what a process shares with no file or other one."""
-    found: dict[str, float] = {}
+    roles = dict.fromkeys(ROLES.values())
+    found = {f"{role} {name}": 0.0 for role in roles for name in ("mb", "threads", "files")}
     count = 0
     for process in psutil.process_iter():
         try:
@@ -133,7 +134,7 @@ def sample(places: dict[str, Path]) -> dict[str, float]:
                     ("threads", process.num_threads()),
                     ("files", process.num_fds()),
                 ):
-                    found[f"{role} {name}"] = found.get(f"{role} {name}", 0) + value
+                    found[f"{role} {name}"] += value
         except psutil.NoSuchProcess:
             continue
     found["all processes"] = count

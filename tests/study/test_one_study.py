@@ -298,6 +298,7 @@ EVERY_OPTION = (
     ("--embeddings", "--set", "embeddings.text=null"),
     ("--budget", "1.5"),
     ("--minors-unknown", "withhold"),
+    ("--shard", "3/16"),
     ("--profile", "gemini", "--evidence"),
     ("--profile", "gemini", "--no-evidence"),
     ("--media", "clips"),

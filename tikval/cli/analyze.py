@@ -1,6 +1,7 @@
 """Whole studies: every job in order, and what that will cost."""
 
 import sys
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,9 @@ from tikval.config import (
 from tikval.llm.gate import read_spent
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.recipes import load_job
+from tikval.store.shards import Shard, merged_usd
 from tikval.study.check import check_catalog, check_inputs, stop_where_wrong
+from tikval.study.shards import check_row_by_row, in_shard, take_over, write_shard_catalog
 from tikval.study.side_by_side import (
     label_set_of_systems,
     reports_over_others,
@@ -85,6 +88,14 @@ Overrides = Annotated[
         "embeddings.key=value of its embed.yaml.",
     ),
 ]
+ShardWords = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        help="NUMBER/HOW-MANY, such as 3/16: the scripts and values of these videos alone, with a lock and a budget of "
+        "their own; tikval merge puts all shards together.",
+    ),
+]
 
 
 @app.command()
@@ -121,6 +132,7 @@ def analyze(
     ] = None,
     minors_unknown: MinorsUnknown = None,
     evidence: Evidence = None,
+    shard: ShardWords = None,
     overrides: Overrides = None,
 ) -> None:
     """Catalog to report in one go; the same command goes on where it stopped."""
@@ -138,15 +150,33 @@ def analyze(
             *(setting for setting in overrides or [] if not setting.startswith(mark)),
         ),
     )
-    config = report_of_profiles(profiles, wanted)
-    quotes = asks_for_evidence(config) if evidence is None else None
-    if quotes:
-        config = report_of_profiles(profiles, replace(wanted, evidence=True))
+    config, quotes = _report(profiles, wanted)
     asked = asked_by(ctx, profiles, ["--no-evidence"] if quotes is False else [])
     config = config.model_copy(update={"asked": asked})
     embed = _embedding(profile_file(profiles[0]), config, theirs) if embeddings else None
     # the guard here too: typer takes Ctrl-C for itself
-    raise typer.Exit(guard(lambda: run_study(config, embed, budget, with_others=True)))
+    part = Shard.parse(shard) if shard else None
+    raise typer.Exit(guard(lambda: run_study(config, embed, budget, with_others=True, shard=part)))
+
+
+def _report(profiles: Sequence[str], wanted: Wanted) -> tuple[ReportConfig, bool | None]:
+    """The configuration of a study, and whether it asks for evidence (None: it was settled before)."""
+    config = report_of_profiles(profiles, wanted)
+    quotes = asks_for_evidence(config) if wanted.evidence is None else None
+    return (report_of_profiles(profiles, replace(wanted, evidence=True)) if quotes else config), quotes
+
+
+def steps_of_study(
+    profiles: Sequence[str], wanted: Wanted, embeddings: bool, overrides: Sequence[str]
+) -> tuple[CatalogConfig, list[JobConfig]]:
+    """The catalog and the stages that `analyze` would run over all videos, in order. Raises UserError."""
+    config, _ = _report(profiles, wanted)
+    steps = {job.folder: job for job in steps_of(config.scores)}
+    if embeddings:
+        theirs = [each.removeprefix("embeddings.") for each in overrides if each.startswith("embeddings.")]
+        embed = _embedding(profile_file(profiles[0]), config, theirs)
+        steps.setdefault(embed.folder, embed)
+    return config.scores.catalog, list(steps.values())
 
 
 def _taken_away(
@@ -167,11 +197,13 @@ def run(
     budget: Annotated[
         float | None, typer.Option(help="At most so many USD for paid models, over all stages and runs.")
     ] = None,
+    shard: ShardWords = None,
 ) -> None:
     """Every job that a report's configuration rests on, in order; what is finished is not done again."""
     config = load_job(ReportConfig, file, overrides or [])
     config = config.model_copy(update={"asked": asked_by(ctx)})
-    raise typer.Exit(guard(lambda: run_study(config, None, budget)))
+    part = Shard.parse(shard) if shard else None
+    raise typer.Exit(guard(lambda: run_study(config, None, budget, shard=part)))
 
 
 @app.command("job", context_settings={"ignore_unknown_options": True})
@@ -195,13 +227,23 @@ def _embedding(report_file: str, config: ReportConfig, overrides: list[str]) -> 
 
 
 def run_study(
-    config: ReportConfig, embed: EmbedConfig | None, budget: float | None, *, with_others: bool = False
+    config: ReportConfig,
+    embed: EmbedConfig | None,
+    budget: float | None,
+    *,
+    with_others: bool = False,
+    shard: Shard | None = None,
 ) -> int:
-    """Every job of a study in order; `with_others`: its report shows every current system. Returns the exit code."""
+    """Every job of a study in order; `with_others`: its report shows every current system. Returns the exit code.
+
+    `shard`: of a part of the videos, and without scores and report, which are of the whole study.
+    """
     runs: list[tuple[JobConfig, FolderRun]] = []
     steps = {job.folder: job for job in steps_of(config.scores)}
     if embed:
         steps.setdefault(embed.folder, embed)
+    if shard:
+        return run_shard(config, list(steps.values()), budget, shard)
     paid = {job.folder for _, job in nested(config.scores) if isinstance(job, ScriptConfig | ExtractConfig)}
     purse = Purse(budget, sorted(paid))
     label_set = label_set_of_systems(config.scores)
@@ -227,6 +269,35 @@ def run_study(
     if bill := purse.summary():
         print(bill)
     wrong = [job.stage for job, run in runs if too_many_failed(job, run)]
+    if wrong:
+        print(f"tikval: more failed than max_failed_share allows: {', '.join(wrong)}", file=sys.stderr)
+    return FAILED if wrong else 0
+
+
+def run_shard(config: ReportConfig, steps: Sequence[JobConfig], budget: float | None, shard: Shard) -> int:
+    """The stages of one shard, in its own folder; `budget` is the shard's. Returns the exit code."""
+    stop_where_wrong(check_inputs(config.scores))
+    for job in steps:
+        if not isinstance(job, CatalogConfig):
+            check_row_by_row(job)
+    catalog, mine = config.scores.catalog, in_shard(config.scores.catalog, shard)
+    jobs = [(job, in_shard(job, shard)) for job in steps if not isinstance(job, CatalogConfig)]
+    purse = Purse(
+        budget, sorted(own.folder for _, own in jobs if isinstance(own, ScriptConfig | ExtractConfig))
+    )
+    run = write_shard_catalog(catalog, shard)
+    print(f"shard {shard}: {run.rows} videos, in {mine.folder}", file=sys.stderr)
+    stop_where_wrong(check_catalog(config.scores, Folder(mine.folder)))
+    wrong = []
+    for job, own in jobs:
+        if taken := take_over(job, own, mine):
+            print(f"{own.stage}: {taken} rows are there already, in {job.folder}", file=sys.stderr)
+        run = run_config(purse.for_stage(own))
+        print(summary(own, run), file=sys.stderr)
+        wrong += [own.stage] if too_many_failed(own, run) else []
+    print(f"shard {shard} is finished; once all {shard.of} are: tikval merge {config.out}")
+    if bill := purse.summary():
+        print(bill)
     if wrong:
         print(f"tikval: more failed than max_failed_share allows: {', '.join(wrong)}", file=sys.stderr)
     return FAILED if wrong else 0
@@ -259,7 +330,7 @@ class Purse:
             return config.model_copy(update={"budget_usd": max(self.budget - self.spent(theirs), 0.0)})
         if not isinstance(config, ScriptConfig | ExtractConfig):
             return config
-        left = self.budget - self.spent({config.folder})
+        left = self.budget - self.spent({config.folder}) - merged_usd(config.folder)
         limits = [usd for usd in (config.budget_usd, max(left, 0.0)) if usd is not None]
         part = config.writer if isinstance(config, ScriptConfig) else config.extractor
         asks = part.kind != "local" and part.llm.kind == "gemini"

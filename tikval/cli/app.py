@@ -49,6 +49,8 @@ MODULES: Final = {
     "failures": ("look",),
     "status": ("look",),
     "doctor": ("look",),
+    "merge": ("merge",),
+    "plan": ("plan",),
     "posts": ("posts",),
     "prompt": ("prompt",),
     "recheck": ("recheck",),

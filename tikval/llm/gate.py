@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Protocol
 
 from tikval.files import parse_json, read_bytes, write_bytes
@@ -19,6 +19,7 @@ from tikval.llm.breaker import Met, Stop
 from tikval.llm.cache import MakeCache
 from tikval.llm.ledger import Entry, Ledger
 from tikval.llm.limiter import ModelLimiter, Taken, Window
+from tikval.store.shards import merged_usd
 
 _RECOUNT_SECONDS: Final = 60.0  # that a call waits for money before the ledger is asked who has been paid
 _HALT_SECONDS: Final = 30.0  # that calls which are out have to come back
@@ -100,9 +101,12 @@ def _served(entry: Entry | None) -> Served | None:
 
 
 def read_spent(folder: str) -> Spent | None:
-    """The account of a folder; None where it never made a call."""
-    data = read_bytes(f"{folder}/calls.json")
-    return Spent(**parse_json(data, f"{folder}/calls.json")["spent"]) if data is not None else None
+    """The account of a folder, and what shards paid for rows that were merged into it; None: there was no call."""
+    data, by_shards = read_bytes(f"{folder}/calls.json"), merged_usd(folder)
+    if data is None:
+        return Spent(settled_usd=by_shards) if by_shards else None
+    spent = Spent(**parse_json(data, f"{folder}/calls.json")["spent"])
+    return replace(spent, settled_usd=spent.settled_usd + by_shards)
 
 
 class FolderGate:

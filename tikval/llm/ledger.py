@@ -15,6 +15,7 @@ import pyarrow.fs as pafs
 from tikval.files import delete, filesystem, parse_json, read_bytes, write_bytes
 from tikval.llm.client import Reply, Usage
 from tikval.rows import Reason
+from tikval.store.shards import whole_study
 
 _HEX: Final = frozenset("0123456789abcdef")
 
@@ -34,8 +35,8 @@ def ledger_key(identity: dict[str, Any]) -> str:
 
 class Ledger:
     def __init__(self, out: str) -> None:
-        """`out`: the folder of the study, local or an object-store URI."""
-        self.uri = f"{out.rstrip('/')}/ledger"
+        """`out`: the folder of the study, local or an object-store URI; its shards have one ledger, the study's."""
+        self.uri = f"{whole_study(out)}/ledger"
 
     def get(self, key: str) -> Entry | None:
         data = read_bytes(self.place(key))

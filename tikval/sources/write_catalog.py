@@ -80,6 +80,20 @@ def write_catalog(config: CatalogConfig, say: Say = print_note) -> FolderRun:
         return done
 
 
+def list_as_known(config: CatalogConfig, say: Say = lambda _: None) -> VideoRows:
+    """The videos as write_catalog would list them now; nothing is written, but for the key of pseudonyms.
+
+    Raises UserError as list_study does.
+    """
+    folder = Folder(config.folder)
+    before = folder.run()
+    config = _as_known_before(config, before, GivenTables.of(folder))
+    key = study_key(create=True) if config.ids == "pseudonyms" else None
+    sidecars = before is None or SIDE_TABLE in before.side_tables or config.media is not None
+    listing = list_study(config, _ids_so_far(folder, before), key, say, sidecars=sidecars)
+    return VideoRows(iter_not_erased(config.out, _as_it_began(config, before, listing.videos, say)[1]))
+
+
 def read_labels_again(folder: Folder, table: GivenTable, codebook: Codebook) -> FolderRun:
     """Read a table of annotations that a finished catalog knows once more, as it is now; the videos stay as they are.
 

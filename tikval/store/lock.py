@@ -25,6 +25,10 @@ SETTLE_SECONDS: Final = 1.0  # between writing a lease and looking whether it is
 log = logging.getLogger(__name__)
 
 
+class InUseError(UserError):
+    """Another driver is at work on a folder."""
+
+
 @contextmanager
 def lock(uri: str) -> Iterator[None]:
     """Keep other drivers out of a folder; a dead driver holds nothing.
@@ -151,5 +155,5 @@ def _who() -> str:
     return f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}"
 
 
-def _in_use(uri: str, who: str) -> UserError:
-    return UserError(f"{uri}: in use by another run ({who})")
+def _in_use(uri: str, who: str) -> InUseError:
+    return InUseError(f"{uri}: in use by another run ({who})")

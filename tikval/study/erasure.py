@@ -42,6 +42,7 @@ from tikval.sources.tables import Say, print_note
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
 from tikval.store.runs import Study, stage_folders
+from tikval.store.shards import shard_outs
 from tikval.study.erased_names import ErasedNames, find_erased_names, ids_of
 from tikval.study.erasure_coding import coded_items, erase_from_coding
 from tikval.study.erasure_proof import cells_with_names, files_below
@@ -83,8 +84,9 @@ def erase_names(out: str, names: ErasedNames, say: Say = print_note) -> tuple[se
     cleaned = [found for trials in trial_folders(study.out) for found in _erase_from_trials(trials, names)]
     cleaned += [_erase_from(study.out, folder, names) for folder in others]
     _clean_ledger(Ledger(study.out), others, names)
-    _clean_uploads(Uploads(study.out), names)
-    _clean_jobs(study.out, names)
+    for place in (study.out, *shard_outs(study.out)):
+        _clean_uploads(Uploads(place), names)
+        _clean_jobs(place, names)
     _clean_batches(study.out, names)
     _clean_claims(study.out, names)
     cleaned.append((set(), erase_from_coding(study.out, names, say)))
@@ -104,11 +106,14 @@ def _erase_from_trials(out: str, names: ErasedNames) -> list[tuple[set[str], int
 
 def uploads_of_erased(out: str) -> list[Upload]:
     """The files of erased videos that a provider's server may still have: an erasure asks nobody."""
-    return [upload for place in (out, *trial_folders(out)) for upload in Uploads(place).erase(())]
+    places = (out, *trial_folders(out), *shard_outs(out))
+    return [upload for place in places for upload in Uploads(place).erase(())]
 
 
 def _folders(study: Study) -> list[Folder]:
-    return [*study.folders(), *study.unfinished]
+    """Those of the study and of its shards."""
+    of_shards = [Folder(uri) for out in shard_outs(study.out) for uri in stage_folders(out)]
+    return [*study.folders(), *study.unfinished, *of_shards]
 
 
 def unknown_names(names: ErasedNames, video_ids: set[str], accounts: set[str]) -> dict[str, list[str]]:

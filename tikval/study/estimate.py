@@ -122,6 +122,16 @@ def estimate_of(
     if sample is not None:  # as it is drawn once scripts are there, but for the videos that have none
         drawn = {key.hex() for key in _full_keys(sample_keys(usable_keys(catalog, catalog), sample))}
         rows = [row for row in rows if row["row_key"] in drawn]
+    return estimate_of_rows(config, rows, today, gpu)
+
+
+def estimate_of_rows(
+    config: ScriptConfig | ExtractConfig,
+    rows: Sequence[dict[str, Any]],
+    today: date | None = None,
+    gpu: str | None = None,
+) -> CostEstimate:
+    """What these videos will take: `row_key`, `path` and `files` of each. Raises UserError without a price."""
     lengths, pictures = _lengths(rows, config.limits)
     return _estimate(config, len(rows), lengths, today or _today(), gpu, pictures)
 

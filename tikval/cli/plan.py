@@ -1,0 +1,114 @@
+"""tikval plan: what the same command to `analyze` would do, before anything is computed."""
+
+import json
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from tikval.cli.analyze import (
+    Accounts,
+    Annotations,
+    Annotator,
+    CodebookFile,
+    ColumnsMap,
+    Evidence,
+    Media,
+    MinorsUnknown,
+    Names,
+    Overrides,
+    Profiles,
+    Videos,
+    steps_of_study,
+)
+from tikval.cli.app import app
+from tikval.cli.profiles import Wanted
+from tikval.study.plan import ListedNow, StagePlan, plan_study
+from tikval.terminal import Terminal
+
+
+@app.command()
+def plan(
+    videos: Videos,
+    out: Annotated[str, typer.Option(help="Folder of the study, begun or not.")],
+    profile: Profiles = None,
+    media: Media = None,
+    columns: ColumnsMap = None,
+    annotations: Annotations = None,
+    accounts: Accounts = None,
+    annotator: Annotator = None,
+    codebook: CodebookFile = None,
+    name: Names = None,
+    embeddings: Annotated[bool, typer.Option("--embeddings", help="Also the vectors.")] = False,
+    minors_unknown: MinorsUnknown = None,
+    evidence: Evidence = None,
+    overrides: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+) -> None:
+    """What `analyze` with these arguments would do: rows, calls, USD or hours, and which recipes changed and why."""
+    wanted = Wanted(
+        *(videos, out, annotations, None, accounts, codebook, annotator, None, minors_unknown),
+        *(media, columns),
+        names=tuple(name or ()),
+        evidence=evidence,
+        overrides=tuple(setting for setting in overrides or [] if not setting.startswith("embeddings.")),
+    )
+    catalog, steps = steps_of_study(profile or ["local"], wanted, embeddings, overrides or [])
+    listed, stages = plan_study(steps, catalog)
+    if as_json:
+        print(json.dumps({"catalog": listed._asdict(), "stages": [_facts(stage) for stage in stages]}))
+    else:
+        _show(listed, stages)
+
+
+def _facts(stage: StagePlan) -> dict[str, Any]:
+    """A stage as JSON has it."""
+    facts = asdict(stage) | {"to_do": stage.to_do, "hours": [each._asdict() for each in stage.hours]}
+    return facts | {"change": stage.change and stage.change._asdict()}
+
+
+def _show(listed: ListedNow, stages: Sequence[StagePlan]) -> None:
+    terminal = Terminal(width=None if sys.stdout.isatty() else 120)
+    print(
+        f"catalog: {listed.videos:,} videos listed now, {listed.new:,} new, {listed.gone:,} not there any more"
+    )
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for n, column in enumerate(("stage", "rows", "reused", "to do", "again", "calls", "USD", "hours", "MB")):
+        table.add_column(column, justify="right" if n else "left")
+    for stage in stages:
+        usd = (
+            "-" if stage.usd is None else f"{stage.usd[1]:,.2f} ({stage.usd[0]:,.2f} to {stage.usd[2]:,.2f})"
+        )
+        hours = ", ".join(f"{each.hours:,.2f} {each.of}" for each in stage.hours) or "-"
+        calls = "-" if stage.calls is None else f"{stage.calls:,}"
+        disk = "-" if stage.disk_mb is None else f"{stage.disk_mb:,.1f}"
+        counts = [f"{n:,}" for n in (stage.rows, stage.reused, stage.to_do, stage.again)]
+        table.add_row(stage.system or stage.stage, *counts, calls, usd, hours, disk)
+    terminal.print(table)
+    lines: dict[str, None] = {}
+    for stage in stages:
+        lines |= dict.fromkeys(f"{each.of}: {each.rate}" for each in stage.hours)
+        lines |= {stage.why_not: None} if stage.why_not else {}
+    for line in lines:
+        print(textwrap.fill(line, 110, subsequent_indent="  "))
+    for stage in stages:
+        if stage.change:
+            _show_change(stage)
+
+
+def _show_change(stage: StagePlan) -> None:
+    change = stage.change
+    assert change is not None
+    print(
+        f"{stage.system or stage.stage}: another recipe than {change.folder} (tikval {change.tikval}, "
+        f"{change.rows:,} rows), so {stage.new:,} rows would be computed anew; its rows stay where they are"
+    )
+    for reason in change.reasons:
+        print(f"  {reason}")
+    if any(" -> " in reason and "version of" not in reason for reason in change.reasons):
+        print("  --set KEY=OLD VALUE, or the profile as it was, goes on with the rows that are there")

@@ -125,7 +125,7 @@ def _configs(place: Place) -> tuple[ScriptConfig, ExtractConfig]:
     from tikval.cli.analyze import steps_of_study
     from tikval.cli.profiles import Wanted
 
-    wanted = Wanted(str(place.videos), place.out, *[None] * 7)
+    wanted = Wanted(str(place.videos), place.out, None, None, None, None, None, None, None)
     _, steps = steps_of_study(["local"], wanted, False, [])
     [scripts] = [step for step in steps if isinstance(step, ScriptConfig)]
     [values] = [step for step in steps if isinstance(step, ExtractConfig)]

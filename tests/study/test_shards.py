@@ -227,9 +227,9 @@ def test_what_shards_paid_is_counted_once(place: Place) -> None:
         (folder / "calls.json").write_text(json.dumps({"spent": spent, "open": {}, "window": []}))
     merge_shards(place.out)
     merge_shards(place.out)
-    [folder] = Study(place.out).folders("predictions")
-    assert merged_usd(folder.uri) == 6.0
-    spent_here = read_spent(folder.uri)
+    [whole] = Study(place.out).folders("predictions")
+    assert merged_usd(whole.uri) == 6.0
+    spent_here = read_spent(whole.uri)
     assert spent_here is not None
     assert spent_here.settled_usd == 6.0
 

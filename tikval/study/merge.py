@@ -205,7 +205,7 @@ def _config_of(run: FolderRun, out: str) -> JobConfig:
 
 def _inputs(out: str, run: FolderRun) -> dict[str, str]:
     """What the whole table rests on: the study's own stages in the place of the shard's."""
-    inputs = {}
+    inputs: dict[str, str] = {}
     for uri, state in run.inputs.items():
         mine = f"{out}/{_name(uri)}"
         upstream = Folder(mine).run() if STAGE_FOLDER.fullmatch(_name(uri)) else None

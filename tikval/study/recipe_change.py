@@ -74,7 +74,7 @@ def _differing(before: BaseModel, now: BaseModel, at: str = "") -> list[str]:
         if name in skip:
             continue
         key, old = f"{at}.{name}" if at else name, getattr(before, name, None)
-        if isinstance(value, BaseModel) and type(old) is type(value):
+        if isinstance(value, BaseModel) and isinstance(old, BaseModel) and type(old) is type(value):
             found += _differing(old, value, key)
         elif old != value:
             found.append(f"{key}: {_shown(old)} -> {_shown(value)}")
@@ -101,7 +101,9 @@ def _version(before: JobConfig, fingerprint: str) -> int | None:
     """The earlier version of a stage by which its recipe has a fingerprint; None: that is not it."""
     kind = type(before)
     for version in range(kind.version - 1, max(kind.version - _VERSIONS, -1), -1):
-        older = type(kind.__name__, (kind,), {"version": version, "__module__": kind.__module__})
+        older: type[JobConfig] = type(
+            kind.__name__, (kind,), {"version": version, "__module__": kind.__module__}
+        )
         if older.model_construct(**dict(_fields(before))).fingerprint == fingerprint:
             return version
     return None

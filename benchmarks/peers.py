@@ -1,6 +1,6 @@
 """The same work by tikval, Daft, Ray Data with its checkpoint, and a multiprocessing script: what each costs and loses.
 
-    python benchmarks/peers.py --quick    24 clips, four engines, one kill; two minutes on an idle machine; writes nothing
+    python benchmarks/peers.py --quick    24 clips, four engines, one kill; two minutes; writes nothing
     python benchmarks/peers.py            300 clips, two kills, a crash and a hang; writes results/peers.json
                                           and the table of docs/peers.md
     python benchmarks/peers.py --only daft tikval    these engines, whose lines in results/peers.json it writes anew

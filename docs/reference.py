@@ -24,7 +24,7 @@ import typer.main  # noqa: E402
 from pydantic_core import PydanticUndefined  # noqa: E402
 
 from tikval import rows  # noqa: E402
-from tikval.cli.app import app, load_commands  # noqa: E402
+from tikval.cli.commands import app  # noqa: E402
 from tikval.cli.job import JOBS  # noqa: E402
 from tikval.cli.look import HINTS  # noqa: E402
 from tikval.config import Config, JobConfig  # noqa: E402
@@ -113,7 +113,6 @@ def commands() -> str:
         MADE,
         "A column of defaults that is empty: nothing, or it follows from the other options.\n",
     ]
-    load_commands(())
     for path, command in leaves(typer.main.get_command(app), ["tikval"]):
         shown = [p for p in command.params if not p.hidden and p.name != "help"]
         arguments = [p for p in shown if p.param_type_name == "argument"]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from tikval.cli.app import app, load_commands
+from tikval.cli.commands import app
 from tikval.cli.job import JOBS
 from tikval.config import load_config
 
@@ -34,7 +34,6 @@ INLINE = [
 @cache
 def tikval_command(path: tuple[str, ...]) -> Any:
     """The command at the longest beginning of `path` that leads to one, and how many words that took."""
-    load_commands(())
     command: Any = typer.main.get_command(app)
     for n, word in enumerate(path):
         if not hasattr(command, "commands"):
@@ -96,8 +95,8 @@ def job_problems(name: str, words: list[str]) -> list[str]:
 
 
 def script_problems(name: str, words: list[str]) -> list[str]:
-    file = ROOT / f"{name}.py"
-    if not file.is_file():
+    file = next((one for one in (ROOT / f"{name}.py", ROOT / name / "__main__.py") if one.is_file()), None)
+    if file is None:
         return [f"there is no {name}.py"]
     calls = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
     options = {
@@ -173,6 +172,14 @@ def test_every_rule_names_a_test_that_is_there_or_a_reason() -> None:
         if rule.run_by:
             file, _, name = rule.run_by.partition("::")
             assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), rule
+
+
+def test_what_is_no_command_of_tikval_has_a_rule() -> None:
+    """tests/docs/test_commands_run.py runs those of tikval that have none."""
+    alone = [one for one in ALL if COMMANDS["rule_of"](one, RULES) is None]
+    assert [one for one in alone if not one.text.startswith("tikval ")] == [], (
+        "say who runs it: docs/commands.yaml"
+    )
 
 
 def test_the_table_of_runs_is_up_to_date() -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.fixtures.trained import Study, stances
 from tikval.cli.analyze import _show
-from tikval.cli.app import app
+from tikval.cli.commands import app
 from tikval.config import CombineConfig, EvaluateConfig, ReportConfig, UserError
 from tikval.evaluate.score_systems import score_systems
 from tikval.finetune.combine_systems import combine_systems

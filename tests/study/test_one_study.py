@@ -311,7 +311,7 @@ EVERY_OPTION = (
 def test_the_options_tried_are_all_there_are() -> None:
     from typer.main import get_command
 
-    from tikval.cli.app import app
+    from tikval.cli.commands import app
 
     params = get_command(app).commands["analyze"].params  # type: ignore[attr-defined]
     options = {

@@ -74,6 +74,8 @@ def run(command: str) -> None:
         text = re.sub(rf"(?<![\w.]){re.escape(word)}(?![\w.])", instead, text)
     words = shlex.split(text)
     assert words[0] == "tikval", f"nothing runs {command}: name who does in docs/commands.yaml"
+    if words[1] == "sample":  # several on one page are ways to choose from, and none replaces a list
+        Path(words[words.index("--to") + 1]).unlink(missing_ok=True)
     tikval(*words[1:])
 
 

@@ -40,7 +40,6 @@ RESULT: Final = Path(__file__).parent / "results" / "million.json"
 GROWTH_MB, SCAN_SECONDS, MOST_MB, MOST_EXPONENT = 50, 10, 1_000, 1.15
 SMALL_SECONDS: Final = 2.0  # of CPU: below that a step's growth is its start
 CLI: Final[dict[str, list[str]]] = {  # as a user types them; OUT is the study, TO a file beside it
-    "status": ["status", "OUT"],
     "failures": ["failures", "OUT"],
     "attrition": ["attrition", "OUT"],
     "prevalence": ["prevalence", "OUT"],

@@ -72,7 +72,7 @@ def step_here(name: str, out: str) -> None:
 
 
 def _call_of(name: str, out: str, config: Any) -> Callable[[], object]:
-    from tikval.cli import main
+    from tikval.cli.app import main
     from tikval.evaluate.score_systems import score_systems
     from tikval.report.site.write import write_report
     from tikval.sources.write_catalog import write_catalog
@@ -87,7 +87,8 @@ def _call_of(name: str, out: str, config: Any) -> Callable[[], object]:
     if name in MADE:
         return lambda: {"scripts": write_scripts, "predictions": write_predictions}[name](config)
     if name == "resume":
-        return Folder(config.scores.predictions[0].folder).seen
+        folder = Folder(config.scores.predictions[0].folder)
+        return lambda: folder.seen()
     return (lambda: score_systems(config.scores)) if name == "evaluate" else (lambda: write_report(config))
 
 

@@ -115,12 +115,12 @@ def predictions(config: ExtractConfig, start: int, size: int) -> dict[str, Any]:
     def lists(values: np.ndarray) -> pa.ListArray:
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values[~bad].ravel()), mask=mask)
 
-    told = {"system": config.system, "label_set": "schwartz-19", "model": config.extractor.encoder}
+    told = {"system": config.system, "label_set": "schwartz-19", "model": "made"}
     return {
         "scores": lists(scores),
         "decisions": lists(scores > 0.8),
         "abstained": pa.array(~(scores > 0.8).any(1), mask=bad),
-        "error": pa.array(np.where(bad, "no_text", None)),
+        "error": pa.array(["no_text" if one else None for one in bad.tolist()], pa.string()),
         **{name: pa.array([text] * size) for name, text in told.items()},
     }
 
@@ -128,6 +128,7 @@ def predictions(config: ExtractConfig, start: int, size: int) -> dict[str, Any]:
 def write_scripts(config: ReportConfig) -> None:
     system = config.scores.predictions[0]
     assert isinstance(system, ExtractConfig)
+    assert system.scripts is not None
     write_stage(system.scripts, Folder(config.scores.catalog.folder), ScriptRow, scripts)
 
 

@@ -164,6 +164,7 @@ def stages_of(place: Path) -> dict[str, Folder]:
     config = config_of(f"{place}/out", sets=SETS)
     system = config.scores.predictions[0]
     assert isinstance(system, ExtractConfig)
+    assert system.scripts is not None
     recipes = {"catalog": config.scores.catalog, "scripts": system.scripts, "predictions": system}
     return {name: Folder(recipe.folder) for name, recipe in recipes.items()}
 

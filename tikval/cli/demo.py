@@ -4,7 +4,7 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.progress import BarColumn, DownloadColumn, Progress
 
 from tikval.cli.analyze import run_study
 from tikval.cli.app import app
@@ -58,8 +58,8 @@ def fetch_models() -> None:
 
 
 def _fetch(model: BundledModel) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=Terminal(stderr=True)) as bars:
-        bar = bars.add_task(f"fetching {model.what}, once", total=model.n_bytes)
+    print(f"fetching {model.what}, once", file=sys.stderr)  # of its own: beside it the bar would have no room
+    with Progress(BarColumn(), DownloadColumn(), console=Terminal(stderr=True)) as bars:
+        bar = bars.add_task("", total=model.n_bytes)
         fetch(model, lambda n_bytes: bars.update(bar, completed=min(n_bytes, model.n_bytes)))
         bars.update(bar, completed=model.n_bytes)

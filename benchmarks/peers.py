@@ -1,6 +1,6 @@
 """The same work by tikval, Daft, Ray Data with its checkpoint, and a multiprocessing script: what each costs and loses.
 
-    python benchmarks/peers.py --quick    24 clips, four engines, one kill; two minutes; writes nothing
+    python benchmarks/peers.py --quick    24 clips, four engines, one kill; two minutes if idle; writes nothing
     python benchmarks/peers.py            300 clips, two kills, a crash and a hang; writes results/peers.json
                                           and the table of docs/peers.md
     python benchmarks/peers.py --only daft tikval    these engines, whose lines in results/peers.json it writes anew
@@ -32,20 +32,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks.media_clips import Spec, cached
 from benchmarks.peer_engines.meter import Metered, figures
+from benchmarks.peer_engines.result import save, table, targets
 from benchmarks.peer_engines.trouble import CRASHES, HANGS
 from benchmarks.peer_engines.work import WORKERS, Job, Work, clips_of, written
 from tikval.machine import cores
 
 ROOT: Final = Path(__file__).parent.parent
-RESULT: Final = Path(__file__).parent / "results" / "peers.json"
-PAGE: Final = ROOT / "docs" / "peers.md"
-MARKS: Final = ("<!-- benchmarks/peers.py writes this table -->", "<!-- until here -->")
 DAFT: Final = "0.7.26"
 ENGINES: Final = {  # name -> module and function
     "tikval": "tikval_stage:run",
@@ -234,13 +233,13 @@ def daft_folder() -> Path:
     return folder
 
 
-def measure(names: list[str], quick: bool, work: Path) -> dict[str, Any]:
+def measure(names: list[str], quick: bool, work: Path) -> Iterator[dict[str, Any]]:
+    """The result so far, after each engine."""
     n, shares = (24, [0.5]) if quick else (300, [0.3, 0.7])
     clips = make_clips(work / "clips", n)
     heads = {} if quick else {"crash": CRASHES, "hang": HANGS}
     troubles = {what: make_clips(work / what, 24, trouble=head) for what, head in heads.items()}
-    results: dict[str, Any] = {"clips": n, "kills_at": shares, "floor": floor(clips, work)}
-    engines: dict[str, Any] = {}
+    result: dict[str, Any] = {"clips": n, "kills_at": shares, "alone": floor(clips, work), "engines": {}}
     for name in names:
         place = work / name.replace(" ", "-").replace(",", "")
         parts: dict[str, Any] = {"load": round(os.getloadavg()[0], 1)}  # of the machine, as it began
@@ -248,63 +247,18 @@ def measure(names: list[str], quick: bool, work: Path) -> dict[str, Any]:
             parts["undisturbed"] = undisturbed(name, clips, place / "undisturbed")
         parts["killed"] = killed(name, clips, place / "killed", shares)
         parts |= {what: troubled(name, some, place / what) for what, some in troubles.items()}
-        engines[name] = parts
+        result["engines"][name] = parts
         print(name, json.dumps(parts), file=sys.stderr, flush=True)
-    return results | {"engines": engines}
+        yield result
 
 
-HEADS: Final = (
-    "engine",
-    "rows per CPU second",
-    "peak memory, MB",
-    "first row on disk, s",
-    "killed: rows per CPU second",
-    "lost",
-    "there twice",
-    "worked out again",
-    "a file that crashes",
-    "a file that hangs",
-)
-
-
-def table(engines: dict[str, Any]) -> str:
-    """As Markdown."""
-    lines = [HEADS, ["---"] * len(HEADS)]
-    for name, parts in engines.items():
-        calm, hard = parts.get("undisturbed", {}), parts["killed"]
-        cells = [calm.get("rows_per_cpu_second"), calm.get("peak_mb", hard["peak_mb"])]
-        cells += [calm.get("first_row_seconds"), hard["rows_per_cpu_second"]]
-        cells += [hard["lost"], hard["doubled"], hard["worked_out_again"]]
-        cells += [_outcome(parts.get(what)) for what in ("crash", "hang")]
-        lines.append([name, *("" if cell is None else str(cell) for cell in cells)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _outcome(part: dict[str, Any] | None) -> str | None:
-    if part is None:
-        return None
-    ends = {"ended": "goes on", "failed": "stops with an error", "late": "never ends"}[part["end"]]
-    return f"{ends}, {part['lost']} of {part['lost'] + part['rows'] - part['doubled']} rows lost"
-
-
-def write_page(engines: dict[str, Any]) -> None:
-    """The table into the page, between its two marks."""
-    before, mark, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
-    PAGE.write_text(f"{before}{mark}\n{table(engines)}\n{MARKS[1]}{after}", encoding="utf-8")
-
-
-def targets(engines: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for what in {"undisturbed", "killed", "crash", "hang"} & engines.get("tikval", {}).keys():
-        part = engines["tikval"][what]
-        bad = part["lost"] + part["doubled"] + (part["end"] != "ended") + abs(part["failed"] - part["broken"])
-        found[f"tikval, {what}: rows lost, there twice, or failed wrongly"] = {
-            "figure": bad,
-            "at_most": 0,
-            "met": bad == 0,
-        }
-    return found
+def circumstances(quick: bool) -> dict[str, Any]:
+    packages = ("ray", "pyarrow", "av", "numpy")
+    return {
+        "versions": {"daft": DAFT, **{name: version(name) for name in packages}},
+        "machine": f"{cores()} cores, {platform.machine()}, no GPU; {WORKERS} workers each",
+        "command": "python benchmarks/peers.py" + " --quick" * quick,
+    }
 
 
 def main() -> int:
@@ -325,27 +279,19 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends, too
     daft_folder()
     work = Path(tempfile.mkdtemp(prefix="tikval-peers-"))
+    names, facts = options.only or list(QUICK if options.quick else ENGINES), circumstances(options.quick)
+    result: dict[str, Any] = {}
     try:
-        names = options.only or list(QUICK if options.quick else ENGINES)
-        result = measure(names, options.quick, work)
+        for so_far in measure(names, options.quick, work):
+            result = so_far | facts
+            result = (
+                result | {"targets": targets(result["engines"])}
+                if options.quick
+                else save(result, list(ENGINES))
+            )
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    if not options.quick and RESULT.exists():
-        before = json.loads(RESULT.read_text(encoding="utf-8"))
-        if before["clips"] == result["clips"]:
-            engines = before["engines"] | result["engines"]
-            result["engines"] = {name: engines[name] for name in ENGINES if name in engines}
-    print(table(result["engines"]))
-    result["targets"] = targets(result["engines"])
-    packages = ("ray", "pyarrow", "av", "numpy")
-    result["versions"] = {"daft": DAFT, **{name: version(name) for name in packages}}
-    result["machine"] = (
-        f"{cores()} cores, {platform.machine()}, no GPU, other work beside it; {WORKERS} workers each"
-    )
-    result["command"] = "python benchmarks/peers.py" + " --quick" * options.quick
-    if not options.quick:
-        RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        write_page(result["engines"])
+    print(table(result))
     print(json.dumps(result))
     return 0 if all(target["met"] for target in result["targets"].values()) else 1
 

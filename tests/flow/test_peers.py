@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.peer_engines.result import MARKS, PAGE, RESULT, save, table, targets
 from benchmarks.peer_engines.tikval_stage import InProcess, Isolated
 from benchmarks.peer_engines.trouble import CRASHES
 from benchmarks.peer_engines.work import SCHEMA, WIDTH, Work, written
-from benchmarks.peers import MARKS, PAGE, RESULT, Corpus, Engine, make_clips, table, targets
+from benchmarks.peers import ENGINES, Corpus, Engine, make_clips
 from tests.conftest import ROOT
 from tests.fixtures.clips import tone, write_clip
 
@@ -102,9 +103,9 @@ def test_the_clips_are_the_same_each_time(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_page_has_the_table_of_the_result() -> None:
     if not RESULT.exists():
         pytest.skip("not run yet")
-    engines = json.loads(RESULT.read_text(encoding="utf-8"))["engines"]
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
     shown = PAGE.read_text(encoding="utf-8").partition(MARKS[0])[2].partition(MARKS[1])[0]
-    assert shown.strip() == table(engines)
+    assert shown.strip() == table(result)
 
 
 def test_a_child_reads_what_a_worker_reads(tmp_path: Path) -> None:
@@ -122,3 +123,22 @@ def test_a_child_reads_what_a_worker_reads(tmp_path: Path) -> None:
     assert ours["error"] is None
     assert len(ours["vector"]) == WIDTH
     assert crashed["error"] == "crashed"
+
+
+def test_engines_that_were_not_run_again_keep_their_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.peer_engines.result.RESULT", tmp_path / "peers.json")
+    monkeypatch.setattr("benchmarks.peer_engines.result.PAGE", tmp_path / "peers.md")
+    (tmp_path / "peers.md").write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n")
+    run = {"end": "late", "rows": 4, "rows_per_cpu_second": 1.5, "peak_mb": 300, "worked_out_again": 2}
+    run |= {"lost": 1, "doubled": 0, "broken": 0, "failed": 0}
+    first = {"clips": 5, "alone": 3.0, "engines": {"tikval": {"killed": run}}}
+    order = list(ENGINES)
+    save(first, order)
+    done = save(first | {"engines": {"daft": {"killed": run, "hang": run}}}, order)
+    assert list(done["engines"]) == ["tikval", "daft"]
+    page = (tmp_path / "peers.md").read_text()
+    assert page == f"before\n{MARKS[0]}\n{table(done)}\n{MARKS[1]}\nafter\n"
+    assert "| daft |  | 300 |  | 1.5 | 1 | 0 | 2 |  | never ends, 1 of 5 rows lost |" in page
+    assert list(save(first | {"clips": 6}, order)["engines"]) == ["tikval"]  # other clips: no line to keep

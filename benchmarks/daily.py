@@ -1,12 +1,12 @@
 """A growing bucket: what one per cent more objects cost, against the first day, in requests, CPU and bytes.
 
     python benchmarks/daily.py            20,000 objects, then 200 more; writes benchmarks/results/daily.json
-    python benchmarks/daily.py --quick    2,000 objects, then 20 more
+    python benchmarks/daily.py --quick    400 objects, then 4 more
 
 The videos are objects of one byte on an S3 server of this process, the study lies on a local disk. The catalog is
 written as `tikval analyze` does, twice a day; rows of a stage are made up, and go through the same keys, parts and
-seal. Models, decoding and Ray are left out: their cost is by new video. Targets: no request for a single object (HEAD
-or GET), the second day lists with no more requests than the first and one page, and computes the new rows alone.
+seal. Models, decoding and Ray are left out: their cost is by new video. Targets: no request for a single object (one
+for the folder itself, on the first day), the same command again writes no table, the second day lists with no more requests than the first and one page, and computes the new rows alone.
 """
 
 import argparse
@@ -120,7 +120,7 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick
-    n = 2_000 if quick else 20_000
+    n = 400 if quick else 20_000
     app = serve()
     put(0, n)
     with tempfile.TemporaryDirectory(prefix="tikval-bench-") as work:
@@ -135,8 +135,9 @@ def main() -> int:
     )
     lists = [one["requests"].get("GET list", 0) for one in (first, second)]
     targets = {
-        "requests for single objects": singly == 0,
+        "requests for single objects": singly <= 1,  # for the folder itself, on the first day
         "requests of the second day's listing": lists[1] <= lists[0] + 1,
+        "bytes of the same command again": again["bytes_written"] < first["bytes_written"] / 10,
         "rows computed": (again["rows_computed"], second["rows_computed"]) == (0, n // 100),
     }
     result = {

@@ -342,6 +342,13 @@ def has_folder(uri: str) -> bool:
     return bool(fs.get_file_info(path).type == pafs.FileType.Directory)
 
 
+def has_file(uri: str) -> bool:
+    """Whether there is such a file, not empty. Raises UserError for an address that is not opened, OSError."""
+    fs, path = filesystem(uri)
+    info = fs.get_file_info(path)
+    return bool(info.type == pafs.FileType.File and info.size)
+
+
 def delete(uri: str) -> None:
     fs, path = filesystem(uri)
     with contextlib.suppress(FileNotFoundError):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from tikval.files import delete, write_table
+from tikval.files import delete, has_file, write_table
 from tikval.rows import VideoRow, arrow_schema
 from tikval.sources.erased import iter_not_erased
 from tikval.sources.video_rows import video_tables
@@ -99,5 +99,6 @@ def write_named(folder: Folder, name: str, table: pa.Table) -> str:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     file = f"{name}-{hashlib.sha256(sink.getvalue()).hexdigest()[:16]}.parquet"
-    write_table(f"{folder.uri}/{file}", table)
+    if not has_file(f"{folder.uri}/{file}"):  # a table that has not changed is not written once more
+        write_table(f"{folder.uri}/{file}", table)
     return file

@@ -6,7 +6,8 @@
 The videos are objects of one byte on an S3 server of this process, the study lies on a local disk. The catalog is
 written as `tikval analyze` does, twice a day; rows of a stage are made up, and go through the same keys, parts and
 seal. Models, decoding and Ray are left out: their cost is by new video. Targets: no request for a single object (one
-for the folder itself, on the first day), the same command again writes no table, the second day lists with no more requests than the first and one page, and computes the new rows alone.
+for the folder itself, on the first day), the same command again writes no table, the second day lists with no more
+requests than the first and one page, and computes the new rows alone.
 """
 
 import argparse

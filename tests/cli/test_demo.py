@@ -44,6 +44,7 @@ def test_where_tesseract_is_missing_it_runs_without_on_screen_text(
     wanted = Wanted(str(samples / "videos.csv"), str(tmp_path), overrides=settings)
     (system,) = report_of_profiles([demo.PROFILE], wanted).scores.predictions
     assert isinstance(system, ExtractConfig)
+    assert system.scripts is not None
     writer = system.scripts.writer
     assert isinstance(writer, LocalWriter)
     assert writer.ocr.frames == 0

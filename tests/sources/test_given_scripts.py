@@ -70,7 +70,7 @@ def test_a_path_and_a_script_may_stand_in_one_list(tmp_path: Path) -> None:
     rows = rows_of(CatalogConfig(videos=str(tmp_path / "list.csv"), out=str(tmp_path / "out")))
     found = [(row["video_id"], row["script"], row["error"]) for row in rows]
     assert found == [("a", None, None), ("b", "What was said.", None), ("c", None, "missing_file")]
-    assert files_of(rows[0]).endswith("a.mp4")
+    assert str(files_of(rows[0])).endswith("a.mp4")
     with pytest.raises(ClipError, match="gives a script") as caught:
         files_of(rows[1])
     assert caught.value.reason == Reason.NO_VIDEO

@@ -59,10 +59,10 @@ def list_study(
         export, has_paths = _manifest(config.videos)
         if has_paths:
             _refuse(config, "its lines name their files")
-            found = list_videos(config.videos, known, key, say)
+            listed = list_videos(config.videos, known, key, say)
             if export is None or not sidecars:
-                return Listing(VideoRows(found))
-            videos = list(found)
+                return Listing(VideoRows(listed))
+            videos = list(listed)
             files = _Files(videos, _folder_of(config.videos))
             return _with_posts(videos, (_of_row(post, files, export) for post in export.rows()))
     if export is None:

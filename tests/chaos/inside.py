@@ -99,7 +99,7 @@ class Run:
                 driver = self.command()
             time.sleep(0.05)
         self.outcome.exits.append(0)
-        self.outcome.missed = [str(fault) for fault in left]
+        self.outcome.missed += [str(fault) for fault in left]
         self.outcome.seconds = round(time.monotonic() - begin, 1)
 
     def _came(self, fault: Fault, driver: psutil.Popen) -> bool:

@@ -10,6 +10,7 @@
 #   make test-vllm  a real engine of vLLM's CPU build, in a virtual environment of its own (4 GB)
 #   make dist       wheel, source archive and the list of packages of a release
 #   make lint-workflows  GitHub's workflows and CITATION.cff, without asking GitHub
+#   make simulate   histories from seeds of all that pays: docs/simulation.md
 #   make test-full  all of them, with the long ones (more files)
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -24,7 +25,7 @@ export PYTHON
 # set in many containers; every process would compile this package anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup browser demo test test-cluster chaos test-vllm test-full check dist lint-workflows docs clean
+.PHONY: setup browser demo simulate test test-cluster chaos test-vllm test-full check dist lint-workflows docs clean
 
 setup: $(READY)
 
@@ -56,6 +57,9 @@ chaos: $(READY)
 test-vllm: $(READY)
 	.ci/setup-vllm
 	.venv-vllm/bin/pytest -m "vllm and not full" tests/flow/test_vllm.py tests/flow/test_vllm_hears.py tests/flow/test_vllm_jobs.py --durations=5
+
+simulate: $(READY)
+	$(BIN)/python -W ignore -m tests.simulation --first $(or $(FIRST),0) --seeds $(or $(SEEDS),300)
 
 test-full: $(READY)
 	$(BIN)/pytest

@@ -1,6 +1,7 @@
 """The minute, the money and the ledger, without Ray and without a server."""
 
 import asyncio
+import dataclasses
 import json
 import random
 import time
@@ -42,6 +43,9 @@ class Local:
 
     async def acquire(self, call: str, tokens: int) -> float | Stop:
         return await self.limiter.acquire(call, tokens, self.pace)
+
+    async def late(self, when: float, seconds: float, tokens: int) -> None:
+        await self.limiter.late(when, seconds, tokens)
 
     async def ended(self, call: str, met: Met, more_tokens: int) -> bool:
         return await self.limiter.ended(call, met, more_tokens, self.pace)
@@ -420,3 +424,60 @@ def test_a_reply_in_the_ledger_frees_the_reserve_of_an_actor_that_died_after_it(
         return gate.spent.settled_usd
 
     assert asyncio.run(main()) == pytest.approx(0.2)
+
+
+# --- what the simulation found (docs/simulation.md)
+
+
+def test_a_row_of_the_same_content_waits_and_looks_again(tmp_path: Path) -> None:
+    """Two actors, two rows, one reply: the second is told to look into the ledger, and is not counted."""
+
+    async def main() -> None:
+        gate = gate_of(tmp_path, 1.0)
+        one, other = f"{key(1)}.1.a.row1", f"{key(1)}.1.b.row2"
+        assert (await gate.admit(one, 0.25, 10)).go
+        waits = asyncio.create_task(gate.admit(other, 0.25, 10))
+        await asyncio.sleep(0.02)
+        assert not waits.done()
+        await gate.settle(one, 0.1, MET)
+        admission = await waits
+        assert (admission.go, admission.stop, admission.again) == (False, None, True)
+        assert (await gate.admit(other, 0.25, 10)).go, "there was no reply after all"
+        await gate.settle(other, 0.1, MET)
+        late = await gate.admit(f"{key(1)}.1.a.row3", 0.25, 10)
+        assert late.again, "it may have looked before the reply was there"
+        assert gate.spent.settled_usd == pytest.approx(0.2)
+        await gate.close()
+
+    asyncio.run(main())
+
+
+def test_a_gate_that_closes_settles_the_calls_of_the_dead(tmp_path: Path) -> None:
+    """A stored reply costs what it states, where it is the reply to that call; another's says nothing."""
+    replied, lost = f"{key(1)}.1.a.row1", f"{key(2)}.1.a.row2"
+
+    async def main() -> None:
+        ledger = Ledger(str(tmp_path))
+        gate = FolderGate(str(tmp_path), ledger, 1.0, NoLimits())
+        for call in (replied, lost):
+            assert (await gate.admit(call, 0.25, 10)).go
+        ledger.put(key(1), dataclasses.replace(entry(0.1), call=replied))
+        ledger.put(key(2), dataclasses.replace(entry(0.1), call=f"{key(2)}.2.b.row2"))
+        await gate.close()
+
+    asyncio.run(main())
+    spent = read_spent(str(tmp_path))
+    assert spent is not None
+    assert spent.settled_usd == pytest.approx(0.35)
+    assert spent.unknown_usd == pytest.approx(0.25)
+    assert json.loads((tmp_path / "calls.json").read_bytes())["open"] == {}
+
+
+def test_a_request_that_is_late_counts_from_when_it_is_sent() -> None:
+    window = Window()
+    window.take(0.0, 5)
+    window.take(10.0, 7)
+    window.move(0.0, 30.0, 5)
+    assert (window.requests, window.tokens) == (2, 12)
+    assert window.wait_seconds(62.0, 1, 2, 100) > 0, "two in the last minute, the first of them sent at 30"
+    assert window.wait_seconds(72.0, 1, 2, 100) == 0

@@ -115,6 +115,9 @@ class SubmitBatch:
             for part in split_requests(requests, limits.rows, limits.mb * 2**20):
                 await self._hand_in(tools, part, done)
             return list(done.values())
+        except Exception:
+            self.known = None  # its rows may be tried again, and some of them are in a job by now
+            raise
         finally:
             await tools.client.close()
 

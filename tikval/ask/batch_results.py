@@ -214,7 +214,7 @@ class BatchReader:
             except Fault as fault:
                 log.info("a result that is no reply: %s", fault)
                 return None
-            entry = Entry(row.video_id or "", reply, self.costs.cost_usd(reply, row.usd), _now())
+            entry = Entry(row.video_id or "", reply, self.costs.cost_usd(reply, row.usd), _now(), row.key)
             if row.video_id is not None:
                 await asyncio.to_thread(self.ledger.put, row.key, entry)
         return entry.cost_usd or 0.0

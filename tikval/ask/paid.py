@@ -38,19 +38,20 @@ _OPENING: Final = 4  # videos at a time
 _LEDGER_THREADS: Final = (
     32  # an object store takes a tenth of a second; asyncio's own are as few as the cores
 )
+_PUTS: Final = 4  # tries of the ledger's store
 _REFUSALS: Final = 20  # in a row: then the run stops
 
 
-class PaidAnswers:
-    """The stage that pays. Any number of threads may call it; all calls share one client on one event loop."""
+class PaidCalls:
+    """What pays, as coroutines of one event loop; PaidAnswers is the stage around it."""
 
     def __init__(
         self,
         llm: Gemini | Endpoint,
         api: Api,
         asked: dict[str, Any],
-        make_client: Callable[[], Client],
-        make_gate: Callable[[], Gate],
+        client: Client,
+        gate: Gate,
         ledger: Ledger,
         prices: Prices | None,
         open_video: OpenVideo,
@@ -63,12 +64,8 @@ class PaidAnswers:
         `system`: what the client sends with every row, which counts as its prompt does.
         """
         self.llm, self.api, self.asked, self.samples = llm, api, asked, samples
-        self.gate, self.ledger, self.open_video = make_gate(), ledger, open_video
+        self.client, self.gate, self.ledger, self.open_video = client, gate, ledger, open_video
         self.costs = CallCosts(llm, api, prices, system)
-        self.loop = asyncio.new_event_loop()
-        self.loop.set_default_executor(ThreadPoolExecutor(_LEDGER_THREADS, "tikval-ledger"))
-        threading.Thread(target=self.loop.run_forever, name="tikval-calls", daemon=True).start()
-        self.client = self._run(self._made(make_client))
         self.refused_in_a_row = 0
         self.stopped: str | None = None  # why no call is made any more
         self.asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -76,31 +73,13 @@ class PaidAnswers:
         # threads apart from those of the ledger: a reply waits for no video to be written
         self.opening = ThreadPoolExecutor(_OPENING, "tikval-videos")
         self.at_once = asyncio.Semaphore(api.in_flight)
-        # rows whose pictures are in memory: a few more than are asked, so that none of those waits for a thread
-        self.room = threading.Semaphore(api.in_flight + api.in_flight // 4 + 1)
         self.dice = random.Random()  # noqa: S311  (jitter)
-
-    def __call__(self, rows: Iterable[Any]) -> list[AnswerRow]:
-        """Rows are taken, and so read, one by one by the thread that calls, and asked as soon as they are there."""
-        asked = []
-        for row in rows:
-            self.room.acquire()
-            asked.append(asyncio.run_coroutine_threadsafe(self._or_stop(row), self.loop))
-            asked[-1].add_done_callback(lambda _: self.room.release())
-        for answer in wait(asked, return_when=FIRST_EXCEPTION).done:
-            answer.result()
-        return [answer.result() for answer in asked]
 
     def failure(self, row: Any, reason: Reason, detail: str | None) -> AnswerRow:
         return _answer(row, error=reason.value, detail=detail)
 
-    async def _made(self, make_client: Callable[[], Client]) -> Client:
-        return make_client()  # on the loop that it will be used on
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
-
-    async def _or_stop(self, row: Any) -> AnswerRow:
+    async def answer(self, row: Any) -> AnswerRow:
+        """The answer to one row. Raises UserError for what no row can succeed with; OSError of the ledger's store."""
         try:
             return await self._answer(row)
         except UserError as err:
@@ -120,7 +99,14 @@ class PaidAnswers:
         """Look something up in the ledger, or store it there. Raises UserError where that fails, which ends the run.
 
         A row's failure it must not be: the row would be asked again, under the same number or the next, and paid again.
+        A store that fails for a moment must not cost a reply that was paid for: it is tried a few times.
         """
+        for n in range(1, _PUTS):
+            try:
+                return await asyncio.to_thread(work, *given)
+            except OSError as err:
+                log.info("the ledger fails, and is tried once more: %s", err)
+                await asyncio.sleep(backoff_seconds(n, self.dice))
         try:
             return await asyncio.to_thread(work, *given)
         except OSError as err:
@@ -180,15 +166,16 @@ class PaidAnswers:
 
     async def _asked_once(self, row: Any, key: str) -> Entry:
         """The entry of a key: the ledger's, or of a reply that is now paid for. Raises Fault."""
-        entry = await self._in_ledger(self.ledger.get, key)
-        if entry is not None:
-            return entry
-        try:
-            entry = await self._pay(row, key)
-        except Fault as fault:
-            self._count_refusal(fault)
-            raise
-        self.refused_in_a_row = 0
+        while (entry := await self._in_ledger(self.ledger.get, key)) is None:
+            try:
+                entry = await self._pay(row, key)
+            except _AskedElsewhere:
+                continue
+            except Fault as fault:
+                self._count_refusal(fault)
+                raise
+            self.refused_in_a_row = 0
+            break
         return entry
 
     def _count_refusal(self, fault: Fault) -> None:
@@ -205,11 +192,12 @@ class PaidAnswers:
             if video := to_send_of(row):
                 to_send = self.open_video(video, json.loads(row["carried"]).get("content_sha"))
                 try:
-                    sent = await self.loop.run_in_executor(self.opening, held.enter_context, to_send)
+                    loop = asyncio.get_running_loop()
+                    sent = await loop.run_in_executor(self.opening, held.enter_context, to_send)
                 except ClipError as err:
                     raise Fault(err.reason, err.detail, retryable=False, billed="no") from err
             question = question_of(row, sent, seed_of(self.asked, row))
-            call = Call(key, self.costs.most_usd(row), self.costs.tokens_in(row))
+            call = Call(key, row["row_key"], self.costs.most_usd(row), self.costs.tokens_in(row))
             async with self.at_once:  # until the reply is here: the next call waits for no disk
                 name, reply = await self._reply(question, call)
         return await self._kept(row, name, call, reply)
@@ -223,7 +211,7 @@ class PaidAnswers:
         self._check_going()
         tried = 0
         for n in count(1):
-            name = f"{call.key}.{n}.{self.me}"
+            name = f"{call.key}.{n}.{self.me}.{call.row_key}"
             try:
                 return name, await self._try(question, name, call)
             except _Failed as failed:
@@ -242,7 +230,7 @@ class PaidAnswers:
         try:
             cost = self.costs.cost_usd(reply, call.most_usd)
             paid = cost or 0 if self.costs.is_known(reply) else None
-            entry = Entry(row["video_id"], reply, cost, datetime.now(UTC).isoformat())
+            entry = Entry(row["video_id"], reply, cost, datetime.now(UTC).isoformat(), name)
             await self._in_ledger(self.ledger.put, call.key, entry)
         finally:
             usage = reply.usage
@@ -261,6 +249,8 @@ class PaidAnswers:
             if admission.stop:
                 self.stopped = str(admission.stop)
                 raise Fault(Reason.NOT_ASKED, self.stopped, retryable=False, billed="no")
+            if admission.again:
+                raise _AskedElsewhere
             if not admission.go:
                 message = (
                     f"might cost {call.most_usd:.4f} USD, more than is left; raise budget_usd and run the same "
@@ -300,12 +290,57 @@ class PaidAnswers:
         return Reply("", reply.model_served, reply.usage, Reason.WRONG_MODEL, message)
 
 
+class PaidAnswers(PaidCalls):
+    """The stage that pays. Any number of threads may call it; all calls share one client on one event loop."""
+
+    def __init__(
+        self,
+        llm: Gemini | Endpoint,
+        api: Api,
+        asked: dict[str, Any],
+        make_client: Callable[[], Client],
+        make_gate: Callable[[], Gate],
+        *given: Any,
+        **named: Any,
+    ) -> None:
+        """`given` and `named`: what else PaidCalls takes."""
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_default_executor(ThreadPoolExecutor(_LEDGER_THREADS, "tikval-ledger"))
+        threading.Thread(target=self.loop.run_forever, name="tikval-calls", daemon=True).start()
+        gate = make_gate()
+        super().__init__(llm, api, asked, self._run(self._made(make_client)), gate, *given, **named)
+        # rows whose pictures are in memory: a few more than are asked, so that none of those waits for a thread
+        self.room = threading.Semaphore(api.in_flight + api.in_flight // 4 + 1)
+
+    def __call__(self, rows: Iterable[Any]) -> list[AnswerRow]:
+        """Rows are taken, and so read, one by one by the thread that calls, and asked as soon as they are there."""
+        asked = []
+        for row in rows:
+            self.room.acquire()
+            asked.append(asyncio.run_coroutine_threadsafe(self.answer(row), self.loop))
+            asked[-1].add_done_callback(lambda _: self.room.release())
+        for answer in wait(asked, return_when=FIRST_EXCEPTION).done:
+            answer.result()
+        return [answer.result() for answer in asked]
+
+    async def _made(self, make_client: Callable[[], Client]) -> Client:
+        return make_client()  # on the loop that it will be used on
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+
 class Call(NamedTuple):
     """What one call is reserved with."""
 
     key: str
+    row_key: str
     most_usd: float
     tokens: int  # of input, as far as they can be told
+
+
+class _AskedElsewhere(Exception):  # noqa: N818
+    """Another actor has just asked for the same reply, for a row of the same content."""
 
 
 class _Failed(Exception):  # noqa: N818

@@ -98,7 +98,7 @@ def _answer(model: AskedModel, prompt: str, out: str, folder: str, budget_usd: f
         "seconds": None,
     }
     ledger, limiter = Ledger(out), LocalLimiter(Limiter(), model.api)
-    gate = FolderGate(folder, ledger, budget_usd, limiter)
+    gate = FolderGate(folder, ledger, budget_usd, limiter, call_seconds=model.api.timeout_seconds)
     answers = PaidAnswers(
         model.llm,
         model.api,

@@ -31,6 +31,9 @@ class _RemoteLimiter:
         when: float | Stop = await self.letters.ask("acquire", call, tokens, self.pace)
         return when
 
+    async def late(self, when: float, seconds: float, tokens: int) -> None:
+        await self.letters.ask("late", when, seconds, tokens)
+
     async def ended(self, call: str, met: Met, more_tokens: int) -> bool:
         return bool(await self.letters.ask("ended", call, met, more_tokens, self.pace))
 
@@ -39,7 +42,7 @@ class _GateActor(Answering, BatchFolderGate):
     """Lives on the driver's node and dies with the driver; what it knew lies in the folder."""
 
     def __init__(self, limiter: Any, api: Api, cache: MakeCache | None, *given: Any) -> None:
-        super().__init__(*given, _RemoteLimiter(limiter, api), cache)
+        super().__init__(*given, _RemoteLimiter(limiter, api), cache, call_seconds=api.timeout_seconds)
 
     async def opened(self) -> list[Taken]:
         return self.recent()

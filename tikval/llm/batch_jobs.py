@@ -19,6 +19,10 @@ from tikval.llm.uploads import OURS
 _SUFFIX: Final = ".json"
 
 
+def _now() -> float:
+    return time.time()
+
+
 @dataclass(frozen=True)
 class BatchRow:
     """One request of a job."""
@@ -37,7 +41,7 @@ class BatchJob:
     rows: tuple[BatchRow, ...]
     state: Literal["uploading", "creating", "created"] = "uploading"
     name: str | None = None  # on the server, once created
-    at: float = field(default_factory=time.time)  # of its making, seconds since the epoch
+    at: float = field(default_factory=_now)  # of its making, seconds since the epoch
 
     @property
     def call(self) -> str:

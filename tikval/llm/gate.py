@@ -18,7 +18,7 @@ from tikval.files import parse_json, read_bytes, write_bytes
 from tikval.llm.breaker import Met, Stop
 from tikval.llm.cache import MakeCache
 from tikval.llm.ledger import Entry, Ledger
-from tikval.llm.limiter import ModelLimiter, Taken, Window
+from tikval.llm.limiter import SECONDS, ModelLimiter, Taken, Window
 from tikval.store.shards import merged_usd
 
 _RECOUNT_SECONDS: Final = 60.0  # that a call waits for money before the ledger is asked who has been paid
@@ -29,6 +29,8 @@ _GRAIN_SECONDS: Final = (
 _SETTLED_SECONDS: Final = (
     0.25  # that the account of what came back may be behind: only new calls are waited for
 )
+_ON_TIME_SECONDS: Final = SECONDS - 60  # from its admission until a call is sent
+_REMEMBERED: Final = 100_000  # calls that came back: some row may have looked into the ledger before
 _ROUNDING: Final = 1e-9  # USD
 _UNKNOWN: Final = Met("unknown")
 
@@ -39,6 +41,9 @@ class Admission(NamedTuple):
     go: bool
     stop: Stop | None = None  # why no call is made any more; None where this one alone might cost too much
     cache: str | None = None  # the server's name of a cache that holds the system instruction
+    again: bool = (
+        False  # another row's call for the same reply has just come back: look into the ledger first
+    )
 
 
 class Served(NamedTuple):
@@ -94,6 +99,17 @@ def _key_of(call: str) -> str:
     return call.partition(".")[0]
 
 
+def _entry_of(call: str, ledger: Ledger) -> Entry | None:
+    """The reply to this very call; that to another one of the same key says nothing of what this one cost."""
+    entry = ledger.get(_key_of(call))
+    return entry if entry is not None and entry.call in (None, call) else None
+
+
+def _row_of(call: str) -> str:
+    """The row that a call is made for, by its name: key, number, actor, row."""
+    return call.rpartition(".")[2] if call.count(".") > 2 else ""
+
+
 def _served(entry: Entry | None) -> Served | None:
     """What a stored reply states; what its cached tokens saved is not in it."""
     usage = entry.reply.usage if entry else None
@@ -119,7 +135,11 @@ class FolderGate:
         budget_usd: float | None,
         limiter: ModelLimiter,
         make_cache: MakeCache | None = None,
+        *,
+        call_seconds: float = 300.0,
     ) -> None:
+        """`call_seconds`: that a call can take at most; who is silent for twice as long is taken for dead."""
+        self.call_seconds = call_seconds
         self.place, self.budget_usd, self.ledger = f"{folder}/calls.json", budget_usd, ledger
         self.limiter, self.cache = limiter, make_cache(self) if make_cache else None
         self.stop: Stop | None = None
@@ -128,6 +148,9 @@ class FolderGate:
         self.taken_at: dict[str, float] = {}  # call -> `dearest` when its reserve was taken
         self.waiting: dict[str, float] = {}  # call -> what is reserved for it, before it may go
         self.open: dict[str, float] = {}  # call that went -> the most it can cost
+        self.went_at: dict[str, float] = {}  # likewise -> when, on the monotonic clock
+        self.calls_of: dict[str, set[str]] = {}  # ledger key -> those of its calls that wait or are open
+        self.came_back: dict[str, str] = {}  # ledger key -> the row it was asked for, of the last calls
         self.given_up: dict[str, float] = {}  # calls of an actor that is taken for dead, likewise
         self.jobs: dict[str, float] = {}  # batch jobs that are not read yet: these outlive a driver
         self.window = Window(_GRAIN_SECONDS)
@@ -139,7 +162,7 @@ class FolderGate:
             self.window.seed(payload["window"])
             self.jobs = payload.get("jobs", {})
             for call, usd in payload["open"].items():
-                entry = ledger.get(_key_of(call))
+                entry = _entry_of(call, ledger)
                 known = entry is not None and entry.reply.usage.known
                 self._count(usd if entry is None else entry.cost_usd or 0, known=known)
                 self._count_tokens(_served(entry))
@@ -167,8 +190,9 @@ class FolderGate:
             if gone:
                 self.cache.lost(gone)
             await self.cache.ready()
-        if not await self._reserve(call, usd):
-            return Admission(False, self.stop)
+        reserved = await self._reserve(call, usd)
+        if reserved is not True:
+            return Admission(False, self.stop, again=reserved is None and self.stop is None)
         try:
             when = await self.limiter.acquire(call, tokens)
         except BaseException:
@@ -179,7 +203,16 @@ class FolderGate:
         elif self.stop or call not in self.waiting:  # stopped, or given up, while it waited
             await self.limiter.ended(call, _UNKNOWN, 0)
         else:
+            began = time.monotonic()
             await self._let_go(call, when, tokens)
+            if (seconds := time.monotonic() - began) > _ON_TIME_SECONDS:
+                # a slow disk: the server will count it in a minute that begins later
+                await self.limiter.late(when, seconds, tokens)
+                self.window.move(when, when + seconds, tokens)
+            if self.stop:  # it is not sent after all
+                await self.settle(call, 0, _UNKNOWN)
+                return Admission(False, self.stop)
+            self.went_at[call] = time.monotonic()
             return Admission(True, cache=self.cache.name_for(call) if self.cache and not gone else None)
         await self._release(call)
         return Admission(False, self.stop)
@@ -197,13 +230,40 @@ class FolderGate:
                 await self.settle(call, 0, _UNKNOWN)
             raise
 
-    async def _reserve(self, call: str, usd: float) -> bool:
-        """Take the most that it can cost as soon as that fits; False where it cannot fit any more."""
+    def _has_twin(self, call: str) -> bool:
+        """Whether another row, that has the same content, is asking for the same reply now."""
+        row = _row_of(call)
+        return any(
+            _row_of(other) != row and (other in self.open or other in self.waiting)
+            for other in self.calls_of.get(_key_of(call), ())
+        )
+
+    def _out(self, call: str) -> None:
+        self.calls_of.setdefault(_key_of(call), set()).add(call)
+
+    def _in(self, call: str) -> None:
+        calls = self.calls_of.get(_key_of(call), set())
+        calls.discard(call)
+        if not calls:
+            self.calls_of.pop(_key_of(call), None)
+
+    async def _reserve(self, call: str, usd: float) -> bool | None:
+        """Take the most that it can cost as soon as that fits; False where it cannot fit any more.
+
+        None, with nothing taken, once another row that asked for the same reply has come back.
+        """
         self.taken_at[call] = self.dearest
         usd *= self.dearest
+        twin = self.came_back.get(_key_of(call), _row_of(call)) != _row_of(call)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RECOUNT_SECONDS), self.changed:
+                    while self._has_twin(call) and not self.stop:
+                        twin = True
+                        await self.changed.wait()
+                    if twin:
+                        self.came_back.pop(_key_of(call), None)
+                        return None
                     more = max(0.0, usd - self.open.get(call, 0))
                     # what others reserved may come back: wait for them before refusing
                     await self.changed.wait_for(
@@ -211,15 +271,20 @@ class FolderGate:
                             self.stop or not self._fits_if_returned(more) or self._fits(more)
                         )
                     )
+                    if self._has_twin(call) and not self.stop:
+                        continue
                     if self.stop or not self._fits(more):
                         return False
                     self.waiting[call] = more
+                    self._out(call)
                     return True
             await self._settle_what_the_ledger_knows()
 
     async def _release(self, call: str) -> None:
         async with self.changed:
             self.waiting.pop(call, None)
+            if call not in self.open:
+                self._in(call)
             self.changed.notify_all()
 
     async def halt(self, why: str) -> None:
@@ -239,6 +304,9 @@ class FolderGate:
         async with self.changed:
             self._take_back(call)
             reserved = self.open.pop(call, None)
+            self.went_at.pop(call, None)
+            self._in(call)
+            self._remember(call)
             if reserved is not None:  # else it was settled before
                 self._count(reserved if usd is None else usd, known=usd is not None)
                 if usd and reserved:
@@ -253,32 +321,58 @@ class FolderGate:
             self.window.take(time.time(), more_tokens, requests=0)
         return await self.limiter.ended(call, met, more_tokens)
 
+    def _remember(self, call: str) -> None:
+        self.came_back[_key_of(call)] = _row_of(call)
+        if len(self.came_back) > _REMEMBERED:
+            del self.came_back[next(iter(self.came_back))]
+
     def _take_back(self, call: str) -> None:
         """Its actor is alive after all: what was counted as spent is a reserve again."""
         if call in self.given_up:
             self.open[call] = self.given_up.pop(call)
+            self._out(call)
             self._count(-self.open[call], known=False)
 
     async def _give_up_others(self, call: str) -> None:
         """The same row asked by another actor: the first one died, and others must not wait for its reserve."""
-        key = _key_of(call)
+        key, row = _key_of(call), _row_of(call)
+
+        def is_dead(other: str) -> bool:
+            return _key_of(other) == key and _row_of(other) == row
+
         async with self.changed:
             self._take_back(call)
-            for other in [other for other in self.waiting if other != call and _key_of(other) == key]:
+            for other in [other for other in self.waiting if other != call and is_dead(other)]:
                 del self.waiting[other]
-            for other in [other for other in self.open if other != call and _key_of(other) == key]:
-                self.given_up[other] = self.open.pop(other)
-                self._count(self.given_up[other], known=False)
+                self._in(other)
+            for other in [other for other in self.open if other != call and is_dead(other)]:
+                self._give_up(other)
             self.changed.notify_all()
+
+    def _give_up(self, call: str) -> None:
+        """Its actor is dead, as far as can be told: what it can cost at most counts as spent."""
+        self.given_up[call] = self.open.pop(call)
+        self._in(call)
+        self.went_at.pop(call, None)
+        self._count(self.given_up[call], known=False)
 
     async def _settle_what_the_ledger_knows(self) -> None:
         """An actor may die after its reply was stored and before it said so; nobody asks for that row again."""
         if time.monotonic() - self.recounted_at < _RECOUNT_SECONDS:
             return  # one of those who wait is enough
         self.recounted_at = time.monotonic()
+        await self._settle_the_stored()
+        async with self.changed:  # whoever died may have had rows that nobody can ask before these come back
+            for call in [
+                call for call, at in self.went_at.items() if self.recounted_at - at > 2 * self.call_seconds
+            ]:
+                self._give_up(call)
+            self.changed.notify_all()
+
+    async def _settle_the_stored(self) -> None:
         for call in list(self.open):
             with suppress(OSError):  # of the store: whoever waits looks again
-                entry = await asyncio.to_thread(self.ledger.get, _key_of(call))
+                entry = await asyncio.to_thread(_entry_of, call, self.ledger)
                 if entry is not None:
                     usd = entry.cost_usd or 0 if entry.reply.usage.known else None
                     await self.settle(call, usd, _UNKNOWN, served=_served(entry))
@@ -297,8 +391,13 @@ class FolderGate:
         return True
 
     async def close(self) -> None:
+        """Nobody asks any more: calls that are out were those of actors that died."""
         if self.cache:
             await self.cache.close()
+        await self._settle_the_stored()
+        async with self.changed:
+            for call in list(self.open):
+                self._give_up(call)
         await self._write()
 
     def _count(self, usd: float, known: bool) -> None:

@@ -26,6 +26,9 @@ class Entry:
     reply: Reply
     cost_usd: float | None  # None: the model has no price
     at: str  # ISO 8601, UTC
+    call: str | None = (
+        None  # at the gate, that was replied to; None: of a ledger from before it was written down
+    )
 
 
 def ledger_key(identity: dict[str, Any]) -> str:
@@ -46,7 +49,7 @@ class Ledger:
         reply = payload["reply"]
         reason = Reason(reply["reason"]) if reply["reason"] else None
         reply = Reply(**{**reply, "usage": Usage(**reply["usage"]), "reason": reason})
-        return Entry(payload["video_id"], reply, payload["cost_usd"], payload["at"])
+        return Entry(payload["video_id"], reply, payload["cost_usd"], payload["at"], payload.get("call"))
 
     def put(self, key: str, entry: Entry) -> None:
         """Durable on return: synced to the disk, or taken by the store."""

@@ -60,6 +60,19 @@ class Window:
             now, requests, tokens = max(now, last), requests + more, tokens + more_tokens
         self.taken.append((now, requests, tokens))
 
+    def move(self, taken: float, to: float, tokens: int) -> None:
+        """A request that was admitted at `taken` is sent later than it should: it counts from then on."""
+        for place in reversed(range(len(self.taken))):
+            when, requests, held = self.taken[place]
+            same = when // self.grain == taken // self.grain if self.grain else when == taken
+            if same and requests and held >= tokens:
+                self.taken[place] = when, requests - 1, held - tokens
+                if not requests - 1 and held == tokens:
+                    del self.taken[place]
+                self.requests, self.tokens = self.requests - 1, self.tokens - tokens
+                break
+        self.take(to, tokens)
+
     def seed(self, taken: Iterable[Sequence[float]]) -> None:
         """Add what another process admitted, as far as it is not known here."""
         known = set(self.taken)
@@ -97,6 +110,10 @@ class ModelLimiter(Protocol):
         """Wait until `call` may go. Returns when it was admitted, or why no call is any more."""
         ...
 
+    async def late(self, when: float, seconds: float, tokens: int) -> None:
+        """A call that was admitted at `when` is sent so many seconds later, and counts from then on."""
+        ...
+
     async def ended(self, call: str, met: Met, more_tokens: int) -> bool:
         """A call came back; `more_tokens`: of input than were taken from the minute when it was admitted.
 
@@ -129,6 +146,10 @@ class Limiter:
             self.breaker.let_go(now, call, pace)
             return now
 
+    async def late(self, when: float, seconds: float, tokens: int) -> None:
+        """What ModelLimiter.late does."""
+        self.window.move(when, when + seconds, tokens)
+
     async def ended(self, call: str, met: Met, more_tokens: int, pace: Pace) -> bool:
         """A call came back; returns what ModelLimiter.ended does."""
         if more_tokens > 0:
@@ -151,6 +172,9 @@ class LocalLimiter:
 
     async def acquire(self, call: str, tokens: int) -> float | Stop:
         return await self.limiter.acquire(call, tokens, self.pace)
+
+    async def late(self, when: float, seconds: float, tokens: int) -> None:
+        await self.limiter.late(when, seconds, tokens)
 
     async def ended(self, call: str, met: Met, more_tokens: int) -> bool:
         return await self.limiter.ended(call, met, more_tokens, self.pace)

@@ -154,7 +154,8 @@ class Driver:
         while True:
             calls, owner, died = self.actors[number]
             work = self.loop.start(owner, _one_by_one(partial(_all_of, calls), calls.failure, rows))
-            await asyncio.wait([work, died], return_when=asyncio.FIRST_COMPLETED)
+            both: list[asyncio.Future[Any]] = [work, died]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
 

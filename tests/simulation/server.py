@@ -143,10 +143,11 @@ class Provider:
         if path.startswith("batches?"):
             return Answer(200, {}, {"operations": [self._told(job) for job in self.jobs.values()]})
         if path.endswith(":cancel"):
-            job = self.jobs.get(path.removesuffix(":cancel"))
-            if job is not None:
-                self.loop.outside(self.rng.uniform(0, 30), lambda: self._end(job, "CANCELLED"))
-            return Answer(200, {}, {}) if job else gone
+            running = self.jobs.get(path.removesuffix(":cancel"))
+            if running is None:
+                return gone
+            self.loop.outside(self.rng.uniform(0, 30), lambda: self._end(running, "CANCELLED"))
+            return Answer(200, {}, {})
         if method == "DELETE":
             known = path in self.files or path in self.results
             self.files.pop(path, None)

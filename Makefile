@@ -2,6 +2,7 @@
 #
 #   make demo       the sample clips, from nothing to a page to look at
 #   make docs       the documents as a site, out/docs/index.html; a broken link is an error
+#   make study      a whole example study: collected, coded by two people, claimed, bundled (examples/study/README.md)
 #   make test       the tests
 #   make check      lint, format, types
 #   make browser    Chromium, for the tests that open a report in it
@@ -25,7 +26,7 @@ export PYTHON
 # set in many containers; every process would compile this package anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup browser demo simulate test test-cluster chaos test-vllm test-full check dist lint-workflows docs clean
+.PHONY: setup browser demo simulate test test-cluster chaos test-vllm test-full check dist lint-workflows docs study clean
 
 setup: $(READY)
 
@@ -45,6 +46,9 @@ docs: $(READY)
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet -c docs -b html . out/docs
 	@echo "out/docs/index.html"
 
+study: $(READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/study/run.sh out/study
+
 test: $(READY)
 	$(BIN)/pytest $(IN) -m "not full and not cluster and not vllm$(if $(ONLY), and ($(ONLY)))" --durations=12 -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
@@ -52,7 +56,7 @@ test-cluster: $(READY)
 	$(BIN)/pytest -m "cluster and not full" --durations=12
 
 chaos: $(READY)
-	$(BIN)/python benchmarks/chaos.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(if $(QUICK),--quick)
 
 test-vllm: $(READY)
 	.ci/setup-vllm

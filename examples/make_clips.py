@@ -797,10 +797,11 @@ def _overlay(text: str, style: str, y: int, size: int) -> Image.Image:
     return layer
 
 
-def frames(clip: Clip, seconds: float) -> Iterator[Image.Image]:
-    n = math.ceil(seconds * FPS)
+def frames(clip: Clip, seconds: float, fps: int = FPS) -> Iterator[Image.Image]:
+    """The pictures of a clip, captions and all, `fps` of them a second."""
+    n = math.ceil(seconds * fps)
     for i in range(n):
-        picture = clip.scene(i / FPS).image
+        picture = clip.scene(i / fps).image
         layers = [
             _overlay(cap.text, cap.style, cap.y, 28) for cap in clip.captions if cap.start <= i / n < cap.end
         ]

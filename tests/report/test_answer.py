@@ -112,6 +112,14 @@ def test_the_chart_ranks_and_names_what_it_leaves_out() -> None:
     assert (found["unknown"], found["none"]) == (["Value B"], "not modelled")
 
 
+def test_why_a_side_has_no_number_stands_once_below_the_chart() -> None:
+    one = report(rates=(SystemRates("s", "", False, (rate("a+", 0.5), rate("b+", 0.2)), (), ()),))
+    assert chart(one)["has_gaps"]
+    words = pages(one)["index.html"].words
+    assert words.count("\u2013: not modelled.") == 1
+    assert not chart(report(rates=(given((0.1, 0.2, 0.3, 0.4)),)))["has_gaps"]
+
+
 def test_a_link_counts_what_the_list_will_show() -> None:
     links = VideoLinks(
         report(cards=(card("one", account="x", genre="food & drink"), card("two"), card("four")))

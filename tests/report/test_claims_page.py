@@ -1,5 +1,6 @@
 """The page of claims: its numbers are the tables', a verdict is a word and a sign, and no account stands on it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -175,6 +176,13 @@ def test_a_family_without_a_look_and_one_that_was_not_declared_say_so() -> None:
     page = claims_page_of(family(claim_row("c", Verdict.NOT_DECLARED), is_declared=False, looks=()))
     assert "Exploratory" in page.words
     assert "Declared on" not in page.words
+
+
+def test_declared_families_come_first() -> None:
+    one = family(claim_row("c", Verdict.NOT_DECLARED), is_declared=False, looks=())
+    afterthought = replace(one, config=one.config.model_copy(update={"name": "afterthought"}))
+    words = claims_page_of(afterthought, family(claim_row("c", Verdict.HOLDS))).words
+    assert words.index("Declared on") < words.index("Exploratory")
 
 
 def test_labels_that_came_since_the_look_are_mentioned() -> None:

@@ -34,7 +34,8 @@ _WIDTH: Final = 100.0  # of the figure, from its lowest number to its highest
 def claims_page(report: Report) -> dict[str, Any]:
     """What the template of the page needs."""
     cards = {card.key: card for card in report.cards}
-    return {"families": [_family(one, cards, report) for one in report.claims]}
+    in_order = sorted(report.claims, key=lambda one: not one.is_declared)  # what is exploratory comes last
+    return {"families": [_family(one, cards, report) for one in in_order]}
 
 
 def claims_lines(report: Report) -> list[dict[str, Any]]:

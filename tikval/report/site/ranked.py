@@ -46,6 +46,7 @@ def ranked_chart(report: Report, rates: LedRates, links: VideoLinks) -> dict[str
         "empty": empty,
         "unknown": unknown,
         "none": none,
+        "has_gaps": any(cell is None for row in ranked for cell in row["cells"]),
     }
 
 

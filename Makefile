@@ -26,7 +26,7 @@ export PYTHON
 # set in many containers; every process would compile this package anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup browser demo simulate test test-cluster chaos test-vllm test-full check dist lint-workflows docs study clean
+.PHONY: setup browser demo simulate test test-cluster test-chaos chaos test-vllm test-full check dist lint-workflows docs study clean
 
 setup: $(READY)
 
@@ -54,6 +54,10 @@ test: $(READY)
 
 test-cluster: $(READY)
 	$(BIN)/pytest -m "cluster and not full" --durations=12
+
+# the short form of chaos: one seed, and the tables without faults
+test-chaos: $(READY)
+	$(BIN)/pytest tests/chaos -m "not full" --durations=3
 
 chaos: $(READY)
 	$(BIN)/python -m benchmarks.chaos $(if $(SEEDS),--seeds $(SEEDS)) $(if $(QUICK),--quick)

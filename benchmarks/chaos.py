@@ -1,8 +1,8 @@
 """Faults from a seed on three Ray nodes: whether the same command ends in the undisturbed tables, and what was paid.
 
-    python benchmarks/chaos.py             seeds 1 to 20, a minute each fault; writes benchmarks/results/chaos.json
-    python benchmarks/chaos.py --quick     two seeds, faults of 10 seconds
-    python benchmarks/chaos.py --seeds 5   seeds 1 to 5
+    python -m benchmarks.chaos             seeds 1 to 20, a minute each fault; writes benchmarks/results/chaos.json
+    python -m benchmarks.chaos --quick     two seeds, faults of 10 seconds
+    python -m benchmarks.chaos --seeds 5   seeds 1 to 5
 
 One seed: python -m tests.chaos SEED. Each has three Ray nodes in a namespace of its own, a study of 30 videos (scripts
 by Tesseract, then a paid system against the tests' server that bills) and two faults that come when so many rows are
@@ -47,7 +47,7 @@ def main() -> int:
             outcomes.append(outcome)
     figures = {
         "machine": f"{cores()} cores, {platform.machine()}, no GPU, other work beside it",
-        "command": f"python benchmarks/chaos.py{'' if whole else f' --seeds {n}'}{' --quick' if args.quick else ''}",
+        "command": f"python -m benchmarks.chaos{'' if whole else f' --seeds {n}'}{' --quick' if args.quick else ''}",
         "at_once": args.at_once,
         "fault_seconds": seconds,
         "outcomes": outcomes,

@@ -1,7 +1,7 @@
 """Half an hour of small studies, one after another: what grows with each of them, and by how much at most.
 
-    python benchmarks/soak.py            30 minutes; writes benchmarks/results/soak.json
-    python benchmarks/soak.py --quick    3 minutes
+    python -m benchmarks.soak            30 minutes; writes benchmarks/results/soak.json
+    python -m benchmarks.soak --quick    3 minutes
 
 A round is three studies of four videos, one for each way in which a user starts one: `tikval run` with a Ray of its
 own, the same submitted to a Ray head that lives all the time, and the same by a process that lives all the time and has
@@ -254,7 +254,7 @@ def main() -> int:
     judged = judge(samples)
     figures = {
         "machine": f"{cores()} cores, {platform.machine()}, no GPU, other work beside it",
-        "command": f"python benchmarks/soak.py{' --quick' if args.quick else ''}",
+        "command": f"python -m benchmarks.soak{' --quick' if args.quick else ''}",
         "minutes": minutes,
         "studies": 3 * judged["rounds"],
         **judged,

@@ -102,6 +102,28 @@ def test_a_ledger_that_cannot_be_read_fails_no_row(tmp_path: Path) -> None:
     assert opened.settled == []
 
 
+def test_a_store_that_fails_for_a_moment_costs_no_reply(tmp_path: Path) -> None:
+    class Shaky(Ledger):
+        fails = 2
+
+        def put(self, key: str, entry: Any) -> None:
+            self.fails -= 1
+            if self.fails >= 0:
+                raise OSError("the store is busy")
+            super().put(key, entry)
+
+    client, gate = Script(Reply("text", "m", Usage(tokens_in=7, tokens_out=3))), OpenGate()
+    make_client: Any = lambda: client  # noqa: E731
+    make_gate: Any = lambda: gate  # noqa: E731
+    no_video: Any = None
+    asked, ledger = asked_of(LLM, "Q", None, None), Shaky(str(tmp_path))
+    answers = PaidAnswers(LLM, Api(), asked, make_client, make_gate, ledger, None, no_video)
+    answers.dice.uniform = lambda a, b: 0.0  # type: ignore[method-assign]
+    (row,) = answers([ROW])
+    assert (row["reply"], row["error"], client.ends) == ("text", None, [])
+    assert len(gate.settled) == 1
+
+
 # --- money, against a client that answers what a list says
 
 GEMINI = Gemini(model="gemini-3.8-flash", max_tokens=100)

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from tikval.ask import batch, batch_results, paid
+from tikval.ask import batch, batch_results
 from tikval.ask.batch import SubmitBatch
 from tikval.ask.batch_jobs import drop_job
 from tikval.ask.paid import PaidCalls
@@ -177,10 +177,6 @@ def _twins_do_not_wait() -> list[Change]:
     ]
 
 
-def _stored_once() -> list[Change]:
-    return [(paid, "_PUTS", 1)]
-
-
 def _handed_in_again() -> list[Change]:
     real = SubmitBatch._all
 
@@ -232,7 +228,6 @@ MUTANTS: Final = [
     Mutant("rows of two attempts go", "no_row_is_lost", _rows_of_two_attempts_go, 0),
     Mutant("all attempts stay", "no_row_comes_out_twice", _all_attempts_stay, 0),
     Mutant("two rows of one content pay in two actors", "nothing_is_paid_twice", _twins_do_not_wait, 32),
-    Mutant("a store that fails once costs a reply", "nothing_is_paid_twice", _stored_once, 19),
     Mutant("a job that raised is handed in again", "nothing_is_paid_twice", _handed_in_again, 17),
     Mutant("a slow disk sends two minutes in one", "no_limit_is_passed", _sent_late, 49),
     Mutant("a run ends with reserves", "no_money_is_made_up", _closed_with_reserves, 36),

@@ -1,4 +1,4 @@
-"""cluster.yaml and docs/rayjob.yaml against the rules of those who will read them, without an account or a cluster."""
+"""The files of clusters against the rules of those who will read them, without an account or a cluster."""
 
 import copy
 import json
@@ -42,9 +42,13 @@ def mapping(values: Any) -> dict[str, Any]:
 
 COUNT = {"type": "integer", "minimum": 0}
 TEXT = {"type": "string", "minLength": 1}
+LABELS = closed({"labels": mapping({"type": "string"})})
+# of the autoscaler, a container that KubeRay makes and whose files are its own
 RESTRICTED = {"const": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}
+READ_ONLY = {"const": {**RESTRICTED["const"], "readOnlyRootFilesystem": True}}
 TEMPLATE = closed(
     {
+        "metadata": LABELS,
         "spec": closed(
             {
                 "securityContext": closed(
@@ -55,13 +59,15 @@ TEMPLATE = closed(
                         "seccompProfile": {"const": {"type": "RuntimeDefault"}},
                     }
                 ),
+                "volumes": array(closed({"name": NAME, "emptyDir": closed({})})),
                 "containers": array(
                     closed(
                         {
                             "name": NAME,
-                            "image": TEXT,
+                            "image": {"type": "string", "pattern": "^REGISTRY/tikval@sha256:[A-Z_]+$"},
                             "resources": closed({"requests": mapping(QUANTITY), "limits": mapping(QUANTITY)}),
-                            "securityContext": RESTRICTED,
+                            "securityContext": READ_ONLY,
+                            "volumeMounts": array(closed({"name": NAME, "mountPath": {"const": "/tmp"}})),
                         },
                         envFrom=array(
                             closed({"secretRef": closed({"name": NAME}, optional={"type": "boolean"})})
@@ -81,7 +87,7 @@ TEMPLATE = closed(
                     effect={"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]},
                 )
             ),
-        )
+        ),
     }
 )
 # the fields that docs/rayjob.yaml uses, as the types of KubeRay's RayJob and RayClusterSpec have them
@@ -128,6 +134,38 @@ RAYJOB = closed(
             shutdownAfterJobFinishes={"type": "boolean"},
             ttlSecondsAfterFinished=COUNT,
             runtimeEnvYAML={"type": "string"},
+        ),
+    }
+)
+
+
+SELECTOR = closed({}, matchLabels=mapping(TEXT))
+PEER = {
+    "oneOf": [
+        closed({"podSelector": SELECTOR}, namespaceSelector=SELECTOR),
+        closed({"namespaceSelector": SELECTOR}),
+        closed({"ipBlock": closed({"cidr": TEXT}, **{"except": array(TEXT)})}),
+    ]
+}
+PORT = closed(
+    {
+        "protocol": {"enum": ["TCP", "UDP", "SCTP"]},
+        "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+    }
+)
+# the fields that docs/networkpolicy.yaml uses, as networking.k8s.io/v1 has them
+NETWORK_POLICY = closed(
+    {
+        "apiVersion": {"const": "networking.k8s.io/v1"},
+        "kind": {"const": "NetworkPolicy"},
+        "metadata": closed({"name": NAME}),
+        "spec": closed(
+            {
+                "podSelector": SELECTOR,
+                "policyTypes": {"const": ["Ingress", "Egress"]},
+                "ingress": array(closed({"from": array(PEER)}, ports=array(PORT))),
+                "egress": array(closed({}, to=array(PEER), ports=array(PORT))),
+            }
         ),
     }
 )
@@ -207,6 +245,63 @@ def test_cluster_yaml_fits_together() -> None:
     assert any(f"-e '{project}[local]'" in command for command in cluster["setup_commands"])
 
 
+# docs/aws
+
+# what Ray's launcher does on the head, by the name that an allowance has
+ACTIONS = {
+    "instances.filter": "DescribeInstances",
+    "create_instances": "RunInstances",
+    "create_tags": "CreateTags",
+    "terminate_instances": "TerminateInstances",
+    "describe_images": "DescribeImages",
+}
+OF_STOPPED_NODES = {"start_instances", "stop_instances"}  # cache_stopped_nodes: false
+
+
+def allowed(path: str) -> set[str]:
+    return {
+        action
+        for statement in json.loads((ROOT / path).read_text())["Statement"]
+        for actions in (statement["Action"],)
+        for action in ([actions] if isinstance(actions, str) else actions)
+    }
+
+
+def test_the_head_may_do_what_ray_does_there_and_no_more() -> None:
+    source = (Path(ray.autoscaler.__file__).parent / "_private/aws/node_provider.py").read_text()
+    calls = set(re.findall(r"self\.ec2(?:_fail_fast)?\.(?:meta\.client\.)?((?:instances\.)?\w+)", source)) - {
+        "meta"
+    }
+    assert not load("cluster.yaml")["provider"]["cache_stopped_nodes"]
+    assert calls - OF_STOPPED_NODES == set(ACTIONS)
+    assert allowed("docs/aws/head.json") == {f"ec2:{action}" for action in ACTIONS.values()} | {
+        "iam:PassRole"
+    }
+    known = botocore.session.get_session().get_service_model("ec2").operation_names
+    assert set(ACTIONS.values()) <= set(known)
+
+
+def test_what_starts_or_ends_machines_is_held_to_this_cluster() -> None:
+    name = load("cluster.yaml")["cluster_name"]
+    statements = json.loads((ROOT / "docs/aws/head.json").read_text())["Statement"]
+    [end] = [each for each in statements if "ec2:TerminateInstances" in each["Action"]]
+    assert end["Condition"] == {"StringEquals": {"ec2:ResourceTag/ray-cluster-name": name}}
+    [start] = [each for each in statements if each["Action"] == "ec2:RunInstances" and "Condition" in each]
+    assert start["Condition"] == {"StringEquals": {"aws:RequestTag/ray-cluster-name": name}}
+    assert all(each["Resource"] != "*" for each in statements if each["Sid"] != "Look")
+
+
+def test_the_roles_of_the_machines_are_those_of_the_documents() -> None:
+    nodes = load("cluster.yaml")["available_node_types"]
+    profiles = {name: node["node_config"]["IamInstanceProfile"]["Name"] for name, node in nodes.items()}
+    assert profiles == {"head": "tikval-head", "cpu": "tikval-workers", "gpu": "tikval-workers"}
+    text = (ROOT / "docs/cluster.md").read_text()
+    assert "FullAccess" not in text
+    for role in set(profiles.values()):
+        assert f"--instance-profile-name {role} --role-name {role}" in text
+    assert {action.partition(":")[0] for action in allowed("docs/aws/workers.json")} == {"s3"}
+
+
 def test_the_images_hold_the_ray_that_the_project_pins() -> None:
     [pinned] = [
         name
@@ -248,6 +343,20 @@ def test_kuberay_takes_the_manifest() -> None:
 def test_a_typo_in_the_manifest_is_seen(key: str, value: Any) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(put(load("docs/rayjob.yaml"), key, value), RAYJOB)
+
+
+def test_kubernetes_takes_the_policy_and_it_is_about_these_pods() -> None:
+    policy = load("docs/networkpolicy.yaml")
+    jsonschema.validate(policy, NETWORK_POLICY)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(
+            put(policy, "spec/egress/0/ports", [{"protocol": "TCP", "port": "https"}]), NETWORK_POLICY
+        )
+    spec = load("docs/rayjob.yaml")["spec"]
+    groups = [spec["rayClusterSpec"]["headGroupSpec"], *spec["rayClusterSpec"]["workerGroupSpecs"]]
+    templates = [spec["submitterPodTemplate"], *(group["template"] for group in groups)]
+    mine = policy["spec"]["podSelector"]["matchLabels"]
+    assert all(mine.items() <= template["metadata"]["labels"].items() for template in templates)
 
 
 def test_pods_that_open_videos_have_no_token_of_kubernetes() -> None:

@@ -46,9 +46,7 @@ def of_extra(name: str) -> list[str]:
 def test_every_requirement_is_locked_within_its_range(name: str, extras: list[str]) -> None:
     """Where this fails after a change of pyproject.toml: .ci/lock"""
     versions = locked(LOCKS[name]) | locked(LOCKS["torch"])
-    wanted = PROJECT["dependencies"] + [
-        line for extra in extras for line in PROJECT["optional-dependencies"][extra]
-    ]
+    wanted = PROJECT["dependencies"] + [line for extra in extras for line in of_extra(extra)]
     for requirement in map(Requirement, wanted):
         version = versions.get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement.name} is not in .ci/locks/{name}.txt: run .ci/lock"

@@ -41,7 +41,7 @@ LIGHT = {
 }
 HEAVY = {"torch", "torchaudio", "transformers", "sentence_transformers", "vllm"}
 MODULES = sorted([*(ROOT / "tikval").rglob("*.py"), *(ROOT / "jobs").rglob("*.py")])
-MAX_FLOW_LINES, MAX_JOB_LINES, MAX_FUNCTION_LINES = 2_950, 80, 60
+MAX_FLOW_LINES, MAX_JOB_LINES, MAX_FUNCTION_LINES = 2_970, 80, 60
 
 
 def name_of(path: Path) -> str:

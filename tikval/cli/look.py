@@ -152,8 +152,28 @@ def doctor(
     base_url: Annotated[
         str | None, typer.Option(help="The server's address, as in api.base_url; by default Google's.")
     ] = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="What each node of the cluster has, in place of this machine.")
+    ] = False,
+    out: Annotated[
+        str | None, typer.Option(help="With --cluster: a folder that every node is to write into.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="With --cluster: whose models are to load on every node.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --cluster: the facts, for a program.")
+    ] = False,
 ) -> None:
-    """What this machine has, and what it lacks for the local profile; or what lies on a provider's server."""
+    """What this machine has, and what it lacks for the local profile; or the cluster, or a provider's server."""
+    if cluster:
+        if remote or outs or delete or everything or base_url:
+            raise UserError("--cluster goes with --out, --profile and --json alone")
+        from tikval.cli.cluster import show_cluster
+
+        raise typer.Exit(show_cluster(out, profile, as_json))
+    if out or profile or as_json:
+        raise UserError("--out, --profile and --json go with --cluster")
     if remote:
         raise typer.Exit(show_remote(outs or [], base_url, delete=delete, everything=everything))
     if outs or delete or everything or base_url:

@@ -150,7 +150,8 @@ class FolderGate:
         self.open: dict[str, float] = {}  # call that went -> the most it can cost
         self.went_at: dict[str, float] = {}  # likewise -> when, on the monotonic clock
         self.calls_of: dict[str, set[str]] = {}  # ledger key -> those of its calls that wait or are open
-        self.came_back: dict[str, str] = {}  # ledger key -> the row it was asked for, of the last calls
+        # ledger key -> the row it was asked for, of the last calls, and the rows of actors that were told so
+        self.came_back: dict[str, tuple[str, set[str]]] = {}
         self.given_up: dict[str, float] = {}  # calls of an actor that is taken for dead, likewise
         self.jobs: dict[str, float] = {}  # batch jobs that are not read yet: these outlive a driver
         self.window = Window(_GRAIN_SECONDS)
@@ -254,7 +255,7 @@ class FolderGate:
         """
         self.taken_at[call] = self.dearest
         usd *= self.dearest
-        twin = self.came_back.get(_key_of(call), _row_of(call)) != _row_of(call)
+        twin = self._must_look_again(call)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RECOUNT_SECONDS), self.changed:
@@ -262,7 +263,7 @@ class FolderGate:
                         twin = True
                         await self.changed.wait()
                     if twin:
-                        self.came_back.pop(_key_of(call), None)
+                        self._must_look_again(call)
                         return None
                     more = max(0.0, usd - self.open.get(call, 0))
                     # what others reserved may come back: wait for them before refusing
@@ -273,6 +274,8 @@ class FolderGate:
                     )
                     if self._has_twin(call) and not self.stop:
                         continue
+                    if self._must_look_again(call) and not self.stop:  # one came and went meanwhile
+                        return None
                     if self.stop or not self._fits(more):
                         return False
                     self.waiting[call] = more
@@ -321,8 +324,17 @@ class FolderGate:
             self.window.take(time.time(), more_tokens, requests=0)
         return await self.limiter.ended(call, met, more_tokens)
 
+    def _must_look_again(self, call: str) -> bool:
+        """Whether another row's call came back, and the row's own actor was not told so yet; it is now."""
+        row, told = self.came_back.get(_key_of(call), ("", {""}))
+        who = call.split(".", 2)[-1]  # by this actor: one that died has told nobody
+        if row == _row_of(call) or not row or who in told:
+            return False
+        told.add(who)
+        return True
+
     def _remember(self, call: str) -> None:
-        self.came_back[_key_of(call)] = _row_of(call)
+        self.came_back[_key_of(call)] = _row_of(call), set()
         if len(self.came_back) > _REMEMBERED:
             del self.came_back[next(iter(self.came_back))]
 

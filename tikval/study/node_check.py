@@ -81,7 +81,7 @@ def differences(nodes: Sequence[NodeFacts]) -> list[str]:
 
 
 def _usual(versions: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Of each package the version that most nodes have; of two as frequent ones the first."""
+    """The version of each package that most nodes have; of two as frequent ones the first."""
     each = list(versions)
     packages = dict.fromkeys(package for one in each for package in one)
     return {

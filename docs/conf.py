@@ -15,7 +15,7 @@ MAP = ROOT / "docs" / "README.md"
 project = "tikval"
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = ["*.md", "docs/*.md", "docs/*/*.md", "examples/*.md"]
+include_patterns = ["*.md", "docs/*.md", "docs/*/*.md", "examples/*.md", "examples/*/*.md"]
 exclude_patterns = [".*", "out", "dist", "tests", "tikval", "benchmarks", "**/__pycache__"]
 nitpicky = True
 

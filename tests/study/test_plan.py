@@ -114,6 +114,11 @@ def test_a_key_that_differs_is_named_with_both_values(place: Place) -> None:
     assert "extractor.threshold:" in printed
 
 
+def test_another_way_to_write_scripts_is_no_change_of_the_one_before(place: Place) -> None:
+    place.analyze()
+    assert not [stage for stage in place.plan("--profile", "gemini")["stages"] if stage["change"]]
+
+
 def test_a_change_upstream_is_told_by_its_key(place: Place) -> None:
     place.analyze()
     [scripts, values] = place.plan("--set", "scores.predictions.0.scripts.writer.ocr.frames=3")["stages"]

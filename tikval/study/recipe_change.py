@@ -30,13 +30,21 @@ def recipe_change(config: JobConfig) -> RecipeChange | None:
     earlier = [
         (folder, run)
         for folder in map(Folder, stage_folders(config.out))
-        if folder.stage == config.stage and (run := folder.run()) and run.config.get("system") == system
+        if folder.stage == config.stage
+        and (run := folder.run())
+        and run.config.get("system") == system
+        and _kinds(run.config) == _kinds(config.model_dump(mode="json"))  # else it is another way to do it
     ]
     if not earlier:
         return None
     folder, run = max(earlier, key=lambda pair: max(pair[1].finished_at, pair[0].asked_at() or ""))
     reasons = tuple(_reasons(config, run_here(run, config.out)))
     return RecipeChange(folder.name, run.rows, run.tikval, reasons)
+
+
+def _kinds(config: dict[str, Any]) -> list[Any]:
+    """The kinds of the parts of a configuration: a script by a model is no change of one by recognisers."""
+    return [config[part]["kind"] for part in ("writer", "extractor") if "kind" in (config.get(part) or {})]
 
 
 def _reasons(config: JobConfig, run: FolderRun) -> list[str]:

@@ -204,4 +204,4 @@ def test_a_report_opens_where_a_file_holds_only_videos_that_were_replaced(tmp_pa
         (tmp_path / f"{name}.mp4").write_bytes(b"another")
     study.annotate()
     keys = keys_of(Folder(study.catalog.folder).read()["row_key"])
-    assert read_stage(Folder(config.folder), np.sort(keys), np.sort(keys)).coverage.rows == 0
+    assert read_stage(Folder(config.folder), np.sort(keys), np.sort(keys), is_system=True).coverage.rows == 0

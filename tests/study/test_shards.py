@@ -36,7 +36,9 @@ class Place:
         for k in range(n):
             file = self.root / f"v{k}.mp4"
             file.write_bytes(b"x" * (k + 1))
-            os.utime(file, (1_700_000_000, 1_700_000_000))  # a key, and so its shard, is of name, size and time
+            os.utime(
+                file, (1_700_000_000, 1_700_000_000)
+            )  # a key, and so its shard, is of name, size and time
         lines = [f"v{k}.mp4,account{k % 3},v{k}" for k in range(n)]
         self.videos.write_text(
             "\n".join(["path,account,video_id", *lines, "v1.mp4,account1,v0", "gone.mp4,a,gone"])

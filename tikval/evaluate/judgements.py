@@ -107,9 +107,9 @@ def _errors(reasons: list[str], at_f: Ints, at_good: Ints) -> Counter[str]:
 
 def _per_video(predicted_RL: NDArray[np.uint8], at_R: Ints) -> tuple[Ints, NDArray[Any], int]:
     """Places in the catalog [N], what was predicted for each [N, L], and how often one was judged at most."""
-    place, video_R, times = np.unique(at_R, return_inverse=True, return_counts=True)
-    if len(place) == len(at_R):
+    if np.bincount(at_R, minlength=1).max() <= 1:
         return at_R, predicted_RL, 1
+    place, video_R, times = np.unique(at_R, return_inverse=True, return_counts=True)
     predicted = np.stack(
         [np.bincount(video_R, column, len(place)) / times for column in predicted_RL.T], axis=1
     )

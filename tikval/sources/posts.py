@@ -52,10 +52,20 @@ def read_videos_with_posts(catalog: Folder, columns: Sequence[str]) -> pa.Table:
 
     When one was posted is what a source told, else what its id tells.
     """
+    return pa.concat_tables(list(iter_videos_with_posts(catalog, columns)))
+
+
+def iter_videos_with_posts(catalog: Folder, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The videos of `read_videos_with_posts` file by file, in the same order."""
     wanted = dict.fromkeys(columns)
     of_videos = [name for name in wanted if name in VideoRow.__annotations__]
-    listed = catalog.read(list(dict.fromkeys([*of_videos, "video_id", "files"])))
+    read = list(dict.fromkeys([*of_videos, "video_id", *(["files"] if "is_slideshow" in wanted else [])]))
     told = _told(catalog, ["video_id", *(name for name in wanted if name in PostRow.__annotations__)])
+    for listed in catalog.tables(read):
+        yield _with_posts(listed, told, list(wanted))
+
+
+def _with_posts(listed: pa.Table, told: pa.Table, wanted: list[str]) -> pa.Table:
     at = pc.index_in(listed["video_id"], told["video_id"])
     for name in wanted:
         if name == "posted_at":
@@ -63,9 +73,9 @@ def read_videos_with_posts(catalog: Folder, columns: Sequence[str]) -> pa.Table:
             listed = listed.set_column(listed.column_names.index(name), name, dates)
         elif name == "is_slideshow":
             listed = listed.append_column(name, pc.coalesce(_by_files(listed), told[name].take(at)))
-        elif name not in of_videos:
+        elif name not in listed.column_names:
             listed = listed.append_column(name, told[name].take(at))
-    return listed.select(list(wanted))
+    return listed.select(wanted)
 
 
 def _told(catalog: Folder, columns: Sequence[str] | None = None) -> pa.Table:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.claims.families import is_outdated, read_families
@@ -190,7 +189,7 @@ def _cards(
     naming: Mapping[str, str],
 ) -> Iterator[Card]:
     """One card per video that gets a page, in the catalog's order, with the first recipe's script."""
-    videos = rows.listed.filter(pa.array(rows.has_page)).to_pylist()
+    videos = rows.shown
     pictured = pictures_of(config, rows.catalog, videos) if config.show_pictures else set[str]()
     scripts = next(iter(scripts_of(config)), None)
     script_of = {row["row_key"]: row for row in rows.stages[scripts].shown} if scripts else {}

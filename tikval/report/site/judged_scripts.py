@@ -28,7 +28,7 @@ def recognised_texts(folder: Folder | None, rows: StudyRows) -> Texts:
     for name, place in rows.places.items():
         if place.name == folder.name:
             return _texts(rows, name)
-    keys = np.sort(keys_of(rows.listed.filter(pa.array(rows.has_page))["row_key"]))
+    keys = np.sort(keys_of(pa.chunked_array([[video["row_key"] for video in rows.shown]], pa.string())))
     table = folder.read_listed(keys, ["row_key", "script"])
     return dict(zip(table["row_key"].to_pylist(), table["script"].to_pylist(), strict=True))
 

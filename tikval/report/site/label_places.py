@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from tikval.codebook import WORD, Codebook
 from tikval.config import UserError
 from tikval.files import plain_address, read_bytes
@@ -37,7 +35,7 @@ def label_places(rows: StudyRows, codebook: Codebook) -> LabelPlaces | None:
     table = given and rows.labels and _as_it_was_read(given, codebook)
     if not table:
         return None
-    names = names_of_listed(rows.listed.filter(pa.array(rows.has_page)).to_pylist())
+    names = names_of_listed(rows.shown)
     found: dict[str, tuple[LabelAt, ...]] = {}
     for one in table.rows:
         video = resolve_id(one.row["video_id"], names)

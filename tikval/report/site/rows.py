@@ -3,6 +3,8 @@
 Shape letters: N videos of the catalog.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +19,8 @@ from tikval.store.folder import Folder
 from tikval.store.row_keys import contains, keys_of
 
 FAILURES_LISTED: Final = 10_000
+_COUNTED: Final = ("video_id", "row_key", "error", "detail")
+_OF_SYSTEMS: Final = ("split", "seed", "abstained")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +50,46 @@ def with_a_page(listed: pa.Table, labels: dict[str, LabelRow], most: int) -> np.
     return page_N
 
 
-def read_stage(folder: Folder, known: np.ndarray, paged: np.ndarray) -> StageRows:
+def read_stage(folder: Folder, known: np.ndarray, paged: np.ndarray, *, is_system: bool) -> StageRows:
     """A stage's rows; of a system that was trained several times only those of its first partition and seed."""
-    tables = []
-    first: tuple[str, int] | None = None
-    for table in folder.tables():
+    first = _first_run(folder, known) if is_system else None
+    parts, failed, shown = [], [], list[Any]()
+    for table in folder.tables([*_COUNTED, *(_OF_SYSTEMS if is_system else ())]):
+        counted = table.filter(pa.array(contains(known, keys_of(table["row_key"])) & _of_run(table, first)))
+        parts.append(coverage_of(counted))
+        failed.append(failed_of(counted))
+    for table in folder.iter_listed(paged):
+        shown += table.filter(pa.array(_of_run(table, first))).to_pylist()
+    return StageRows(_together(parts), pa.concat_tables(failed), shown)
+
+
+def _first_run(folder: Folder, known: np.ndarray) -> tuple[str, int] | None:
+    """The first partition and seed of rows that are listed; None: no row is."""
+    found = set[tuple[str, int]]()
+    for table in folder.tables(["row_key", "split", "seed"]):
         table = table.filter(pa.array(contains(known, keys_of(table["row_key"]))))
-        if "split" in table.column_names:
-            runs = table.select(["split", "seed"]).group_by(["split", "seed"]).aggregate([]).to_pylist()
-            here = [(run["split"] or "", run["seed"] or 0) for run in runs]
-            first = min([*([first] if first else []), *here], default=None)  # no video may be listed any more
-        tables.append(_slim(table, paged))
-    counted, failed, shown = [], [], list[Any]()
-    for slim, rows in tables:
-        keep = _of_run(slim, first)
-        counted.append(slim.filter(keep))
-        failed.append(failed_of(counted[-1]))
-        shown += rows.filter(_of_run(rows, first)).to_pylist()
-    return StageRows(coverage_of(pa.concat_tables(counted)), pa.concat_tables(failed), shown)
+        runs = table.select(["split", "seed"]).group_by(["split", "seed"]).aggregate([]).to_pylist()
+        found |= {(run["split"] or "", run["seed"] or 0) for run in runs}
+    return min(found, default=None)
 
 
-def _slim(table: pa.Table, paged: np.ndarray) -> tuple[pa.Table, pa.Table]:
-    """The columns that are counted of all rows, and all columns of the rows that are shown."""
-    columns = ["video_id", "row_key", "error", "detail", "split", "seed", "abstained"]
-    some = table.select([name for name in columns if name in table.column_names])
-    return some, table.filter(pa.array(contains(paged, keys_of(table["row_key"]))))
-
-
-def _of_run(table: pa.Table, first: tuple[str, int] | None) -> pa.ChunkedArray:
+def _of_run(table: pa.Table, first: tuple[str, int] | None) -> np.ndarray:
     if first is None:
-        return pa.chunked_array([pa.array(np.ones(table.num_rows, bool))])
+        return np.ones(table.num_rows, bool)
     split = pc.equal(pc.fill_null(table["split"], ""), first[0])
-    return pc.and_(split, pc.equal(pc.fill_null(table["seed"], 0), first[1]))
+    return np.asarray(pc.and_(split, pc.equal(pc.fill_null(table["seed"], 0), first[1])).to_numpy(), bool)
+
+
+def _together(parts: Sequence[Coverage]) -> Coverage:
+    """What all files of a stage come to."""
+    counts = sum((Counter(part.failures) for part in parts), Counter[str]())
+    ordered = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return Coverage(
+        sum(part.rows for part in parts),
+        sum(part.results for part in parts),
+        sum(part.abstained for part in parts),
+        ordered,
+    )
 
 
 def coverage_of(table: pa.Table) -> Coverage:

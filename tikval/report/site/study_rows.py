@@ -6,6 +6,7 @@ objects. Shape letters: N videos of the catalog.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -25,10 +26,12 @@ from tikval.report.site.rows import (
     with_a_page,
 )
 from tikval.rows import LabelRow, VideoRow
-from tikval.sources.posts import read_videos_with_posts
+from tikval.sources.posts import iter_videos_with_posts, read_videos_with_posts
 from tikval.store.folder import Folder
 from tikval.store.row_keys import keys_of
 from tikval.store.runs import Study
+
+_COUNTED: Final = ("video_id", "row_key", "account", "genre", "error", "detail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,9 @@ class StudyRows:
     places: dict[str, Folder]  # of scripts and values, by the stage's name
     scores: Folder
     recognised: Folder | None  # what was heard and read in the videos themselves, to check quotes against
-    listed: pa.Table  # [N] the catalog
+    listed: pa.Table  # [N] the catalog, in the few columns that are counted
     labels: dict[str, LabelRow]  # by video, of the annotator whose labels are the truth
-    has_page: np.ndarray  # bool [N]
+    shown: list[Any]  # VideoRows with what their posts tell, of the videos that get a page
     stages: dict[str, StageRows]  # by name, the catalog first
     failures: list[Failure]  # each video once
     n_failures: int  # in all; `failures` may hold only some of them
@@ -55,8 +58,7 @@ def read_study(config: ReportConfig, label_set: str) -> StudyRows:
     catalog = Folder(config.scores.catalog.folder)
     places = {name: Folder(recipe.folder) for name, recipe in scripts_of(config).items()}
     places |= {f"values: {system.system}": Folder(system.folder) for system in config.scores.predictions}
-    columns = [name for name in VideoRow.__annotations__ if name != "script"]  # which the scripts have, too
-    listed = read_videos_with_posts(catalog, [*columns, *OF_POSTS])
+    listed = read_videos_with_posts(catalog, _COUNTED)
     labels = _labels(catalog, label_set, config.scores.annotator)
     page_N = with_a_page(listed, labels, config.videos)
     stages = _stages(listed, page_N, places)
@@ -68,11 +70,21 @@ def read_study(config: ReportConfig, label_set: str) -> StudyRows:
         recognised=recognised_scripts(Study(config.out)),
         listed=listed,
         labels=labels,
-        has_page=page_N,
+        shown=_shown(catalog, page_N),
         stages=stages,
         failures=failures,
         n_failures=n_failures,
     )
+
+
+def _shown(catalog: Folder, page_N: np.ndarray) -> list[Any]:
+    """The videos that get a page, whole."""
+    columns = [name for name in VideoRow.__annotations__ if name != "script"]  # which the scripts have, too
+    rows, at = list[Any](), 0
+    for table in iter_videos_with_posts(catalog, [*columns, *OF_POSTS]):
+        rows += table.filter(pa.array(page_N[at : at + table.num_rows])).to_pylist()
+        at += table.num_rows
+    return rows
 
 
 def _labels(catalog: Folder, label_set: str, annotator: str | None) -> dict[str, LabelRow]:
@@ -87,4 +99,7 @@ def _stages(listed: pa.Table, page_N: np.ndarray, places: Mapping[str, Folder]) 
     known, paged = np.sort(keys_N), np.sort(keys_N[page_N])
     failed = failed_of(listed.filter(pa.array(~is_duplicate(listed))))
     first = StageRows(coverage_of(listed), failed, [])
-    return {"catalog": first, **{name: read_stage(folder, known, paged) for name, folder in places.items()}}
+    found = {"catalog": first}
+    for name, folder in places.items():
+        found[name] = read_stage(folder, known, paged, is_system=name.startswith("values: "))
+    return found

@@ -12,7 +12,7 @@ import pytest
 from tests.fixtures.stores import FakeStore
 from tikval import files
 from tikval.config import UserError
-from tikval.files import UMASK, check_parquet, open_lock, read_parquet, read_schema, write_bytes
+from tikval.files import UMASK, check_parquet, iter_parquet, open_lock, read_parquet, read_schema, write_bytes
 from tikval.sources.tables import open_table
 from tikval.store.lock import lock
 
@@ -186,3 +186,15 @@ def test_no_name_leads_out_of_the_folder(name: str, model: FakeStore) -> None:
 def test_a_folder_without_files_is_named(model: FakeStore) -> None:
     with pytest.raises(UserError, match="no such folder"):
         files.fetch_folder("s3://bucket/none")
+
+
+def test_a_table_is_read_some_rows_at_a_time(tmp_path: Path) -> None:
+    file, text = str(tmp_path / "long.parquet"), "".join(map(chr, range(32, 127))) * 20
+    with pq.ParquetWriter(file, pa.schema([("text", pa.string())]), compression="none") as writer:
+        for n in range(64):
+            writer.write_table(pa.table({"text": [f"{n} {k} {text}" for k in range(200)]}))
+    before, most = pa.total_allocated_bytes(), 0
+    for rows in iter_parquet(file, None, 200):
+        assert rows.num_rows == 200
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < Path(file).stat().st_size / 4

@@ -267,7 +267,8 @@ def iter_parquet(uri: str, columns: Sequence[str] | None, rows: int) -> Iterator
     fs, path = filesystem(uri)
     with fs.open_input_file(path) as file:
         refuse_extension_types(file, uri)
-        parquet = pq.ParquetFile(file)
+        # read ahead is the whole file at once, which of a disk gains nothing; a store would be asked for each column
+        parquet = pq.ParquetFile(file, pre_buffer=not is_local(uri))
         there = parquet.schema_arrow.names
         wanted = there if columns is None else [name for name in columns if name in there]
         if parquet.metadata.num_rows == 0:

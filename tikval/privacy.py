@@ -29,6 +29,7 @@ _JOINT: Final = (
 )
 
 
+@functools.lru_cache(maxsize=2**14)  # the videos of one account mostly stand together
 def canonical_account(name: str) -> str:
     """One spelling of an account for every comparison; never shown.
 

@@ -3,6 +3,7 @@
     python -m benchmarks.chaos             seeds 1 to 20, a minute each fault; writes benchmarks/results/chaos.json
     python -m benchmarks.chaos --quick     two seeds, faults of 10 seconds
     python -m benchmarks.chaos --seeds 5   seeds 1 to 5
+    python -m benchmarks.chaos --only 7 11 these seeds, whose lines in the result it writes anew
 
 One seed: python -m tests.chaos SEED. Each has three Ray nodes in a namespace of its own, a study of 30 videos (scripts
 by Tesseract, then a paid system against the tests' server that bills) and two faults that come when so many rows are
@@ -32,6 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--seeds", type=int, help="how many, from 1")
+    parser.add_argument("--only", type=int, nargs="+", help="these seeds, with faults of a minute")
     parser.add_argument("--at-once", type=int, default=2, help="seeds side by side; they mostly wait")
     parser.add_argument("--keep", type=Path, help="a new folder for logs, journals and configurations")
     args = parser.parse_args()
@@ -42,11 +44,17 @@ def main() -> int:
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="tikval-chaos-") as temporary:
         folder = args.keep or Path(temporary)
-        for outcome in run_seeds(range(1, n + 1), folder, seconds, args.at_once):
+        for outcome in run_seeds(args.only or range(1, n + 1), folder, seconds, args.at_once):
             print(line_of(outcome), file=sys.stderr, flush=True)
             outcomes.append(outcome)
+    before = json.loads(RESULT.read_text())["outcomes"] if args.only else []
+    anew = {outcome["seed"] for outcome in outcomes}
+    outcomes = sorted(
+        [*outcomes, *(one for one in before if one["seed"] not in anew)], key=lambda one: int(one["seed"])
+    )
     figures = {
         "machine": f"{cores()} cores, {platform.machine()}, no GPU, other work beside it",
+        "run_anew": args.only or [],
         "command": f"python -m benchmarks.chaos{'' if whole else f' --seeds {n}'}{' --quick' if args.quick else ''}",
         "at_once": args.at_once,
         "fault_seconds": seconds,

@@ -9,6 +9,7 @@ a store in trouble. The last line of the output is the outcome as JSON.
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ DISK_MB: Final = 64
 MODEL_PORT, TRUE_PORT, FAULTY_PORT = 7001, 7002, 7003
 MOST_STARTS: Final = 6  # of the command
 TRACEBACK: Final = "Traceback (most recent call last)"
+HELD: Final = re.compile(r"if that run is dead, this command works in (\d+) s")
 
 
 class Run:
@@ -154,6 +156,10 @@ class Run:
                 self.outcome.unclear.append(" / ".join(message.splitlines()[-3:])[-600:])
         if self.outcome.starts >= MOST_STARTS:
             raise TimeoutError(f"not done after {MOST_STARTS} starts: {message[-800:]}")
+        if found := HELD.search(
+            message
+        ):  # by a driver that could not give it back: the message says how long
+            time.sleep(int(found[1]))
         for _, end in self.undo:  # the user mends what is broken
             end()
         self.undo.clear()

@@ -108,12 +108,10 @@ class _Lease:
 
     def take(self) -> None:
         try:
-            if other := self.other():
-                raise _in_use(self.uri, other)
+            self._refuse_if_held()
             self._write()
             time.sleep(SETTLE_SECONDS)
-            if other := self.other():  # of two that wrote, the last one has it
-                raise _in_use(self.uri, other)
+            self._refuse_if_held()  # of two that wrote, the last one has it
         except OSError as err:
             raise UserError(f"{self.uri}: cannot be written ({err}); choose another --out") from err
 
@@ -137,14 +135,26 @@ class _Lease:
 
     def other(self) -> str | None:
         """Who else holds a lease that has not ended."""
+        held = self._held()
+        return held and held[0]
+
+    def _refuse_if_held(self) -> None:
+        """Raise InUseError where somebody else holds a lease: it says how long one holds whose driver is dead."""
+        if held := self._held():
+            who, seconds = held
+            raise _in_use(self.uri, who, f"; if that run is dead, this command works in {seconds:.0f} s")
+
+    def _held(self) -> tuple[str, float] | None:
+        """Who else holds a lease that has not ended, and in how many seconds it ends if nobody renews it."""
         data = read_bytes(self.place)
         try:
             held: dict[str, Any] = json.loads(data or b"{}")
         except ValueError:  # not written by us
             return None
-        if held.get("owner") in (None, self.owner) or held["expires"] < time.time():
+        seconds = held.get("expires", 0) - time.time()
+        if held.get("owner") in (None, self.owner) or seconds < 0:
             return None
-        return str(held["who"])
+        return str(held["who"]), seconds + 1
 
     def _write(self) -> None:
         lease = {"owner": self.owner, "who": self.who, "expires": time.time() + LEASE_SECONDS}
@@ -155,5 +165,5 @@ def _who() -> str:
     return f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}"
 
 
-def _in_use(uri: str, who: str) -> InUseError:
-    return InUseError(f"{uri}: in use by another run ({who})")
+def _in_use(uri: str, who: str, then: str = "") -> InUseError:
+    return InUseError(f"{uri}: in use by another run ({who}){then}")

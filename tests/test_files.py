@@ -2,10 +2,14 @@
 
 import os
 import pickle
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 
@@ -198,3 +202,40 @@ def test_a_table_is_read_some_rows_at_a_time(tmp_path: Path) -> None:
         assert rows.num_rows == 200
         most = max(most, pa.total_allocated_bytes() - before)
     assert most < Path(file).stat().st_size / 4
+
+
+class SlowStore(BaseHTTPRequestHandler):
+    """An S3 that thinks for four seconds before it lists one object, and counts how often it was asked."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        time.sleep(4)
+        when = "<LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+        item = f"<Contents><Key>x/a.mp4</Key><Size>1</Size>{when}</Contents>"
+        body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{item}</ListBucketResult>".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_store_may_think_before_it_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), SlowStore)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    try:
+        fs, place = files.filesystem("s3://slow/x")
+        assert [found.path for found in fs.get_file_info(pafs.FileSelector(place))] == ["slow/x/a.mp4"]
+        assert SlowStore.asked == 1
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -85,14 +85,22 @@ def _endpoint() -> str | None:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
 
 
+# a store that lists a large folder says nothing meanwhile: without this a client gives up after 3 s
+_SILENT_SECONDS: Final = 60
+
+
 @functools.lru_cache(maxsize=64)  # a client opens connections and asks where its bucket lies
 def _store(bucket: str, endpoint: str | None) -> tuple[pafs.FileSystem, str]:
     if endpoint:
-        return pafs.S3FileSystem(endpoint_override=endpoint), bucket.removeprefix("s3://")
+        return pafs.S3FileSystem(
+            endpoint_override=endpoint, request_timeout=_SILENT_SECONDS
+        ), bucket.removeprefix("s3://")
     try:
         fs, root = pafs.FileSystem.from_uri(bucket)
     except pa.ArrowInvalid as err:
         raise UserError(f"{bucket}: not a path or an object-store URI that can be opened ({err})") from err
+    if isinstance(fs, pafs.S3FileSystem):  # an address cannot say how long
+        fs = pafs.S3FileSystem(region=fs.region, request_timeout=_SILENT_SECONDS)
     return fs, root.rstrip("/")
 
 

@@ -64,6 +64,7 @@ BY_DESIGN: Final = {
     "ray_files entries": "Ray's log files of each job, actor and worker",
     "ray_files kb": "Ray's log files of each job, actor and worker",
 }
+_END: Final = "the end of the rounds"
 
 
 class Slope(NamedTuple):
@@ -140,7 +141,12 @@ def sample(places: dict[str, Path]) -> dict[str, float]:
     found["all processes"] = count
     found["all sockets"] = len(psutil.net_connections("all"))
     for name, place in places.items():
-        entries = list(place.rglob("*"))
+        inner = [other for other in places.values() if place in other.parents]  # counted by itself
+        entries = [
+            one
+            for one in place.rglob("*")
+            if not any(one == other or other in one.parents for other in inner)
+        ]
         found[f"{name} entries"] = len(entries)
         sizes = (entry.lstat().st_size for entry in entries if entry.is_file() and not entry.is_symlink())
         found[f"{name} kb"] = sum(sizes) / 1024
@@ -200,7 +206,7 @@ def inside(work: Path, minutes: float) -> None:
     write_videos(work, VIDEOS)
     soak = Soak(work)
     soak.start()
-    places = {"temporary": soak.own, "ray_files": Path("/tmp/ray"), "shared": Path("/dev/shm")}
+    places = {"temporary": soak.own, "ray_files": soak.own / "ray", "shared": Path("/dev/shm")}
     end, rounds = time.monotonic() + 60 * minutes, 0
     while time.monotonic() < end or rounds < FEWEST:
         begin = time.monotonic()
@@ -209,6 +215,7 @@ def inside(work: Path, minutes: float) -> None:
         rounds += 1
         print(json.dumps(sample(places)), flush=True)
         print(f"round {rounds}: {time.monotonic() - begin:.0f} s", flush=True)
+    print(_END, flush=True)
 
 
 def resident() -> None:
@@ -246,6 +253,8 @@ def main() -> int:
         samples, tail = list[dict[str, float]](), list[str]()
         for line in process.stdout or ():
             tail = [*tail[-30:], line]
+            if line.strip() == _END:  # of the rounds; the head goes on, and has this output, too
+                break
             if line.startswith("{"):
                 samples.append(json.loads(line))
             elif line.startswith("round "):

@@ -41,13 +41,13 @@ def main() -> int:
     whole = n == SEEDS and not args.quick
     seconds = QUICK_SECONDS if args.quick else SECONDS
     print(TITLE, file=sys.stderr)
+    before = json.loads(RESULT.read_text())["outcomes"] if args.only else []
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="tikval-chaos-") as temporary:
         folder = args.keep or Path(temporary)
         for outcome in run_seeds(args.only or range(1, n + 1), folder, seconds, args.at_once):
             print(line_of(outcome), file=sys.stderr, flush=True)
             outcomes.append(outcome)
-    before = json.loads(RESULT.read_text())["outcomes"] if args.only else []
     anew = {outcome["seed"] for outcome in outcomes}
     outcomes = sorted(
         [*outcomes, *(one for one in before if one["seed"] not in anew)], key=lambda one: int(one["seed"])

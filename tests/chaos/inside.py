@@ -156,9 +156,7 @@ class Run:
                 self.outcome.unclear.append(" / ".join(message.splitlines()[-3:])[-600:])
         if self.outcome.starts >= MOST_STARTS:
             raise TimeoutError(f"not done after {MOST_STARTS} starts: {message[-800:]}")
-        if found := HELD.search(
-            message
-        ):  # by a driver that could not give it back: the message says how long
+        if found := HELD.search(message):  # by a driver that is dead: the message says how long
             time.sleep(int(found[1]))
         for _, end in self.undo:  # the user mends what is broken
             end()

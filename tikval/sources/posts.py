@@ -1,9 +1,10 @@
 """What is known of the posts of a study: the rows that its sources told, and those that their ids alone tell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -47,35 +48,38 @@ def read_posts(catalog: Folder, columns: Sequence[str] | None = None) -> pa.Tabl
     return pa.concat_tables([told.select(schema.names), pa.table(made, schema=schema)])
 
 
-def read_videos_with_posts(catalog: Folder, columns: Sequence[str]) -> pa.Table:
+def read_videos_with_posts(
+    catalog: Folder, columns: Sequence[str], keep_N: np.ndarray | None = None
+) -> pa.Table:
     """The videos of a catalog [N]: `columns` of VideoRow and of PostRow, null where no source told of a video's post.
 
-    When one was posted is what a source told, else what its id tells.
+    When one was posted is what a source told, else what its id tells. `keep_N`: which of the videos, None: all; of the
+    others no more than a file is in memory.
     """
-    return pa.concat_tables(list(iter_videos_with_posts(catalog, columns)))
-
-
-def iter_videos_with_posts(catalog: Folder, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The videos of `read_videos_with_posts` file by file, in the same order."""
     wanted = dict.fromkeys(columns)
     of_videos = [name for name in wanted if name in VideoRow.__annotations__]
     read = list(dict.fromkeys([*of_videos, "video_id", *(["files"] if "is_slideshow" in wanted else [])]))
+    listed = catalog.read(read) if keep_N is None else _kept(catalog.tables(read), keep_N)
     told = _told(catalog, ["video_id", *(name for name in wanted if name in PostRow.__annotations__)])
-    for listed in catalog.tables(read):
-        yield _with_posts(listed, told, list(wanted))
-
-
-def _with_posts(listed: pa.Table, told: pa.Table, wanted: list[str]) -> pa.Table:
-    at = pc.index_in(listed["video_id"], told["video_id"])
+    at = pc.index_in(listed["video_id"], told["video_id"])  # once: the index of many posts takes a while
     for name in wanted:
         if name == "posted_at":
             dates = pc.coalesce(listed[name], told[name].take(at), _dates_of_ids(listed["video_id"]))
             listed = listed.set_column(listed.column_names.index(name), name, dates)
         elif name == "is_slideshow":
             listed = listed.append_column(name, pc.coalesce(_by_files(listed), told[name].take(at)))
-        elif name not in listed.column_names:
+        elif name not in of_videos:
             listed = listed.append_column(name, told[name].take(at))
-    return listed.select(wanted)
+    return listed.select(list(wanted))
+
+
+def _kept(tables: Iterable[pa.Table], keep_N: np.ndarray) -> pa.Table:
+    """The rows of `keep_N` of tables that are N rows together."""
+    kept, at = [], 0
+    for table in tables:
+        kept.append(table.filter(pa.array(keep_N[at : at + table.num_rows])))
+        at += table.num_rows
+    return pa.concat_tables(kept)
 
 
 def _told(catalog: Folder, columns: Sequence[str] | None = None) -> pa.Table:

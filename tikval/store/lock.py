@@ -3,6 +3,7 @@
 import fcntl
 import json
 import logging
+import math
 import os
 import secrets
 import socket
@@ -142,7 +143,9 @@ class _Lease:
         """Raise InUseError where somebody else holds a lease: it says how long one holds whose driver is dead."""
         if held := self._held():
             who, seconds = held
-            raise _in_use(self.uri, who, f"; if that run is dead, this command works in {seconds:.0f} s")
+            raise _in_use(
+                self.uri, who, f"; if that run is dead, this command works in {math.ceil(seconds)} s"
+            )
 
     def _held(self) -> tuple[str, float] | None:
         """Who else holds a lease that has not ended, and in how many seconds it ends if nobody renews it."""
@@ -154,7 +157,7 @@ class _Lease:
         seconds = held.get("expires", 0) - time.time()
         if held.get("owner") in (None, self.owner) or seconds < 0:
             return None
-        return str(held["who"]), seconds + 1
+        return str(held["who"]), seconds
 
     def _write(self) -> None:
         lease = {"owner": self.owner, "who": self.who, "expires": time.time() + LEASE_SECONDS}

@@ -26,7 +26,7 @@ from tikval.report.site.rows import (
     with_a_page,
 )
 from tikval.rows import LabelRow, VideoRow
-from tikval.sources.posts import iter_videos_with_posts, read_videos_with_posts
+from tikval.sources.posts import read_videos_with_posts
 from tikval.store.folder import Folder
 from tikval.store.row_keys import keys_of
 from tikval.store.runs import Study
@@ -61,6 +61,7 @@ def read_study(config: ReportConfig, label_set: str) -> StudyRows:
     listed = read_videos_with_posts(catalog, _COUNTED)
     labels = _labels(catalog, label_set, config.scores.annotator)
     page_N = with_a_page(listed, labels, config.videos)
+    columns = [name for name in VideoRow.__annotations__ if name != "script"]  # which the scripts have, too
     stages = _stages(listed, page_N, places)
     failures, n_failures = failures_of(stages, failed_of(listed.filter(pa.array(is_duplicate(listed)))))
     return StudyRows(
@@ -70,21 +71,11 @@ def read_study(config: ReportConfig, label_set: str) -> StudyRows:
         recognised=recognised_scripts(Study(config.out)),
         listed=listed,
         labels=labels,
-        shown=_shown(catalog, page_N),
+        shown=read_videos_with_posts(catalog, [*columns, *OF_POSTS], page_N).to_pylist(),
         stages=stages,
         failures=failures,
         n_failures=n_failures,
     )
-
-
-def _shown(catalog: Folder, page_N: np.ndarray) -> list[Any]:
-    """The videos that get a page, whole."""
-    columns = [name for name in VideoRow.__annotations__ if name != "script"]  # which the scripts have, too
-    rows, at = list[Any](), 0
-    for table in iter_videos_with_posts(catalog, [*columns, *OF_POSTS]):
-        rows += table.filter(pa.array(page_N[at : at + table.num_rows])).to_pylist()
-        at += table.num_rows
-    return rows
 
 
 def _labels(catalog: Folder, label_set: str, annotator: str | None) -> dict[str, LabelRow]:

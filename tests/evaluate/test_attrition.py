@@ -12,6 +12,7 @@ from tests.fixtures.posts import FIRST_ID, StudyOfPosts, post, tell_posts
 from tests.fixtures.rows import prediction, script
 from tikval.config import UserError
 from tikval.evaluate.attrition import Attrition, Loss, attrition_of, count_attrition
+from tikval.evaluate.attrition_posts import VideoCodes, posts_of
 from tikval.evaluate.attrition_steps import STEPS
 from tikval.files import write_table
 from tikval.rows import AccountRow, Outcome, PostRow, PredictionRow, Reason, ScriptRow, VideoRow, arrow_schema
@@ -223,13 +224,18 @@ def test_whatever_is_told_it_adds_up(seed: int) -> None:
     ]
     known = pa.Table.from_pylist(rows, schema=arrow_schema(AccountRow))
     codes = np.random.default_rng(seed)
+    labelled = pa.array(rng.sample([*ids, "not listed"], 50))
+    videos, told = (
+        VideoCodes.of(pa.table(columns), labelled),
+        pa.Table.from_pylist(posts, arrow_schema(PostRow)),
+    )
     found = count_attrition(
-        pa.Table.from_pylist(posts, schema=arrow_schema(PostRow)),
-        pa.table(columns),
+        posts_of(told, pa.chunked_array([names]), videos.annotated, labelled),
+        videos,
         known,
-        codes.integers(-1, 5, len(names)),
-        {name: codes.integers(-1, 5, len(names)) for name in ("one", "two")},
-        pa.array(rng.sample([*ids, "not listed"], 50)),
+        codes.integers(-1, 5, len(names), np.int8),
+        {name: codes.integers(-1, 5, len(names), np.int8) for name in ("one", "two")},
+        50,
     )
     adds_up(found)
     assert found.total.reached[0] + sum(found.set_aside.values()) == len(ids)

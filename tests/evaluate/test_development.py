@@ -89,7 +89,7 @@ def test_no_score_and_no_baseline_has_a_development_video(study: Study) -> None:
 
 def test_no_correction_has_a_development_video(study: Study) -> None:
     runs, sample = Runs(study.out), drawn(study)
-    corpus = read_system_corpus(runs, "good")
+    corpus = read_system_corpus(runs, "good", columns=["video_id"])
     names = corpus.videos["video_id"].to_pylist()
     assert not sample.ids & {names[i] for i in corpus.labelled}
     assert len(corpus.labelled) == len(IDS) - 2 - len(sample.ids)

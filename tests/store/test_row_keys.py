@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tikval.rows import Reason
-from tikval.store.row_keys import KEY, KeyIndex, keys_of
+from tikval.store.row_keys import KEY, KeyIndex, KeyPlaces, keys_of
 
 halves = st.sampled_from(["00" * 8, "0a" + "00" * 7, "ff" * 8])
 rows = st.tuples(
@@ -48,3 +48,14 @@ def test_the_rows_that_count_are_those_of_one_sort_by_everything(
     done = sorted({row[0] for row in disk} - set(keys))
     assert seen.done.tolist() == keys_of(pa.chunked_array([done], pa.string())).tolist()
     assert seen.done.dtype == np.dtype(KEY)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    there=st.lists(st.builds("".join, st.tuples(halves, halves)), max_size=12),
+    asked=st.lists(st.builds("".join, st.tuples(halves, halves)), max_size=12),
+)
+def test_the_place_of_a_key_is_that_of_the_first_like_it(there: list[str], asked: list[str]) -> None:
+    places = KeyPlaces(keys_of(pa.chunked_array([there], pa.string())))
+    found = places.of(keys_of(pa.chunked_array([asked], pa.string())))
+    assert found.tolist() == [there.index(key) if key in there else -1 for key in asked]

@@ -431,7 +431,9 @@ def test_how_often_two_systems_agree(folder: Place) -> None:
     folder.analyze()
     folder.analyze("--name", "strict", "--set", "scores.predictions.0.extractor.threshold=0.2")
     study = Study(folder.out)
-    (found,) = system_agreements([read_system_corpus(study, name) for name in ("local", "strict")])
+    (found,) = system_agreements(
+        [read_system_corpus(study, name, columns=["video_id"]) for name in ("local", "strict")]
+    )
     lines = {(line["system"], line["video_id"]): line for line in folder.exported()}
     rows = {
         name: {row["video_id"]: row["decisions"] for row in study.systems()[name][0].read().to_pylist()}

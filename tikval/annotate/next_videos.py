@@ -126,7 +126,7 @@ def _corpus(
     target = parse_width_target(target_text, codebook_given(study).labels)
     columns = [] if target.by is None else [column_of(target.by)]
     if systems:
-        corpus = read_system_corpus(study, system, annotator, columns, with_scores=True)
+        corpus = read_system_corpus(study, system, annotator, ["video_id", *columns], with_scores=True)
     else:
         corpus = read_unjudged_corpus(study, annotator, columns)
     if not corpus.videos.num_rows:

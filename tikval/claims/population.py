@@ -136,7 +136,8 @@ def read_population(
     for name, folder in _runs(study, decides):
         only = Study(study.out, [catalog.uri, folder.uri])
         annotator = config.annotator or study.annotator()
-        corpus = read_system_corpus(only, name, annotator, columns_of_groups(config), with_scores=True)
+        columns = ["video_id", "row_key", "posted_at", *columns_of_groups(config)]
+        corpus = read_system_corpus(only, name, annotator, columns, with_scores=True)
         known_N, nobody_N = _left_out(corpus, known_before, notes if not views else [])
         sides = {claim: sides_of(claim, each, corpus.videos) for claim, each in config.claims.items()}
         kept_N = ~(known_N | nobody_N)
@@ -203,7 +204,7 @@ def _narrowed(
     kept_n = keep_N[corpus.labelled]
     narrowed = replace(
         corpus,
-        predicted=corpus.predicted[keep_N],
+        predicted=corpus.predicted.only(keep_N),
         videos=corpus.videos.filter(pa.array(keep_N)),
         labelled=(np.cumsum(keep_N) - 1)[corpus.labelled[kept_n]],
         truth=corpus.truth[kept_n],

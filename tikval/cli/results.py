@@ -283,7 +283,7 @@ def compare(
     whose = min(
         (row["annotator"] for row in study.annotations()), default=None
     )  # not used, but must be settled
-    corpora = [read_system_corpus(study, name, whose) for name in names]
+    corpora = [read_system_corpus(study, name, whose, ["video_id"]) for name in names]
     console.print(system_agreement_table(system_agreements(corpora)))
     show_recommendation(worths, [], [], console)
     show_promises(study, console)

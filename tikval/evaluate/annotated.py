@@ -148,9 +148,8 @@ def warnings_of(corpus: SystemCorpus, drawing: Drawing, account_N: Ints) -> Iter
     """What shows that the annotated videos were not drawn as it is said; nothing proves that they were."""
     if drawing.target is None:
         return
-    labelled, cluster_N = corpus.labelled[drawing.used], np.unique(account_N, return_inverse=True)[1]
-    truth = corpus.truth[drawing.used]
-    sums = rate_sums(corpus.predicted, cluster_N, labelled, truth, drawing.probability)
+    labelled, truth = corpus.labelled[drawing.used], corpus.truth[drawing.used]
+    sums = rate_sums(corpus.predicted, account_N, labelled, truth, drawing.probability)
     at = np.flatnonzero(corpus.modelled)
     gaps = selection_gaps(sums.only(at))
     found = [k for k in range(len(at)) if gaps.p[k] < SURE / len(at)]

@@ -12,8 +12,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from tikval.config import UserError
+from tikval.evaluate.attrition_posts import PostCodes, VideoCodes, encoded, posts_of, videos_of
 from tikval.evaluate.attrition_steps import (
     ANNOTATED,
     CODE,
@@ -27,7 +29,6 @@ from tikval.evaluate.attrition_steps import (
     REACHABLE,
     STEPS,
     WHY,
-    codes_of,
     is_one_of,
     last_step,
     taken,
@@ -36,14 +37,16 @@ from tikval.evaluate.attrition_steps import (
     why_not_there,
 )
 from tikval.rows import AccountRow, Outcome, Reason, arrow_schema
-from tikval.sources.posts import read_posts
-from tikval.stats.arrays import Ints
+from tikval.sources.posts import read_told
+from tikval.stats.arrays import Codes
+from tikval.store.row_keys import KeyPlaces
 from tikval.store.runs import Study
 
 GROUPINGS: Final = ("genre", "account", "minor")
 MINOR_FLAGS: Final = ("yes", "no", None)
 _NOT_KNOWN: Final = (Outcome.NO_FILE, Outcome.FAILED, *NO_FILE)
 _NO_POST: Final = (Outcome.LIVE, Outcome.OTHER_PLATFORM, Outcome.INVALID_ROW)
+_AT_ONCE: Final = 2**20  # posts that are counted at once
 _NO_POST_ERRORS: Final = (Reason.INVALID_ID, Reason.INVALID_ROW)
 
 
@@ -93,21 +96,20 @@ def attrition_of(study: Study, system: str | None = None) -> Attrition:
     systems, catalog = study.systems(), study.catalog()
     if system is not None and system not in systems:
         raise UserError(f"{study.out}: no system {system}; there are {', '.join(sorted(systems)) or 'none'}")
-    listed = catalog.read(["video_id", "row_key", "account", "genre", "is_minor", "error"])
-    twice = pc.fill_null(pc.equal(listed["error"], Reason.DUPLICATE_ID), False)
-    videos = listed.filter(pc.invert(twice))
     labels = pa.array(sorted({row["video_id"] for row in study.annotations()}), pa.string())
-    accounts = pa.Table.from_pylist(catalog.read_side_table("accounts"), arrow_schema(AccountRow))
+    told = read_told(catalog, ["video_id", "account", "source", "outcome"])
+    videos, keys, ids, doubles = videos_of(catalog, labels, with_ids=told.num_rows > 0)
+    posts = posts_of(told, ids, videos.annotated, labels)
+    places = KeyPlaces(keys)
     found = count_attrition(
-        read_posts(catalog, ["video_id", "account", "source", "outcome"]),
+        posts,
         videos,
-        accounts,
-        why_not_read(videos, [folder for stage in OPENING for folder in study.folders(stage)]),
-        {name: why_not_judged(videos, folder) for name, (folder, _) in systems.items()},
-        labels,
+        pa.Table.from_pylist(catalog.read_side_table("accounts"), arrow_schema(AccountRow)),
+        why_not_read(places, videos.error, [folder for stage in OPENING for folder in study.folders(stage)]),
+        {name: why_not_judged(places, len(keys), folder) for name, (folder, _) in systems.items()},
+        len(labels),
         system,
     )
-    doubles = pc.sum(twice).as_py()
     return (
         replace(found, set_aside={**found.set_aside, Reason.DUPLICATE_ID.value: doubles})
         if doubles
@@ -116,40 +118,40 @@ def attrition_of(study: Study, system: str | None = None) -> Attrition:
 
 
 def count_attrition(
-    posts: pa.Table,
-    videos: pa.Table,
+    posts: PostCodes,
+    videos: VideoCodes,
     accounts: pa.Table,
-    not_read_V: Ints,
-    not_judged: Mapping[str, Ints],
-    labelled: pa.Array,
+    not_read_V: Codes,
+    not_judged: Mapping[str, Codes],
+    n_labelled: int,
     system: str | None = None,
 ) -> Attrition:
-    """Count PostRows [N] by what became of their videos [V]; both have each id once.
+    """Count posts [N] by what became of their videos [V].
 
-    `not_read_V`, and `not_judged` by system: codes of why_not_read and why_not_judged. `labelled`: ids of annotated
-    videos, each once. `system`: whose results count; None: those of the first by name.
+    `not_read_V`, and `not_judged` by system: codes of why_not_read and why_not_judged. `n_labelled`: annotated ids,
+    listed or not. `system`: whose results count; None: those of the first by name.
     """
     system = system or min(not_judged, default=None)
-    at_N = pc.fill_null(pc.index_in(posts["video_id"], videos["video_id"]), -1).to_numpy()
-    error_N, outcome_N = taken(codes_of(videos["error"]), at_N), codes_of(posts["outcome"])
+    error_N = taken(videos.error, posts.video)
     odd_N = is_one_of(error_N, _NO_POST_ERRORS)
-    is_post_N = ~(odd_N | is_one_of(outcome_N, _NO_POST))
-    set_aside = Counter(np.where(odd_N, error_N, outcome_N)[~is_post_N].tolist())
-    posts, at_N = posts.filter(pa.array(is_post_N)), at_N[is_post_N]
-    there = why_not_there(posts["source"], outcome_N[is_post_N], error_N[is_post_N], at_N)
-    annotated_N = pc.is_in(posts["video_id"], labelled).to_numpy()
+    is_post_N = ~(odd_N | is_one_of(posts.outcome, _NO_POST))
+    set_aside = Counter(np.where(odd_N, error_N, posts.outcome)[~is_post_N].tolist())
+    if set_aside:
+        posts, error_N = posts.only(is_post_N), error_N[is_post_N]
+    at_N, annotated_N = posts.video, posts.annotated
+    there = why_not_there(posts.alone, posts.outcome, error_N, at_N)
+    not_read_N = taken(not_read_V, at_N, NOT_OPENED)
+    not_annotated_N = np.where(annotated_N, np.int8(-1), np.int8(CODE[NO_LABEL]))
 
-    def steps_of(name: str | None) -> tuple[Ints, Ints]:
-        none_N = np.full(len(at_N), CODE[NO_SYSTEM])
+    def steps_of(name: str | None) -> tuple[Codes, Codes]:
+        none_N = np.full(len(at_N), CODE[NO_SYSTEM], np.int8)
         not_N = none_N if name is None else taken(not_judged[name], at_N, NO_ROW)
-        not_annotated_N = np.where(annotated_N, -1, CODE[NO_LABEL])
-        return last_step([*there, taken(not_read_V, at_N, NOT_OPENED), not_N, not_annotated_N])
+        return last_step([*there, not_read_N, not_N, not_annotated_N])
 
     level_N, why_N = steps_of(system)
-    named = {**_groups_of(posts, videos, accounts, at_N), "level": level_N, "why": why_N}
-    cells = pa.table(named).group_by(list(named)).aggregate([([], "count_all")])
+    cells = _cells(posts, videos, accounts, level_N, why_N)
     lost = Counter(level_N[annotated_N & (level_N < JUDGED)].tolist())
-    annotated_lost = {STEPS[0]: len(labelled) - int(annotated_N.sum())}
+    annotated_lost = {STEPS[0]: n_labelled - int(annotated_N.sum())}
     annotated_lost |= {STEPS[level + 1]: n for level, n in sorted(lost.items())}
     return Attrition(
         system,
@@ -161,17 +163,54 @@ def count_attrition(
     )
 
 
-def _groups_of(posts: pa.Table, videos: pa.Table, accounts: pa.Table, at_N: Ints) -> dict[str, Any]:
-    """Genre, account and minor flag of each post: what its video has, else what its account has."""
-    place = pa.array(at_N, mask=at_N < 0)
+def _cells(posts: PostCodes, videos: VideoCodes, accounts: pa.Table, level_N: Codes, why_N: Codes) -> pa.Table:
+    """How many posts there are of each genre, account, minor flag, step and reason: what a video has, else its account.
+
+    Counted some at a time, as numbers, whose texts are those of the few cells.
+    """
     known = accounts.group_by("account", use_threads=False).aggregate(
         [("genre", "first"), ("is_minor", "any")]
     )
-    account = pc.coalesce(videos["account"].take(place), posts["account"])
-    at_account = pc.index_in(account, known["account"])
-    genre = pc.coalesce(videos["genre"].take(place), known["genre_first"].take(at_account))
-    minor = pc.coalesce(videos["is_minor"].take(place), known["is_minor_any"].take(at_account))
-    return {"genre": genre, "account": account, "minor": pc.if_else(minor, *MINOR_FLAGS[:2])}
+    account_V, account_P = pa.chunked_array([videos.account, posts.account]).unify_dictionaries().chunks
+    genre_V, genre_K = (
+        pa.chunked_array([videos.genre, encoded(known["genre_first"])]).unify_dictionaries().chunks
+    )
+    names, genres = account_V.dictionary, genre_V.dictionary
+    row_A = pc.fill_null(
+        pc.index_in(names, known["account"].combine_chunks()), -1
+    ).to_numpy()  # of each account
+    genre_A = taken(_codes(genre_K), row_A)
+    minor_A = taken(pc.fill_null(pc.cast(known["is_minor_any"], pa.int8()), -1).to_numpy(), row_A)
+    genres_V, accounts_V, accounts_P = _codes(genre_V), _codes(account_V), _codes(account_P)
+    parts = []
+    for start in range(0, max(len(level_N), 1), _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        at = posts.video[some]
+        account = _first_known(taken(accounts_V, at), accounts_P[some])
+        columns = {
+            "genre": _first_known(taken(genres_V, at), taken(genre_A, account)),
+            "account": account,
+            "minor": _first_known(taken(videos.is_minor, at), taken(minor_A, account)),
+            "level": level_N[some],
+            "why": why_N[some],
+        }
+        parts.append(pa.table(columns).group_by(list(columns)).aggregate([([], "count_all")]))
+    cells = pa.concat_tables(parts)
+    texts = {"genre": genres, "account": names, "minor": pa.array(["no", "yes"])}
+    for name, words in texts.items():
+        code = cells[name].combine_chunks()
+        words = words.take(pc.if_else(pc.less(code, 0), None, code))
+        cells = cells.set_column(cells.column_names.index(name), name, words)
+    return cells
+
+
+def _codes(texts: pa.DictionaryArray) -> NDArray[Any]:
+    codes: NDArray[Any] = pc.fill_null(texts.indices, -1).to_numpy(zero_copy_only=False)
+    return codes
+
+
+def _first_known(codes: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+    return np.where(codes >= 0, codes, others)
 
 
 def _grouped(cells: pa.Table, by: str | None) -> list[AttritionGroup]:
@@ -198,5 +237,5 @@ def _by_step(loss: Loss) -> tuple[int, int, str]:
     return loss.step, -loss.posts, loss.reason
 
 
-def _last_two(level_N: Ints) -> tuple[int, int]:
+def _last_two(level_N: Codes) -> tuple[int, int]:
     return int((level_N >= JUDGED).sum()), int((level_N >= ANNOTATED).sum())

@@ -3,7 +3,7 @@
 Shape letters: N posts, V videos of the catalog.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.rows import Outcome, Reason
-from tikval.stats.arrays import Bools, Ints
+from tikval.stats.arrays import Bools, Codes, Ints
 from tikval.store.folder import Folder
-from tikval.store.row_keys import contains, keys_of
+from tikval.store.row_keys import KeyPlaces, keys_of
 
 STEPS: Final = ("listed", "reachable", "downloaded", "readable", "judged", "annotated")
 REACHABLE, DOWNLOADED, READABLE, JUDGED, ANNOTATED = range(1, len(STEPS))  # places in STEPS
@@ -46,80 +46,91 @@ _SAYS_NOTHING: Final = (  # of the file: it was not opened, or a server or a sta
 )
 
 
-def codes_of(column: pa.ChunkedArray) -> Ints:
+def codes_of(column: pa.ChunkedArray) -> Codes:
     """Texts as codes; -1 for null."""
-    return np.asarray(pc.fill_null(pc.index_in(column, pa.array(WHY)), -1).to_numpy(), np.int64)
+    return np.asarray(pc.fill_null(pc.index_in(column, pa.array(WHY)), -1).to_numpy(), np.int8)
 
 
-def is_one_of(codes: Ints, names: Iterable[str]) -> Bools:
+def is_one_of(codes: Codes, names: Iterable[str]) -> Bools:
     return np.asarray(np.isin(codes, [CODE[name] for name in names]), bool)
 
 
-def taken(values_V: Ints, at_N: Ints, without: str | None = None) -> Ints:
+def taken(values_V: Codes, at_N: Ints, without: str | None = None) -> Codes:
     """The values of posts' videos; of a post without one the code of `without`, or -1."""
     none = CODE[without] if without else -1
-    return np.where(at_N < 0, none, np.append(values_V, none)[at_N])
+    if not len(values_V):
+        return np.full(len(at_N), none, values_V.dtype)
+    values: Codes = values_V[at_N]
+    values[at_N < 0] = none
+    return values
 
 
-def why_not_read(videos: pa.Table, stages: Iterable[Folder]) -> Ints:
-    """Why each video [V] was not read by any stage; -1 where one read it, or none that failed says that it cannot."""
-    n = videos.num_rows
-    read_V, silent_V, why_V = np.zeros(n, bool), np.zeros(n, bool), np.full(n, -1)
+def why_not_read(places: KeyPlaces, listed_V: Codes, stages: Iterable[Folder]) -> Codes:
+    """Why each video [V] was not read by any stage; -1 where one read it, or none that failed says that it cannot.
+
+    `places`: of the videos' row keys. `listed_V`: the error of a file that is there and that nobody can open.
+    """
+    n = len(listed_V)
+    read_V, silent_V, why_V = np.zeros(n, bool), np.zeros(n, bool), np.full(n, -1, np.int8)
     for folder in stages:
-        at, code = _rows_of(videos, folder)
-        failed, silent = is_one_of(code, _NOT_READ), is_one_of(code, _SAYS_NOTHING)
-        read_V[at[~failed & ~silent]] = True
-        silent_V[at[silent]] = True
-        new = failed & (why_V[at] < 0)
-        why_V[at[new]] = code[new]
+        open_V = why_V < 0
+        for at, code in _rows_of(places, folder):
+            failed, silent = is_one_of(code, _NOT_READ), is_one_of(code, _SAYS_NOTHING)
+            read_V[at[~failed & ~silent]] = True
+            silent_V[at[silent]] = True
+            new = failed & open_V[at]
+            why_V[at[new]] = code[new]
     why_V[(why_V < 0) & ~silent_V] = CODE[NOT_OPENED]
     why_V[read_V] = -1
-    listed = codes_of(videos["error"])  # of a file that is there and that nobody can open
-    return np.where(listed >= 0, listed, why_V)
+    return np.where(listed_V >= 0, listed_V, why_V)
 
 
-def why_not_judged(videos: pa.Table, system: Folder) -> Ints:
+def why_not_judged(places: KeyPlaces, n_videos: int, system: Folder) -> Codes:
     """Why a system has no result of each video [V]; -1 where it has one."""
-    at, code = _rows_of(videos, system)
-    why_V = np.full(videos.num_rows, CODE[NO_ROW])
-    why_V[at[::-1]] = code[::-1]  # of several failures the first one
-    why_V[at[code < 0]] = -1
+    no_row = np.int8(CODE[NO_ROW])
+    why_V = np.full(n_videos, no_row)
+    for at, code in _rows_of(places, system):
+        at, code = at[::-1], code[::-1]  # of several failures the first one
+        new = why_V[at] == no_row
+        why_V[at[new]] = code[new]
+        why_V[at[code < 0]] = -1
     return why_V
 
 
-def _rows_of(videos: pa.Table, folder: Folder) -> tuple[Ints, Ints]:
-    """The rows of a folder that are of these videos: the place of each in them, and the code of its error."""
-    keys_V = keys_of(videos["row_key"])
-    order = np.argsort(keys_V, kind="stable")
-    ordered = keys_V[order]
-    at, codes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+def _rows_of(places: KeyPlaces, folder: Folder) -> Iterator[tuple[Ints, Codes]]:
+    """The rows of a folder that are of these videos, by file: the place of each in them, and the code of its error."""
     for table in folder.tables(["row_key", "error"]):
-        keys = keys_of(table["row_key"])
-        here = contains(ordered, keys)
-        at.append(order[np.searchsorted(ordered, keys[here])])
-        codes.append(codes_of(table["error"])[here])
-    return np.concatenate(at), np.concatenate(codes)
+        at = places.of(keys_of(table["row_key"]))
+        yield at[at >= 0], codes_of(table["error"])[at >= 0]
 
 
-def why_not_there(source: pa.ChunkedArray, outcome_N: Ints, error_N: Ints, at_N: Ints) -> tuple[Ints, Ints]:
-    """Why each post could not be reached, and why its files are not there: -1 where they are."""
+def tells_nothing(source: pa.ChunkedArray) -> Bools:
+    """Posts of sources that tell nothing of one whose file is not there."""
+    return np.asarray(pc.is_in(source, pa.array(_FILES_ALONE)).to_numpy(), bool)
+
+
+def why_not_there(alone_N: Bools, outcome_N: Codes, error_N: Codes, at_N: Ints) -> tuple[Codes, Codes]:
+    """Why each post could not be reached, and why its files are not there: -1 where they are.
+
+    `alone_N`: as `tells_nothing` has it.
+    """
     file_N = (at_N >= 0) & ~is_one_of(
         error_N, NO_FILE
     )  # a file is there: whatever is told, it could be reached
-    alone_N = pc.is_in(source, pa.array(_FILES_ALONE)).to_numpy()
-    missing_N = np.where(error_N >= 0, error_N, CODE[Outcome.NO_FILE])
+    none = np.int8(-1)
+    missing_N = np.where(error_N >= 0, error_N, np.int8(CODE[Outcome.NO_FILE]))
     told_N = np.where(alone_N & is_one_of(outcome_N, _REACHED), missing_N, outcome_N)
     reached_N = file_N | is_one_of(told_N, _REACHED)
     why_no_file = np.where(told_N == CODE[Outcome.TOO_LARGE], told_N, missing_N)
-    return np.where(reached_N, -1, told_N), np.where(file_N, -1, why_no_file)
+    return np.where(reached_N, none, told_N), np.where(file_N, none, why_no_file)
 
 
-def last_step(steps: Sequence[Ints]) -> tuple[Ints, Ints]:
+def last_step(steps: Sequence[Codes]) -> tuple[Codes, Codes]:
     """Place in STEPS of the last step that each post reaches, and why it does not reach the next; -1: it has all.
 
     `steps`: for each step after the first, why a post does not reach it, -1 where it does.
     """
-    level_N, why_N = np.zeros(len(steps[0]), np.int64), np.full(len(steps[0]), -1)
+    level_N, why_N = np.zeros(len(steps[0]), np.int8), np.full(len(steps[0]), -1, np.int8)
     for place, not_N in enumerate(steps):
         at_N = level_N == place
         level_N[at_N & (not_N < 0)] += 1

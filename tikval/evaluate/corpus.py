@@ -1,11 +1,12 @@
-"""The labels of all videos of a study by one system or annotator, as arrays: read column by column, for millions.
+"""The labels of all videos of a study by one system or annotator, as arrays: some 14 bytes a video, for millions.
 
+Tables are read file by file, and of a video no more is kept than what somebody asks for.
 Shape letters: N videos with a result, n of them annotated, V values, L = 2V labels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +21,9 @@ from tikval.evaluate.judgements import judgements_of, rows_of_listed, scores_of_
 from tikval.evaluate.video_groups import account_codes
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
-from tikval.sources.posts import read_videos_with_posts
+from tikval.sources.posts import iter_videos_with_posts
 from tikval.stats.arrays import Bools, Floats, Ints
+from tikval.stats.decisions import Decisions
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
 from tikval.store.row_keys import contains, keys_of
@@ -32,18 +34,19 @@ from tikval.values import binary
 ANNOTATIONS: Final = "annotations"  # in the place of a system's name: the annotator's own labels
 TRAINED_ON: Final = "trained on"
 NOT_ANNOTATED: Final = "not annotated, so that nothing is said of them"
-_COLUMNS: Final = ("video_id", "row_key", "account", "genre", "posted_at", "error")
+_COLUMNS: Final = ("account", "genre")  # of every corpus
+_OF_ONE: Final = ("video_id", "row_key")  # texts that no two videos share
 
 
 @dataclass(frozen=True)
 class SystemCorpus:
     system: str
     codebook: Codebook
-    predicted: NDArray[Any]  # [N, L] 0 or 1, or a share where a system judged a video several times
+    predicted: Decisions  # [N, L]
     modelled: Bools  # [L]
     videos: (
         pa.Table
-    )  # [N] video_id, account, genre, posted_at, and other columns of VideoRow or PostRow that were asked for
+    )  # [N] as the catalog has them: account, genre, and what else of VideoRow or PostRow was asked for
     labelled: Ints  # [n] places in N of the annotated videos
     truth: Bools  # [n, L]
     probability: Floats  # [n] that each annotated video was drawn; nan: not known
@@ -72,6 +75,52 @@ class SystemCorpus:
         return self.system == ANNOTATIONS
 
 
+class _ListedVideos(NamedTuple):
+    """The V videos of a catalog."""
+
+    videos: pa.Table  # [V] the columns that were asked for; texts that videos share are dictionaries
+    keys: NDArray[np.bytes_]  # S16 [V]
+    usable: Bools  # [V] listed without a failure
+    names: list[str]  # ids that were looked for, sorted
+    at: Ints  # [M] places of videos with these ids
+    which: Ints  # [M] the place of its id in `names`
+
+    def places(self, ids: Sequence[str], among_V: Bools) -> Ints:
+        """[len(ids)] the first place of each id among some of the videos, -1 where it is not there."""
+        among = among_V[self.at]
+        which, first = np.unique(self.which[among], return_index=True)
+        place = dict(zip(which.tolist(), self.at[among][first].tolist(), strict=True))
+        number = {name: i for i, name in enumerate(self.names)}
+        return np.array([place.get(number[name], -1) for name in ids], np.int64)
+
+
+def _listed(catalog: Folder, columns: Sequence[str], names: Collection[str] = ()) -> _ListedVideos:
+    """The videos of a catalog, file by file, and where those stand whose ids are `names`."""
+    columns, names = list(dict.fromkeys([*_COLUMNS, *columns])), sorted(set(names))
+    wanted, start = pa.array(names, pa.string()), 0
+    parts, keys, usable = list[pa.Table](), [np.empty(0, "S16")], [np.empty(0, bool)]
+    at, which = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for table in iter_videos_with_posts(catalog, [*columns, "video_id", "row_key", "error"]):
+        parts.append(_encoded(table.select(columns)))
+        keys.append(keys_of(table["row_key"]))
+        usable.append(np.asarray(table["error"].is_null().to_numpy(), bool))
+        found = pc.fill_null(pc.index_in(table["video_id"], wanted), -1).to_numpy()
+        at.append(start + np.flatnonzero(found >= 0))
+        which.append(found[found >= 0].astype(np.int64))
+        start += table.num_rows
+    videos = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    return _ListedVideos(
+        videos, np.concatenate(keys), np.concatenate(usable), names, np.concatenate(at), np.concatenate(which)
+    )
+
+
+def _encoded(table: pa.Table) -> pa.Table:
+    for i, name in enumerate(table.column_names):
+        if table.schema.types[i] == pa.string() and name not in _OF_ONE:
+            table = table.set_column(i, name, table[name].dictionary_encode())
+    return table
+
+
 def read_system_corpus(
     study: Study,
     system: str | None = None,
@@ -87,26 +136,30 @@ def read_system_corpus(
     were drawn by them. Raises UserError where it is unclear which one, or it is not there.
     """
     catalog = study.catalog()
-    listed = read_videos_with_posts(catalog, [*_COLUMNS, *columns])
     annotations = study.annotations()
     system = system or _only(study, annotations)
     config = _distilled(study, system)
     teacher = config and config.teacher
     if config and teacher and annotator in (None, teacher.system) and (annotator or not annotations):
         folder = study.systems()[system][0]
-        return _taught(_predicted(study, system, listed, [], "teacher"), folder, teacher)
+        return _taught(_predicted(study, system, [*columns, "row_key"], [], "teacher"), folder, teacher)
     labels, whose = _labels(annotations, annotator or study.annotator())
     if system == ANNOTATIONS:
-        return _human(study, listed, labels, whose)
+        return _human(study, columns, labels, whose)
+    if system not in study.systems():
+        there = ", ".join(sorted(study.systems())) or "none"
+        raise UserError(f"{study.out}: no system {system}; there are {there}")
     kept, development = without_development(labels, catalog)
-    corpus = _predicted(study, system, listed, kept, _annotated_by(catalog))
     records = read_batches(study.out)
     folder, run = study.systems()[system]
-    if run.stage == TuneConfig.stage and len(corpus.labelled):
+    learns, scored = run.stage == TuneConfig.stage, bool(records) or with_scores
+    columns = [*columns, *(["row_key"] if learns or scored else []), *(["video_id"] if records else [])]
+    corpus = _predicted(study, system, columns, kept, _annotated_by(catalog))
+    if learns and len(corpus.labelled):
         corpus = _with_learnt(corpus, folder, in_batches=bool(records))
     if development:
         corpus.notes.append(f"development sample, which corrects nothing: {development.about}")
-    if (records or with_scores) and corpus.scores is None:
+    if scored and corpus.scores is None:
         corpus = replace(corpus, scores=scores_of_videos(folder, corpus.videos, len(corpus.codebook.labels)))
     return with_batches(corpus, records) if records else corpus
 
@@ -125,21 +178,21 @@ def codebook_given(study: Study) -> Codebook:
 def read_unjudged_corpus(
     study: Study, annotator: str | None = None, columns: Sequence[str] = ()
 ) -> SystemCorpus:
-    """All videos without a failure, and their labels, where no system has judged any."""
+    """All videos without a failure, with their ids, and their labels, where no system has judged any."""
     catalog = study.catalog()
-    listed = read_videos_with_posts(catalog, [*_COLUMNS, *columns])
-    videos = listed.filter(listed["error"].is_null())
     labels, _ = _labels(study.annotations(), annotator or study.annotator())
     labels, _ = without_development(labels, catalog)
+    listed = _listed(catalog, ["video_id", *columns], [row["video_id"] for row in labels])
+    videos = listed.videos.filter(pa.array(listed.usable))
     codebook, notes = codebook_given(study), list[str]()
     n_labels = len(codebook.labels)
     corpus = SystemCorpus(
         "",
         codebook,
-        np.zeros((videos.num_rows, n_labels), np.uint8),
+        Decisions.none(videos.num_rows, n_labels),
         np.zeros(n_labels, bool),
         videos,
-        *_truth(videos, labels, n_labels),
+        *_truth(listed, listed.usable, labels, n_labels),
         _annotated_by(catalog),
         {},
         notes,
@@ -149,7 +202,10 @@ def read_unjudged_corpus(
 
 
 def with_batches(corpus: SystemCorpus, records: Sequence[BatchRecord]) -> SystemCorpus:
-    """The corpus with how its labels weigh by the records of batches; without any, by the sample before them."""
+    """The corpus with how its labels weigh by the records of batches; without any, by the sample before them.
+
+    Its videos are there with their ids.
+    """
     account_N, _ = account_codes(corpus.videos)
     by, probability = corpus.annotated_by, corpus.probability
     found = labels_of_batches(
@@ -168,36 +224,38 @@ def _annotated_by(catalog: Folder) -> str:
 
 
 def _predicted(
-    study: Study, system: str, listed: pa.Table, labels: list[LabelRow], annotated_by: str
+    study: Study, system: str, columns: Sequence[str], labels: list[LabelRow], annotated_by: str
 ) -> SystemCorpus:
     """A system's predictions for listed videos that it was not trained on, with the truth where there is any."""
-    systems = study.systems()
-    if system not in systems:
-        raise UserError(f"{study.out}: no system {system}; there are {', '.join(sorted(systems)) or 'none'}")
-    folder, run = systems[system]
+    folder, run = study.systems()[system]
     config = system_config(run)
     codebook = load_codebook(find_file(config.codebook))
-    place_N, predicted_NL, modelled, times, out = judgements_of(folder, listed, codebook, system)
+    trained = _trained_on(config) if isinstance(config, PredictConfig) else frozenset[str]()
+    names = {row["video_id"] for row in labels} | (trained or set())
+    listed = _listed(study.catalog(), columns, names)
+    judged_V, predicted, modelled, times, out = judgements_of(folder, listed.keys, codebook, system)
     notes: list[str] = []
     if times > 1:
         notes.append(f"{system} judged videos {times} times; shares are means over its predictions")
-    videos = listed.take(pa.array(place_N))
-    if isinstance(config, PredictConfig):
-        held_N = _held_out(config, videos)
-        if held_N is None:
-            labels = []
-            notes.append(f"which videos {system} was trained on is not known any more: nothing is corrected")
-        elif n_trained := int((~held_N).sum()):
+    if trained is None:
+        labels = []
+        notes.append(f"which videos {system} was trained on is not known any more: nothing is corrected")
+    elif trained:
+        held_V = np.ones(len(judged_V), bool)
+        held_V[
+            listed.at[np.isin(listed.which, [i for i, name in enumerate(listed.names) if name in trained])]
+        ] = False
+        if n_trained := int((judged_V & ~held_V).sum()):
             out[TRAINED_ON] = n_trained
-            videos, predicted_NL = videos.filter(pa.array(held_N)), predicted_NL[held_N]
+            predicted, judged_V = predicted.only(held_V[judged_V]), judged_V & held_V
     if labels and not _is_over(codebook, labels):
         notes.append(f"the annotations are of {labels[0]['label_set']}, {system} of {codebook.label_set}")
         labels = []
-    annotated = _truth(videos, labels, len(codebook.labels))
+    annotated = _truth(listed, judged_V, labels, len(codebook.labels))
     silent = _not_annotated(labels, codebook, notes)
-    left_out = dict(out.most_common())
+    videos, left_out = listed.videos.filter(pa.array(judged_V)), dict(out.most_common())
     return SystemCorpus(
-        system, codebook, predicted_NL, modelled, videos, *annotated, annotated_by, left_out, notes, silent
+        system, codebook, predicted, modelled, videos, *annotated, annotated_by, left_out, notes, silent
     )
 
 
@@ -217,27 +275,30 @@ def _is_over(codebook: Codebook, labels: list[LabelRow]) -> bool:
     return labels[0]["label_set"] == codebook.label_set and n_labels == len(codebook.labels)
 
 
-def _human(study: Study, listed: pa.Table, labels: list[LabelRow], whose: str) -> SystemCorpus:
+def _human(study: Study, columns: Sequence[str], labels: list[LabelRow], whose: str) -> SystemCorpus:
     """The annotator's labels, with or without videos: what was annotated counts even where no file is there."""
     if not labels:
         raise UserError(
             f"{study.catalog().uri}: has no annotations; name them in the catalog's configuration"
         )
     codebook = study.codebook()
-    known = listed.filter(listed["error"].is_null())
-    ids = pa.array([row["video_id"] for row in labels], pa.string())
-    posts = known.take(pc.index_in(ids, known["video_id"]))  # nulls where no usable file is there
+    ids = [row["video_id"] for row in labels]
+    listed = _listed(study.catalog(), columns, ids)
+    place = listed.places(ids, listed.usable)
+    videos = listed.videos.take(pa.array(place, mask=place < 0))  # nulls where no usable file is there
     named = pa.array([row["account"] for row in labels], pa.string())
-    videos = posts.set_column(0, "video_id", ids)
-    videos = _set(videos, "account", pc.coalesce(posts["account"], named))
-    truth = np.array([binary(row["stances"]) for row in labels], bool).astype(np.uint8)
-    notes = [f"labels of {whose}; {posts['row_key'].null_count} of these videos have no usable file"]
+    videos = _set(videos, "account", pc.coalesce(videos["account"].cast(pa.string()), named))
+    if "video_id" in columns:
+        videos = _set(videos, "video_id", pa.chunked_array([ids], pa.string()))
+    truth = np.array([binary(row["stances"]) for row in labels], bool)
+    notes = [f"labels of {whose}; {int((place < 0).sum())} of these videos have no usable file"]
     none = np.empty(0, np.int64), np.empty((0, truth.shape[1]), bool), np.empty(0)
     known = ~np.isin(np.arange(truth.shape[1]), _not_annotated(labels, codebook, notes))
     if any(row["probability"] is not None for row in labels):
         notes.append("shares of the annotated videos, not weighted by the probabilities they were drawn with")
     how = _annotated_by(study.catalog())
-    return SystemCorpus(ANNOTATIONS, codebook, truth, known, videos, *none, how, {}, notes)
+    predicted = Decisions.of(truth)
+    return SystemCorpus(ANNOTATIONS, codebook, predicted, known, videos, *none, how, {}, notes)
 
 
 def _distilled(study: Study, system: str) -> TuneConfig | None:
@@ -282,10 +343,10 @@ def _with_learnt(corpus: SystemCorpus, folder: Folder, *, in_batches: bool) -> S
             corpus, labelled=none[0], truth=none[1], probability=none[2], notes=[*corpus.notes, note]
         )
     scores = scores_of_videos(folder, corpus.videos, len(corpus.codebook.labels))
-    place = {key: n for n, key in enumerate(corpus.videos["row_key"].to_pylist())}
-    for row in learnt:
-        if row["row_key"] in place:
-            scores[place[row["row_key"]]] = row["rate_scores"]
+    keys = pa.array([row["row_key"] for row in learnt], pa.string())
+    which = pc.fill_null(pc.index_in(corpus.videos["row_key"], keys), -1).to_numpy()
+    for place in np.flatnonzero(which >= 0).tolist():
+        scores[place] = learnt[which[place]]["rate_scores"]
     return replace(corpus, scores=scores, corrects_scores=True)
 
 
@@ -311,25 +372,23 @@ def _labels(rows: list[LabelRow], annotator: str | None) -> tuple[list[LabelRow]
     return [row for row in rows if row["annotator"] == whose], whose
 
 
-def _held_out(config: PredictConfig, videos: pa.Table) -> Bools | None:
-    """[N] videos that the system was not trained on; None where that is not known."""
+def _trained_on(config: PredictConfig) -> frozenset[str] | None:
+    """Ids of the videos that the system was trained on; None where that is not known."""
     folds = read_bytes(f"{config.trained.folder}/folds.json")
     if folds is None:  # erased with the rows that it named
         return None
-    trained = {name for fold in from_json(folds.decode()) for part in PARTS for name in getattr(fold, part)}
-    seen = pc.is_in(videos["video_id"], pa.array(sorted(trained), pa.string()))
-    return ~np.asarray(seen.to_numpy(), bool)
+    return frozenset(
+        name for fold in from_json(folds.decode()) for part in PARTS for name in getattr(fold, part)
+    )
 
 
-def _truth(videos: pa.Table, labels: list[LabelRow], n_labels: int) -> tuple[Ints, Bools, Floats]:
-    """Places [n] of the annotated videos, what is true of them [n, L], and the probability of each [n]."""
-    if not labels:
-        return np.empty(0, np.int64), np.empty((0, n_labels), bool), np.empty(0)
-    ids = pa.array([row["video_id"] for row in labels], pa.string())
-    place = pc.index_in(ids, videos["video_id"])
-    here = np.asarray(place.is_valid().to_numpy(zero_copy_only=False), bool)
-    at = np.asarray(place.drop_null().to_numpy(zero_copy_only=False), np.int64)
-    kept = [row for row, there in zip(labels, here, strict=True) if there]
+def _truth(
+    listed: _ListedVideos, judged_V: Bools, labels: list[LabelRow], n_labels: int
+) -> tuple[Ints, Bools, Floats]:
+    """Places [n] of the annotated among the judged videos, what is true of them [n, L], and each's probability [n]."""
+    place = listed.places([row["video_id"] for row in labels], judged_V)
+    at = (np.cumsum(judged_V) - 1)[place[place >= 0]]
+    kept = [row for row, where in zip(labels, place.tolist(), strict=True) if where >= 0]
     truth = np.array([binary(row["stances"]) for row in kept], bool).reshape(len(kept), n_labels)
     return at, truth, np.array([row["probability"] for row in kept], np.float64)
 

@@ -16,9 +16,10 @@ from tikval.config import UserError
 from tikval.evaluate.annotated import Drawing, drawing_of, sample_of_batches, warnings_of
 from tikval.evaluate.corpus import SystemCorpus, read_system_corpus
 from tikval.evaluate.video_groups import UNKNOWN, account_codes, codes_by, column_of
-from tikval.stats.arrays import Floats, Ints
+from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.batch_rates import TOO_FEW_LABELLED, BatchSample
 from tikval.stats.circle import MEASURES, REACH, Confusion, confusions, weights
+from tikval.stats.decisions import Decisions
 from tikval.stats.limits import NO_VARIANCE, few_accounts, why_no_interval
 from tikval.stats.prevalence import (
     FEWEST,
@@ -112,32 +113,80 @@ def prevalence_in(
     cluster_N = np.arange(n) if by == "account" else account_N
     if by == "account":
         notes.append("an account's interval takes its videos as independent")
-    many = int(cluster_N.max()) + 1
-    cells, cell_N = np.unique(groups.of * many + cluster_N, return_inverse=True)  # an account within a group
     weight_N = (
         worth_by_group(corpus.videos[weight].to_numpy().astype(np.float64), groups.of) if weight else None
     )
-    labelled, truth = corpus.labelled[drawing.used], corpus.truth[drawing.used]
-    sums = rate_sums(corpus.predicted, cell_N, labelled, truth, drawing.probability, weight_N)
-    corrects = sums
-    if corpus.corrects_scores:
-        corrects = rate_sums(corpus.known_scores, cell_N, labelled, truth, drawing.probability)
-    sizes = np.bincount(groups.of, minlength=len(groups.names))
-    ends = np.searchsorted(cells // many, np.arange(len(groups.names) + 1))
     drawn = None
     if corpus.batches is not None and drawing.target is not None:
         modelled = np.flatnonzero(corpus.modelled).tolist()
         drawn = sample_of_batches(corpus, corpus.batches, modelled, groups.of, cluster_N)
+    scores = corpus.known_scores if corpus.corrects_scores else None
     lines: list[RateLine] = []
-    for g, (name, n_videos) in enumerate(zip(groups.names, sizes.tolist(), strict=True)):
-        part, corrects_part = (each.part(slice(*ends[g : g + 2])) for each in (sums, corrects))
-        here = drawn and drawn.inside(groups.of == g)
-        some = _lines(corpus, name, part, corrects_part, drawing.target, here, of_videos=by == "account")
-        lines += (replace(line, videos=n_videos) for line in some)
+    for name, at in zip(groups.names, _members(groups), strict=True):
+        sums = _sums(corpus, corpus.predicted, drawing, cluster_N, at, weight_N)
+        corrects = sums if scores is None else _sums(corpus, scores, drawing, cluster_N, at)
+        here = drawn and drawn.inside(_mask(n, at))
+        some = _lines(corpus, name, sums, corrects, drawing.target, here, of_videos=by == "account")
+        lines += (replace(line, videos=n if at is None else len(at)) for line in some)
     notes += [] if weight else _notes_on_corrected(corpus, drawing)
     whole = len(corpus.labelled) and _on_circle(corpus) and not corpus.not_annotated
     found = _confusions(corpus, account_N[corpus.labelled]) if whole else []
     return Prevalence(corpus, by, lines, found, notes, drawing.target, groups.small)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    names: list[str]
+    of: Ints  # [N] the place of each video's group in `names`
+    small: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _members(groups: _Groups) -> Iterator[Ints | None]:
+    """The videos of each group, in their order; None: all of them."""
+    if len(groups.names) == 1:
+        yield None
+        return
+    order = np.argsort(groups.of, kind="stable")
+    ends = np.cumsum(np.bincount(groups.of, minlength=len(groups.names)))
+    yield from np.split(order, ends[:-1])
+
+
+def _mask(n: int, at: Ints | None) -> Bools:
+    inside = np.full(n, at is None)
+    inside[slice(0) if at is None else at] = True
+    return inside
+
+
+def _sums(
+    corpus: SystemCorpus,
+    values: Floats | Decisions,
+    drawing: Drawing,
+    cluster_N: Ints,
+    at: Ints | None,
+    weight_N: Floats | None = None,
+) -> RateSums:
+    """Sums over the clusters of a group's videos, of a group at a time: those of all groups together are large."""
+    used, weight = drawing.used, weight_N
+    labelled = corpus.labelled[used]
+    inside = np.arange(len(labelled))
+    if at is not None:
+        place = np.minimum(np.searchsorted(at, labelled), len(at) - 1)
+        inside = np.flatnonzero(at[place] == labelled)
+        labelled, cluster_N = place[inside], cluster_N[at]
+        values = values.only(at) if isinstance(values, Decisions) else values[at]
+        weight = None if weight_N is None else weight_N[at]
+    cluster = _numbered(cluster_N)
+    probability = None if drawing.probability is None else drawing.probability[inside]
+    return rate_sums(values, cluster, labelled, corpus.truth[used][inside], probability, weight)
+
+
+def _numbered(cluster_N: Ints) -> Ints:
+    """Clusters numbered without a gap, in their order. Where they are so, nothing is sorted."""
+    most = int(cluster_N.max()) + 1
+    if most <= len(cluster_N) and np.bincount(cluster_N, minlength=most).all():
+        return cluster_N
+    return np.unique(cluster_N, return_inverse=True)[1]
 
 
 def with_known_weights(corpus: SystemCorpus, weight: Weight) -> SystemCorpus:
@@ -159,7 +208,7 @@ def with_known_weights(corpus: SystemCorpus, weight: Weight) -> SystemCorpus:
     none = np.empty(0, np.int64)
     return replace(
         corpus,
-        predicted=corpus.predicted[known_N],
+        predicted=corpus.predicted.only(known_N),
         videos=corpus.videos.filter(pa.array(known_N)),
         labelled=none,
         truth=corpus.truth[:0],
@@ -302,14 +351,6 @@ def _confusions(corpus: SystemCorpus, account_n: Ints) -> list[Confusion]:
     """Where on the circle a system errs; a label counts that at least half of its judgements of a video have."""
     predicted = corpus.predicted[corpus.labelled] >= 0.5
     return confusions(corpus.truth, predicted, np.unique(account_n, return_inverse=True)[1])
-
-
-@dataclass(frozen=True)
-class _Groups:
-    names: list[str]
-    of: Ints  # [N] the place of each video's group in `names`
-    small: tuple[tuple[str, int], ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def _groups(corpus: SystemCorpus, by: str | None, min_videos: int) -> _Groups:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.evaluate.corpus import SystemCorpus
@@ -29,20 +28,20 @@ class SystemAgreement(NamedTuple):
 
 
 def system_agreements(corpora: Sequence[SystemCorpus]) -> list[SystemAgreement]:
-    """The agreement of each pair of systems over one codebook."""
+    """The agreement of each pair of systems over one codebook, whose videos have their ids."""
     return [_of_pair(a, b) for a, b in itertools.combinations(corpora, 2)]
 
 
 def _of_pair(a: SystemCorpus, b: SystemCorpus) -> SystemAgreement:
     both_L = a.modelled & b.modelled
-    place = pc.index_in(a.videos["video_id"], pa.array(b.videos["video_id"].to_pylist(), pa.string()))
+    place = pc.index_in(a.videos["video_id"], b.videos["video_id"].combine_chunks())
     here_A = np.asarray(place.is_valid().to_numpy(), bool)
     at_N = np.asarray(place.drop_null().to_numpy(), np.int64)
-    codes = np.stack([_decided(a, both_L)[here_A], _decided(b, both_L)[at_N]]).astype(np.int8)
     n_videos, n_labels = int(here_A.sum()), int(both_L.sum())
     nothing = (float("nan"),) * 3
     if not n_videos or not n_labels:
         return SystemAgreement(a.system, b.system, n_videos, n_labels, *nothing)
+    codes = np.stack([_decided(a, both_L)[here_A], _decided(b, both_L)[at_N]]).astype(np.int8)
     pool, clusters = np.ones((1, n_labels), bool), np.arange(n_videos)
     (line,) = agreement_of(codes, 2, 0, pool, clusters)
     numbers = (line.coefficients[name].value for name in ("observed", "ac1", "positive"))
@@ -50,5 +49,5 @@ def _of_pair(a: SystemCorpus, b: SystemCorpus) -> SystemAgreement:
 
 
 def _decided(corpus: SystemCorpus, labels: Bools) -> Bools:
-    decided: Bools = corpus.predicted[:, labels] >= 0.5  # of several judgements of a video, the majority's
-    return decided
+    """[N, L'] of several judgements of a video, the majority's."""
+    return np.stack([corpus.predicted[:, k] >= 0.5 for k in np.flatnonzero(labels).tolist()], axis=1)

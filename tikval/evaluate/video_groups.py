@@ -53,24 +53,29 @@ def codes_by(videos: pa.Table, by: str) -> tuple[Ints, list[str]]:
     values = months_by_video(videos) if by == MONTH else videos[column]
     if pa.types.is_boolean(values.type):
         values = pc.if_else(values, "yes", "no")
-    encoded = pc.cast(values, pa.string()).combine_chunks().dictionary_encode()
-    if not len(encoded.dictionary):
+    encoded = values.combine_chunks()
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_encode()
+    code = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    there = np.bincount(code[code >= 0], minlength=len(encoded.dictionary)) > 0
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    order = order[there[order]]
+    if not len(order):
         raise UserError(
             f"no video has a {by}; give a manifest with the column {column}, or an export that tells it"
         )
-    first = pc.index_in(encoded.dictionary, value_set=pc.cast(values, pa.string()).combine_chunks())
-    order = pc.sort_indices(values.combine_chunks().take(first)).to_numpy()
-    place = np.empty(len(order) + 1, np.int64)
-    place[order], place[-1] = np.arange(len(order)), -1
-    code = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
-    return place[code], encoded.dictionary.take(pa.array(order)).to_pylist()
+    place = np.full(len(encoded.dictionary) + 1, -1)  # the last is that of -1
+    place[order] = np.arange(len(order))
+    return place[code], pc.cast(encoded.dictionary.take(pa.array(order)), pa.string()).to_pylist()
 
 
 def months_by_video(videos: pa.Table) -> pa.ChunkedArray:
-    """[N] 2026-03 in UTC."""
+    """[N] 2026-03 in UTC, as a dictionary."""
     when = videos["posted_at"].cast(pa.timestamp("us")).combine_chunks().to_numpy(zero_copy_only=False)
-    months = np.datetime_as_string(when.astype("datetime64[M]")).astype(object)
-    return pa.chunked_array([pa.array(np.where(np.isnat(when), None, months), pa.string())])
+    months, code = np.unique(when.astype("datetime64[M]"), return_inverse=True)  # what is not known is last
+    names = pa.array(np.datetime_as_string(months).tolist(), pa.string())
+    indices = pa.array(code.astype(np.int32), mask=np.isnat(when))
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, names)])
 
 
 def account_codes(videos: pa.Table) -> tuple[Ints, int]:

@@ -1,6 +1,6 @@
 """What is known of the posts of a study: the rows that its sources told, and those that their ids alone tell."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,7 +15,7 @@ from tikval.store.folder import Folder
 from tikval.store.tables import read_table_of
 
 SIDE_TABLE: Final = "posts"
-_FOLDER: Final = "folder"  # the source of a video that no other tells of
+FOLDER: Final = "folder"  # the source of a video that no other tells of
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _ROWS: Final = 2**13  # that are Python objects at once: a table of a million passes through little memory
 
@@ -27,7 +27,7 @@ def read_posts(catalog: Folder, columns: Sequence[str] | None = None) -> pa.Tabl
     """
     every = arrow_schema(PostRow)
     schema = pa.schema([every.field(name) for name in columns or every.names])
-    told = _told(catalog, ["video_id", *schema.names])
+    told = read_told(catalog, ["video_id", *schema.names])
     needed = {"caption", "account"} & set(schema.names)
     needed |= {"files"} if "is_slideshow" in schema.names else set()
     with_dates = any(name.startswith("posted_at") for name in schema.names)
@@ -37,7 +37,7 @@ def read_posts(catalog: Folder, columns: Sequence[str] | None = None) -> pa.Tabl
     others = videos.filter(pc.invert(pc.or_(twice, pc.is_in(videos["video_id"], told["video_id"]))))
     n = others.num_rows
     known = {name: others[name] for name in ("video_id", "account", "caption") if name in others.column_names}
-    known |= {"source": pa.repeat(_FOLDER, n), "outcome": pa.repeat(Outcome.COLLECTED.value, n)}
+    known |= {"source": pa.repeat(FOLDER, n), "outcome": pa.repeat(Outcome.COLLECTED.value, n)}
     if with_dates:
         by_id = _dates_of_ids(others["video_id"])
         known["posted_at"] = pc.coalesce(others["posted_at"], by_id)
@@ -56,34 +56,42 @@ def read_videos_with_posts(
     When one was posted is what a source told, else what its id tells. `keep_N`: which of the videos, None: all; of the
     others no more than a file is in memory.
     """
-    wanted = dict.fromkeys(columns)
-    of_videos = [name for name in wanted if name in VideoRow.__annotations__]
-    read = list(dict.fromkeys([*of_videos, "video_id", *(["files"] if "is_slideshow" in wanted else [])]))
-    listed = catalog.read(read) if keep_N is None else _kept(catalog.tables(read), keep_N)
-    told = _told(catalog, ["video_id", *(name for name in wanted if name in PostRow.__annotations__)])
-    at = pc.index_in(listed["video_id"], told["video_id"])  # once: the index of many posts takes a while
-    for name in wanted:
-        if name == "posted_at":
-            dates = pc.coalesce(listed[name], told[name].take(at), _dates_of_ids(listed["video_id"]))
-            listed = listed.set_column(listed.column_names.index(name), name, dates)
-        elif name == "is_slideshow":
-            listed = listed.append_column(name, pc.coalesce(_by_files(listed), told[name].take(at)))
-        elif name not in of_videos:
-            listed = listed.append_column(name, told[name].take(at))
-    return listed.select(list(wanted))
-
-
-def _kept(tables: Iterable[pa.Table], keep_N: np.ndarray) -> pa.Table:
-    """The rows of `keep_N` of tables that are N rows together."""
     kept, at = [], 0
-    for table in tables:
-        kept.append(table.filter(pa.array(keep_N[at : at + table.num_rows])))
+    for table in iter_videos_with_posts(catalog, columns):
         at += table.num_rows
+        kept.append(table if keep_N is None else table.filter(pa.array(keep_N[at - table.num_rows : at])))
     return pa.concat_tables(kept)
 
 
-def _told(catalog: Folder, columns: Sequence[str] | None = None) -> pa.Table:
-    """The posts that a source told of. Raises UserError for a table that is none."""
+def iter_videos_with_posts(catalog: Folder, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The same, file by file. What sources told of posts is in memory where a column needs it."""
+    wanted = dict.fromkeys(columns)
+    of_videos = [name for name in wanted if name in VideoRow.__annotations__]
+    read = [*of_videos, "video_id", *(["files"] if "is_slideshow" in wanted else [])]
+    of_posts = [name for name in wanted if name == "posted_at" or name not in of_videos]
+    told = read_told(catalog, ["video_id", *of_posts]).combine_chunks() if of_posts else None
+    place_N = None
+    if told is not None and told.num_rows:  # once: the index of many posts takes a while
+        place_N = pc.index_in(catalog.read(["video_id"])["video_id"], told["video_id"])
+    at = 0
+    for table in catalog.tables(list(dict.fromkeys(read))):
+        n = table.num_rows
+        place = pa.nulls(n, pa.int32()) if place_N is None else place_N.slice(at, n)
+        for name in of_posts:
+            assert told is not None
+            if name == "posted_at":
+                dates = pc.coalesce(table[name], told[name].take(place), _dates_of_ids(table["video_id"]))
+                table = table.set_column(table.column_names.index(name), name, dates)
+            elif name == "is_slideshow":
+                table = table.append_column(name, pc.coalesce(_by_files(table), told[name].take(place)))
+            else:
+                table = table.append_column(name, told[name].take(place))
+        at += n
+        yield table.select(list(wanted))
+
+
+def read_told(catalog: Folder, columns: Sequence[str] | None = None) -> pa.Table:
+    """The posts that a source told of, each id once. Raises UserError for a table that is none."""
     schema, name = arrow_schema(PostRow), catalog.finished().side_tables.get(SIDE_TABLE)
     wanted = pa.schema([schema.field(column) for column in dict.fromkeys(columns or schema.names)])
     return read_table_of(f"{catalog.uri}/{name}", SIDE_TABLE, wanted.names) if name else wanted.empty_table()

@@ -8,12 +8,13 @@ Shape letters: N videos, n of them annotated, C clusters, K quantities (labels, 
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from tikval.stats.arrays import Floats, Ints
+from tikval.stats.decisions import Decisions
 from tikval.stats.limits import FEWEST_ACCOUNTS, effective_groups, why_no_interval
 from tikval.stats.student import t_critical
 
@@ -99,18 +100,17 @@ class RateSums(NamedTuple):
 
 
 def rate_sums(
-    predicted_NK: ArrayLike,
+    predicted: NDArray[Any] | Decisions,
     cluster_N: Ints,
     labelled_n: Ints,
-    true_nK: ArrayLike,
+    true: NDArray[Any],
     probability_n: Floats | None = None,
     weight_N: Floats | None = None,
 ) -> RateSums:
-    """Sums over clusters numbered from 0; `labelled_n` are the rows of `predicted_NK` that `true_nK` speaks of.
+    """Sums over clusters numbered from 0; `labelled_n` are the rows of `predicted` [N, K] that `true` [n, K] speaks of.
 
     `weight_N`: how much each video counts in the raw rates, as worth makes it; None: each is one.
     """
-    predicted, true = np.asarray(predicted_NK), np.asarray(true_nK)
     if len(predicted) != len(cluster_N) or len(true) != len(labelled_n):
         raise ValueError(
             f"{len(predicted)} videos in {len(cluster_N)} clusters, {len(labelled_n)} annotated with {len(true)}"
@@ -125,9 +125,7 @@ def rate_sums(
         None if probability_n is None else probability_n[order],
     )
     videos = np.bincount(cluster_N, weight_N, n_clusters).astype(np.float64)
-    if weight_N is not None:
-        predicted = predicted * weight_N[:, None]
-    return RateSums(videos, _by_cluster(predicted, cluster_N, n_clusters), sample)
+    return RateSums(videos, sums_by_cluster(predicted, cluster_N, n_clusters, weight_N), sample)
 
 
 def worth_by_group(weight_N: Floats, group_N: Ints) -> Floats:
@@ -138,11 +136,14 @@ def worth_by_group(weight_N: Floats, group_N: Ints) -> Floats:
     return worth
 
 
-def _by_cluster(values: NDArray[np.generic], cluster: Ints, n_clusters: int) -> Floats:
-    """[C, K] sums over the rows of each cluster."""
+def sums_by_cluster(
+    values: NDArray[Any] | Decisions, cluster_N: Ints, n_clusters: int, weight_N: Floats | None = None
+) -> Floats:
+    """[C, K] sums over the rows of each cluster, column by column: of millions of rows one is large."""
     out = np.empty((n_clusters, values.shape[1]))
     for k in range(values.shape[1]):
-        out[:, k] = np.bincount(cluster, values[:, k], n_clusters)
+        column = values[:, k]
+        out[:, k] = np.bincount(cluster_N, column if weight_N is None else column * weight_N, n_clusters)
     return out
 
 
@@ -231,8 +232,8 @@ def _of_accounts(sums: RateSums) -> _Mended:
     """Variance and power by leaving out each account once."""
     clusters, (cluster, predicted, true, _), weight = len(sums.videos), sums.sample, sums.sample.weight
     m: Floats = np.bincount(cluster, weight, clusters).astype(np.float64)
-    truth, human_C = leave_one_out(_by_cluster(true * weight[:, None], cluster, clusters), m)
-    claimed, claimed_C = leave_one_out(_by_cluster(predicted * weight[:, None], cluster, clusters), m)
+    truth, human_C = leave_one_out(sums_by_cluster(true * weight[:, None], cluster, clusters), m)
+    claimed, claimed_C = leave_one_out(sums_by_cluster(predicted * weight[:, None], cluster, clusters), m)
     everywhere, all_C = leave_one_out(sums.predicted, sums.videos)
     gap_C = all_C - claimed_C  # [C, K]
     power = _power(-(human_C * gap_C).sum(0), (gap_C**2).sum(0))

@@ -79,7 +79,7 @@ def _corpora(
     kept: list[SystemCorpus] = []
     skipped, notes = list[str](), list[str]()
     for name in dict.fromkeys(names):
-        one = read_system_corpus(study, name, annotator)
+        one = read_system_corpus(study, name, annotator, ["posted_at"])
         if not one.videos.num_rows:
             skipped.append(f"{name}: no video has a result")
         elif kept and (one.codebook.name, one.codebook.slugs) != (
@@ -169,7 +169,7 @@ def _grouped(corpus: SystemCorpus, by: str) -> GroupRates:
     rates = rates_of(corpus.system, found.lines, corpus.codebook.slugs, note, found.small)
     if by == "month":
         return months_of(rates)
-    return genres_of(rates, set(corpus.videos["genre"].to_pylist()))
+    return genres_of(rates, set(corpus.videos["genre"].unique().to_pylist()))
 
 
 def write_figures(found: Figures, folder: str | Path) -> list[str]:

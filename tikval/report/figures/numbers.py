@@ -16,6 +16,7 @@ from tikval.rows import ScoreRow
 from tikval.spreadsheet import csv_of
 from tikval.stats.arrays import Bools, Floats
 from tikval.stats.circle import GROUPS
+from tikval.stats.decisions import Decisions
 from tikval.values import CONFRONTED, ENDORSED, SIGN
 
 STANCES: Final = (ENDORSED, CONFRONTED)
@@ -42,23 +43,29 @@ class FigureSeries:
 
 
 def series_of(
-    name: str, predicted_NL: NDArray[Any], modelled_L: Bools, *, is_human: bool = False
+    name: str, predicted: NDArray[Any] | Decisions, modelled_L: Bools, *, is_human: bool = False
 ) -> FigureSeries:
-    """The counts of one system. `predicted_NL` is 0 or 1, or a share where it judged a video several times.
+    """The counts of one system, of its decisions [N, L].
 
     Shares are added up for `counts`; a value is one of a video's where it was predicted at least half of the times. A
     value of both stances counts once per video. Raises ValueError for arrays that do not fit each other, and without
     videos.
     """
-    n_videos, n_labels = predicted_NL.shape
+    n_videos, n_labels = predicted.shape
     if n_labels % 2 or modelled_L.shape != (n_labels,):
-        raise ValueError(f"{name}: predicted is {predicted_NL.shape}, modelled is {modelled_L.shape}")
+        raise ValueError(f"{name}: predicted is {predicted.shape}, modelled is {modelled_L.shape}")
     if not n_videos:
         raise ValueError(f"{name}: no video has a result")
     half = n_labels // 2
-    mostly_NL = (predicted_NL >= _MOSTLY) & modelled_L
-    values_N = (mostly_NL[:, :half] | mostly_NL[:, half:]).sum(1)
-    counts_L = np.where(modelled_L, predicted_NL.sum(0, dtype=np.float64), np.nan)
+    values_N, counts_L = np.zeros(n_videos, np.int16), np.full(n_labels, np.nan)
+    for value in range(half):
+        has_it = np.zeros(n_videos, bool)
+        for k in (value, value + half):
+            if modelled_L[k]:
+                column = predicted[:, k]
+                has_it |= column >= _MOSTLY
+                counts_L[k] = column.sum(dtype=np.float64)
+        values_N += has_it
     return FigureSeries(
         name, n_videos, tuple(np.bincount(values_N).tolist()), counts_L.reshape(2, half), is_human
     )

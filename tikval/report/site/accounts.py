@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.evaluate.corpus import SystemCorpus
+from tikval.evaluate.video_groups import codes_by
 from tikval.report.site.record import Account
 from tikval.report.site.rows import StageRows, is_duplicate
 from tikval.rows import LabelRow
+from tikval.stats.prevalence import sums_by_cluster
 from tikval.store.row_keys import contains, keys_of
 
 ACCOUNTS_LISTED: Final = 500
@@ -55,12 +57,20 @@ def account_rows(
 
 def _most(corpus: SystemCorpus, accounts: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
     """The most frequent labels of each account, with their shares of its videos that have a result."""
-    place = pc.index_in(pc.fill_null(corpus.videos["account"], ""), pa.array(accounts, pa.string()))
-    code = pc.fill_null(place, -1).to_numpy()
+    nobody = corpus.videos["account"].null_count == corpus.videos.num_rows
+    code_N, names = (
+        (np.full(corpus.videos.num_rows, -1), []) if nobody else codes_by(corpus.videos, "account")
+    )
+    place = {name: i for i, name in enumerate(accounts)}
+    listed = np.array([place.get(name, -1) for name in [*names, ""]])[
+        code_N
+    ]  # the last is of nobody that is known
+    at, one = np.flatnonzero(listed >= 0), listed[listed >= 0]
+    sizes = np.bincount(one, minlength=len(accounts))
+    shares = sums_by_cluster(corpus.predicted.only(at), one, len(accounts)) / np.maximum(sizes, 1)[:, None]
     found = {}
-    for i in np.unique(code[code >= 0]).tolist():
-        share_L = corpus.predicted[code == i].mean(0)
-        best = np.argsort(-share_L, kind="stable")[:LABELS_OF_AN_ACCOUNT]
+    for i in np.flatnonzero(sizes).tolist():
+        best = np.argsort(-shares[i], kind="stable")[:LABELS_OF_AN_ACCOUNT]
         labels = corpus.codebook.labels
-        found[accounts[i]] = [(labels[at], float(share_L[at])) for at in best.tolist() if share_L[at] > 0]
+        found[accounts[i]] = [(labels[at], float(shares[i, at])) for at in best.tolist() if shares[i, at] > 0]
     return found

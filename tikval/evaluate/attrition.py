@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tikval.config import UserError
-from tikval.evaluate.attrition_posts import PostCodes, VideoCodes, encoded, posts_of, videos_of
+from tikval.evaluate.attrition_posts import PostCodes, VideoCodes, posts_of, videos_of
 from tikval.evaluate.attrition_steps import (
     ANNOTATED,
     CODE,
@@ -36,6 +36,7 @@ from tikval.evaluate.attrition_steps import (
     why_not_read,
     why_not_there,
 )
+from tikval.evaluate.video_groups import encoded
 from tikval.rows import AccountRow, Outcome, Reason, arrow_schema
 from tikval.sources.posts import read_told
 from tikval.stats.arrays import Codes
@@ -163,7 +164,9 @@ def count_attrition(
     )
 
 
-def _cells(posts: PostCodes, videos: VideoCodes, accounts: pa.Table, level_N: Codes, why_N: Codes) -> pa.Table:
+def _cells(
+    posts: PostCodes, videos: VideoCodes, accounts: pa.Table, level_N: Codes, why_N: Codes
+) -> pa.Table:
     """How many posts there are of each genre, account, minor flag, step and reason: what a video has, else its account.
 
     Counted some at a time, as numbers, whose texts are those of the few cells.

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tikval.evaluate.attrition_steps import CODE, codes_of, tells_nothing
+from tikval.evaluate.video_groups import encoded, joined
 from tikval.rows import Outcome, Reason
 from tikval.stats.arrays import Bools, Codes, Ints
 from tikval.store.folder import Folder
@@ -69,10 +70,9 @@ def posts_of(told: pa.Table, ids_V: pa.ChunkedArray, annotated_V: Bools, labelle
         annotated_T = np.asarray(pc.is_in(told["video_id"], labelled).to_numpy(), bool)
     n = len(other_V)
     not_told = pa.DictionaryArray.from_arrays(pa.nulls(n, pa.int32()), pa.array([], pa.string()))
-    account = pa.chunked_array([encoded(told["account"]), not_told])
     return PostCodes(
         np.concatenate([at, other_V]),
-        account.unify_dictionaries().combine_chunks(),
+        joined([encoded(told["account"]), not_told]),
         np.concatenate([codes_of(told["outcome"]), np.full(n, CODE[Outcome.COLLECTED], np.int8)]),
         np.concatenate([tells_nothing(told["source"]), np.full(n, True)]),
         np.concatenate([annotated_T, annotated_V[other_V]]),
@@ -92,10 +92,5 @@ def videos_of(
         keys.append(keys_of(table["row_key"]))
         ids += table["video_id"].chunks if with_ids else []
     account, genre, *arrays = zip(*parts, strict=True)
-    texts = [pa.chunked_array(each).unify_dictionaries().combine_chunks() for each in (account, genre)]
-    videos = VideoCodes(*texts, *map(np.concatenate, arrays))
+    videos = VideoCodes(joined(account), joined(genre), *map(np.concatenate, arrays))
     return videos, np.concatenate(keys), pa.chunked_array(ids, pa.string()), doubles
-
-
-def encoded(texts: pa.ChunkedArray) -> pa.DictionaryArray:
-    return texts.combine_chunks().dictionary_encode()

@@ -3,6 +3,7 @@
 Shape letter: N videos.
 """
 
+from collections.abc import Sequence
 from typing import Final, get_type_hints
 
 import numpy as np
@@ -42,6 +43,16 @@ def column_of(by: str) -> str:
     if by not in COLUMNS:
         raise UserError(f"--by {by}: no such column of the catalog; there are {', '.join(COLUMNS)}")
     return "posted_at" if by == MONTH else by
+
+
+def encoded(texts: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Texts that many videos share as 4 bytes a video; null stays null."""
+    return texts.combine_chunks().dictionary_encode()
+
+
+def joined(parts: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
+    """Parts with dictionaries of their own, one at least, as one."""
+    return pa.chunked_array(parts).unify_dictionaries().combine_chunks()
 
 
 def codes_by(videos: pa.Table, by: str) -> tuple[Ints, list[str]]:

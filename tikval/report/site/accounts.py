@@ -4,48 +4,38 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from tikval.evaluate.corpus import SystemCorpus
 from tikval.evaluate.video_groups import codes_by
 from tikval.report.site.record import Account
-from tikval.report.site.rows import StageRows, is_duplicate
-from tikval.rows import LabelRow
+from tikval.report.site.rows import CatalogRows
 from tikval.stats.prevalence import sums_by_cluster
-from tikval.store.row_keys import contains, keys_of
 
 ACCOUNTS_LISTED: Final = 500
 LABELS_OF_AN_ACCOUNT: Final = 3
 
 
-def account_rows(
-    listed: pa.Table,
-    stages: dict[str, StageRows],
-    labels: dict[str, LabelRow],
-    corpora: Sequence[SystemCorpus],
-) -> tuple[Account, ...]:
+def account_rows(listed: CatalogRows, corpora: Sequence[SystemCorpus]) -> tuple[Account, ...]:
     """The accounts with the most videos, videos without an account last; nothing where no account is known."""
-    counted = ~is_duplicate(listed)
-    encoded = pc.fill_null(listed["account"], "").combine_chunks().dictionary_encode()
-    names, code_N = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
-    if not any(names):
+    names = [*listed.account.dictionary.to_pylist(), ""]
+    code_N = pc.fill_null(listed.account.indices, len(names) - 1).to_numpy(zero_copy_only=False)
+    counted = ~listed.twice
+    videos, failed, annotated = (
+        np.bincount(code_N[counted & some], minlength=len(names))
+        for some in (True, listed.failed, listed.annotated)
+    )
+    last = np.full(len(names), -1)
+    last[code_N] = np.arange(len(code_N))
+    there = [i for i in range(len(names)) if last[i] >= 0]
+    if not any(names[i] for i in there):
         return ()
-    videos = np.bincount(code_N[counted], minlength=len(names))
-    keys_N = keys_of(listed["row_key"])
-    lost = np.unique(np.concatenate([keys_of(stage.failed["row_key"]) for stage in stages.values()]))
-    failed = np.bincount(code_N[counted & contains(lost, keys_N)], minlength=len(names))
-    is_annotated = pc.is_in(listed["video_id"], pa.array(sorted(labels), pa.string())).to_numpy()
-    annotated = np.bincount(code_N[counted & is_annotated], minlength=len(names))
-    genres = dict(
-        zip(code_N.tolist(), listed["genre"].to_pylist(), strict=True)
-    )  # of an account's last video
-    order = sorted(range(len(names)), key=lambda i: (not names[i], -videos[i], names[i]))[:ACCOUNTS_LISTED]
+    order = sorted(there, key=lambda i: (not names[i], -videos[i], names[i]))[:ACCOUNTS_LISTED]
     most = {one.system: _most(one, [names[i] for i in order]) for one in corpora}
     return tuple(
         Account(
             names[i] or None,
-            genres[i] if names[i] else None,
+            listed.genre[int(last[i])].as_py() if names[i] else None,  # of its last video
             int(videos[i]),
             int(failed[i]),
             int(annotated[i]),

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow.compute as pc
-
 from tikval.claims.families import is_outdated, read_families
 from tikval.codebook import Codebook
 from tikval.config import ReportConfig
@@ -37,7 +35,7 @@ from tikval.report.site.pictures import n_shown, pictures_of
 from tikval.report.site.players import player_of
 from tikval.report.site.post_marks import COUNTS, marks_of
 from tikval.report.site.record import Card, Chart, Failure, LabelAt, Report, SystemRates
-from tikval.report.site.rows import FAILURES_LISTED, is_duplicate
+from tikval.report.site.rows import FAILURES_LISTED
 from tikval.report.site.samples import sample_facts
 from tikval.report.site.study_rows import StudyRows, read_study
 from tikval.report.tables.paper import PaperTables, tables_of
@@ -138,8 +136,8 @@ def _with_rates(report: Report, rows: StudyRows, corpora: Sequence[SystemCorpus]
     return replace(
         report,
         rates=tuple(map(_rates, corpora)),
-        accounts=account_rows(rows.listed, rows.stages, rows.labels, corpora),
-        n_accounts=pc.count_distinct(rows.listed["account"]).as_py(),
+        accounts=account_rows(rows.listed, corpora),
+        n_accounts=len(rows.listed.account.dictionary),
     )
 
 
@@ -177,7 +175,7 @@ def _with_videos(report: Report, config: ReportConfig, rows: StudyRows, places: 
             for card in _cards(config, rows, places.by_video if places else {}, naming)
         ),
         labels_file=places.file if places else "",
-        n_videos=int((~is_duplicate(rows.listed)).sum()),
+        n_videos=int((~rows.listed.twice).sum()),
         prompts=prompts_of(config),
     )
 

@@ -11,10 +11,13 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from tikval.evaluate.scores import Coverage
+from tikval.evaluate.video_groups import encoded, joined
 from tikval.report.site.record import Failure
 from tikval.rows import LabelRow, Reason
+from tikval.stats.arrays import Bools
 from tikval.store.folder import Folder
 from tikval.store.row_keys import contains, keys_of
 
@@ -32,19 +35,56 @@ class StageRows:
     shown: list[Any]  # rows of the videos that get a page
 
 
+@dataclass(frozen=True, slots=True)
+class CatalogRows:
+    """The rows of a catalog [N], as far as they are counted."""
+
+    account: pa.DictionaryArray
+    genre: pa.DictionaryArray
+    twice: Bools  # an earlier row has the id
+    annotated: Bools
+    failed: Bools  # at any stage, but for what is twice
+
+
+def read_catalog_rows(
+    catalog: Folder, labels: dict[str, LabelRow]
+) -> tuple[CatalogRows, NDArray[np.bytes_], StageRows, pa.Table]:
+    """The rows, their keys S16 [N], the catalog as a stage, and the failures of rows whose id is there twice.
+
+    The stage's failures are without those.
+    """
+    names = pa.array(sorted(labels), pa.string())
+    accounts, genres = list[pa.DictionaryArray](), list[pa.DictionaryArray]()
+    twice, annotated, keys = list[Bools](), list[Bools](), list[NDArray[np.bytes_]]()
+    counted, failed, doubles = list[Coverage](), list[pa.Table](), list[pa.Table]()
+    for table in catalog.tables([*_COUNTED, "account", "genre"]):
+        accounts.append(encoded(table["account"]))
+        genres.append(encoded(table["genre"]))
+        twice.append(is_duplicate(table))
+        annotated.append(np.asarray(pc.is_in(table["video_id"], names).to_numpy(), bool))
+        keys.append(keys_of(table["row_key"]))
+        counted.append(coverage_of(table))
+        failed.append(failed_of(table.filter(pa.array(~twice[-1]))))
+        doubles.append(failed_of(table.filter(pa.array(twice[-1]))))
+    twice_N, none_N = np.concatenate(twice), np.zeros(sum(map(len, twice)), bool)
+    rows = CatalogRows(joined(accounts), joined(genres), twice_N, np.concatenate(annotated), none_N)
+    stage = StageRows(_together(counted), pa.concat_tables(failed), [])
+    return rows, np.concatenate(keys), stage, pa.concat_tables(doubles)
+
+
 def is_duplicate(listed: pa.Table) -> np.ndarray:
     """Which rows have an id that an earlier row has: bool [N]."""
     return np.asarray(pc.fill_null(pc.equal(listed["error"], Reason.DUPLICATE_ID), False).to_numpy(), bool)
 
 
-def with_a_page(listed: pa.Table, labels: dict[str, LabelRow], most: int) -> np.ndarray:
+def with_a_page(listed: CatalogRows, most: int) -> Bools:
     """Which videos get a page: bool [N], all, or where there are more than `most` the annotated ones first."""
-    page_N = ~is_duplicate(listed)
+    page_N: Bools = ~listed.twice
     if int(page_N.sum()) <= most:
         return page_N
-    annotated = pc.is_in(listed["video_id"], pa.array(sorted(labels), pa.string())).to_numpy()
     order = np.flatnonzero(page_N)
-    chosen = np.concatenate([order[annotated[order]], order[~annotated[order]]])[:most]
+    annotated = listed.annotated[order]
+    chosen = np.concatenate([order[annotated], order[~annotated]])[:most]
     page_N[:] = False
     page_N[chosen] = True
     return page_N

@@ -5,11 +5,10 @@ objects. Shape letters: N videos of the catalog.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from tikval.config import ReportConfig
 from tikval.evaluate.evidence import recognised_scripts
@@ -17,21 +16,18 @@ from tikval.report.site.facts import scripts_of
 from tikval.report.site.post_marks import OF_POSTS
 from tikval.report.site.record import Failure
 from tikval.report.site.rows import (
+    CatalogRows,
     StageRows,
-    coverage_of,
-    failed_of,
     failures_of,
-    is_duplicate,
+    read_catalog_rows,
     read_stage,
     with_a_page,
 )
 from tikval.rows import LabelRow, VideoRow
 from tikval.sources.posts import read_videos_with_posts
 from tikval.store.folder import Folder
-from tikval.store.row_keys import keys_of
+from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study
-
-_COUNTED: Final = ("video_id", "row_key", "account", "genre", "error", "detail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,7 @@ class StudyRows:
     places: dict[str, Folder]  # of scripts and values, by the stage's name
     scores: Folder
     recognised: Folder | None  # what was heard and read in the videos themselves, to check quotes against
-    listed: pa.Table  # [N] the catalog, in the few columns that are counted
+    listed: CatalogRows
     labels: dict[str, LabelRow]  # by video, of the annotator whose labels are the truth
     shown: list[Any]  # VideoRows with what their posts tell, of the videos that get a page
     stages: dict[str, StageRows]  # by name, the catalog first
@@ -58,12 +54,14 @@ def read_study(config: ReportConfig, label_set: str) -> StudyRows:
     catalog = Folder(config.scores.catalog.folder)
     places = {name: Folder(recipe.folder) for name, recipe in scripts_of(config).items()}
     places |= {f"values: {system.system}": Folder(system.folder) for system in config.scores.predictions}
-    listed = read_videos_with_posts(catalog, _COUNTED)
     labels = _labels(catalog, label_set, config.scores.annotator)
-    page_N = with_a_page(listed, labels, config.videos)
+    listed, keys_N, first, twice = read_catalog_rows(catalog, labels)
+    page_N = with_a_page(listed, config.videos)
     columns = [name for name in VideoRow.__annotations__ if name != "script"]  # which the scripts have, too
-    stages = _stages(listed, page_N, places)
-    failures, n_failures = failures_of(stages, failed_of(listed.filter(pa.array(is_duplicate(listed)))))
+    stages = {"catalog": first, **_stages(keys_N, page_N, places)}
+    failures, n_failures = failures_of(stages, twice)
+    lost = np.unique(np.concatenate([keys_of(stage.failed["row_key"]) for stage in stages.values()]))
+    listed = replace(listed, failed=contains(lost, keys_N))
     return StudyRows(
         catalog=catalog,
         places=places,
@@ -84,13 +82,10 @@ def _labels(catalog: Folder, label_set: str, annotator: str | None) -> dict[str,
     return {row["video_id"]: row for row in rows if annotator in (None, row["annotator"])}
 
 
-def _stages(listed: pa.Table, page_N: np.ndarray, places: Mapping[str, Folder]) -> dict[str, StageRows]:
-    """The rows of each stage by its name, the catalog's first: its `failed` lacks rows whose id is listed twice."""
-    keys_N = keys_of(listed["row_key"])
+def _stages(keys_N: np.ndarray, page_N: np.ndarray, places: Mapping[str, Folder]) -> dict[str, StageRows]:
+    """The rows of each stage after the catalog by its name."""
     known, paged = np.sort(keys_N), np.sort(keys_N[page_N])
-    failed = failed_of(listed.filter(pa.array(~is_duplicate(listed))))
-    first = StageRows(coverage_of(listed), failed, [])
-    found = {"catalog": first}
-    for name, folder in places.items():
-        found[name] = read_stage(folder, known, paged, is_system=name.startswith("values: "))
-    return found
+    return {
+        name: read_stage(folder, known, paged, is_system=name.startswith("values: "))
+        for name, folder in places.items()
+    }

@@ -40,7 +40,7 @@ PHRASES: Final = {
     "stats": "numbers in, numbers out",
 }
 CONTRACTS: Final = set(
-    "values rows machine spreadsheet terminal config files codebook privacy handles study_key script_text "
+    "values rows machine spreadsheet terminal errors config files codebook privacy handles study_key script_text "
     "prompt_text".split()
 )
 WIDTH, HEIGHT, GAP_X, GAP_Y = 190, 46, 26, 40

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # A module may import its own room and the lines above; rooms of one line are strangers.
 LAYERS = """
 values
-rows machine handles spreadsheet terminal
+rows machine handles spreadsheet terminal errors
 config
 files codebook privacy study_key script_text
 prompt_text
@@ -36,7 +36,7 @@ jobs
 RANK = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
 LIGHT = {
     *("values", "rows", "machine", "config", "codebook", "handles", "privacy", "study_key", "files"),
-    *("spreadsheet", "terminal", "script_text", "prompt_text", "stats", "store", "sources"),
+    *("errors", "spreadsheet", "terminal", "script_text", "prompt_text", "stats", "store", "sources"),
     *("media", "evaluate", "annotate", "claims", "report", "study"),
 }
 HEAVY = {"torch", "torchaudio", "transformers", "sentence_transformers", "vllm"}

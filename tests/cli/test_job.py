@@ -11,7 +11,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.fixtures.corpus import write_corpus
-from tikval.cli.job import JOBS, guard, run_job, summary, too_many_failed
+from tikval.cli.guard import guard
+from tikval.cli.job import JOBS, run_job, summary, too_many_failed
 from tikval.config import CatalogConfig, EvaluateConfig, UserError, load_config
 from tikval.files import write_table
 from tikval.store.folder import Folder, FolderRun

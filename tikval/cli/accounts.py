@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from tikval.cli.app import app
-from tikval.cli.job import FAILED, guard
+from tikval.cli.guard import FAILED, guard
 from tikval.config import Endpoint, SuggestConfig, load_config
 from tikval.files import read_bytes, write_bytes
 from tikval.sources.tables import open_table

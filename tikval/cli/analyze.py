@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from tikval.cli.app import app
-from tikval.cli.job import FAILED, guard, job_command, note_asked, run_config, summary, too_many_failed
+from tikval.cli.guard import FAILED, guard
+from tikval.cli.job import job_command, note_asked, run_config, summary, too_many_failed
 from tikval.cli.profiles import Wanted, asked_by, asks_for_evidence, profile_file, report_of_profiles
 from tikval.config import (
     CascadeConfig,

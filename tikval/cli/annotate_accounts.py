@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from tikval.cli.annotate import annotate
-from tikval.cli.job import FAILED
+from tikval.cli.guard import FAILED
 from tikval.config import UserError, find_file
 from tikval.files import read_bytes, write_bytes
 from tikval.stats.agreement import AgreementLine

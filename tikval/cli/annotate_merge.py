@@ -9,7 +9,7 @@ import typer
 
 from tikval.cli.annotate import annotate
 from tikval.cli.app import CODEBOOK
-from tikval.cli.job import FAILED
+from tikval.cli.guard import FAILED
 from tikval.config import UserError
 from tikval.stats.limits import counted
 from tikval.terminal import Terminal

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from tikval.cli.annotate import annotate
-from tikval.cli.job import FAILED, guard
+from tikval.cli.guard import FAILED, guard
 from tikval.stats.limits import counted
 
 

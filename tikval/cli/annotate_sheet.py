@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tikval.cli.annotate import annotate
-from tikval.cli.job import FAILED
+from tikval.cli.guard import FAILED
 from tikval.config import AnnotateConfig, UserError, load_config, validate, with_overrides
 from tikval.stats.limits import counted
 

@@ -1,13 +1,16 @@
 """The application that the commands are registered with, and what every one of them has in common."""
 
+import ast
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from tikval import __version__
+from tikval.cli.guard import guard
 from tikval.terminal import escape_output
 
 app = typer.Typer(
@@ -20,8 +23,8 @@ app = typer.Typer(
 
 CODEBOOK: Final = "prompts/codebook.yaml"
 
-# Modules of this package by the command that needs them, in the order of the help. A command loads its own alone:
-# all of them together take a second to import, most of it for what the others need.
+# Modules of this package by the command that needs them, in the order of the help; the first has its docstring. A
+# command loads its own alone: all of them together take a second to import, most of it for what the others need.
 MODULES: Final = {
     "accounts": ("accounts",),
     "analyze": ("analyze",),
@@ -89,16 +92,46 @@ def _before_every_command(
 def main() -> None:
     """The console script: a mistake of the user is one line and exit code 2, never a traceback."""
     escape_output()
-    load_commands(sys.argv[1:])
-    from tikval.cli.job import guard  # deferred: it has every job's configuration
-
+    words = sys.argv[1:]
+    if words and words[0] in MODULES:
+        load_commands(words[:1])
+    else:
+        list_commands()
     sys.exit(guard(lambda: app() or 0))
 
 
-def load_commands(words: Sequence[str]) -> None:
-    """Register the command that the words of a command line begin with; all of them where they name none."""
-    if words[:1] == ["--version"]:
-        return
-    for command in words[:1] if words and words[0] in MODULES else MODULES:
+def load_commands(commands: Iterable[str]) -> None:
+    """Register these commands."""
+    for command in commands:
         for module in MODULES[command]:
             import_module(f"tikval.cli.{module}")
+
+
+def list_commands() -> None:
+    """Register every command with its help alone, read from its module without importing it: nothing can be run."""
+    for command, modules in MODULES.items():
+        app.command(command, help=_help_in(modules[0], command))(lambda: None)
+
+
+def _help_in(module: str, command: str) -> str:
+    """The docstring of a command's function, or the `help` of a group of commands."""
+    groups = dict[str, str]()  # by the variable
+    for node in ast.parse((Path(__file__).parent / f"{module}.py").read_text("utf-8")).body:
+        match node:
+            case ast.FunctionDef(name=name, decorator_list=decorators):
+                for each in decorators:
+                    match each:
+                        case ast.Call(func=ast.Attribute(value=ast.Name("app"), attr="command"), args=args):
+                            named = args[0].value if args and isinstance(args[0], ast.Constant) else name
+                            if named == command:
+                                return ast.get_docstring(node) or ""
+            case ast.Assign(targets=[ast.Name(variable)], value=ast.Call(keywords=keywords)):
+                for given in keywords:
+                    if given.arg == "help" and isinstance(given.value, ast.Constant):
+                        groups[variable] = str(given.value.value)
+            case ast.Expr(
+                ast.Call(func=ast.Attribute(attr="add_typer"), args=[ast.Name(variable)], keywords=[name])
+            ):
+                if isinstance(name.value, ast.Constant) and name.value.value == command:
+                    return groups[variable]
+    raise LookupError(f"{module}.py: no command {command}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tikval.cli.app import app
-from tikval.cli.job import FAILED
+from tikval.cli.guard import FAILED
 from tikval.cli.results import Picked, picked_study
 from tikval.config import UserError
 from tikval.machine import ScratchFolder

@@ -22,7 +22,7 @@ from tikval.cli.analyze import (
     Videos,
 )
 from tikval.cli.app import app
-from tikval.cli.job import USAGE, guard
+from tikval.cli.guard import USAGE, guard
 from tikval.cli.profiles import Wanted, report_of_profiles
 from tikval.config import CatalogConfig, EvaluateConfig, UserError
 from tikval.files import is_local

@@ -7,7 +7,8 @@ import typer
 from rich.table import Table
 
 from tikval.cli.app import app
-from tikval.cli.job import FAILED, run_config
+from tikval.cli.guard import FAILED
+from tikval.cli.job import run_config
 from tikval.cli.results import Picked, current_report, picked_study
 from tikval.config import UserError
 from tikval.config.claims import ClaimsConfig

@@ -7,7 +7,7 @@ from functools import partial
 
 from rich.table import Table
 
-from tikval.cli.job import FAILED
+from tikval.cli.guard import FAILED
 from tikval.cli.profiles import profile_file
 from tikval.config import ReportConfig, UserError, load_config
 from tikval.flow.each_node import on_each_node

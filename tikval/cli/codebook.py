@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from tikval.cli.app import CODEBOOK, app
-from tikval.cli.job import USAGE
+from tikval.cli.guard import USAGE
 from tikval.codebook import Codebook, load_codebook, render_page
 from tikval.config import UserError, find_file
 from tikval.terminal import Terminal

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tikval.cli.app import app
-from tikval.cli.job import FAILED, USAGE
+from tikval.cli.guard import FAILED, USAGE
 from tikval.config import UserError
 
 _TARGETS = "Accounts (@name), ids, addresses (short ones too), or tables that list them."

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress
 
 from tikval.cli.analyze import run_study
 from tikval.cli.app import app
-from tikval.cli.job import guard
+from tikval.cli.guard import guard
 from tikval.cli.profiles import Wanted, asked_by, report_of_profiles
 from tikval.config import LocalWriter, shipped_folder
 from tikval.hub.bundled import ENCODER, WHISPER_BASE, BundledModel, cached_folder, fetch

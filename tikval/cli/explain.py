@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from tikval.cli.app import app
-from tikval.cli.job import FAILED, run_config, summary, too_many_failed
+from tikval.cli.guard import FAILED
+from tikval.cli.job import run_config, summary, too_many_failed
 from tikval.cli.results import Picked, current_report, picked_study
 from tikval.config import ExplainConfig, UserError, validate
 from tikval.store.runs import run_here

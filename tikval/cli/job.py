@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from tikval.cli.guard import FAILED, guard
 from tikval.config import (
     CascadeConfig,
     CatalogConfig,
@@ -34,7 +35,6 @@ from tikval.store.recipes import load_job
 from tikval.store.runs import SystemConfig
 from tikval.terminal import escape_output
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130  # exit codes
 DRY_RUN: Final = "--dry-run"
 
 
@@ -160,19 +160,3 @@ def _numbers(config: EvaluateConfig, run: FolderRun) -> str:
 
 def too_many_failed(config: JobConfig, run: FolderRun) -> bool:
     return sum(run.failed.values()) > config.max_failed_share * run.rows
-
-
-def guard(work: Callable[[], int]) -> int:
-    """The exit code of some work; what a user can mend becomes one line instead of a traceback."""
-    try:
-        return work()
-    except UserError as err:
-        print(f"tikval: {err}", file=sys.stderr)
-        return USAGE
-    except OSError as err:  # a full disk, a store that does not answer: no bug, and no end of the study
-        what = " ".join(str(err).split())[:500]
-        print(f"tikval: {what}; once that is mended the same command goes on from here", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("tikval: stopped; the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED

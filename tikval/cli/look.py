@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from tikval.cli.app import app
-from tikval.cli.job import FAILED
+from tikval.cli.guard import FAILED
 from tikval.cli.remote import show_remote
 from tikval.config import (
     UserError,

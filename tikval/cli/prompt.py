@@ -7,7 +7,8 @@ import typer
 
 from tikval.cli.analyze import Purse
 from tikval.cli.app import app
-from tikval.cli.job import FAILED, guard, run_config, summary, too_many_failed
+from tikval.cli.guard import FAILED, guard
+from tikval.cli.job import run_config, summary, too_many_failed
 from tikval.cli.profiles import profile_file
 from tikval.cli.results import Picked, picked_study
 from tikval.config import UserError, read_yaml

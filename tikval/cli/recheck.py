@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from tikval.cli.app import app
-from tikval.cli.job import FAILED
+from tikval.cli.guard import FAILED
 from tikval.cli.results import show_erasure
 from tikval.files import plain_address
 from tikval.stats.limits import counted

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
-from tikval.cli.job import FAILED
+from tikval.cli.guard import FAILED
 from tikval.config import Api, UserError
 from tikval.terminal import Terminal
 

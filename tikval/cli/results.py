@@ -8,7 +8,7 @@ import typer
 
 from tikval.annotate.agreement import Coding
 from tikval.cli.app import CODEBOOK, app
-from tikval.cli.job import FAILED
+from tikval.cli.guard import FAILED
 from tikval.config import ReportConfig, UserError, validate
 from tikval.stats.limits import counted
 from tikval.store.runs import Study, run_here

@@ -6,7 +6,7 @@ import typer
 
 from tikval.cli.analyze import run_study
 from tikval.cli.app import app
-from tikval.cli.job import guard
+from tikval.cli.guard import guard
 from tikval.cli.results import Picked, current_report, picked_study
 from tikval.config import ExtractConfig, LocalExtractor, ReportConfig, TuneConfig, UserError, validate
 from tikval.evaluate.scores import ALL, BASELINE, LEFT_OUT

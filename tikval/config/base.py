@@ -26,15 +26,13 @@ from pydantic import (
     model_validator,
 )
 
+from tikval.errors import UserError as UserError  # it is imported from here, too
+
 SECRET: Final = re.compile(r"[?&][^=&]*(pass|pwd|token|secret|key|sig)[^=&]*=", re.IGNORECASE)  # in a query
 CONTENT: Final = "content"  # marks a path whose file's content, not its name, belongs to the recipe
 # Marks a field that an earlier version did not have. At its default it is not part of the recipe, so that studies
 # which were finished before it came stay finished.
 ADDED_LATER: Final = "added later"
-
-
-class UserError(Exception):
-    """Something the user can mend; shown as one line, without a traceback."""
 
 
 _PACKAGE: Final = Path(__file__).parents[1]

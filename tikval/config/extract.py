@@ -14,11 +14,11 @@ from tikval.config.base import (
     Pool,
     TextFile,
     Upstream,
-    UserError,
     find_file,
 )
 from tikval.config.llm import HOW_A_MODEL_IS_ASKED, Api, Engine, Instructed, Llm, check_api
 from tikval.config.scripts import CatalogConfig, LlmWriter, Look, ScriptConfig, local_unless_named
+from tikval.errors import UserError
 
 SCHWARTZ: Final = "prompts/codebook.yaml"
 EVIDENCE: Final = "prompts/evidence.txt"

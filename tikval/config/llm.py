@@ -4,7 +4,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from tikval.config.base import ADDED_LATER, Config, TextFile, UserError, holds_secret
+from tikval.config.base import ADDED_LATER, Config, TextFile, holds_secret
+from tikval.errors import UserError
 
 
 class BatchJobs(Config):

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from tikval.config.base import Config, JobConfig, Pool, Upstream, UserError, holds_secret
+from tikval.config.base import Config, JobConfig, Pool, Upstream, holds_secret
 from tikval.config.train import FinetuneConfig, changed
+from tikval.errors import UserError
 
 
 class Axis(Config):

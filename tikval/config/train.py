@@ -13,12 +13,12 @@ from tikval.config.base import (
     Pool,
     TextFile,
     Upstream,
-    UserError,
     inline,
 )
 from tikval.config.embed import EmbedConfig
 from tikval.config.extract import ExtractConfig
 from tikval.config.scripts import CatalogConfig, ScriptConfig
+from tikval.errors import UserError
 
 
 class TextEncoder(Config):

@@ -188,7 +188,8 @@ def say_of_names(videos: Sequence[CodingVideo], say: Say) -> None:
     """Say how many ids name somebody, where no study can tell another name for them."""
     ids = pa.array([video.item for video in videos], pa.string())
     empty = pa.nulls(len(ids), pa.string())
-    if named := hidden_names(pa.table({"video_id": ids, "account": empty, "row_key": ids})):
+    listed = pa.table({"video_id": ids, "account": empty, "row_key": ids})
+    if named := hidden_names(lambda: [listed]):
         say(
             f"ids that name somebody, and stand in the sheets as they are: {len(named)}; tikval sample writes a list "
             "without names, and --study finds its videos"
@@ -213,7 +214,7 @@ def _rows_of(study: Study, names: Iterable[str]) -> tuple[dict[str, Any], dict[s
     read = rows_of_keys(study.catalog(), [row["row_key"] for row in some], columns)
     rows = {row["video_id"]: row for row in read.values()}
     found = {name: rows[video] for name in wanted.to_pylist() if (video := resolve_id(name, ids)) in rows}
-    return found, hidden_names(listed)
+    return found, hidden_names(lambda: [listed])
 
 
 def _scripts_of(study: Study, keys: Sequence[str], say: Say) -> dict[str, str]:

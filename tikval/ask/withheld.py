@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from tikval.config import Api, Endpoint, Gemini, UserError, Vllm
 from tikval.sources.accounts import unmatched_minors
 from tikval.store.folder import Folder
-from tikval.store.row_keys import contains, keys_of
+from tikval.store.row_keys import KEY, contains, keys_of
 
 
 class Withheld(NamedTuple):
@@ -70,10 +70,9 @@ def check_minors(catalog: Folder, llm: Gemini | Vllm | Endpoint, api: Api, todo:
 
 def keys_of_minors(catalog: Folder) -> tuple[np.ndarray, np.ndarray]:
     """Row keys of videos of minors, and of those of whom nothing is known: S16 sorted, of files that can be sent."""
-    table = catalog.read(["row_key", "is_minor", "error"])
-    table = table.filter(table["error"].is_null())
-    is_minor = table["is_minor"]
-    return (
-        np.sort(keys_of(table.filter(pc.fill_null(is_minor, False))["row_key"])),
-        np.sort(keys_of(table.filter(is_minor.is_null())["row_key"])),
-    )
+    minors, unknown = [np.empty(0, KEY)], [np.empty(0, KEY)]
+    for table in catalog.tables(["row_key", "is_minor", "error"]):
+        table = table.filter(table["error"].is_null())
+        minors.append(keys_of(table.filter(pc.fill_null(table["is_minor"], False))["row_key"]))
+        unknown.append(keys_of(table.filter(table["is_minor"].is_null())["row_key"]))
+    return np.sort(np.concatenate(minors)), np.sort(np.concatenate(unknown))

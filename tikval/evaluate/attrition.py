@@ -101,13 +101,13 @@ def attrition_of(study: Study, system: str | None = None) -> Attrition:
     told = read_told(catalog, ["video_id", "account", "source", "outcome"])
     videos, keys, ids, doubles = videos_of(catalog, labels, with_ids=told.num_rows > 0)
     posts = posts_of(told, ids, videos.annotated, labels)
-    places = KeyPlaces(keys)
+    places, n_videos, keys = KeyPlaces(keys), len(keys), keys[:0]
     found = count_attrition(
         posts,
         videos,
         pa.Table.from_pylist(catalog.read_side_table("accounts"), arrow_schema(AccountRow)),
         why_not_read(places, videos.error, [folder for stage in OPENING for folder in study.folders(stage)]),
-        {name: why_not_judged(places, len(keys), folder) for name, (folder, _) in systems.items()},
+        {name: why_not_judged(places, n_videos, folder) for name, (folder, _) in systems.items()},
         len(labels),
         system,
     )

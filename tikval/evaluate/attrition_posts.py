@@ -15,7 +15,7 @@ from tikval.evaluate.video_groups import encoded, joined
 from tikval.rows import Outcome, Reason
 from tikval.stats.arrays import Bools, Codes, Ints
 from tikval.store.folder import Folder
-from tikval.store.row_keys import keys_of
+from tikval.store.row_keys import KeyBuffer, keys_of
 
 
 class VideoCodes(NamedTuple):
@@ -83,14 +83,14 @@ def videos_of(
     catalog: Folder, labelled: pa.Array, *, with_ids: bool
 ) -> tuple[VideoCodes, NDArray[np.bytes_], pa.ChunkedArray, int]:
     """The videos file by file, their row keys, their ids where they are wanted, and rows whose id is there before."""
-    parts, keys, ids, doubles = list[VideoCodes](), list[NDArray[np.bytes_]](), list[pa.Array](), 0
+    parts, keys, ids, doubles = list[VideoCodes](), KeyBuffer(), list[pa.Array](), 0
     for table in catalog.tables(["video_id", "row_key", "account", "genre", "is_minor", "error"]):
         twice = pc.fill_null(pc.equal(table["error"], Reason.DUPLICATE_ID), False)
         doubles += pc.sum(twice).as_py() or 0
         table = table.filter(pc.invert(twice))
         parts.append(VideoCodes.of(table, labelled))
-        keys.append(keys_of(table["row_key"]))
+        keys.add(keys_of(table["row_key"]))
         ids += table["video_id"].chunks if with_ids else []
     account, genre, *arrays = zip(*parts, strict=True)
     videos = VideoCodes(joined(account), joined(genre), *map(np.concatenate, arrays))
-    return videos, np.concatenate(keys), pa.chunked_array(ids, pa.string()), doubles
+    return videos, keys.array(), pa.chunked_array(ids, pa.string()), doubles

@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import CatalogConfig, ExtractConfig, PredictConfig, TuneConfig, UserError, find_file
@@ -21,12 +20,12 @@ from tikval.evaluate.judgements import judgements_of, rows_of_listed, scores_of_
 from tikval.evaluate.video_groups import account_codes
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
-from tikval.sources.posts import iter_videos_with_posts
+from tikval.sources.posts import VideosWithPosts
 from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.decisions import Decisions
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
-from tikval.store.row_keys import contains, keys_of
+from tikval.store.row_keys import KeyBuffer, KeyPlaces, contains, keys_of
 from tikval.store.runs import Study, system_config
 from tikval.store.teacher import folder_in_study, teacher_answers
 from tikval.values import binary
@@ -79,7 +78,7 @@ class _ListedVideos(NamedTuple):
     """The V videos of a catalog."""
 
     videos: pa.Table  # [V] the columns that were asked for; texts that videos share are dictionaries
-    keys: NDArray[np.bytes_]  # S16 [V]
+    by_key: KeyPlaces | None  # places by row key, where results are to be read
     usable: Bools  # [V] listed without a failure
     names: list[str]  # ids that were looked for, sorted
     at: Ints  # [M] places of videos with these ids
@@ -94,23 +93,27 @@ class _ListedVideos(NamedTuple):
         return np.array([place.get(number[name], -1) for name in ids], np.int64)
 
 
-def _listed(catalog: Folder, columns: Sequence[str], names: Collection[str] = ()) -> _ListedVideos:
+def _listed(
+    catalog: Folder, columns: Sequence[str], names: Collection[str], *, with_places: bool = False
+) -> _ListedVideos:
     """The videos of a catalog, file by file, and where those stand whose ids are `names`."""
     columns, names = list(dict.fromkeys([*_COLUMNS, *columns])), sorted(set(names))
     wanted, start = pa.array(names, pa.string()), 0
-    parts, keys, usable = list[pa.Table](), [np.empty(0, "S16")], [np.empty(0, bool)]
+    parts, keys, usable = list[pa.Table](), KeyBuffer(), [np.empty(0, bool)]
     at, which = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for table in iter_videos_with_posts(catalog, [*columns, "video_id", "row_key", "error"]):
+    for table in VideosWithPosts(catalog, [*columns, "video_id", "row_key", "error"]):
         parts.append(_encoded(table.select(columns)))
-        keys.append(keys_of(table["row_key"]))
+        if with_places:
+            keys.add(keys_of(table["row_key"]))
         usable.append(np.asarray(table["error"].is_null().to_numpy(), bool))
         found = pc.fill_null(pc.index_in(table["video_id"], wanted), -1).to_numpy()
         at.append(start + np.flatnonzero(found >= 0))
         which.append(found[found >= 0].astype(np.int64))
         start += table.num_rows
     videos = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    places = KeyPlaces(keys.array()) if with_places else None
     return _ListedVideos(
-        videos, np.concatenate(keys), np.concatenate(usable), names, np.concatenate(at), np.concatenate(which)
+        videos, places, np.concatenate(usable), names, np.concatenate(at), np.concatenate(which)
     )
 
 
@@ -232,8 +235,12 @@ def _predicted(
     codebook = load_codebook(find_file(config.codebook))
     trained = _trained_on(config) if isinstance(config, PredictConfig) else frozenset[str]()
     names = {row["video_id"] for row in labels} | (trained or set())
-    listed = _listed(study.catalog(), columns, names)
-    judged_V, predicted, modelled, times, out = judgements_of(folder, listed.keys, codebook, system)
+    listed = _listed(study.catalog(), columns, names, with_places=True)
+    assert listed.by_key is not None
+    judged_V, predicted, modelled, times, out = judgements_of(
+        folder, listed.by_key, len(listed.usable), codebook, system
+    )
+    listed = listed._replace(by_key=None)  # which is as large as all the rest
     notes: list[str] = []
     if times > 1:
         notes.append(f"{system} judged videos {times} times; shares are means over its predictions")

@@ -31,13 +31,15 @@ class Judgements(NamedTuple):
     left_out: Counter[str]  # videos without a result, by reason
 
 
-def judgements_of(folder: Folder, keys: NDArray[np.bytes_], codebook: Codebook, system: str) -> Judgements:
-    """Read a system's rows of the videos with these row keys, S16 [V].
+def judgements_of(
+    folder: Folder, places: KeyPlaces, n_videos: int, codebook: Codebook, system: str
+) -> Judgements:
+    """Read a system's rows of the V videos whose row keys have these places.
 
     Raises UserError for a label that is modelled for some videos only.
     """
     n_labels = len(codebook.labels)
-    places, judged = KeyPlaces(keys), _Judged(len(keys), n_labels)
+    judged = _Judged(n_videos, n_labels)
     modelled, always = np.zeros(n_labels, bool), np.ones(n_labels, bool)
     for rows in folder.tables(["row_key", "error", "decisions"]):
         at = places.of(keys_of(rows["row_key"]))

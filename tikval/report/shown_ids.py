@@ -1,6 +1,6 @@
 """What reports and exports call a video whose id, a path or a file's name, names somebody."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,16 +15,15 @@ def shown_ids(study: Study, more: Mapping[str, str | None] | None = None) -> dic
 
     `more`: further ids with their accounts, of annotations and texts.
     """
-    return hidden_names(_listed(study), more)
+    return hidden_names(lambda: _listed(study), more)
 
 
-def _listed(study: Study) -> pa.Table:
-    """Ids, accounts and row keys of the catalog's videos, each id once."""
-    columns = ["video_id", "account", "row_key", "error"]
+def _listed(study: Study) -> Iterator[pa.Table]:
+    """Ids, accounts and row keys of the catalog's videos, each id once, by file."""
     if study.latest("catalog") is None:
-        return pa.table({name: pa.array([], pa.string()) for name in columns})
-    listed = study.catalog().read(columns)
-    return listed.filter(pc.fill_null(pc.not_equal(listed["error"], Reason.DUPLICATE_ID), True))
+        return
+    for table in study.catalog().tables(["video_id", "account", "row_key", "error"]):
+        yield table.filter(pc.fill_null(pc.not_equal(table["error"], Reason.DUPLICATE_ID), True))
 
 
 def show_ids(table: pa.Table, shown: Mapping[str, str]) -> pa.Table:

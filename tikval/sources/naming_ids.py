@@ -1,7 +1,7 @@
 """Which ids name somebody, and what is shown in their place."""
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Final
 
 import pyarrow as pa
@@ -16,32 +16,35 @@ _PLAIN: Final = re.compile(r"\d+")
 _DIGITS: Final = r"\A[0-9]+\z"  # as RE2 has it
 
 
-def hidden_names(listed: pa.Table, more: Mapping[str, str | None] | None = None) -> dict[str, str]:
+def hidden_names(
+    tables: Callable[[], Iterable[pa.Table]], more: Mapping[str, str | None] | None = None
+) -> dict[str, str]:
     """Names in place of ids that hold their account's name, any account's as a word, an @handle or an address.
 
-    `listed` has `video_id` once each, `account` and `row_key`; `more`: further ids with their accounts. Ids that are
-    shown as they are are not among the keys, nor does one of them become a Python object where it has digits only.
+    `tables`: those of the videos, some at a time, read twice; they have `video_id` once each, `account` and `row_key`.
+    `more`: further ids with their accounts. Ids that are shown as they are are not among the keys, nor does one of them
+    become a Python object where it has digits only.
     """
-    known = [name for name in pc.unique(listed["account"]).to_pylist() if name]
-    accounts = {
-        name: canonical_account(name) for name in {*known, *(name for name in (more or {}).values() if name)}
-    }
+    more = more or {}
+    known = {name for name in more.values() if name}
+    for table in tables():
+        known.update(filter(None, pc.unique(table["account"]).to_pylist()))
+    accounts = {name: canonical_account(name) for name in known}
     names, shown = set(accounts.values()) - {""}, dict[str, str]()
-    for batch in listed.filter(pc.invert(pc.match_substring_regex(listed["video_id"], _DIGITS))).to_batches(
-        2**14
-    ):
-        for row in batch.to_pylist():
-            if _names_somebody(row["video_id"], accounts.get(row["account"], ""), names):
-                shown[row["video_id"]] = name_by_key(row["row_key"])
-    for video_id, account in (more or {}).items():
+    further, keys = pa.array(list(more), pa.string()), dict[str, str]()
+    for table in tables():
+        for batch in table.filter(pc.invert(pc.match_substring_regex(table["video_id"], _DIGITS))).to_batches(
+            2**14
+        ):
+            for row in batch.to_pylist():
+                if _names_somebody(row["video_id"], accounts.get(row["account"], ""), names):
+                    shown[row["video_id"]] = name_by_key(row["row_key"])
+        some = table.filter(pc.is_in(table["video_id"], further))
+        keys |= dict(zip(some["video_id"].to_pylist(), some["row_key"].to_pylist(), strict=True))
+    for video_id, account in more.items():
         if video_id not in shown and _names_somebody(video_id, accounts.get(account or "", ""), names):
-            shown[video_id] = name_by_key(_key_of(listed, video_id))
+            shown[video_id] = name_by_key(keys.get(video_id) or sha256(video_id))
     return shown
-
-
-def _key_of(listed: pa.Table, video_id: str) -> str:
-    at = pc.index(listed["video_id"], video_id).as_py()
-    return str(listed["row_key"][at]) if at >= 0 else sha256(video_id)
 
 
 def _names_somebody(video_id: str, own: str, names: Set[str]) -> bool:

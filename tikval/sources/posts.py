@@ -57,37 +57,53 @@ def read_videos_with_posts(
     others no more than a file is in memory.
     """
     kept, at = [], 0
-    for table in iter_videos_with_posts(catalog, columns):
+    for table in VideosWithPosts(catalog, columns):
         at += table.num_rows
         kept.append(table if keep_N is None else table.filter(pa.array(keep_N[at - table.num_rows : at])))
     return pa.concat_tables(kept)
 
 
-def iter_videos_with_posts(catalog: Folder, columns: Sequence[str]) -> Iterator[pa.Table]:
+class VideosWithPosts:
     """The same, file by file. What sources told of posts is in memory where a column needs it."""
-    wanted = dict.fromkeys(columns)
-    of_videos = [name for name in wanted if name in VideoRow.__annotations__]
-    read = [*of_videos, "video_id", *(["files"] if "is_slideshow" in wanted else [])]
-    of_posts = [name for name in wanted if name == "posted_at" or name not in of_videos]
-    told = read_told(catalog, ["video_id", *of_posts]).combine_chunks() if of_posts else None
-    place_N = None
-    if told is not None and told.num_rows:  # once: the index of many posts takes a while
-        place_N = pc.index_in(catalog.read(["video_id"])["video_id"], told["video_id"])
-    at = 0
-    for table in catalog.tables(list(dict.fromkeys(read))):
-        n = table.num_rows
-        place = pa.nulls(n, pa.int32()) if place_N is None else place_N.slice(at, n)
-        for name in of_posts:
-            assert told is not None
+
+    def __init__(self, catalog: Folder, columns: Sequence[str]) -> None:
+        wanted = dict.fromkeys(columns)
+        of_videos = [name for name in wanted if name in VideoRow.__annotations__]
+        self._catalog, self._files, self._wanted = catalog, catalog.finished().files, list(wanted)
+        self._read = [
+            *dict.fromkeys([*of_videos, "video_id", *(["files"] if "is_slideshow" in wanted else [])])
+        ]
+        self._of_posts = [name for name in wanted if name == "posted_at" or name not in of_videos]
+        told = read_told(catalog, ["video_id", *self._of_posts]) if self._of_posts else None
+        self._told = told.combine_chunks() if told is not None and told.num_rows else None
+        self._places: list[pa.Array] = []
+        if self._told is not None:  # once: the index of many posts takes a while
+            sizes = [catalog.table(name, ["video_id"]).num_rows for name in self._files]
+            place_N = pc.index_in(catalog.read(["video_id"])["video_id"], self._told["video_id"])
+            starts = np.cumsum([0, *sizes])
+            self._places = [place_N.slice(start, n) for start, n in zip(starts, sizes, strict=False)]
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        return map(self.table, range(len(self._files)))
+
+    def table(self, file: int) -> pa.Table:
+        """The rows of one file, by its place among the catalog's."""
+        table = self._catalog.table(self._files[file], self._read)
+        for name in self._of_posts:
+            told = self._told_of(name, file, table.num_rows)
             if name == "posted_at":
-                dates = pc.coalesce(table[name], told[name].take(place), _dates_of_ids(table["video_id"]))
+                dates = pc.coalesce(table[name], told, _dates_of_ids(table["video_id"]))
                 table = table.set_column(table.column_names.index(name), name, dates)
             elif name == "is_slideshow":
-                table = table.append_column(name, pc.coalesce(_by_files(table), told[name].take(place)))
+                table = table.append_column(name, pc.coalesce(_by_files(table), told))
             else:
-                table = table.append_column(name, told[name].take(place))
-        at += n
-        yield table.select(list(wanted))
+                table = table.append_column(name, told)
+        return table.select(self._wanted)
+
+    def _told_of(self, column: str, file: int, n: int) -> pa.ChunkedArray:
+        if self._told is None:
+            return pa.chunked_array([pa.nulls(n, arrow_schema(PostRow).field(column).type)])
+        return self._told[column].take(self._places[file])
 
 
 def read_told(catalog: Folder, columns: Sequence[str] | None = None) -> pa.Table:

@@ -119,33 +119,46 @@ def keys_of(column: pa.ChunkedArray) -> np.ndarray:
         ) from err
 
 
+class KeyBuffer:
+    """Keys that come some at a time, as one array: joined in the end they would stand in memory twice."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def add(self, keys: np.ndarray) -> None:
+        self._bytes += memoryview(keys).cast("B") if len(keys) else b""
+
+    def array(self) -> np.ndarray:
+        """S16 [N]; nothing is added after it."""
+        return np.frombuffer(self._bytes, KEY)
+
+
 class KeyPlaces:
-    """Where keys stand in a list of N: 28 bytes a key are held, and some 24 more while they are sorted."""
+    """Where keys stand in a list of N: 20 bytes a key are held, and some 30 more while they are sorted."""
 
     def __init__(self, keys: np.ndarray) -> None:
         """`keys`: S16 [N]; of equal ones the first counts."""
-        self._keys = keys
-        order = np.argsort(_halves(keys), kind="stable")
-        self._order = order.astype(np.int32)
-        self._halves = _halves(keys)[order]
+        self._first = _halves(keys)
+        self._order = np.argsort(self._first, kind="stable").astype(np.int32)
+        self._first.sort()  # in place, where [order] would be one more array
+        self._second = _halves(keys, 1)[self._order]
 
     def of(self, keys: np.ndarray) -> np.ndarray:
         """int64 [K]: the place of each of `keys` [K], -1 where it is not among them."""
-        n, half = len(self._keys), _halves(keys)
+        n, first, second = len(self._order), _halves(keys), _halves(keys, 1)
         found = np.full(len(keys), -1)
-        at, left = np.searchsorted(self._halves, half), np.arange(len(keys))
-        while len(left := left[at[left] < n]) and len(left := left[self._halves[at[left]] == half[left]]):
-            place = self._order[at[left]]
-            same = self._keys[place] == keys[left]
-            found[left[same]] = place[same]
+        at, left = np.searchsorted(self._first, first), np.arange(len(keys))
+        while len(left := left[at[left] < n]) and len(left := left[self._first[at[left]] == first[left]]):
+            same = self._second[at[left]] == second[left]
+            found[left[same]] = self._order[at[left[same]]]
             left = left[~same]  # another key begins with the same half
             at[left] += 1
         return found
 
 
-def _halves(keys: np.ndarray) -> np.ndarray:
-    """uint64 [N]: the first half of each key. Numbers sort ten times as fast as texts."""
-    return np.frombuffer(keys, ">u8")[::2].astype(np.uint64)
+def _halves(keys: np.ndarray, which: int = 0) -> np.ndarray:
+    """uint64 [N]: the first or the second half of each key. Numbers sort ten times as fast as texts."""
+    return np.frombuffer(keys, ">u8")[which::2].astype(np.uint64)
 
 
 def contains(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
-import pyarrow.compute as pc
 
 from tikval.ask.prompts import fixed_prompt_of
 from tikval.ask.video import check_recognisers
@@ -45,7 +44,7 @@ from tikval.script.local import check_writer
 from tikval.sources.catalog import read_accounts
 from tikval.sources.labels import read_labels
 from tikval.store.folder import Folder
-from tikval.store.row_keys import keys_of
+from tikval.store.row_keys import KEY, keys_of
 from tikval.study.side_by_side import annotators_in, check_annotator, label_set_of_systems
 
 ANNOTATOR: Final = "annotator"
@@ -80,19 +79,19 @@ def check_inputs(scores: EvaluateConfig) -> Iterator[CheckLine]:
 
 def check_catalog(scores: EvaluateConfig, catalog: Folder) -> Iterator[CheckLine]:
     """What the finished catalog tells: how many videos, of whose, and whether each may be sent where it would go."""
-    table = catalog.read(["row_key", "account", "is_minor", "error"])
-    failed = Counter(table["error"].drop_null().to_pylist())
+    failed, names, keys, rows = Counter[str](), set[str](), [np.empty(0, KEY)], 0
+    for table in catalog.tables(["row_key", "account", "error"]):
+        rows += table.num_rows
+        failed.update(table["error"].drop_null().to_pylist())
+        names.update(table["account"].unique().drop_null().to_pylist())
+        keys.append(keys_of(table.filter(table["error"].is_null())["row_key"]))
+    todo = np.sort(np.concatenate(keys))
     reasons = ", ".join(f"{reason} {n}" for reason, n in failed.most_common())
-    accounts = pc.count_distinct(table["account"]).as_py()
-    text = (
-        f"{table.num_rows:,} of {accounts:,} account{'s' * (accounts != 1)}"
-        if accounts
-        else f"{table.num_rows:,}, no account known"
-    )
+    of = f" of {len(names):,} account{'s' * (len(names) != 1)}" if names else ", no account known"
+    text = f"{rows:,}{of}"
     yield CheckLine("videos", f"{text}, {failed.total():,} cannot be used ({reasons})" if failed else text)
     if scores.annotator or catalog.read_side_table("labels"):
         yield _tried(ANNOTATOR, partial(_annotator_text, scores, catalog))
-    todo = np.sort(keys_of(table.filter(table["error"].is_null())["row_key"]))
     lines: dict[CheckLine, None] = {}  # one of each: what holds for a model holds for all stages that ask it
     for job in _stages(scores):
         llm = _llm_of(job)

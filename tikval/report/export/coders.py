@@ -67,7 +67,7 @@ def _shown(frame: SampleFrame, rows: list[Any]) -> dict[str, str]:
     """What stands for ids and paths that name somebody whom the frame knows, or anybody by a handle."""
     keys = {name: row["row_key"] for row in rows for name in (row["video_id"], row["path"])}
     plain = {name: name.partition("://")[2] or name for name in keys}  # an address by itself names nobody
-    found = hidden_names(frame.videos, {plain[row["path"]]: row["account"] for row in rows})
+    found = hidden_names(lambda: [frame.videos], {plain[row["path"]]: row["account"] for row in rows})
     return {name: name_by_key(key) for name, key in keys.items() if name in found or plain[name] in found}
 
 

@@ -1,11 +1,12 @@
 """What is known of each video of a study beside its results: its post and its account, and what people annotated.
 
-Columns of Arrow over the whole catalog, from which the lines of an export are taken: no Python object per video. Shape
-letters: N videos of the catalog, R rows of results, A annotated videos, V values.
+Columns of Arrow over files of the catalog, from which the lines of an export are taken: no Python object per video.
+Shape letters: R rows of results, A annotated videos, V values.
 """
 
+from collections import OrderedDict
 from collections.abc import Set
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,48 +15,91 @@ from numpy.typing import NDArray
 
 from tikval.codebook import Codebook
 from tikval.config import UserError
+from tikval.evaluate.video_groups import encoded
 from tikval.privacy import strip_handles
 from tikval.report.export.columns import POST, TIME
 from tikval.report.shown_ids import show_ids, shown_ids
 from tikval.rows import LabelRow, Reason
-from tikval.sources.posts import read_videos_with_posts
+from tikval.sources.posts import VideosWithPosts
 from tikval.stats.arrays import Floats
-from tikval.store.row_keys import contains, keys_of
+from tikval.store.row_keys import KeyBuffer, KeyPlaces, keys_of
 from tikval.store.runs import Study
 
 NAMING: Final = ("url", "music", "hashtags")  # columns of a post that may name somebody
+_COLUMNS: Final = ("video_id", "row_key", "account", "genre", "posted_at", "caption", "error")
+_FILES_HELD: Final = 8  # of the catalog: results stand in its order, but for those of shards that were merged
 _BATCH: Final = 2**14  # captions that are Python strings at once
 
 
 class Posts:
-    """The catalog's videos by row key."""
+    """The catalog's videos by row key: of a few files at a time all columns are held, of the others their keys."""
 
     def __init__(self, study: Study, *, names: bool) -> None:
         """`names`: ids, accounts and captions as they are, also where they name somebody."""
-        columns = ["video_id", "row_key", "account", "genre", "posted_at", "caption", "error"]
-        told = [column.name for column in POST if names or column.name not in NAMING]
-        listed = read_videos_with_posts(study.catalog(), [*columns, *told])
-        keys = keys_of(listed["row_key"])
-        self._order = np.argsort(keys, kind="stable")
-        self.keys: NDArray[Any] = keys[self._order]  # S16 [N] sorted
-        ids = listed if names else show_ids(listed, shown_ids(study))
-        self._columns: dict[str, pa.ChunkedArray] = {
-            "video_id": ids["video_id"],
-            "account": listed["account"] if names else _numbered(listed),
-            "genre": listed["genre"],
-            "posted_at": listed["posted_at"].cast(TIME, safe=False),
-            "caption": listed["caption"] if names else _without_handles(listed),
-            **{name: _plain(listed[name]) for name in told},
-        }
+        catalog, self._names = study.catalog(), names
+        self._told = [column.name for column in POST if names or column.name not in NAMING]
+        self._files = VideosWithPosts(catalog, [*_COLUMNS, *self._told])
+        self._shown = {} if names else shown_ids(study)
+        keys, sizes, self._accounts = KeyBuffer(), list[int](), dict[str, str]()
+        for table in catalog.tables(["row_key", "account", "error"]):
+            keys.add(keys_of(table["row_key"]))
+            sizes.append(table.num_rows)
+            self._number(table)
+        self._starts = np.cumsum([0, *sizes])
+        self._places = KeyPlaces(keys.array())
+        self._held = OrderedDict[int, dict[str, pa.ChunkedArray]]()
 
     def among(self, rows: pa.Table) -> pa.Table:
         """The rows of videos that the catalog lists."""
-        return rows.filter(pa.array(contains(self.keys, keys_of(rows["row_key"]))))
+        return rows.filter(pa.array(self._places.of(keys_of(rows["row_key"])) >= 0))
 
     def columns_of(self, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
         """The columns of VIDEO for rows [R] that the catalog lists."""
-        at_R = pa.array(self._order[np.searchsorted(self.keys, keys_of(rows["row_key"]))])
-        return {name: column.take(at_R) for name, column in self._columns.items()}
+        at_R = self._places.of(keys_of(rows["row_key"]))
+        file_R = np.searchsorted(self._starts, at_R, side="right") - 1
+        parts, where = list[pa.Table](), list[NDArray[np.int64]]()
+        for file in np.unique(file_R).tolist():
+            mine = np.flatnonzero(file_R == file)
+            columns = pa.table(self._columns(file))
+            parts.append(columns.take(pa.array(at_R[mine] - self._starts[file])))
+            where.append(mine)
+        if not parts:
+            parts, where = [pa.table(self._columns(0)).slice(0, 0)], [np.empty(0, np.int64)]
+        order = np.argsort(np.concatenate(where))
+        found = pa.concat_tables(parts)
+        return {name: found[name].take(pa.array(order)) for name in found.column_names}
+
+    def _columns(self, file: int) -> dict[str, pa.ChunkedArray]:
+        """The columns of VIDEO for the rows of one file of the catalog."""
+        if file not in self._held:
+            if len(self._held) == _FILES_HELD:
+                self._held.popitem(last=False)
+            self._held[file] = self._shown_columns(self._files.table(file))
+        self._held.move_to_end(file)
+        return self._held[file]
+
+    def _shown_columns(self, listed: pa.Table) -> dict[str, pa.ChunkedArray]:
+        return {
+            "video_id": show_ids(listed, self._shown)["video_id"],
+            "account": listed["account"] if self._names else self._numbered(listed["account"]),
+            "genre": listed["genre"],
+            "posted_at": listed["posted_at"].cast(TIME, safe=False),
+            "caption": listed["caption"] if self._names else _without_handles(listed),
+            **{name: _plain(listed[name]) for name in self._told},
+        }
+
+    def _number(self, listed: pa.Table) -> None:
+        """Accounts by a number, in the order in which the catalog has them: what a report's pages call them."""
+        error = pc.fill_null(listed["error"], "")
+        first = listed["account"].filter(pc.not_equal(error, Reason.DUPLICATE_ID))
+        for name in pc.unique(first).to_pylist():
+            if name and name not in self._accounts:
+                self._accounts[name] = f"account {len(self._accounts) + 1}"
+
+    def _numbered(self, accounts: pa.ChunkedArray) -> pa.ChunkedArray:
+        coded = encoded(accounts)
+        names = [self._accounts.get(name) for name in coded.dictionary.to_pylist()]
+        return pa.chunked_array([pa.array(names, pa.string()).take(coded.indices)])
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -63,16 +107,6 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_list(column.type):
         return pc.binary_join(column, " ")
     return column.cast(TIME, safe=False) if pa.types.is_timestamp(column.type) else column
-
-
-def _numbered(listed: pa.Table) -> pa.ChunkedArray:
-    """Accounts by a number, in the order in which the catalog has them: what a report's pages call them."""
-    error = pc.fill_null(listed["error"], "")
-    first = listed["account"].filter(pc.not_equal(error, Reason.DUPLICATE_ID))
-    known = pc.unique(first).filter(pc.not_equal(pc.fill_null(pc.unique(first), ""), ""))
-    numbers = pa.array([f"account {n}" for n in range(1, len(known) + 1)], pa.string())
-    places = pc.index_in(listed["account"], known).chunks
-    return pa.chunked_array([numbers.take(chunk) for chunk in places], pa.string())
 
 
 def _without_handles(listed: pa.Table) -> pa.ChunkedArray:

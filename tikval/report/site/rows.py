@@ -19,7 +19,7 @@ from tikval.report.site.record import Failure
 from tikval.rows import LabelRow, Reason
 from tikval.stats.arrays import Bools
 from tikval.store.folder import Folder
-from tikval.store.row_keys import contains, keys_of
+from tikval.store.row_keys import KeyBuffer, contains, keys_of
 
 FAILURES_LISTED: Final = 10_000
 _COUNTED: Final = ("video_id", "row_key", "error", "detail")
@@ -55,21 +55,21 @@ def read_catalog_rows(
     """
     names = pa.array(sorted(labels), pa.string())
     accounts, genres = list[pa.DictionaryArray](), list[pa.DictionaryArray]()
-    twice, annotated, keys = list[Bools](), list[Bools](), list[NDArray[np.bytes_]]()
+    twice, annotated, keys = list[Bools](), list[Bools](), KeyBuffer()
     counted, failed, doubles = list[Coverage](), list[pa.Table](), list[pa.Table]()
     for table in catalog.tables([*_COUNTED, "account", "genre"]):
         accounts.append(encoded(table["account"]))
         genres.append(encoded(table["genre"]))
         twice.append(is_duplicate(table))
         annotated.append(np.asarray(pc.is_in(table["video_id"], names).to_numpy(), bool))
-        keys.append(keys_of(table["row_key"]))
+        keys.add(keys_of(table["row_key"]))
         counted.append(coverage_of(table))
         failed.append(failed_of(table.filter(pa.array(~twice[-1]))))
         doubles.append(failed_of(table.filter(pa.array(twice[-1]))))
     twice_N, none_N = np.concatenate(twice), np.zeros(sum(map(len, twice)), bool)
     rows = CatalogRows(joined(accounts), joined(genres), twice_N, np.concatenate(annotated), none_N)
     stage = StageRows(_together(counted), pa.concat_tables(failed), [])
-    return rows, np.concatenate(keys), stage, pa.concat_tables(doubles)
+    return rows, keys.array(), stage, pa.concat_tables(doubles)
 
 
 def is_duplicate(listed: pa.Table) -> np.ndarray:

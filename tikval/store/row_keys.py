@@ -126,7 +126,7 @@ class KeyBuffer:
         self._bytes = bytearray()
 
     def add(self, keys: np.ndarray) -> None:
-        self._bytes += memoryview(keys).cast("B") if len(keys) else b""
+        self._bytes += keys.tobytes()
 
     def array(self) -> np.ndarray:
         """S16 [N]; nothing is added after it."""

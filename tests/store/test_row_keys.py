@@ -57,5 +57,5 @@ def test_the_rows_that_count_are_those_of_one_sort_by_everything(
 )
 def test_the_place_of_a_key_is_that_of_the_first_like_it(there: list[str], asked: list[str]) -> None:
     places = KeyPlaces(keys_of(pa.chunked_array([there], pa.string())))
-    found = places.of(keys_of(pa.chunked_array([asked], pa.string())))
+    found = places.find(keys_of(pa.chunked_array([asked], pa.string())))
     assert found.tolist() == [there.index(key) if key in there else -1 for key in asked]

@@ -40,7 +40,6 @@ from tikval.evaluate.video_groups import encoded
 from tikval.rows import AccountRow, Outcome, Reason, arrow_schema
 from tikval.sources.posts import read_told
 from tikval.stats.arrays import Codes
-from tikval.store.row_keys import KeyPlaces
 from tikval.store.runs import Study
 
 GROUPINGS: Final = ("genre", "account", "minor")
@@ -99,15 +98,20 @@ def attrition_of(study: Study, system: str | None = None) -> Attrition:
         raise UserError(f"{study.out}: no system {system}; there are {', '.join(sorted(systems)) or 'none'}")
     labels = pa.array(sorted({row["video_id"] for row in study.annotations()}), pa.string())
     told = read_told(catalog, ["video_id", "account", "source", "outcome"])
-    videos, keys, ids, doubles = videos_of(catalog, labels, with_ids=told.num_rows > 0)
-    posts = posts_of(told, ids, videos.annotated, labels)
-    places, n_videos, keys = KeyPlaces(keys), len(keys), keys[:0]
+    videos, by_key, ids, doubles = videos_of(catalog, labels, with_ids=told.num_rows > 0)
+    not_read_V = why_not_read(
+        by_key, videos.error, [each for stage in OPENING for each in study.folders(stage)]
+    )
+    not_judged = {
+        name: why_not_judged(by_key, len(videos.error), folder) for name, (folder, _) in systems.items()
+    }
+    del by_key  # it is as large as all the rest
     found = count_attrition(
-        posts,
+        posts_of(told, ids, videos.annotated, labels),
         videos,
         pa.Table.from_pylist(catalog.read_side_table("accounts"), arrow_schema(AccountRow)),
-        why_not_read(places, videos.error, [folder for stage in OPENING for folder in study.folders(stage)]),
-        {name: why_not_judged(places, n_videos, folder) for name, (folder, _) in systems.items()},
+        not_read_V,
+        not_judged,
         len(labels),
         system,
     )
@@ -174,17 +178,13 @@ def _cells(
     known = accounts.group_by("account", use_threads=False).aggregate(
         [("genre", "first"), ("is_minor", "any")]
     )
-    account_V, account_P = pa.chunked_array([videos.account, posts.account]).unify_dictionaries().chunks
-    genre_V, genre_K = (
-        pa.chunked_array([videos.genre, encoded(known["genre_first"])]).unify_dictionaries().chunks
-    )
-    names, genres = account_V.dictionary, genre_V.dictionary
+    accounts_V, accounts_P, names = _together(videos.account, posts.account)
+    genres_V, genres_K, genres = _together(videos.genre, encoded(known["genre_first"]))
     row_A = pc.fill_null(
         pc.index_in(names, known["account"].combine_chunks()), -1
     ).to_numpy()  # of each account
-    genre_A = taken(_codes(genre_K), row_A)
+    genre_A = taken(genres_K, row_A)
     minor_A = taken(pc.fill_null(pc.cast(known["is_minor_any"], pa.int8()), -1).to_numpy(), row_A)
-    genres_V, accounts_V, accounts_P = _codes(genre_V), _codes(account_V), _codes(account_P)
     parts = []
     for start in range(0, max(len(level_N), 1), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
@@ -207,9 +207,15 @@ def _cells(
     return cells
 
 
-def _codes(texts: pa.DictionaryArray) -> NDArray[Any]:
-    codes: NDArray[Any] = pc.fill_null(texts.indices, -1).to_numpy(zero_copy_only=False)
-    return codes
+def _together(
+    some: pa.DictionaryArray, others: pa.DictionaryArray
+) -> tuple[NDArray[Any], NDArray[Any], pa.Array]:
+    """Numbers of texts, -1 for null, in one list of texts: those of `some` as they were."""
+    new = others.dictionary.filter(pc.invert(pc.is_in(others.dictionary, some.dictionary)))
+    names = pa.concat_arrays([some.dictionary, new])
+    place = np.append(pc.index_in(others.dictionary, names).to_numpy(), -1).astype(np.int32)
+    first, second = (pc.fill_null(each.indices, -1).to_numpy(zero_copy_only=False) for each in (some, others))
+    return first, place[second], names
 
 
 def _first_known(codes: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:

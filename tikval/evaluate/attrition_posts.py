@@ -8,14 +8,13 @@ from typing import NamedTuple, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from tikval.evaluate.attrition_steps import CODE, codes_of, tells_nothing
 from tikval.evaluate.video_groups import encoded, joined
 from tikval.rows import Outcome, Reason
 from tikval.stats.arrays import Bools, Codes, Ints
 from tikval.store.folder import Folder
-from tikval.store.row_keys import KeyBuffer, keys_of
+from tikval.store.row_keys import KeyPlaces, keys_of
 
 
 class VideoCodes(NamedTuple):
@@ -81,16 +80,17 @@ def posts_of(told: pa.Table, ids_V: pa.ChunkedArray, annotated_V: Bools, labelle
 
 def videos_of(
     catalog: Folder, labelled: pa.Array, *, with_ids: bool
-) -> tuple[VideoCodes, NDArray[np.bytes_], pa.ChunkedArray, int]:
-    """The videos file by file, their row keys, their ids where they are wanted, and rows whose id is there before."""
-    parts, keys, ids, doubles = list[VideoCodes](), KeyBuffer(), list[pa.Array](), 0
+) -> tuple[VideoCodes, KeyPlaces, pa.ChunkedArray, int]:
+    """The videos by file, where their row keys stand, their ids where wanted, and rows whose id is there before."""
+    parts, by_key, ids, doubles = list[VideoCodes](), KeyPlaces(), list[pa.Array](), 0
     for table in catalog.tables(["video_id", "row_key", "account", "genre", "is_minor", "error"]):
         twice = pc.fill_null(pc.equal(table["error"], Reason.DUPLICATE_ID), False)
         doubles += pc.sum(twice).as_py() or 0
         table = table.filter(pc.invert(twice))
         parts.append(VideoCodes.of(table, labelled))
-        keys.add(keys_of(table["row_key"]))
+        by_key.add(keys_of(table["row_key"]))
         ids += table["video_id"].chunks if with_ids else []
     account, genre, *arrays = zip(*parts, strict=True)
     videos = VideoCodes(joined(account), joined(genre), *map(np.concatenate, arrays))
-    return videos, keys.array(), pa.chunked_array(ids, pa.string()), doubles
+    by_key.sort()
+    return videos, by_key, pa.chunked_array(ids, pa.string()), doubles

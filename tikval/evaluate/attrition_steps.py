@@ -100,7 +100,7 @@ def why_not_judged(places: KeyPlaces, n_videos: int, system: Folder) -> Codes:
 def _rows_of(places: KeyPlaces, folder: Folder) -> Iterator[tuple[Ints, Codes]]:
     """The rows of a folder that are of these videos, by file: the place of each in them, and the code of its error."""
     for table in folder.tables(["row_key", "error"]):
-        at = places.of(keys_of(table["row_key"]))
+        at = places.find(keys_of(table["row_key"]))
         yield at[at >= 0], codes_of(table["error"])[at >= 0]
 
 

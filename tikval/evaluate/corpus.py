@@ -25,7 +25,7 @@ from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.decisions import Decisions
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
-from tikval.store.row_keys import KeyBuffer, KeyPlaces, contains, keys_of
+from tikval.store.row_keys import KeyPlaces, contains, keys_of
 from tikval.store.runs import Study, system_config
 from tikval.store.teacher import folder_in_study, teacher_answers
 from tikval.values import binary
@@ -99,22 +99,22 @@ def _listed(
     """The videos of a catalog, file by file, and where those stand whose ids are `names`."""
     columns, names = list(dict.fromkeys([*_COLUMNS, *columns])), sorted(set(names))
     wanted, start = pa.array(names, pa.string()), 0
-    parts, keys, usable = list[pa.Table](), KeyBuffer(), [np.empty(0, bool)]
+    parts, by_key, usable = list[pa.Table](), KeyPlaces(), [np.empty(0, bool)]
     at, which = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for table in VideosWithPosts(catalog, [*columns, "video_id", "row_key", "error"]):
         parts.append(_encoded(table.select(columns)))
         if with_places:
-            keys.add(keys_of(table["row_key"]))
+            by_key.add(keys_of(table["row_key"]))
         usable.append(np.asarray(table["error"].is_null().to_numpy(), bool))
         found = pc.fill_null(pc.index_in(table["video_id"], wanted), -1).to_numpy()
         at.append(start + np.flatnonzero(found >= 0))
         which.append(found[found >= 0].astype(np.int64))
         start += table.num_rows
     videos = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
-    places = KeyPlaces(keys.array()) if with_places else None
-    return _ListedVideos(
-        videos, places, np.concatenate(usable), names, np.concatenate(at), np.concatenate(which)
-    )
+    if with_places:
+        by_key.sort()
+    usable_V, at_M, which_M = (np.concatenate(each) for each in (usable, at, which))
+    return _ListedVideos(videos, by_key if with_places else None, usable_V, names, at_M, which_M)
 
 
 def _encoded(table: pa.Table) -> pa.Table:

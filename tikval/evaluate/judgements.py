@@ -42,7 +42,7 @@ def judgements_of(
     judged = _Judged(n_videos, n_labels)
     modelled, always = np.zeros(n_labels, bool), np.ones(n_labels, bool)
     for rows in folder.tables(["row_key", "error", "decisions"]):
-        at = places.of(keys_of(rows["row_key"]))
+        at = places.find(keys_of(rows["row_key"]))
         rows, at = rows.filter(pa.array(at >= 0)), at[at >= 0]
         good = np.asarray(rows["error"].is_null().to_numpy(), bool)
         some, known = _decisions(rows["decisions"].filter(pa.array(good)), n_labels, folder.uri)
@@ -100,7 +100,7 @@ def rows_of_listed(folder: Folder, listed: pa.Table, column: str) -> tuple[pa.Ta
     """A system's rows of videos that are listed with their `row_key`, and the place [R] of each in them."""
     keys = keys_of(listed["row_key"])
     rows = folder.read_listed(np.sort(keys), ["row_key", "error", column])
-    return rows, KeyPlaces(keys).of(keys_of(rows["row_key"]))
+    return rows, KeyPlaces(keys).find(keys_of(rows["row_key"]))
 
 
 def scores_of_videos(folder: Folder, videos: pa.Table, n_labels: int) -> Floats:
@@ -109,7 +109,7 @@ def scores_of_videos(folder: Folder, videos: pa.Table, n_labels: int) -> Floats:
     means, times_N = np.zeros((videos.num_rows, n_labels)), np.zeros(videos.num_rows)
     for rows in folder.tables(["row_key", "scores"]):
         rows = rows.filter(rows["scores"].is_valid())
-        at = places.of(keys_of(rows["row_key"]))
+        at = places.find(keys_of(rows["row_key"]))
         given = rows["scores"].filter(pa.array(at >= 0)).combine_chunks()
         if len(given):
             flat = given.flatten().to_numpy(zero_copy_only=False).astype(np.float64).reshape(-1, n_labels)

@@ -188,7 +188,7 @@ def corrected_rates(sums: RateSums, target: Target = "accounts", reach: Floats |
     than FEWEST_ACCOUNTS clusters have annotated videos. No ends for too few clusters.
     """
     width = sums.predicted.shape[1]
-    step = _step(max(len(sums.videos), len(sums.sample.cluster)))
+    step = columns_at_once(max(len(sums.videos), len(sums.sample.cluster)))
     parts = [
         _corrected(sums.only(slice(k, k + step)), target, None if reach is None else reach[k : k + step])
         for k in range(0, width, step)
@@ -301,14 +301,14 @@ def ratio(sum_CK: Floats, size_C: Floats) -> tuple[Floats, Floats]:
     width = sum_CK.shape[1]
     estimate = sum_CK.sum(0) / total if total > 0 else np.full(width, np.nan)
     error = np.full(width, np.nan)
-    step = _step(len(size_C))
+    step = columns_at_once(len(size_C))
     for k in range(0, width if clusters > 1 else 0, step):
         _, change_Ck = leave_one_out(sum_CK[:, k : k + step], size_C)
         error[k : k + step] = np.sqrt((clusters - 1) / clusters * (change_Ck**2).sum(0))
     return estimate, error
 
 
-def _step(clusters: int) -> int:
+def columns_at_once(clusters: int) -> int:
     """How many quantities of so many clusters are worked on at once."""
     return max(1, _AT_ONCE // max(1, clusters))
 

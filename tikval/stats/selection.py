@@ -12,7 +12,7 @@ import numpy as np
 
 from tikval.stats.arrays import Floats
 from tikval.stats.limits import effective_groups
-from tikval.stats.prevalence import RateSums, leave_one_out
+from tikval.stats.prevalence import RateSums, columns_at_once, leave_one_out, sums_by_cluster
 from tikval.stats.student import t_two_sided
 
 SURE: Final = 0.01  # probability that videos drawn at random look this unlike the others
@@ -41,11 +41,14 @@ def selection_gaps(sums: RateSums) -> SelectionGap:
     if m in (0, n) or len(np.unique(cluster)) < 2:
         return SelectionGap(none, none, none)
     weights_C: Floats = np.bincount(cluster, weight, clusters).astype(np.float64)
-    weighted = np.zeros_like(sums.predicted)
-    np.add.at(weighted, cluster, predicted * weight[:, None])
-    annotated, annotated_C = leave_one_out(weighted, weights_C)
-    everywhere, all_C = leave_one_out(sums.predicted, sums.videos)
-    variance = (clusters - 1) / clusters * ((annotated_C - all_C) ** 2).sum(0)
+    annotated, everywhere, variance = np.empty((3, predicted.shape[1]))
+    step = columns_at_once(clusters)
+    for k in range(0, predicted.shape[1], step):
+        some = slice(k, k + step)
+        weighted = sums_by_cluster(predicted[:, some] * weight[:, None], cluster, clusters)
+        annotated[some], annotated_C = leave_one_out(weighted, weights_C)
+        everywhere[some], all_C = leave_one_out(sums.predicted[:, some], sums.videos)
+        variance[some] = (clusters - 1) / clusters * ((annotated_C - all_C) ** 2).sum(0)
     one_by_one = everywhere * (1 - everywhere) * ((weight / weight.sum()) ** 2).sum() * (1 - m / n)
     error = np.sqrt(np.maximum(variance, one_by_one))
     expected, found = m * np.minimum(everywhere, 1 - everywhere), predicted.sum(0)

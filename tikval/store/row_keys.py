@@ -68,7 +68,7 @@ class KeyIndex:
         """Places of the rows that count, sorted by key. A terminal failure is done, so it beats a retryable one."""
         # by the first half of the key, and what is equal there by all
         half = np.frombuffer(self.keys, ">u8").reshape(-1, 2)
-        start = _halves(self.keys)
+        start = _half(self.keys, 0)
         order = np.argsort(start)
         new = np.ones(len(order), bool)
         start.sort()  # in place, where start[order] would be one more array
@@ -134,18 +134,31 @@ class KeyBuffer:
 
 
 class KeyPlaces:
-    """Where keys stand in a list of N: 20 bytes a key are held, and some 30 more while they are sorted."""
+    """Where keys stand in a list of N: 20 bytes a key are held, and some 20 more while they are sorted."""
 
-    def __init__(self, keys: np.ndarray) -> None:
-        """`keys`: S16 [N]; of equal ones the first counts."""
-        self._first = _halves(keys)
+    def __init__(self, keys: np.ndarray | None = None) -> None:
+        """`keys`: S16 [N], of which equal ones stand where the first does; None: they are added later."""
+        self._halves = bytearray(), bytearray()
+        if keys is not None:
+            self.add(keys)
+            self.sort()
+
+    def add(self, keys: np.ndarray) -> None:
+        """More of the list, before it is sorted."""
+        for which, half in enumerate(self._halves):
+            half += _half(keys, which).tobytes()
+
+    def sort(self) -> None:
+        """Make places findable; nothing is added after it."""
+        self._first, second = (np.frombuffer(half, np.uint64) for half in self._halves)
         self._order = np.argsort(self._first, kind="stable").astype(np.int32)
         self._first.sort()  # in place, where [order] would be one more array
-        self._second = _halves(keys, 1)[self._order]
+        self._second = second[self._order]
+        self._halves = self._halves[0], bytearray()
 
-    def of(self, keys: np.ndarray) -> np.ndarray:
+    def find(self, keys: np.ndarray) -> np.ndarray:
         """int64 [K]: the place of each of `keys` [K], -1 where it is not among them."""
-        n, first, second = len(self._order), _halves(keys), _halves(keys, 1)
+        n, first, second = len(self._order), _half(keys, 0), _half(keys, 1)
         found = np.full(len(keys), -1)
         at, left = np.searchsorted(self._first, first), np.arange(len(keys))
         while len(left := left[at[left] < n]) and len(left := left[self._first[at[left]] == first[left]]):
@@ -156,7 +169,7 @@ class KeyPlaces:
         return found
 
 
-def _halves(keys: np.ndarray, which: int = 0) -> np.ndarray:
+def _half(keys: np.ndarray, which: int) -> np.ndarray:
     """uint64 [N]: the first or the second half of each key. Numbers sort ten times as fast as texts."""
     return np.frombuffer(keys, ">u8")[which::2].astype(np.uint64)
 

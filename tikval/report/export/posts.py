@@ -22,7 +22,7 @@ from tikval.report.shown_ids import show_ids, shown_ids
 from tikval.rows import LabelRow, Reason
 from tikval.sources.posts import VideosWithPosts
 from tikval.stats.arrays import Floats
-from tikval.store.row_keys import KeyBuffer, KeyPlaces, keys_of
+from tikval.store.row_keys import KeyPlaces, keys_of
 from tikval.store.runs import Study
 
 NAMING: Final = ("url", "music", "hashtags")  # columns of a post that may name somebody
@@ -40,22 +40,22 @@ class Posts:
         self._told = [column.name for column in POST if names or column.name not in NAMING]
         self._files = VideosWithPosts(catalog, [*_COLUMNS, *self._told])
         self._shown = {} if names else shown_ids(study)
-        keys, sizes, self._accounts = KeyBuffer(), list[int](), dict[str, str]()
+        self._places, sizes, self._accounts = KeyPlaces(), list[int](), dict[str, str]()
         for table in catalog.tables(["row_key", "account", "error"]):
-            keys.add(keys_of(table["row_key"]))
+            self._places.add(keys_of(table["row_key"]))
             sizes.append(table.num_rows)
             self._number(table)
         self._starts = np.cumsum([0, *sizes])
-        self._places = KeyPlaces(keys.array())
+        self._places.sort()
         self._held = OrderedDict[int, dict[str, pa.ChunkedArray]]()
 
     def among(self, rows: pa.Table) -> pa.Table:
         """The rows of videos that the catalog lists."""
-        return rows.filter(pa.array(self._places.of(keys_of(rows["row_key"])) >= 0))
+        return rows.filter(pa.array(self._places.find(keys_of(rows["row_key"])) >= 0))
 
     def columns_of(self, rows: pa.Table) -> dict[str, pa.ChunkedArray]:
         """The columns of VIDEO for rows [R] that the catalog lists."""
-        at_R = self._places.of(keys_of(rows["row_key"]))
+        at_R = self._places.find(keys_of(rows["row_key"]))
         file_R = np.searchsorted(self._starts, at_R, side="right") - 1
         parts, where = list[pa.Table](), list[NDArray[np.int64]]()
         for file in np.unique(file_R).tolist():

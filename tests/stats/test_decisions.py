@@ -36,5 +36,5 @@ def test_sums_over_accounts_are_the_same_of_bits_of_shares_and_of_an_array(
     plain = rate_sums(values, account, labelled, true, None, weights)
     for held in (Decisions.of(values), Decisions(values.astype(np.float32), 3)):
         sums = rate_sums(held, account, labelled, true, None, weights)
-        assert sums.predicted.tolist() == plain.predicted.tolist()
+        assert sums.predicted[:, :].tolist() == plain.predicted[:, :].tolist()
         assert sums.sample.predicted.tolist() == plain.sample.predicted.tolist()

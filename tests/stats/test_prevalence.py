@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tikval.stats import prevalence
 from tikval.stats.arrays import Floats, Ints
 from tikval.stats.limits import FEWEST_ACCOUNTS, effective_groups
 from tikval.stats.prevalence import (
     FEWEST,
+    ClusterSums,
     RateSample,
     RateSums,
     Target,
@@ -18,6 +20,7 @@ from tikval.stats.prevalence import (
     ratio,
     raw_rates,
 )
+from tikval.stats.selection import selection_gaps
 from tikval.stats.student import t_critical
 
 TARGETS: tuple[Target, ...] = ("corpus", "accounts")
@@ -36,15 +39,38 @@ def test_sums_over_clusters() -> None:
     predicted, cluster, labelled, truth = small()
     sums = rate_sums(predicted, cluster, labelled, truth)
     for c in range(12):
-        mine, part = np.flatnonzero(cluster[labelled] == c), sums.part(slice(c, c + 1))
-        assert sums.videos[c] == part.videos[0] == (cluster == c).sum()
-        assert sums.labelled[c] == len(mine)
-        np.testing.assert_allclose(sums.predicted[c], predicted[cluster == c].sum(0))
-        np.testing.assert_allclose(part.sample.predicted, predicted[labelled][mine])
-        np.testing.assert_allclose(part.sample.true, truth[mine])
-        assert (part.sample.cluster == 0).all()
+        assert sums.videos[c] == (cluster == c).sum()
+        assert sums.labelled[c] == (cluster[labelled] == c).sum()
+        np.testing.assert_allclose(sums.predicted[:, :][c], predicted[cluster == c].sum(0))
+    order = np.argsort(cluster[labelled], kind="stable")
+    np.testing.assert_allclose(sums.sample.predicted, predicted[labelled][order])
+    np.testing.assert_allclose(sums.sample.true, truth[order])
     with pytest.raises(ValueError, match="annotated with"):
         rate_sums(predicted, cluster, labelled, truth[1:])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_sums_that_are_made_when_asked_for_give_the_same_numbers(
+    seed: int, weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted, cluster, labelled, truth = small(seed)
+    weight = (np.arange(len(cluster)) % 3 + 1).astype(float) if weighted else None
+    plain = rate_sums(predicted > 0.4, cluster, labelled, truth, None, weight)
+    monkeypatch.setattr(prevalence, "_MOST_NUMBERS", 0)
+    asked = rate_sums(predicted > 0.4, cluster, labelled, truth, None, weight)
+    assert isinstance(asked.predicted, ClusterSums)
+    mixed, reach = np.array([[1.0, 0], [-1, 0.5], [0, -2]]), np.array([1.0, 2.5])
+    two = np.array([2, 0])
+    for a, b in ((plain, asked), (plain.only(two), asked.only(two))):
+        np.testing.assert_allclose(raw_rates(a), raw_rates(b))
+        np.testing.assert_allclose(selection_gaps(a), selection_gaps(b))
+        for target in TARGETS:
+            np.testing.assert_allclose(corrected_rates(a, target), corrected_rates(b, target))
+    a, b = plain.times(mixed), asked.times(mixed)
+    np.testing.assert_allclose(raw_rates(a, reach), raw_rates(b, reach))
+    for target in TARGETS:
+        np.testing.assert_allclose(corrected_rates(a, target, reach), corrected_rates(b, target, reach))
 
 
 def test_errors_are_those_of_leaving_each_cluster_out() -> None:

@@ -2,12 +2,12 @@
 
 Clusters are accounts, because the videos of one account are alike; an interval speaks of accounts like these, not of
 these alone, unless it says that it is of this corpus. All a raw share needs of a video are sums over its cluster, so a
-corpus of any size is C rows of K numbers.
+corpus of any size is C rows of K numbers; where each video is a cluster, some columns of them at a time.
 
 Shape letters: N videos, n of them annotated, C clusters, K quantities (labels, or axes made of them).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from tikval.stats.student import t_critical
 
 FEWEST: Final = 2  # annotated videos with a label, and as many without it, below which nothing is corrected
 _AT_ONCE: Final = 4_000_000  # numbers of a temporary array
+_MOST_NUMBERS: Final = 10_000_000  # of the sums over clusters that stand in memory at once
 _NONE: Final = 1e-24  # a sum of squares that is 0 but for rounding
 
 Target = Literal["corpus", "accounts"]  # what a corrected rate is of: these videos, or accounts like these
@@ -66,31 +67,67 @@ class RateSample(NamedTuple):
         return np.ones(len(self.cluster)) if self.probability is None else 1 / self.probability
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterSums:
+    """[C, K] sums over the rows of each of very many clusters: columns are made when they are asked for."""
+
+    values: NDArray[Any] | Decisions  # [N, L]
+    cluster: Ints  # [N]
+    clusters: int
+    weight: Floats | None  # [N]
+    mix: Floats  # [L, K] how each quantity is made of the values' columns
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.clusters, self.mix.shape[1]
+
+    def __getitem__(self, at: tuple[slice, slice]) -> Floats:
+        """[C, some of K] of all clusters."""
+        columns = [self._sums(k) for k in range(self.mix.shape[1])[at[1]]]
+        return np.stack(columns, axis=1) if columns else np.empty((self.clusters, 0))
+
+    def times(self, weights_KM: Floats) -> "ClusterSums":
+        return replace(self, mix=self.mix @ weights_KM)
+
+    def sum(self, axis: int = 0) -> Floats:
+        """[K] over all clusters."""
+        return np.array([self._column(k).sum() for k in range(self.mix.shape[1])])
+
+    def _sums(self, k: int) -> Floats:
+        sums: Floats = np.bincount(self.cluster, self._column(k), self.clusters).astype(
+            np.float64, copy=False
+        )
+        return sums
+
+    def _column(self, k: int) -> Floats:
+        """[N] what each row has of a quantity."""
+        found = np.zeros(len(self.cluster))
+        for of in np.flatnonzero(self.mix[:, k]).tolist():
+            found += self.mix[of, k] * self.values[:, of]
+        return found if self.weight is None else found * self.weight
+
+
 class RateSums(NamedTuple):
     """What is known of each cluster, and of the annotated videos."""
 
     videos: Floats  # [C]
-    predicted: Floats  # [C, K] by the system, over all videos
+    predicted: Floats | ClusterSums  # [C, K] by the system, over all videos
     sample: RateSample
-
-    def part(self, clusters: slice) -> "RateSums":
-        """Those of some clusters, numbered from 0 again."""
-        begin, end = np.searchsorted(self.sample.cluster, [clusters.start, clusters.stop])
-        cluster, predicted, true, probability = (
-            None if column is None else column[begin:end] for column in self.sample
-        )
-        sample = RateSample(cluster - clusters.start, predicted, true, probability)  # type: ignore[arg-type]
-        return RateSums(self.videos[clusters], self.predicted[clusters], sample)
 
     def only(self, quantities: slice | Ints) -> "RateSums":
         cluster, predicted, true, probability = self.sample
         sample = RateSample(cluster, predicted[:, quantities], true[:, quantities], probability)
-        return RateSums(self.videos, self.predicted[:, quantities], sample)
+        if isinstance(quantities, slice) or not isinstance(self.predicted, ClusterSums):
+            return RateSums(self.videos, self.predicted[:, quantities], sample)  # type: ignore[index]
+        some = np.eye(self.predicted.shape[1])[:, quantities]
+        return RateSums(self.videos, self.predicted.times(some), sample)
 
     def times(self, weights_KM: Floats) -> "RateSums":
         """The sums of M weighted sums of the K quantities."""
         cluster, predicted, true, probability = self.sample
         sample = RateSample(cluster, predicted @ weights_KM, true @ weights_KM, probability)
+        if isinstance(self.predicted, ClusterSums):
+            return RateSums(self.videos, self.predicted.times(weights_KM), sample)
         return RateSums(self.videos, self.predicted @ weights_KM, sample)
 
     @property
@@ -125,6 +162,11 @@ def rate_sums(
         None if probability_n is None else probability_n[order],
     )
     videos = np.bincount(cluster_N, weight_N, n_clusters).astype(np.float64)
+    width = predicted.shape[1]
+    if n_clusters * width > _MOST_NUMBERS:
+        return RateSums(
+            videos, ClusterSums(predicted, cluster_N, n_clusters, weight_N, np.eye(width)), sample
+        )
     return RateSums(videos, sums_by_cluster(predicted, cluster_N, n_clusters, weight_N), sample)
 
 
@@ -234,7 +276,7 @@ def _of_accounts(sums: RateSums) -> _Mended:
     m: Floats = np.bincount(cluster, weight, clusters).astype(np.float64)
     truth, human_C = leave_one_out(sums_by_cluster(true * weight[:, None], cluster, clusters), m)
     claimed, claimed_C = leave_one_out(sums_by_cluster(predicted * weight[:, None], cluster, clusters), m)
-    everywhere, all_C = leave_one_out(sums.predicted, sums.videos)
+    everywhere, all_C = leave_one_out(sums.predicted[:, :], sums.videos)
     gap_C = all_C - claimed_C  # [C, K]
     power = _power(-(human_C * gap_C).sum(0), (gap_C**2).sum(0))
     variance = (clusters - 1) / clusters * ((human_C + power * gap_C) ** 2).sum(0)
@@ -295,7 +337,7 @@ def wilson(share: Floats, worth: Floats, t: float) -> RateInterval:
     return RateInterval(share, np.maximum(low, 0), np.minimum(high, 1))
 
 
-def ratio(sum_CK: Floats, size_C: Floats) -> tuple[Floats, Floats]:
+def ratio(sum_CK: Floats | ClusterSums, size_C: Floats) -> tuple[Floats, Floats]:
     """Sum over sum, [K], and its standard error by the jackknife: nan for fewer than two clusters."""
     total, clusters = size_C.sum(), int((size_C > 0).sum())
     width = sum_CK.shape[1]

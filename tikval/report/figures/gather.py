@@ -1,6 +1,6 @@
 """A study -> the paper's Figures 1 to 4 and more, as files: SVG, PNG, PDF, and their numbers as CSV."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,7 +40,12 @@ def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None 
     Raises UserError for a system or annotator that is not there, for several annotators of whom none is named, and
     where a system's files have changed since it ran.
     """
-    corpora, skipped, notes = _corpora(study, systems, annotator)
+    return figures_of_corpora(study, _corpora(study, systems, annotator))
+
+
+def figures_of_corpora(study: Study, read: Iterable[SystemCorpus]) -> Figures:
+    """The figures of corpora that are read, with when their videos were posted. Raises UserError where none has any."""
+    corpora, skipped, notes = _of_one_codebook(study, read)
     book, runs = corpora[0].codebook, study.systems()
     series = [series_of(one.system, one.predicted, one.modelled, is_human=one.is_human) for one in corpora]
     names = [one.name for one in series if not one.is_human]
@@ -66,31 +71,38 @@ def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None 
     return Figures([*sheets, *grouped], series, [*skipped, *missing], [*notes, *more])
 
 
-def _corpora(
-    study: Study, systems: Sequence[str], annotator: str | None
-) -> tuple[list[SystemCorpus], list[str], list[str]]:
-    """The annotations first; all of one codebook, with a video at least; what is left out, and notes."""
+def _corpora(study: Study, systems: Sequence[str], annotator: str | None) -> Iterator[SystemCorpus]:
+    """The annotations first, and then every system, each as it is needed."""
     has_labels = bool(study.annotations())
     if annotator and not has_labels:
         raise UserError(f"no annotator {annotator}; there are none")
     names = [*([ANNOTATIONS] if has_labels else []), *(dict.fromkeys(systems) or sorted(study.systems()))]
     if not names:
         raise UserError(f"{study.out}: no system has finished yet, and there are no annotations")
+    for name in dict.fromkeys(names):
+        yield read_system_corpus(study, name, annotator, ["posted_at"])
+
+
+def _of_one_codebook(
+    study: Study, read: Iterable[SystemCorpus]
+) -> tuple[list[SystemCorpus], list[str], list[str]]:
+    """Those of the first one's codebook, with a video at least; what is left out, and notes."""
     kept: list[SystemCorpus] = []
     skipped, notes = list[str](), list[str]()
-    for name in dict.fromkeys(names):
-        one = read_system_corpus(study, name, annotator, ["posted_at"])
+    for one in read:
         if not one.videos.num_rows:
-            skipped.append(f"{name}: no video has a result")
+            skipped.append(f"{one.system}: no video has a result")
         elif kept and (one.codebook.name, one.codebook.slugs) != (
             kept[0].codebook.name,
             kept[0].codebook.slugs,
         ):
-            skipped.append(f"{name}: is of {one.codebook.name}, {kept[0].system} of {kept[0].codebook.name}")
+            skipped.append(
+                f"{one.system}: is of {one.codebook.name}, {kept[0].system} of {kept[0].codebook.name}"
+            )
         else:
             kept.append(one)
             left = ", ".join(f"{reason} {n:,}" for reason, n in one.left_out.items())
-            notes += [f"{name}: left out {left}"] if left else []
+            notes += [f"{one.system}: left out {left}"] if left else []
             notes += [] if one.is_human else one.notes  # theirs name the annotator
     if not kept:
         raise UserError(f"{study.out}: nothing to draw: {'; '.join(skipped)}")

@@ -1,7 +1,7 @@
 """What the stages of a study wrote -> a Report, and the figures and tables that are written with its pages."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from tikval.config import ReportConfig
 from tikval.evaluate.attrition import attrition_of
 from tikval.evaluate.corpus import ANNOTATIONS, SystemCorpus, read_system_corpus
 from tikval.evaluate.prevalence import prevalence_in
-from tikval.report.figures.gather import Figures, figures_of
+from tikval.report.figures.gather import Figures, figures_of_corpora
 from tikval.report.notices import local_notice
 from tikval.report.score_meaning import score_meaning_of
 from tikval.report.shown_ids import shown_ids
@@ -54,12 +54,16 @@ class Drawn:
 
 def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     """The report of a study. Raises UserError where a stage has not finished, and what read_corpus raises."""
-    rows = read_study(config, codebook.label_set)
+    rows, listed = read_study(config, codebook.label_set)
     study = Study(config.out, [folder.uri for folder in (rows.catalog, *rows.places.values(), rows.scores)])
     corpora = _corpora(study, config, annotated=bool(rows.labels))
     report = _head(config, codebook, rows)
     report = _with_scores(report, config, rows.scores)
-    report = _with_rates(report, rows, corpora)
+    report = replace(
+        report, accounts=account_rows(listed, corpora), n_accounts=len(listed.account.dictionary)
+    )
+    del listed  # of each video of the catalog
+    report = replace(report, rates=tuple(map(_rates, corpora)))
     report = _with_videos(report, config, rows, label_places(rows, codebook))
     several = len(Study(config.out).label_sets) > 1
     report = replace(report, out=config.out, label_set=codebook.label_set if several else None)
@@ -67,7 +71,8 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     evidence = system_evidence(config, rows.places, rows.recognised, codebook.labels)
     report = replace(report, evidence=evidence)
     report = _with_claims(report, config.out, codebook.label_set)
-    drawn = Drawn(_figures(study, config, corpora), tables_of(study) if report.scores else None)
+    figures = figures_of_corpora(study, corpora) if corpora else None
+    drawn = Drawn(figures, tables_of(study) if report.scores else None)
     return _with_drawn(report, drawn), drawn
 
 
@@ -84,13 +89,9 @@ def _with_claims(report: Report, out: str, label_set: str) -> Report:
 def _corpora(study: Study, config: ReportConfig, *, annotated: bool) -> list[SystemCorpus]:
     """The annotations, and every system that has a result."""
     names = [*([ANNOTATIONS] if annotated else []), *(system.system for system in config.scores.predictions)]
-    found = [read_system_corpus(study, name, config.scores.annotator) for name in names]
+    annotator = config.scores.annotator
+    found = [read_system_corpus(study, name, annotator, ["posted_at"]) for name in names]
     return [one for one in found if one.videos.num_rows]
-
-
-def _figures(study: Study, config: ReportConfig, corpora: Sequence[SystemCorpus]) -> Figures | None:
-    systems = [one.system for one in corpora if not one.is_human]
-    return figures_of(study, systems, config.scores.annotator) if corpora else None
 
 
 def _head(config: ReportConfig, codebook: Codebook, rows: StudyRows) -> Report:
@@ -131,16 +132,6 @@ def _with_scores(report: Report, config: ReportConfig, scores: Folder) -> Report
     )
 
 
-def _with_rates(report: Report, rows: StudyRows, corpora: Sequence[SystemCorpus]) -> Report:
-    """The report with how often each value is predicted and annotated, of all videos and by account."""
-    return replace(
-        report,
-        rates=tuple(map(_rates, corpora)),
-        accounts=account_rows(rows.listed, corpora),
-        n_accounts=len(rows.listed.account.dictionary),
-    )
-
-
 def _rates(corpus: SystemCorpus) -> SystemRates:
     found = prevalence_in(corpus)
     return SystemRates(
@@ -175,7 +166,7 @@ def _with_videos(report: Report, config: ReportConfig, rows: StudyRows, places: 
             for card in _cards(config, rows, places.by_video if places else {}, naming)
         ),
         labels_file=places.file if places else "",
-        n_videos=int((~rows.listed.twice).sum()),
+        n_videos=rows.n_videos,
         prompts=prompts_of(config),
     )
 

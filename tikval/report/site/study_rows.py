@@ -38,7 +38,7 @@ class StudyRows:
     places: dict[str, Folder]  # of scripts and values, by the stage's name
     scores: Folder
     recognised: Folder | None  # what was heard and read in the videos themselves, to check quotes against
-    listed: CatalogRows
+    n_videos: int  # each id once
     labels: dict[str, LabelRow]  # by video, of the annotator whose labels are the truth
     shown: list[Any]  # VideoRows with what their posts tell, of the videos that get a page
     stages: dict[str, StageRows]  # by name, the catalog first
@@ -46,8 +46,8 @@ class StudyRows:
     n_failures: int  # in all; `failures` may hold only some of them
 
 
-def read_study(config: ReportConfig, label_set: str) -> StudyRows:
-    """Read every stage that the report rests on, with the annotations over its codebook.
+def read_study(config: ReportConfig, label_set: str) -> tuple[StudyRows, CatalogRows]:
+    """Read every stage that the report rests on, with the annotations over its codebook; and the catalog's rows.
 
     Raises UserError where one has not finished.
     """
@@ -62,18 +62,19 @@ def read_study(config: ReportConfig, label_set: str) -> StudyRows:
     failures, n_failures = failures_of(stages, twice)
     lost = np.unique(np.concatenate([keys_of(stage.failed["row_key"]) for stage in stages.values()]))
     listed = replace(listed, failed=contains(lost, keys_N))
-    return StudyRows(
+    found = StudyRows(
         catalog=catalog,
         places=places,
         scores=Folder(config.scores.folder),
         recognised=recognised_scripts(Study(config.out)),
-        listed=listed,
+        n_videos=int((~listed.twice).sum()),
         labels=labels,
         shown=read_videos_with_posts(catalog, [*columns, *OF_POSTS], page_N).to_pylist(),
         stages=stages,
         failures=failures,
         n_failures=n_failures,
     )
+    return found, listed
 
 
 def _labels(catalog: Folder, label_set: str, annotator: str | None) -> dict[str, LabelRow]:

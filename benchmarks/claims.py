@@ -49,6 +49,7 @@ from tikval.files import write_table
 from tikval.machine import cores
 from tikval.rows import LabelRow, PredictionRow, VideoRow, arrow_schema
 from tikval.stats.arrays import Bools, Floats, Ints
+from tikval.stats.decisions import Decisions
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
 from tikval.values import LABELS
@@ -150,7 +151,7 @@ def population(made: World, labelled: Ints, config: ClaimsConfig, videos: pa.Tab
     corpus = SystemCorpus(
         "made",
         codebook,
-        made.predicted.astype(np.uint8),
+        Decisions.of(made.predicted),
         np.ones(len(LABELS), bool),
         videos,
         labelled,

@@ -14,6 +14,7 @@ from tikval.config import find_file
 from tikval.config.claims import Claim, ClaimsConfig, Time
 from tikval.evaluate.corpus import SystemCorpus
 from tikval.stats.arrays import Floats
+from tikval.stats.decisions import Decisions
 from tikval.values import LABELS
 
 
@@ -76,7 +77,7 @@ def _one_within(rng: np.random.Generator, accounts: int, difference: float, conf
     corpus = SystemCorpus(
         "made",
         load_codebook(find_file("prompts/codebook.yaml")),
-        spread.astype(np.uint8),
+        Decisions.of(spread),
         np.ones(len(LABELS), bool),
         pa.table({"video_id": pa.array([str(i) for i in range(len(account))])}),
         labelled,

@@ -31,6 +31,7 @@ from tikval.stats.prevalence import (
     corrected_rates,
     rate_sums,
     raw_rates,
+    sums_by_cluster,
 )
 from tikval.values import SLUGS, binary
 
@@ -79,12 +80,11 @@ def published_accounts(file: str) -> tuple[World, Floats]:
     rows = read_labels(file, SLUGS, "schwartz-19")
     account = np.unique([str(row["account"]) for row in rows], return_inverse=True)[1]
     truth = np.array([binary(row["stances"]) for row in rows], float)
-    empty = RateSample(np.zeros(0, int), np.zeros((0, 38)), np.zeros((0, 38)), None)
-    whole = rate_sums(truth, account, empty.cluster, empty.true)
+    videos, sums = np.bincount(account), sums_by_cluster(truth, account, int(account.max()) + 1)
 
     def drawn(rng: np.random.Generator, accounts: int) -> tuple[Floats, Floats]:
-        at = rng.integers(0, len(whole.videos), accounts)
-        return whole.videos[at], whole.predicted[at]
+        at = rng.integers(0, len(videos), accounts)
+        return videos[at].astype(float), sums[at]
 
     return drawn, truth.mean(0)
 

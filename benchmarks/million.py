@@ -2,6 +2,7 @@
 
     python benchmarks/million.py            100,000 and 1,000,000 rows, and 10,000,000 ids; writes results/million.json
     python benchmarks/million.py --rows 100000 1000000 10000000     ... these sizes in place of those
+    python benchmarks/million.py --rows 10000000 --keep PLACE --only report    some steps of one size, later others
     python benchmarks/million.py --quick    10,000 and 40,000 rows, and 400,000 ids; writes nothing
 
 A list gives scripts in the place of videos, and 1,000 videos are annotated. Scripts and predictions are then written as
@@ -106,20 +107,25 @@ def bytes_in(folder: Path) -> int:
     return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file())
 
 
-def measure(work: Path, rows: int, only: Sequence[str]) -> dict[str, Any]:
-    """Every step over so many rows, in a folder that is gone afterwards."""
-    place = work / str(rows)
-    place.mkdir()
+def measure(work: Path, rows: int, only: Sequence[str], keep: Path | None = None) -> dict[str, Any]:
+    """Every step over so many rows, in a folder that is gone afterwards; or in `keep`, where the next call goes on."""
+    place = keep or work / str(rows)
+    place.mkdir(parents=True, exist_ok=True)
+    facts_file = place / "found.json"
     try:
-        write_list(place, rows)
-        found = {}
+        found = json.loads(facts_file.read_text()) if facts_file.is_file() else {}
+        if not found:
+            write_list(place, rows)
         for name in STEPS:
-            if not only or name in only or name in ("catalog", *MADE):
+            wanted = not only or name in only
+            if name not in found and (wanted or name in ("catalog", *MADE)):
                 found[name] = run_step(name, place / "out")
+                facts_file.write_text(json.dumps(found))
                 print(f"{rows:>10,} {name}: {found[name]}", file=sys.stderr, flush=True)
-        return {name: facts for name, facts in found.items() if name not in MADE}
+        return {name: found[name] for name in STEPS if name in found and name not in MADE}
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        if keep is None:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def growth(sizes: dict[int, dict[str, Any]]) -> dict[str, dict[str, float | None]]:
@@ -196,10 +202,15 @@ def main() -> int:
         "--only", nargs="+", choices=STEPS, default=[], help="These steps, and what they need."
     )
     parser.add_argument("--no-values", action="store_true", help="Without the stage on Ray Data.")
+    parser.add_argument(
+        "--keep", type=Path, help="Where a study of one size stays, with what was measured of it."
+    )
     parser.add_argument("--to", type=Path, help="Another file for the result.")
     parser.add_argument("--step", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--scan", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.keep and len(given.rows or []) != 1:
+        parser.error("--keep takes one size: --rows N")
     if given.step:
         step_here(*given.step)
         return 0
@@ -209,9 +220,9 @@ def main() -> int:
     sizes = given.rows or ([10_000, 40_000] if given.quick else [100_000, 1_000_000])
     work = Path(tempfile.mkdtemp(prefix="tikval-bench-"))
     try:
-        found = {rows: measure(work, rows, given.only) for rows in sizes}
+        found = {rows: measure(work, rows, given.only, given.keep) for rows in sizes}
         result: dict[str, Any] = {"sizes": found, "growth": growth(found)}
-        if not given.only:
+        if not (given.only or given.keep):
             result["scan"] = scan(work, 400_000 if given.quick else 10_000_000)
             if not given.no_values:
                 result["values"] = compute(work / "values", 20_000 if given.quick else max(sizes))

@@ -20,7 +20,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.fixtures.platform import FakeAccount, FakePost, Platform, accounts_of_the_paper, post_id
 from tikval.cli.commands import app
-from tikval.cli.job import guard
+from tikval.cli.guard import guard
 from tikval.collect.collector import FoundPost, NotCollectedError, Politeness
 from tikval.collect.targets import Target
 from tikval.config import CatalogConfig

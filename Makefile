@@ -50,7 +50,7 @@ study: $(READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" examples/study/run.sh out/study
 
 test: $(READY)
-	$(BIN)/pytest $(IN) -m "not full and not cluster and not vllm$(if $(ONLY), and ($(ONLY)))" --durations=12 -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest $(IN) -m "not full and not cluster and not vllm$(if $(ONLY), and ($(ONLY)))" --durations=40 -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-cluster: $(READY)
 	$(BIN)/pytest -m "cluster and not full" --durations=12

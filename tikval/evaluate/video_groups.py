@@ -16,6 +16,7 @@ from tikval.stats.arrays import Ints
 
 MONTH: Final = "month"
 UNKNOWN: Final = "not given"
+_AT_ONCE: Final = 2**20  # dates that are numbers of months at once
 _OF_ONE: Final = {
     "video_id",
     "row_key",
@@ -82,11 +83,18 @@ def codes_by(videos: pa.Table, by: str) -> tuple[Ints, list[str]]:
 
 def months_by_video(videos: pa.Table) -> pa.ChunkedArray:
     """[N] 2026-03 in UTC, as a dictionary."""
-    when = videos["posted_at"].cast(pa.timestamp("us")).combine_chunks().to_numpy(zero_copy_only=False)
-    months, code = np.unique(when.astype("datetime64[M]"), return_inverse=True)  # what is not known is last
-    names = pa.array(np.datetime_as_string(months).tolist(), pa.string())
-    indices = pa.array(code.astype(np.int32), mask=np.isnat(when))
-    return pa.chunked_array([pa.DictionaryArray.from_arrays(indices, names)])
+    column = videos["posted_at"].cast(pa.timestamp("us"))
+    parts = [pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], pa.string()))]
+    for start in range(0, len(column), _AT_ONCE):
+        when = column.slice(start, _AT_ONCE).combine_chunks().to_numpy(zero_copy_only=False)
+        months, code = np.unique(
+            when.astype("datetime64[M]"), return_inverse=True
+        )  # what is not known is last
+        names = pa.array(np.datetime_as_string(months).tolist(), pa.string())
+        parts.append(
+            pa.DictionaryArray.from_arrays(pa.array(code.astype(np.int32), mask=np.isnat(when)), names)
+        )
+    return pa.chunked_array([joined(parts)])
 
 
 def account_codes(videos: pa.Table) -> tuple[Ints, int]:

@@ -4,7 +4,8 @@ With the videos at hand it goes by the lengths of a sample of them, else by how 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
@@ -23,11 +24,13 @@ from tikval.media.child import Child
 from tikval.media.fetch import files_of, read_video
 from tikval.media.reading import ClipError, Want
 from tikval.store.folder import Folder
+from tikval.store.row_keys import KEY, contains, keys_of
 from tikval.store.teacher import sample_keys, usable_keys
 from tikval.study.call_tokens import CallTokens, llm_of, samples_of, sends_videos, tokens_of_calls
 from tikval.study.rates import CoreRate, Rates, load_rates
 
 SAMPLE: Final = 40  # videos whose length is looked at
+_ROWS: Final = 2**12  # that are Python objects at once
 LOOK_AHEAD: Final = timedelta(days=366)  # at changes of prices
 _SPEECH_ON_CORES: Final = "what Whisper takes on cores to hear the videos: not counted"
 _READING_FOR_GEMINI: Final = "what cores take to read the videos for Gemini: not counted"
@@ -121,19 +124,20 @@ def estimate_of(
     rows = _to_do(config, catalog)
     if sample is not None:  # as it is drawn once scripts are there, but for the videos that have none
         drawn = {key.hex() for key in _full_keys(sample_keys(usable_keys(catalog, catalog), sample))}
-        rows = [row for row in rows if row["row_key"] in drawn]
+        rows = (row for row in rows if row["row_key"] in drawn)
     return estimate_of_rows(config, rows, today, gpu)
 
 
 def estimate_of_rows(
     config: ScriptConfig | ExtractConfig,
-    rows: Sequence[dict[str, Any]],
+    rows: Iterable[dict[str, Any]],
     today: date | None = None,
     gpu: str | None = None,
 ) -> CostEstimate:
     """What these videos will take: `row_key`, `path` and `files` of each. Raises UserError without a price."""
-    lengths, pictures = _lengths(rows, config.limits)
-    return _estimate(config, len(rows), lengths, today or _today(), gpu, pictures)
+    n, drawn = _drawn(rows)
+    lengths, pictures = _lengths(drawn, config.limits)
+    return _estimate(config, n, lengths, today or _today(), gpu, pictures)
 
 
 def estimate_without_videos(
@@ -303,20 +307,21 @@ def _usd(price: Price, way: Way, calls: int, tokens: CallTokens, hours: float) -
     return Spread(*(usd + cache for usd in of_calls))
 
 
-def _to_do(config: ScriptConfig | ExtractConfig, catalog: Folder) -> list[dict[str, Any]]:
+def _to_do(config: ScriptConfig | ExtractConfig, catalog: Folder) -> Iterator[dict[str, Any]]:
     """Videos without a failure that have no result in the folder yet; of a critic those with stances to read again."""
-    table = catalog.read(["row_key", "path", "files", "error"])
-    done = [
-        Folder(config.folder).table(name, ["row_key", "error"])
-        for name in list_files(config.folder, ".parquet")
-    ]
-    keys = [part.filter(pc.is_null(part["error"]))["row_key"].combine_chunks() for part in done]
-    paid = pa.concat_arrays([pa.array([], pa.string()), *(key.cast(pa.string()) for key in keys)])
-    keep = pc.and_(pc.is_null(table["error"]), pc.invert(pc.is_in(table["row_key"], paid)))
-    if isinstance(config, ExtractConfig) and config.predictions:
-        keep = pc.and_(keep, _has_stances(Folder(config.predictions.folder), table["row_key"]))
-    rows: list[dict[str, Any]] = table.filter(keep).select(["row_key", "path", "files"]).to_pylist()
-    return rows
+    done, folder = [np.empty(0, KEY)], Folder(config.folder)
+    for name in list_files(config.folder, ".parquet"):
+        part = folder.table(name, ["row_key", "error"])
+        done.append(keys_of(part.filter(pc.is_null(part["error"]))["row_key"]))
+    paid = np.sort(np.concatenate(done))
+    asked = isinstance(config, ExtractConfig) and config.predictions
+    judged = _with_stances(Folder(asked.folder)) if asked else None
+    for table in catalog.tables(["row_key", "path", "files", "error"]):
+        table = table.filter(table["error"].is_null()).select(["row_key", "path", "files"])
+        keys = keys_of(table["row_key"])
+        keep = ~contains(paid, keys) & (True if judged is None else contains(judged, keys))
+        for batch in table.filter(pa.array(keep)).to_batches(_ROWS):
+            yield from batch.to_pylist()
 
 
 def _full_keys(keys: np.ndarray) -> Iterator[bytes]:
@@ -324,25 +329,41 @@ def _full_keys(keys: np.ndarray) -> Iterator[bytes]:
     return (key.ljust(16, b"\0") for key in keys.tolist())
 
 
-def _has_stances(first: Folder, row_keys: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Which videos a first system gives stances to; all, where it has not finished."""
+def _with_stances(first: Folder) -> np.ndarray | None:
+    """Row keys of videos that a first system gives stances to, S16 sorted; None, where it has not finished."""
     if first.run() is None:
-        return pa.chunked_array([pa.array([True] * len(row_keys), pa.bool_())])
-    with_some = [
-        key
-        for table in first.tables(["row_key", "decisions"])
-        for key, decided in zip(table["row_key"].to_pylist(), table["decisions"].to_pylist(), strict=True)
-        if decided and any(decided)
-    ]
-    return pc.is_in(row_keys, pa.array(with_some, pa.string()))
+        return None
+    found = [np.empty(0, KEY)]
+    for table in first.tables(["row_key", "decisions"]):
+        decided = table["decisions"].combine_chunks()
+        given = pc.fill_null(decided.flatten(), False)
+        rows = pc.unique(pc.list_parent_indices(decided).filter(given))
+        found.append(keys_of(table["row_key"].take(rows)))
+    return np.sort(np.concatenate(found))
 
 
-def _lengths(rows: Sequence[dict[str, Any]], limits: Limits) -> tuple[list[float], list[int]]:
-    """Seconds of a sample of the videos, and how many pictures each has that is a photo post, else 0.
+def _drawn(rows: Iterable[dict[str, Any]]) -> tuple[int, list[dict[str, Any]]]:
+    """How many there are, and some of them, the same of the same videos: no more are in memory."""
+    n = 0
 
-    The same for the same videos; those that cannot be read cost nothing.
+    def counted_rows() -> Iterator[dict[str, Any]]:
+        nonlocal n
+        for row in rows:
+            n += 1
+            yield row
+
+    def number(row: dict[str, Any]) -> bytes:
+        return hashlib.sha256(row["row_key"].encode()).digest()
+
+    some = heapq.nsmallest(SAMPLE, counted_rows(), number)
+    return n, some
+
+
+def _lengths(drawn: Sequence[dict[str, Any]], limits: Limits) -> tuple[list[float], list[int]]:
+    """Seconds of each of some videos, and how many pictures it has where it is a photo post, else 0.
+
+    Those that cannot be read cost nothing.
     """
-    drawn = sorted(rows, key=lambda row: hashlib.sha256(row["row_key"].encode()).digest())[:SAMPLE]
     lengths, pictures = list[float](), list[int]()
     with Child(limits) as child:
         for row in drawn:

@@ -96,11 +96,11 @@ def _plan(job: JobConfig, keys: np.ndarray, videos: VideoRows) -> StagePlan:
         why_not = None if own or not len(todo) else f"what {job.stage} takes is not estimated"
         return StagePlan(**facts, hours=own, why_not=why_not)
     wanted = {key.ljust(16, b"\0").hex() for key in todo.tolist()}
-    rows = [
+    rows = (
         {"row_key": row["row_key"], "path": row["path"], "files": row["files"]}
         for row in videos
         if row["row_key"] in wanted and row["error"] is None
-    ]
+    )
     found = estimate_of_rows(job, rows)
     return StagePlan(**facts, **_costs(job, found), hours=own or _hours(found))
 

@@ -71,8 +71,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     evidence = system_evidence(config, rows.places, rows.recognised, codebook.labels)
     report = replace(report, evidence=evidence)
     report = _with_claims(report, config.out, codebook.label_set)
-    figures = figures_of_corpora(study, corpora) if corpora else None
-    drawn = Drawn(figures, tables_of(study) if report.scores else None)
+    drawn = Drawn(_figures(study, corpora), tables_of(study) if report.scores else None)
     return _with_drawn(report, drawn), drawn
 
 
@@ -92,6 +91,10 @@ def _corpora(study: Study, config: ReportConfig, *, annotated: bool) -> list[Sys
     annotator = config.scores.annotator
     found = [read_system_corpus(study, name, annotator, ["posted_at"]) for name in names]
     return [one for one in found if one.videos.num_rows]
+
+
+def _figures(study: Study, corpora: Sequence[SystemCorpus]) -> Figures | None:
+    return figures_of_corpora(study, corpora) if corpora else None
 
 
 def _head(config: ReportConfig, codebook: Codebook, rows: StudyRows) -> Report:

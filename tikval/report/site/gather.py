@@ -1,7 +1,7 @@
 """What the stages of a study wrote -> a Report, and the figures and tables that are written with its pages."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 

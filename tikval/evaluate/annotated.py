@@ -151,7 +151,7 @@ def warnings_of(corpus: SystemCorpus, drawing: Drawing, account_N: Ints) -> Iter
     labelled, truth = corpus.labelled[drawing.used], corpus.truth[drawing.used]
     sums = rate_sums(corpus.predicted, account_N, labelled, truth, drawing.probability)
     at = np.flatnonzero(corpus.modelled)
-    gaps = selection_gaps(sums.only(at))
+    gaps = selection_gaps(sums if len(at) == len(corpus.modelled) else sums.only(at))
     found = [k for k in range(len(at)) if gaps.p[k] < SURE / len(at)]
     if found:
         labels = corpus.codebook.labels

@@ -17,9 +17,9 @@ from tikval.config import Api
 from tikval.files import read_bytes
 from tikval.llm.breaker import Met, Pace, Stop
 from tikval.llm.client import Reply, Usage
-from tikval.llm.gate import Admission, FolderGate, read_spent
+from tikval.llm.gate import Admission, FolderGate, Spent, read_spent
 from tikval.llm.ledger import Entry, Ledger, ledger_key
-from tikval.llm.limiter import SECONDS, Limiter, Window, pace_of
+from tikval.llm.limiter import SECONDS, Limiter, Taken, Window, pace_of
 from tikval.rows import Reason
 
 
@@ -252,6 +252,28 @@ def test_a_limiter_counts_what_it_admitted_once() -> None:
         return limiter.window.requests
 
     assert asyncio.run(main()) == 4
+
+
+def test_a_call_that_was_out_may_have_been_sent_until_now(tmp_path: Path) -> None:
+    """A slow disk sends a call later than it was admitted, and who was killed then has not written how much later."""
+    before = time.time() - 50
+    state = {
+        "spent": vars(Spent()),
+        "open": {f"{key(1)}.1": 0.1},
+        "window": [(before - 5, 2, 6), (before, 1, 7)],
+    }
+    (tmp_path / "calls.json").write_text(json.dumps(state))
+
+    async def main() -> tuple[list[Taken], list[Taken]]:
+        limiter = Limiter()
+        gate = FolderGate(str(tmp_path), Ledger(str(tmp_path)), None, Local(limiter))
+        await limiter.begin(*gate.earlier)
+        return list(limiter.window.taken), gate.recent()
+
+    for taken in asyncio.run(main()):
+        assert [entry[1:] for entry in taken] == [(2, 6), (1, 7)]
+        assert taken[0][0] == before - 5
+        assert taken[1][0] > before + 49
 
 
 def test_a_raised_budget_goes_on(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class Driver:
         self.world.run(self.gate.close())  # a process that is killed closes nothing
 
     async def _opened(self) -> None:
-        await self.limiter.begin(self.gate.recent())
+        await self.limiter.begin(*self.gate.earlier)
         await self.gate.expect(None)
 
     def _to_do(self, rows: list[Any]) -> list[Any]:

@@ -70,8 +70,17 @@ def _limiter_off_by_one() -> list[Change]:
 
 
 def _minute_forgotten() -> list[Change]:
-    async def begin(self: Limiter, taken: Any) -> None:
+    async def begin(self: Limiter, *taken: Any) -> None:
         self.breaker.try_again()
+
+    return [(Limiter, "begin", begin)]
+
+
+def _out_counts_from_its_admission() -> list[Change]:
+    real = Limiter.begin
+
+    async def begin(self: Limiter, taken: Any, unsure: Any) -> None:
+        await real(self, [*taken, *unsure])
 
     return [(Limiter, "begin", begin)]
 
@@ -216,6 +225,12 @@ MUTANTS: Final = [
     Mutant("reserves do not count", "no_budget_is_passed", _reserves_do_not_count, 138, 150),
     Mutant("limiter off by one", "no_limit_is_passed", _limiter_off_by_one, 22),
     Mutant("the minute is forgotten with its process", "no_limit_is_passed", _minute_forgotten, 32),
+    Mutant(
+        "a call that was out counts from its admission",
+        "no_limit_is_passed",
+        _out_counts_from_its_admission,
+        105,
+    ),
     Mutant("a billed timeout is free", "all_money_is_booked", _unknown_is_free, 7),
     Mutant("settled twice", "no_money_is_made_up", _booked_twice, 1),
     Mutant("one more in flight", "no_more_are_in_flight_than_allowed", _one_more_in_flight, 3),

@@ -1,7 +1,7 @@
 """The gate of a folder and the limiter of a model as Ray actors: one of each, whoever asks from wherever."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -44,8 +44,8 @@ class _GateActor(Answering, BatchFolderGate):
     def __init__(self, limiter: Any, api: Api, cache: MakeCache | None, *given: Any) -> None:
         super().__init__(*given, _RemoteLimiter(limiter, api), cache, call_seconds=api.timeout_seconds)
 
-    async def opened(self) -> list[Taken]:
-        return self.recent()
+    async def opened(self) -> tuple[Sequence[Taken], Sequence[Taken]]:
+        return self.earlier
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def open_gate(
         .remote(limiter, api, cache, folder, ledger, budget_usd)
     )
     try:
-        ray.get(limiter.begin.remote(ray.get(gate.opened.remote())))
+        ray.get(limiter.begin.remote(*ray.get(gate.opened.remote())))
         ray.get(gate.expect.remote(estimate_usd))
         yield
     finally:

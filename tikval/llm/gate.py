@@ -10,6 +10,7 @@ air. Those whose reply lies in the ledger cost what it states; the others count 
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Protocol
@@ -18,7 +19,7 @@ from tikval.files import parse_json, read_bytes, write_bytes
 from tikval.llm.breaker import Met, Stop
 from tikval.llm.cache import MakeCache
 from tikval.llm.ledger import Entry, Ledger
-from tikval.llm.limiter import SECONDS, ModelLimiter, Taken, Window
+from tikval.llm.limiter import SECONDS, ModelLimiter, Taken, Window, unsure_of
 from tikval.store.shards import merged_usd
 
 _RECOUNT_SECONDS: Final = 60.0  # that a call waits for money before the ledger is asked who has been paid
@@ -155,12 +156,18 @@ class FolderGate:
         self.given_up: dict[str, float] = {}  # calls of an actor that is taken for dead, likewise
         self.jobs: dict[str, float] = {}  # batch jobs that are not read yet: these outlive a driver
         self.window = Window(_GRAIN_SECONDS)
+        # what gates of earlier processes admitted in the last minute, as Limiter.begin takes it
+        self.earlier: tuple[Sequence[Taken], Sequence[Taken]] = (), ()
         self.spent = Spent()
         data = read_bytes(self.place)
         if data is not None:
             payload = parse_json(data, self.place)
             self.spent = Spent(**payload["spent"])
-            self.window.seed(payload["window"])
+            window = [(when, int(requests), int(tokens)) for when, requests, tokens in payload["window"]]
+            self.earlier = unsure_of(sorted(window), len(payload["open"]))
+            self.window.seed(self.earlier[0])
+            for _, requests, tokens in self.earlier[1]:
+                self.window.take(time.time(), tokens, requests)
             self.jobs = payload.get("jobs", {})
             for call, usd in payload["open"].items():
                 entry = _entry_of(call, ledger)

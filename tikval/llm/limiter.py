@@ -92,6 +92,19 @@ class Window:
             self.tokens -= tokens
 
 
+def unsure_of(taken: Sequence[Taken], calls: int) -> tuple[Sequence[Taken], Sequence[Taken]]:
+    """What was admitted, oldest first, without and with the newest of `calls` that were out when this was written.
+
+    A call is sent once it is written down, which a slow disk makes later than it was admitted, and nobody may have
+    lived to write how much later.
+    """
+    place = len(taken)
+    while place and calls > 0:
+        place -= 1
+        calls -= taken[place][1]
+    return taken[:place], taken[place:]
+
+
 def pace_of(api: Api) -> Pace:
     """The pace that a configuration allows."""
     return Pace(
@@ -158,9 +171,16 @@ class Limiter:
         self.came_back.set()
         return models_fault
 
-    async def begin(self, taken: list[Taken]) -> None:
-        """A run begins: go on with the minute of a process that is gone, and forget what stopped an earlier run."""
-        self.window.seed(entry for entry in taken if entry[0] < self.since)  # later ones it admitted itself
+    async def begin(self, taken: Sequence[Taken], unsure: Sequence[Taken] = ()) -> None:
+        """A run begins: go on with the minute of a process that is gone, and forget what stopped an earlier run.
+
+        `unsure`: what that process may have sent at any time until now.
+        """
+        # later ones it admitted itself
+        self.window.seed(entry for entry in taken if entry[0] < self.since)
+        for when, requests, tokens in unsure:
+            if when < self.since:
+                self.window.take(time.time(), tokens, requests)
         self.breaker.try_again()
 
 

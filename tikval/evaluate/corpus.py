@@ -17,7 +17,7 @@ from tikval.config import CatalogConfig, ExtractConfig, PredictConfig, TuneConfi
 from tikval.evaluate.batches import BatchLabels, BatchRecord, labels_of_batches, read_batches
 from tikval.evaluate.development import without_development
 from tikval.evaluate.judgements import judgements_of, rows_of_listed, scores_of_videos
-from tikval.evaluate.video_groups import account_codes
+from tikval.evaluate.video_groups import MONTH, account_codes, coded_months
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
 from tikval.sources.posts import VideosWithPosts
@@ -101,7 +101,10 @@ def _listed(
     wanted, start = pa.array(names, pa.string()), 0
     parts, by_key, usable = list[pa.Table](), KeyPlaces(), [np.empty(0, bool)]
     at, which = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for table in VideosWithPosts(catalog, [*columns, "video_id", "row_key", "error"]):
+    read = ["posted_at" if name == MONTH else name for name in columns]
+    for table in VideosWithPosts(catalog, [*read, "video_id", "row_key", "error"]):
+        if MONTH in columns:
+            table = table.append_column(MONTH, coded_months(table["posted_at"]))
         parts.append(_encoded(table.select(columns)))
         if with_places:
             by_key.add(keys_of(table["row_key"]))
@@ -132,7 +135,7 @@ def read_system_corpus(
     *,
     with_scores: bool = False,
 ) -> SystemCorpus:
-    """Read the system that is named, or the only one, with further `columns` of its videos or their posts.
+    """Read the system that is named, or the only one, with further `columns` of its videos or their posts, or `month`.
 
     The labels are those of `annotator`, else of whom the scores name; of a distilled system those of its teacher, where
     that is named as the annotator, or nobody annotated. Scores are read where they are asked for, and where batches

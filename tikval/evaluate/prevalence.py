@@ -79,7 +79,9 @@ def prevalence_of(
 
     `weight`: what each video counts for, such as its plays; videos of which that is not known are left out.
     """
-    columns = [*([] if by is None else [column_of(by)]), *([weight] if weight else [])]
+    if by is not None:
+        column_of(by)
+    columns = [*([by] if by else []), *([weight] if weight else [])]
     corpus = read_system_corpus(study, system, annotator, columns)
     if weight:
         corpus = with_known_weights(corpus, weight)
@@ -110,7 +112,7 @@ def prevalence_in(
     notes = [*warnings_of(corpus, drawing, account_N), *corpus.notes, *groups.notes]
     if without:
         notes.append(f"{without} of {n} videos have no account: each counts as an account of its own")
-    cluster_N = np.arange(n) if by == "account" else account_N
+    cluster_N = np.arange(n, dtype=np.int32) if by == "account" else account_N
     if by == "account":
         notes.append("an account's interval takes its videos as independent")
     weight_N = (
@@ -147,7 +149,7 @@ def _members(groups: _Groups) -> Iterator[Ints | None]:
     if len(groups.names) == 1:
         yield None
         return
-    order = np.argsort(groups.of, kind="stable")
+    order = np.argsort(groups.of, kind="stable").astype(np.int32)
     ends = np.cumsum(np.bincount(groups.of, minlength=len(groups.names)))
     yield from np.split(order, ends[:-1])
 
@@ -356,13 +358,13 @@ def _confusions(corpus: SystemCorpus, account_n: Ints) -> list[Confusion]:
 def _groups(corpus: SystemCorpus, by: str | None, min_videos: int) -> _Groups:
     """The groups that are shown; what has too few videos is one group."""
     if by is None:
-        return _Groups([EVERY], np.zeros(corpus.videos.num_rows, np.int64))
+        return _Groups([EVERY], np.zeros(corpus.videos.num_rows, np.int32))
     code, names = codes_by(corpus.videos, by)
     sizes = np.bincount(code[code >= 0], minlength=len(names))
     shown = [g for g in range(len(names)) if sizes[g] >= min_videos]
     few = sorted((g for g in range(len(names)) if sizes[g] < min_videos), key=lambda g: -sizes[g])
     groups = [names[g] for g in shown]
-    place = np.full(len(names) + 1, len(groups))  # by code; the last is that of -1
+    place = np.full(len(names) + 1, len(groups), np.int32)  # by code; the last is that of -1
     place[shown] = np.arange(len(shown))
     if few:
         groups.append(f"other (fewer than {min_videos} videos each)")

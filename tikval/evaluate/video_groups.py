@@ -59,10 +59,14 @@ def joined(parts: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
 def codes_by(videos: pa.Table, by: str) -> tuple[Ints, list[str]]:
     """The group of each video [N], -1 where there is none, and the groups' names in the order of what they name.
 
-    Raises UserError where no video has any.
+    Months are those of the column `month`, as coded_months makes it, else of `posted_at`. Raises UserError where no
+    video has any.
     """
     column = column_of(by)
-    values = months_by_video(videos) if by == MONTH else videos[column]
+    if by == MONTH:
+        values = videos[MONTH] if MONTH in videos.column_names else coded_months(videos[column])
+    else:
+        values = videos[column]
     if pa.types.is_boolean(values.type):
         values = pc.if_else(values, "yes", "no")
     encoded = values.combine_chunks()
@@ -76,34 +80,32 @@ def codes_by(videos: pa.Table, by: str) -> tuple[Ints, list[str]]:
         raise UserError(
             f"no video has a {by}; give a manifest with the column {column}, or an export that tells it"
         )
-    place = np.full(len(encoded.dictionary) + 1, -1)  # the last is that of -1
+    place = np.full(len(encoded.dictionary) + 1, -1, np.int32)  # the last is that of -1
     place[order] = np.arange(len(order))
     return place[code], pc.cast(encoded.dictionary.take(pa.array(order)), pa.string()).to_pylist()
 
 
-def months_by_video(videos: pa.Table) -> pa.ChunkedArray:
+def coded_months(posted_at: pa.ChunkedArray) -> pa.ChunkedArray:
     """[N] 2026-03 in UTC, as a dictionary."""
-    column = videos["posted_at"].cast(pa.timestamp("us"))
-    parts = [pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), pa.array([], pa.string()))]
+    column = posted_at.cast(pa.timestamp("us"))
+    parts = [encoded(pa.chunked_array([], pa.string()))]
     for start in range(0, len(column), _AT_ONCE):
         when = column.slice(start, _AT_ONCE).combine_chunks().to_numpy(zero_copy_only=False)
-        months, code = np.unique(
-            when.astype("datetime64[M]"), return_inverse=True
-        )  # what is not known is last
+        # what is not known is the last of the months
+        months, code = np.unique(when.astype("datetime64[M]"), return_inverse=True)
         names = pa.array(np.datetime_as_string(months).tolist(), pa.string())
-        parts.append(
-            pa.DictionaryArray.from_arrays(pa.array(code.astype(np.int32), mask=np.isnat(when)), names)
-        )
+        indices = pa.array(code.astype(np.int32), mask=np.isnat(when))
+        parts.append(pa.DictionaryArray.from_arrays(indices, names))
     return pa.chunked_array([joined(parts)])
 
 
 def account_codes(videos: pa.Table) -> tuple[Ints, int]:
     """Numbers of accounts [N], those without one each by itself; and how many have none."""
     if videos["account"].null_count == videos.num_rows:
-        return np.arange(videos.num_rows), videos.num_rows
+        return np.arange(videos.num_rows, dtype=np.int32), videos.num_rows
     code, names = codes_by(videos, "account")
     none = code < 0
-    code[none] = len(names) + np.arange(none.sum())
+    code[none] = len(names) + np.arange(none.sum(), dtype=np.int32)
     return code, int(none.sum())
 
 

@@ -10,6 +10,7 @@ from tikval.evaluate.attrition import attrition_of
 from tikval.evaluate.corpus import ANNOTATIONS, SystemCorpus, read_system_corpus
 from tikval.evaluate.prevalence import RAW as RAW_RATES
 from tikval.evaluate.prevalence import prevalence_in
+from tikval.evaluate.video_groups import MONTH
 from tikval.files import write_bytes
 from tikval.report.figures import sheets as sheet_of
 from tikval.report.figures.numbers import STANCES, FigureSeries, radar_of, series_of
@@ -44,7 +45,7 @@ def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None 
 
 
 def figures_of_corpora(study: Study, read: Iterable[SystemCorpus]) -> Figures:
-    """The figures of corpora that are read, with when their videos were posted. Raises UserError where none has any."""
+    """The figures of corpora that are read, with the `month` of their videos. Raises UserError where none has any."""
     corpora, skipped, notes = _of_one_codebook(study, read)
     book, runs = corpora[0].codebook, study.systems()
     series = [series_of(one.system, one.predicted, one.modelled, is_human=one.is_human) for one in corpora]
@@ -80,7 +81,7 @@ def _corpora(study: Study, systems: Sequence[str], annotator: str | None) -> Ite
     if not names:
         raise UserError(f"{study.out}: no system has finished yet, and there are no annotations")
     for name in dict.fromkeys(names):
-        yield read_system_corpus(study, name, annotator, ["posted_at"])
+        yield read_system_corpus(study, name, annotator, [MONTH])
 
 
 def _of_one_codebook(

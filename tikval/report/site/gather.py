@@ -11,6 +11,7 @@ from tikval.config import ReportConfig
 from tikval.evaluate.attrition import attrition_of
 from tikval.evaluate.corpus import ANNOTATIONS, SystemCorpus, read_system_corpus
 from tikval.evaluate.prevalence import prevalence_in
+from tikval.evaluate.video_groups import MONTH
 from tikval.report.figures.gather import Figures, figures_of_corpora
 from tikval.report.notices import local_notice
 from tikval.report.score_meaning import score_meaning_of
@@ -89,7 +90,7 @@ def _corpora(study: Study, config: ReportConfig, *, annotated: bool) -> list[Sys
     """The annotations, and every system that has a result."""
     names = [*([ANNOTATIONS] if annotated else []), *(system.system for system in config.scores.predictions)]
     annotator = config.scores.annotator
-    found = [read_system_corpus(study, name, annotator, ["posted_at"]) for name in names]
+    found = [read_system_corpus(study, name, annotator, [MONTH]) for name in names]
     return [one for one in found if one.videos.num_rows]
 
 

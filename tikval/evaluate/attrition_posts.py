@@ -92,5 +92,6 @@ def videos_of(
         ids += table["video_id"].chunks if with_ids else []
     account, genre, *arrays = zip(*parts, strict=True)
     videos = VideoCodes(joined(account), joined(genre), *map(np.concatenate, arrays))
+    del parts, account, genre, arrays  # before the keys are sorted, which takes as much
     by_key.sort()
     return videos, by_key, pa.chunked_array(ids, pa.string()), doubles

@@ -114,6 +114,7 @@ def _listed(
         which.append(found[found >= 0].astype(np.int64))
         start += table.num_rows
     videos = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    parts.clear()  # before the keys are sorted, which takes as much
     if with_places:
         by_key.sort()
     usable_V, at_M, which_M = (np.concatenate(each) for each in (usable, at, which))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tikval.codebook import Codebook
 from tikval.config import UserError
-from tikval.evaluate.attrition import attrition_of
+from tikval.evaluate.attrition import Attrition, attrition_of
 from tikval.evaluate.corpus import ANNOTATIONS, SystemCorpus, read_system_corpus
 from tikval.evaluate.prevalence import RAW as RAW_RATES
 from tikval.evaluate.prevalence import prevalence_in
@@ -44,7 +44,9 @@ def figures_of(study: Study, systems: Sequence[str] = (), annotator: str | None 
     return figures_of_corpora(study, _corpora(study, systems, annotator))
 
 
-def figures_of_corpora(study: Study, read: Iterable[SystemCorpus]) -> Figures:
+def figures_of_corpora(
+    study: Study, read: Iterable[SystemCorpus], attrition: Attrition | None = None
+) -> Figures:
     """The figures of corpora that are read, with the `month` of their videos. Raises UserError where none has any."""
     corpora, skipped, notes = _of_one_codebook(study, read)
     book, runs = corpora[0].codebook, study.systems()
@@ -67,7 +69,9 @@ def figures_of_corpora(study: Study, read: Iterable[SystemCorpus]) -> Figures:
         skipped.append(
             f"circle: {book.name} has other values than Schwartz's 19, and no circle of them is known"
         )
-    sheets.append(sheet_of.attrition_sheet(attrition_of(study, min(names, default=None))))
+    system = min(names, default=None)
+    counted = attrition if attrition and attrition.system == system else attrition_of(study, system)
+    sheets.append(sheet_of.attrition_sheet(counted))
     grouped, missing = _of_groups(corpora)
     return Figures([*sheets, *grouped], series, [*skipped, *missing], [*notes, *more])
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 import tikval
 from tikval.annotate.corrections import HISTORY, correction_history
-from tikval.ask.withheld import is_outside, keys_of_minors
+from tikval.ask.withheld import is_outside
 from tikval.codebook import Codebook
 from tikval.config import (
     AskingPart,
@@ -206,14 +206,21 @@ def report_facts(config: ReportConfig, codebook: Codebook, catalog: Folder) -> t
     )
 
 
+def _of_unknown(catalog: Folder) -> int:
+    """Videos of which nothing says whether a minor features in them."""
+    found = 0
+    for table in catalog.tables(["is_minor", "error"]):
+        found += pc.sum(pc.and_(table["is_minor"].is_null(), table["error"].is_null())).as_py() or 0
+    return found
+
+
 def _minors(config: ReportConfig, catalog: Folder) -> list[tuple[str, str]]:
     """What was settled on minors, for each outside model that was asked."""
-    n_unknown = len(keys_of_minors(catalog)[1])
     facts = []
     for name, stage in _stages(config):
         part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
         if isinstance(part, AskingPart) and is_outside(part.llm):
-            both = stage.api.send_minors
+            both, n_unknown = stage.api.send_minors, _of_unknown(catalog)
             settled = f"videos of minors: {_sent(both)}"
             if n_unknown:
                 sent = _sent(both or stage.api.minors_unknown == "send")

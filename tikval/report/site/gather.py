@@ -8,7 +8,7 @@ from typing import Any
 from tikval.claims.families import is_outdated, read_families
 from tikval.codebook import Codebook
 from tikval.config import ReportConfig
-from tikval.evaluate.attrition import attrition_of
+from tikval.evaluate.attrition import Attrition, attrition_of
 from tikval.evaluate.corpus import ANNOTATIONS, SystemCorpus, read_system_corpus
 from tikval.evaluate.prevalence import prevalence_in
 from tikval.evaluate.video_groups import MONTH
@@ -57,6 +57,7 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     """The report of a study. Raises UserError where a stage has not finished, and what read_corpus raises."""
     rows, listed = read_study(config, codebook.label_set)
     study = Study(config.out, [folder.uri for folder in (rows.catalog, *rows.places.values(), rows.scores)])
+    attrition = attrition_of(study)  # before the videos of the systems are in memory
     corpora = _corpora(study, config, annotated=bool(rows.labels))
     report = _head(config, codebook, rows)
     report = _with_scores(report, config, rows.scores)
@@ -68,11 +69,11 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     report = _with_videos(report, config, rows, label_places(rows, codebook))
     several = len(Study(config.out).label_sets) > 1
     report = replace(report, out=config.out, label_set=codebook.label_set if several else None)
-    report = replace(report, attrition=attrition_of(study))
+    report = replace(report, attrition=attrition)
     evidence = system_evidence(config, rows.places, rows.recognised, codebook.labels)
     report = replace(report, evidence=evidence)
     report = _with_claims(report, config.out, codebook.label_set)
-    drawn = Drawn(_figures(study, corpora), tables_of(study) if report.scores else None)
+    drawn = Drawn(_figures(study, corpora, attrition), tables_of(study) if report.scores else None)
     return _with_drawn(report, drawn), drawn
 
 
@@ -94,8 +95,8 @@ def _corpora(study: Study, config: ReportConfig, *, annotated: bool) -> list[Sys
     return [one for one in found if one.videos.num_rows]
 
 
-def _figures(study: Study, corpora: Sequence[SystemCorpus]) -> Figures | None:
-    return figures_of_corpora(study, corpora) if corpora else None
+def _figures(study: Study, corpora: Sequence[SystemCorpus], attrition: Attrition) -> Figures | None:
+    return figures_of_corpora(study, corpora, attrition) if corpora else None
 
 
 def _head(config: ReportConfig, codebook: Codebook, rows: StudyRows) -> Report:

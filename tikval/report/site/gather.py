@@ -38,7 +38,7 @@ from tikval.report.site.post_marks import COUNTS, marks_of
 from tikval.report.site.record import Card, Chart, Failure, LabelAt, Report, SystemRates
 from tikval.report.site.rows import FAILURES_LISTED
 from tikval.report.site.samples import sample_facts
-from tikval.report.site.study_rows import StudyRows, read_study
+from tikval.report.site.study_rows import StudyRows, places_of, read_study
 from tikval.report.tables.paper import PaperTables, tables_of
 from tikval.rows import PredictionRow, ScriptRow, VideoRow
 from tikval.store.folder import Folder
@@ -55,9 +55,10 @@ class Drawn:
 
 def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     """The report of a study. Raises UserError where a stage has not finished, and what read_corpus raises."""
+    places = [config.scores.catalog.folder, *(each.uri for each in places_of(config).values())]
+    study = Study(config.out, [*places, config.scores.folder])
+    attrition = attrition_of(study)  # before anything else of each video is in memory
     rows, listed = read_study(config, codebook.label_set)
-    study = Study(config.out, [folder.uri for folder in (rows.catalog, *rows.places.values(), rows.scores)])
-    attrition = attrition_of(study)  # before the videos of the systems are in memory
     corpora = _corpora(study, config, annotated=bool(rows.labels))
     report = _head(config, codebook, rows)
     report = _with_scores(report, config, rows.scores)

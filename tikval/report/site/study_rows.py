@@ -51,9 +51,7 @@ def read_study(config: ReportConfig, label_set: str) -> tuple[StudyRows, Catalog
 
     Raises UserError where one has not finished.
     """
-    catalog = Folder(config.scores.catalog.folder)
-    places = {name: Folder(recipe.folder) for name, recipe in scripts_of(config).items()}
-    places |= {f"values: {system.system}": Folder(system.folder) for system in config.scores.predictions}
+    catalog, places = Folder(config.scores.catalog.folder), places_of(config)
     labels = _labels(catalog, label_set, config.scores.annotator)
     listed, keys_N, first, twice = read_catalog_rows(catalog, labels)
     page_N = with_a_page(listed, config.videos)
@@ -75,6 +73,12 @@ def read_study(config: ReportConfig, label_set: str) -> tuple[StudyRows, Catalog
         n_failures=n_failures,
     )
     return found, listed
+
+
+def places_of(config: ReportConfig) -> dict[str, Folder]:
+    """The folders of scripts and values, by the stage's name."""
+    places = {name: Folder(recipe.folder) for name, recipe in scripts_of(config).items()}
+    return places | {f"values: {each.system}": Folder(each.folder) for each in config.scores.predictions}
 
 
 def _labels(catalog: Folder, label_set: str, annotator: str | None) -> dict[str, LabelRow]:

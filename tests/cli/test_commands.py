@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -63,3 +64,11 @@ def test_the_list_of_commands_loads_none_of_them(words: str) -> None:
     assert {"tikval.cli.app", "tikval.errors"} <= modules
     assert not {"pyarrow", "numpy", "tikval.config", "tikval.cli.analyze", *SLOW} & modules
     assert made.returncode == (0 if words.startswith("--") else 2)
+
+
+def test_a_command_runs_also_behind_two_dashes(tmp_path: Path) -> None:
+    code = "import sys; sys.argv[1:] = ['--', 'doctor']; from tikval.cli.app import main; main()"
+    made = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert "python" in made.stdout.lower(), made.stderr

@@ -92,9 +92,9 @@ def _before_every_command(
 def main() -> None:
     """The console script: a mistake of the user is one line and exit code 2, never a traceback."""
     escape_output()
-    words = sys.argv[1:]
-    if words and words[0] in MODULES:
-        load_commands(words[:1])
+    named = [word for word in sys.argv[1:] if word != "--"][:1]  # tikval -- status OUT is tikval status OUT
+    if MODULES.keys() & named:
+        load_commands(named)
     else:
         list_commands()
     sys.exit(guard(lambda: app() or 0))

@@ -80,7 +80,7 @@ def prevalence_of(
     `weight`: what each video counts for, such as its plays; videos of which that is not known are left out.
     """
     if by is not None:
-        column_of(by)
+        column_of(by)  # raises for what is no column
     columns = [*([by] if by else []), *([weight] if weight else [])]
     corpus = read_system_corpus(study, system, annotator, columns)
     if weight:

@@ -216,11 +216,13 @@ def _of_unknown(catalog: Folder) -> int:
 
 def _minors(config: ReportConfig, catalog: Folder) -> list[tuple[str, str]]:
     """What was settled on minors, for each outside model that was asked."""
-    facts = []
+    facts, n_unknown = [], None  # counted once, and only where it is said
     for name, stage in _stages(config):
         part = stage.writer if isinstance(stage, ScriptConfig) else stage.extractor
         if isinstance(part, AskingPart) and is_outside(part.llm):
-            both, n_unknown = stage.api.send_minors, _of_unknown(catalog)
+            if n_unknown is None:
+                n_unknown = _of_unknown(catalog)
+            both = stage.api.send_minors
             settled = f"videos of minors: {_sent(both)}"
             if n_unknown:
                 sent = _sent(both or stage.api.minors_unknown == "send")

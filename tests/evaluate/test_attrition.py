@@ -11,7 +11,8 @@ import pytest
 from tests.fixtures.posts import FIRST_ID, StudyOfPosts, post, tell_posts
 from tests.fixtures.rows import prediction, script
 from tikval.config import UserError
-from tikval.evaluate.attrition import Attrition, Loss, attrition_of, count_attrition
+from tikval.evaluate.attrition import Attrition, attrition_of, count_attrition
+from tikval.evaluate.attrition_groups import Loss
 from tikval.evaluate.attrition_posts import VideoCodes, posts_of
 from tikval.evaluate.attrition_steps import STEPS
 from tikval.files import write_table

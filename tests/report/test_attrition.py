@@ -13,7 +13,8 @@ from tests.fixtures.accounts import StudyOfAccounts
 from tests.fixtures.posts import StudyOfPosts, attrition
 from tests.fixtures.site import EVIL, Page, files, pages, report
 from tikval.cli.commands import app
-from tikval.evaluate.attrition import AttritionGroup, Loss, attrition_of
+from tikval.evaluate.attrition import attrition_of
+from tikval.evaluate.attrition_groups import AttritionGroup, Loss
 from tikval.evaluate.attrition_steps import STEPS
 from tikval.report.site.attrition import GROUPS_LISTED
 from tikval.report.tables.attrition import attrition_csv, methods_sentence, numbered_accounts

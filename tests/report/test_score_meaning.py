@@ -40,7 +40,7 @@ from tikval.report.site.write import write_report
 from tikval.rows import PredictionRow
 from tikval.store import runs
 from tikval.store.folder import Folder
-from tikval.store.row_keys import keys_of
+from tikval.store.row_keys import KeyPlaces, keys_of
 from tikval.values import LABELS
 
 BOOK = load_codebook(Path(__file__).parents[2] / "prompts" / "codebook.yaml")
@@ -204,4 +204,6 @@ def test_a_report_opens_where_a_file_holds_only_videos_that_were_replaced(tmp_pa
         (tmp_path / f"{name}.mp4").write_bytes(b"another")
     study.annotate()
     keys = keys_of(Folder(study.catalog.folder).read()["row_key"])
-    assert read_stage(Folder(config.folder), np.sort(keys), np.sort(keys), is_system=True).coverage.rows == 0
+    assert (
+        read_stage(Folder(config.folder), KeyPlaces(keys), np.sort(keys), is_system=True).coverage.rows == 0
+    )

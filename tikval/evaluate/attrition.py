@@ -5,9 +5,9 @@ column by column, for millions of posts. Shape letters: N posts, V videos of the
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,18 +15,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tikval.config import UserError
+from tikval.evaluate.attrition_groups import AttritionGroup, all_together, grouped
 from tikval.evaluate.attrition_posts import PostCodes, VideoCodes, posts_of, videos_of
 from tikval.evaluate.attrition_steps import (
     ANNOTATED,
     CODE,
     JUDGED,
-    NO_FILE,
     NO_LABEL,
     NO_ROW,
     NO_SYSTEM,
     NOT_OPENED,
     OPENING,
-    REACHABLE,
     STEPS,
     WHY,
     is_one_of,
@@ -44,32 +43,9 @@ from tikval.store.runs import Study
 
 GROUPINGS: Final = ("genre", "account", "minor")
 MINOR_FLAGS: Final = ("yes", "no", None)
-_NOT_KNOWN: Final = (Outcome.NO_FILE, Outcome.FAILED, *NO_FILE)
 _NO_POST: Final = (Outcome.LIVE, Outcome.OTHER_PLATFORM, Outcome.INVALID_ROW)
 _AT_ONCE: Final = 2**20  # posts that are counted at once
 _NO_POST_ERRORS: Final = (Reason.INVALID_ID, Reason.INVALID_ROW)
-
-
-class Loss(NamedTuple):
-    step: int  # place in STEPS of the first that is not reached
-    reason: str  # an Outcome, a Reason, NOT_OPENED, NO_ROW, NO_SYSTEM or NO_LABEL
-    posts: int
-
-    @property
-    def known(self) -> bool:
-        """Whether anything tells what became of these posts; else nobody knows whether they could be reached."""
-        return self.step != REACHABLE or self.reason not in _NOT_KNOWN
-
-
-class AttritionGroup(NamedTuple):
-    name: str | None  # None: not known, and of the total
-    reached: tuple[int, ...]  # posts at each of STEPS
-    losses: tuple[Loss, ...]  # by step, the most frequent first
-
-    @property
-    def not_known(self) -> int:
-        """Listed posts of which nothing tells whether they could be reached."""
-        return sum(loss.posts for loss in self.losses if not loss.known)
 
 
 @dataclass(frozen=True)
@@ -78,9 +54,7 @@ class Attrition:
 
     system: str | None  # whose results count as judged; None: no system has any
     total: AttritionGroup
-    groups: Mapping[
-        str, tuple[AttritionGroup, ...]
-    ]  # by each of GROUPINGS, the one with the most posts first
+    groups: Mapping[str, Sequence[AttritionGroup]]  # by each of GROUPINGS, the one with the most posts first
     set_aside: Mapping[str, int]  # rows that are no post of the study, by outcome or reason
     annotated_lost: Mapping[
         str, int
@@ -160,8 +134,8 @@ def count_attrition(
     annotated_lost |= {STEPS[level + 1]: n for level, n in sorted(lost.items())}
     return Attrition(
         system,
-        _grouped(cells, None)[0],
-        {by: tuple(_grouped(cells, by)) for by in GROUPINGS},
+        all_together(cells),
+        {by: _groups(cells, by) for by in GROUPINGS},
         {WHY[code]: n for code, n in sorted(set_aside.items())},
         {step: n for step, n in annotated_lost.items() if n},
         {name: _last_two(steps_of(name)[0]) for name in sorted(not_judged) if name != system},
@@ -222,28 +196,9 @@ def _first_known(codes: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
     return np.where(codes >= 0, codes, others)
 
 
-def _grouped(cells: pa.Table, by: str | None) -> list[AttritionGroup]:
-    """The counts of each group, the one with the most posts first; those of which it is not known last."""
-    keys = [*([by] if by else []), "level", "why"]
-    reached: dict[str | None, list[int]] = {} if by else {None: [0] * len(STEPS)}
-    losses: dict[str | None, list[Loss]] = {}
-    for row in cells.group_by(keys).aggregate([("count_all", "sum")]).to_pylist():
-        name, level, n = row.get(by), row["level"], row["count_all_sum"]
-        counts = reached.setdefault(name, [0] * len(STEPS))
-        counts[: level + 1] = [count + n for count in counts[: level + 1]]
-        if row["why"] >= 0:
-            losses.setdefault(name, []).append(Loss(level + 1, WHY[row["why"]], n))
-    order = sorted(reached, key=lambda name: (name is None, -reached[name][0], name or ""))
-    if by == "minor":
-        order.sort(key=MINOR_FLAGS.index)
-    return [
-        AttritionGroup(name, tuple(reached[name]), tuple(sorted(losses.get(name, []), key=_by_step)))
-        for name in order
-    ]
-
-
-def _by_step(loss: Loss) -> tuple[int, int, str]:
-    return loss.step, -loss.posts, loss.reason
+def _groups(cells: pa.Table, by: str) -> Sequence[AttritionGroup]:
+    found = grouped(cells, by)
+    return sorted(found, key=lambda group: MINOR_FLAGS.index(group.name)) if by == "minor" else found
 
 
 def _last_two(level_N: Codes) -> tuple[int, int]:

@@ -119,20 +119,6 @@ def keys_of(column: pa.ChunkedArray) -> np.ndarray:
         ) from err
 
 
-class KeyBuffer:
-    """Keys that come some at a time, as one array: joined in the end they would stand in memory twice."""
-
-    def __init__(self) -> None:
-        self._bytes = bytearray()
-
-    def add(self, keys: np.ndarray) -> None:
-        self._bytes += keys.tobytes()
-
-    def array(self) -> np.ndarray:
-        """S16 [N]; nothing is added after it."""
-        return np.frombuffer(self._bytes, KEY)
-
-
 class KeyPlaces:
     """Where keys stand in a list of N: 20 bytes a key are held, and some 20 more while they are sorted."""
 

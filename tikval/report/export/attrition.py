@@ -1,6 +1,7 @@
 """Attrition as a table of an export, with what each column is."""
 
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -20,6 +21,7 @@ _ABOUT: Final = {
     "share_of_step_before": "of the group's posts at the step before",
     "system": "whose results count as judged",
 }
+_AT_ONCE: Final = 100_000  # lines of groups, of which there are as many as accounts, as Python objects
 _KINDS: Final = {"posts": pa.int64(), "share_of_listed": pa.float64(), "share_of_step_before": pa.float64()}
 
 
@@ -28,9 +30,11 @@ def attrition_export(study: Study, *, names: bool = False) -> Export:
     found = attrition_of(study)
     columns = [Column(name, _KINDS.get(name, pa.string()), _ABOUT[name]) for name in CSV_COLUMNS]
     schema = documented_schema(columns)
-    rows = list(attrition_rows(found, str if names else numbered_accounts(found)))
-    table = pa.Table.from_arrays(
-        [pa.array(cells, field.type) for cells, field in zip(zip(*rows, strict=True), schema, strict=True)],
-        schema=schema,
-    )
-    return Export("attrition", schema, table.num_rows, lambda: iter([table]))
+    rows = attrition_rows(found, str if names else numbered_accounts(found))
+    tables = [_table(some, schema) for some in iter(lambda: list(islice(rows, _AT_ONCE)), [])]
+    return Export("attrition", schema, sum(table.num_rows for table in tables), lambda: iter(tables))
+
+
+def _table(rows: list[list[Any]], schema: pa.Schema) -> pa.Table:
+    cells = zip(zip(*rows, strict=True), schema, strict=True)
+    return pa.Table.from_arrays([pa.array(column, field.type) for column, field in cells], schema=schema)

@@ -1,6 +1,7 @@
 """The page of how far the listed posts get: its lines, in words, without HTML."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from tikval.evaluate.attrition import GROUPINGS, Attrition
@@ -89,7 +90,7 @@ def _tells(found: Attrition, by: str) -> bool:
 
 def _table(found: Attrition, by: str, name_of: NameOf) -> dict[str, Any]:
     groups = found.groups[by]
-    known = [group for group in groups if group.name is not None][:GROUPS_LISTED]
+    known = islice((group for group in groups if group.name is not None), GROUPS_LISTED)
     shown = [*known, *(group for group in groups if group.name is None)]
     title, head = _TITLES[by]
     return {

@@ -19,7 +19,7 @@ from tikval.report.site.record import Failure
 from tikval.rows import LabelRow, Reason
 from tikval.stats.arrays import Bools
 from tikval.store.folder import Folder
-from tikval.store.row_keys import KeyBuffer, contains, keys_of
+from tikval.store.row_keys import KeyPlaces, contains, keys_of
 
 FAILURES_LISTED: Final = 10_000
 _COUNTED: Final = ("video_id", "row_key", "error", "detail")
@@ -48,14 +48,14 @@ class CatalogRows:
 
 def read_catalog_rows(
     catalog: Folder, labels: dict[str, LabelRow]
-) -> tuple[CatalogRows, NDArray[np.bytes_], StageRows, pa.Table]:
-    """The rows, their keys S16 [N], the catalog as a stage, and the failures of rows whose id is there twice.
+) -> tuple[CatalogRows, KeyPlaces, StageRows, pa.Table]:
+    """The rows, where their keys stand, the catalog as a stage, and the failures of rows whose id is there twice.
 
     The stage's failures are without those.
     """
     names = pa.array(sorted(labels), pa.string())
     accounts, genres = list[pa.DictionaryArray](), list[pa.DictionaryArray]()
-    twice, annotated, keys = list[Bools](), list[Bools](), KeyBuffer()
+    twice, annotated, keys = list[Bools](), list[Bools](), KeyPlaces()
     counted, failed, doubles = list[Coverage](), list[pa.Table](), list[pa.Table]()
     for table in catalog.tables([*_COUNTED, "account", "genre"]):
         accounts.append(encoded(table["account"]))
@@ -69,7 +69,8 @@ def read_catalog_rows(
     twice_N, none_N = np.concatenate(twice), np.zeros(sum(map(len, twice)), bool)
     rows = CatalogRows(joined(accounts), joined(genres), twice_N, np.concatenate(annotated), none_N)
     stage = StageRows(_together(counted), pa.concat_tables(failed), [])
-    return rows, keys.array(), stage, pa.concat_tables(doubles)
+    keys.sort()
+    return rows, keys, stage, pa.concat_tables(doubles)
 
 
 def is_duplicate(listed: pa.Table) -> np.ndarray:
@@ -90,12 +91,15 @@ def with_a_page(listed: CatalogRows, most: int) -> Bools:
     return page_N
 
 
-def read_stage(folder: Folder, known: np.ndarray, paged: np.ndarray, *, is_system: bool) -> StageRows:
-    """A stage's rows; of a system that was trained several times only those of its first partition and seed."""
+def read_stage(folder: Folder, known: KeyPlaces, paged: NDArray[np.bytes_], *, is_system: bool) -> StageRows:
+    """A stage's rows of `known` videos; of a system trained several times those of its first partition and seed.
+
+    `paged`: S16, sorted, the keys of videos that get a page.
+    """
     first = _first_run(folder, known) if is_system else None
     parts, failed, shown = [], [], list[Any]()
     for table in folder.tables([*_COUNTED, *(_OF_SYSTEMS if is_system else ())]):
-        counted = table.filter(pa.array(contains(known, keys_of(table["row_key"])) & _of_run(table, first)))
+        counted = table.filter(pa.array(_among(known, table) & _of_run(table, first)))
         parts.append(coverage_of(counted))
         failed.append(failed_of(counted))
     for table in folder.iter_listed(paged):
@@ -103,14 +107,18 @@ def read_stage(folder: Folder, known: np.ndarray, paged: np.ndarray, *, is_syste
     return StageRows(_together(parts), pa.concat_tables(failed), shown)
 
 
-def _first_run(folder: Folder, known: np.ndarray) -> tuple[str, int] | None:
+def _first_run(folder: Folder, known: KeyPlaces) -> tuple[str, int] | None:
     """The first partition and seed of rows that are listed; None: no row is."""
     found = set[tuple[str, int]]()
     for table in folder.tables(["row_key", "split", "seed"]):
-        table = table.filter(pa.array(contains(known, keys_of(table["row_key"]))))
+        table = table.filter(pa.array(_among(known, table)))
         runs = table.select(["split", "seed"]).group_by(["split", "seed"]).aggregate([]).to_pylist()
         found |= {(run["split"] or "", run["seed"] or 0) for run in runs}
     return min(found, default=None)
+
+
+def _among(known: KeyPlaces, table: pa.Table) -> Bools:
+    return known.find(keys_of(table["row_key"])) >= 0
 
 
 def _of_run(table: pa.Table, first: tuple[str, int] | None) -> np.ndarray:

@@ -5,10 +5,11 @@ objects. Shape letters: N videos of the catalog.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tikval.config import ReportConfig
 from tikval.evaluate.evidence import recognised_scripts
@@ -26,7 +27,7 @@ from tikval.report.site.rows import (
 from tikval.rows import LabelRow, VideoRow
 from tikval.sources.posts import read_videos_with_posts
 from tikval.store.folder import Folder
-from tikval.store.row_keys import contains, keys_of
+from tikval.store.row_keys import KeyPlaces, keys_of
 from tikval.store.runs import Study
 
 
@@ -53,13 +54,15 @@ def read_study(config: ReportConfig, label_set: str) -> tuple[StudyRows, Catalog
     """
     catalog, places = Folder(config.scores.catalog.folder), places_of(config)
     labels = _labels(catalog, label_set, config.scores.annotator)
-    listed, keys_N, first, twice = read_catalog_rows(catalog, labels)
+    listed, known, first, twice = read_catalog_rows(catalog, labels)
     page_N = with_a_page(listed, config.videos)
     columns = [name for name in VideoRow.__annotations__ if name != "script"]  # which the scripts have, too
-    stages = {"catalog": first, **_stages(keys_N, page_N, places)}
+    shown = read_videos_with_posts(catalog, [*columns, *OF_POSTS], page_N)
+    paged = np.sort(keys_of(shown["row_key"]))
+    stages = {"catalog": first, **_stages(known, paged, places)}
     failures, n_failures = failures_of(stages, twice)
-    lost = np.unique(np.concatenate([keys_of(stage.failed["row_key"]) for stage in stages.values()]))
-    listed = replace(listed, failed=contains(lost, keys_N))
+    for stage in stages.values():
+        listed.failed[known.find(keys_of(stage.failed["row_key"]))] = True
     found = StudyRows(
         catalog=catalog,
         places=places,
@@ -67,7 +70,7 @@ def read_study(config: ReportConfig, label_set: str) -> tuple[StudyRows, Catalog
         recognised=recognised_scripts(Study(config.out)),
         n_videos=int((~listed.twice).sum()),
         labels=labels,
-        shown=read_videos_with_posts(catalog, [*columns, *OF_POSTS], page_N).to_pylist(),
+        shown=shown.to_pylist(),
         stages=stages,
         failures=failures,
         n_failures=n_failures,
@@ -87,9 +90,10 @@ def _labels(catalog: Folder, label_set: str, annotator: str | None) -> dict[str,
     return {row["video_id"]: row for row in rows if annotator in (None, row["annotator"])}
 
 
-def _stages(keys_N: np.ndarray, page_N: np.ndarray, places: Mapping[str, Folder]) -> dict[str, StageRows]:
+def _stages(
+    known: KeyPlaces, paged: NDArray[np.bytes_], places: Mapping[str, Folder]
+) -> dict[str, StageRows]:
     """The rows of each stage after the catalog by its name."""
-    known, paged = np.sort(keys_N), np.sort(keys_N[page_N])
     return {
         name: read_stage(folder, known, paged, is_system=name.startswith("values: "))
         for name, folder in places.items()

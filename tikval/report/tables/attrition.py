@@ -1,6 +1,7 @@
 """Attrition in words, as a human-readable table on a terminal, and as a CSV file."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tikval.config import UserError
-from tikval.evaluate.attrition import GROUPINGS, Attrition, AttritionGroup, Loss
+from tikval.evaluate.attrition import GROUPINGS, Attrition
+from tikval.evaluate.attrition_groups import AttritionGroup, Loss
 from tikval.evaluate.attrition_steps import ANNOTATED, JUDGED, STEPS
 from tikval.files import write_bytes
 from tikval.report.figures.numbers import as_csv
@@ -120,12 +122,12 @@ def attrition_csv(found: Attrition, name_of: NameOf, by: str | None = None) -> b
 
 def attrition_rows(found: Attrition, name_of: NameOf, by: str | None = None) -> Iterator[list[Any]]:
     """A line per group and step, and one per group, step and reason of a loss: the cells of CSV_COLUMNS."""
-    groups = [
+    groups = (
         (kind, _label(kind, group.name, name_of), group)
         for kind in ([by] if by else GROUPINGS)
         for group in found.groups[kind]
-    ]
-    return _lines([("all", "all", found.total), *groups], found.system or "")
+    )
+    return _lines(chain([("all", "all", found.total)], groups), found.system or "")
 
 
 def write_attrition_csv(found: Attrition, file: Path, name_of: NameOf, by: str | None = None) -> None:

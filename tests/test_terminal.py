@@ -1,7 +1,10 @@
 """What strangers wrote reaches a terminal as text: no cursor moves, no title changes, no link, no reversed line."""
 
+import os
+import pty
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,55 @@ def test_a_mistake_that_names_a_hostile_file(word: str, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert b"\x1b" not in done.stdout + done.stderr
     assert b"x\\x1b[2J.yaml" in done.stderr
+
+
+BARS = """
+import sys, time
+from rich.live import Live
+from rich.progress import Progress
+from tikval.report.export.progress import ExportProgress
+from tikval.store.progress import StageProgress
+from tikval.terminal import Terminal, drawn, escape_output, working
+escape_output()
+for bar in (
+    StageProgress("catalog", 3, 0, sys.argv[1]), ExportProgress("x", 3), working("listing"),
+    drawn(Progress(console=Terminal(stderr=True))), drawn(Live("table", console=Terminal())),
+):
+    with bar:
+        print("evil\x1b[2J")
+        time.sleep(0.2)  # so that it is drawn more than once
+"""
+
+
+def test_bars_and_live_tables_are_drawn_on_a_terminal(tmp_path: Path) -> None:
+    """Their own codes reach it as codes, those of what is printed meanwhile do not."""
+    ours, theirs = pty.openpty()
+    done = subprocess.Popen(
+        [sys.executable, "-c", BARS, str(tmp_path)], stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT
+    )
+    os.close(theirs)
+    out = b"".join(iter(partial(_read, ours), b"")).decode()
+    os.close(ours)
+    assert done.wait() == 0, out
+    assert out.count("evil\\x1b[2J") == 5
+    assert "\x1b[2J" not in out
+    assert "\\x1b[" not in out.replace("evil\\x1b[2J", ""), "a code is spelled out"
+    assert out.count("\x1b[?25l") == 5  # each hides the cursor,
+    assert out.count("\x1b[?25h") == 5  # and shows it again
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux's way to say that the other end is closed
+        return b""
+
+
+def test_what_is_drawn_escapes_what_is_printed_meanwhile() -> None:
+    for file in (ROOT / "tikval").rglob("*.py"):
+        text = file.read_text()
+        if file.name != "terminal.py" and ("rich.progress" in text or "rich.live" in text):
+            assert "drawn(" in text, f"{file}: use tikval.terminal.drawn"
 
 
 def test_there_is_no_other_console() -> None:

@@ -4,7 +4,9 @@ import functools
 import os
 import re
 import sys
-from typing import Any, Final, TextIO, cast
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import IO, Any, Final, TextIO, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -34,6 +36,37 @@ class Terminal(Console):
 
     def render_str(self, text: str, **kwargs: Any) -> Text:
         return super().render_str(printable(text), **kwargs)
+
+    @property
+    def file(self) -> IO[str]:
+        """The stream behind all that escape: what this console writes is codes of its own, and texts made printable."""
+        stream = super().file
+        while (behind := getattr(stream, "rich_proxied_file", None)) is not None:
+            stream = behind
+        return stream
+
+    @file.setter
+    def file(self, stream: IO[str]) -> None:
+        self._file = stream
+
+
+@contextmanager
+def drawn(screen: AbstractContextManager[Any]) -> Iterator[None]:
+    """A bar or a table of rich while it is drawn anew; what is printed meanwhile has its codes spelled out."""
+    with screen:
+        escape_output()
+        yield
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say on a terminal what takes a while; elsewhere say nothing."""
+    console = Terminal(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with drawn(console.status(what)):
+        yield
 
 
 class _Escaping:

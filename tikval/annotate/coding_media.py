@@ -6,12 +6,12 @@ import re
 import secrets
 import shutil
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
-from rich.progress import track
+from rich.progress import Progress
 
 from tikval.annotate.material import CodingVideo
 from tikval.config import Limits, UserError
@@ -20,7 +20,7 @@ from tikval.media.fetch import local_copies
 from tikval.media.reading import ClipError
 from tikval.rows import Reason
 from tikval.sources.tables import Say
-from tikval.terminal import Terminal
+from tikval.terminal import Terminal, drawn
 
 Media = Literal["copy", "link", "none"]
 
@@ -44,9 +44,7 @@ def place_media(
     if media == "none":
         return [replace(video, files=()) for video in videos], {}
     placed, left_out, unplayed = [], dict[str, str](), list[str]()
-    console = Terminal(stderr=True)
-    quiet = not console.is_terminal or len(videos) < _MANY
-    for video in track(videos, "videos for coders", console=console, disable=quiet, transient=True):
+    for video in _with_bar(videos):
         try:
             files = _linked(video, folder) if media == "link" else _copied(video, folder)
         except ClipError as err:
@@ -66,6 +64,14 @@ def place_media(
     if media == "link" and any(video.files for video in placed):
         say("the sheets name the videos by their paths here; where these name accounts, coders can read them")
     return placed, left_out
+
+
+def _with_bar(videos: Sequence[CodingVideo]) -> Iterator[CodingVideo]:
+    console = Terminal(stderr=True)
+    quiet = not console.is_terminal or len(videos) < _MANY
+    bar = Progress(console=console, disable=quiet, transient=True)
+    with drawn(bar):
+        yield from bar.track(videos, description="videos for coders")
 
 
 def _linked(video: CodingVideo, folder: Path) -> list[Path]:

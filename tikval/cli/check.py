@@ -30,7 +30,7 @@ from tikval.machine import ScratchFolder
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 from tikval.study.check import ANNOTATOR, CheckLine, check_catalog, check_inputs
-from tikval.terminal import Terminal
+from tikval.terminal import Terminal, working
 
 _TABLES: Final = ("annotations", "accounts")
 
@@ -68,11 +68,13 @@ def check(
             overrides=tuple(overrides or ()),
         )
         scores = report_of_profiles(profile or ["local"], wanted).scores
-        raise typer.Exit(guard(lambda: _show([*check_inputs(scores)], scores, f"{scratch.path}/catalog")))
+        raise typer.Exit(guard(lambda: _show(scores, f"{scratch.path}/catalog")))
 
 
-def _show(lines: list[CheckLine], scores: EvaluateConfig, place: str) -> int:
-    lines += _check_videos(lines, scores, place)
+def _show(scores: EvaluateConfig, place: str) -> int:
+    with working("looking at videos, tables, keys and tools"):
+        lines = [*check_inputs(scores)]
+        lines += _check_videos(lines, scores, place)
     table = Table("", "what", "found")
     for line in lines:
         table.add_row("WRONG" if line.wrong else "ok", line.what, line.found)

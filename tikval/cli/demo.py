@@ -14,7 +14,7 @@ from tikval.config import LocalWriter, shipped_folder
 from tikval.hub.bundled import ENCODER, WHISPER_BASE, BundledModel, cached_folder, fetch
 from tikval.media.child import check_tools
 from tikval.media.reading import MissingTool, Want
-from tikval.terminal import Terminal
+from tikval.terminal import Terminal, drawn
 
 PROFILE = "demo"
 
@@ -59,7 +59,8 @@ def fetch_models() -> None:
 
 def _fetch(model: BundledModel) -> None:
     print(f"fetching {model.what}, once", file=sys.stderr)  # of its own: beside it the bar would have no room
-    with Progress(BarColumn(), DownloadColumn(), console=Terminal(stderr=True)) as bars:
+    bars = Progress(BarColumn(), DownloadColumn(), console=Terminal(stderr=True))
+    with drawn(bars):
         bar = bars.add_task("", total=model.n_bytes)
         fetch(model, lambda n_bytes: bars.update(bar, completed=min(n_bytes, model.n_bytes)))
         bars.update(bar, completed=model.n_bytes)

@@ -23,7 +23,7 @@ from tikval.store.folder import Folder
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study, stage_folders
 from tikval.store.status import RUNNING, Status, read_status
-from tikval.terminal import Terminal
+from tikval.terminal import Terminal, drawn, working
 
 _LISTED: Final = 10_000  # failures that are printed line by line; all are counted
 HINTS = {
@@ -108,7 +108,8 @@ def status(
 
     console = Terminal(width=None if sys.stdout.isatty() else 160)
     live = sys.stdout.isatty() and not once
-    with Live(console=console, auto_refresh=False, transient=False) as screen:
+    screen = Live(console=console, auto_refresh=False, transient=False)
+    with drawn(screen):
         while True:
             found = [status for folder in stage_folders(out) if (status := read_status(folder)) is not None]
             if not found:
@@ -182,7 +183,9 @@ def doctor(
 
     table = Table("what", "found", "needed for")
     lacks = 0
-    for finding in findings():
+    with working("looking at this machine"):
+        found = findings()
+    for finding in found:
         lacks += finding.lacks
         table.add_row(finding.what, finding.found, finding.needed_for)
     Terminal(width=None if sys.stdout.isatty() else 160).print(table)

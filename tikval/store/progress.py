@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from tikval.store.status import FINISHED, RUNNING, STOPPED, Status, StatusWriter, driver_name, now
-from tikval.terminal import Terminal, escape_output
+from tikval.terminal import Terminal, drawn
 
 QUIET_SECONDS = 10.0  # between two lines where there is no terminal
 
@@ -47,15 +47,14 @@ class StageProgress:
 
     def __enter__(self) -> Self:
         self.writer = StatusWriter(self.folder_uri, self.status)
-        self.bar.start()
-        if not self.bar.disable:
-            escape_output()  # what is printed meanwhile passes through the bar, which reads codes in it
+        self.screen = drawn(self.bar)
+        self.screen.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        self.screen.__exit__(kind, err, trace)
         self.writer.finish(FINISHED if kind is None else STOPPED)
         if not self.console.is_terminal and kind is None:
             print(f"{self.stage}: {self.done} of {self.total}{self._note()}", file=sys.stderr, flush=True)

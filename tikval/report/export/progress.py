@@ -8,7 +8,7 @@ from typing import Self
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tikval.store.progress import QUIET_SECONDS
-from tikval.terminal import Terminal
+from tikval.terminal import Terminal, drawn
 
 
 class ExportProgress:
@@ -20,13 +20,14 @@ class ExportProgress:
         self.task = self.bar.add_task(f"writing {file}", total=total)
 
     def __enter__(self) -> Self:
-        self.bar.start()
+        self.screen = drawn(self.bar)
+        self.screen.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        self.screen.__exit__(kind, err, trace)
 
     def advance(self, lines: int) -> None:
         self.done += lines

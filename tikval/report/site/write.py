@@ -5,24 +5,23 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tikval.claims.families import families_state
 from tikval.codebook import load_codebook
 from tikval.config import ReportConfig, UserError, find_file
 from tikval.evaluate.evidence import recognised_scripts
 from tikval.files import delete_folder, write_bytes
-from tikval.report.figures.gather import write_figures
 from tikval.report.site.evidence_table import deletion_tests
 from tikval.report.site.facts import also_here, command_of, given_facts, scripts_of
-from tikval.report.site.gather import Drawn, gather
-from tikval.report.site.pages import site_files
 from tikval.report.site.pictures import PICTURES
 from tikval.report.site.record import Report
-from tikval.report.tables.paper import write_tables
 from tikval.store.folder import SITE_FOLDERS, Folder, FolderRun
 from tikval.store.progress import StageProgress
 from tikval.store.runs import Study
+
+if TYPE_CHECKING:
+    from tikval.report.site.gather import Drawn
 
 _WORDS: Final = "words"  # among a report's inputs: the command, what was given and what else is there
 _QUIET: Final = 1_000  # pages that take a few seconds: no progress is shown
@@ -59,13 +58,19 @@ def write_report(config: ReportConfig) -> FolderRun:
         if before and (before.inputs == inputs | words or (before.inputs == inputs and nothing_new)):
             return before
         inputs |= words
+        from tikval.report.site.gather import gather  # not for a report that is there
+
         report, drawn = gather(config, codebook)
         write_site(folder, report, drawn)
         return folder.write_run(config, [], inputs, report.n_videos or 0, {}, time.monotonic() - begin)
 
 
-def write_site(folder: Folder, report: Report, drawn: Drawn) -> None:
+def write_site(folder: Folder, report: Report, drawn: "Drawn") -> None:
     """Write every file of the site into the folder; pages of videos that were there before are gone."""
+    from tikval.report.figures.gather import write_figures
+    from tikval.report.site.pages import site_files
+    from tikval.report.tables.paper import write_tables
+
     for part in SITE_FOLDERS:
         if part != PICTURES:  # these are kept by their own rule
             delete_folder(f"{folder.uri}/{part}")

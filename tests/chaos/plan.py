@@ -45,6 +45,9 @@ def draw(seed: int) -> Plan:
     faults = [
         Fault(kind, chance.choice(STAGES), round(chance.uniform(0.1, LATEST), 2)) for kind in (first, second)
     ]
-    return Plan(
-        seed, place, tuple(sorted(faults, key=lambda fault: (STAGES.index(fault.stage), fault.share)))
-    )
+    return Plan(seed, place, tuple(sorted(faults, key=_order)))
+
+
+def _order(fault: Fault) -> tuple[int, bool, float]:
+    """As their rows come; but actors that a dead head leaves behind pay all that is left: after it nothing is hit."""
+    return STAGES.index(fault.stage), fault.kind == "gcs" and fault.stage == STAGES[-1], fault.share

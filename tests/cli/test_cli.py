@@ -86,6 +86,14 @@ def test_a_check_tells_everything_at_once_and_writes_nothing(videos: Path, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_a_check_of_files_that_are_not_there_is_not_ready(tmp_path: Path) -> None:
+    table = tmp_path / "videos.csv"
+    table.write_text("path\na.mp4\nb.mp4\n")
+    done = tikval("check", str(table))
+    assert done.returncode == 2, done
+    assert "2 cannot be used (missing_file 2): nothing is left to analyze" in " ".join(done.stdout.split())
+
+
 def test_a_check_says_what_matches_and_knows_what_the_study_knows(videos: Path, tmp_path: Path) -> None:
     labels, out = tmp_path / "labels.csv", tmp_path / "out"
     labels.write_text("video_id,face\na,1\n")

@@ -96,7 +96,9 @@ def _check_videos(lines: list[CheckLine], scores: EvaluateConfig, place: str) ->
         write_catalog(listed)
     except UserError as err:
         return [CheckLine("videos", str(err), wrong=True)]
-    found = check_catalog(scores, Folder(listed.folder))
+    found = [*check_catalog(scores, Folder(listed.folder))]
+    if not any(table["error"].null_count for table in Folder(listed.folder).tables(["error"])):
+        found[0] = CheckLine("videos", f"{found[0].found}: nothing is left to analyze", wrong=True)
     # of a table that cannot be used it is said already
     return [line for line in found if not (without and line.what == ANNOTATOR)]
 

@@ -4,9 +4,9 @@ Tables are read file by file, and of a video no more is kept than what somebody 
 Shape letters: N videos with a result, n of them annotated, V values, L = 2V labels.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +17,15 @@ from tikval.config import CatalogConfig, ExtractConfig, PredictConfig, TuneConfi
 from tikval.evaluate.batches import BatchLabels, BatchRecord, labels_of_batches, read_batches
 from tikval.evaluate.development import without_development
 from tikval.evaluate.judgements import judgements_of, rows_of_listed, scores_of_videos
-from tikval.evaluate.video_groups import MONTH, account_codes, coded_months
+from tikval.evaluate.listed_videos import ListedVideos, read_listed
+from tikval.evaluate.video_groups import account_codes
 from tikval.files import read_bytes
 from tikval.rows import LabelRow
-from tikval.sources.posts import VideosWithPosts
 from tikval.stats.arrays import Bools, Floats, Ints
 from tikval.stats.decisions import Decisions
 from tikval.stats.folds import PARTS, from_json
 from tikval.store.folder import Folder
-from tikval.store.row_keys import KeyPlaces, contains, keys_of
+from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study, system_config
 from tikval.store.teacher import folder_in_study, teacher_answers
 from tikval.values import binary
@@ -33,8 +33,6 @@ from tikval.values import binary
 ANNOTATIONS: Final = "annotations"  # in the place of a system's name: the annotator's own labels
 TRAINED_ON: Final = "trained on"
 NOT_ANNOTATED: Final = "not annotated, so that nothing is said of them"
-_COLUMNS: Final = ("account", "genre")  # of every corpus
-_OF_ONE: Final = ("video_id", "row_key")  # texts that no two videos share
 
 
 @dataclass(frozen=True)
@@ -72,60 +70,6 @@ class SystemCorpus:
     @property
     def is_human(self) -> bool:
         return self.system == ANNOTATIONS
-
-
-class _ListedVideos(NamedTuple):
-    """The V videos of a catalog."""
-
-    videos: pa.Table  # [V] the columns that were asked for; texts that videos share are dictionaries
-    by_key: KeyPlaces | None  # places by row key, where results are to be read
-    usable: Bools  # [V] listed without a failure
-    names: list[str]  # ids that were looked for, sorted
-    at: Ints  # [M] places of videos with these ids
-    which: Ints  # [M] the place of its id in `names`
-
-    def places(self, ids: Sequence[str], among_V: Bools) -> Ints:
-        """[len(ids)] the first place of each id among some of the videos, -1 where it is not there."""
-        among = among_V[self.at]
-        which, first = np.unique(self.which[among], return_index=True)
-        place = dict(zip(which.tolist(), self.at[among][first].tolist(), strict=True))
-        number = {name: i for i, name in enumerate(self.names)}
-        return np.array([place.get(number[name], -1) for name in ids], np.int64)
-
-
-def _listed(
-    catalog: Folder, columns: Sequence[str], names: Collection[str], *, with_places: bool = False
-) -> _ListedVideos:
-    """The videos of a catalog, file by file, and where those stand whose ids are `names`."""
-    columns, names = list(dict.fromkeys([*_COLUMNS, *columns])), sorted(set(names))
-    wanted, start = pa.array(names, pa.string()), 0
-    parts, by_key, usable = list[pa.Table](), KeyPlaces(), [np.empty(0, bool)]
-    at, which = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    read = ["posted_at" if name == MONTH else name for name in columns]
-    for table in VideosWithPosts(catalog, [*read, "video_id", "row_key", "error"]):
-        if MONTH in columns:
-            table = table.append_column(MONTH, coded_months(table["posted_at"]))
-        parts.append(_encoded(table.select(columns)))
-        if with_places:
-            by_key.add(keys_of(table["row_key"]))
-        usable.append(np.asarray(table["error"].is_null().to_numpy(), bool))
-        found = pc.fill_null(pc.index_in(table["video_id"], wanted), -1).to_numpy()
-        at.append(start + np.flatnonzero(found >= 0))
-        which.append(found[found >= 0].astype(np.int64))
-        start += table.num_rows
-    videos = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
-    parts.clear()  # before the keys are sorted, which takes as much
-    if with_places:
-        by_key.sort()
-    usable_V, at_M, which_M = (np.concatenate(each) for each in (usable, at, which))
-    return _ListedVideos(videos, by_key if with_places else None, usable_V, names, at_M, which_M)
-
-
-def _encoded(table: pa.Table) -> pa.Table:
-    for i, name in enumerate(table.column_names):
-        if table.schema.types[i] == pa.string() and name not in _OF_ONE:
-            table = table.set_column(i, name, table[name].dictionary_encode())
-    return table
 
 
 def read_system_corpus(
@@ -189,7 +133,7 @@ def read_unjudged_corpus(
     catalog = study.catalog()
     labels, _ = _labels(study.annotations(), annotator or study.annotator())
     labels, _ = without_development(labels, catalog)
-    listed = _listed(catalog, ["video_id", *columns], [row["video_id"] for row in labels])
+    listed = read_listed(catalog, ["video_id", *columns], [row["video_id"] for row in labels])
     videos = listed.videos.filter(pa.array(listed.usable))
     codebook, notes = codebook_given(study), list[str]()
     n_labels = len(codebook.labels)
@@ -239,7 +183,7 @@ def _predicted(
     codebook = load_codebook(find_file(config.codebook))
     trained = _trained_on(config) if isinstance(config, PredictConfig) else frozenset[str]()
     names = {row["video_id"] for row in labels} | (trained or set())
-    listed = _listed(study.catalog(), columns, names, with_places=True)
+    listed = read_listed(study.catalog(), columns, names, with_places=True)
     assert listed.by_key is not None
     judged_V, predicted, modelled, times, out = judgements_of(
         folder, listed.by_key, len(listed.usable), codebook, system
@@ -294,7 +238,7 @@ def _human(study: Study, columns: Sequence[str], labels: list[LabelRow], whose: 
         )
     codebook = study.codebook()
     ids = [row["video_id"] for row in labels]
-    listed = _listed(study.catalog(), columns, ids)
+    listed = read_listed(study.catalog(), columns, ids)
     place = listed.places(ids, listed.usable)
     videos = listed.videos.take(pa.array(place, mask=place < 0))  # nulls where no usable file is there
     named = pa.array([row["account"] for row in labels], pa.string())
@@ -394,7 +338,7 @@ def _trained_on(config: PredictConfig) -> frozenset[str] | None:
 
 
 def _truth(
-    listed: _ListedVideos, judged_V: Bools, labels: list[LabelRow], n_labels: int
+    listed: ListedVideos, judged_V: Bools, labels: list[LabelRow], n_labels: int
 ) -> tuple[Ints, Bools, Floats]:
     """Places [n] of the annotated among the judged videos, what is true of them [n, L], and each's probability [n]."""
     place = listed.places([row["video_id"] for row in labels], judged_V)

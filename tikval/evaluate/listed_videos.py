@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tikval.evaluate.video_groups import MONTH, coded_months
+from tikval.evaluate.video_groups import MONTH, coded_months, encoded, joined
 from tikval.sources.posts import VideosWithPosts
 from tikval.stats.arrays import Bools, Ints
 from tikval.store.folder import Folder
@@ -45,13 +45,15 @@ def read_listed(
     """The videos of a catalog, file by file, and where those stand whose ids are `names`."""
     columns, names = list(dict.fromkeys([*_COLUMNS, *columns])), sorted(set(names))
     wanted, start = pa.array(names, pa.string()), 0
-    parts, by_key, usable = list[pa.Table](), KeyPlaces(), [np.empty(0, bool)]
+    parts: dict[str, list[pa.Array]] = {name: [] for name in columns}
+    by_key, usable = KeyPlaces(), [np.empty(0, bool)]
     at, which = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     read = ["posted_at" if name == MONTH else name for name in columns]
     for table in VideosWithPosts(catalog, [*read, "video_id", "row_key", "error"]):
         if MONTH in columns:
             table = table.append_column(MONTH, coded_months(table["posted_at"]))
-        parts.append(_encoded(table.select(columns)))
+        for name, chunks in parts.items():
+            chunks.append(_encoded(name, table[name]))
         if with_places:
             by_key.add(keys_of(table["row_key"]))
         usable.append(np.asarray(table["error"].is_null().to_numpy(), bool))
@@ -59,16 +61,13 @@ def read_listed(
         at.append(start + np.flatnonzero(found >= 0))
         which.append(found[found >= 0].astype(np.int64))
         start += table.num_rows
-    videos = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
-    parts.clear()  # before the keys are sorted, which takes as much
+    # one column after another, as each stands twice while it is joined
+    videos = pa.table({name: joined(parts.pop(name)) for name in columns})
     if with_places:
         by_key.sort()
     usable_V, at_M, which_M = (np.concatenate(each) for each in (usable, at, which))
     return ListedVideos(videos, by_key if with_places else None, usable_V, names, at_M, which_M)
 
 
-def _encoded(table: pa.Table) -> pa.Table:
-    for i, name in enumerate(table.column_names):
-        if table.schema.types[i] == pa.string() and name not in _OF_ONE:
-            table = table.set_column(i, name, table[name].dictionary_encode())
-    return table
+def _encoded(name: str, column: pa.ChunkedArray) -> pa.Array:
+    return encoded(column) if column.type == pa.string() and name not in _OF_ONE else column.combine_chunks()

@@ -51,8 +51,8 @@ def encoded(texts: pa.ChunkedArray) -> pa.DictionaryArray:
     return texts.combine_chunks().dictionary_encode()
 
 
-def joined(parts: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
-    """Parts with dictionaries of their own, one at least, as one."""
+def joined(parts: Sequence[pa.Array]) -> pa.Array:
+    """Parts, one at least, as one; dictionaries of their own as one, too."""
     return pa.chunked_array(parts).unify_dictionaries().combine_chunks()
 
 

@@ -1,6 +1,7 @@
 """Whose videos these are, and which labels are most frequent among each account's."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,8 +17,11 @@ ACCOUNTS_LISTED: Final = 500
 LABELS_OF_AN_ACCOUNT: Final = 3
 
 
-def account_rows(listed: CatalogRows, corpora: Sequence[SystemCorpus]) -> tuple[Account, ...]:
-    """The accounts with the most videos, videos without an account last; nothing where no account is known."""
+def count_accounts(listed: CatalogRows) -> tuple[Account, ...]:
+    """The accounts with the most videos, videos without an account last; nothing where no account is known.
+
+    Without their labels: what is listed need not stay in memory beside what systems say.
+    """
     names = [*listed.account.dictionary.to_pylist(), ""]
     code_N = pc.fill_null(listed.account.indices, len(names) - 1).to_numpy(zero_copy_only=False)
     counted = ~listed.twice
@@ -31,7 +35,6 @@ def account_rows(listed: CatalogRows, corpora: Sequence[SystemCorpus]) -> tuple[
     if not any(names[i] for i in there):
         return ()
     order = sorted(there, key=lambda i: (not names[i], -videos[i], names[i]))[:ACCOUNTS_LISTED]
-    most = {one.system: _most(one, [names[i] for i in order]) for one in corpora}
     return tuple(
         Account(
             names[i] or None,
@@ -39,9 +42,19 @@ def account_rows(listed: CatalogRows, corpora: Sequence[SystemCorpus]) -> tuple[
             int(videos[i]),
             int(failed[i]),
             int(annotated[i]),
-            {system: labels_of[names[i]] for system, labels_of in most.items() if names[i] in labels_of},
+            {},
         )
         for i in order
+    )
+
+
+def with_labels(accounts: Sequence[Account], corpora: Sequence[SystemCorpus]) -> tuple[Account, ...]:
+    """Accounts with the most frequent labels of each system and of annotators."""
+    names = [account.name or "" for account in accounts]
+    most = {one.system: _most(one, names) for one in corpora if names}
+    return tuple(
+        replace(account, most={system: of[name] for system, of in most.items() if name in of})
+        for account, name in zip(accounts, names, strict=True)
     )
 
 

@@ -16,7 +16,7 @@ from tikval.report.figures.gather import Figures, figures_of_corpora
 from tikval.report.notices import local_notice
 from tikval.report.score_meaning import score_meaning_of
 from tikval.report.shown_ids import shown_ids
-from tikval.report.site.accounts import account_rows
+from tikval.report.site.accounts import count_accounts, with_labels
 from tikval.report.site.calls import calls_of, prompts_of
 from tikval.report.site.evidence_table import system_evidence
 from tikval.report.site.facts import (
@@ -59,13 +59,12 @@ def gather(config: ReportConfig, codebook: Codebook) -> tuple[Report, Drawn]:
     study = Study(config.out, [*places, config.scores.folder])
     attrition = attrition_of(study)  # before anything else of each video is in memory
     rows, listed = read_study(config, codebook.label_set)
+    accounts, n_accounts = count_accounts(listed), len(listed.account.dictionary)
+    del listed  # of each video of the catalog, before what systems say of each
     corpora = _corpora(study, config, annotated=bool(rows.labels))
     report = _head(config, codebook, rows)
     report = _with_scores(report, config, rows.scores)
-    report = replace(
-        report, accounts=account_rows(listed, corpora), n_accounts=len(listed.account.dictionary)
-    )
-    del listed  # of each video of the catalog
+    report = replace(report, accounts=with_labels(accounts, corpora), n_accounts=n_accounts)
     report = replace(report, rates=tuple(map(_rates, corpora)))
     report = _with_videos(report, config, rows, label_places(rows, codebook))
     several = len(Study(config.out).label_sets) > 1

@@ -66,7 +66,7 @@ HINTS = {
 def failures(out: Annotated[str, typer.Argument(help="The folder of an analysis.")]) -> None:
     """Which videos have no result, why, and what to do."""
     study = Study(out)
-    listed, shown = np.sort(study.catalog().keys()), set[str]()
+    listed, shown = study.catalog().sorted_keys(), set[str]()
     table = Table("video", "stage", "reason", "again?", "detail", "what to do")
     reasons: Counter[str] = Counter()
     for stage in ("catalog", "scripts", "embeddings", "predictions", "tuned", "cascade"):

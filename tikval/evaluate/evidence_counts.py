@@ -69,20 +69,24 @@ def count_evidence(
     predictions: Folder, sources: EvidenceSources, labels: Sequence[str]
 ) -> EvidenceCounts | None:
     """The counts over all listed videos; None where no row of the system has evidence."""
-    counts, any_given, listed = EvidenceCounts(), False, np.sort(sources.catalog.keys())
-    for rows in _rows_with_evidence(predictions, listed):
+    counts, any_given = EvidenceCounts(), False
+    for rows in _rows_with_evidence(predictions, sources.catalog):
         any_given = True
         counts += _counted(rows, sources, labels)
     return counts if any_given else None
 
 
-def _rows_with_evidence(predictions: Folder, listed: np.ndarray) -> Iterator[list[Any]]:
+def _rows_with_evidence(predictions: Folder, catalog: Folder) -> Iterator[list[Any]]:
+    listed: np.ndarray | None = None  # read once there is a row to look up
     for name in predictions.finished().files:
         for table in iter_rows(
             f"{predictions.uri}/{name}", predictions.stage, ["row_key", "decisions", "evidence"]
         ):
             given = pc.and_(pc.is_valid(table["evidence"]), pc.is_valid(table["decisions"]))
-            table = table.filter(pc.and_(given, pa.array(contains(listed, keys_of(table["row_key"])))))
+            if not (table := table.filter(given)).num_rows:
+                continue
+            listed = catalog.sorted_keys() if listed is None else listed
+            table = table.filter(pa.array(contains(listed, keys_of(table["row_key"]))))
             for at in range(0, table.num_rows, _AT_ONCE):
                 yield table.slice(at, _AT_ONCE).to_pylist()
 

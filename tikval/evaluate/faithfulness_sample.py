@@ -80,8 +80,8 @@ def _draw(config: FaithfulnessConfig, catalog: Folder, scripts: Folder, heard: F
     """Row keys of the sample, in random order: of listed videos that have a row in both tables."""
     table = scripts.read(["row_key", "video_id", "error"])
     table = table.filter(pc.fill_null(pc.not_equal(table["error"], Reason.DUPLICATE_ID.value), True))
-    listed = contains(np.sort(catalog.keys()), keys_of(table["row_key"]))
-    both = listed & contains(np.sort(heard.keys()), keys_of(table["row_key"]))
+    listed = contains(catalog.sorted_keys(), keys_of(table["row_key"]))
+    both = listed & contains(heard.sorted_keys(), keys_of(table["row_key"]))
     if lacking := int(listed.sum() - both.sum()):
         print(
             f"tikval: warning: {lacking} videos have a script and were not heard; left out", file=sys.stderr

@@ -7,7 +7,6 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 
 from tikval.evaluate.development import without_development
@@ -38,7 +37,7 @@ def sample_agreement(
     folder: Folder, catalog: Folder, labels: Mapping[str, LabelRow]
 ) -> SampleAgreement | None:
     """The agreement of the samples in a system's folder; None where no video has two. `labels`: by video."""
-    column = folder.read_listed(np.sort(catalog.keys()), ["agreement"])["agreement"].drop_null()
+    column = folder.read_listed(catalog.sorted_keys(), ["agreement"])["agreement"].drop_null()
     if not len(column):
         return None
     final, _ = without_development(list(labels.values()), catalog)

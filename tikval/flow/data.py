@@ -132,7 +132,7 @@ def run_stage(
             return before
         seen = folder.seen()
         wanted = _wanted(catalog, only)
-        if source is not catalog and not contains(np.sort(upstream.keys()), wanted).all():
+        if source is not catalog and not contains(upstream.sorted_keys(), wanted).all():
             raise UserError(f"{upstream.uri}: older than the catalog; run the job that writes it first")
         todo = wanted[~contains(seen.done, wanted)]
         if len(todo) or waits:

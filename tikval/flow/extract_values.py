@@ -137,7 +137,7 @@ def _by_critic(
     )
 
     def check(todo: np.ndarray) -> None:
-        if not contains(np.sort(posts.keys()), todo).all():
+        if not contains(posts.sorted_keys(), todo).all():
             raise UserError(f"{posts.uri}: older than the catalog; run the job that writes it first")
         check_minors(catalog, llm, config.api, todo)
 

@@ -49,7 +49,7 @@ def usable_keys(source: Folder, catalog: Folder) -> np.ndarray:
     """Row keys of the listed videos that have something to judge, S16 sorted: what is drawn from."""
     table = source.read(["row_key", "error"])
     keys = keys_of(table.filter(pc.is_null(table["error"]))["row_key"])
-    return np.sort(keys[contains(np.sort(catalog.keys()), keys)])
+    return np.sort(keys[contains(catalog.sorted_keys(), keys)])
 
 
 def folder_in_study(folder: Folder, config: JobConfig) -> Folder:

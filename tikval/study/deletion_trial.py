@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -90,7 +89,7 @@ def prepare_deletions(config: ExplainConfig) -> DeletionTrial:
 
 def _drawn(config: ExplainConfig) -> list[str]:
     """Row keys of the sample, in random order: of listed videos with a result that has evidence."""
-    listed = np.sort(Folder(config.catalog.folder).keys())
+    listed = Folder(config.catalog.folder).sorted_keys()
 
     def candidates() -> Iterator[tuple[bytes, str]]:
         for table in Folder(config.predictions.folder).tables(["row_key", "video_id", "error", "evidence"]):

@@ -129,7 +129,7 @@ def _check_parts(name: str, parts: Sequence[_Part], listed: np.ndarray) -> None:
     """Raise UserError where rows of the catalog are missing, or the parts rest on different settings."""
     for part in parts:
         wanted = listed[part.shard.holds(listed)]
-        missing = int((~contains(np.sort(part.folder.keys()), wanted)).sum())
+        missing = int((~contains(part.folder.sorted_keys(), wanted)).sum())
         again = f"run the same command with --shard {part.shard} again"
         if missing:
             raise UserError(f"{name}: shard {part.shard} lacks {missing:,} videos of the catalog; {again}")

@@ -87,7 +87,7 @@ def read_systems(study: Study, only: Sequence[str] = ()) -> list[Exported]:
     wanted: NDArray[Any] | None = None
     for each in open_systems(study, only):
         if wanted is None and not has_texts(each.config):
-            wanted = np.sort(study.catalog().keys())
+            wanted = study.catalog().sorted_keys()
         found.append(_read(each, None if has_texts(each.config) else wanted))
     return found
 

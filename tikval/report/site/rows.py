@@ -17,11 +17,12 @@ from tikval.evaluate.scores import Coverage
 from tikval.evaluate.video_groups import encoded, joined
 from tikval.report.site.record import Failure
 from tikval.rows import LabelRow, Reason
-from tikval.stats.arrays import Bools
+from tikval.stats.arrays import Bools, Ints
 from tikval.store.folder import Folder
 from tikval.store.row_keys import KeyPlaces, contains, keys_of
 
 FAILURES_LISTED: Final = 10_000
+_AT_ONCE: Final = 2**20  # videos
 _COUNTED: Final = ("video_id", "row_key", "error", "detail")
 _OF_SYSTEMS: Final = ("split", "seed", "abstained")
 
@@ -83,12 +84,23 @@ def with_a_page(listed: CatalogRows, most: int) -> Bools:
     page_N: Bools = ~listed.twice
     if int(page_N.sum()) <= most:
         return page_N
-    order = np.flatnonzero(page_N)
-    annotated = listed.annotated[order]
-    chosen = np.concatenate([order[annotated], order[~annotated]])[:most]
+    annotated = _first(page_N & listed.annotated, most)
+    others = _first(page_N & ~listed.annotated, most - len(annotated))
     page_N[:] = False
-    page_N[chosen] = True
+    page_N[annotated] = True
+    page_N[others] = True
     return page_N
+
+
+def _first(some_N: Bools, most: int) -> Ints:
+    """Places of the first of some videos, `most` at most; no list of all places is made."""
+    found, n = [np.empty(0, np.int64)], 0
+    for start in range(0, len(some_N), _AT_ONCE):
+        if n >= most:
+            break
+        found.append(start + np.flatnonzero(some_N[start : start + _AT_ONCE]))
+        n += len(found[-1])
+    return np.concatenate(found)[:most]
 
 
 def read_stage(folder: Folder, known: KeyPlaces, paged: NDArray[np.bytes_], *, is_system: bool) -> StageRows:

@@ -49,11 +49,18 @@ def workbook_text(text: str) -> str:
 
 def csv_of(rows: Iterable[Sequence[Any]], line_end: str = "\r\n") -> str:
     """Rows as CSV, texts made safe; numbers are written as they are."""
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator=line_end)
+    return csv_bytes_of(rows, line_end).decode()
+
+
+def csv_bytes_of(rows: Iterable[Sequence[Any]], line_end: str = "\r\n") -> bytes:
+    """The same in UTF-8: of many rows, which stand in memory once."""
+    sink = io.BytesIO()
+    text = io.TextIOWrapper(sink, "utf-8", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator=line_end)
     writer.writerows(
         [spreadsheet_safe(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
     )
+    text.detach()
     return sink.getvalue()
 
 

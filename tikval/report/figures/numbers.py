@@ -5,6 +5,7 @@ Shape letters: N videos, V values, L = 2V labels, K values of one video at most.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from tikval.evaluate.baselines import BASELINES
 from tikval.evaluate.scores import BASELINE, LEFT_OUT
 from tikval.rows import ScoreRow
-from tikval.spreadsheet import csv_of
+from tikval.spreadsheet import csv_bytes_of
 from tikval.stats.arrays import Bools, Floats
 from tikval.stats.circle import GROUPS
 from tikval.stats.decisions import Decisions
@@ -184,4 +185,4 @@ def exact(number: float) -> float | int | None:
 
 
 def as_csv(head: Sequence[str], rows: Iterable[Line]) -> bytes:
-    return csv_of([head, *rows], "\n").encode()
+    return csv_bytes_of(chain([head], rows), "\n")

@@ -23,7 +23,10 @@ from tikval.hub.bundled import cached_folder
 from tikval.report.export.values import export_table
 from tikval.store.runs import Study
 
-pytestmark = [pytest.mark.ray, pytest.mark.local_models, pytest.mark.timeout(600)]
+pytestmark = [  # full: a killed driver and worker are in the short form of tests/chaos and in tests/llm/test_llm_kill.py
+    *(pytest.mark.ray, pytest.mark.local_models, pytest.mark.full),
+    pytest.mark.timeout(600),
+]
 
 KINDS = 6  # of videos in the corpus, after which they repeat
 N = 40  # rows before each kill, and rows after it: more would show nothing else

@@ -23,7 +23,7 @@ from tikval.hub.bundled import cached_folder
 from tikval.report.export.values import export_table
 from tikval.store.runs import Study
 
-pytestmark = [  # full: a killed driver and worker are in the short form of tests/chaos and in tests/llm/test_llm_kill.py
+pytestmark = [  # full: the short form of tests/chaos and tests/llm/test_llm_kill.py kill, too
     *(pytest.mark.ray, pytest.mark.local_models, pytest.mark.full),
     pytest.mark.timeout(600),
 ]

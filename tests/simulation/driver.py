@@ -7,7 +7,8 @@ a call that raised are tried one by one; each group of rows is written as a part
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -265,10 +266,21 @@ def _is_over(table: Event) -> bool:
     return not table["jobs"] and all(error in (None, *table["final"]) for _, _, error in table["rows"])
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what tikval logs, of which there is much; the tests after it read it again."""
+    log = logging.getLogger("tikval")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
 def history_of(seed: int) -> list[Event]:
     """All that happens under a seed; the same events each time."""
-    logging.getLogger("tikval").setLevel(logging.CRITICAL)
-    with new_world(seed) as world:
+    with _quiet(), new_world(seed) as world:
         rows = _rows(world)
         costs = CallCosts(LLM, world.scenario.api(), _PRICES)
         if world.scenario.budget_share is not None:

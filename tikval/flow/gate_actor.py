@@ -1,5 +1,6 @@
 """The gate of a folder and the limiter of a model as Ray actors: one of each, whoever asks from wherever."""
 
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -48,6 +49,13 @@ class _GateActor(Answering, BatchFolderGate):
         return self.earlier
 
 
+@functools.cache  # Ray keeps every class that is made remote for as long as the process lives
+def _remote(actor: type) -> Any:
+    import ray
+
+    return ray.remote(actor)
+
+
 @contextmanager
 def open_gate(
     name: str,
@@ -66,7 +74,7 @@ def open_gate(
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     limiter: Any = (
-        ray.remote(_LimiterActor)
+        _remote(_LimiterActor)
         .options(
             name=f"limiter of {model} at {api.base_url}",
             namespace=NAMESPACE,
@@ -78,7 +86,7 @@ def open_gate(
         .remote()
     )
     gate: Any = (
-        ray.remote(_GateActor)
+        _remote(_GateActor)
         .options(
             name=name, namespace=NAMESPACE, num_cpus=0, max_concurrency=_AT_ONCE, scheduling_strategy=here
         )

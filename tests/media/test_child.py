@@ -190,6 +190,20 @@ def test_no_secrets_and_a_folder_of_its_own(fake: Child, monkeypatch: pytest.Mon
     assert not Path(folder).exists()
 
 
+def test_a_worker_that_is_started_ahead_is_the_one_that_reads(fake: Child, notes: Path) -> None:
+    fake.start_soon()
+    fake.start_soon()
+    fake.read("clip", Want())
+    assert len(started(notes)) == 1
+
+
+def test_what_cannot_be_started_ahead_is_told_by_the_first_video(tmp_path: Path) -> None:
+    child = Child(Limits(), command=(sys.executable, "-c", "raise SystemExit('no such library')"))
+    child.start_soon()
+    with pytest.raises(RuntimeError, match="no such library"):
+        child.read("clip", Want())
+
+
 def test_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     script = tmp_path / "broken.py"
     script.write_text("raise ImportError('no module named nonsense')")

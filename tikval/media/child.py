@@ -9,6 +9,7 @@ too. It gets no secrets from the environment, and what it answers is checked lik
 video and hands the open file over, so that the worker needs no path; it never reads it.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -31,6 +32,7 @@ from tikval.media.reading import (
     MAX_PICTURES,
     ClipError,
     ClipReading,
+    MissingTool,
     StrippedFile,
     StrippedPost,
     Want,
@@ -98,6 +100,15 @@ class Child:
         with self._lock:
             self._started()
             return self.isolation or ()
+
+    def start_soon(self) -> None:
+        """Start one while the caller loads a model; what goes wrong then, the first video meets again and tells."""
+
+        def start() -> None:
+            with contextlib.suppress(ClipError, MissingTool, RuntimeError):
+                self.start()
+
+        threading.Thread(target=start, name="tikval-child", daemon=True).start()
 
     def read(self, video: str | Sequence[str], want: Want, seconds: float | None = None) -> ClipReading:
         """Read one video, in `seconds` where these are fewer than the limits allow.

@@ -43,6 +43,7 @@ class LocalScripts:
         self.config = config
         self.want = want_of_writer(config)
         self.child = Child(limits)
+        self.child.start_soon()
         self.hearing = Hearing(config.speech)
 
     def __call__(self, rows: list[Any]) -> list[ScriptRow]:

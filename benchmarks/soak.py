@@ -2,6 +2,7 @@
 
     python -m benchmarks.soak            30 minutes; writes benchmarks/results/soak.json
     python -m benchmarks.soak --quick    3 minutes
+    python -m benchmarks.soak --plain    10 minutes of Ray Data without tikval, beside which the above is to be read
 
 A round is three studies of four videos, one for each way in which a user starts one: `tikval run` with a Ray of its
 own, the same submitted to a Ray head that lives all the time, and the same by a process that lives all the time and has
@@ -11,7 +12,8 @@ round, when nothing works, memory, threads, open files, processes, sockets and t
 The slope is that of least squares over the rounds after a warm-up (a quarter of them, at least two), its interval by
 Newey and West's standard error, since what a round leaves the next one finds, with Student's t, and so wide that all of
 the measures hold together with 95 % (Bonferroni). Target: an interval that holds zero, or ends below a stated figure.
-What Ray keeps of each job on purpose (its table of jobs, its logs) is shown, and not held to it.
+What Ray keeps of each job on purpose (its table of jobs, its logs) is shown, and not held to it. So is the memory of
+Ray's agent on the node where it grows no faster than with as many jobs and workers of Ray Data alone (`--plain`).
 """
 
 import argparse
@@ -24,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -37,7 +40,30 @@ from tikval.stats.arrays import Floats
 from tikval.stats.student import t_critical
 
 RESULT: Final = Path(__file__).parent / "results" / "soak.json"
-MINUTES, QUICK_MINUTES, FEWEST = 30.0, 3.0, 5  # rounds
+MINUTES, QUICK_MINUTES, PLAIN_MINUTES, FEWEST = 30.0, 3.0, 10.0, 5  # the last: rounds
+# two stages of two actors each, as a study has, and as many rows; the actors of the limiter and of the gate
+PLAIN: Final = """
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy
+
+class Stage:
+    def __call__(self, batch):
+        return batch
+
+class Beside:
+    def ping(self):
+        return 0
+
+ray.init(log_to_driver=False)
+beside = [ray.remote(num_cpus=0)(Beside).remote() for _ in range(2)]
+for _ in range(2):
+    rows = ray.data.from_items([{"id": n} for n in range(4)], override_num_blocks=4)
+    pool = ActorPoolStrategy(size=2)
+    rows = rows.map_batches(Stage, compute=pool, num_cpus=0.5, batch_size=1).map_batches(lambda batch: batch)
+    rows.materialize()
+ray.get([one.ping.remote() for one in beside])
+"""
 VIDEOS, PORT = 4, 7001
 SETTLE_SECONDS: Final = 3.0
 CONFIDENCE: Final = 0.95
@@ -64,6 +90,7 @@ BY_DESIGN: Final = {
     "ray_files entries": "Ray's log files of each job, actor and worker",
     "ray_files kb": "Ray's log files of each job, actor and worker",
 }
+AGENT: Final = "agent mb"
 _END: Final = "the end of the rounds"
 
 
@@ -196,12 +223,17 @@ class Soak:
         for out in self.work.glob("out-*"):
             shutil.rmtree(out)
 
+    def plain_round(self) -> None:
+        """As many jobs as a round has on the head, without tikval: submitted, and by a process that joins it."""
+        self._run(["ray", "job", "submit", "--address", DASHBOARD, "--", sys.executable, "-c", PLAIN])
+        self._run([sys.executable, "-c", PLAIN])
+
     def _run(self, command: list[str]) -> None:
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
         assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
 
-def inside(work: Path, minutes: float) -> None:
+def inside(work: Path, minutes: float, *, plain: bool) -> None:
     """Run in a namespace: rounds until the time is over, and a sample as a line of JSON after each."""
     write_videos(work, VIDEOS)
     soak = Soak(work)
@@ -210,7 +242,7 @@ def inside(work: Path, minutes: float) -> None:
     end, rounds = time.monotonic() + 60 * minutes, 0
     while time.monotonic() < end or rounds < FEWEST:
         begin = time.monotonic()
-        soak.round()
+        soak.plain_round() if plain else soak.round()
         time.sleep(SETTLE_SECONDS)
         rounds += 1
         print(json.dumps(sample(places)), flush=True)
@@ -232,17 +264,45 @@ def resident() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--plain", action="store_true", help="jobs of Ray Data without tikval")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--resident", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    minutes = QUICK_MINUTES if args.quick else MINUTES
+    minutes = QUICK_MINUTES if args.quick else PLAIN_MINUTES if args.plain else MINUTES
     if args.resident:
         resident()
         return 0
     if args.inside:
-        inside(args.inside, minutes)
+        inside(args.inside, minutes, plain=args.plain)
         return 0
-    command = [sys.executable, "-m", "benchmarks.soak", *(["--quick"] if args.quick else []), "--inside"]
+    words = [word for word, given in (("--quick", args.quick), ("--plain", args.plain)) if given]
+    samples = run_inside(words)
+    judged = judge(samples)
+    known = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+    figures: dict[str, Any] = {
+        "machine": f"{cores()} cores, {platform.machine()}, no GPU, other work beside it",
+        "command": " ".join(["python -m benchmarks.soak", *words]),
+        "minutes": minutes,
+    }
+    agent = judged["measures"][AGENT]
+    if args.plain:
+        figures |= {"rounds": judged["rounds"], AGENT: {name: agent[name] for name in Slope._fields}}
+        known["plain"] = figures
+    else:
+        plain = known.get("plain")
+        agent["met"] = agent["met"] or bool(plain and agent["lower"] <= plain[AGENT]["upper"])
+        figures |= {"studies": 3 * judged["rounds"], **judged, "plain": plain}
+        figures["met"] = all(measure["met"] for measure in judged["measures"].values())
+        known = figures
+    if not args.quick:
+        RESULT.write_text(json.dumps(known, indent=2) + "\n")
+    print(json.dumps(figures))
+    return 0 if figures.get("met", True) else 1
+
+
+def run_inside(words: Sequence[str]) -> list[dict[str, float]]:
+    """The samples of a run in a namespace of its own."""
+    command = [sys.executable, "-m", "benchmarks.soak", *words, "--inside"]
     with (
         tempfile.TemporaryDirectory(prefix="tikval-") as work,
         tempfile.TemporaryDirectory(prefix="s", dir="/tmp") as own,  # short: sockets lie in it
@@ -260,19 +320,7 @@ def main() -> int:
             elif line.startswith("round "):
                 print(line, end="", file=sys.stderr, flush=True)
         assert process.wait() == 0, "".join(tail)
-    judged = judge(samples)
-    figures = {
-        "machine": f"{cores()} cores, {platform.machine()}, no GPU, other work beside it",
-        "command": f"python -m benchmarks.soak{' --quick' if args.quick else ''}",
-        "minutes": minutes,
-        "studies": 3 * judged["rounds"],
-        **judged,
-        "met": all(measure["met"] for measure in judged["measures"].values()),
-    }
-    if not args.quick:
-        RESULT.write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures))
-    return 0 if figures["met"] else 1
+    return samples
 
 
 if __name__ == "__main__":

@@ -1,21 +1,25 @@
-"""Where the wait before the first row goes: imports, Ray's start, its first worker, what an encoder imports in it.
+"""Where the wait before the first row goes: imports, Ray's start, its first worker; and the CPU of each process.
 
     python -m benchmarks.startup_profile            each step five times; writes results/startup_profile.json
     python -m benchmarks.startup_profile --quick    once; writes nothing
 
 Each turn is a process of its own that does the steps one after another, as `tikval analyze` does; a figure is the least
-of all turns. It has no target: benchmarks/startup.py has. What the first row waits for besides is the listing, the
-operators of Ray Data, whose actors each pay for a worker, and the reading of a video.
+of all turns. It has no target: benchmarks/startup.py has. Last, `tikval demo` in an empty folder until its first script
+is on disk, ended then: the CPU seconds of its processes, by what they do.
 """
 
 import argparse
+import contextlib
 import json
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 from tikval.machine import cores
 
@@ -29,6 +33,21 @@ IMPORTS = {  # by what a figure is called: in a process of its own
     "torch": "import torch",
     "sentence-transformers, with torch": "import sentence_transformers",
     "ray.data": "import ray.data",
+}
+
+
+IDLE = "workers that write parts, or wait"
+ROLES = {  # by a part of a process's command line
+    "tikval.cli": "the command",
+    "MapWorker": "actors that write scripts, with a recogniser each",
+    "tikval.media.worker": "processes that read videos",
+    "tesseract": "Tesseract",
+    "_StatsActor": "actors of Ray Data",
+    "_AutoscalingCoordinatorActor": "actors of Ray Data",
+    "ActorLocationTracker": "actors of Ray Data",
+    "ray::IDLE": IDLE,
+    "ray::Map": IDLE,
+    "ray::Read": IDLE,
 }
 
 
@@ -65,6 +84,36 @@ def seconds_of(code: str) -> float:
     return time.monotonic() - begin
 
 
+def until_first_row() -> tuple[float, dict[str, float]]:
+    """Seconds, and CPU seconds by role, until the sample clips' first script is on disk."""
+    used = dict[int, tuple[str, float]]()
+    with tempfile.TemporaryDirectory(prefix="tikval-bench-") as work:
+        begin, out = time.monotonic(), Path(work) / "demo"
+        command = [sys.executable, "-m", "tikval.cli", "demo", "--out", str(out)]
+        run = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while not next(out.glob("scripts-*/part-*.parquet"), None):
+                assert run.poll() is None, "ended without a script"
+                for process in (run, *run.children(recursive=True)):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        times, line = process.cpu_times(), " ".join(process.cmdline())
+                        # a worker is idle by name before and after its work
+                        role, before = _role(line), used.get(process.pid)
+                        role = before[0] if before and role == IDLE else role
+                        used[process.pid] = role, times.user + times.system
+                time.sleep(0.1)
+            seconds = time.monotonic() - begin
+        finally:
+            run.terminate()
+            run.wait()
+    sums = {each: sum(cpu for role, cpu in used.values() if role == each) for each, _ in used.values()}
+    return seconds, {role: round(sums[role], 1) for role in sorted(sums, key=lambda role: -sums[role])}
+
+
+def _role(line: str) -> str:
+    return next((role for part, role in ROLES.items() if part in line), "Ray's processes")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -83,9 +132,12 @@ def main() -> int:
     ]
     found = [json.loads(output.splitlines()[-1]) for output in outputs]
     after = {name: min(one[name] for one in found) for name in found[0]}
+    seconds, by_role = until_first_row()
     result = {
         "imports_seconds": {name: round(seconds, 2) for name, seconds in imports.items()},
         "then_seconds": {name: round(seconds, 2) for name, seconds in after.items()},
+        "first_row_seconds": round(seconds, 1),
+        "cpu_seconds_until_then": by_role,
         "machine": f"{platform.machine()}, {cores()} cores, Python {platform.python_version()}",
         "command": "python -m benchmarks.startup_profile" + " --quick" * given.quick,
     }

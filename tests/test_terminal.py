@@ -112,6 +112,18 @@ def test_bars_and_live_tables_are_drawn_on_a_terminal(tmp_path: Path) -> None:
     assert out.count("\x1b[?25h") == 5  # and shows it again
 
 
+def test_no_code_stands_at_the_end_of_a_command_that_has_started_ray() -> None:
+    script = "from tikval.terminal import escape_output; escape_output()\nimport ray, colorama; colorama.init(); print(7)"
+    ours, theirs = pty.openpty()
+    done = subprocess.Popen([sys.executable, "-c", script], stdout=theirs, stderr=theirs, cwd=ROOT)
+    os.close(theirs)
+    out = b"".join(iter(partial(_read, ours), b"")).decode()
+    os.close(ours)
+    assert done.wait() == 0, out
+    assert out.startswith("7")
+    assert "\\x1b" not in out
+
+
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)

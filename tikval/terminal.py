@@ -17,6 +17,9 @@ _UNPRINTABLE: Final = re.compile(
 )
 
 
+_NO_COLOUR: Final = "\x1b[0m"  # alone it moves nothing; colorama, which Ray loads, writes it as Python ends
+
+
 def printable(text: str) -> str:
     """A text with its control characters spelled out, such as `\\x1b` for an escape."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
@@ -77,7 +80,7 @@ class _Escaping:
         self.rich_proxied_file = getattr(stream, "rich_proxied_file", stream)
 
     def write(self, text: str) -> int:
-        return self._stream.write(printable(text))
+        return self._stream.write(text if text == _NO_COLOUR else printable(text))
 
     def writelines(self, lines: list[str]) -> None:
         for line in lines:

@@ -113,7 +113,7 @@ def test_bars_and_live_tables_are_drawn_on_a_terminal(tmp_path: Path) -> None:
 
 
 def test_no_code_stands_at_the_end_of_a_command_that_has_started_ray() -> None:
-    script = "from tikval.terminal import escape_output; escape_output()\nimport ray, colorama; colorama.init(); print(7)"
+    script = "from tikval.terminal import escape_output as do\ndo(); import ray, colorama; colorama.init(); print(7)"
     ours, theirs = pty.openpty()
     done = subprocess.Popen([sys.executable, "-c", script], stdout=theirs, stderr=theirs, cwd=ROOT)
     os.close(theirs)

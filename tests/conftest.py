@@ -1,6 +1,7 @@
 """Shared by all tests."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,24 @@ def local_ray() -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_form_of_figures() -> Iterator[None]:
+    """Figures in one of their three forms, in a third of the time, but where a test asks for `every_form`."""
+    with pytest.MonkeyPatch.context() as patch:
+        if drawing := sys.modules.get("tikval.report.figures.gather"):  # else nobody here draws
+            patch.setattr(drawing, "SUFFIXES", ("svg",))
+        yield
+
+
+@pytest.fixture(scope="module")
+def every_form() -> Iterator[None]:
+    from tikval.report.figures import gather, style
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gather, "SUFFIXES", style.SUFFIXES)
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, so that the others run beside it."""
-    items.sort(key=lambda item: item.path.name != "test_kill.py")
+    """The longest files first, so that the others run beside them."""
+    items.sort(key=lambda item: item.path.name not in ("test_clip.py", "test_one_study.py"))

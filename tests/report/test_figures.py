@@ -35,6 +35,8 @@ from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
 
+pytestmark = pytest.mark.usefixtures("every_form")
+
 NAMES = (
     *("figure1_values_per_video", "figure2_occurrences", "figure3_pipelines"),
     *("figure4_radar_endorsed", "value_f1_endorsed", "figure4_radar_confronted", "value_f1_confronted"),

@@ -162,6 +162,7 @@ def test_a_stage_that_has_not_run_is_named(study: Study) -> None:
         write_report(ReportConfig(scores=scores, out=study.out))
 
 
+@pytest.mark.usefixtures("every_form")
 def test_charts_and_their_numbers_are_of_this_report(study: Study) -> None:
     """Not of another recipe of the same system that was run later."""
     scores = scored(study)

@@ -230,7 +230,7 @@ class _Stage:
         return batch
 
 
-class _Beside:
+class _Waiting:
     def ping(self) -> int:
         return 0
 
@@ -242,13 +242,13 @@ def ray_data_alone() -> int:
 
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
-    beside: list[Any] = [ray.remote(num_cpus=0)(_Beside).remote() for _ in range(2)]
+    waiting: list[Any] = [ray.remote(num_cpus=0)(_Waiting).remote() for _ in range(2)]
     for _ in range(2):
         rows = ray.data.from_items([{"id": n} for n in range(VIDEOS)], override_num_blocks=VIDEOS)
         pool = ray.data.ActorPoolStrategy(size=2)
         staged = rows.map_batches(_Stage, compute=pool, num_cpus=0.5, batch_size=1)
         staged.map_batches(lambda batch: batch).materialize()
-    ray.get([one.ping.remote() for one in beside])
+    ray.get([one.ping.remote() for one in waiting])
     return 0
 
 

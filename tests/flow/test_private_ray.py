@@ -57,6 +57,13 @@ def worked(local_ray: None) -> Iterator[None]:
     ray.kill(actor)
 
 
+def test_no_process_runs_that_only_a_cluster_needs(worked: None) -> None:
+    lines = [" ".join(process.cmdline()) for process in family()]
+    assert any("raylet" in line for line in lines)
+    for part in ("dashboard.py", "autoscaler/_private/monitor.py", "log_monitor.py"):
+        assert not [line for line in lines if part in line]
+
+
 def test_every_socket_is_on_loopback(worked: None) -> None:
     found = listening(family())
     assert {"gcs_server", "raylet"} <= set(found)

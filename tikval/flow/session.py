@@ -115,7 +115,7 @@ def _start(object_store_mb: int | None, quiet: dict[str, Any]) -> None:
     place = _place()
     for last in (False, False, True):
         try:
-            with _no_stderr(), _alone(place):
+            with _no_stderr(), _alone(place), _without_what_serves_clusters():
                 ray.init(
                     address="local",  # never join a cluster that happens to run here
                     num_cpus=max(4, LOCAL_CPUS_PER_CORE * cores()),
@@ -181,6 +181,26 @@ def _alone(place: Path) -> Iterator[None]:
             os.environ.pop(name, None)
             if name in kept:
                 os.environ[name] = kept[name]
+
+
+# what `ray.init` starts on a head and has no switch for: what asks a cloud for nodes, what sends workers' logs to a
+# driver that does not print them, and the dashboard, also where it is not wanted
+_FOR_CLUSTERS: Final = ("start_monitor", "start_log_monitor", "start_api_server")
+
+
+@contextmanager
+def _without_what_serves_clusters() -> Iterator[None]:
+    """Let a Ray that starts meanwhile leave out three of its processes: 3 s of a core, and 280 MB while it runs."""
+    from ray._private.node import Node
+
+    kept = {name: getattr(Node, name) for name in _FOR_CLUSTERS}
+    for name in kept:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, start in kept.items():
+            setattr(Node, name, start)
 
 
 def _job() -> Any:

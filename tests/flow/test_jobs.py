@@ -51,6 +51,7 @@ def to_do(message: str) -> dict[str, int]:
     return {stage: int(n) for stage, n in re.findall(r"(\w+): (\d+) to do", message)}
 
 
+@pytest.mark.usefixtures("every_form")
 def test_a_study_grows_is_retried_and_follows_its_recipe(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

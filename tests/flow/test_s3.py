@@ -205,7 +205,7 @@ def own_ray(server: str) -> Iterator[None]:
 
 
 @pytest.mark.ray
-@pytest.mark.usefixtures("own_ray")
+@pytest.mark.usefixtures("own_ray", "every_form")
 def test_a_study_on_an_object_store(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

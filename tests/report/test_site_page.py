@@ -65,7 +65,7 @@ DRAWN = """Array.from(document.querySelectorAll(".plot"), (div) => {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(every_form: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = Study(tmp_path_factory.mktemp("study"))
     trained = study.trained("bert", study.noisy(1))
     asked = study.asked("gemini", lambda name: stances(int(study.truth[name][0]), 0))

@@ -197,6 +197,7 @@ TextFile = Annotated[str, CONTENT]
 
 _MAX_NODES: Final = 100_000  # of a YAML file, each alias counted as what it stands for
 _MAX_DEPTH: Final = 100  # that libyaml composes, which knows no limit but the machine's stack
+_FAST: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may be built without libyaml
 
 
 def parse_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
@@ -223,11 +224,11 @@ def _parsed_yaml(text: str, loader: type[yaml.SafeLoader]) -> Any:
 def _composed_fast(text: str) -> yaml.Node | None:
     """The nodes of a text by libyaml, ten times as fast. Raises ValueError where they are so deep that it may crash."""
     depth = 0
-    for event in yaml.parse(text, yaml.CSafeLoader):
+    for event in yaml.parse(text, _FAST):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:
             raise ValueError("nested too deeply")
-    root: yaml.Node | None = yaml.compose(text, yaml.CSafeLoader)
+    root: yaml.Node | None = yaml.compose(text, _FAST)
     return root
 
 

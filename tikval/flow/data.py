@@ -134,7 +134,9 @@ def run_stage(
         wanted = _wanted(catalog, only)
         if source is not catalog and not contains(upstream.sorted_keys(), wanted).all():
             raise UserError(f"{upstream.uri}: older than the catalog; run the job that writes it first")
-        todo = wanted[~contains(seen.done, wanted)]
+        todo = (
+            wanted[~contains(seen.done, wanted)] if len(seen.done) else wanted
+        )  # which is large: no copy of it
         if len(todo) or waits:
             check(todo)
             start_ray()
@@ -166,7 +168,9 @@ def _is_complete(before: FolderRun, inputs: dict[str, str], n_listed: int) -> bo
 
 def _wanted(catalog: JobConfig, only: np.ndarray | None) -> np.ndarray:
     """Row keys of the videos to judge, sorted."""
-    listed = np.unique(Folder(catalog.folder).keys())
+    listed = Folder(catalog.folder).sorted_keys()
+    if (listed[1:] == listed[:-1]).any():
+        listed = np.unique(listed)
     return listed if only is None else np.intersect1d(listed, only)
 
 

@@ -105,7 +105,7 @@ class Child:
         """Start one while the caller loads a model; what goes wrong then, the first video meets again and tells."""
 
         def start() -> None:
-            with contextlib.suppress(ClipError, MissingTool, RuntimeError):
+            with contextlib.suppress(ClipError, MissingTool, RuntimeError, UserError):
                 self.start()
 
         threading.Thread(target=start, name="tikval-child", daemon=True).start()

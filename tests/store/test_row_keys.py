@@ -2,11 +2,13 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tikval.rows import Reason
-from tikval.store.row_keys import KEY, KeyIndex, KeyPlaces, keys_of
+from tikval.store import row_keys
+from tikval.store.row_keys import KEY, KeyIndex, KeyPlaces, contains, keys_of
 
 halves = st.sampled_from(["00" * 8, "0a" + "00" * 7, "ff" * 8])
 rows = st.tuples(
@@ -59,3 +61,14 @@ def test_the_place_of_a_key_is_that_of_the_first_like_it(there: list[str], asked
     places = KeyPlaces(keys_of(pa.chunked_array([there], pa.string())))
     found = places.find(keys_of(pa.chunked_array([asked], pa.string())))
     assert found.tolist() == [there.index(key) if key in there else -1 for key in asked]
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_keys_are_looked_up_some_at_a_time(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_keys, "_AT_ONCE", at_once)
+    keys = keys_of(pa.chunked_array([[f"{n:032x}" for n in (9, 2, 7, 2, 4)]]))
+    there = np.sort(keys_of(pa.chunked_array([[f"{n:032x}" for n in (2, 7, 8)]])))
+    assert contains(there, keys).tolist() == [False, True, True, True, False]
+    assert contains(there[:0], keys).tolist() == [False] * 5
+    assert contains(there, keys[:0]).tolist() == []
+    assert KeyPlaces(keys).find(there).tolist() == [1, 2, -1]

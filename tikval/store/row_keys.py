@@ -173,10 +173,12 @@ def _half(keys: np.ndarray, which: int) -> np.ndarray:
 
 def contains(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """bool [N]: which of `keys` [N] stand in `sorted_keys` [K]."""
-    if len(sorted_keys) == 0:
-        return np.zeros(len(keys), bool)
-    place = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
-    return np.asarray(sorted_keys[place] == keys)
+    found = np.zeros(len(keys), bool)
+    for start in range(0, len(keys) if len(sorted_keys) else 0, _AT_ONCE):
+        some = keys[start : start + _AT_ONCE]
+        place = np.minimum(np.searchsorted(sorted_keys, some), len(sorted_keys) - 1)
+        found[start : start + _AT_ONCE] = sorted_keys[place] == some
+    return found
 
 
 def draw_number(seed: int, name: str) -> int:

@@ -10,7 +10,6 @@ adds or repeats a row, or returns other keys than its row type's, is an error; a
 that row's failure and the job goes on.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -26,10 +25,11 @@ from tikval.flow.observe import Observer, log
 from tikval.flow.session import check_gpus, cpus, on_cluster, start_ray
 from tikval.machine import cores
 from tikval.rows import Reason
-from tikval.store.folder import OVER_SOME, Finish, Folder, FolderRun
+from tikval.store.folder import Finish, Folder, FolderRun
 from tikval.store.progress import StageProgress
-from tikval.store.row_keys import SeenKeys, contains, keys_of
+from tikval.store.row_keys import SeenKeys, contains
 from tikval.store.tables import iter_rows
+from tikval.store.todo import Todo, check_written, keys_to_do, listed_keys, of_some
 
 
 class Stage(Protocol):
@@ -126,17 +126,15 @@ def run_stage(
         inputs = {upstream.uri: upstream.finished().state, **(settings or {})}
         before = folder.run()
         only = None if before and before.inputs == inputs else only  # all were judged before
-        inputs |= _named(only)
+        inputs |= of_some(only)
         waits = ahead is not None and ahead.waits()
         if before and not waits and _is_complete(before, inputs, Folder(catalog.folder).finished().rows):
             return before
         seen = folder.seen()
-        wanted = _wanted(catalog, only)
+        wanted = listed_keys(catalog, only)
         if source is not catalog and not contains(upstream.sorted_keys(), wanted).all():
             raise UserError(f"{upstream.uri}: older than the catalog; run the job that writes it first")
-        todo = (
-            wanted[~contains(seen.done, wanted)] if len(seen.done) else wanted
-        )  # which is large: no copy of it
+        todo = keys_to_do(wanted, seen)
         if len(todo) or waits:
             check(todo)
             start_ray()
@@ -148,7 +146,7 @@ def run_stage(
                 if len(todo):
                     progress = StageProgress(config.stage, len(todo), len(wanted) - len(todo), folder.uri)
                     _compute(folder, rows(steps, observed=True), len(todo), progress)
-            _check_written(folder, todo)
+            check_written(folder, todo)
         elif before and not finish and set(before.files) == set(folder.parts()):
             # else a driver died before its seal
             counts = folder.counted(before.files, wanted)
@@ -164,19 +162,6 @@ def run_stage(
 def _is_complete(before: FolderRun, inputs: dict[str, str], n_listed: int) -> bool:
     # more rows than are listed: an earlier version counted those of files that were replaced
     return before.inputs == inputs and not before.retryable and before.rows <= n_listed
-
-
-def _wanted(catalog: JobConfig, only: np.ndarray | None) -> np.ndarray:
-    """Row keys of the videos to judge, sorted."""
-    listed = Folder(catalog.folder).sorted_keys()
-    if (listed[1:] == listed[:-1]).any():
-        listed = np.unique(listed)
-    return listed if only is None else np.intersect1d(listed, only)
-
-
-def _named(only: np.ndarray | None) -> dict[str, str]:
-    """What sets a run over some videos apart from one over all, and over others."""
-    return {} if only is None else {OVER_SOME: hashlib.sha256(np.unique(only).tobytes()).hexdigest()}
 
 
 def _schema(steps: Sequence[Step | RayStep]) -> pa.Schema:
@@ -224,8 +209,7 @@ def _streamed(
     """A dataset of what leaves the last step; it starts when somebody takes rows out of it."""
     from ray.data import DataContext, ExecutionResources
 
-    again = contains(seen.retry, todo)
-    work = Todo(todo, todo[again], seen.attempts[np.searchsorted(seen.retry, todo[again])])
+    work = Todo.begin(todo, seen)
     limits = ExecutionResources.for_limits(object_store_memory=in_flight_mb * 2**20 if in_flight_mb else None)
     DataContext.get_current().execution_options.resource_limits = limits
     rows = _rows_to_do(upstream.paths(), upstream.stage, work, _batch_rows(steps[0].pool, len(todo)))
@@ -280,33 +264,6 @@ def _actors(step: Step, calls: int) -> Any:
     return ActorPoolStrategy(
         min_size=1, max_size=needed, **at_once
     )  # as many as there is room for, also when nodes come
-
-
-def _check_written(folder: Folder, todo: np.ndarray) -> None:
-    """Rows that another node wrote to a disk of its own must not be missed in silence."""
-    seen = folder.seen()
-    if not (contains(seen.done, todo) | contains(seen.retry, todo)).all():
-        raise UserError(
-            f"{folder.uri}: rows are missing; on a cluster `out` must lie where all nodes write (where it does, its "
-            "store shows old lists: run the same command again)"
-        )
-
-
-class Todo(NamedTuple):
-    keys: np.ndarray  # S16 [K] sorted
-    retried: np.ndarray  # S16 [R] sorted, those of `keys` that failed before
-    attempts: np.ndarray  # int64 [R] the last attempt of each
-
-    def of(self, table: pa.Table) -> pa.Table:
-        """Rows whose key is to do, with `attempt` set to the one that now begins."""
-        table = table.filter(pa.array(contains(self.keys, keys_of(table["row_key"]))))
-        keys = keys_of(table["row_key"])
-        attempt = np.ones(len(keys), np.int64)
-        again = contains(self.retried, keys)
-        attempt[again] += self.attempts[np.searchsorted(self.retried, keys[again])]
-        if "attempt" in table.column_names:
-            table = table.drop_columns(["attempt"])
-        return table.append_column("attempt", pa.array(attempt))
 
 
 def _rows_to_do(paths: list[str], stage: str, work: Todo, batch_rows: int) -> Any:

@@ -25,7 +25,7 @@ def of_some(only: np.ndarray | None) -> dict[str, str]:
 
 
 def keys_to_do(listed: np.ndarray, seen: SeenKeys) -> np.ndarray:
-    """Of the listed keys those that are not done; the same array where none is, as it is large."""
+    """The listed keys that are not done; the array itself where none is, as it is large."""
     return listed[~contains(seen.done, listed)] if len(seen.done) else listed
 
 

@@ -160,3 +160,19 @@ def test_mistakes(fake: LlmServer, tmp_path: Path) -> None:
     assert "no study of tikval lies here" in told
     check_mistake(tikval("doctor", "--delete"), "--remote")
     check_mistake(tikval("doctor", "--remote", "--all", GEMINI_API_KEY=KEY), "--delete")
+
+
+def test_a_shard_at_work_keeps_its_files_and_one_that_just_begins_is_no_mistake(
+    fake: LlmServer, out: Path
+) -> None:
+    shard = out / "shards/1-of-2"
+    (shard / "predictions-0123456789ab").mkdir(parents=True)
+    (out / "shards/2-of-2").mkdir()
+    Uploads(str(shard)).note(put(fake, new_name()))
+    with lock(f"{shard}/predictions-0123456789ab"):
+        code, told = doctor(fake, str(out), "--delete")
+    assert (code, "deleted 0, spared 1" in told) == (0, True)
+    assert str(shard) in told
+    assert doctor(fake, str(out), "--delete")[0] == 0
+    assert not fake.files
+    assert Uploads(str(shard)).left() == []

@@ -9,7 +9,7 @@ from tikval.config import CatalogConfig, Limits, LocalWriter
 from tikval.media.fetch import files_of
 from tikval.media.reading import ClipError
 from tikval.rows import Reason
-from tikval.script.local import GIVEN, LocalScripts
+from tikval.script.local import GIVEN, LocalScripts, has_videos
 from tikval.sources import catalog as module
 from tikval.sources.write_catalog import write_catalog
 from tikval.store.folder import Folder
@@ -86,3 +86,23 @@ def test_the_stage_takes_what_is_given_without_handles(config: CatalogConfig) ->
     assert made["script"].startswith('SPEAKER: "Hello ')
     assert "jane" not in f"{made['script']} {made['caption']}"
     assert made["script"].endswith("\n[CAPTIONS] two lines")
+
+
+def test_a_list_of_scripts_needs_neither_tesseract_nor_a_recogniser(
+    config: CatalogConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = rows_of(config)
+    assert not has_videos(Folder(config.folder))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("tikval.script.local.Hearing", pytest.fail)
+    stage = LocalScripts(LocalWriter(), Limits(), opens=False)
+    made = stage([row | {"attempt": 1} for row in rows])
+    assert [row["error"] for row in made] == [row["error"] for row in rows]
+
+
+def test_a_video_among_scripts_is_to_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "b.mp4").write_bytes(b"x")
+    (tmp_path / "list.csv").write_text("video_id,path,script\na,,What was said.\n,b.mp4,\n")
+    listed = CatalogConfig(videos=str(tmp_path / "list.csv"), out=str(tmp_path / "out"))
+    write_catalog(listed)
+    assert has_videos(Folder(listed.folder))

@@ -95,3 +95,23 @@ def test_gpus_that_are_not_there_are_missed_at_once(root: Path, monkeypatch: pyt
     assert any("this machine has none" in text for text in found.values())
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     assert not any("this machine has none" in text for text in wrong(root, "qwen").values())
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("a,,Hello.\nb,,\n", "not needed: the list has every script"),
+        ("a,,Hello.\nb,videos/b.mp4,\n", "tesseract is missing"),
+    ],
+)
+def test_recognisers_are_asked_for_where_a_file_is_to_be_opened(
+    root: Path, monkeypatch: pytest.MonkeyPatch, lines: str, found: str
+) -> None:
+    monkeypatch.setenv("PATH", str(root))
+    (root / "list.csv").write_text(f"video_id,path,script\n{lines}")
+    scores = scores_of(root, "local")
+    catalog = scores.catalog.model_copy(update={"videos": str(root / "list.csv")})
+    write_catalog(catalog)
+    lines_found = {line.what: line for line in check_catalog(scores, Folder(catalog.folder))}
+    assert found in lines_found["recognisers"].found
+    assert lines_found["recognisers"].wrong is (found == "tesseract is missing")

@@ -4,7 +4,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Final
 
 import numpy as np
@@ -15,13 +15,12 @@ from rich.table import Table
 from tikval.cli.app import app
 from tikval.cli.guard import FAILED
 from tikval.cli.remote import show_remote
-from tikval.config import (
-    UserError,
-)
+from tikval.config import UserError
 from tikval.rows import Reason
 from tikval.store.folder import Folder
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study, stage_folders
+from tikval.store.shards import Shard, shards_of
 from tikval.store.status import RUNNING, Status, read_status
 from tikval.terminal import Terminal, drawn, working
 
@@ -111,18 +110,26 @@ def status(
     screen = Live(console=console, auto_refresh=False, transient=False)
     with drawn(screen):
         while True:
-            found = [status for folder in stage_folders(out) if (status := read_status(folder)) is not None]
+            found: list[tuple[Shard | None, Status]] = [(None, status) for status in _stages_begun(out)]
+            found += [(shard, status) for shard in shards_of(out) for status in _stages_begun(shard.out(out))]
             if not found:
                 raise UserError(f"{out}: no stage has started here")
             screen.update(_status_table(found), refresh=True)
-            if not live or not any(status.state == RUNNING and not status.silent for status in found):
+            if not live or not any(status.state == RUNNING and not status.silent for _, status in found):
                 return
             time.sleep(1)
 
 
-def _status_table(found: list[Status]) -> Table:
-    table = Table("stage", "state", "done", "failed", "rows/s", "left", "driver")
-    for status in sorted(found, key=lambda status: status.started_at):
+def _stages_begun(out: str) -> list[Status]:
+    found = [status for folder in stage_folders(out) if (status := read_status(folder)) is not None]
+    return sorted(found, key=lambda status: status.started_at)
+
+
+def _status_table(found: Sequence[tuple[Shard | None, Status]]) -> Table:
+    """A line a stage, of the whole study and then of each shard."""
+    of_shards = any(shard for shard, _ in found)
+    table = Table(*["shard"][:of_shards], "stage", "state", "done", "failed", "rows/s", "left", "driver")
+    for shard, status in found:
         state = "dead: run the same command again" if status.silent else status.state
         failed = ", ".join(f"{reason} {n}" for reason, n in status.failed.items()) or "0"
         left = (
@@ -131,7 +138,8 @@ def _status_table(found: list[Status]) -> Table:
             else ""
         )
         done = f"{status.done} of {status.total}" + (f" (+ {status.before} before)" if status.before else "")
-        table.add_row(status.stage, state, done, failed, f"{status.rows_per_second:.2g}", left, status.driver)
+        told = [status.stage, state, done, failed, f"{status.rows_per_second:.2g}", left, status.driver]
+        table.add_row(*[str(shard or "whole")][:of_shards], *told)
     return table
 
 

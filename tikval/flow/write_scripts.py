@@ -12,7 +12,7 @@ from tikval.flow.data import Step, run_stage
 from tikval.flow.llm_steps import llm_steps
 from tikval.rows import ScriptRow, arrow_schema, sha256
 from tikval.script.llm import ReadScript
-from tikval.script.local import LocalScripts, check_writer
+from tikval.script.local import LocalScripts, check_writer, has_videos
 from tikval.store.folder import Folder, FolderRun
 from tikval.study.estimate import estimate_once
 
@@ -22,8 +22,10 @@ def write_scripts(config: ScriptConfig, only: np.ndarray | None = None) -> Folde
     writer = config.writer
     if isinstance(writer, LlmWriter):
         return _by_model(config, writer, only)
-    check_writer(writer)
-    write = Step(partial(LocalScripts, writer, config.limits), arrow_schema(ScriptRow), config.pool)
+    if opens := has_videos(Folder(config.videos.folder)):
+        check_writer(writer)
+    make = partial(LocalScripts, writer, config.limits, opens=opens)
+    write = Step(make, arrow_schema(ScriptRow), config.pool)
     return run_stage(config, [write], source=config.videos, catalog=config.videos, only=only)
 
 

@@ -1,6 +1,9 @@
 """VideoRow -> ScriptRow without GPU or network: a speech recogniser and Tesseract write the script."""
 
+import functools
 from typing import Any, Final
+
+import pyarrow.compute as pc
 
 from tikval.ask.hearing import Hearing, check_hearing, model_of_speech, parts_to_hear
 from tikval.config import Limits, LocalWriter, UserError
@@ -10,6 +13,7 @@ from tikval.media.reading import ClipError, MissingTool, Want
 from tikval.privacy import strip_handles
 from tikval.rows import Reason, ScriptRow
 from tikval.script.compose import compose
+from tikval.store.folder import Folder
 
 GIVEN: Final = "given"  # in the place of a model: the list had the script
 
@@ -35,16 +39,27 @@ def check_writer(config: LocalWriter) -> None:
     check_hearing(config.speech)
 
 
-class LocalScripts:
-    """The stage: one child process that reads files, and a recogniser, per actor."""
+def has_videos(catalog: Folder) -> bool:
+    """Whether any video is to be opened: a list of scripts needs neither Tesseract nor a recogniser."""
+    tables = catalog.tables(["error", "script"])
+    return any(pc.any(pc.and_(*(pc.is_null(column) for column in table.columns))).as_py() for table in tables)
 
-    def __init__(self, config: LocalWriter, limits: Limits) -> None:
-        check_writer(config)
+
+class LocalScripts:
+    """The stage: one child process that reads files, and a recogniser, per actor; `opens`: there are files to read."""
+
+    def __init__(self, config: LocalWriter, limits: Limits, *, opens: bool = True) -> None:
         self.config = config
         self.want = want_of_writer(config)
         self.child = Child(limits)
-        self.child.start_soon()
-        self.hearing = Hearing(config.speech)
+        if opens:
+            check_writer(config)
+            self.child.start_soon()
+            self.hearing  # noqa: B018 - loaded before the first video comes
+
+    @functools.cached_property
+    def hearing(self) -> Hearing:
+        return Hearing(self.config.speech)
 
     def __call__(self, rows: list[Any]) -> list[ScriptRow]:
         return [self._write(row) for row in rows]

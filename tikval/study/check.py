@@ -40,7 +40,7 @@ from tikval.extract.llm import why_alike
 from tikval.finetune.model_index import usable_members
 from tikval.llm.keys import check_access
 from tikval.llm.prices import load_prices
-from tikval.script.local import check_writer
+from tikval.script.local import check_writer, has_videos
 from tikval.sources.catalog import read_accounts
 from tikval.sources.labels import read_labels
 from tikval.store.folder import Folder
@@ -92,6 +92,9 @@ def check_catalog(scores: EvaluateConfig, catalog: Folder) -> Iterator[CheckLine
     yield CheckLine("videos", f"{text}, {failed.total():,} cannot be used ({reasons})" if failed else text)
     if scores.annotator or catalog.read_side_table("labels"):
         yield _tried(ANNOTATOR, partial(_annotator_text, scores, catalog))
+    for job in _stages(scores):
+        if isinstance(job, ScriptConfig) and isinstance(job.writer, LocalWriter) and not stage_has_begun(job):
+            yield _tried("recognisers", partial(_recognisers_text, catalog, job.writer))
     lines: dict[CheckLine, None] = {}  # one of each: what holds for a model holds for all stages that ask it
     for job in _stages(scores):
         llm = _llm_of(job)
@@ -184,12 +187,18 @@ def _stage_text(job: ScriptConfig | ExtractConfig | PredictConfig | FinetuneConf
         _, names = usable_members(job.trained.folder, job.members)
         return f"{len(names)} trainings of {job.trained.system}"
     if isinstance(job, ScriptConfig) and isinstance(job.writer, LocalWriter):
-        check_writer(job.writer)
-        return "by recognisers on this machine"
+        return "by recognisers on this machine"  # which check_catalog asks for where a video is to be opened
     if llm is None:
         return "on this machine"
     assert isinstance(job, ScriptConfig | ExtractConfig)
     return _model_text(job, llm)
+
+
+def _recognisers_text(catalog: Folder, writer: LocalWriter) -> str:
+    if not has_videos(catalog):
+        return "not needed: the list has every script"
+    check_writer(writer)
+    return "installed"
 
 
 def _model_text(job: ScriptConfig | ExtractConfig, llm: Llm) -> str:

@@ -11,6 +11,7 @@ from tikval.llm.gemini_remote import RemoteObject, delete_remote, list_ours
 from tikval.llm.uploads import Uploads, is_needed
 from tikval.store.lock import is_locked
 from tikval.store.runs import stage_folders
+from tikval.store.shards import shard_outs
 
 if TYPE_CHECKING:
     from google import genai
@@ -51,10 +52,17 @@ def remote_lines(client: "genai.Client", outs: Sequence[str]) -> list[RemoteLine
     Of a study that is not named nothing is known: its batch jobs, and as long as one may run, all files that no named
     study has, are taken to be needed.
     """
-    studies = [_NamedStudy(place) for out in outs for place in (out, *trial_folders(out))]
+    studies = [
+        _NamedStudy(place) for out in outs for place in (out, *trial_folders(out), *_begun_shards(out))
+    ]
     there = list(list_ours(client))
     strange = [each for each in there if each.may_have_results and not any(s.needs(each) for s in studies)]
     return [_line(found, studies, bool(strange)) for found in there]
+
+
+def _begun_shards(out: str) -> list[str]:
+    """Folders of a study's shards that have a stage: one whose driver has only started has sent nothing."""
+    return [place for place in shard_outs(out) if stage_folders(place)]
 
 
 def _line(found: RemoteObject, studies: Sequence[_NamedStudy], strange_jobs: bool) -> RemoteLine:

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from tests.fixtures.offline import tikval, without_ray
-from tikval.config import ExtractConfig, ScriptConfig
+from tikval.cli.commands import app
+from tikval.config import ExtractConfig, ScriptConfig, UserError
 from tikval.rows import Reason
 from tikval.store.folder import Folder
 from tikval.store.runs import Study
@@ -170,3 +173,38 @@ def test_a_run_s_own_rate_is_taken_before_a_benchmark_s(place: Place) -> None:
     assert "this study's own, over 10 rows" in hours["rate"]
     assert place.plan()["stages"][0]["disk_mb"] > 0
     assert Folder(folder.uri).finished().rows == 10
+
+
+def test_a_plan_takes_every_word_of_the_command_that_it_plans() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    words = {
+        name: {word for each in commands[name].params for word in each.opts} for name in ("analyze", "plan")
+    }
+    assert words["plan"] - words["analyze"] == {"--json"}
+    assert not words["analyze"] - words["plan"]
+
+
+@pytest.mark.parametrize(("usd", "told"), [("1000", "enough"), ("0", "not enough: the run would stop")])
+def test_a_budget_is_held_against_what_the_calls_take(place: Place, usd: str, told: str) -> None:
+    words = ["--profile", "gemini", "--minors-unknown", "send", "--title", "A study", "--budget", usd]
+    printed = tikval("plan", str(place.videos), "--out", place.out, *words).output
+    assert f"budget: {float(usd):,.2f} USD, 0.00 of it spent; the calls to do take" in printed
+    assert printed.strip().rpartition("): ")[2].startswith(told)
+
+
+def test_a_shard_s_plan_counts_its_own_videos_and_what_the_whole_study_has_of_them(place: Place) -> None:
+    first, second = (place.plan("--shard", f"{n}/2") for n in (1, 2))
+    assert first["catalog"]["videos"] + second["catalog"]["videos"] == 10
+    assert 0 < first["catalog"]["videos"] < 10
+    place.analyze()
+    again = place.plan("--shard", "1/2")
+    assert again["catalog"] == {"videos": first["catalog"]["videos"], "new": 0, "gone": 0}
+    assert {stage["to_do"] for stage in again["stages"]} == {0}
+    assert {stage["rows"] for stage in again["stages"]} == {first["catalog"]["videos"]}
+
+
+def test_a_stage_that_no_shard_can_do_is_told_by_the_plan_too(place: Place) -> None:
+    words = ["--out", place.out, "--shard", "1/2", "--profile", "cascade"]
+    done = CliRunner().invoke(app, ["plan", str(place.videos), *words])
+    assert isinstance(done.exception, UserError)
+    assert "looks at all rows" in str(done.exception)

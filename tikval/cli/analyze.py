@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,6 +13,30 @@ from tikval.cli.app import app
 from tikval.cli.guard import FAILED, guard
 from tikval.cli.job import job_command, note_asked, run_config, summary, too_many_failed
 from tikval.cli.profiles import Wanted, asked_by, asks_for_evidence, profile_file, report_of_profiles
+from tikval.cli.study_options import (
+    OF_EMBEDDINGS,
+    Accounts,
+    AnnotatedBy,
+    Annotations,
+    Annotator,
+    Budget,
+    CodebookFile,
+    ColumnsMap,
+    Embeddings,
+    Evidence,
+    Media,
+    MinorsUnknown,
+    Names,
+    NoAccounts,
+    NoAnnotations,
+    Overrides,
+    Profiles,
+    ShardWords,
+    ShowVideos,
+    Title,
+    Videos,
+    wanted_of,
+)
 from tikval.config import (
     CascadeConfig,
     CatalogConfig,
@@ -41,63 +65,6 @@ from tikval.study.side_by_side import (
 )
 from tikval.terminal import Terminal
 
-Videos = Annotated[
-    str,
-    typer.Argument(
-        help="Folder, glob, a table that lists them (CSV, xlsx, Parquet, JSON), or an export of their posts; local or "
-        "a URI."
-    ),
-]
-Media = Annotated[
-    str | None, typer.Option(help="Of an export: the folder with its posts' files; else the export's own.")
-]
-ColumnsMap = Annotated[
-    str | None, typer.Option(help="Of an export that is not known: a YAML map of its columns.")
-]
-Annotations = Annotated[str | None, typer.Option(help="Human labels to score against.")]
-Accounts = Annotated[str | None, typer.Option(help="A table of what is known of the accounts.")]
-Annotator = Annotated[str | None, typer.Option(help="Whose labels are the truth, of several.")]
-CodebookFile = Annotated[str | None, typer.Option(help="Another codebook than Schwartz's values.")]
-Profiles = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="A folder of configurations, or the name of one in configs/ (local unless named); again for several."
-    ),
-]
-Names = Annotated[
-    list[str] | None,
-    typer.Option(help="The system's name in every table; of several systems one for each, in their order."),
-]
-MinorsUnknown = Annotated[
-    Literal["send", "withhold"] | None,
-    typer.Option(help="Videos of which nothing says whether a minor features in them, to an outside model."),
-]
-Evidence = Annotated[
-    bool | None,
-    typer.Option(
-        "--evidence/--no-evidence",
-        help="Language models also quote what speaks for each stance (more tokens of replies); else where OUT has no "
-        "answers of theirs without it.",
-        show_default=False,
-    ),
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help="key=value of the profile's report.yaml (of one of several: PROFILE:key=value), or "
-        "embeddings.key=value of its embed.yaml.",
-    ),
-]
-ShardWords = Annotated[
-    str | None,
-    typer.Option(
-        "--shard",
-        help="NUMBER/HOW-MANY, such as 3/16: the scripts and values of these videos alone, with a lock and a budget of "
-        "their own; tikval merge puts all shards together.",
-    ),
-]
-
 
 @app.command()
 def analyze(
@@ -108,29 +75,17 @@ def analyze(
     media: Media = None,
     columns: ColumnsMap = None,
     annotations: Annotations = None,
-    annotated_by: Annotated[
-        Literal["random", "accounts", "weights"] | None,
-        typer.Option(help="How the annotated videos were chosen; else no rate is corrected by them."),
-    ] = None,
+    annotated_by: AnnotatedBy = None,
     accounts: Accounts = None,
-    no_annotations: Annotated[
-        bool, typer.Option("--no-annotations", help="Take away those that were given before.")
-    ] = False,
-    no_accounts: Annotated[bool, typer.Option("--no-accounts", help="Likewise.")] = False,
+    no_annotations: NoAnnotations = False,
+    no_accounts: NoAccounts = False,
     annotator: Annotator = None,
     codebook: CodebookFile = None,
     name: Names = None,
-    title: Annotated[str | None, typer.Option(help="Of the report.")] = None,
-    show_videos: Annotated[
-        bool,
-        typer.Option("--show-videos", help="A player of each video's own file on its page; of no minors."),
-    ] = False,
-    embeddings: Annotated[
-        bool, typer.Option("--embeddings", help="Also vectors of pictures, sound and on-screen text.")
-    ] = False,
-    budget: Annotated[
-        float | None, typer.Option(help="USD for calls of paid models, in all; then it stops.")
-    ] = None,
+    title: Title = None,
+    show_videos: ShowVideos = False,
+    embeddings: Embeddings = False,
+    budget: Budget = None,
     minors_unknown: MinorsUnknown = None,
     evidence: Evidence = None,
     shard: ShardWords = None,
@@ -138,23 +93,10 @@ def analyze(
 ) -> None:
     """Catalog to report in one go; the same command goes on where it stopped."""
     profiles = profile or ["local"]
-    mark = "embeddings."
-    theirs = [setting.removeprefix(mark) for setting in overrides or [] if setting.startswith(mark)]
-    wanted = Wanted(
-        *(videos, out, annotations, annotated_by, accounts, codebook, annotator, title, minors_unknown),
-        *(media, columns),
-        without=_taken_away(no_annotations, annotations, no_accounts, accounts),
-        names=tuple(name or ()),
-        evidence=evidence,
-        overrides=(
-            *(["show_videos=true"] if show_videos else []),
-            *(setting for setting in overrides or [] if not setting.startswith(mark)),
-        ),
-    )
-    config, quotes = _report(profiles, wanted)
+    config, quotes = _report(profiles, wanted_of(ctx.params))
     asked = asked_by(ctx, profiles, ["--no-evidence"] if quotes is False else [])
     config = config.model_copy(update={"asked": asked})
-    embed = _embedding(profile_file(profiles[0]), config, theirs) if embeddings else None
+    embed = _embedding(profile_file(profiles[0]), config, overrides or ()) if embeddings else None
     # the guard here too: typer takes Ctrl-C for itself
     part = Shard.parse(shard) if shard else None
     raise typer.Exit(guard(lambda: run_study(config, embed, budget, with_others=True, shard=part)))
@@ -174,20 +116,9 @@ def steps_of_study(
     config, _ = _report(profiles, wanted)
     steps = {job.folder: job for job in steps_of(config.scores)}
     if embeddings:
-        theirs = [each.removeprefix("embeddings.") for each in overrides if each.startswith("embeddings.")]
-        embed = _embedding(profile_file(profiles[0]), config, theirs)
+        embed = _embedding(profile_file(profiles[0]), config, overrides)
         steps.setdefault(embed.folder, embed)
     return config.scores.catalog, list(steps.values())
-
-
-def _taken_away(
-    no_annotations: bool, annotations: str | None, no_accounts: bool, accounts: str | None
-) -> tuple[str, ...]:
-    if no_annotations and annotations:
-        raise UserError("--annotations and --no-annotations: one of them")
-    if no_accounts and accounts:
-        raise UserError("--accounts and --no-accounts: one of them")
-    return (*(["annotations"] if no_annotations else []), *(["accounts"] if no_accounts else []))
 
 
 @app.command()
@@ -216,15 +147,16 @@ def one_job(
     raise typer.Exit(guard(lambda: job_command(name, words)))
 
 
-def _embedding(report_file: str, config: ReportConfig, overrides: list[str]) -> EmbedConfig:
-    """What the profile says of embeddings, over the same videos and into the same folder."""
+def _embedding(report_file: str, config: ReportConfig, overrides: Sequence[str]) -> EmbedConfig:
+    """What the profile and the command's settings say of embeddings, over the same videos and into the same folder."""
     file = str(Path(report_file).with_name("embed.yaml"))
     try:
         find_file(file)
     except UserError:
         file = "configs/embed.yaml"
     same = [("out", config.out), ("videos", config.scores.catalog.model_dump(mode="json"))]
-    return load_job(EmbedConfig, file, [*same, *overrides])
+    sets = [each.removeprefix(OF_EMBEDDINGS) for each in overrides if each.startswith(OF_EMBEDDINGS)]
+    return load_job(EmbedConfig, file, [*same, *sets])
 
 
 def run_study(

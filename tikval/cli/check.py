@@ -8,7 +8,10 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
-from tikval.cli.analyze import (
+from tikval.cli.app import app
+from tikval.cli.guard import USAGE, guard
+from tikval.cli.profiles import Wanted, report_of_profiles
+from tikval.cli.study_options import (
     Accounts,
     Annotations,
     Annotator,
@@ -21,9 +24,6 @@ from tikval.cli.analyze import (
     Profiles,
     Videos,
 )
-from tikval.cli.app import app
-from tikval.cli.guard import USAGE, guard
-from tikval.cli.profiles import Wanted, report_of_profiles
 from tikval.config import CatalogConfig, EvaluateConfig, UserError
 from tikval.files import is_local
 from tikval.machine import ScratchFolder

@@ -11,59 +11,95 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from tikval.cli.analyze import (
+from tikval.cli.analyze import Purse, steps_of_study
+from tikval.cli.app import app
+from tikval.cli.study_options import (
     Accounts,
+    AnnotatedBy,
     Annotations,
     Annotator,
+    Budget,
     CodebookFile,
     ColumnsMap,
+    Embeddings,
     Evidence,
     Media,
     MinorsUnknown,
     Names,
+    NoAccounts,
+    NoAnnotations,
     Overrides,
     Profiles,
+    ShardWords,
+    ShowVideos,
+    Title,
     Videos,
-    steps_of_study,
+    wanted_of,
 )
-from tikval.cli.app import app
-from tikval.cli.profiles import Wanted
+from tikval.config import CatalogConfig, ExtractConfig, ScriptConfig
+from tikval.store.shards import Shard
 from tikval.study.plan import ListedNow, StagePlan, plan_study
+from tikval.study.shards import check_row_by_row, in_shard
 from tikval.terminal import Terminal
 
 
 @app.command()
 def plan(
+    ctx: typer.Context,
     videos: Videos,
     out: Annotated[str, typer.Option(help="Folder of the study, begun or not.")],
     profile: Profiles = None,
     media: Media = None,
     columns: ColumnsMap = None,
     annotations: Annotations = None,
+    annotated_by: AnnotatedBy = None,
     accounts: Accounts = None,
+    no_annotations: NoAnnotations = False,
+    no_accounts: NoAccounts = False,
     annotator: Annotator = None,
     codebook: CodebookFile = None,
     name: Names = None,
-    embeddings: Annotated[bool, typer.Option("--embeddings", help="Also the vectors.")] = False,
+    title: Title = None,
+    show_videos: ShowVideos = False,
+    embeddings: Embeddings = False,
+    budget: Budget = None,
     minors_unknown: MinorsUnknown = None,
     evidence: Evidence = None,
+    shard: ShardWords = None,
     overrides: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """What `analyze` with these arguments would do: rows, calls, USD or hours, and which recipes changed and why."""
-    wanted = Wanted(
-        *(videos, out, annotations, None, accounts, codebook, annotator, None, minors_unknown),
-        *(media, columns),
-        names=tuple(name or ()),
-        evidence=evidence,
-        overrides=tuple(setting for setting in overrides or [] if not setting.startswith("embeddings.")),
-    )
-    catalog, steps = steps_of_study(profile or ["local"], wanted, embeddings, overrides or [])
-    listed, stages = plan_study(steps, catalog)
+    part = Shard.parse(shard) if shard else None
+    catalog, steps = steps_of_study(profile or ["local"], wanted_of(ctx.params), embeddings, overrides or [])
+    if part:
+        for job in steps:
+            if not isinstance(job, CatalogConfig):
+                check_row_by_row(job)
+    listed, stages = plan_study(steps, catalog, part)
     if as_json:
         print(json.dumps({"catalog": listed._asdict(), "stages": [_facts(stage) for stage in stages]}))
+        return
+    _show(listed, stages)
+    if budget is not None:
+        paid = [job for job in steps if isinstance(job, ScriptConfig | ExtractConfig)]
+        folders = [(in_shard(job, part) if part else job).folder for job in paid]
+        print(_budget_line(budget, Purse(budget, folders).spent(), stages))
+
+
+def _budget_line(budget: float, spent: float, stages: Sequence[StagePlan]) -> str:
+    """Whether a budget is enough for the calls that are to do."""
+    usd = [stage.usd for stage in stages if stage.usd]
+    low, likely, high = (sum(each[n] for each in usd) for n in range(3))
+    left = budget - spent
+    if high <= left:
+        told = "enough"
+    elif likely <= left:
+        told = "likely enough; where it is not, the run stops, and goes on with a larger one"
     else:
-        _show(listed, stages)
+        told = "not enough: the run would stop, and go on with a larger one"
+    to_do = f"{likely:,.2f} ({low:,.2f} to {high:,.2f})"
+    return f"budget: {budget:,.2f} USD, {spent:,.2f} of it spent; the calls to do take {to_do}: {told}"
 
 
 def _facts(stage: StagePlan) -> dict[str, Any]:

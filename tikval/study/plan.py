@@ -12,9 +12,11 @@ from tikval.sources.video_rows import VideoRows
 from tikval.sources.write_catalog import list_as_known
 from tikval.store.folder import Folder, FolderRun
 from tikval.store.row_keys import KEY, contains
+from tikval.store.shards import Shard
 from tikval.store.status import read_status
 from tikval.study.estimate import CostEstimate, estimate_of_rows, way_of
 from tikval.study.recipe_change import RecipeChange, recipe_change
+from tikval.study.shards import in_shard
 
 _SECONDS: Final = 3600
 
@@ -62,8 +64,10 @@ class ListedNow(NamedTuple):
     gone: int  # that it has, and are not listed any more
 
 
-def plan_study(steps: Iterable[JobConfig], catalog: CatalogConfig) -> tuple[ListedNow, list[StagePlan]]:
-    """What every stage would do over a listing made now. Nothing is written, and no Ray started.
+def plan_study(
+    steps: Iterable[JobConfig], catalog: CatalogConfig, shard: Shard | None = None
+) -> tuple[ListedNow, list[StagePlan]]:
+    """What every stage would do over a listing made now, or over a shard of it. Nothing is written, no Ray started.
 
     Raises UserError where the videos cannot be listed, or a model has no price.
     """
@@ -71,14 +75,21 @@ def plan_study(steps: Iterable[JobConfig], catalog: CatalogConfig) -> tuple[List
     keys = np.unique(np.array([bytes.fromhex(row["row_key"]) for row in videos], KEY))
     folder = Folder(catalog.folder)
     before = np.unique(folder.keys()) if folder.run() else np.empty(0, keys.dtype)
+    if shard:
+        keys, before = (some[shard.holds(some)] for some in (keys, before))
     listed = ListedNow(len(keys), int((~contains(before, keys)).sum()), int((~contains(keys, before)).sum()))
-    return listed, [_plan(job, keys, videos) for job in steps if not isinstance(job, CatalogConfig)]
+    return listed, [_plan(job, keys, videos, shard) for job in steps if not isinstance(job, CatalogConfig)]
 
 
-def _plan(job: JobConfig, keys: np.ndarray, videos: VideoRows) -> StagePlan:
-    folder = Folder(job.folder)
+def _plan(job: JobConfig, keys: np.ndarray, videos: VideoRows, shard: Shard | None) -> StagePlan:
+    folder = Folder(in_shard(job, shard).folder if shard else job.folder)
     seen = folder.seen()
     done, again = contains(seen.done, keys), contains(seen.retry, keys)
+    if shard:  # which takes over what the whole study has of its videos
+        before = Folder(job.folder).seen()
+        lacks = ~(done | again)
+        done |= lacks & contains(before.done, keys)
+        again |= lacks & contains(before.retry, keys)
     todo = keys[~done]
     facts: dict[str, Any] = {
         "stage": job.stage,

@@ -76,9 +76,7 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
 
 def test_a_search_works_from_disk(site: Path, visit: browser.Visit) -> None:
     tab = visit(site, "search.html?q=fingerprint")
-    tab.page.wait_for_selector("ul.search li a")
-    links = [link.get_attribute("href") or "" for link in tab.page.query_selector_all("ul.search li a")]
-    assert any("steps.html" in link for link in links)
+    tab.page.wait_for_selector("ul.search li a[href*='steps.html']")  # raises where it does not come
 
 
 def small(folder: Path, **pages: str) -> Path:

@@ -9,34 +9,11 @@ from typing import Annotated
 
 import typer
 
+from tikval.cli import study_options as given
 from tikval.cli.app import app
 from tikval.cli.guard import FAILED, guard
 from tikval.cli.job import job_command, note_asked, run_config, summary, too_many_failed
 from tikval.cli.profiles import Wanted, asked_by, asks_for_evidence, profile_file, report_of_profiles
-from tikval.cli.study_options import (
-    OF_EMBEDDINGS,
-    Accounts,
-    AnnotatedBy,
-    Annotations,
-    Annotator,
-    Budget,
-    CodebookFile,
-    ColumnsMap,
-    Embeddings,
-    Evidence,
-    Media,
-    MinorsUnknown,
-    Names,
-    NoAccounts,
-    NoAnnotations,
-    Overrides,
-    Profiles,
-    ShardWords,
-    ShowVideos,
-    Title,
-    Videos,
-    wanted_of,
-)
 from tikval.config import (
     CascadeConfig,
     CatalogConfig,
@@ -69,31 +46,31 @@ from tikval.terminal import Terminal
 @app.command()
 def analyze(
     ctx: typer.Context,
-    videos: Videos,
+    videos: given.Videos,
     out: Annotated[str, typer.Option(help="Folder for everything that comes out.")],
-    profile: Profiles = None,
-    media: Media = None,
-    columns: ColumnsMap = None,
-    annotations: Annotations = None,
-    annotated_by: AnnotatedBy = None,
-    accounts: Accounts = None,
-    no_annotations: NoAnnotations = False,
-    no_accounts: NoAccounts = False,
-    annotator: Annotator = None,
-    codebook: CodebookFile = None,
-    name: Names = None,
-    title: Title = None,
-    show_videos: ShowVideos = False,
-    embeddings: Embeddings = False,
-    budget: Budget = None,
-    minors_unknown: MinorsUnknown = None,
-    evidence: Evidence = None,
-    shard: ShardWords = None,
-    overrides: Overrides = None,
+    profile: given.Profiles = None,
+    media: given.Media = None,
+    columns: given.ColumnsMap = None,
+    annotations: given.Annotations = None,
+    annotated_by: given.AnnotatedBy = None,
+    accounts: given.Accounts = None,
+    no_annotations: given.NoAnnotations = False,
+    no_accounts: given.NoAccounts = False,
+    annotator: given.Annotator = None,
+    codebook: given.CodebookFile = None,
+    name: given.Names = None,
+    title: given.Title = None,
+    show_videos: given.ShowVideos = False,
+    embeddings: given.Embeddings = False,
+    budget: given.Budget = None,
+    minors_unknown: given.MinorsUnknown = None,
+    evidence: given.Evidence = None,
+    shard: given.ShardWords = None,
+    overrides: given.Overrides = None,
 ) -> None:
     """Catalog to report in one go; the same command goes on where it stopped."""
     profiles = profile or ["local"]
-    config, quotes = _report(profiles, wanted_of(ctx.params))
+    config, quotes = _report(profiles, given.wanted_of(ctx.params))
     asked = asked_by(ctx, profiles, ["--no-evidence"] if quotes is False else [])
     config = config.model_copy(update={"asked": asked})
     embed = _embedding(profile_file(profiles[0]), config, overrides or ()) if embeddings else None
@@ -129,7 +106,7 @@ def run(
     budget: Annotated[
         float | None, typer.Option(help="At most so many USD for paid models, over all stages and runs.")
     ] = None,
-    shard: ShardWords = None,
+    shard: given.ShardWords = None,
 ) -> None:
     """Every job that a report's configuration rests on, in order; what is finished is not done again."""
     config = load_job(ReportConfig, file, overrides or [])
@@ -155,7 +132,9 @@ def _embedding(report_file: str, config: ReportConfig, overrides: Sequence[str])
     except UserError:
         file = "configs/embed.yaml"
     same = [("out", config.out), ("videos", config.scores.catalog.model_dump(mode="json"))]
-    sets = [each.removeprefix(OF_EMBEDDINGS) for each in overrides if each.startswith(OF_EMBEDDINGS)]
+    sets = [
+        each.removeprefix(given.OF_EMBEDDINGS) for each in overrides if each.startswith(given.OF_EMBEDDINGS)
+    ]
     return load_job(EmbedConfig, file, [*same, *sets])
 
 

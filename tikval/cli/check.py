@@ -8,22 +8,10 @@ from typing import Annotated, Final
 import typer
 from rich.table import Table
 
+from tikval.cli import study_options as given
 from tikval.cli.app import app
 from tikval.cli.guard import USAGE, guard
 from tikval.cli.profiles import Wanted, report_of_profiles
-from tikval.cli.study_options import (
-    Accounts,
-    Annotations,
-    Annotator,
-    CodebookFile,
-    ColumnsMap,
-    Media,
-    MinorsUnknown,
-    Names,
-    Overrides,
-    Profiles,
-    Videos,
-)
 from tikval.config import CatalogConfig, EvaluateConfig, UserError
 from tikval.files import is_local
 from tikval.machine import ScratchFolder
@@ -37,20 +25,20 @@ _TABLES: Final = ("annotations", "accounts")
 
 @app.command()
 def check(
-    videos: Videos,
+    videos: given.Videos,
     out: Annotated[
         str | None, typer.Option(help="The folder of the analysis: what it knows already counts.")
     ] = None,
-    profile: Profiles = None,
-    media: Media = None,
-    columns: ColumnsMap = None,
-    annotations: Annotations = None,
-    accounts: Accounts = None,
-    annotator: Annotator = None,
-    codebook: CodebookFile = None,
-    name: Names = None,
-    minors_unknown: MinorsUnknown = None,
-    overrides: Overrides = None,
+    profile: given.Profiles = None,
+    media: given.Media = None,
+    columns: given.ColumnsMap = None,
+    annotations: given.Annotations = None,
+    accounts: given.Accounts = None,
+    annotator: given.Annotator = None,
+    codebook: given.CodebookFile = None,
+    name: given.Names = None,
+    minors_unknown: given.MinorsUnknown = None,
+    overrides: given.Overrides = None,
 ) -> None:
     """Videos, tables, codebook, keys and tools of an analysis, looked at in seconds; nothing is computed or asked."""
     with ScratchFolder() as scratch:

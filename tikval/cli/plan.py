@@ -11,31 +11,9 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from tikval.cli import study_options as given
 from tikval.cli.analyze import Purse, steps_of_study
 from tikval.cli.app import app
-from tikval.cli.study_options import (
-    Accounts,
-    AnnotatedBy,
-    Annotations,
-    Annotator,
-    Budget,
-    CodebookFile,
-    ColumnsMap,
-    Embeddings,
-    Evidence,
-    Media,
-    MinorsUnknown,
-    Names,
-    NoAccounts,
-    NoAnnotations,
-    Overrides,
-    Profiles,
-    ShardWords,
-    ShowVideos,
-    Title,
-    Videos,
-    wanted_of,
-)
 from tikval.config import CatalogConfig, ExtractConfig, ScriptConfig
 from tikval.store.shards import Shard
 from tikval.study.plan import ListedNow, StagePlan, plan_study
@@ -46,32 +24,34 @@ from tikval.terminal import Terminal
 @app.command()
 def plan(
     ctx: typer.Context,
-    videos: Videos,
+    videos: given.Videos,
     out: Annotated[str, typer.Option(help="Folder of the study, begun or not.")],
-    profile: Profiles = None,
-    media: Media = None,
-    columns: ColumnsMap = None,
-    annotations: Annotations = None,
-    annotated_by: AnnotatedBy = None,
-    accounts: Accounts = None,
-    no_annotations: NoAnnotations = False,
-    no_accounts: NoAccounts = False,
-    annotator: Annotator = None,
-    codebook: CodebookFile = None,
-    name: Names = None,
-    title: Title = None,
-    show_videos: ShowVideos = False,
-    embeddings: Embeddings = False,
-    budget: Budget = None,
-    minors_unknown: MinorsUnknown = None,
-    evidence: Evidence = None,
-    shard: ShardWords = None,
-    overrides: Overrides = None,
+    profile: given.Profiles = None,
+    media: given.Media = None,
+    columns: given.ColumnsMap = None,
+    annotations: given.Annotations = None,
+    annotated_by: given.AnnotatedBy = None,
+    accounts: given.Accounts = None,
+    no_annotations: given.NoAnnotations = False,
+    no_accounts: given.NoAccounts = False,
+    annotator: given.Annotator = None,
+    codebook: given.CodebookFile = None,
+    name: given.Names = None,
+    title: given.Title = None,
+    show_videos: given.ShowVideos = False,
+    embeddings: given.Embeddings = False,
+    budget: given.Budget = None,
+    minors_unknown: given.MinorsUnknown = None,
+    evidence: given.Evidence = None,
+    shard: given.ShardWords = None,
+    overrides: given.Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
 ) -> None:
     """What `analyze` with these arguments would do: rows, calls, USD or hours, and which recipes changed and why."""
     part = Shard.parse(shard) if shard else None
-    catalog, steps = steps_of_study(profile or ["local"], wanted_of(ctx.params), embeddings, overrides or [])
+    catalog, steps = steps_of_study(
+        profile or ["local"], given.wanted_of(ctx.params), embeddings, overrides or []
+    )
     if part:
         for job in steps:
             if not isinstance(job, CatalogConfig):

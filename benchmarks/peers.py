@@ -54,6 +54,7 @@ ENGINES: Final = {  # name -> module and function
     "ray data, checkpoint": "ray_data:run",
     "multiprocessing": "processes:run",
 }
+ALONE: Final = "alone"  # no engine: the work in one loop
 QUICK: Final = ("tikval", "daft", "ray data, checkpoint", "multiprocessing")
 RUN_SECONDS: Final = 900  # of one start; an engine that needs more is late
 TROUBLE_SECONDS: Final = 90
@@ -84,6 +85,20 @@ def make_clips(folder: Path, n: int, *, trouble: bytes | None = None) -> Corpus:
     return Corpus(folder, n, 1 if trouble else n // 20)
 
 
+def environment() -> dict[str, str]:
+    """What each engine's processes are told, and the loop alone."""
+    paths = [str(ROOT), str(daft_folder()), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": "1",  # a second thread of NumPy's waits busily, which counts as work
+        "OPENBLAS_NUM_THREADS": "1",
+        "DAFT_ANALYTICS_ENABLED": "0",
+        "DAFT_PROGRESS_BAR": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": "300",  # a busy machine is no fault of Ray's
+    }
+
+
 class Engine:
     """One engine in a folder of its own."""
 
@@ -112,18 +127,8 @@ class Engine:
 
     def _start(self, until: float, seconds: float) -> str:
         command = [sys.executable, __file__, "--engine", self.name, "--job", json.dumps(self.job)]
-        paths = [str(ROOT), str(daft_folder()), os.environ.get("PYTHONPATH", "")]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(paths),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "DAFT_ANALYTICS_ENABLED": "0",
-            "DAFT_PROGRESS_BAR": "0",
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_raylet_start_wait_time_s": "300",  # a busy machine is no fault of Ray's
-        }
         begin, first = time.monotonic(), not self.runs
-        self.runs.append(Metered(command, str(self.work / "log"), environment))
+        self.runs.append(Metered(command, str(self.work / "log"), environment()))
 
         def reached() -> bool:
             if first and self.first_row_seconds is None and self.rows():
@@ -210,15 +215,22 @@ def troubled(name: str, clips: Corpus, work: Path) -> dict[str, Any]:
     return {"end": state, "starts": len(engine.runs), **engine.counted()}
 
 
-def floor(clips: Corpus, work: Path, n: int = 40) -> float:
-    """Rows per CPU second of the work alone, in one loop of one process."""
-    todo = clips_of(str(clips.folder))[:n]
-    one = Work(str(work / "floor"))
+def floor(job: Job, n: int = 40) -> None:
+    """Print the rows per CPU second of the work alone, in one loop of this process."""
+    todo = clips_of(job.clips)[:n]
+    one = Work(job.ledger)
     one(todo[0])
     begin = time.process_time()
     for path in todo:
         one(path)
-    return round(len(todo) / (time.process_time() - begin), 2)
+    print(round(len(todo) / (time.process_time() - begin), 2))
+
+
+def measured_floor(clips: Corpus, work: Path) -> float:
+    """What `floor` prints in a process like those of the engines."""
+    job = Job(str(clips.folder), str(work / "out"), str(work / "floor"))
+    command = [sys.executable, __file__, "--engine", ALONE, "--job", json.dumps(job)]
+    return float(subprocess.run(command, env=environment(), check=True, capture_output=True).stdout)
 
 
 def daft_folder() -> Path:
@@ -239,7 +251,12 @@ def measure(names: list[str], quick: bool, work: Path) -> Iterator[dict[str, Any
     clips = make_clips(work / "clips", n)
     heads = {} if quick else {"crash": CRASHES, "hang": HANGS}
     troubles = {what: make_clips(work / what, 24, trouble=head) for what, head in heads.items()}
-    result: dict[str, Any] = {"clips": n, "kills_at": shares, "alone": floor(clips, work), "engines": {}}
+    result: dict[str, Any] = {
+        "clips": n,
+        "kills_at": shares,
+        "alone": measured_floor(clips, work),
+        "engines": {},
+    }
     for name in names:
         place = work / name.replace(" ", "-").replace(",", "")
         parts: dict[str, Any] = {"load": round(os.getloadavg()[0], 1)}  # of the machine, as it began
@@ -271,10 +288,12 @@ def main() -> int:
     parser.add_argument("--job", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.engine:
+        job = Job(*json.loads(options.job))
+        if options.engine == ALONE:
+            floor(job)
+            return 0
         module, _, function = ENGINES[options.engine].partition(":")
-        getattr(importlib.import_module(f"benchmarks.peer_engines.{module}"), function)(
-            Job(*json.loads(options.job))
-        )
+        getattr(importlib.import_module(f"benchmarks.peer_engines.{module}"), function)(job)
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends, too
     daft_folder()

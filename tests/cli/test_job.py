@@ -15,7 +15,8 @@ from tikval.cli.guard import guard
 from tikval.cli.job import JOBS, run_job, summary, too_many_failed
 from tikval.config import CatalogConfig, EvaluateConfig, UserError, load_config
 from tikval.files import write_table
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 CONFIG = CatalogConfig(videos="clips", out="out", max_failed_share=0.25)
 RUN = FolderRun("catalog", "0" * 12, [], {}, {}, 8, {"empty_file": 1, "timeout": 1}, {}, 1.0, "", "0.1.0")

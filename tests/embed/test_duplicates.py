@@ -18,7 +18,8 @@ from tikval.embed.duplicates import Floats, Groups, Pairs, Scale, Stream, cosine
 from tikval.files import read_parquet
 from tikval.rows import DuplicateRow, EmbeddingRow, Reason, arrow_schema, row_key
 from tikval.stats.arrays import Ints
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.study.erasure import erase_videos
 
 D = 96

@@ -25,7 +25,8 @@ from tikval.finetune.pretrain_corpus import PretrainCorpus, corpus_of, read_all,
 from tikval.finetune.pretrain_plan import PretrainPlan, plan_pretraining
 from tikval.flow import finetune, pretrain
 from tikval.stats.folds import Fold, from_json
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -21,7 +21,8 @@ from tikval.flow import cascade as flow
 from tikval.report.tables.cascade import promise_of
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.sources.write_catalog import write_catalog
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study
 from tikval.study.bundle import write_bundle

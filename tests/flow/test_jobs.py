@@ -13,7 +13,8 @@ from tikval.flow.extract_values import extract_values
 from tikval.flow.write_scripts import write_scripts
 from tikval.report.site.write import write_report
 from tikval.sources.write_catalog import write_catalog
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.runs import Study
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]

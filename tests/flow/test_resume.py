@@ -12,7 +12,8 @@ from tikval.config import CatalogConfig, Pool, ScriptConfig
 from tikval.files import write_table
 from tikval.flow.data import Step, run_stage
 from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema, row_key
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 
 @pytest.fixture

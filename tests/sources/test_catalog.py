@@ -15,7 +15,8 @@ from tikval.config import CatalogConfig, UserError
 from tikval.rows import Reason, VideoRow, arrow_schema
 from tikval.sources.catalog import list_videos, read_accounts
 from tikval.sources.write_catalog import write_catalog
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.study.erasure import erase_videos
 
 

@@ -21,7 +21,8 @@ from tests.fixtures.rows import script, video
 from tikval.config import CatalogConfig, ScriptConfig, UserError
 from tikval.files import read_parquet, write_bytes, write_table
 from tikval.rows import Reason, ScriptRow, VideoRow, arrow_schema, row_key
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.lock import is_locked, lock
 from tikval.store.row_keys import KEY, contains, keys_of
 from tikval.store.status import read_status

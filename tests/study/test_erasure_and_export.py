@@ -19,7 +19,8 @@ from tikval.report.export.write import write_export
 from tikval.rows import PredictionRow, Reason, ScriptRow, arrow_schema
 from tikval.sources.write_catalog import write_catalog
 from tikval.stats.folds import Fold, to_json
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.runs import Study
 from tikval.study.erasure import erase_videos
 from tikval.values import SLUGS

@@ -8,7 +8,8 @@ from tests.fixtures.offline import fake_scripts, own_codebook, tikval, without_r
 from tikval.cli import job
 from tikval.config import ExtractConfig, ScriptConfig
 from tikval.evaluate.development import development_of
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.runs import Study
 from tikval.study.erasure import erase_videos
 from tikval.study.prompt_trial import tried_prompt

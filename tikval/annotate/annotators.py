@@ -17,7 +17,8 @@ from tikval.sources.ids import resolve_id
 from tikval.sources.labels import read_labels
 from tikval.sources.matching import match_ids
 from tikval.sources.tables import Say, print_note, table_stem
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.runs import Study, system_config
 from tikval.values import binary, stances
 

@@ -23,7 +23,8 @@ from tikval.evaluate.faithfulness_sample import (
 from tikval.files import read_bytes, write_bytes
 from tikval.privacy import strip_handles
 from tikval.rows import FaithfulnessRow, VideoRow
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.terminal import Terminal
 
 SHEETS: Final = ("rater_1.csv", "rater_2.csv")

@@ -30,7 +30,8 @@ from tikval.config import (
     steps_of,
 )
 from tikval.llm.gate import read_spent
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.recipes import load_job
 from tikval.store.shards import Shard, merged_usd
 from tikval.study.check import check_catalog, check_inputs, stop_where_wrong

@@ -30,7 +30,8 @@ from tikval.config import (
 from tikval.config.report import Asked
 from tikval.files import without_secrets
 from tikval.report.model_change import model_change
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.recipes import load_job
 from tikval.store.runs import SystemConfig
 from tikval.terminal import escape_output

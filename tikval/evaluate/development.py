@@ -29,7 +29,8 @@ from tikval.privacy import canonical_account
 from tikval.rows import LabelRow, VideoRow, arrow_schema
 from tikval.sources.posts import read_videos_with_posts
 from tikval.stats.limits import counted
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.runs import stage_folders
 
 STAGE: Final = DevelopmentConfig.stage

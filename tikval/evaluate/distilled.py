@@ -23,7 +23,8 @@ from tikval.stats.arrays import Bools
 from tikval.stats.intervals import Estimate, account_counts, by_group, mean_f1_estimate, ratio_estimate
 from tikval.stats.limits import counted
 from tikval.stats.prevalence import RateLine
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.runs import Study
 from tikval.store.teacher import TeacherAnswers
 

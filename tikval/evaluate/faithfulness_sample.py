@@ -21,7 +21,8 @@ from tikval.files import delete, list_files, write_table
 from tikval.privacy import strip_handles
 from tikval.rows import FaithfulnessRow, Reason, ScriptRow, VideoRow, arrow_schema
 from tikval.stats.footnotes import Footnotes
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.progress import StageProgress
 from tikval.store.row_keys import contains, keys_of
 from tikval.terminal import Terminal

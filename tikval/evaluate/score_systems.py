@@ -15,7 +15,8 @@ from tikval.evaluate.development import without_development
 from tikval.evaluate.evaluation import Evaluation, evaluate_systems
 from tikval.files import delete, list_files, write_table
 from tikval.rows import ComparisonRow, LabelRow, Reason, ScoreRow, SliceRow, arrow_schema
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 _COLUMNS: Final = ["video_id", "error", "decisions", "scores", "split", "seed", "fold"]
 

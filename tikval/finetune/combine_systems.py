@@ -30,7 +30,8 @@ from tikval.rows import PredictionRow, arrow_schema
 from tikval.stats.arrays import Bools, Floats
 from tikval.stats.folds import Fold, folds_hash, from_json, groups_of
 from tikval.stats.thresholds import brier, ece
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 
 def combine_systems(config: CombineConfig) -> FolderRun:

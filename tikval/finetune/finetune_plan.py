@@ -23,7 +23,8 @@ from tikval.finetune.training import Training
 from tikval.finetune.training_results import ResultRows, history_of, result_name
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.stats.folds import PARTS, Fold
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 
 @dataclass(frozen=True)

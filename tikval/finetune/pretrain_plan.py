@@ -27,7 +27,8 @@ from tikval.finetune.memory import memory_needs
 from tikval.finetune.pretrain import check_masks, logit_bytes
 from tikval.finetune.pretrain_corpus import EncoderReading, PretrainCorpus, read_all, read_by
 from tikval.stats.folds import Fold
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from tikval.finetune.memory import memory_needs
 from tikval.finetune.training import Training
 from tikval.finetune.trial import Given, inner
 from tikval.stats.folds import Fold
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 
 @dataclass(frozen=True)

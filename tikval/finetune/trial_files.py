@@ -12,7 +12,8 @@ import pyarrow as pa
 from tikval.config import SweepConfig
 from tikval.files import delete, list_files, read_bytes, write_bytes, write_table
 from tikval.finetune.trial import Trial
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 _SCHEMA: Final = pa.schema(
     [

@@ -40,7 +40,8 @@ from tikval.report.tables.cascade import (
     plan_table,
     promise_text,
 )
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.row_keys import contains
 from tikval.study.call_tokens import llm_of
 from tikval.terminal import Terminal

@@ -25,7 +25,8 @@ from tikval.flow.observe import Observer, log
 from tikval.flow.session import check_gpus, cpus, on_cluster, start_ray
 from tikval.machine import cores
 from tikval.rows import Reason
-from tikval.store.folder import Finish, Folder, FolderRun
+from tikval.store.folder import Finish, Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.progress import StageProgress
 from tikval.store.row_keys import SeenKeys, contains
 from tikval.store.tables import iter_rows

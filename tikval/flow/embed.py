@@ -9,7 +9,8 @@ from tikval.embed.plan import EmbeddingPlan, make_plan
 from tikval.embed.reading import ClipReader, check_embedding
 from tikval.flow.data import Stage, Step, run_stage
 from tikval.rows import ClipRow, EmbeddingRow, arrow_schema
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 
 def encoder(config: EmbedConfig, plan: EmbeddingPlan) -> Stage:

@@ -7,7 +7,8 @@ from tikval.extract.local import Load
 from tikval.flow.extract_values import extract_values
 from tikval.flow.predict import predict
 from tikval.hub.sentences import load_encoder
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.study.deletion_trial import prepare_deletions, print_deletions, sources_of, write_deletions
 
 

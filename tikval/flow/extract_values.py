@@ -21,7 +21,8 @@ from tikval.flow.llm_steps import llm_steps
 from tikval.hub.sentences import load_encoder
 from tikval.prompt_text import reply_schema, verdicts_schema
 from tikval.rows import PredictionRow, arrow_schema, sha256
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.keyed_rows import KeyedRows
 from tikval.store.row_keys import contains
 from tikval.study.estimate import estimate_once

@@ -18,7 +18,7 @@ from tikval.flow.train import (
     run_trainings,
 )
 from tikval.stats.folds import to_json
-from tikval.store.folder import FolderRun
+from tikval.store.folder_run import FolderRun
 
 
 def finetune_systems(configs: Sequence[FinetuneConfig]) -> list[FolderRun]:

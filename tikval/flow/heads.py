@@ -18,7 +18,8 @@ from tikval.flow.data import Step, run_stage
 from tikval.flow.distill import ask_teacher, tell_distilled
 from tikval.hub.sentences import load_encoder
 from tikval.rows import PredictionRow, arrow_schema
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.progress import StageProgress
 
 

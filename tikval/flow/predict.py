@@ -12,7 +12,8 @@ from tikval.finetune.model_index import usable_members
 from tikval.flow.data import Stage, Step, run_stage
 from tikval.rows import PredictionRow, arrow_schema
 from tikval.stats.folds import PARTS, from_json
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 
 def predict(config: PredictConfig) -> FolderRun:

@@ -28,7 +28,8 @@ from tikval.flow.train import (
 )
 from tikval.machine import ScratchFolder
 from tikval.stats.folds import to_json
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 _STATE: Final = "state.pt"
 _SCHEMA: Final = pa.schema([("video_id", pa.string()), ("left_out", pa.string())])

@@ -19,7 +19,8 @@ from tikval.finetune.trial_files import TrialFiles, read_trials, write_trials
 from tikval.flow.session import start_ray
 from tikval.flow.train import memory_of_a_training
 from tikval.stats.folds import to_json
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.progress import StageProgress
 
 

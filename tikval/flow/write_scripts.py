@@ -13,7 +13,8 @@ from tikval.flow.llm_steps import llm_steps
 from tikval.rows import ScriptRow, arrow_schema, sha256
 from tikval.script.llm import ReadScript
 from tikval.script.local import LocalScripts, check_writer, has_videos
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.study.estimate import estimate_once
 
 

@@ -12,7 +12,8 @@ from tikval.files import delete, has_file, write_table
 from tikval.rows import VideoRow, arrow_schema
 from tikval.sources.erased import iter_not_erased
 from tikval.sources.video_rows import video_tables
-from tikval.store.folder import SEALED_ROWS, Folder, FolderRun
+from tikval.store.folder import SEALED_ROWS, Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.tables import iter_rows
 
 _LATER: Final = ("probability", "files", "script")

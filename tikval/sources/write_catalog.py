@@ -24,7 +24,8 @@ from tikval.sources.matching import accounts_without_videos, match_ids
 from tikval.sources.posts import SIDE_TABLE, iter_posts
 from tikval.sources.tables import Say, print_note
 from tikval.sources.video_rows import VideoRows
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.given import GivenTable, GivenTables, same_table
 from tikval.store.tables import iter_rows
 from tikval.study_key import study_key

@@ -16,7 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from tikval.config import UserError
 from tikval.files import is_local, parse_json, plain_address, read_bytes, write_bytes
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 
 _FILE: Final = "given.json"
 

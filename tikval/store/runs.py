@@ -30,7 +30,8 @@ from tikval.config import (
 )
 from tikval.files import filesystem
 from tikval.rows import LabelRow
-from tikval.store.folder import OVER_SOME, Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import OVER_SOME, FolderRun
 from tikval.store.given import GivenTables
 
 STAGE_FOLDER: Final = re.compile(r"[a-z]+-[0-9a-f]{12}")

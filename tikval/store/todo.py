@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from tikval.config import JobConfig, UserError
-from tikval.store.folder import OVER_SOME, Folder
+from tikval.store.folder import Folder
+from tikval.store.folder_run import OVER_SOME
 from tikval.store.row_keys import SeenKeys, contains, keys_of
 
 

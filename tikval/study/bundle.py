@@ -36,7 +36,8 @@ from tikval.report.export.target import new_file
 from tikval.rows import ClaimRow, ClaimWayRow, arrow_schema
 from tikval.spreadsheet import csv_of
 from tikval.stats.folds import PARTS
-from tikval.store.folder import OVER_SOME, Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import OVER_SOME, FolderRun
 from tikval.store.runs import Study, system_config
 from tikval.store.tables import read_table_of
 from tikval.study.bundle_numbers import Row, failure_counts, rates_of_systems

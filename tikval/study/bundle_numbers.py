@@ -15,7 +15,8 @@ from tikval.evaluate.development import without_development
 from tikval.evaluate.evaluation import Evaluation
 from tikval.evaluate.prevalence import prevalence_of
 from tikval.evaluate.score_systems import evaluation_of
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.runs import Study
 
 Row = dict[str, Any]

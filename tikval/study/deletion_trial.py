@@ -23,7 +23,8 @@ from tikval.rows import AccountRow, DeletionRow, ScriptRow, VideoRow, arrow_sche
 from tikval.script_text import Piece, without_pieces
 from tikval.stats.deletion import deletion_gap
 from tikval.stats.limits import counted
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.row_keys import contains, keys_of
 from tikval.study.deletion_cuts import control_pieces, evidence_pieces, n_words
 from tikval.study.prompt_trial import write_as_named

@@ -19,7 +19,8 @@ from tikval.config import (
 from tikval.files import write_bytes
 from tikval.llm.gate import read_spent
 from tikval.rows import Reason
-from tikval.store.folder import OVER_SOME, Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import OVER_SOME, FolderRun
 from tikval.store.row_keys import contains
 from tikval.store.runs import STAGE_FOLDER, SystemConfig, run_here, stage_folders
 from tikval.store.shards import Merged, Shard, read_merged, shards_of, write_merged

@@ -10,7 +10,8 @@ from tikval.config import CatalogConfig, ExtractConfig, JobConfig, ScriptConfig
 from tikval.files import filesystem
 from tikval.sources.video_rows import VideoRows
 from tikval.sources.write_catalog import list_as_known
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.row_keys import KEY, contains
 from tikval.store.shards import Shard
 from tikval.store.status import read_status

@@ -6,7 +6,8 @@ from pydantic import BaseModel
 
 from tikval.config import JobConfig, UserError, validate
 from tikval.config.base import CONTENT
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.runs import STAGE_FOLDER, run_here, stage_folders
 
 _VERSIONS: Final = 20  # of a stage, back to which a raised one is told

@@ -24,7 +24,8 @@ from tikval.files import delete, list_files, read_bytes, write_bytes
 from tikval.rows import AccountRow
 from tikval.sources.catalog_files import write_named, write_small
 from tikval.sources.write_catalog import write_catalog
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.lock import InUseError
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.shards import Shard

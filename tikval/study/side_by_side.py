@@ -8,7 +8,8 @@ from typing import Any
 
 from tikval.codebook import load_codebook
 from tikval.config import CatalogConfig, EvaluateConfig, ReportConfig, UserError, find_file, nested, validate
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.runs import Study, SystemConfig, has_texts, run_here, system_config
 
 

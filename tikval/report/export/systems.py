@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tikval.codebook import Codebook, load_codebook
 from tikval.config import UserError, find_file
 from tikval.stats.arrays import Bools, Floats32
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.row_keys import contains, keys_of
 from tikval.store.runs import Study, SystemConfig, has_texts, system_config
 

@@ -33,7 +33,8 @@ from tikval.report.export.posts import Annotations, Posts
 from tikval.report.export.systems import ExportedSystem, RowAnswers, answers_in, open_systems
 from tikval.report.score_meaning import ScoreMeaning, score_meaning_of
 from tikval.stats.arrays import Floats
-from tikval.store.folder import Folder, FolderRun
+from tikval.store.folder import Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.runs import Study, has_texts
 from tikval.values import Stance
 

@@ -16,7 +16,8 @@ from tikval.report.site.evidence_table import deletion_tests
 from tikval.report.site.facts import also_here, command_of, given_facts, scripts_of
 from tikval.report.site.pictures import PICTURES
 from tikval.report.site.record import Report
-from tikval.store.folder import SITE_FOLDERS, Folder, FolderRun
+from tikval.store.folder import SITE_FOLDERS, Folder
+from tikval.store.folder_run import FolderRun
 from tikval.store.progress import StageProgress
 from tikval.store.runs import Study
 

@@ -32,10 +32,10 @@ _LINES: Final = (
 )
 
 
-def config_of(out: str, sets: tuple[str, ...] = ()) -> ReportConfig:
+def config_of(out: str) -> ReportConfig:
     """The local profile over the made list."""
     made = Path(out).parent
-    wanted = Wanted(f"{made}/list.csv", out, f"{made}/labels.csv", "random", overrides=sets)
+    wanted = Wanted(f"{made}/list.csv", out, f"{made}/labels.csv", "random")
     return report_of_profiles(["local"], wanted)
 
 

@@ -40,11 +40,6 @@ from tikval.store.row_keys import keys_of
 
 RESULT: Final = Path(__file__).parent / "results" / "million_study.json"
 MOST_MB, AGAIN_SECONDS = 1_000, 60
-# nothing is opened, so that no recogniser is needed
-SETS: Final = (
-    "scores.predictions.0.scripts.writer.ocr.frames=0",
-    "scores.predictions.0.scripts.writer.speech.engine=none",
-)
 
 
 @dataclass
@@ -100,7 +95,7 @@ class Watched:
 def command_of(place: Path) -> list[str]:
     words = [f"{place}/list.csv", "--out", f"{place}/out", "--annotations", f"{place}/labels.csv"]
     words += ["--annotated-by", "random"]
-    return ["tikval", "analyze", *words, *(word for setting in SETS for word in ("--set", setting))]
+    return ["tikval", "analyze", *words]
 
 
 def start(place: Path) -> Watched:
@@ -161,7 +156,7 @@ def study(place: Path, n: int) -> dict[str, Any]:
 def stages_of(place: Path) -> dict[str, Folder]:
     from tikval.config import ExtractConfig
 
-    config = config_of(f"{place}/out", sets=SETS)
+    config = config_of(f"{place}/out")
     system = config.scores.predictions[0]
     assert isinstance(system, ExtractConfig)
     assert system.scripts is not None

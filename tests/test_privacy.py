@@ -355,6 +355,32 @@ def test_stripping_twice_is_stripping_once(text: str, account: str | None) -> No
     assert strip_handles(once, account) == once
 
 
+@pytest.mark.parametrize(
+    ("text", "account"),
+    [
+        ("@.jane@bob", None),
+        ("@ jane_1@bob", None),
+        ("@\U0001f525jane@bob", None),
+        ("ig: jane_d@bob", None),
+        ("tiktok.com/jane@bob", None),
+        ("jane@bob", "jane"),
+        ("@.1@\u0301", None),
+    ],
+    ids=ascii,
+)
+def test_a_name_glued_to_another_is_found_however_that_one_was(text: str, account: str | None) -> None:
+    stripped = strip_handles(text, account)
+    assert stripped.endswith("@someone@someone")
+    assert strip_handles(stripped, account) == stripped
+
+
+def test_names_without_end_take_no_time_without_end() -> None:
+    begin = time.process_time()
+    for text in ("@.a" * 30_000, "ig: a_b@c " * 10_000, "@ a_1@b" * 15_000):
+        strip_handles(text)
+    assert time.process_time() - begin < 20
+
+
 @given(st.text(max_size=60), st.none() | st.text(max_size=8))
 def test_any_text_is_taken(text: str, account: str | None) -> None:
     assert isinstance(strip_handles(text, account), str)

@@ -114,8 +114,10 @@ _LOGO_ALONE: Final = re.compile(rf"{_JUNK}{_LOGO}\W*")
 
 def find_names(view: str) -> Iterator[tuple[int, int]]:
     """Where names stand in a text that was folded, in no order; they may overlap."""
+    handle_ends = -1
     for found in _AT.finditer(view):
-        if _is_handle(view, found):
+        if _is_handle(view, found, behind_another=found.start() == handle_ends):
+            handle_ends = found.end()
             yield found.span()
     for found in _AFTER_COLON.finditer(view):
         name, sure = found["name"], found["short"] or found["ends"] is not None
@@ -138,8 +140,11 @@ def find_names(view: str) -> Iterator[tuple[int, int]]:
             yield found.span("name")
 
 
-def _is_handle(view: str, found: re.Match[str]) -> bool:
-    """Whether the @ and the word behind it name somebody, or the @ means "at"."""
+def _is_handle(view: str, found: re.Match[str], behind_another: bool) -> bool:
+    """Whether the @ and the word behind it name somebody, or the @ means "at".
+
+    `behind_another`: a handle ends where this one begins, whatever stands between its @ and its name.
+    """
     before, name = view[max(0, found.start() - _BEFORE) : found.start()], found["name"]
     spaced, glued = bool(found["gap"]), bool(_LETTER_BEFORE.search(before))
     if found[0][0] == "©":
@@ -155,7 +160,8 @@ def _is_handle(view: str, found: re.Match[str]) -> bool:
         return True
     if _HOST.fullmatch(name) or name in _ORDINARY:
         return False  # an e-mail address, pizza@home
-    return "_" in name or bool(_NAME_WITH_NUMBER.fullmatch(name) or _HANDLE_BEFORE.search(before))
+    named = "_" in name or bool(_NAME_WITH_NUMBER.fullmatch(name))
+    return named or behind_another or bool(_HANDLE_BEFORE.search(before))
 
 
 def _looks_like_a_name(name: str, least: int = 2) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 from tikval.handles import LETTER, MARKS, find_names, has_logo, is_logo, is_lone_name
 
 _PLACEHOLDER: Final = "@someone"
+_PASSES: Final = 5  # at most: what is hostile must not take as many as it has letters
 _SAME_NAME: Final = 0.75  # of the letters of a name and what was read
 
 _INVISIBLE: Final = frozenset(
@@ -51,6 +52,15 @@ def strip_handles(text: str, account: str | None = None) -> str:
     Platforms print the account into the picture as a watermark, so this applies to recognised text as well as
     to captions. Text without handles is returned as it is, byte for byte; an e-mail address keeps its domain.
     """
+    for _ in range(_PASSES):  # a handle may be one only behind another: ig: jane_doe@bob
+        stripped = _stripped_once(text, account)
+        if stripped == text:
+            break
+        text = stripped
+    return text
+
+
+def _stripped_once(text: str, account: str | None) -> str:
     view, starts, ends = _folded(text)
     name = canonical_account(account) if account else ""
     own = _account_pattern(name) if name and _pieces_are_in(view, name) else None

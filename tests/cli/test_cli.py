@@ -243,6 +243,8 @@ def test_embeddings_are_of_the_same_videos(tmp_path: Path, monkeypatch: pytest.M
     sets += [(f"{catalog}videos", "my clips")]
     for profile, cpus in (("demo", 0.5), ("local", 1)):
         report = load_config(ReportConfig, f"configs/{profile}/report.yaml", sets)
-        embed = _embedding(f"configs/{profile}/report.yaml", report, ["text=null"])
+        embed = _embedding(
+            f"configs/{profile}/report.yaml", report, ["embeddings.text=null", "title=not of these"]
+        )
         assert embed.videos == report.scores.catalog
         assert (embed.out, embed.text, embed.read_pool.cpus) == (str(tmp_path), None, cpus)

@@ -52,7 +52,9 @@ class Survey:
         except ClipError as err:
             self.outcomes[err.reason] += 1
             if err.reason in (Reason.INTERNAL_ERROR, Reason.CRASHED) or not err.detail:
-                self.ours.append(f"{name}: {err}")
+                kept = path.with_name(f"{name.replace(' ', '-')}.mp4")  # the next run's files are others
+                shutil.copy(path, kept)
+                self.ours.append(f"{kept}: {err}")
         else:
             self.outcomes["read"] += 1
             if shows_canary(reading):

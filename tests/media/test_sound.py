@@ -229,3 +229,29 @@ def test_the_detector_leaves_nothing_at_home_and_reports_to_nobody(tmp_path: Pat
         subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == "1\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sound_of_sixteen_planes_is_mixed_by_ffmpeg_and_nothing_behind_them_is_read(
+    voice: Samples, tmp_path: Path
+) -> None:
+    """PyAV counts planes up to an empty one, which more than eight do not end with."""
+    silent, path = clips.write_clip(tmp_path / "silent.mp4", n=150), tmp_path / "a.mkv"
+    samples = (np.repeat(voice[:, None], 16, axis=1) * 20_000).astype(np.int16)
+    with av.open(str(path), "w") as out, av.open(str(silent)) as source:
+        video = out.add_stream_from_template(source.streams.video[0])
+        stream = out.add_stream("wavpack", rate=RATE, layout="hexadecagonal")
+        stream.format = "s16p"
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = video
+                out.mux(packet)
+        for start in range(0, len(samples), 1024):
+            block = np.ascontiguousarray(samples[start : start + 1024].reshape(1, -1))
+            frame = AudioFrame.from_ndarray(block, format="s16", layout="hexadecagonal")
+            frame.sample_rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    with av.open(str(path)) as source:
+        frame = next(source.decode(audio=0))
+        assert (frame.format.name, frame.layout.nb_channels) == ("s16p", 16)
+    assert likeness(path, voice) > 0.95

@@ -24,6 +24,9 @@ _BLOCK: Final = (
 _CANCELS: Final = 0.5
 _SHARE: Final = 0.1  # of all energy, in blocks that cancel
 _MOST: Final = 8  # channels that are listened to
+# channels in planes of their own that are compared: PyAV counts planes up to an empty one, which follows eight and no
+# more, and so reads what lies behind them
+_PLANES: Final = 8
 
 Weights: TypeAlias = NDArray[np.float64]  # of channels
 
@@ -108,6 +111,8 @@ class SoundTrack:
         """The block itself, or one channel of it; notes the channels' energies and what their sum loses."""
         count = frame.layout.nb_channels
         if frame.format.name not in format_dtypes:  # not for NumPy
+            return frame
+        if frame.format.is_planar and count > _PLANES:
             return frame
         raw = frame.to_ndarray()
         planes = (raw if frame.format.is_planar else raw.reshape(-1, count).T).astype(np.float32)

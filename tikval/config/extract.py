@@ -188,7 +188,9 @@ class ExtractConfig(JobConfig):
     codebook: TextFile = SCHWARTZ  # the values that are judged, and how they are explained
     extractor: Extractor = LocalExtractor()
     limits: Limits = Limits()
-    pool: Pool = Pool(actors=1, batch_rows=32)
+    pool: Pool = Pool(
+        batch_rows=32
+    )  # actors, of an extractor that asks a model: None is one, which asks for all
     read_pool: Pool = Pool()
     api: Api = Api()
     engine: Engine = Engine()

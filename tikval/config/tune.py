@@ -31,7 +31,7 @@ class TuneConfig(JobConfig):
     teacher: Upstream[ExtractConfig] | None = None
     sample: PositiveInt | None = None  # videos that the teacher answers
     annotator: str | None = None  # whose annotations; needed where there are several
-    pool: Pool = Pool(actors=1, batch_rows=32)
+    pool: Pool = Pool(batch_rows=32)
 
     @model_validator(mode="before")
     @classmethod

@@ -41,11 +41,13 @@ def extract_values(
         codebook = load_codebook(find_file(config.codebook))
     except ValueError as err:
         raise UserError(str(err)) from err
+    if isinstance(extractor, LocalExtractor):
+        return _by_similarity(config, extractor, codebook, load, only)
+    if config.pool.actors is None:  # one waits for as many replies as are to be out
+        config = config.model_copy(update={"pool": config.pool.model_copy(update={"actors": 1})})
     if isinstance(extractor, LlmExtractor):
         return _by_model(config, extractor, codebook, only)
-    if isinstance(extractor, CriticExtractor):
-        return _by_critic(config, extractor, codebook, only)
-    return _by_similarity(config, extractor, codebook, load, only)
+    return _by_critic(config, extractor, codebook, only)
 
 
 def _by_similarity(
